@@ -1,0 +1,115 @@
+'use strict';
+
+// Builds the native binding for this machine and puts it beside index.js:
+//
+//   node scripts/build.js              release build
+//   node scripts/build.js --debug      quick build with debug assertions
+//   node scripts/build.js --if-stale   only if a source is newer than the binding
+//
+// This calls cargo itself: the napi command line (used for other targets, see `npm run
+// build:target`) does not run on Node 18, and overwrites the binding in place, which crashes
+// whoever has it loaded.
+
+const { spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+
+const { bindingFileName, platformTag } = require('../lib/platform');
+
+const ROOT = path.dirname(__dirname);
+const BINDING = path.join(ROOT, bindingFileName(platformTag()));
+const SOURCES = ['src', 'Cargo.toml', 'Cargo.lock', 'build.rs', '.cargo', 'rust-toolchain.toml'];
+
+/** Newest modification below `file`, in ms; directories count, so that a deleted file is noticed. */
+function newest(file) {
+  const stat = fs.statSync(file, { throwIfNoEntry: false });
+  if (!stat) return 0;
+  if (!stat.isDirectory()) return stat.mtimeMs;
+  const inside = fs.readdirSync(file).map((name) => newest(path.join(file, name)));
+  return Math.max(stat.mtimeMs, ...inside);
+}
+
+/**
+ * @returns {false | string} why the release binding has to be built, or false if it is up to date
+ */
+function stale() {
+  const stat = fs.statSync(BINDING, { throwIfNoEntry: false });
+  if (!stat) return 'there is none yet';
+  if (stat.mtimeMs < 1000) return 'the present one is a debug build';
+  const changed = SOURCES.find((name) => newest(path.join(ROOT, name)) > stat.mtimeMs);
+  return changed ? `${changed} has changed` : false;
+}
+
+function cargo(args) {
+  const env = { ...process.env };
+  if (platformTag().endsWith('musl')) {
+    env.RUSTFLAGS = `${env.RUSTFLAGS ?? ''} -C target-feature=-crt-static`.trim();
+  }
+  const home = env.CARGO_HOME ?? path.join(require('node:os').homedir(), '.cargo');
+  env.PATH = `${env.PATH ?? ''}${path.delimiter}${path.join(home, 'bin')}`;
+  return spawnSync('cargo', args, {
+    cwd: ROOT,
+    env,
+    encoding: 'utf8',
+    maxBuffer: 64 * 1024 * 1024,
+    // Cargo's messages are for the reader, its JSON on stdout is for us.
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+}
+
+/**
+ * Builds the binding and moves it into place.
+ * @param {{ debug?: boolean }} [options]
+ * @returns {string} the path of the binding
+ * @throws {Error} if cargo is missing or the build failed
+ */
+function build({ debug = false } = {}) {
+  const args = ['build', '--lib', '--message-format=json-render-diagnostics'];
+  if (!debug) args.push('--release');
+  const result = cargo(args);
+  if (result.error?.code === 'ENOENT') {
+    throw new Error(
+      'cargo was not found. The native part is built from Rust sources: install a toolchain ' +
+        'from https://rustup.rs (or the packages "cargo" and "rustc" of your system), and run ' +
+        'the same command again.',
+    );
+  }
+  if (result.error) throw result.error;
+  if (result.status !== 0) throw new Error(`cargo ${args.join(' ')} failed, see above`);
+
+  const library = result.stdout
+    .split('\n')
+    .filter((line) => line.includes('"compiler-artifact"') && line.includes('"cdylib"'))
+    .flatMap((line) => JSON.parse(line).filenames)
+    .find((name) => /sockhop_native\.(so|dylib|dll)$/.test(name));
+  if (!library) throw new Error('cargo built no library sockhop_native');
+
+  // Renamed into place: a process that has the old file mapped keeps the old file.
+  const partial = `${BINDING}.${process.pid}`;
+  fs.copyFileSync(library, partial);
+  // A debug build looks old as the hills, so that `stale()` never takes it for the release build.
+  if (debug) fs.utimesSync(partial, 0, 0);
+  fs.renameSync(partial, BINDING);
+  return BINDING;
+}
+
+function main(argv) {
+  const unknown = argv.find((arg) => !['--debug', '--if-stale'].includes(arg));
+  if (unknown) throw new Error(`unknown option ${unknown}`);
+  if (argv.includes('--if-stale') && !stale()) return;
+  const debug = argv.includes('--debug');
+  const file = build({ debug });
+  // On stderr: `npm pack --json` runs this and has stdout to itself.
+  console.error(`built ${path.basename(file)} (${debug ? 'debug' : 'release'})`);
+}
+
+module.exports = { build, stale, BINDING };
+
+if (require.main === module) {
+  try {
+    main(process.argv.slice(2));
+  } catch (error) {
+    console.error(error.message);
+    process.exitCode = 1;
+  }
+}
