@@ -1,0 +1,264 @@
+//! The envelopes Rust reads and writes itself: pings and pongs.
+//!
+//! ```text
+//! {"type":"SockhopPing","data":{"_id":"<uuid>","_created":"<date>","_returned":null,"_finished":null}}
+//! {"type":"SockhopPong","data":{"_id":"<same>","_created":"<same>","_returned":"<date>","_finished":null}}
+//! ```
+
+use std::fmt;
+use std::sync::LazyLock;
+
+use memchr::memmem;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::date::iso8601;
+use super::terminator::Terminator;
+
+/// The longest frame [`control()`] looks into, in bytes. Real pings have some 150.
+pub const MAX_CONTROL_FRAME: usize = 4096;
+
+/// The shortest ping there is: `{"type":"SockhopPing","data":{}}`.
+const MIN_CONTROL_FRAME: usize = 32;
+
+const PING: &str = "SockhopPing";
+const PONG: &str = "SockhopPong";
+
+/// A frame that is meant for the connection and not for the program.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Control {
+    /// The peer asks for a sign of life; answer with [`write_pong`].
+    Ping(PingBody),
+    /// The peer answers a ping; [`PingBody::id`] says which.
+    Pong(PingBody),
+}
+
+/// What pings and pongs carry. The sender chooses the values, of any type JSON has; whatever
+/// JavaScript takes for false (`null`, `false`, `0`, `""`, or nothing at all) is [`Value::Null`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PingBody {
+    /// Tells the pings of a connection apart; a UUID if the peer is a well-behaved one.
+    pub id: Value,
+    /// When the ping was sent, on the sender's clock.
+    pub created: Value,
+    /// When it was answered, on the answerer's clock.
+    pub returned: Value,
+    /// When the answer arrived back; not used on the wire.
+    pub finished: Value,
+}
+
+/// Reads a frame that is a ping or a pong. Anything else is `None`, and the program's affair.
+///
+/// As in JavaScript keys may come in any order, twice (the last counts), and in company of
+/// others. `None` is also the answer to a frame that
+///
+/// - is no JSON text in valid UTF-8,
+/// - is longer than [`MAX_CONTROL_FRAME`],
+/// - has `data` that is no object, or in one of the four fields a value that cannot be
+///   represented: nested deeper than 127 levels, or a number beyond the range of a double.
+///
+/// A frame that cannot be a control envelope is told from its size or one quick search.
+#[must_use]
+pub fn control(frame: &[u8]) -> Option<Control> {
+    if !(MIN_CONTROL_FRAME..=MAX_CONTROL_FRAME).contains(&frame.len()) || !may_be_control(frame) {
+        return None;
+    }
+    let text = std::str::from_utf8(frame).ok()?;
+    let envelope: Envelope<'_> = serde_json::from_str(text).ok()?;
+    let variant = match &*envelope.kind()? {
+        PING => Control::Ping,
+        PONG => Control::Pong,
+        _ => return None,
+    };
+    serde_json::from_str(envelope.data?.get()).ok().map(variant)
+}
+
+/// Appends a ping and its terminator.
+///
+/// `bare` leaves the envelope away, as peers of `peer_type: "json"` expect.
+pub fn write_ping(
+    out: &mut Vec<u8>,
+    id: &str,
+    created_ms: u64,
+    terminator: &Terminator,
+    bare: bool,
+) {
+    let body = PingBody {
+        id: id.into(),
+        created: iso8601(created_ms).into(),
+        ..PingBody::default()
+    };
+    write(out, PING, &body, terminator, bare);
+}
+
+/// Appends the answer to `ping` and its terminator.
+///
+/// A ping that says it has been answered already keeps that date; otherwise the answer bears
+/// `returned_ms`. `bare` leaves the envelope away, as peers of `peer_type: "json"` expect.
+pub fn write_pong(
+    out: &mut Vec<u8>,
+    ping: &PingBody,
+    returned_ms: u64,
+    terminator: &Terminator,
+    bare: bool,
+) {
+    if ping.returned.is_null() {
+        let returned = iso8601(returned_ms).into();
+        write(
+            out,
+            PONG,
+            &PingBody {
+                returned,
+                ..ping.clone()
+            },
+            terminator,
+            bare,
+        );
+    } else {
+        write(out, PONG, ping, terminator, bare);
+    }
+}
+
+fn write(out: &mut Vec<u8>, kind: &str, body: &PingBody, terminator: &Terminator, bare: bool) {
+    if !bare {
+        out.extend_from_slice(b"{\"type\":\"");
+        out.extend_from_slice(kind.as_bytes());
+        out.extend_from_slice(b"\",\"data\":");
+    }
+    for (key, value) in [
+        ("{\"_id\":", &body.id),
+        (",\"_created\":", &body.created),
+        (",\"_returned\":", &body.returned),
+        (",\"_finished\":", &body.finished),
+    ] {
+        out.extend_from_slice(key.as_bytes());
+        serde_json::to_writer(&mut *out, value).expect("a JSON value can be written to memory");
+    }
+    out.extend_from_slice(if bare { b"}" } else { b"}}" });
+    out.extend_from_slice(terminator.as_bytes());
+}
+
+/// Whether `frame` contains what every ping and pong contains: the beginning both names share
+/// or, where the peer's JSON writer spells it in a roundabout way, an escape.
+fn may_be_control(frame: &[u8]) -> bool {
+    static NAME: LazyLock<memmem::Finder<'static>> =
+        LazyLock::new(|| memmem::Finder::new("SockhopP"));
+    static ESCAPE: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new("\\u"));
+    NAME.find(frame).is_some() || ESCAPE.find(frame).is_some()
+}
+
+/// JavaScript's `value || null`.
+fn truthy_or_null(value: Value) -> Value {
+    let falsy = match &value {
+        Value::Null => true,
+        Value::Bool(flag) => !flag,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(_) | Value::Object(_) => false,
+    };
+    if falsy { Value::Null } else { value }
+}
+
+/// The outermost object of a frame, its values not yet opened: most are not for us.
+#[derive(Default)]
+struct Envelope<'a> {
+    kind: Option<&'a RawValue>,
+    data: Option<&'a RawValue>,
+}
+
+impl Envelope<'_> {
+    fn kind(&self) -> Option<String> {
+        serde_json::from_str(self.kind?.get()).ok()
+    }
+}
+
+#[derive(serde::Deserialize)]
+#[serde(field_identifier, rename_all = "lowercase")]
+enum EnvelopeKey {
+    Type,
+    Data,
+    #[serde(other)]
+    Other,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(field_identifier, rename_all = "lowercase")]
+enum BodyKey {
+    #[serde(rename = "_id")]
+    Id,
+    #[serde(rename = "_created")]
+    Created,
+    #[serde(rename = "_returned")]
+    Returned,
+    #[serde(rename = "_finished")]
+    Finished,
+    #[serde(other)]
+    Other,
+}
+
+// Both by hand, because a derived `Deserialize` refuses an object that has a key twice.
+
+impl<'de> Deserialize<'de> for Envelope<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EnvelopeVisitor;
+
+        impl<'de> Visitor<'de> for EnvelopeVisitor {
+            type Value = Envelope<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an envelope")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut envelope = Envelope::default();
+                while let Some(key) = map.next_key()? {
+                    match key {
+                        EnvelopeKey::Type => envelope.kind = Some(map.next_value()?),
+                        EnvelopeKey::Data => envelope.data = Some(map.next_value()?),
+                        EnvelopeKey::Other => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(envelope)
+            }
+        }
+
+        deserializer.deserialize_map(EnvelopeVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for PingBody {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct BodyVisitor;
+
+        impl<'de> Visitor<'de> for BodyVisitor {
+            type Value = PingBody;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the data of a ping or pong")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut body = PingBody::default();
+                while let Some(key) = map.next_key()? {
+                    let field = match key {
+                        BodyKey::Id => &mut body.id,
+                        BodyKey::Created => &mut body.created,
+                        BodyKey::Returned => &mut body.returned,
+                        BodyKey::Finished => &mut body.finished,
+                        BodyKey::Other => {
+                            map.next_value::<IgnoredAny>()?;
+                            continue;
+                        }
+                    };
+                    *field = truthy_or_null(map.next_value()?);
+                }
+                Ok(body)
+            }
+        }
+
+        deserializer.deserialize_map(BodyVisitor)
+    }
+}

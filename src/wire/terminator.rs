@@ -1,0 +1,124 @@
+//! What ends a frame, and how to find it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use memchr::memmem;
+
+/// The byte sequence that ends a frame.
+///
+/// Cloning is cheap: clones share the bytes and the search prepared for them, so a server
+/// prepares its terminator once for all its connections.
+#[derive(Clone)]
+pub struct Terminator(Arc<Prepared>);
+
+struct Prepared {
+    bytes: Box<[u8]>,
+    /// Finds a terminator that has more than one byte; one byte is `memchr`'s business.
+    finder: memmem::Finder<'static>,
+    /// `fallback[n]` is the length of the longest beginning of the terminator, shorter than
+    /// `n + 1`, that also ends its first `n + 1` bytes (the failure function of Knuth, Morris
+    /// and Pratt). It lets a terminator that straddles chunks be followed byte by byte
+    /// without ever looking back into an earlier chunk.
+    fallback: Box<[usize]>,
+}
+
+/// A terminator without bytes: every frame would end before it began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the terminator must not be empty")]
+pub struct EmptyTerminator;
+
+impl Terminator {
+    /// Prepares the search for `text`, which ends a frame wherever its UTF-8 bytes occur.
+    ///
+    /// # Errors
+    ///
+    /// [`EmptyTerminator`] if `text` is empty.
+    pub fn new(text: &str) -> Result<Self, EmptyTerminator> {
+        if text.is_empty() {
+            return Err(EmptyTerminator);
+        }
+        let bytes = text.as_bytes();
+        Ok(Self(Arc::new(Prepared {
+            bytes: bytes.into(),
+            finder: memmem::Finder::new(bytes).into_owned(),
+            fallback: fallback(bytes),
+        })))
+    }
+
+    /// The bytes on the wire; at least one.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0.bytes
+    }
+
+    /// The number of bytes; at least one.
+    pub(super) fn width(&self) -> usize {
+        self.0.bytes.len()
+    }
+
+    /// The only byte of a terminator that has just one.
+    pub(super) fn single(&self) -> Option<u8> {
+        match *self.0.bytes {
+            [byte] => Some(byte),
+            _ => None,
+        }
+    }
+
+    /// The prepared search for the whole terminator.
+    pub(super) fn finder(&self) -> &memmem::Finder<'static> {
+        &self.0.finder
+    }
+
+    /// Where the first terminator in `haystack` begins.
+    pub(super) fn find(&self, haystack: &[u8]) -> Option<usize> {
+        match self.single() {
+            Some(byte) => memchr::memchr(byte, haystack),
+            None => self.0.finder.find(haystack),
+        }
+    }
+
+    /// How much of the terminator has been seen once `byte` follows its first `partial` bytes.
+    ///
+    /// `partial` must be less than [`width`](Self::width): the caller stops at a full match.
+    pub(super) fn step(&self, mut partial: usize, byte: u8) -> usize {
+        let bytes = &self.0.bytes;
+        while bytes[partial] != byte {
+            if partial == 0 {
+                return 0;
+            }
+            partial = self.0.fallback[partial - 1];
+        }
+        partial + 1
+    }
+}
+
+/// Equal if the bytes are.
+impl PartialEq for Terminator {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Terminator {}
+
+impl fmt::Debug for Terminator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Terminator(\"{}\")", self.as_bytes().escape_ascii())
+    }
+}
+
+fn fallback(bytes: &[u8]) -> Box<[usize]> {
+    let mut table = vec![0; bytes.len()];
+    let mut length = 0;
+    for at in 1..bytes.len() {
+        while length > 0 && bytes[length] != bytes[at] {
+            length = table[length - 1];
+        }
+        if bytes[length] == bytes[at] {
+            length += 1;
+        }
+        table[at] = length;
+    }
+    table.into()
+}

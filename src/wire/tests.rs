@@ -1,0 +1,1 @@
+//! Tests across the layer: whole streams in every chunking.
