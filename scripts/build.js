@@ -12,6 +12,7 @@
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
+const os = require('node:os');
 const path = require('node:path');
 
 const { bindingFileName, platformTag } = require('../lib/platform');
@@ -40,21 +41,16 @@ function stale() {
   return changed ? `${changed} has changed` : false;
 }
 
-function cargo(args) {
+/** The environment for cargo: rustup's directory counts even if no profile put it on the PATH. */
+function environment() {
   const env = { ...process.env };
-  if (platformTag().endsWith('musl')) {
+  const home = env.CARGO_HOME ?? path.join(os.homedir(), '.cargo');
+  env.PATH = `${env.PATH ?? ''}${path.delimiter}${path.join(home, 'bin')}`;
+  if (platformTag().endsWith('-musl')) {
+    // A shared library needs the C library of the process that loads it.
     env.RUSTFLAGS = `${env.RUSTFLAGS ?? ''} -C target-feature=-crt-static`.trim();
   }
-  const home = env.CARGO_HOME ?? path.join(require('node:os').homedir(), '.cargo');
-  env.PATH = `${env.PATH ?? ''}${path.delimiter}${path.join(home, 'bin')}`;
-  return spawnSync('cargo', args, {
-    cwd: ROOT,
-    env,
-    encoding: 'utf8',
-    maxBuffer: 64 * 1024 * 1024,
-    // Cargo's messages are for the reader, its JSON on stdout is for us.
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  return env;
 }
 
 /**
@@ -66,7 +62,14 @@ function cargo(args) {
 function build({ debug = false } = {}) {
   const args = ['build', '--lib', '--message-format=json-render-diagnostics'];
   if (!debug) args.push('--release');
-  const result = cargo(args);
+  const result = spawnSync('cargo', args, {
+    cwd: ROOT,
+    env: environment(),
+    encoding: 'utf8',
+    maxBuffer: 64 * 1024 * 1024,
+    // Cargo's messages are for the reader, its JSON on stdout is for us.
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   if (result.error?.code === 'ENOENT') {
     throw new Error(
       'cargo was not found. The native part is built from Rust sources: install a toolchain ' +
@@ -103,7 +106,7 @@ function main(argv) {
   console.error(`built ${path.basename(file)} (${debug ? 'debug' : 'release'})`);
 }
 
-module.exports = { build, stale, BINDING };
+module.exports = { build, environment, stale };
 
 if (require.main === module) {
   try {

@@ -1,0 +1,90 @@
+'use strict';
+
+// Gets a fresh clone ready: development dependencies, and the release build of the native binding.
+// What is there and fresh is left alone. `npm start` and `npm test` begin with it; by itself it is
+// `npm run setup`.
+
+const { spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+
+const { build, stale } = require('./build');
+
+const ROOT = path.dirname(__dirname);
+const OLDEST_NODE = 18;
+
+function readPackages(lockFile) {
+  return JSON.parse(fs.readFileSync(lockFile, 'utf8')).packages;
+}
+
+/**
+ * Compares what npm says it installed with what package-lock.json asks for: their dates say little
+ * after a checkout, and installing anew pulls node_modules from under whatever is running.
+ * @returns {false | string} why the dependencies have to be installed, or false if they need not
+ */
+function dependenciesMissing() {
+  let installed;
+  try {
+    installed = readPackages(path.join(ROOT, 'node_modules', '.package-lock.json'));
+  } catch {
+    return 'there are none yet';
+  }
+  const wanted = readPackages(path.join(ROOT, 'package-lock.json'));
+  const changed = Object.entries(wanted).find(([name, { version, optional }]) => {
+    if (name === '') return false;
+    return installed[name] ? installed[name].version !== version : !optional;
+  });
+  return changed ? `${changed[0].replace('node_modules/', '')} is not the one wanted` : false;
+}
+
+function installDependencies() {
+  const args = ['ci', '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund'];
+  args.push('--loglevel=error');
+  // Run by npm: use that npm. It need not be on the PATH.
+  const npm = process.env.npm_execpath;
+  const result = npm?.endsWith('.js')
+    ? spawnSync(process.execPath, [npm, ...args], { cwd: ROOT, stdio: ['ignore', 2, 2] })
+    : spawnSync('npm', args, { cwd: ROOT, stdio: ['ignore', 2, 2] });
+  if (result.error) throw new Error(`npm could not be run: ${result.error.message}`);
+  if (result.status !== 0) throw new Error('npm ci failed, see above');
+}
+
+/**
+ * @throws {Error} with a message for the reader if something is missing that it cannot fetch
+ */
+function setup() {
+  const began = Date.now();
+  const say = (text) => {
+    const elapsed = ((Date.now() - began) / 1000).toFixed(1).padStart(5);
+    console.error(`set-up ${elapsed} s  ${text}`);
+  };
+
+  if (Number.parseInt(process.versions.node, 10) < OLDEST_NODE) {
+    throw new Error(`Node ${OLDEST_NODE} or newer is needed, this is ${process.version}`);
+  }
+
+  const toInstall = dependenciesMissing();
+  if (toInstall) {
+    say(`installing the development dependencies: ${toInstall}`);
+    installDependencies();
+  }
+
+  const toBuild = stale();
+  if (toBuild) {
+    say(`building the native binding: ${toBuild} (the first build takes some minutes)`);
+    build();
+  }
+
+  say(toInstall || toBuild ? 'ready' : 'dependencies and native binding are up to date');
+}
+
+module.exports = { setup };
+
+if (require.main === module) {
+  try {
+    setup();
+  } catch (error) {
+    console.error(`set-up failed: ${error.message}`);
+    process.exitCode = 1;
+  }
+}

@@ -1,0 +1,17 @@
+'use strict';
+
+// `npm start`: gets everything ready, then shows the package at work.
+
+const { spawnSync } = require('node:child_process');
+const path = require('node:path');
+
+const { setup } = require('./setup');
+
+try {
+  setup();
+  const demo = path.join(path.dirname(__dirname), 'examples', 'demo');
+  process.exitCode = spawnSync(process.execPath, [demo], { stdio: 'inherit' }).status ?? 1;
+} catch (error) {
+  console.error(`set-up failed: ${error.message}`);
+  process.exitCode = 1;
+}
