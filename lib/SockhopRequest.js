@@ -1,0 +1,448 @@
+'use strict';
+
+const { EventEmitter } = require('node:events');
+
+const SockhopError = require('./SockhopError.js');
+const { uuid: makeUuid } = require('./uuid.js');
+
+/**
+ * The label a payload travels under.
+ *
+ * @throws {TypeError} for what has no class: null, undefined, an object without a constructor
+ */
+function typeOf(data) {
+  const constructor = data?.constructor;
+  if (constructor === undefined || constructor === null) {
+    const err = new TypeError(
+      `Cannot send ${data === null || data === undefined ? data : 'an object without a constructor'}: ` +
+        'the type of a message is the name of its constructor',
+    );
+    err.code = 'ERR_BAD_DATA';
+    throw err;
+  }
+  return constructor.name;
+}
+
+/** Whether the peer's message has the fields of a request or of a response packet, in a usable form. */
+function isPacket(message) {
+  if (typeof message !== 'object' || message === null || Array.isArray(message)) return false;
+  const { uuid, data, type } = message;
+  if (uuid && typeof uuid !== 'string' && typeof uuid !== 'number') return false;
+  if (typeof type === 'string' && type !== '') return true;
+  return data === undefined || (data !== null && typeof data.constructor === 'function');
+}
+
+/** A label that is no text is none: it is made from the payload again. */
+const labelled = (message) =>
+  typeof message.type === 'string' ? message : { ...message, type: undefined };
+
+/**
+ * A request as both sides see it: what was asked, under which type, and the id the answers carry.
+ */
+class SockhopRequest {
+  /**
+   * @param {object} [opts]
+   * @param {string} [opts.uuid] identifies the request and its answers; drawn if left out
+   * @param {*} [opts.data={}] what is asked
+   * @param {string} [opts.type] the class name of the data; default: that of its constructor
+   * @throws {TypeError} (ERR_BAD_DATA) if a type is wanted and the data has no constructor
+   */
+  constructor({ uuid, data = {}, type } = {}) {
+    this.uuid = uuid || makeUuid();
+    this.data = data;
+    this.type = type || typeOf(data);
+  }
+
+  /**
+   * @param {*} message what a peer sent
+   * @returns {?SockhopRequest} null if that is no request; never throws
+   */
+  static parse(message) {
+    return isPacket(message) ? new this(labelled(message)) : null;
+  }
+
+  /**
+   * @param {*} data what to ask
+   * @returns {SockhopRequest}
+   * @throws {TypeError} (ERR_BAD_DATA) if the data has no constructor
+   */
+  static from_data(data) {
+    return new this({ data });
+  }
+}
+
+/**
+ * One packet of an answer.
+ */
+class SockhopResponsePacket {
+  /**
+   * @param {object} [opts]
+   * @param {string} [opts.uuid] the id of the request that is answered; drawn if left out
+   * @param {*} [opts.data={}] the payload
+   * @param {string} [opts.type] the class name of the data; default: that of its constructor
+   * @param {boolean} [opts.last=false] whether the stream ends with this packet
+   * @throws {TypeError} (ERR_BAD_DATA) if a type is wanted and the data has no constructor
+   */
+  constructor({ uuid, data = {}, type, last = false } = {}) {
+    this.uuid = uuid || makeUuid();
+    this.data = data;
+    this.type = type || typeOf(data);
+    this.last = last;
+  }
+
+  /** What goes over the wire, in the order the peers are used to. */
+  toJSON() {
+    return { uuid: this.uuid, type: this.type, data: this.data, last: this.last };
+  }
+
+  /**
+   * @param {*} message what a peer sent
+   * @returns {?SockhopResponsePacket} null if that is no response packet; never throws
+   */
+  static parse(message) {
+    return isPacket(message) && message.uuid ? new this(labelled(message)) : null;
+  }
+
+  /**
+   * @param {*} data the payload
+   * @param {string} uuid the id of the request that is answered
+   * @param {boolean} [last=false] whether the stream ends with this packet
+   * @returns {SockhopResponsePacket}
+   * @throws {TypeError} (ERR_BAD_DATA) if the data has no constructor
+   */
+  static for_data(data, uuid, last = false) {
+    return new this({ uuid, data, last });
+  }
+}
+
+/**
+ * The answers to a request, as the asking side receives them.
+ *
+ * The stream ends with the packet marked as the last one, with `end()`, with the first packet after `next()`,
+ * or with an error (time-out, lost connection, abort); whatever comes later is ignored.
+ *
+ * @fires SockhopResponseReadableStream#data (data, type)
+ * @fires SockhopResponseReadableStream#end (err), undefined for a graceful end
+ */
+class SockhopResponseReadableStream extends EventEmitter {
+  #ended = false;
+  /** Why the stream ended; undefined while it has not, or if it ended gracefully. */
+  #error = undefined;
+  /**
+   * Packets that came before the program had the stream in its hands, and behind them the error that ended
+   * it, if one did; null once packets are delivered as they come.
+   * @type {?{packets: SockhopResponsePacket[], end: ?{err: Error}}}
+   */
+  #held = null;
+  /** Those who want the next packet only: it ends the stream. @type {{resolve: Function, reject: Function}[]} */
+  #nexts = [];
+  /** Those who follow the stream to its end. @type {Set<{packet: Function, end: Function}>} */
+  #followers = new Set();
+
+  /**
+   * @param {object} [opts]
+   * @param {string} [opts.uuid] the id of the request; drawn if left out
+   */
+  constructor({ uuid } = {}) {
+    super();
+    this.uuid = uuid || makeUuid();
+  }
+
+  /** @type {boolean} whether the stream has ended */
+  get ended() {
+    return this.#ended;
+  }
+
+  /**
+   * @param {SockhopRequest} req
+   * @returns {SockhopResponseReadableStream} the stream of its answers
+   */
+  static from_request(req) {
+    return new this({ uuid: req.uuid });
+  }
+
+  /**
+   * Takes a packet that arrived for this stream.
+   *
+   * @param {SockhopResponsePacket} pkt
+   */
+  receive_packet(pkt) {
+    if (this.#ended) return;
+    if (this.#held === null) this.#deliver(pkt);
+    else if (this.#held.end === null) this.#held.packets.push(pkt);
+  }
+
+  /**
+   * Ends the stream; a second call changes nothing.
+   *
+   * @param {Error} [err] why, if not gracefully
+   */
+  end(err) {
+    if (this.#ended) return;
+    const reason = err ?? undefined;
+    // An error waits for the program to have the stream, and must not overtake packets that arrived before
+    // it. A graceful end is the program's own wish to see no more.
+    if (reason !== undefined && this.#held !== null) this.#held.end ??= { err: reason };
+    else this.#finish(reason);
+  }
+
+  /**
+   * Waits for the next packet and ends the stream with it.
+   *
+   * @returns {Promise<{data: *, type: string}>} rejects with the error if the stream ends, or has ended, with
+   *   one; with ERR_RESPONSE_ENDED if it ends, or has ended, gracefully without another packet
+   */
+  next() {
+    return new Promise((resolve, reject) => {
+      if (this.#ended) return reject(this.#error ?? endedEarly());
+      this.#nexts.push({ resolve, reject });
+      this.#releaseSoon();
+    });
+  }
+
+  /**
+   * Waits for the end of the stream.
+   *
+   * @returns {Promise<{data: *, type: string}[]>} all packets from the call on (none if the stream has ended);
+   *   rejects with the error if the stream ends, or has ended, with one
+   */
+  all() {
+    return new Promise((resolve, reject) => {
+      const packets = [];
+      this.#follow({
+        packet: (packet) => packets.push(packet),
+        end: (err) => (err === undefined ? resolve(packets) : reject(err)),
+      });
+    });
+  }
+
+  /**
+   * Packets from the call on, kept until they are asked for. The loop ends with the stream, throws the
+   * error the stream ended with, and ends the stream if it is left early.
+   *
+   * @returns {AsyncIterableIterator<{data: *, type: string}>}
+   */
+  [Symbol.asyncIterator]() {
+    const packets = [];
+    const waiting = []; // calls of next() that no packet was there for
+    let over = null; // {err} when the stream has ended
+
+    const follower = {
+      packet(packet) {
+        if (waiting.length > 0) waiting.shift().resolve({ value: packet, done: false });
+        else packets.push(packet);
+      },
+      end(err) {
+        over = { err };
+        for (const { resolve, reject } of waiting.splice(0)) {
+          // The error is thrown once; after it the iterator is done, like a generator that threw.
+          if (over.err === undefined) resolve({ value: undefined, done: true });
+          else reject(over.err);
+          over.err = undefined;
+        }
+      },
+    };
+    this.#follow(follower);
+
+    const leave = (value) => {
+      packets.length = 0;
+      this.#followers.delete(follower);
+      follower.end(undefined);
+      this.end();
+      return { value, done: true };
+    };
+    return {
+      next() {
+        if (packets.length > 0) return Promise.resolve({ value: packets.shift(), done: false });
+        if (over === null) {
+          return new Promise((resolve, reject) => waiting.push({ resolve, reject }));
+        }
+        const { err } = over;
+        over.err = undefined;
+        return err === undefined
+          ? Promise.resolve({ value: undefined, done: true })
+          : Promise.reject(err);
+      },
+      async return(value) {
+        return leave(value);
+      },
+      async throw(err) {
+        leave();
+        throw err;
+      },
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    };
+  }
+
+  /** Keeps packets back until `_release()`: the program does not have the stream yet. */
+  _hold() {
+    if (!this.#ended) this.#held ??= { packets: [], end: null };
+  }
+
+  /** Delivers what was kept back, in the order it came, and from now on as it comes. */
+  _release() {
+    if (this.#held === null) return;
+    const { packets, end } = this.#held;
+    this.#held = null;
+    packets.forEach((pkt, i) => {
+      if (this.#ended) return;
+      try {
+        this.#deliver(pkt);
+      } catch (err) {
+        // A handler's error is the program's; it must not cost the packets behind this one.
+        if (i === packets.length - 1 && end === null) throw err;
+        process.nextTick(() => {
+          throw err;
+        });
+      }
+    });
+    if (end !== null && !this.#ended) this.#finish(end.err);
+  }
+
+  /** Somebody waits for packets: give them after the tick, when other listeners are in place too. */
+  #releaseSoon() {
+    if (this.#held !== null) process.nextTick(() => this._release());
+  }
+
+  #follow(follower) {
+    if (this.#ended) {
+      follower.end(this.#error);
+      return;
+    }
+    this.#followers.add(follower);
+    this.#releaseSoon();
+  }
+
+  #deliver(pkt) {
+    const { data, type } = pkt;
+    // Promises first: settling them runs no code of the program, so no handler's error can get in between.
+    const nexts = this.#nexts;
+    this.#nexts = [];
+    for (const { resolve } of nexts) resolve({ data, type });
+    for (const follower of this.#followers) follower.packet({ data, type });
+    try {
+      this.emit('data', data, type);
+    } finally {
+      if (pkt.last || nexts.length > 0) this.#finish();
+    }
+  }
+
+  #finish(err) {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#error = err;
+    this.#held = null;
+    const nexts = this.#nexts;
+    const followers = this.#followers;
+    this.#nexts = [];
+    this.#followers = new Set();
+    for (const { reject } of nexts) reject(err ?? endedEarly());
+    for (const follower of followers) follower.end(err);
+    this.emit('end', err);
+  }
+}
+
+const endedEarly = () =>
+  new SockhopError('Response stream ended without another packet', 'ERR_RESPONSE_ENDED');
+
+/**
+ * The answers to a request, as the answering side sends them.
+ */
+class SockhopResponseWriteableStream {
+  /** Set while the last packet is on its way and after it left; a last packet that failed may be replaced. */
+  #ended = false;
+
+  /**
+   * @param {object} [opts]
+   * @param {string} [opts.uuid] the id of the request; drawn if left out
+   * @param {SockhopClient|SockhopSession} [opts.sockhop] what the answers are sent through
+   */
+  constructor({ uuid, sockhop } = {}) {
+    this.uuid = uuid || makeUuid();
+    this._sockhop = sockhop;
+  }
+
+  /**
+   * @param {SockhopRequest} req
+   * @param {SockhopClient|SockhopSession} sockhop what the answers are sent through
+   * @returns {SockhopResponseWriteableStream}
+   */
+  static from_request(req, sockhop) {
+    return new this({ uuid: req?.uuid, sockhop });
+  }
+
+  /**
+   * Sends a packet and ends the stream with it.
+   *
+   * @param {*} data
+   * @returns {Promise<void>} fulfilled when it is sent; rejects with ERR_RESPONSE_SEND if the stream has been
+   *   ended or has nothing to send through, with ERR_SOCKET_DESTROYED if the connection is gone
+   * @throws {TypeError} (ERR_BAD_DATA) if the data has no constructor
+   */
+  send(data) {
+    return this.#transmit(SockhopResponsePacket.for_data(data, this.uuid, true));
+  }
+
+  /**
+   * Sends a packet; the stream stays open.
+   *
+   * @param {*} data
+   * @returns {Promise<void>} as `send()`
+   * @throws {TypeError} (ERR_BAD_DATA) if the data has no constructor
+   */
+  write(data) {
+    return this.#transmit(SockhopResponsePacket.for_data(data, this.uuid));
+  }
+
+  /**
+   * Ends the stream with an empty object as its last packet.
+   *
+   * @returns {Promise<void>} as `send()`
+   */
+  end() {
+    return this.send({});
+  }
+
+  #transmit(pkt) {
+    if (!this._sockhop) return refused('This end of the stream cannot send: it has no connection');
+    if (this.#ended) return refused('Response packet cannot be sent: the stream has been ended');
+    const message = { type: 'SockhopResponsePacket', data: pkt };
+    if (!pkt.last) return this._sockhop._send_message(message);
+
+    this.#ended = true;
+    const sent = this.#sendLast(message);
+    // That the asking side went away is no mistake of the program that answers it.
+    sent.catch((err) => {
+      if (err?.code !== 'ERR_SOCKET_DESTROYED') throw err;
+    });
+    return sent;
+  }
+
+  async #sendLast(message) {
+    try {
+      return await this._sockhop._send_message(message);
+    } catch (err) {
+      this.#ended = false;
+      throw err;
+    }
+  }
+}
+
+/**
+ * A refusal the program may look at or not: a packet too many is a mistake, but none that should end the
+ * process as an unhandled rejection.
+ */
+function refused(message) {
+  const promise = Promise.reject(new SockhopError(message, 'ERR_RESPONSE_SEND'));
+  promise.catch(() => {});
+  return promise;
+}
+
+module.exports = {
+  SockhopRequest,
+  SockhopResponsePacket,
+  SockhopResponseReadableStream,
+  SockhopResponseWriteableStream,
+};

@@ -1,0 +1,115 @@
+'use strict';
+
+/*
+ * Errors with the shape Node gives them, so that programs that match `code`, `errno`, `syscall`, `address`,
+ * `port` or the message do not notice that the system call was made elsewhere.
+ */
+
+const os = require('node:os');
+const util = require('node:util');
+
+// What libuv says about the errors a bind or listen can meet, for runtimes without `util.getSystemErrorMap`.
+const DESCRIPTIONS = {
+  EACCES: 'permission denied',
+  EADDRINUSE: 'address already in use',
+  EADDRNOTAVAIL: 'address not available',
+  EAFNOSUPPORT: 'address family not supported',
+  EINVAL: 'invalid argument',
+  EMFILE: 'too many open files',
+  ENAMETOOLONG: 'name too long',
+  ENFILE: 'file table overflow',
+  ENOBUFS: 'no buffer space available',
+  ENOMEM: 'not enough memory',
+  ENOTDIR: 'not a directory',
+  EPERM: 'operation not permitted',
+};
+
+// libuv's own numbers; the system's EAI_* differ from platform to platform.
+const UV_EAI_NODATA = -3007;
+const UV_EAI_NONAME = -3008;
+
+/** Made on the first error: @type {?{byErrno: Map<number, [string, string]>, byCode: Map<string, number>}} */
+let tables = null;
+
+function systemErrors() {
+  if (tables === null) {
+    const byErrno =
+      typeof util.getSystemErrorMap === 'function'
+        ? util.getSystemErrorMap()
+        : new Map(
+            Object.entries(os.constants.errno).map(([code, errno]) => [
+              -errno,
+              [code, DESCRIPTIONS[code] ?? code],
+            ]),
+          );
+    const byCode = new Map();
+    for (const [errno, [code]] of byErrno) byCode.set(code, errno);
+    tables = { byErrno, byCode };
+  }
+  return tables;
+}
+
+/** The number, the name and the description of an error, whichever of the first two is known. */
+function resolve(error) {
+  const { byErrno, byCode } = systemErrors();
+  const errno = typeof error === 'number' ? error : byCode.get(error);
+  const [code, description] = byErrno.get(errno) ?? [];
+  return {
+    errno,
+    code: code ?? (typeof error === 'string' ? error : `Unknown system error ${errno}`),
+    description: description ?? 'unknown error',
+  };
+}
+
+/**
+ * The error of a failed system call on a socket.
+ *
+ * `listen` errors carry a description, the others do not; and only those of `connect`, `bind` and `listen`
+ * name an address. That is how `net` does it.
+ *
+ * @param {number|string} error the negative errno as libuv has it (-111), or its name ("ECONNREFUSED")
+ * @param {string} syscall "connect", "listen", "bind", "read", "write", "shutdown", "accept"
+ * @param {string} [address] the IP address or the path of the Unix socket
+ * @param {number} [port] the TCP port; for a Unix socket leave it out, or give -1, as `listen` has it
+ * @returns {Error} with `errno`, `code`, `syscall` and, where given, `address` and `port`
+ */
+function systemError(error, syscall, address, port) {
+  const { errno, code, description } = resolve(error);
+  let message = `${syscall} ${code}`;
+  if (syscall === 'listen') message += `: ${description}`;
+  if (port > 0) message += ` ${address}:${port}`;
+  else if (address) message += ` ${address}`;
+
+  const err = new Error(message);
+  err.errno = errno;
+  err.code = code;
+  err.syscall = syscall;
+  if (address !== undefined) err.address = address;
+  if (port) err.port = port;
+  Error.captureStackTrace?.(err, systemError);
+  return err;
+}
+
+/**
+ * The error of a host name that has no address.
+ *
+ * @param {number|string} error libuv's number (-3008), or the name ("ENOTFOUND", "EAI_AGAIN")
+ * @param {string} hostname
+ * @returns {Error} with `errno`, `code`, `syscall` ("getaddrinfo") and `hostname`
+ */
+function lookupError(error, hostname) {
+  // Two causes, one code: Node has called both ENOTFOUND since before libuv told them apart.
+  const absent = error === UV_EAI_NODATA || error === UV_EAI_NONAME || error === 'ENOTFOUND';
+  const { errno, code } = absent
+    ? { errno: typeof error === 'number' ? error : UV_EAI_NONAME, code: 'ENOTFOUND' }
+    : resolve(error);
+  const err = new Error(`getaddrinfo ${code} ${hostname}`);
+  err.errno = errno;
+  err.code = code;
+  err.syscall = 'getaddrinfo';
+  err.hostname = hostname;
+  Error.captureStackTrace?.(err, lookupError);
+  return err;
+}
+
+module.exports = { systemError, lookupError };

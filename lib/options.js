@@ -1,0 +1,335 @@
+'use strict';
+
+/*
+ * What a program may pass to the constructors of client and server, made complete and checked in one place.
+ *
+ * A falsy value means the default, as programs on sockhop are used to ("port: process.env.PORT"); the one
+ * exception is a server's `port: 0`, an ephemeral port. Unknown options are ignored. Whatever else is wrong is
+ * reported by name, with what was received and what to do.
+ */
+
+const { constants } = require('node:buffer');
+const { inspect } = require('node:util');
+
+const MAX_TIMER_MS = 2 ** 31 - 1; // what setTimeout can wait; it turns anything longer into 1 ms
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const SLOW_CONSUMER_POLICIES = ['wait', 'drop', 'disconnect'];
+
+/** The default of every option, in the units of the option. */
+const DEFAULTS = Object.freeze({
+  path: null,
+  address: '127.0.0.1',
+  port: 50000,
+  terminator: '\n',
+  auto_reconnect_interval: 2000,
+  connect_timeout: 5000,
+  response_timeout: 30_000,
+  max_message_size: 128 * MIB,
+  max_connections: Number.POSITIVE_INFINITY,
+  max_pending_callbacks: 1_000_000,
+  callback_timeout: 0,
+  handshake_timeout: 120_000,
+  idle_timeout: 0,
+  receive_high_water_mark: 1 * MIB,
+  send_high_water_mark: 16 * MIB,
+  slow_consumer: 'wait',
+});
+
+/** What a value is, in the words Node's own messages use. */
+function describe(value) {
+  if (value === null || value === undefined) return `${value}`;
+  if (typeof value === 'function') {
+    return value.name ? `function ${value.name}` : 'an anonymous function';
+  }
+  if (typeof value === 'object') {
+    const name = value.constructor?.name;
+    return name ? `an instance of ${name}` : inspect(value, { depth: -1 });
+  }
+  const text = inspect(value, { colors: false });
+  return `type ${typeof value} (${text.length > 60 ? `${text.slice(0, 57)}...` : text})`;
+}
+
+/**
+ * @param {typeof Error} ErrorClass TypeError or RangeError
+ * @param {string} code
+ * @param {string} subject what is wrong: 'The "options.port" property'
+ * @param {string} expected what it must be, and what to do
+ * @param {*} value what it is
+ */
+function fail(ErrorClass, code, subject, expected, value) {
+  const err = new ErrorClass(`${subject} must be ${expected}. Received ${describe(value)}`);
+  err.code = code;
+  return err;
+}
+
+const invalidType = (...args) => fail(TypeError, 'ERR_INVALID_ARG_TYPE', ...args);
+const invalidValue = (...args) => fail(TypeError, 'ERR_INVALID_ARG_VALUE', ...args);
+const outOfRange = (...args) => fail(RangeError, 'ERR_OUT_OF_RANGE', ...args);
+const badPort = (...args) => fail(RangeError, 'ERR_SOCKET_BAD_PORT', ...args);
+
+const option = (name) => `The "options.${name}" property`;
+
+/** The number a value stands for; text that reads as a number does, as it does for timers and ports. */
+function toNumber(value) {
+  if (typeof value === 'number') return value;
+  return typeof value === 'string' && value.trim() !== '' ? Number(value) : undefined;
+}
+
+/**
+ * @param {string} subject as the message names it: 'The "options.port" property'
+ * @param {*} value a number or a numeric string
+ * @returns {number} the port
+ * @throws {RangeError|TypeError} ERR_SOCKET_BAD_PORT
+ */
+function checkPort(subject, value) {
+  const port = toNumber(value);
+  if (Number.isInteger(port) && port >= 0 && port <= 0xffff) return port;
+  throw badPort(
+    subject,
+    `an integer >= 0 and < 65536 (left out, it is ${DEFAULTS.port}; for a Unix socket set "path" instead)`,
+    value,
+  );
+}
+
+/**
+ * @returns {string} the address
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE
+ */
+function checkAddress(subject, value) {
+  if (typeof value === 'string') return value;
+  throw invalidType(
+    subject,
+    `a string, an IP address or a host name (left out, it is "${DEFAULTS.address}")`,
+    value,
+  );
+}
+
+/**
+ * @returns {string} the path
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE, or ERR_INVALID_ARG_VALUE for a path no system can have
+ */
+function checkPath(subject, value) {
+  if (typeof value !== 'string') {
+    throw invalidType(
+      subject,
+      'a string, the path of a Unix socket or a named pipe (for TCP set "address" and "port" instead)',
+      value,
+    );
+  }
+  // A NUL at the beginning is Linux's way to write an abstract name; inside, it would cut the name short.
+  if (value.indexOf('\0', 1) !== -1) throw invalidValue(subject, 'free of NUL characters', value);
+  return value;
+}
+
+/**
+ * A span of time.
+ *
+ * @param {string} subject as the message names it: 'The "options.connect_timeout" property'
+ * @param {*} value a number or a numeric string
+ * @param {string} remedy what leaving it out, or 0, means
+ * @returns {number} milliseconds
+ * @throws {TypeError|RangeError} ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE
+ */
+function checkMilliseconds(subject, value, remedy) {
+  const ms = toNumber(value);
+  const expected = `a number of milliseconds > 0 and <= ${MAX_TIMER_MS} (${remedy})`;
+  if (ms === undefined) throw invalidType(subject, expected, value);
+  if (ms > 0 && ms <= MAX_TIMER_MS) return ms;
+  throw outOfRange(subject, expected, value);
+}
+
+/** @returns {number} a whole number from 1 to `max`; Infinity stands for `max` */
+function checkCount(subject, value, unit, max, remedy) {
+  const count = toNumber(value);
+  const expected = `a number of ${unit}, an integer >= 1${
+    max === Number.POSITIVE_INFINITY ? '' : ` and <= ${max}`
+  }, or Infinity (${remedy})`;
+  if (count === undefined) throw invalidType(subject, expected, value);
+  if (count === Number.POSITIVE_INFINITY) return max;
+  if (Number.isInteger(count) && count >= 1 && count <= max) return count;
+  throw outOfRange(subject, expected, value);
+}
+
+/**
+ * @param {string} subject
+ * @param {*} value a string or `[receive, transmit]`; anything else that is falsy: the default
+ * @returns {[string, string]} `[receive, transmit]`
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE
+ */
+function checkTerminator(subject, value) {
+  const given = value || value === '' ? value : DEFAULTS.terminator;
+  const expected =
+    'a string that is not empty, or an array of two of them, [receive, transmit] (left out, it is "\\n")';
+  const pair = Array.isArray(given) ? given.slice(0, 2) : [given, given];
+  if (pair.length < 2) throw invalidValue(subject, expected, value);
+  for (const terminator of pair) {
+    if (typeof terminator !== 'string') {
+      throw invalidType(subject, expected, Array.isArray(given) ? terminator : value);
+    }
+    // Nothing at all ends every frame before its first byte.
+    if (terminator === '') throw invalidValue(subject, expected, terminator);
+  }
+  return pair;
+}
+
+/** Any class that can do what the server asks of one; whoever extends SockhopSession has it all. */
+function checkSessionType(subject, value) {
+  const usable =
+    typeof value === 'function' &&
+    typeof value._from_socket === 'function' &&
+    typeof value.prototype?.start === 'function' &&
+    typeof value.prototype?.end === 'function';
+  if (usable) return value;
+  const expected =
+    'a session class: SockhopSession, a class that extends it, or one with a static "_from_socket" and the ' +
+    'methods "start" and "end" (pass the class itself, not an instance or its name)';
+  throw invalidType(subject, expected, value);
+}
+
+function checkSslOptions(subject, value) {
+  if (typeof value === 'object' && !Array.isArray(value)) return value;
+  throw invalidType(subject, 'an object with options of tls.connect()', value);
+}
+
+function checkSlowConsumer(subject, value) {
+  if (SLOW_CONSUMER_POLICIES.includes(value)) return value;
+  throw invalidValue(subject, 'one of "wait", "drop", "disconnect" (left out, it is "wait")', value);
+}
+
+/**
+ * @param {string} subject
+ * @param {*} value
+ * @returns {AbortSignal}
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE
+ */
+function checkSignal(subject, value) {
+  const usable =
+    typeof value === 'object' &&
+    value !== null &&
+    typeof value.aborted === 'boolean' &&
+    typeof value.addEventListener === 'function';
+  if (usable) return value;
+  throw invalidType(subject, 'an AbortSignal', value);
+}
+
+/** The options as an object: none is fine, something that has no properties is a mistake. */
+function checkOptions(opts) {
+  if (opts === undefined) return {};
+  if (typeof opts === 'object' && opts !== null) return opts;
+  throw invalidType('The "options" argument', 'an object, or left out for all defaults', opts);
+}
+
+/** Reads options by name, falling back to the default where there is nothing to check. */
+function reader(opts, defaults) {
+  const pick = (name, check, ...rest) =>
+    opts[name] ? check(option(name), opts[name], ...rest) : defaults[name];
+  return {
+    pick,
+    milliseconds: (name) =>
+      pick(
+        name,
+        checkMilliseconds,
+        defaults[name] === 0
+          ? 'left out, or 0, it is never'
+          : `left out, or 0, it is ${defaults[name]}`,
+      ),
+    count: (name, unit, max) =>
+      pick(name, checkCount, unit, max, `left out, or 0, it is ${defaults[name]}`),
+  };
+}
+
+/** What client and server have in common. */
+function sharedOptions(opts, { pick, milliseconds, count }) {
+  return {
+    path: pick('path', checkPath),
+    address: pick('address', checkAddress),
+    response_timeout: milliseconds('response_timeout'),
+    peer_type: opts.peer_type === 'json' ? 'json' : 'Sockhop',
+    terminator: checkTerminator(option('terminator'), opts.terminator),
+    allow_non_objects: opts.allow_non_objects === true,
+    debug: Boolean(opts.debug),
+    // A frame becomes one string, and a string of n UTF-8 bytes has at most n characters.
+    max_message_size: count('max_message_size', 'bytes', constants.MAX_STRING_LENGTH),
+    max_pending_callbacks: count('max_pending_callbacks', 'callbacks', Number.POSITIVE_INFINITY),
+    callback_timeout: milliseconds('callback_timeout'),
+    handshake_timeout: milliseconds('handshake_timeout'),
+    idle_timeout: milliseconds('idle_timeout'),
+    receive_high_water_mark: count('receive_high_water_mark', 'bytes', Number.MAX_SAFE_INTEGER),
+    send_high_water_mark: count('send_high_water_mark', 'bytes', Number.MAX_SAFE_INTEGER),
+    slow_consumer: pick('slow_consumer', checkSlowConsumer),
+  };
+}
+
+/**
+ * The options of a client, complete and checked.
+ *
+ * @param {object} [opts] what the program passed
+ * @param {{defaults?: object}} [overrides] defaults that replace those of this module
+ * @returns {object} plain, with a value for every option; `terminator` is `[receive, transmit]`
+ * @throws {TypeError|RangeError} for the first option that is not what it must be
+ */
+function normalizeClientOptions(opts, { defaults = {} } = {}) {
+  const given = checkOptions(opts);
+  const read = reader(given, { ...DEFAULTS, ...defaults });
+  const ssl_options = read.pick('ssl_options', checkSslOptions) ?? {};
+  return {
+    ...sharedOptions(given, read),
+    port: read.pick('port', checkPort),
+    ssl: Boolean(given.ssl) || Object.keys(ssl_options).length > 0,
+    ssl_options,
+    auto_reconnect_interval: read.milliseconds('auto_reconnect_interval'),
+    connect_timeout: read.milliseconds('connect_timeout'),
+  };
+}
+
+/**
+ * The options of a server, complete and checked.
+ *
+ * @param {object} [opts] what the program passed
+ * @param {{defaults: {session_type: Function}}} overrides defaults that replace those of this module; the
+ *   session class must be among them (this module does not know it)
+ * @returns {object} plain, with a value for every option; `terminator` is `[receive, transmit]`
+ * @throws {TypeError|RangeError} for the first option that is not what it must be
+ */
+function normalizeServerOptions(opts, { defaults = {} } = {}) {
+  const given = checkOptions(opts);
+  const read = reader(given, { ...DEFAULTS, ...defaults });
+  return {
+    ...sharedOptions(given, read),
+    port: given.port === 0 ? 0 : read.pick('port', checkPort),
+    session_type: read.pick('session_type', checkSessionType),
+    max_connections: read.count('max_connections', 'connections', Number.POSITIVE_INFINITY),
+  };
+}
+
+/**
+ * The configuration of one request.
+ *
+ * @param {{timeout?: number, signal?: AbortSignal}} [config]
+ * @returns {{timeout: (number|undefined), signal: (AbortSignal|undefined)}} undefined: not set
+ * @throws {TypeError|RangeError}
+ */
+function normalizeRequestOptions(config) {
+  const { timeout, signal } = config ?? {};
+  return {
+    timeout: timeout
+      ? checkMilliseconds(option('timeout'), timeout, 'left out, or 0, it is "response_timeout"')
+      : undefined,
+    signal: signal ? checkSignal(option('signal'), signal) : undefined,
+  };
+}
+
+module.exports = {
+  DEFAULTS,
+  normalizeClientOptions,
+  normalizeServerOptions,
+  normalizeRequestOptions,
+  checkAddress,
+  checkMilliseconds,
+  checkPath,
+  checkPort,
+  checkSessionType,
+  checkSignal,
+  checkTerminator,
+};
