@@ -56,7 +56,7 @@ pub struct PingBody {
 /// - is no JSON text in valid UTF-8,
 /// - is longer than [`MAX_CONTROL_FRAME`],
 /// - has `data` that is no object, or in one of the four fields a value that cannot be
-///   represented: nested deeper than 127 levels, or a number beyond the range of a double.
+///   represented: nested deeper than 126 levels, or a number beyond the range of a double.
 ///
 /// A frame that cannot be a control envelope is told from its size or one quick search.
 #[must_use]
@@ -262,3 +262,6 @@ impl<'de> Deserialize<'de> for PingBody {
         deserializer.deserialize_map(BodyVisitor)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,10 +58,9 @@ pub struct FrameTooLarge {
 /// Cuts a byte stream into frames at every [`Terminator`], from left to right.
 ///
 /// The frames do not depend on how the stream is cut into chunks. The work is linear in the
-/// stream: each byte is looked at once by the search, and only bytes that may belong to a
-/// terminator straddling two chunks are looked at again, never more than a terminator's width
-/// in each push and never in a chunk already gone. The memory is that of the unfinished
-/// frame, bounded by the limit; between frames it is none.
+/// stream: each byte is looked at once, and the last few of a chunk, fewer than the terminator
+/// has, once more if they may begin a terminator that goes on in the next. The memory is that
+/// of the unfinished frame, bounded by the limit; between frames it is none.
 pub struct Framer {
     terminator: Terminator,
     max_frame: usize,
@@ -75,7 +74,7 @@ pub struct Framer {
     fault: Option<FrameTooLarge>,
     /// Bytes looked at, to prove the linearity.
     #[cfg(test)]
-    pub(super) scanned: usize,
+    scanned: usize,
 }
 
 impl Framer {
@@ -159,10 +158,10 @@ impl Framer {
     /// Otherwise all of `chunk` belongs to the frame, and `partial` is already that of its end.
     fn find_end_of_pending(&mut self, chunk: &[u8]) -> Option<usize> {
         let width = self.terminator.width();
-        // As long as the candidate began before this chunk, follow it byte by byte.
+        // Follow what may be a terminator byte by byte, until it is one or cannot be.
         let mut partial = self.partial;
         let mut read = 0;
-        while partial > read && read < chunk.len() {
+        while partial > 0 && read < chunk.len() {
             partial = self.terminator.step(partial, chunk[read]);
             read += 1;
             if partial == width {
@@ -176,14 +175,14 @@ impl Framer {
             return None;
         }
 
-        // Whatever is found now lies within the chunk, no earlier than the candidate.
-        let from = read - partial;
-        let found = self.terminator.find(&chunk[from..]);
-        self.looked_at(found.map_or(chunk.len() - from, |at| at + width));
+        // No terminator begins before here: the rest of the chunk is searched on its own.
+        let rest = &chunk[read..];
+        let found = self.terminator.find(rest);
+        self.looked_at(found.map_or(rest.len(), |at| at + width));
         if found.is_none() {
-            self.partial = self.partial_at_end(&chunk[from..]);
+            self.partial = self.partial_at_end(rest);
         }
-        found.map(|at| from + at + width)
+        found.map(|at| read + at + width)
     }
 
     /// Hands over the pending frame, whose terminator ends at `end` in `chunk`.
@@ -310,3 +309,6 @@ impl fmt::Debug for Framer {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

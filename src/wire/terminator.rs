@@ -122,3 +122,71 @@ fn fallback(bytes: &[u8]) -> Box<[usize]> {
     }
     table.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_terminator_is_refused() {
+        assert_eq!(Terminator::new("").unwrap_err(), EmptyTerminator);
+    }
+
+    #[test]
+    fn a_terminator_is_measured_in_bytes() {
+        assert_eq!(Terminator::new("é").unwrap().as_bytes(), [0xC3, 0xA9]);
+        assert_eq!(Terminator::new("\r\n").unwrap().width(), 2);
+        assert_eq!(Terminator::new("\0").unwrap().single(), Some(0));
+    }
+
+    #[test]
+    fn clones_share_the_prepared_search() {
+        let terminator = Terminator::new("Weasel").unwrap();
+        assert!(Arc::ptr_eq(&terminator.0, &terminator.clone().0));
+    }
+
+    #[test]
+    fn terminators_are_compared_by_their_bytes() {
+        assert_eq!(
+            Terminator::new("\r\n").unwrap(),
+            Terminator::new("\r\n").unwrap()
+        );
+        assert_ne!(
+            Terminator::new("\r\n").unwrap(),
+            Terminator::new("\n").unwrap()
+        );
+        assert_eq!(
+            format!("{:?}", Terminator::new("\r\n").unwrap()),
+            r#"Terminator("\r\n")"#
+        );
+    }
+
+    /// What `step` must compute, by definition: the longest beginning of the terminator that
+    /// the bytes so far end with.
+    #[test]
+    fn stepping_follows_the_longest_beginning() {
+        for text in ["a", "ab", "aa", "aab", "aabaab", "abab", "abaabab"] {
+            let terminator = Terminator::new(text).unwrap();
+            for bits in 0..1 << 12 {
+                let mut seen = Vec::new();
+                let mut partial = 0;
+                for at in 0..12 {
+                    seen.push(if bits >> at & 1 == 0 { b'a' } else { b'b' });
+                    partial = terminator.step(partial, *seen.last().unwrap());
+                    let longest = (0..=text.len())
+                        .rev()
+                        .find(|&n| seen.ends_with(&text.as_bytes()[..n]));
+                    assert_eq!(
+                        Some(partial),
+                        longest,
+                        "{text} after {}",
+                        seen.escape_ascii()
+                    );
+                    if partial == text.len() {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}

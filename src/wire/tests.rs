@@ -1,1 +1,0 @@
-//! Tests across the layer: whole streams in every chunking.
