@@ -1,0 +1,77 @@
+'use strict';
+
+const { after, describe, it } = require('node:test');
+const { endpoint, transports } = require('./addresses.js');
+const { PeerPool } = require('./peers.js');
+
+/** Who talks to whom, each in a process of its own. */
+const pairs = [
+  { client: 'native', server: 'original' },
+  { client: 'original', server: 'native' },
+  { client: 'native', server: 'native' },
+];
+
+/**
+ * Defines the cells of the interoperability matrix: every behaviour for every pair over every
+ * transport.
+ *
+ * @param {Record<string, (cell: Cell) => Promise<void>>} behaviours
+ * @param {{ timeout?: number, only?: (pair: object, name: string) => boolean }} [options]
+ */
+function matrix(behaviours, { timeout = 20_000, only = () => true } = {}) {
+  const pool = new PeerPool();
+  after(() => pool.close());
+  for (const pair of pairs) {
+    for (const transport of transports) {
+      describe(`${pair.client} client, ${pair.server} server, ${transport}`, () => {
+        for (const [name, behaviour] of Object.entries(behaviours)) {
+          if (!only(pair, name)) continue;
+          it(name, { timeout }, (t) => behaviour(new Cell(t, pool, pair, transport)));
+        }
+      });
+    }
+  }
+}
+
+/** One client and one server, in two processes, and the place where they meet. */
+class Cell {
+  #pool;
+
+  constructor(t, pool, pair, transport) {
+    this.t = t;
+    this.#pool = pool;
+    this.pair = pair;
+    this.transport = transport;
+  }
+
+  /** A server that listens. */
+  async server(options = {}, where = undefined) {
+    const place = where ?? (await endpoint(this.t, this.transport));
+    const server = await this.#pool
+      .get(this.pair.server, 'server')
+      .server(this.t, { ...place, ...options });
+    await server.do('listen');
+    return { server, where: place };
+  }
+
+  /** A client that is not connected yet. */
+  client(where, options = {}) {
+    return this.#pool.get(this.pair.client, 'client').client(this.t, { ...where, ...options });
+  }
+
+  /**
+   * A client connected to a server.
+   *
+   * @param {object} [options] for both sides
+   * @param {object} [clientOptions] for the client, in place of the first
+   */
+  async connect(options = {}, clientOptions = options) {
+    const { server, where } = await this.server(options);
+    const client = await this.client(where, clientOptions);
+    await client.do('connect');
+    await server.next('connect');
+    return { client, server, where };
+  }
+}
+
+module.exports = { matrix, pairs };

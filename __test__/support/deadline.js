@@ -1,0 +1,32 @@
+'use strict';
+
+/** How long a single step of a test may take, in milliseconds. */
+const STEP = 10_000;
+
+/**
+ * Fails with a message that says what was waited for, instead of leaving the test runner's own
+ * time-out to say only which test it was.
+ *
+ * @template T
+ * @param {Promise<T>} promise
+ * @param {string | (() => string)} what the thing waited for, as it reads after "gave up waiting for"
+ * @param {number} [ms]
+ * @returns {Promise<T>}
+ */
+function deadline(promise, what, ms = STEP) {
+  let timer;
+  const expiry = new Promise((_, reject) => {
+    timer = setTimeout(() => {
+      const text = typeof what === 'function' ? what() : what;
+      reject(new Error(`gave up waiting for ${text} after ${ms} ms`));
+    }, ms);
+  });
+  return Promise.race([promise, expiry]).finally(() => clearTimeout(timer));
+}
+
+/** Lets everything that is already due in this process happen. */
+function turn() {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+module.exports = { STEP, deadline, turn };

@@ -1,0 +1,101 @@
+'use strict';
+
+const { deadline } = require('./deadline.js');
+
+/**
+ * An ordered record of events that tests can wait on.
+ *
+ * An entry is `{ name, ...details }`. `next()` hands every entry out once, so that two waits for the
+ * same name see two different events, and an event that came before anyone waited is not lost.
+ */
+class EventLog {
+  /** Every entry so far, in order. */
+  entries = [];
+  #taken = new Set();
+  #waiting = new Set();
+  #broken = null;
+
+  push(entry) {
+    this.entries.push(entry);
+    for (const waiter of this.#waiting) {
+      if (this.#offer(waiter, entry)) break;
+    }
+  }
+
+  /** Makes every wait, present and future, fail: the source of the events is gone. */
+  break(error) {
+    this.#broken ??= error;
+    for (const waiter of this.#waiting) waiter.reject(this.#broken);
+    this.#waiting.clear();
+  }
+
+  /**
+   * The first entry of that name that nobody took before and that satisfies the predicate.
+   *
+   * @param {string} name
+   * @param {(entry: object) => boolean} [predicate]
+   * @param {number} [ms] deadline
+   * @returns {Promise<object>}
+   */
+  next(name, predicate = () => true, ms = undefined) {
+    const waiter = { name, predicate };
+    const promise = new Promise((resolve, reject) => {
+      Object.assign(waiter, { resolve, reject });
+      for (const entry of this.entries) {
+        if (this.#offer(waiter, entry)) return;
+      }
+      if (this.#broken) reject(this.#broken);
+      else this.#waiting.add(waiter);
+    });
+    return deadline(promise, () => `"${name}"; seen so far: ${this.summary() || 'nothing'}`, ms);
+  }
+
+  /** The next `count` entries of that name. */
+  async take(name, count, ms = undefined) {
+    const found = [];
+    while (found.length < count) found.push(await this.next(name, undefined, ms));
+    return found;
+  }
+
+  /** Every entry of that name so far, taken or not. */
+  all(name) {
+    return this.entries.filter((entry) => entry.name === name);
+  }
+
+  count(name) {
+    return this.all(name).length;
+  }
+
+  /** The names in the order in which they came. */
+  names() {
+    return this.entries.map((entry) => entry.name);
+  }
+
+  summary() {
+    const names = this.names();
+    return (names.length > 40 ? ['...', ...names.slice(-40)] : names).join(' ');
+  }
+
+  #offer(waiter, entry) {
+    if (entry.name !== waiter.name || this.#taken.has(entry)) return false;
+    if (!waiter.predicate(entry)) return false;
+    this.#taken.add(entry);
+    this.#waiting.delete(waiter);
+    waiter.resolve(entry);
+    return true;
+  }
+}
+
+/**
+ * Records events of an emitter; an entry's `args` are the event's arguments.
+ *
+ * @param {import('node:events').EventEmitter} emitter
+ * @param {string[]} names
+ */
+function record(emitter, names = ['connect', 'disconnect', 'receive', 'error']) {
+  const log = new EventLog();
+  for (const name of names) emitter.on(name, (...args) => log.push({ name, args }));
+  return log;
+}
+
+module.exports = { EventLog, record };

@@ -1,0 +1,46 @@
+'use strict';
+
+const { endpoint } = require('./addresses.js');
+const { record } = require('./event-log.js');
+const impl = require('./impl.js');
+const { rawServer } = require('./raw.js');
+
+/**
+ * A listening server of the package under test, in this process.
+ *
+ * @returns {Promise<{ server: object, log: import('./event-log.js').EventLog, where: object }>}
+ */
+async function startServer(t, options = {}, where = undefined) {
+  const place = where ?? (await endpoint(t));
+  const server = new impl.server({ ...place, ...options });
+  const log = record(server);
+  t.after(() => server.close());
+  await server.listen();
+  return { server, log, where: place };
+}
+
+/** A client of the package under test, in this process, not connected yet. */
+function makeClient(t, where, options = {}) {
+  const client = new impl.client({ ...where, ...options });
+  const log = record(client);
+  t.after(() => client.disconnect());
+  // An implementation that keeps a timer from construction on would keep the suite from ending.
+  client._auto_reconnect_timer?.unref?.();
+  return { client, log };
+}
+
+/** The same, connected. */
+async function startClient(t, where, options = {}) {
+  const made = makeClient(t, where, options);
+  await made.client.connect();
+  return made;
+}
+
+/** A client connected to a plain server, and the plain end of the connection. */
+async function clientOnWire(t, options = {}, where = undefined, serverOptions = undefined) {
+  const raw = await rawServer(t, where, serverOptions);
+  const { client, log } = await startClient(t, raw.where, options);
+  return { client, log, raw, wire: await raw.accept() };
+}
+
+module.exports = { clientOnWire, makeClient, startClient, startServer };

@@ -1,0 +1,67 @@
+'use strict';
+
+const { spawn } = require('node:child_process');
+const { deadline } = require('./deadline.js');
+const { EventLog } = require('./event-log.js');
+const { implementations } = require('./implementations.js');
+
+/**
+ * Runs a function as a Node program of its own.
+ *
+ * The function gets the package under test and the given argument; it must not use anything of the
+ * file it is written in. What it prints are the entries `line` of the result's log.
+ *
+ * @param {object} t the test context; a program that still runs at the end of the test is killed
+ * @param {(sockhop: object, argument: any) => any} main
+ * @param {any} [argument] anything that survives JSON
+ * @param {{ flags?: string[] }} [options] flags for Node
+ */
+function program(t, main, argument = null, { flags = [] } = {}) {
+  const source = `(${main})(require(${JSON.stringify(implementations.native)}), ${JSON.stringify(argument)});`;
+  const child = spawn(process.execPath, [...flags, '-e', source], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const log = new EventLog();
+  let rest = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop();
+    for (const line of lines) log.push({ name: 'line', text: line });
+  });
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    stderr += text;
+  });
+  const closed = new Promise((resolve) => {
+    child.on('close', (code, signal) => {
+      log.break(new Error(`the program has ended (${signal ?? `code ${code}`})\n${stderr}`));
+      resolve({ code, signal, stderr, lines: log.all('line').map(({ text }) => text) });
+    });
+  });
+  t.after(() => {
+    child.kill('SIGKILL');
+    return closed;
+  });
+  return {
+    log,
+    pid: child.pid,
+    /** Waits for a line; the text, or a predicate for it. */
+    line: (wanted) =>
+      log
+        .next('line', ({ text }) => (typeof wanted === 'function' ? wanted(text) : text === wanted))
+        .then(({ text }) => text),
+    /** Waits until the program has ended by itself. */
+    ended: (ms) =>
+      deadline(
+        closed,
+        () =>
+          `the program to end by itself; it printed: ${log
+            .all('line')
+            .map(({ text }) => text)
+            .join(' | ')}\n${stderr}`,
+        ms,
+      ),
+  };
+}
+
+module.exports = { program };

@@ -1,0 +1,52 @@
+'use strict';
+
+const assert = require('node:assert/strict');
+const test = require('node:test');
+const { Worker } = require('node:worker_threads');
+
+const { uuid } = require('../lib/uuid.js');
+
+const V4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+
+test('an id has the form of an RFC 4122 version 4 UUID', () => {
+  for (let i = 0; i < 10_000; i++) assert.match(uuid(), V4);
+});
+
+test('no id repeats, not where the counter carries either', () => {
+  const count = 200_000; // 48 carries from the low half of the counter
+  const ids = new Set();
+  for (let i = 0; i < count; i++) ids.add(uuid());
+  assert.equal(ids.size, count);
+});
+
+test('a spent counter draws a new random part', { timeout: 60_000 }, () => {
+  const random = (id) => id.slice(0, 30); // all but the counter
+  const before = uuid();
+  let id = before;
+  const perRandomPart = 16 ** 6;
+  for (let i = 0; i < perRandomPart; i++) id = uuid();
+  assert.match(id, V4);
+  assert.notEqual(random(id), random(before));
+  assert.equal(random(uuid()), random(id));
+});
+
+test('two workers draw different ids', { timeout: 30_000 }, async () => {
+  const source = `
+    const { parentPort, workerData } = require('node:worker_threads');
+    const { uuid } = require(workerData);
+    parentPort.postMessage(Array.from({ length: 1000 }, () => uuid()));
+  `;
+  const workerData = require.resolve('../lib/uuid.js');
+  const lists = await Promise.all(
+    [1, 2].map(
+      () =>
+        new Promise((resolve, reject) => {
+          const worker = new Worker(source, { eval: true, workerData });
+          worker.once('message', resolve);
+          worker.once('error', reject);
+        }),
+    ),
+  );
+  const own = Array.from({ length: 1000 }, () => uuid());
+  assert.equal(new Set([...lists.flat(), ...own]).size, 3000);
+});
