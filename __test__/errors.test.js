@@ -82,7 +82,7 @@ test('a connection that was reset looks as net reports it', DEADLINE, async (t) 
   const server = await listening(0, '127.0.0.1');
   t.after(() => server.close());
   const socket = net.connect(server.address().port, '127.0.0.1');
-  const [peer] = await once(server, 'connection');
+  const [[peer]] = await Promise.all([once(server, 'connection'), once(socket, 'connect')]);
   peer.resetAndDestroy();
   const real = await failure(socket);
   assert.equal(real.message, 'read ECONNRESET');
@@ -92,12 +92,12 @@ test('a connection that was reset looks as net reports it', DEADLINE, async (t) 
 test('a write nobody takes any more looks as net reports it', DEADLINE, async (t) => {
   const server = await listening(path.join(temporaryDirectory(t), 'epipe.sock'));
   t.after(() => server.close());
-  const socket = net.connect(server.address());
-  const [peer] = await once(server, 'connection');
+  // Half-open, so that it is the write that finds out.
+  const socket = net.connect({ path: server.address(), allowHalfOpen: true });
+  const [[peer]] = await Promise.all([once(server, 'connection'), once(socket, 'connect')]);
   const closed = once(peer, 'close');
   peer.destroy();
   await closed;
-  // Written before the event loop had a chance to see that the peer is gone.
   socket.write('anybody there?');
   const real = await failure(socket);
   assert.equal(real.message, 'write EPIPE');

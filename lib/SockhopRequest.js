@@ -11,8 +11,8 @@ const { uuid: makeUuid } = require('./uuid.js');
  * @throws {TypeError} for what has no class: null, undefined, an object without a constructor
  */
 function typeOf(data) {
-  const constructor = data?.constructor;
-  if (constructor === undefined || constructor === null) {
+  const dataClass = data?.constructor;
+  if (dataClass === undefined || dataClass === null) {
     const err = new TypeError(
       `Cannot send ${data === null || data === undefined ? data : 'an object without a constructor'}: ` +
         'the type of a message is the name of its constructor',
@@ -20,7 +20,7 @@ function typeOf(data) {
     err.code = 'ERR_BAD_DATA';
     throw err;
   }
-  return constructor.name;
+  return dataClass.name;
 }
 
 /** Whether the peer's message has the fields of a request or of a response packet, in a usable form. */
@@ -411,22 +411,15 @@ class SockhopResponseWriteableStream {
     const message = { type: 'SockhopResponsePacket', data: pkt };
     if (!pkt.last) return this._sockhop._send_message(message);
 
+    const sending = this._sockhop._send_message(message);
     this.#ended = true;
-    const sent = this.#sendLast(message);
-    // That the asking side went away is no mistake of the program that answers it.
-    sent.catch((err) => {
-      if (err?.code !== 'ERR_SOCKET_DESTROYED') throw err;
+    const sent = sending.catch((err) => {
+      this.#ended = false;
+      // That the asking side went away is no mistake of the program that answers it.
+      if (err?.code === 'ERR_SOCKET_DESTROYED') sent.catch(() => {});
+      throw err;
     });
     return sent;
-  }
-
-  async #sendLast(message) {
-    try {
-      return await this._sockhop._send_message(message);
-    } catch (err) {
-      this.#ended = false;
-      throw err;
-    }
   }
 }
 

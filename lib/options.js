@@ -194,7 +194,11 @@ function checkSslOptions(subject, value) {
 
 function checkSlowConsumer(subject, value) {
   if (SLOW_CONSUMER_POLICIES.includes(value)) return value;
-  throw invalidValue(subject, 'one of "wait", "drop", "disconnect" (left out, it is "wait")', value);
+  throw invalidValue(
+    subject,
+    'one of "wait", "drop", "disconnect" (left out, it is "wait")',
+    value,
+  );
 }
 
 /**
