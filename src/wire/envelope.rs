@@ -9,9 +9,8 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use memchr::memmem;
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::date::iso8601;
 use super::terminator::Terminator;
@@ -56,7 +55,7 @@ pub struct PingBody {
 /// - is no JSON text in valid UTF-8,
 /// - is longer than [`MAX_CONTROL_FRAME`],
 /// - has `data` that is no object, or in one of the four fields a value that cannot be
-///   represented: nested deeper than 126 levels, or a number beyond the range of a double.
+///   represented: nested deeper than 125 levels, or a number beyond the range of a double.
 ///
 /// A frame that cannot be a control envelope is told from its size or one quick search.
 #[must_use]
@@ -65,13 +64,12 @@ pub fn control(frame: &[u8]) -> Option<Control> {
         return None;
     }
     let text = std::str::from_utf8(frame).ok()?;
-    let envelope: Envelope<'_> = serde_json::from_str(text).ok()?;
-    let variant = match &*envelope.kind()? {
-        PING => Control::Ping,
-        PONG => Control::Pong,
-        _ => return None,
-    };
-    serde_json::from_str(envelope.data?.get()).ok().map(variant)
+    let envelope: Envelope = serde_json::from_str(text).ok()?;
+    match (envelope.kind, envelope.data) {
+        (Field::Ping, Field::Body(body)) => Some(Control::Ping(body)),
+        (Field::Pong, Field::Body(body)) => Some(Control::Pong(body)),
+        _ => None,
+    }
 }
 
 /// Appends a ping and its terminator.
@@ -160,17 +158,25 @@ fn truthy_or_null(value: Value) -> Value {
     if falsy { Value::Null } else { value }
 }
 
-/// The outermost object of a frame, its values not yet opened: most are not for us.
+/// The outermost object of a frame.
 #[derive(Default)]
-struct Envelope<'a> {
-    kind: Option<&'a RawValue>,
-    data: Option<&'a RawValue>,
+struct Envelope {
+    kind: Field,
+    data: Field,
 }
 
-impl Envelope<'_> {
-    fn kind(&self) -> Option<String> {
-        serde_json::from_str(self.kind?.get()).ok()
-    }
+/// What the values of an envelope can be: read for what matters, skipped otherwise.
+#[derive(Default)]
+enum Field {
+    /// The string that makes a ping.
+    Ping,
+    /// The string that makes a pong.
+    Pong,
+    /// Any object.
+    Body(PingBody),
+    /// Any other value, or none.
+    #[default]
+    Other,
 }
 
 #[derive(serde::Deserialize)]
@@ -197,14 +203,14 @@ enum BodyKey {
     Other,
 }
 
-// Both by hand, because a derived `Deserialize` refuses an object that has a key twice.
+// By hand, because a derived `Deserialize` refuses an object that has a key twice.
 
-impl<'de> Deserialize<'de> for Envelope<'de> {
+impl<'de> Deserialize<'de> for Envelope {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct EnvelopeVisitor;
 
         impl<'de> Visitor<'de> for EnvelopeVisitor {
-            type Value = Envelope<'de>;
+            type Value = Envelope;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an envelope")
@@ -214,8 +220,8 @@ impl<'de> Deserialize<'de> for Envelope<'de> {
                 let mut envelope = Envelope::default();
                 while let Some(key) = map.next_key()? {
                     match key {
-                        EnvelopeKey::Type => envelope.kind = Some(map.next_value()?),
-                        EnvelopeKey::Data => envelope.data = Some(map.next_value()?),
+                        EnvelopeKey::Type => envelope.kind = map.next_value()?,
+                        EnvelopeKey::Data => envelope.data = map.next_value()?,
                         EnvelopeKey::Other => {
                             map.next_value::<IgnoredAny>()?;
                         }
@@ -229,38 +235,75 @@ impl<'de> Deserialize<'de> for Envelope<'de> {
     }
 }
 
-impl<'de> Deserialize<'de> for PingBody {
+impl<'de> Deserialize<'de> for Field {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct BodyVisitor;
+        struct FieldVisitor;
 
-        impl<'de> Visitor<'de> for BodyVisitor {
-            type Value = PingBody;
+        impl<'de> Visitor<'de> for FieldVisitor {
+            type Value = Field;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the data of a ping or pong")
+                f.write_str("any value")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut body = PingBody::default();
-                while let Some(key) = map.next_key()? {
-                    let field = match key {
-                        BodyKey::Id => &mut body.id,
-                        BodyKey::Created => &mut body.created,
-                        BodyKey::Returned => &mut body.returned,
-                        BodyKey::Finished => &mut body.finished,
-                        BodyKey::Other => {
-                            map.next_value::<IgnoredAny>()?;
-                            continue;
-                        }
-                    };
-                    *field = truthy_or_null(map.next_value()?);
-                }
-                Ok(body)
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(match text {
+                    PING => Field::Ping,
+                    PONG => Field::Pong,
+                    _ => Field::Other,
+                })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                read_body(map).map(Field::Body)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Field::Other)
+            }
+
+            fn visit_unit<E>(self) -> Result<Self::Value, E> {
+                Ok(Field::Other)
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+                Ok(Field::Other)
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+                Ok(Field::Other)
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+                Ok(Field::Other)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+                Ok(Field::Other)
             }
         }
 
-        deserializer.deserialize_map(BodyVisitor)
+        deserializer.deserialize_any(FieldVisitor)
     }
+}
+
+fn read_body<'de, A: MapAccess<'de>>(mut map: A) -> Result<PingBody, A::Error> {
+    let mut body = PingBody::default();
+    while let Some(key) = map.next_key()? {
+        let field = match key {
+            BodyKey::Id => &mut body.id,
+            BodyKey::Created => &mut body.created,
+            BodyKey::Returned => &mut body.returned,
+            BodyKey::Finished => &mut body.finished,
+            BodyKey::Other => {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            }
+        };
+        *field = truthy_or_null(map.next_value()?);
+    }
+    Ok(body)
 }
 
 #[cfg(test)]
