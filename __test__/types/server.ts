@@ -1,0 +1,135 @@
+// What a program may and may not do with a server and its sessions. Compiled, never run.
+
+import type { Socket } from 'node:net';
+import { SockhopServer, SockhopSession, type SockhopSocket } from 'sockhop-native';
+
+class User extends SockhopSession {
+  name = '';
+  #since = new Date();
+
+  override async start() {
+    await super.start();
+    this.name = `${this.sock.remoteAddress} since ${this.#since}`;
+  }
+
+  override async end() {
+    this.server.sendall(`${this.name} has left`);
+  }
+}
+
+class OldStyle extends SockhopSession {
+  // Programs that keep the socket themselves.
+  constructor(public connection: Socket) {
+    super();
+  }
+}
+
+new SockhopServer();
+new SockhopServer({ port: 0, max_connections: Infinity });
+new SockhopServer({ session_type: OldStyle });
+new SockhopServer({ session_type: SockhopSession });
+// @ts-expect-error not what a server needs of a session
+new SockhopServer({ session_type: Map });
+// @ts-expect-error the class, not an instance
+new SockhopServer({ session_type: new User() });
+// @ts-expect-error the class, not its name
+new SockhopServer({ session_type: 'User' });
+// @ts-expect-error one of three policies
+new SockhopServer({ slow_consumer: true });
+
+// The sessions' class follows from the option.
+const server = new SockhopServer({ session_type: User });
+server.on('connect', (sock, session) => [sock.remotePort, session.name]);
+server.once('disconnect', (sock: Socket, session: User) => [sock, session]);
+server.on('receive', (object, meta) => {
+  object.whatever;
+  meta.session.name.length;
+  meta.socket.end();
+  meta.callback?.();
+  meta.callback?.('answer');
+  // @ts-expect-error null has no constructor
+  meta.callback?.(null);
+});
+server.on('request', (req, res, meta) => res.send(`${req.type} from ${meta.session.name}`));
+server.on('error', (err, sock, session) => {
+  err.message;
+  sock?.destroy();
+  session?.kill();
+  // @ts-expect-error the server's own errors have no session
+  session.kill();
+  // @ts-expect-error the server's own errors have no socket
+  sock.destroy();
+});
+// @ts-expect-error the session is a User
+server.on('connect', (_sock, _session: OldStyle) => {});
+// @ts-expect-error a User has no such field
+server.on('connect', (_sock, session) => session.age);
+// @ts-expect-error three arguments at most
+server.on('error', (_err, _sock, _session, _more: string) => {});
+server.sessions[0]?.name;
+// @ts-expect-error a User has no such field
+server.sessions[0]?.age;
+
+interface Question {
+  q: string;
+}
+interface Answer {
+  a: string;
+}
+const typed = new SockhopServer<User, Question, Answer>({ session_type: User });
+typed.on('receive', (object) => object.q);
+typed.sendall({ a: 'all' });
+// @ts-expect-error not an Answer
+typed.sendall('all');
+typed.on('request', (req, res) => res.send({ a: req.data.q }));
+// @ts-expect-error not an Answer
+typed.on('request', (req, res) => res.send({ q: req.data.q }));
+// @ts-expect-error the session type is not the one that was named
+new SockhopServer<User>({ session_type: OldStyle });
+
+export async function life(sock: SockhopSocket, raw: Socket) {
+  await using host = new SockhopServer({ port: 0 });
+  const listener = await host.listen({ signal: AbortSignal.timeout(1000) });
+  listener.address();
+  listener.unref().ref();
+  listener.once('close', () => {});
+  host.server.getConnections((_err, count: number) => count);
+  host.server.maxConnections = 5;
+  const listening: boolean = host.server.listening;
+  await host.send(sock, { a: 1 });
+  await host.send(raw, { a: 1 }, (reply: Question) => reply.q);
+  // @ts-expect-error the first argument is a socket
+  await host.send({ a: 1 });
+  // @ts-expect-error null is falsy
+  await host.send(sock, null);
+  await host.sendall('text');
+  const stream = await host.request<string>(sock, 'text', { timeout: 5 });
+  const { data }: { data: string } = await stream.next();
+  await host.kill_socket(sock);
+  const index = host.sockets.indexOf(sock);
+  host.ping(1000);
+  host.emit_async('connect', sock, new SockhopSession(sock, host));
+  host.emit_async('mine', 1);
+  // @ts-expect-error connect has two arguments
+  host.emit_async('connect', sock);
+  await host.disconnect();
+  await host.close();
+  // @ts-expect-error told by the server, not to it
+  host.sockets = [];
+  return [listening, data, index, host.stats().connections];
+}
+
+// A session that knows its server and what it may send.
+class Clerk extends SockhopSession<Answer, SockhopServer<Clerk>> {
+  async greet() {
+    await this.send({ a: 'hello' });
+    // @ts-expect-error not an Answer
+    await this.send('hello');
+    return this.server.sessions.length;
+  }
+}
+const clerks = new SockhopServer<Clerk>({ session_type: Clerk });
+clerks.on('connect', (_sock, clerk) => clerk.greet());
+clerks.sessions[0]?.emit('promoted', 1);
+// @ts-expect-error a session has no such method
+clerks.sessions[0]?.fire();

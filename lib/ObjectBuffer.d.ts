@@ -1,0 +1,3 @@
+import { ObjectBuffer } from '../index';
+
+export = ObjectBuffer;

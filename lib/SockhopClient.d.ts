@@ -1,0 +1,3 @@
+import { SockhopClient } from '../index';
+
+export = SockhopClient;

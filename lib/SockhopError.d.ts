@@ -1,0 +1,3 @@
+import { SockhopError } from '../index';
+
+export = SockhopError;

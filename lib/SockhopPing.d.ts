@@ -1,0 +1,1 @@
+export { SockhopPing, SockhopPong } from '../index';

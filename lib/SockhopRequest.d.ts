@@ -1,0 +1,6 @@
+export {
+  SockhopRequest,
+  SockhopResponsePacket,
+  SockhopResponseReadableStream,
+  SockhopResponseWriteableStream,
+} from '../index';

@@ -1,0 +1,3 @@
+import { SockhopServer } from '../index';
+
+export = SockhopServer;

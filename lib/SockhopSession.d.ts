@@ -1,0 +1,3 @@
+import { SockhopSession } from '../index';
+
+export = SockhopSession;

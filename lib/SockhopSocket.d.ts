@@ -1,0 +1,3 @@
+import { SockhopSocket } from '../index';
+
+export = SockhopSocket;
