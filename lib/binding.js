@@ -16,7 +16,7 @@ function failure(tag, attempts) {
       ? ['Windows is not supported yet.']
       : [
           `Build it with "npm run build" in ${ROOT}`,
-          '(this needs a Rust toolchain, see https://rustup.rs, and the sources of the package).',
+          '(this needs a Rust toolchain, see https://rustup.rs).',
         ];
   const message = [
     `sockhop-native has no native binding that loads on ${tag} (Node ${process.version}). Looked for:`,
