@@ -1,5 +1,6 @@
 'use strict';
 
+const { atEnd } = require('./at-end.js');
 const { endpoint } = require('./addresses.js');
 const { record } = require('./event-log.js');
 const impl = require('./impl.js');
@@ -14,7 +15,7 @@ async function startServer(t, options = {}, where = undefined) {
   const place = where ?? (await endpoint(t));
   const server = new impl.server({ ...place, ...options });
   const log = record(server);
-  t.after(() => server.close());
+  atEnd(t, () => server.close());
   await server.listen();
   return { server, log, where: place };
 }
@@ -23,7 +24,7 @@ async function startServer(t, options = {}, where = undefined) {
 function makeClient(t, where, options = {}) {
   const client = new impl.client({ ...where, ...options });
   const log = record(client);
-  t.after(() => client.disconnect());
+  atEnd(t, () => client.disconnect());
   // An implementation that keeps a timer from construction on would keep the suite from ending.
   client._auto_reconnect_timer?.unref?.();
   return { client, log };

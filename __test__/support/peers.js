@@ -2,25 +2,12 @@
 
 const { fork } = require('node:child_process');
 const path = require('node:path');
+const { atEnd } = require('./at-end.js');
 const { deadline } = require('./deadline.js');
 const { EventLog } = require('./event-log.js');
 const { implementations } = require('./implementations.js');
 
 const PROGRAM = path.join(__dirname, '..', 'peers', 'peer.js');
-
-const endings = new WeakMap();
-
-/** Has it done at the end of the test, what was registered last first: clients go before servers. */
-function atEnd(t, ending) {
-  if (!endings.has(t)) {
-    const list = [];
-    endings.set(t, list);
-    t.after(async () => {
-      for (const each of list.reverse()) await each();
-    });
-  }
-  endings.get(t).push(ending);
-}
 
 /** Another process that runs clients and servers of one implementation. */
 class PeerProcess {

@@ -1,5 +1,6 @@
 'use strict';
 
+const { atEnd } = require('./at-end.js');
 const { spawn } = require('node:child_process');
 const { deadline } = require('./deadline.js');
 const { EventLog } = require('./event-log.js');
@@ -38,7 +39,7 @@ function program(t, main, argument = null, { flags = [] } = {}) {
       resolve({ code, signal, stderr, lines: log.all('line').map(({ text }) => text) });
     });
   });
-  t.after(() => {
+  atEnd(t, () => {
     child.kill('SIGKILL');
     return closed;
   });

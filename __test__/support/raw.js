@@ -1,5 +1,6 @@
 'use strict';
 
+const { atEnd } = require('./at-end.js');
 const net = require('node:net');
 const { endpoint, nodeEndpoint } = require('./addresses.js');
 const { turn } = require('./deadline.js');
@@ -73,7 +74,7 @@ class Wire extends EventLog {
 /** Connects a plain socket; resolves once it is connected. */
 async function rawClient(t, where, terminator = '\n') {
   const socket = net.connect(nodeEndpoint(where));
-  t.after(() => socket.destroy());
+  atEnd(t, () => socket.destroy());
   const wire = new Wire(socket, terminator);
   await new Promise((resolve, reject) => {
     socket.once('connect', resolve);
@@ -103,7 +104,7 @@ async function rawServer(t, where = undefined, { terminator = '\n', ...options }
       server.close(resolve);
       for (const socket of sockets) socket.destroy();
     });
-  t.after(close);
+  atEnd(t, close);
   await new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(nodeEndpoint(place), resolve);

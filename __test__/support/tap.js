@@ -1,5 +1,6 @@
 'use strict';
 
+const { atEnd } = require('./at-end.js');
 const net = require('node:net');
 const { nodeEndpoint } = require('./addresses.js');
 const { EventLog } = require('./event-log.js');
@@ -66,7 +67,8 @@ async function tap(t, from, to, { drip = false, hold = 0 } = {}) {
     pass('up', near, far);
     pass('down', far, near);
   });
-  t.after(
+  atEnd(
+    t,
     () =>
       new Promise((resolve) => {
         server.close(resolve);
