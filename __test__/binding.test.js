@@ -44,10 +44,25 @@ describe('the name of the binding', () => {
     assert.ok(tags.includes(TAG), `${TAG} is not among ${tags.join(', ')}`);
   });
 
-  it('asks the report for the C library without touching its settings', () => {
-    const before = process.report.excludeNetwork;
-    platformTag();
-    assert.equal(process.report.excludeNetwork, before);
+  it('tells glibc from musl as Node itself does', { skip: process.platform !== 'linux' }, () => {
+    const { glibcVersionRuntime } = process.report.getReport().header;
+    assert.equal(TAG.split('-')[2], glibcVersionRuntime ? 'gnu' : 'musl');
+  });
+
+  it('is that of musl for an executable with the loader of musl', {
+    skip: process.platform !== 'linux',
+  }, () => {
+    const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'sockhop-musl-'));
+    const executable = path.join(directory, 'node');
+    fs.writeFileSync(executable, '\x7fELF...\0/lib/ld-musl-x86_64.so.1\0');
+    const before = process.execPath;
+    try {
+      process.execPath = executable;
+      assert.equal(platformTag(), `linux-${process.arch}-musl`);
+    } finally {
+      process.execPath = before;
+      fs.rmSync(directory, { recursive: true });
+    }
   });
 });
 
