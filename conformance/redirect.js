@@ -1,0 +1,40 @@
+'use strict';
+
+// Preloaded (NODE_OPTIONS=--require) into the original's test runner and into every program its
+// tests start. A file of the original's test directory, or its slambang.js, that requires
+// `../index.js` or `../lib/X.js` gets the package under test instead. Nothing else changes.
+
+const fs = require('node:fs');
+const Module = require('node:module');
+const path = require('node:path');
+
+const from = process.env.CONFORMANCE_ORIGINAL;
+const to = process.env.CONFORMANCE_UNDER_TEST;
+const trace = process.env.CONFORMANCE_TRACE;
+
+if (from && to) {
+  const requesters = [path.join(from, 'test') + path.sep, path.join(from, 'slambang.js')];
+  const resolve = Module._resolveFilename;
+
+  Module._resolveFilename = function (request, parent, ...rest) {
+    const file = parent?.filename;
+    if (!file || !requesters.some((prefix) => file.startsWith(prefix))) {
+      return resolve.call(this, request, parent, ...rest);
+    }
+    if (request.startsWith('.')) {
+      const wanted = path.relative(from, path.resolve(path.dirname(file), request));
+      if (wanted.startsWith('..')) return resolve.call(this, request, parent, ...rest);
+      const found = resolve.call(this, path.join(to, wanted), parent, ...rest);
+      // The runner reads this to be sure that the redirection took place at all.
+      if (trace) fs.appendFileSync(trace, `${wanted} ${found}\n`);
+      return found;
+    }
+    try {
+      return resolve.call(this, request, parent, ...rest);
+    } catch (error) {
+      // chai, when the original is unpacked somewhere without a node_modules of its own.
+      if (error.code !== 'MODULE_NOT_FOUND') throw error;
+      return require.resolve(request, { paths: [__dirname] });
+    }
+  };
+}

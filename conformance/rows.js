@@ -1,0 +1,57 @@
+'use strict';
+
+// What "drop-in" promises, row by row. Every row names the scenarios that show it (their `rows`);
+// one that a trace cannot show says what shows it instead.
+
+module.exports = {
+  exports: 'names, classes and deep paths',
+  defaults: 'defaults, and path before address and port',
+  'options-read-late': 'port, address and path count from the next connect()',
+  envelope: 'the bytes on the wire',
+  'key-order': 'peers may order keys differently and add keys',
+  terminators: 'a string, or one to receive and one to transmit',
+  'peer-type-json': 'bare values, no callbacks, no requests',
+  connect: 'connect(): at once, twice, refused',
+  'auto-reconnect': 'auto_reconnect',
+  'client-disconnect': 'disconnect of the client, once',
+  'send-unconnected': 'send() unconnected is refused',
+  'server-events': 'events of the server and their arguments',
+  listening: 'listen() and server.server',
+  'data-before-start': 'what arrives before start() resolved is held back',
+  session: 'life of a session',
+  'sockets-sessions': 'server.sockets and server.sessions',
+  sendall: 'sendall()',
+  ending: 'kill_socket, kill, disconnect, close',
+  ping: 'ping',
+  pause: 'a paused socket answers no pings',
+  'bad-frames': 'bad frames',
+  'no-envelope': 'JSON that is no envelope',
+  requests: 'requests and response streams',
+  errors: 'codes and messages of errors',
+  'thrown-by-send': 'what send() throws and what it rejects',
+  socket: 'the socket a program sees',
+  adopting: 'client.socket = stream',
+  tls: 'TLS of the client',
+  internals: 'internals that programs read',
+  pair: 'the original as the other side',
+
+  // Faults of the original that this package leaves behind: differences.js says how.
+  'fault-one-line': 'one line from any peer ends the process',
+  'fault-callbacks-kept': 'callbacks never answered are kept for ever',
+  'fault-close-listen': 'close() then listen(): nobody is home',
+  'fault-port-taken': 'listen() on a taken port: pending for ever',
+  'fault-start-rejects': 'session.start() rejects: connection leaked',
+  'fault-process-alive': 'a client only constructed keeps the process alive',
+  'fault-ssl-one-key': 'ssl_options with one key are ignored',
+  'fault-terminator': 'terminator measured in characters; an empty one',
+  'fault-send-in-flight': 'send() in flight when the connection dies is fulfilled',
+  'fault-stream-timeout': 'next() and all() after a time-out',
+  'fault-handler-throws': 'a handler that throws loses the other frames',
+  'fault-send-before-connect': 'send() before the first connect()',
+  'fault-port-0': 'port 0 becomes 50000',
+  'fault-sendall-skips': 'sendall() skips the client behind a dead one',
+};
+
+// Not to be seen in a trace of events and frames:
+// Nagle's algorithm and quadratic reassembly are figures (npm run bench); limits and debug events
+// are options that the original does not have, tested on their own in __test__/.

@@ -1,0 +1,176 @@
+'use strict';
+
+// Runs the test suites that ship inside the npm tarballs of sockhop 1.8.4 and 1.6.0, unchanged,
+// against this package. Only the resolution of `../index.js` and `../lib/X.js` is redirected.
+//
+//   node scripts/conformance.js [--runs N] [--suite 1.8|1.6] [--verbose]
+//
+// SOCKHOP_UNDER_TEST   the package to run against (directory or specifier); default: this one
+// SOCKHOP_18_DIR, SOCKHOP_16_DIR   unpacked originals; default: the development dependencies
+
+const { spawn } = require('node:child_process');
+const fs = require('node:fs');
+const net = require('node:net');
+const os = require('node:os');
+const path = require('node:path');
+const { REPO, original, underTest } = require('../conformance/under-test.js');
+
+// What each tarball holds, `socket-hangs` aside: it stubs net.createConnection, which a native
+// client never calls. __test__/connect-hang.test.js hangs a real connection instead.
+// `requires` counts distinct requests a directory: Node caches the others before they are resolved.
+const SUITES = [
+  { release: '1.8', tests: 77, requires: 5 },
+  { release: '1.6', tests: 52, requires: 4 },
+];
+const EXCLUDED = 'test/socket-hangs.js';
+
+// The suites use fixed ports, so runs are serial and a port in use is said, not failed over.
+const PORTS = [...Array.from({ length: 11 }, (_, i) => 50000 + i), 50032];
+const PORT_PATIENCE_MS = 15_000; // slambang.js of the run before may live for another second
+const RUN_DEADLINE_MS = 120_000;
+
+function options(argv) {
+  const found = { runs: 1, suites: SUITES, verbose: false };
+  for (let i = 0; i < argv.length; i++) {
+    if (argv[i] === '--runs') {
+      found.runs = Number(argv[++i]);
+    } else if (argv[i] === '--suite') {
+      const release = argv[++i];
+      found.suites = SUITES.filter((suite) => suite.release === release);
+    } else if (argv[i] === '--verbose') {
+      found.verbose = true;
+    } else {
+      throw new Error(`unknown option ${argv[i]}`);
+    }
+  }
+  if (!Number.isInteger(found.runs) || found.runs < 1)
+    throw new Error('--runs takes a number >= 1');
+  if (found.suites.length === 0) throw new Error('--suite takes 1.8 or 1.6');
+  return found;
+}
+
+const canListen = (port) =>
+  new Promise((resolve) => {
+    const probe = net.createServer();
+    probe.once('error', () => resolve(false));
+    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)));
+  });
+
+async function portsFree() {
+  const until = Date.now() + PORT_PATIENCE_MS;
+  for (const port of PORTS) {
+    while (!(await canListen(port))) {
+      if (Date.now() > until) {
+        throw new Error(
+          `port ${port} on 127.0.0.1 is taken by another program; the original's suites use the ` +
+            `fixed ports ${PORTS[0]} to ${PORTS.at(-1)} and need them free`,
+        );
+      }
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}
+
+function runOnce(suite, from, to, scratch) {
+  const report = path.join(scratch, 'report.json');
+  const trace = path.join(scratch, 'trace.txt');
+  fs.rmSync(report, { force: true });
+  fs.writeFileSync(trace, '');
+  const hook = path.join(REPO, 'conformance', 'redirect.js');
+  const mocha = require.resolve('mocha/bin/_mocha');
+  const args = ['--exit', '--recursive', '--ignore', EXCLUDED];
+  args.push('--reporter', 'json', '--reporter-option', `output=${report}`);
+
+  return new Promise((resolve, reject) => {
+    let output = '';
+    const child = spawn(process.execPath, [mocha, ...args], {
+      cwd: from,
+      env: {
+        ...process.env,
+        NODE_OPTIONS: `${process.env.NODE_OPTIONS || ''} --require "${hook}"`.trim(),
+        CONFORMANCE_ORIGINAL: from,
+        CONFORMANCE_UNDER_TEST: to,
+        CONFORMANCE_TRACE: trace,
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const timer = setTimeout(() => child.kill('SIGKILL'), RUN_DEADLINE_MS);
+    const collect = (chunk) => {
+      output = (output + chunk).slice(-20_000);
+    };
+    child.stdout.on('data', collect);
+    child.stderr.on('data', collect);
+    child.once('error', reject);
+    child.once('close', (code, signal) => {
+      clearTimeout(timer);
+      if (!fs.existsSync(report)) {
+        const how = signal ? `killed by ${signal}` : `exit code ${code}`;
+        resolve({
+          passes: 0,
+          failures: [{ name: 'the suite itself', message: `${how}\n${output}` }],
+        });
+        return;
+      }
+      const parsed = JSON.parse(fs.readFileSync(report, 'utf8'));
+      const failures = parsed.failures.map((test) => ({
+        name: test.fullTitle,
+        message: test.err.message || String(test.err.stack || 'no message'),
+      }));
+      const redirected = fs.readFileSync(trace, 'utf8').split('\n').filter(Boolean);
+      const astray = redirected.filter((line) => !line.split(' ')[1].startsWith(to + path.sep));
+      if (astray.length > 0) failures.push({ name: 'redirection', message: astray.join('\n') });
+      if (redirected.length < suite.requires) {
+        failures.push({
+          name: 'redirection',
+          message: `${redirected.length} requires were redirected, expected at least ${suite.requires}`,
+        });
+      }
+      const ran = parsed.stats.passes + parsed.stats.failures;
+      if (ran < suite.tests) {
+        failures.push({
+          name: 'completeness',
+          message: `${ran} tests ran, expected ${suite.tests}`,
+        });
+      }
+      resolve({ passes: parsed.stats.passes, failures });
+    });
+  });
+}
+
+async function main() {
+  const { runs, suites, verbose } = options(process.argv.slice(2));
+  const to = fs.realpathSync(underTest());
+  const scratch = fs.mkdtempSync(path.join(os.tmpdir(), 'sockhop-conformance-'));
+  let failed = 0;
+  console.log(`package under test: ${path.relative(process.cwd(), to) || '.'}`);
+  try {
+    for (let run = 1; run <= runs; run++) {
+      for (const suite of suites) {
+        const from = fs.realpathSync(original(suite.release));
+        await portsFree();
+        const started = Date.now();
+        const { passes, failures } = await runOnce(suite, from, to, scratch);
+        const seconds = ((Date.now() - started) / 1000).toFixed(1);
+        failed += failures.length;
+        console.log(
+          `run ${run}/${runs}, suite of sockhop ${suite.release}: ` +
+            `${passes} passed, ${failures.length} failed (${seconds} s)`,
+        );
+        for (const { name, message } of failures) {
+          console.log(`  failed: ${name}`);
+          const lines = message.trimEnd().split('\n');
+          for (const line of verbose ? lines : lines.slice(0, 12)) console.log(`    ${line}`);
+        }
+      }
+    }
+  } finally {
+    fs.rmSync(scratch, { recursive: true, force: true });
+  }
+  console.log(failed === 0 ? 'every test passed' : `${failed} failed`);
+  process.exitCode = failed === 0 ? 0 : 1;
+}
+
+main().catch((error) => {
+  console.error(error.message);
+  process.exitCode = 1;
+});
