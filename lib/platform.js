@@ -4,8 +4,8 @@ const fs = require('node:fs');
 
 /**
  * The C library a Linux process runs on: a binding built against the other one does not load. The
- * head of an executable names its dynamic loader (`/lib/ld-musl-x86_64.so.1`), and reading that
- * takes a tenth of a millisecond, where `process.report` takes several.
+ * head of an executable names its dynamic loader (`/lib/ld-musl-x86_64.so.1`), and is read at once;
+ * `process.report` knows it too, but takes several milliseconds.
  * @returns {'gnu' | 'musl'}
  */
 function libc() {
