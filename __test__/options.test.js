@@ -2,7 +2,9 @@
 
 const assert = require('node:assert/strict');
 const { constants } = require('node:buffer');
+const fs = require('node:fs');
 const net = require('node:net');
+const path = require('node:path');
 const test = require('node:test');
 
 const {
@@ -325,6 +327,43 @@ for (const [side, normalize] of Object.entries({ client, server })) {
 
   test(`a long value does not fill the message of the error (${side})`, () => {
     assert.ok(rejection(normalize, { port: 'x'.repeat(10_000) }).message.length < 300);
+  });
+}
+
+/** The options a section of the API document lists, with their defaults as they stand there. */
+function documented(heading) {
+  const text = fs.readFileSync(path.join(__dirname, '..', 'API.md'), 'utf8');
+  const [, section] = text.split(`\n${heading}\n`);
+  const [table] = section.split(/\n#+ /);
+  return new Map(
+    [...table.matchAll(/^\| `(\w+)` \| [^|]+ \| ([^|]+) \|/gm)].map(([, name, value]) => [
+      name,
+      value,
+    ]),
+  );
+}
+
+for (const [side, normalize, heading] of [
+  ['client', client, '### new SockhopClient([options])'],
+  ['server', server, '### new SockhopServer([options])'],
+]) {
+  test(`the API document lists every option of a ${side} with its default`, () => {
+    const listed = new Map([...documented(heading), ...documented('## Limits')]);
+    if (side === 'client') listed.delete('max_connections');
+    if (side === 'server') listed.set('debug', '`false`'); // taken, and without effect
+    const defaults = normalize();
+    assert.deepEqual([...listed.keys()].sort(), Object.keys(defaults).sort());
+    for (const [name, value] of Object.entries(defaults)) {
+      const shown = listed.get(name).replace(/^`([^`]*)`.*$/, '$1');
+      const expected = {
+        path: 'none',
+        session_type: 'SockhopSession',
+        ssl_options: '{}',
+        terminator: '"\\n"',
+      }[name];
+      const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
+      assert.equal(shown, expected ?? text, name);
+    }
   });
 }
 
