@@ -211,6 +211,7 @@ module.exports = [
       class Made extends ctx.sockhop.session {
         static async _from_socket(sock, server) {
           ctx.log('life', '_from_socket', server.sockets.length);
+          // biome-ignore lint/complexity/noThisInStatic: super keeps `this`, the class to construct
           const session = await super._from_socket(sock, server);
           session.made = true;
           return session;
