@@ -1,0 +1,258 @@
+const fs = require('node:fs');
+const net = require('node:net');
+const os = require('node:os');
+const path = require('node:path');
+const { End, Generator } = require('./processes.js');
+const { summary } = require('./stats.js');
+const peers = require('../peers');
+
+/** The name under which a floor stands among the peers. */
+const FLOOR = 'floor';
+
+/**
+ * Measures one workload over one transport: all peers are started, warmed up, and then taken in
+ * turn, A B C A B C ..., so that what changes on the machine changes for all of them.
+ *
+ * @param {object} settings
+ * @param {object} settings.definition the workload
+ * @param {string} settings.transport 'tcp' or 'unix'
+ * @param {string[]} settings.names the peers
+ * @param {number} settings.rounds how many rounds
+ * @param {number} settings.ms how long one round sends
+ * @param {string|null} settings.binary the load generator
+ * @param {object} settings.certificates for workloads over TLS
+ * @param {object} settings.progress { step(text), note(text) }
+ * @returns {Promise<object[]>} one entry a peer: rounds, summary, ratio, or why there is nothing
+ */
+async function measure(settings) {
+  const { rounds, progress } = settings;
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'sockhop-benchmark-'));
+  const contestants = contestantsOf(settings, directory);
+  try {
+    for (const contestant of contestants) {
+      progress.step(`starting ${contestant.label}`);
+      await attempt(contestant, progress, () => contestant.start());
+    }
+    for (let round = 0; round < rounds; round++) {
+      for (const contestant of contestants) {
+        if (contestant.problem === null && round < contestant.limit) {
+          progress.step(`round ${round + 1}/${rounds}  ${contestant.label}`);
+          await attempt(contestant, progress, async () => {
+            contestant.rounds.push(await contestant.round());
+          });
+        }
+      }
+    }
+  } finally {
+    await Promise.all(contestants.map((contestant) => contestant.stop()));
+    fs.rmSync(directory, { recursive: true, force: true });
+  }
+  return evaluate(contestants, settings.definition);
+}
+
+/** A peer that fails is out of this workload, and the others go on. */
+async function attempt(contestant, progress, work) {
+  try {
+    await work();
+  } catch (error) {
+    contestant.problem = error.message.split('\n', 3).join(' ').trim();
+    const verdict = error instanceof peers.Unsupported ? 'left out' : 'failed';
+    progress.note(`${contestant.label} ${verdict}: ${contestant.problem}`);
+    await contestant.stop();
+  }
+}
+
+function contestantsOf(settings, directory) {
+  const { definition, transport, names } = settings;
+  const list = [];
+  for (const name of names) {
+    const peer = peers.load(name);
+    const limit = definition.limits?.[name] ?? Number.POSITIVE_INFINITY;
+    const able = peer.transports.includes(transport) && (!definition.tls || peer.tls);
+    if (able && limit > 0) {
+      list.push(new Contestant(name, peer, limit, settings, directory));
+    }
+  }
+  const { floor } = definition;
+  if (floor?.transports.includes(transport) && (settings.binary !== null || floor.actions)) {
+    list.push(new Floor(settings, directory));
+  }
+  return list;
+}
+
+/** A peer during one workload: its processes, and what was measured. */
+class Contestant {
+  rounds = [];
+  problem = null;
+  version = null;
+  #settings;
+  #directory;
+  #running = [];
+  #ends = {};
+
+  constructor(name, peer, limit, settings, directory) {
+    this.name = name;
+    this.peer = peer;
+    this.label = peer.label;
+    this.limit = limit;
+    this.#settings = settings;
+    this.#directory = directory;
+  }
+
+  async start() {
+    if (this.#settings.definition.fresh) {
+      return;
+    }
+    await this.#open();
+    const ms = Math.min(this.#settings.ms, 300);
+    await this.#measure({ ms, warm: true });
+  }
+
+  async round() {
+    if (!this.#settings.definition.fresh) {
+      return this.#measure({ ms: this.#settings.ms });
+    }
+    await this.#open();
+    try {
+      return await this.#measure({ ms: this.#settings.ms });
+    } finally {
+      await this.stop();
+    }
+  }
+
+  async stop() {
+    await Promise.all(this.#running.splice(0).map((process) => process.stop()));
+  }
+
+  #measure(options) {
+    return this.#settings.definition.round({ ...this.#ends, peer: this.peer, ...options });
+  }
+
+  async #open() {
+    const { definition, transport, certificates, binary } = this.#settings;
+    const address = await freeAddress(transport, this.#directory, this.name);
+    const server = this.#keep(new End());
+    this.#ends = { server };
+    const common = {
+      peer: this.name,
+      workload: definition.name,
+      transport,
+      address,
+      ...(definition.tls && { tls: certificates }),
+    };
+    const { version } = await server.call('open', { role: 'server', ...common });
+    this.version = version;
+    if (definition.client) {
+      const client = this.#keep(new End());
+      await client.call('open', { role: 'client', ...common });
+      this.#ends.client = client;
+    }
+    if (definition.generator) {
+      const args = definition.generator.arguments({ peer: this.peer });
+      const generator = await Generator.start(binary, ['drive', targetOf(address), ...args]);
+      this.#ends.generator = this.#keep(generator);
+      const { open } = definition.generator;
+      if (open) {
+        await generator.call(`open count=${open.count} lanes=${open.lanes}`);
+      }
+    }
+  }
+
+  #keep(process) {
+    this.#running.push(process);
+    return process;
+  }
+}
+
+/** The same work without a package, taken in turn with the peers. */
+class Floor {
+  name = FLOOR;
+  rounds = [];
+  problem = null;
+  version = null;
+  limit = Number.POSITIVE_INFINITY;
+  #settings;
+  #directory;
+  #running = [];
+  #ends = {};
+
+  constructor(settings, directory) {
+    this.label = `floor: ${settings.definition.floor.label}`;
+    this.#settings = settings;
+    this.#directory = directory;
+  }
+
+  async start() {
+    const { definition, transport, binary } = this.#settings;
+    if (definition.floor.actions) {
+      const end = this.#keep(new End());
+      await end.call('openFloor', { workload: definition.name });
+      this.#ends = { end };
+    } else {
+      const address = await freeAddress(transport, this.#directory, this.name);
+      this.#ends = await definition.floor.start({
+        target: targetOf(address),
+        generator: async (args) => this.#keep(await Generator.start(binary, args)),
+      });
+    }
+    await this.#measure(Math.min(this.#settings.ms, 300));
+  }
+
+  round() {
+    return this.#measure(this.#settings.ms);
+  }
+
+  async stop() {
+    await Promise.all(this.#running.splice(0).map((process) => process.stop()));
+  }
+
+  #measure(ms) {
+    return this.#settings.definition.floor.round({ ...this.#ends, ms });
+  }
+
+  #keep(process) {
+    this.#running.push(process);
+    return process;
+  }
+}
+
+/**
+ * Ratios are taken round by round against the reference, so that a slow moment of the machine does
+ * not count against one side. More than 1 is better than the reference, whatever the unit.
+ */
+function evaluate(contestants, { better, columns }) {
+  const reference = contestants.find(({ name }) => name === peers.reference)?.rounds ?? [];
+  return contestants.map(({ name, label, version, rounds, problem }) => {
+    const ratios = rounds.map(({ value }, round) => {
+      // A reference with fewer rounds (it may be very slow) stands with its last one.
+      const other = (reference[round] ?? reference.at(-1))?.value;
+      return better === 'higher' ? value / other : other / value;
+    });
+    const figures = {};
+    for (const key of ['value', ...columns.map((column) => column.key)]) {
+      figures[key] = summary(rounds.map((round) => round[key]));
+    }
+    return { name, label, version, problem, figures, ratio: summary(ratios), rounds };
+  });
+}
+
+async function freeAddress(transport, directory, name) {
+  if (transport === 'unix') {
+    freeAddress.next = (freeAddress.next ?? 0) + 1;
+    return { path: path.join(directory, `${name}-${freeAddress.next}.sock`) };
+  }
+  const probe = net.createServer();
+  await new Promise((resolve, reject) => {
+    probe.once('error', reject);
+    probe.listen(0, '127.0.0.1', resolve);
+  });
+  const { port } = probe.address();
+  await new Promise((resolve) => probe.close(resolve));
+  return { port };
+}
+
+function targetOf(address) {
+  return address.path ? `unix:${address.path}` : `tcp:${address.port}`;
+}
+
+module.exports = { FLOOR, measure };

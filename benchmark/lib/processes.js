@@ -1,0 +1,146 @@
+const { fork, spawn } = require('node:child_process');
+const path = require('node:path');
+const readline = require('node:readline');
+const { Unsupported } = require('../peers');
+
+/** Longer than any action of a workload takes, unless it names a time of its own. */
+const ACTION_TIMEOUT = 30_000;
+
+/** A Node process at one end of a connection (see end.js). */
+class End {
+  #child;
+  #next = 0;
+  #waiting = new Map();
+  #failure = null;
+
+  constructor() {
+    this.#child = fork(path.join(__dirname, 'end.js'), [], {
+      execArgv: ['--expose-gc', '--max-old-space-size=8192'],
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
+    this.#child.on('message', (message) => this.#onMessage(message));
+    this.#child.once('exit', (code, signal) => this.#fail(`ended (${signal ?? code})`));
+    this.#child.once('error', (error) => this.#fail(error.message));
+  }
+
+  /** Runs one action in the process; rejects when it throws, ends, or takes too long. */
+  call(method, args = {}, timeout = ACTION_TIMEOUT) {
+    if (this.#failure !== null) {
+      return Promise.reject(this.#failure);
+    }
+    const id = this.#next++;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#waiting.delete(id);
+        reject(new Error(`no answer to "${method}" within ${timeout / 1000} s`));
+      }, timeout);
+      this.#waiting.set(id, { resolve, reject, timer });
+      this.#child.send({ id, method, args: [args] });
+    });
+  }
+
+  stop() {
+    return stop(this.#child);
+  }
+
+  #onMessage({ id, result, error, unsupported, failed }) {
+    if (failed !== undefined) {
+      this.#fail(failed);
+      return;
+    }
+    const waiting = this.#waiting.get(id);
+    if (waiting === undefined) {
+      return;
+    }
+    this.#waiting.delete(id);
+    clearTimeout(waiting.timer);
+    if (error !== undefined) {
+      waiting.reject(unsupported ? new Unsupported(error) : new Error(error));
+    } else {
+      waiting.resolve(result);
+    }
+  }
+
+  #fail(reason) {
+    this.#failure ??= new Error(`the process has failed: ${reason}`);
+    for (const { reject, timer } of this.#waiting.values()) {
+      clearTimeout(timer);
+      reject(this.#failure);
+    }
+    this.#waiting.clear();
+  }
+}
+
+/** The native load generator in one of its roles: a line in, a line of JSON out. */
+class Generator {
+  #child;
+  #waiting = [];
+  #failure = null;
+  #stderr = '';
+
+  /** Waits for the greeting of the process, so that it listens or is connected from then on. */
+  static async start(binary, args) {
+    const generator = new Generator(binary, args);
+    generator.greeting = await generator.#answer('its start', ACTION_TIMEOUT);
+    return generator;
+  }
+
+  constructor(binary, args) {
+    this.#child = spawn(binary, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+    this.#child.stdin.on('error', () => {});
+    this.#child.stderr.on('data', (chunk) => {
+      this.#stderr += chunk;
+    });
+    const lines = readline.createInterface({ input: this.#child.stdout });
+    lines.on('line', (line) => this.#waiting.shift()?.resolve(JSON.parse(line)));
+    this.#child.once('close', (code) => {
+      this.#fail(this.#stderr.trim() || `the load generator ended (${code})`);
+    });
+    this.#child.once('error', (error) => this.#fail(error.message));
+  }
+
+  call(command, timeout = ACTION_TIMEOUT) {
+    if (this.#failure !== null) {
+      return Promise.reject(this.#failure);
+    }
+    this.#child.stdin.write(`${command}\n`);
+    return this.#answer(`"${command.slice(0, 40)}"`, timeout);
+  }
+
+  stop() {
+    return stop(this.#child);
+  }
+
+  #answer(what, timeout) {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        reject(new Error(`no answer of the load generator to ${what} in ${timeout / 1000} s`));
+      }, timeout);
+      const settle = (done) => (value) => {
+        clearTimeout(timer);
+        done(value);
+      };
+      this.#waiting.push({ resolve: settle(resolve), reject: settle(reject) });
+    });
+  }
+
+  #fail(reason) {
+    this.#failure ??= new Error(reason);
+    for (const { reject } of this.#waiting.splice(0)) {
+      reject(this.#failure);
+    }
+  }
+}
+
+/** Nothing is measured any more, so there is no need to be polite. */
+function stop(child) {
+  if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) {
+    return Promise.resolve();
+  }
+  return new Promise((resolve) => {
+    child.once('exit', () => resolve());
+    child.kill('SIGKILL');
+  });
+}
+
+module.exports = { End, Generator };

@@ -1,0 +1,106 @@
+const tls = require('node:tls');
+
+/**
+ * Everything with the API of sockhop 1.x: the package under test and the original are driven by the
+ * very same lines.
+ *
+ * @param {object} definition
+ * @param {function(): object} definition.load the package
+ * @param {boolean} [definition.noDelay] turn Nagle's algorithm off by hand on both ends
+ * @param {function(object): Promise<object>} [definition.serveTls] how the server gets its TLS
+ */
+function createPeer({ label, transports, load, version, noDelay = false, serveTls = serveBehind }) {
+  function createServer(options, { receive, request }) {
+    const sockhop = load();
+    const server = new sockhop.server(options);
+    // The load generator closes without ceremony; a connection it reset is no finding.
+    server.on('error', (error) => {
+      if (error?.code !== 'ECONNRESET' && error?.code !== 'EPIPE') {
+        throw error;
+      }
+    });
+    if (noDelay) {
+      server.on('connect', (socket) => socket.setNoDelay(true));
+    }
+    server.on('receive', (data, meta) => {
+      receive(data, meta.callback ?? ((answer) => server.send(meta.socket, answer)));
+    });
+    if (request !== undefined) {
+      server.on('request', (req, res) => {
+        request(req.data, { write: (data) => res.write(data), end: (data) => res.send(data) });
+      });
+    }
+    return server;
+  }
+
+  async function serve({ address, tls: certificates, largest, receive, request }) {
+    const options = { ...address, ...limit(largest) };
+    const handlers = { receive, request };
+    if (certificates !== undefined) {
+      return facade(await serveTls({ options, handlers, certificates, createServer }));
+    }
+    const server = createServer(options, handlers);
+    await server.listen();
+    return facade(server);
+  }
+
+  async function connect({ address, tls: certificates, largest, receive }) {
+    const sockhop = load();
+    const options = { ...address, ...limit(largest) };
+    if (certificates !== undefined) {
+      options.ssl = true;
+      options.ssl_options = { ca: certificates.ca, servername: 'localhost' };
+    }
+    const client = new sockhop.client(options);
+    if (noDelay) {
+      client.on('connect', (socket) => socket.setNoDelay(true));
+    }
+    if (receive !== undefined) {
+      client.on('receive', receive);
+    }
+    await client.connect();
+    return {
+      push(data) {
+        client.send(data);
+      },
+      send: (data) => client.send(data),
+      call(data, answer) {
+        client.send(data, answer);
+      },
+      async request(data) {
+        const stream = await client.request(data);
+        return (await stream.all()).length;
+      },
+    };
+  }
+
+  return { label, transports, tls: true, version, serve, connect, wire };
+}
+
+function facade(server) {
+  return { sendAll: (data) => server.sendall(data) };
+}
+
+function limit(largest) {
+  return largest === undefined ? {} : { max_message_size: largest };
+}
+
+/** The way to give the original a TLS server: Node's accepts, and hands the plain stream on. */
+async function serveBehind({ options, handlers, certificates, createServer }) {
+  const server = createServer(options, handlers);
+  const front = tls.createServer({ key: certificates.key, cert: certificates.cert });
+  front.on('secureConnection', (socket) => server.server.emit('connection', socket));
+  await new Promise((resolve, reject) => {
+    front.once('error', reject);
+    front.listen(options.path ?? { port: options.port, host: '127.0.0.1' }, resolve);
+  });
+  server.stopFront = () => new Promise((resolve) => front.close(resolve));
+  return server;
+}
+
+const wire = {
+  hello: (data) => wire.frame(data),
+  frame: (data) => Buffer.from(`${JSON.stringify({ type: 'Object', data })}\n`),
+};
+
+module.exports = { createPeer, serveBehind, wire };

@@ -1,0 +1,9 @@
+const { createPeer } = require('./sockhop-api.js');
+
+module.exports = createPeer({
+  label: 'sockhop 1.8.4, noDelay by hand',
+  transports: ['tcp'],
+  load: () => require('sockhop'),
+  version: () => require('sockhop/package.json').version,
+  noDelay: true,
+});

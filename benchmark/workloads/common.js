@@ -1,0 +1,74 @@
+const { performance } = require('node:perf_hooks');
+const { READY } = require('../lib/payload.js');
+
+/** A promise and its ends, for what is settled from an event handler. */
+function deferred() {
+  const result = {};
+  result.promise = new Promise((resolve, reject) => Object.assign(result, { resolve, reject }));
+  return result;
+}
+
+/** What the load generator sends first on each connection, and what it takes for an answer. */
+const HELLO = { op: 'hello' };
+const WELCOME = { ready: READY };
+
+function connectionHex(peer) {
+  return peer.wire.hello(HELLO).toString('hex');
+}
+
+function frameHex(peer, data) {
+  return peer.wire.frame(data).toString('hex');
+}
+
+const READY_HEX = Buffer.from(READY).toString('hex');
+
+/** Per message, in microseconds; `null` stays `null`. */
+function per(total, count) {
+  return total === null || count === 0 ? null : total / count;
+}
+
+const cpuColumns = [
+  { key: 'serverCpuUs', label: 'server CPU, us', digits: 2 },
+  { key: 'clientCpuUs', label: 'client CPU, us', digits: 2 },
+];
+
+/**
+ * V8's part of a message: stringify on one side, parse on the other, with nothing between. The
+ * slower of the two bounds a stream, in which both ends work at the same time.
+ */
+async function jsonFloor({ data, ms }) {
+  const envelope = { type: 'Object', data };
+  const text = JSON.stringify(envelope);
+  let sink = 0;
+  const time = (work) => {
+    const begin = performance.now();
+    let done = 0;
+    let now = begin;
+    while (now - begin < ms / 2) {
+      for (let i = 0; i < 100; i++) {
+        sink += work();
+      }
+      done += 100;
+      now = performance.now();
+    }
+    return ((now - begin) * 1e3) / done;
+  };
+  const stringifyUs = time(() => JSON.stringify(envelope).length);
+  const parseUs = time(() => JSON.parse(text).type.length);
+  if (sink === 0) {
+    throw new Error('nothing was measured');
+  }
+  return { stringifyUs, parseUs };
+}
+
+module.exports = {
+  HELLO,
+  READY_HEX,
+  WELCOME,
+  connectionHex,
+  cpuColumns,
+  deferred,
+  frameHex,
+  jsonFloor,
+  per,
+};

@@ -1,0 +1,126 @@
+const { Meter } = require('../lib/meter.js');
+const { text } = require('../lib/payload.js');
+const { READY_HEX, WELCOME, connectionHex, deferred, frameHex, per } = require('./common.js');
+
+/**
+ * The server's side of a flood by the load generator: counts messages until every connection has
+ * said that it is done.
+ */
+async function countingServer({ peer, transport, address, connections, onBegin, onEnd }) {
+  const meter = new Meter();
+  let messages = 0;
+  let over = 0;
+  let done = deferred();
+  await peer.serve({
+    transport,
+    address,
+    receive(data, reply) {
+      if (data.op === undefined) {
+        if (messages++ === 0) {
+          meter.start();
+        }
+      } else if (data.op === 'hello') {
+        reply(WELCOME);
+      } else if (++over === connections) {
+        done.resolve({ messages, ...meter.stop(), ...onEnd?.() });
+      }
+    },
+  });
+  return {
+    begin() {
+      messages = 0;
+      over = 0;
+      done = deferred();
+      onBegin?.();
+    },
+    finish: () => done.promise,
+  };
+}
+
+/** One round of that flood; throws when a message was lost. */
+async function flood({ server, generator, peer, ms, batch, rate = 0 }) {
+  await server.call('begin');
+  const frame = frameHex(peer, { seq: 1, body: text(64) });
+  const last = frameHex(peer, { op: 'last' });
+  const [received, sent] = await Promise.all([
+    server.call('finish'),
+    generator.call(`flood ms=${ms} rate=${rate} batch=${batch} frame=${frame} last=${last}`),
+  ]);
+  if (received.messages !== sent.sent) {
+    throw new Error(`${received.messages} messages arrived of ${sent.sent}`);
+  }
+  return received;
+}
+
+/** Many connections, each message in a packet of its own: the server's cost of one message. */
+function fanin(connections) {
+  const plural = connections === 1 ? 'one connection' : `${connections} connections`;
+  return {
+    name: `fanin-${connections}`,
+    title: `Fan-in from ${plural}, one message a packet, server CPU per message`,
+    unit: 'us',
+    better: 'lower',
+    columns: [
+      { key: 'jsUs', label: 'JS thread, us', digits: 2 },
+      { key: 'rate', label: 'messages/s', digits: 0 },
+    ],
+    transports: ['tcp', 'unix'],
+    server: (context) => countingServer({ ...context, connections }),
+    generator: {
+      arguments: ({ peer }) => [connectionHex(peer), READY_HEX],
+      open: { count: connections, lanes: 32 },
+    },
+
+    async round({ server, generator, peer, ms }) {
+      const {
+        messages,
+        cpuUs,
+        jsUs,
+        ms: time,
+      } = await flood({
+        server,
+        generator,
+        peer,
+        ms,
+        batch: 1,
+      });
+      return {
+        value: per(cpuUs, messages),
+        jsUs: per(jsUs, messages),
+        rate: (messages * 1e3) / time,
+      };
+    },
+
+    floor: {
+      label: 'epoll and read',
+      transports: ['tcp', 'unix'],
+      async start({ generator, target }) {
+        const server = await generator(['serve', 'sink', target]);
+        // The sink answers nothing, so the connections are opened by a hello it cannot fail to
+        // take: the generator is told not to wait.
+        const client = await generator(['drive', target, '-', READY_HEX]);
+        await client.call(`connect count=${connections}`);
+        return { server, client };
+      },
+      async round({ server, client, ms }) {
+        const frame = Buffer.from(
+          `${JSON.stringify({ type: 'Object', data: { seq: 1, body: text(64) } })}\n`,
+        ).toString('hex');
+        const before = await server.call('stats');
+        const sent = await client.call(`flood ms=${ms} rate=0 batch=1 frame=${frame} last=-`);
+        let after = await server.call('stats');
+        while (after.frames - before.frames < sent.sent) {
+          after = await server.call('stats');
+        }
+        return {
+          value: per(after.cpuUs - before.cpuUs, sent.sent),
+          jsUs: null,
+          rate: (sent.sent * 1e3) / sent.ms,
+        };
+      },
+    },
+  };
+}
+
+module.exports = [fanin(1), fanin(100), fanin(1000)];
+Object.assign(module.exports, { countingServer, flood });

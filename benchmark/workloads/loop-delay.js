@@ -1,0 +1,46 @@
+const { monitorEventLoopDelay } = require('node:perf_hooks');
+const { READY_HEX, connectionHex } = require('./common.js');
+const { countingServer, flood } = require('./fanin.js');
+
+const CONNECTIONS = 10;
+
+/** How long the rest of a server's program waits while ten connections flood it. */
+const loopDelay = {
+  name: 'loop-delay',
+  title: 'Event-loop delay of a flooded server, p99',
+  unit: 'ms',
+  better: 'lower',
+  columns: [
+    { key: 'maxMs', label: 'longest, ms', digits: 1 },
+    { key: 'rate', label: 'messages/s', digits: 0 },
+  ],
+  transports: ['tcp', 'unix'],
+  generator: {
+    arguments: ({ peer }) => [connectionHex(peer), READY_HEX],
+    open: { count: CONNECTIONS, lanes: 32 },
+  },
+
+  server(context) {
+    // The delay includes the millisecond of the sampling timer itself.
+    const histogram = monitorEventLoopDelay({ resolution: 1 });
+    return countingServer({
+      ...context,
+      connections: CONNECTIONS,
+      onBegin() {
+        histogram.reset();
+        histogram.enable();
+      },
+      onEnd() {
+        histogram.disable();
+        return { p99Ms: histogram.percentile(99) / 1e6, maxMs: histogram.max / 1e6 };
+      },
+    });
+  },
+
+  async round({ server, generator, peer, ms }) {
+    const run = await flood({ server, generator, peer, ms, batch: 32 });
+    return { value: run.p99Ms, maxMs: run.maxMs, rate: (run.messages * 1e3) / run.ms };
+  },
+};
+
+module.exports = [loopDelay];

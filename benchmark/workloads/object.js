@@ -1,0 +1,116 @@
+const { performance } = require('node:perf_hooks');
+const { Meter } = require('../lib/meter.js');
+const { large } = require('../lib/payload.js');
+const { deferred } = require('./common.js');
+
+/** From 256 MB of JSON to V8's longest string there is not much room; twice the size is allowed. */
+const LARGEST = 512 * 1024 * 1024;
+
+/** One large object: from `send()` to the receiver's short answer that it has all of it. */
+function object({ megabytes, rounds, limits, timeout }) {
+  return {
+    name: `object-${megabytes}m`,
+    title: `One object of ${megabytes} MB`,
+    unit: 'ms',
+    better: 'lower',
+    columns: [
+      { key: 'serverCpuMs', label: 'server CPU, ms', digits: 0 },
+      { key: 'clientCpuMs', label: 'client CPU, ms', digits: 0 },
+    ],
+    transports: ['tcp', 'unix'],
+    options: { megabytes },
+    rounds,
+    limits,
+    timeout,
+
+    async server({ peer, transport, address }) {
+      const meter = new Meter();
+      await peer.serve({
+        transport,
+        address,
+        largest: LARGEST,
+        receive: (data, reply) => reply({ rows: data.rows.length, last: data.rows.at(-1) }),
+      });
+      return { begin: () => meter.start(), finish: () => meter.stop() };
+    },
+
+    async client({ peer, transport, address }) {
+      let answered = null;
+      const client = await peer.connect({
+        transport,
+        address,
+        largest: LARGEST,
+        receive: (data) => answered.resolve(data),
+      });
+      const whole = large(megabytes);
+      const small = large(1);
+      return {
+        /** The warm-up sends a small object: there is no need to wait for the large one twice. */
+        async run({ warm }) {
+          const data = warm ? small : whole;
+          globalThis.gc?.();
+          answered = deferred();
+          const meter = new Meter();
+          meter.start();
+          const begin = performance.now();
+          client.send(data);
+          const { rows, last } = await answered.promise;
+          const ms = performance.now() - begin;
+          if (rows !== data.rows.length || last !== data.rows.at(-1)) {
+            throw new Error(`${rows} rows arrived of ${data.rows.length}`);
+          }
+          return { ...meter.stop(), ms };
+        },
+      };
+    },
+
+    async round({ server, client, warm = false }) {
+      await server.call('begin');
+      const { ms, cpuUs } = await client.call('run', { warm }, timeout);
+      const served = await server.call('finish');
+      return { value: ms, serverCpuMs: served.cpuUs / 1e3, clientCpuMs: cpuUs / 1e3 };
+    },
+
+    floor: {
+      label: 'V8 JSON alone',
+      transports: ['tcp'],
+      actions() {
+        const envelope = { type: 'Object', data: large(megabytes) };
+        return {
+          run() {
+            globalThis.gc?.();
+            const begin = performance.now();
+            const json = JSON.stringify(envelope);
+            const middle = performance.now();
+            if (JSON.parse(json).data.rows.length !== envelope.data.rows.length) {
+              throw new Error('rows were lost');
+            }
+            return { stringifyMs: middle - begin, parseMs: performance.now() - middle };
+          },
+        };
+      },
+      async round({ end }) {
+        const { stringifyMs, parseMs } = await end.call('run');
+        return { value: stringifyMs + parseMs, serverCpuMs: parseMs, clientCpuMs: stringifyMs };
+      },
+    },
+  };
+}
+
+// The original reassembles in quadratic time: 64 MB take it most of a minute, and 256 MB a quarter
+// of an hour, which nobody would wait for.
+module.exports = [
+  object({ megabytes: 1 }),
+  object({ megabytes: 16 }),
+  object({
+    megabytes: 64,
+    limits: { sockhop: 1, 'sockhop-nodelay': 0 },
+    timeout: 180_000,
+  }),
+  object({
+    megabytes: 256,
+    rounds: 3,
+    limits: { sockhop: 0, 'sockhop-nodelay': 0 },
+    timeout: 180_000,
+  }),
+];

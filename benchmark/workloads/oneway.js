@@ -1,0 +1,109 @@
+const { performance } = require('node:perf_hooks');
+const { Meter } = require('../lib/meter.js');
+const { text } = require('../lib/payload.js');
+const { cpuColumns, deferred, jsonFloor, per } = require('./common.js');
+
+/** Objects in one direction, as fast as the sender's promises let it. */
+function oneway({ name, bytes, tls = false, transports = ['tcp', 'unix'] }) {
+  // A sender that does not wait fills memory, one that waits for each message measures latency:
+  // it awaits one promise in so many, about 256 KiB of data.
+  const window = Math.min(500, Math.max(4, Math.floor((256 * 1024) / bytes)));
+  const over = tls ? ', over TLS' : '';
+  return {
+    name,
+    title: `One way, ${bytes < 1024 ? `${bytes} B` : `${bytes / 1024} KiB`} field${over}`,
+    unit: 'messages/s',
+    better: 'higher',
+    columns: cpuColumns,
+    transports,
+    tls,
+    options: { bytes, window },
+
+    async server({ peer, transport, address, tls: certificates }) {
+      const meter = new Meter();
+      let messages = 0;
+      let done = deferred();
+      await peer.serve({
+        transport,
+        address,
+        tls: certificates,
+        receive(data) {
+          if (data.seq === messages) {
+            if (messages++ === 0) {
+              meter.start();
+            }
+          } else if (data.total === messages) {
+            done.resolve({ messages, ...meter.stop() });
+          } else {
+            done.reject(new Error(`${JSON.stringify(data).slice(0, 60)} came as no. ${messages}`));
+          }
+        },
+      });
+      return {
+        begin() {
+          messages = 0;
+          done = deferred();
+        },
+        finish: () => done.promise,
+      };
+    },
+
+    async client({ peer, transport, address, tls: certificates }) {
+      const client = await peer.connect({ transport, address, tls: certificates });
+      const body = text(bytes);
+      return {
+        async run({ ms }) {
+          const meter = new Meter();
+          meter.start();
+          const end = performance.now() + ms;
+          let seq = 0;
+          do {
+            for (let i = 1; i < window; i++) {
+              const busy = client.push({ seq: seq++, body });
+              if (busy !== undefined) {
+                await busy;
+              }
+            }
+            await client.send({ seq: seq++, body });
+          } while (performance.now() < end);
+          await client.send({ total: seq });
+          return { sent: seq, ...meter.stop() };
+        },
+      };
+    },
+
+    async round({ server, client, ms }) {
+      await server.call('begin');
+      const [received, sent] = await Promise.all([
+        server.call('finish'),
+        client.call('run', { ms }),
+      ]);
+      return {
+        value: (received.messages * 1e3) / received.ms,
+        serverCpuUs: per(received.cpuUs, received.messages),
+        clientCpuUs: per(sent.cpuUs, sent.sent),
+      };
+    },
+
+    floor: {
+      label: 'V8 JSON alone',
+      transports: ['tcp'],
+      actions: () => ({ run: ({ ms }) => jsonFloor({ data: { seq: 1, body: text(bytes) }, ms }) }),
+      async round({ end, ms }) {
+        const { stringifyUs, parseUs } = await end.call('run', { ms });
+        return {
+          value: 1e6 / Math.max(stringifyUs, parseUs),
+          serverCpuUs: parseUs,
+          clientCpuUs: stringifyUs,
+        };
+      },
+    },
+  };
+}
+
+module.exports = [
+  oneway({ name: 'oneway-64', bytes: 64 }),
+  oneway({ name: 'oneway-4k', bytes: 4096 }),
+  oneway({ name: 'oneway-64k', bytes: 65_536 }),
+  oneway({ name: 'tls-oneway', bytes: 64, tls: true, transports: ['tcp'] }),
+];

@@ -1,0 +1,122 @@
+const { performance } = require('node:perf_hooks');
+const { Meter } = require('../lib/meter.js');
+const { text } = require('../lib/payload.js');
+const { quantile } = require('../lib/stats.js');
+const { cpuColumns, deferred, per } = require('./common.js');
+
+/** One message there, one back, and only then the next. */
+function roundtrip({ name, tls = false, transports = ['tcp', 'unix'] }) {
+  return {
+    name,
+    title: `Sequential round trip${tls ? ', over TLS' : ''}, p50`,
+    unit: 'us',
+    better: 'lower',
+    columns: [
+      { key: 'p99', label: 'p99, us', digits: 0 },
+      { key: 'p999', label: 'p99.9, us', digits: 0 },
+      ...cpuColumns,
+    ],
+    transports,
+    tls,
+
+    async server({ peer, transport, address, tls: certificates }) {
+      const meter = new Meter();
+      await peer.serve({
+        transport,
+        address,
+        tls: certificates,
+        receive: (data, reply) => reply(data),
+      });
+      return { begin: () => meter.start(), finish: () => meter.stop() };
+    },
+
+    async client({ peer, transport, address, tls: certificates }) {
+      const body = text(64);
+      let answered = null;
+      const client = await peer.connect({
+        transport,
+        address,
+        tls: certificates,
+        receive: (data) => answered(data),
+      });
+      return {
+        async run({ ms }) {
+          const done = deferred();
+          const samples = [];
+          const meter = new Meter();
+          meter.start();
+          const end = performance.now() + ms;
+          let sent = 0;
+          const next = () => {
+            sent = performance.now();
+            client.push({ seq: samples.length, body });
+          };
+          answered = (data) => {
+            const now = performance.now();
+            if (data.seq !== samples.length) {
+              done.reject(new Error(`the answer to no. ${samples.length} was ${data.seq}`));
+              return;
+            }
+            samples.push((now - sent) * 1e3);
+            if (now < end) {
+              next();
+            } else {
+              done.resolve();
+            }
+          };
+          next();
+          await done.promise;
+          return {
+            count: samples.length,
+            p50: quantile(samples, 0.5),
+            p99: quantile(samples, 0.99),
+            p999: quantile(samples, 0.999),
+            ...meter.stop(),
+          };
+        },
+      };
+    },
+
+    async round({ server, client, ms }) {
+      await server.call('begin');
+      const { count, p50, p99, p999, cpuUs } = await client.call('run', { ms });
+      const served = await server.call('finish');
+      return {
+        value: p50,
+        p99,
+        p999,
+        serverCpuUs: per(served.cpuUs, count),
+        clientCpuUs: per(cpuUs, count),
+      };
+    },
+
+    ...(!tls && {
+      floor: {
+        label: 'epoll, read and write',
+        transports,
+        async start({ generator, target }) {
+          const server = await generator(['serve', 'echo', target]);
+          const client = await generator(['ping', target, '110']);
+          return { server, client };
+        },
+        async round({ server, client, ms }) {
+          const before = await server.call('stats');
+          const run = await client.call(`run ms=${ms}`);
+          const after = await server.call('stats');
+          return {
+            value: run.p50,
+            p99: run.p99,
+            p999: run.p999,
+            serverCpuUs: per(after.cpuUs - before.cpuUs, run.count),
+            clientCpuUs: per(run.cpuUs, run.count),
+          };
+        },
+      },
+    }),
+  };
+}
+
+module.exports = [
+  roundtrip({ name: 'roundtrip' }),
+  roundtrip({ name: 'tls-roundtrip', tls: true, transports: ['tcp'] }),
+];
