@@ -5,7 +5,7 @@ const { EventEmitter } = require('node:events');
 const net = require('node:net');
 const { describe, it } = require('node:test');
 const { record } = require('./support/event-log.js');
-const { deadline, turn } = require('./support/deadline.js');
+const { deadline, turn, until } = require('./support/deadline.js');
 const impl = require('./support/impl.js');
 const { startClient, startServer } = require('./support/local.js');
 const { rawClient } = require('./support/raw.js');
@@ -187,8 +187,7 @@ describe('the life of a session', () => {
     early.write({ type: 'String', data: 'early 1' }, { type: 'String', data: 'early 2' });
     const late = await rawClient(t, where);
     late.write({ type: 'String', data: 'late' });
-    const isReady = (count) => gates.length >= count;
-    while (!isReady(2)) await turn();
+    await until(() => gates.length === 2, 'both sessions start');
 
     // What the second connection sent has come: what the first had sent before it could have, too.
     gates[1].resolve();
@@ -226,7 +225,7 @@ describe('the life of a session', () => {
     other.write({ type: 'Number', data: 1 });
     await log.next('receive');
     // Whether the short connection is announced or not, it is not kept.
-    while (server.sockets.length > 1) await turn();
+    await until(() => server.sockets.length === 1, 'one connection is left');
     assert.equal(server.sessions.length, 1);
     assert.equal(log.count('connect') - log.count('disconnect'), 1);
   });
@@ -256,9 +255,9 @@ describe('the life of a session', () => {
     const second = await rawClient(t, where);
     const connected = await log.take('connect', 2);
     first.socket.end();
-    while (waits.length < 1) await turn();
+    await until(() => waits.length === 1, 'the first session ends');
     second.socket.end();
-    while (waits.length < 2) await turn();
+    await until(() => waits.length === 2, 'the second session ends');
     waits[1].resolve();
     assert.equal((await log.next('disconnect')).args[1], connected[1].args[1]);
     assert.equal(log.count('disconnect'), 1);

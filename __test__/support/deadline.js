@@ -29,4 +29,13 @@ function turn() {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-module.exports = { STEP, deadline, turn };
+/** Waits until a condition holds that no event announces. */
+async function until(condition, what, ms = STEP) {
+  const last = Date.now() + ms;
+  while (!condition()) {
+    if (Date.now() > last) throw new Error(`gave up waiting until ${what} after ${ms} ms`);
+    await turn();
+  }
+}
+
+module.exports = { STEP, deadline, turn, until };

@@ -1,0 +1,113 @@
+'use strict';
+
+const assert = require('node:assert/strict');
+const { describe, it } = require('node:test');
+const { freePort } = require('./support/addresses.js');
+const { atEnd } = require('./support/at-end.js');
+const { PeerProcess } = require('./support/peers.js');
+const { program } = require('./support/program.js');
+const { rawServer } = require('./support/raw.js');
+
+const LIVES = 10;
+
+/** A client that reconnects; it prints its events and leaves when it is told to. */
+function reconnectingClient(sockhop, port) {
+  const client = new sockhop.client({ port, auto_reconnect_interval: 25 });
+  let life = 0;
+  client.on('connect', () => {
+    life += 1;
+    console.log(`connect ${life}`);
+    client.send({ life }).catch((error) => console.log(`send: ${error.code}`));
+  });
+  client.on('receive', ({ leave }) => {
+    if (leave) client.disconnect().then(() => console.log('left'));
+  });
+  client.on('disconnect', () => console.log(`disconnect ${life}`));
+  client.on('error', (error) => console.log(`error ${error.message}`));
+  client.auto_reconnect = true;
+}
+
+for (const implementation of ['native', 'original']) {
+  describe(`a client whose ${implementation} server is killed and started again`, () => {
+    it('connects and disconnects once per life, and ends by itself', {
+      timeout: 60_000,
+    }, async (t) => {
+      const port = await freePort();
+      const client = program(t, reconnectingClient, port);
+      const expected = [];
+      for (let life = 1; life <= LIVES; life += 1) {
+        const peer = new PeerProcess(implementation);
+        atEnd(t, () => peer.kill());
+        const server = await peer.server(null, { port });
+        await server.do('listen');
+        await client.line(`connect ${life}`);
+        assert.deepEqual((await server.next('receive')).object, { life });
+        if (life === LIVES) {
+          await server.do('send', { value: { leave: true } });
+          await server.next('disconnect');
+        } else {
+          await peer.kill();
+        }
+        await client.line(`disconnect ${life}`);
+        expected.push(`connect ${life}`, `disconnect ${life}`);
+      }
+      // Nothing keeps it alive: no timer, no connection, no thread.
+      const { code, lines, stderr } = await client.ended();
+      assert.deepEqual(lines, [...expected, 'left']);
+      assert.deepEqual([code, stderr], [0, '']);
+    });
+  });
+}
+
+describe('a client that reconnects', () => {
+  it('does so at its interval while nobody is there, and ends by itself', {
+    timeout: 20_000,
+  }, async (t) => {
+    const port = await freePort();
+    const client = program(
+      t,
+      (sockhop, place) => {
+        const client = new sockhop.client({ port: place, auto_reconnect_interval: 10 });
+        client.on('error', (error) => console.log(`error ${error.message}`));
+        client.auto_reconnect = true;
+        setTimeout(() => client.disconnect(), 200);
+      },
+      port,
+    );
+    const { code, lines } = await client.ended();
+    assert.deepEqual([code, lines], [0, []]);
+  });
+
+  it('stays alive while it tries', { timeout: 20_000 }, async (t) => {
+    const port = await freePort();
+    const client = program(t, reconnectingClient, port);
+    const raw = await rawServer(t, { port });
+    const wire = await raw.accept();
+    assert.deepEqual((await wire.frame()).data, { life: 1 });
+    wire.socket.destroy();
+    await client.line('disconnect 1');
+    const next = await raw.accept();
+    assert.deepEqual((await next.frame()).data, { life: 2 });
+    next.write({ type: 'Object', data: { leave: true } });
+    assert.equal((await client.ended()).code, 0);
+  });
+
+  it('survives a server that resets every connection', { timeout: 20_000 }, async (t) => {
+    const raw = await rawServer(t);
+    const client = program(t, reconnectingClient, raw.where.port);
+    for (let life = 1; life <= 5; life += 1) {
+      const wire = await raw.accept();
+      await wire.frame();
+      wire.socket.resetAndDestroy();
+      await client.line(`disconnect ${life}`);
+    }
+    const last = await raw.accept();
+    await last.frame();
+    last.write({ type: 'Object', data: { leave: true } });
+    const { code, lines } = await client.ended();
+    assert.equal(code, 0);
+    assert.equal(lines.filter((line) => line.startsWith('connect')).length, 6);
+    assert.equal(lines.filter((line) => line.startsWith('disconnect')).length, 6);
+    assert.equal(lines.filter((line) => line.startsWith('error')).length, 0);
+  });
+});
