@@ -1,0 +1,274 @@
+'use strict';
+
+/*
+ * What happened to the connections of this environment (the main thread, or a worker), as the native
+ * side hands it over: many events in one call, the text of many frames in one string.
+ *
+ * The native side calls `wake` once, however much there is to take.
+ */
+
+const native = require('./binding.js');
+
+/** The kinds of records in an index; src/node/mailbox.rs knows them by the same numbers. */
+const FRAMES = 0;
+const LARGE_FRAME = 1;
+const RAW = 2;
+const TOO_LARGE = 3;
+const ENDED = 4;
+const FAILED = 5;
+const FLUSHED = 6;
+const DEAD = 7;
+const BROADCAST_DONE = 8;
+const ACCEPTED = 9;
+const REFUSED = 10;
+const LISTENER_FAILED = 11;
+const CONNECTED = 12;
+const CONNECT_FAILED = 13;
+const RECONNECT_DUE = 14;
+
+/** How long a flood may keep timers and other I/O of the program waiting, in ms. */
+const SLICE_MS = 5;
+/** Frames between two looks at the clock. */
+const FRAMES_PER_LOOK = 32;
+
+/** Who gets what: open connections by connection id, listeners and clients by an id of their own. */
+const sockets = new Map();
+const listeners = new Map();
+/** Clients that are about to connect: one that does nothing is nobody's business but the program's. */
+const clients = new Map();
+const broadcasts = new Map();
+
+/** The batch that is being delivered, so far as it was interrupted: @type {?Batch} */
+let current = null;
+let resuming = false;
+
+/** An error of the program's handler is the program's; it must not cost the events behind it. */
+function surface(err) {
+  process.nextTick(() => {
+    throw err;
+  });
+}
+
+/** One `take` of the native mailbox, delivered in order, possibly with interruptions. */
+class Batch {
+  #text;
+  #index;
+  #extras;
+  /** The record to go on with. */
+  #at = 0;
+  /** Frames of that record already delivered, and where in the text the next begins. */
+  #frame = 0;
+  #start = 0;
+
+  constructor(text, index, extras) {
+    this.#text = text;
+    this.#index = index;
+    this.#extras = extras;
+  }
+
+  /** @returns {boolean} whether all is delivered; if not, a handler threw or time is up */
+  deliver(deadline) {
+    const index = this.#index;
+    while (this.#at < index.length) {
+      if (index[this.#at] === FRAMES) {
+        if (!this.#deliverFrames(deadline)) return false;
+      } else {
+        const at = this.#at;
+        this.#at += 3;
+        try {
+          this.#dispatch(at);
+        } catch (err) {
+          surface(err);
+          return false;
+        }
+        if (performance.now() > deadline) return this.#at === index.length;
+      }
+    }
+    return true;
+  }
+
+  #deliverFrames(deadline) {
+    const index = this.#index;
+    const at = this.#at;
+    const count = index[at + 2];
+    const ends = at + 3;
+    const id = index[at + 1];
+    let socket = sockets.get(id);
+    let frame = this.#frame;
+    let start = this.#start;
+    let look = FRAMES_PER_LOOK;
+    try {
+      while (frame < count) {
+        const end = index[ends + frame];
+        const text = this.#text.substring(start, end);
+        start = end;
+        frame += 1;
+        // A handler may have destroyed it: what the peer said behind that is not for the program.
+        if (socket !== undefined && !socket.receive(text)) socket = sockets.get(id);
+        look -= 1;
+        if (look === 0) {
+          look = FRAMES_PER_LOOK;
+          if (performance.now() > deadline) break;
+        }
+      }
+    } catch (err) {
+      surface(err);
+      deadline = 0;
+    }
+    this.#start = start;
+    this.#frame = frame;
+    if (frame === count) {
+      this.#frame = 0;
+      this.#at = ends + count;
+      return deadline !== 0;
+    }
+    return false;
+  }
+
+  #dispatch(at) {
+    const index = this.#index;
+    const id = index[at + 1];
+    const value = index[at + 2];
+    switch (index[at]) {
+      case LARGE_FRAME:
+        sockets.get(id)?.receive(this.#extras[value]);
+        break;
+      case RAW:
+        sockets.get(id)?.receiveRaw(this.#extras[value]);
+        break;
+      case TOO_LARGE:
+        sockets.get(id)?.tooLarge(this.#extras[value]);
+        break;
+      case ENDED:
+        sockets.get(id)?.ended();
+        break;
+      case FAILED:
+        sockets.get(id)?.failed(...this.#extras[value]);
+        break;
+      case FLUSHED:
+        sockets.get(id)?.flushed(this.#extras[value]);
+        break;
+      case DEAD:
+        sockets.get(id)?.dead();
+        break;
+      case BROADCAST_DONE: {
+        const done = broadcasts.get(id);
+        broadcasts.delete(id);
+        done?.();
+        break;
+      }
+      case ACCEPTED: {
+        const connection = this.#extras[value];
+        const listener = listeners.get(id);
+        if (listener) listener.accepted(connection);
+        else connection.close(false);
+        break;
+      }
+      case REFUSED:
+        listeners.get(id)?.refused();
+        break;
+      case LISTENER_FAILED:
+        listeners.get(id)?.failed(...this.#extras[value]);
+        break;
+      case CONNECTED: {
+        const attempt = index[at + 3];
+        this.#at += 1;
+        const connection = this.#extras[value];
+        const client = clients.get(id);
+        if (client) client.connected(attempt, connection);
+        else connection.close(false);
+        break;
+      }
+      case CONNECT_FAILED: {
+        const attempt = index[at + 3];
+        const endpoint = index[at + 4];
+        this.#at += 2;
+        const [errno, syscall] = this.#extras[value];
+        clients.get(id)?.failed(attempt, endpoint, errno, syscall);
+        break;
+      }
+      case RECONNECT_DUE:
+        clients.get(id)?.reconnectDue();
+        break;
+    }
+  }
+}
+
+function later() {
+  if (resuming) return;
+  resuming = true;
+  setImmediate(() => {
+    resuming = false;
+    deliverAll();
+  });
+}
+
+function deliverAll() {
+  const deadline = performance.now() + SLICE_MS;
+  for (;;) {
+    if (current === null) {
+      const taken = mailbox.take();
+      if (taken === null) return;
+      current = new Batch(taken[0], taken[1], taken[2]);
+    }
+    const done = current.deliver(deadline);
+    if (done) current = null;
+    else return later();
+    if (performance.now() > deadline) return later();
+  }
+}
+
+/** Called from the event loop, never from within a delivery. */
+function wake() {
+  if (!resuming) deliverAll();
+}
+
+const mailbox = new native.Mailbox(wake);
+
+let holds = 0;
+
+/**
+ * Keeps the process alive while something is listening, connected, connecting or set to reconnect.
+ */
+class Hold {
+  #held = false;
+  #wanted = true;
+
+  /** Something is going on. */
+  take() {
+    if (this.#held) return;
+    this.#held = true;
+    if (this.#wanted) count(1);
+  }
+
+  /** It is over. */
+  release() {
+    if (!this.#held) return;
+    this.#held = false;
+    if (this.#wanted) count(-1);
+  }
+
+  /** Whether it should keep the process alive while it is going on (`ref` and `unref`). */
+  set wanted(on) {
+    if (on === this.#wanted) return;
+    this.#wanted = on;
+    if (this.#held) count(on ? 1 : -1);
+  }
+}
+
+function count(change) {
+  const before = holds > 0;
+  holds += change;
+  const after = holds > 0;
+  if (before !== after) mailbox.reference(after);
+}
+
+let lastId = 0;
+
+/** @returns {number} an id for a listener, client or broadcast of this environment */
+function nextId() {
+  lastId = (lastId + 1) >>> 0;
+  return lastId;
+}
+
+module.exports = { mailbox, sockets, listeners, clients, broadcasts, Hold, nextId, surface };

@@ -1,0 +1,432 @@
+'use strict';
+
+const { AsyncResource } = require('node:async_hooks');
+
+const SockhopError = require('./SockhopError.js');
+const { SockhopPing, SockhopPong } = require('./SockhopPing.js');
+const {
+  SockhopRequest,
+  SockhopResponsePacket,
+  SockhopResponseReadableStream,
+  SockhopResponseWriteableStream,
+} = require('./SockhopRequest.js');
+const { envelope } = require('./envelope.js');
+const { aborted } = require('./faults.js');
+const { normalizeRequestOptions } = require('./options.js');
+const { surface } = require('./Mailbox.js');
+const { uuid } = require('./uuid.js');
+
+const noop = () => {};
+
+/** A callback that waits for its answer, in the asynchronous context of the send() that asked. */
+class PendingCallback extends AsyncResource {
+  constructor(callback, expires) {
+    super('SockhopCallback');
+    this.callback = callback;
+    this.expires = expires;
+  }
+
+  answer(data, meta) {
+    this.emitDestroy();
+    this.runInAsyncScope(this.callback, undefined, data, meta);
+  }
+}
+
+/** A promise that is rejected, and that nobody has to look at. */
+function rejected(err) {
+  const promise = Promise.reject(err);
+  promise.catch(noop);
+  return promise;
+}
+
+/**
+ * The other end of one connection: what it says, what it is told, and what it still owes an answer to.
+ *
+ * Client and server differ in what they emit and with whom they share their streams, so a peer has an
+ * owner:
+ * `emit(event, ...args)`, `fail(err, peer)`, `meta(peer, type)`, `streams(peer)`, `responder(peer)`,
+ * `lost(peer)`; and `options`, checked.
+ */
+class Peer {
+  #owner;
+  #terminator;
+  #bare;
+  #allowNonObjects;
+  #debug;
+  /** id -> PendingCallback, in the order of asking */
+  #callbacks = new Map();
+  #sweep = null;
+
+  constructor(owner, options) {
+    this.#owner = owner;
+    this.options = options;
+    this.#terminator = options.terminator[1];
+    this.#bare = options.peer_type === 'json';
+    this.#allowNonObjects = options.allow_non_objects;
+    this.#debug = options.debug;
+    /** Where text goes: @type {SockhopSocket|StreamSocket} */
+    this.outlet = null;
+    /** The socket the program sees. */
+    this.socket = null;
+    this.session = null;
+  }
+
+  get bare() {
+    return this.#bare;
+  }
+
+  terminated(text) {
+    return text + this.#terminator;
+  }
+
+  // ---- what it says ---------------------------------------------------------------------------
+
+  /** As `receive`, for callers that have more to do than a handler's error may cost. */
+  guarded(text) {
+    try {
+      this.receive(text);
+    } catch (err) {
+      surface(err);
+    }
+  }
+
+  /**
+   * A frame came. What a handler throws passes through.
+   *
+   * @param {string} text
+   */
+  receive(text) {
+    let message;
+    try {
+      message = JSON.parse(text);
+    } catch {
+      if (!this.#allowNonObjects) return this.#bad();
+      message = text;
+    }
+    if (this.#debug) this.#show('received', message, text);
+    // No peer of this kind sends it, and it has no properties to look at.
+    if (message === null) return this.#bad();
+    switch (message.type) {
+      case 'SockhopPing':
+        return this.#answerPing(message.data);
+      case 'SockhopPong':
+        return this.#takePong(message, text);
+      case 'SockhopRequest':
+        return this.#takeRequest(message.data);
+      case 'SockhopResponsePacket':
+        return this.#takeResponse(message.data);
+      case 'SockhopHandshake':
+        // A peer of the next generation asks what this side can do. Silence means: the old way.
+        if (!this.#bare) return;
+    }
+    if (this.#bare) {
+      this.#owner.emit('receive', message, this.#owner.meta(this, typeName(message)));
+    } else if (message.callback_id) {
+      this.#takeAnswer(message);
+    } else {
+      const meta = this.#owner.meta(this, message.type);
+      if (message.id) meta.callback = this.#replier(message.id);
+      this.#owner.emit('receive', message.data, meta);
+    }
+  }
+
+  #bad() {
+    this.#owner.fail(
+      new SockhopError('Skipping corrupted data in buffer', 'ERR_OBJECTBUFFER_BAD_BUFFER_DATA'),
+      this,
+    );
+  }
+
+  /** The program's way to answer a message that asks for it. */
+  #replier(id) {
+    return this.#owner.replyDefault === undefined
+      ? (data) => this.#reply(id, data)
+      : (data = this.#owner.replyDefault()) => this.#reply(id, data);
+  }
+
+  #reply(id, data) {
+    const text = envelope(data, 'callback_id', id);
+    if (this.socket.destroyed) {
+      this.#owner.lost(this);
+      throw new SockhopError(
+        'Cannot answer the callback: the socket has been destroyed',
+        'ERR_SOCKET_DESTROYED',
+      );
+    }
+    if (this.#debug) this.#show('sending', { type: data.constructor.name, data, callback_id: id }, text);
+    this.outlet.transmit(text + this.#terminator);
+  }
+
+  #answerPing(ping) {
+    if (typeof ping !== 'object' || ping === null) return;
+    const pong = new SockhopPong(ping);
+    this.outlet.transmit(this.terminated(this.#bare ? JSON.stringify(pong) : envelope(pong)));
+  }
+
+  /** Only where the native side does not read them: adopted streams, and with `debug`. */
+  #takePong(message, text) {
+    if (this.outlet.pong) this.outlet.pong(message.data);
+    else this.outlet.connection.pong(text);
+  }
+
+  #takeRequest(data) {
+    const request = SockhopRequest.parse(data);
+    if (request === null) return this.#bad();
+    const response = SockhopResponseWriteableStream.from_request(
+      request,
+      this.#owner.responder(this),
+    );
+    this.#owner.request_received(request, response, this);
+  }
+
+  #takeResponse(data) {
+    const packet = SockhopResponsePacket.parse(data);
+    if (packet === null) return this.#bad();
+    this.#owner.streams(this)?.get(packet.uuid)?.receive_packet(packet);
+  }
+
+  #takeAnswer({ callback_id: id, data, type }) {
+    const pending = this.#callbacks.get(id);
+    // Never asked, answered already, or asked of somebody else.
+    if (pending === undefined) return;
+    this.#callbacks.delete(id);
+    pending.answer(data, { type });
+  }
+
+  tooLarge(limit) {
+    this.#owner.fail(
+      new SockhopError(
+        `The peer sent a message of more than ${limit} bytes, which is the limit here ("max_message_size"); the connection is closed`,
+        'ERR_MESSAGE_TOO_LARGE',
+      ),
+      this,
+    );
+    this.socket.destroy();
+  }
+
+  dead() {
+    this.#owner.dead(this);
+  }
+
+  // ---- what it is told ------------------------------------------------------------------------
+
+  /**
+   * Sends a payload.
+   *
+   * @param {*} data
+   * @param {function(*, {type: string}): void} [callback] called with the answer
+   * @returns {Promise<void>}
+   * @throws {SockhopError} ERR_REMOTE_CALLBACK_TYPE; {TypeError} for null and undefined
+   */
+  send(data, callback) {
+    let text;
+    let id;
+    if (this.#bare) {
+      // As it is with envelopes: null, undefined and what has no class are refused at the call.
+      if (data === null || data === undefined) throw noPayload(data);
+      if (callback) throw callbackRefused('the "peer_type" of the other end must be Sockhop');
+      if (!this.#allowNonObjects && typeof data !== 'object') return this.#badObject();
+    } else if (data === null || data === undefined || !data.constructor) {
+      throw noPayload(data);
+    }
+    if (callback) {
+      if (typeof callback !== 'function') throw callbackRefused('it must be a function');
+      id = uuid();
+    }
+    try {
+      text = this.#bare
+        ? JSON.stringify(data)
+        : id === undefined
+          ? envelope(data)
+          : envelope(data, 'id', id);
+    } catch (err) {
+      return rejected(err);
+    }
+    if (id !== undefined) {
+      const refusal = this.#expect(id, callback);
+      if (refusal) return rejected(refusal);
+    }
+    if (this.#debug) {
+      this.#show('sending', this.#bare ? data : { type: data.constructor.name, data, id }, text);
+    }
+    return this.outlet.transmit(text + this.#terminator);
+  }
+
+  #badObject() {
+    const err = new SockhopError(
+      'send() in "json" mode takes objects only; set allow_non_objects to send other values',
+      'ERR_OBJECTBUFFER_BAD_OBJECT',
+    );
+    if (this.#owner.listenerCount('error') > 0) this.#owner.fail(err, this);
+    return rejected(err);
+  }
+
+  /** Remembers a callback. */
+  #expect(id, callback) {
+    const { max_pending_callbacks, callback_timeout } = this.options;
+    if (this.#callbacks.size >= max_pending_callbacks) {
+      return new SockhopError(
+        `${this.#callbacks.size} callbacks wait for an answer already, which is the limit ("max_pending_callbacks")`,
+        'ERR_TOO_MANY_CALLBACKS',
+      );
+    }
+    const expires = callback_timeout > 0 ? performance.now() + callback_timeout : 0;
+    this.#callbacks.set(id, new PendingCallback(callback, expires));
+    if (expires > 0) this.#sweepLater(callback_timeout);
+    return null;
+  }
+
+  /** All time-outs are alike, so the oldest callback is the first to go. */
+  #sweepLater(delay) {
+    if (this.#sweep !== null) return;
+    this.#sweep = setTimeout(() => {
+      this.#sweep = null;
+      const now = performance.now();
+      for (const [id, { expires }] of this.#callbacks) {
+        if (expires > now) return this.#sweepLater(expires - now);
+        this.#callbacks.delete(id);
+        this.#owner.fail(
+          new SockhopError(
+            `A callback was not answered within ${this.options.callback_timeout} ms ("callback_timeout")`,
+            'ERR_CALLBACK_TIMEOUT',
+          ),
+          this,
+        );
+      }
+    }, delay);
+    this.#sweep.unref();
+  }
+
+  /**
+   * Sends a message that is an envelope already.
+   *
+   * @param {object} message
+   * @returns {Promise<void>}
+   */
+  sendMessage(message) {
+    let text;
+    try {
+      text = JSON.stringify(message);
+    } catch (err) {
+      return rejected(err);
+    }
+    if (this.#debug) this.#show('sending', message, text);
+    return this.outlet.transmit(text + this.#terminator);
+  }
+
+  /**
+   * Asks for a stream of answers.
+   *
+   * @param {*} data
+   * @param {{timeout?: number, signal?: AbortSignal}} [config]
+   * @returns {Promise<SockhopResponseReadableStream>}
+   */
+  async request(data, config) {
+    const { timeout, signal } = normalizeRequestOptions(config);
+    if (signal?.aborted) throw aborted(signal);
+    const request = SockhopRequest.from_data(data);
+    const stream = SockhopResponseReadableStream.from_request(request);
+    const streams = this.#owner.streams(this);
+    if (!streams) throw new SockhopError('Socket was destroyed', 'ERR_SOCKET_DESTROYED');
+    // The answer may be here before the program has the stream.
+    stream._hold();
+    streams.set(stream.uuid, stream, (reason) => endStream(stream, reason), timeout);
+    const onAbort = signal && (() => stream.end(aborted(signal)));
+    signal?.addEventListener('abort', onAbort, { once: true });
+    stream.once('end', () => {
+      signal?.removeEventListener('abort', onAbort);
+      streams.delete(stream.uuid);
+    });
+    try {
+      await this.sendMessage({ type: 'SockhopRequest', data: request });
+    } catch (err) {
+      stream._release();
+      stream.end();
+      throw err;
+    }
+    setImmediate(() => stream._release());
+    return stream;
+  }
+
+  /** The connection is over: nobody will answer any more. */
+  close() {
+    clearTimeout(this.#sweep);
+    this.#sweep = null;
+    for (const pending of this.#callbacks.values()) pending.emitDestroy();
+    this.#callbacks.clear();
+  }
+
+  /** How many callbacks wait for an answer. */
+  get pendingCallbacks() {
+    return this.#callbacks.size;
+  }
+
+  #show(event, message, text) {
+    this.#owner.emit(event, message, Buffer.from(text + this.#terminator));
+  }
+}
+
+function typeName(value) {
+  return value?.constructor?.name;
+}
+
+function noPayload(data) {
+  const err = new TypeError(
+    `Cannot send ${data === null || data === undefined ? data : 'an object without a constructor'}: ` +
+      'the type of a message is the name of its constructor',
+  );
+  err.code = 'ERR_BAD_DATA';
+  return err;
+}
+
+function callbackRefused(why) {
+  return new SockhopError(`Cannot use a remote callback: ${why}`, 'ERR_REMOTE_CALLBACK_TYPE');
+}
+
+function endStream(stream, reason) {
+  if (reason === 'deleted') return;
+  stream.end(
+    reason === 'timed-out'
+      ? new SockhopError('Response stream timed out before ending', 'ERR_RESPONSE_TIMEOUT')
+      : new SockhopError(
+          `Response stream was stopped locally because ${reason}`,
+          'ERR_SOCKET_DESTROYED',
+        ),
+  );
+}
+
+/**
+ * The pings of a peer, as objects of the public class.
+ *
+ * @param {?Peer} peer
+ * @returns {SockhopPing[]} oldest first
+ */
+function pingsOf(peer) {
+  if (!peer) return [];
+  if (peer.outlet.pings) return peer.outlet.pings;
+  return peer.outlet.connection.pings().map(
+    ({ id, created, returned, finished }) =>
+      new SockhopPing({
+        _id: id,
+        _created: new Date(created),
+        _returned: JSON.parse(returned),
+        _finished: finished ? new Date(finished) : null,
+      }),
+  );
+}
+
+/** What a client or server tells the native side of its options. */
+function nativeSettings(options) {
+  return {
+    receiveTerminator: options.terminator[0],
+    transmitTerminator: options.terminator[1],
+    maxMessageSize: options.max_message_size,
+    bare: options.peer_type === 'json',
+    showControl: options.debug,
+    receiveHighWaterMark: options.receive_high_water_mark,
+    sendHighWaterMark: options.send_high_water_mark,
+    slowConsumer: options.slow_consumer,
+  };
+}
+
+module.exports = { Peer, nativeSettings, pingsOf, rejected };

@@ -1,0 +1,516 @@
+'use strict';
+
+const dns = require('node:dns');
+const { EventEmitter } = require('node:events');
+const net = require('node:net');
+const tls = require('node:tls');
+
+const native = require('./binding.js');
+const { Peer, nativeSettings, pingsOf, rejected } = require('./Peer.js');
+const { aborted, idle, report, requestRefused } = require('./faults.js');
+const SockhopError = require('./SockhopError.js');
+const { SockhopSocket } = require('./SockhopSocket.js');
+const { StreamSocket } = require('./StreamSocket.js');
+const TimedMap = require('./TimedMap.js');
+const { sum } = require('./traffic.js');
+const { systemError } = require('./errors.js');
+const { mailbox, clients, Hold, nextId } = require('./Mailbox.js');
+const options = require('./options.js');
+const { SockhopRequest } = require('./SockhopRequest.js');
+const { channels } = require('./diagnostics.js');
+
+Object.setPrototypeOf(native.SockhopClient.prototype, EventEmitter.prototype);
+
+const noop = () => {};
+
+/**
+ * A client: at most one connection to a server, which it can make again by itself.
+ *
+ * @fires SockhopClient#connect (socket)
+ * @fires SockhopClient#disconnect (socket)
+ * @fires SockhopClient#receive (object, meta)
+ * @fires SockhopClient#request (request, response)
+ * @fires SockhopClient#error (err)
+ */
+class SockhopClient extends native.SockhopClient {
+  #id;
+  #options;
+  #connected = false;
+  /** The attempt under way: @type {?{number: number, resolve, reject, timer, signal, onAbort}} */
+  #attempt = null;
+  #autoReconnect = false;
+  #pingInterval = 0;
+  /** @type {?Peer} */
+  #peer = null;
+  #owner;
+  #hold = new Hold();
+  /** Sums of connections that are over. */
+  #past = { messages_received: 0, messages_sent: 0, bytes_received: 0, bytes_sent: 0 };
+
+  /**
+   * @param {object} [opts] see API.md for the options, their units and defaults
+   * @throws {TypeError|RangeError} for an option that is not what it must be
+   */
+  constructor(opts = {}) {
+    const checked = options.normalizeClientOptions(opts);
+    const id = nextId();
+    super(mailbox, id, nativeSettings(checked));
+    EventEmitter.call(this, { captureRejections: opts?.captureRejections });
+    this.#id = id;
+    this.#options = checked;
+    this.path = checked.path;
+    this.address = checked.address;
+    this.port = checked.port;
+    this.interval_timer = null;
+    this._socket = undefined;
+    this._connect_timeout = checked.connect_timeout;
+    this._response_stream_map = new TimedMap({ timeout: checked.response_timeout, ref: false });
+    this.#owner = new Owner(this, this.#native());
+  }
+
+  /** Whether there is a connection. @type {boolean} */
+  get connected() {
+    return this.#connected;
+  }
+
+  /** Whether the client connects by itself, at the interval, whenever it is not. @type {boolean} */
+  get auto_reconnect() {
+    return this.#autoReconnect;
+  }
+
+  set auto_reconnect(on) {
+    const changed = Boolean(on) !== Boolean(this.#autoReconnect);
+    this.#autoReconnect = on;
+    if (!changed) return;
+    this._setReconnect(on ? this.#options.auto_reconnect_interval : 0);
+    this.#track();
+  }
+
+  /** While it is about to connect, the client is known to the mailbox and keeps the process alive. */
+  #track() {
+    if (this.#attempt || this.#autoReconnect) {
+      clients.set(this.#id, this.#owner);
+      this.#hold.take();
+    } else {
+      clients.delete(this.#id);
+      this.#hold.release();
+    }
+  }
+
+  /** The current socket. Assigning one adopts it: any Duplex stream that is connected will do. */
+  get socket() {
+    return this._socket;
+  }
+
+  set socket(stream) {
+    if (typeof stream?.on !== 'function' || typeof stream.write !== 'function') {
+      throw new TypeError(
+        'The socket of a client must be a Duplex stream: a net.Socket, a tls.TLSSocket or the like',
+      );
+    }
+    this.#adopt(stream);
+    // An adopted stream is connected as soon as it says so; one that already is says nothing more.
+    if (stream.connecting) {
+      stream.once(stream.encrypted ? 'secureConnect' : 'connect', () => this.#adopted(stream));
+    } else if (!stream.destroyed) {
+      this.#connected = true;
+    }
+  }
+
+  #adopted(stream) {
+    if (this._socket !== stream || this.#connected) return;
+    this.#connected = true;
+    if (this.#pingInterval) this.#peer.outlet.ping?.(this.#pingInterval);
+    channels.connect.publish({ client: this, socket: stream });
+    this.emit('connect', stream);
+  }
+
+  /** The pings sent of late, oldest first. @type {SockhopPing[]} */
+  get pings() {
+    return pingsOf(this.#peer);
+  }
+
+  /** Connects, if the client is to do so by itself and is not connected or connecting. */
+  _perform_auto_reconnect() {
+    if (!this.#autoReconnect || this.#connected || this.#attempt) return;
+    this.connect().catch(noop);
+  }
+
+  /**
+   * Connects to `path`, or to `address` and `port`, as they are now.
+   *
+   * @param {{signal?: AbortSignal}} [opts]
+   * @returns {Promise<void>} fulfilled after the `connect` event; rejects with Node's error if the server
+   *   refuses, with "Timeout exceeded on connect()" after `connect_timeout`, with ERR_MULTICONNECT while
+   *   another call is under way, with an AbortError
+   */
+  connect({ signal } = {}) {
+    if (signal !== undefined) options.checkSignal('The "options.signal" property', signal);
+    if (signal?.aborted) return Promise.reject(aborted(signal));
+    if (this.#connected) return Promise.resolve();
+    if (this.#attempt) {
+      return Promise.reject(
+        new SockhopError('connect() has been called already and is still trying', 'ERR_MULTICONNECT'),
+      );
+    }
+    return new Promise((resolve, reject) => {
+      const attempt = { number: -1, endpoints: [], resolve, reject, signal, onAbort: null, stream: null };
+      this.#attempt = attempt;
+      this.#track();
+      if (signal) {
+        attempt.onAbort = () => this.#giveUp(attempt, aborted(signal));
+        signal.addEventListener('abort', attempt.onAbort, { once: true });
+      }
+      this.#begin(attempt);
+    });
+  }
+
+  async #begin(attempt) {
+    const began = performance.now();
+    // The time for looking up a name counts.
+    const timer = setTimeout(() => {
+      if (attempt.number === -1) this.#giveUp(attempt, timedOut());
+    }, this._connect_timeout);
+    timer.unref?.();
+    try {
+      attempt.endpoints = await this.#endpoints();
+      if (this.#attempt !== attempt) return;
+      if (this.#options.ssl) return this.#beginTls(attempt);
+      const left = Math.max(1, this._connect_timeout - (performance.now() - began));
+      attempt.number = this._connectTo(attempt.endpoints, left);
+    } catch (err) {
+      this.#giveUp(attempt, err);
+    } finally {
+      if (attempt.number !== -1) clearTimeout(timer);
+    }
+  }
+
+  /** Where to connect to, as the options are now. */
+  async #endpoints() {
+    if (this.path) return [{ path: options.checkPath('The "path" property', this.path) }];
+    const port = options.checkPort('The "port" property', this.port);
+    const address = options.checkAddress('The "address" property', this.address);
+    if (net.isIP(address) !== 0 || this.#options.ssl) return [{ address, port }];
+    const found = await dns.promises.lookup(address, { all: true });
+    return found.map((entry) => ({ address: entry.address, port }));
+  }
+
+  #beginTls(attempt) {
+    const [{ path, address, port }] = attempt.endpoints;
+    const where = path ? { path } : { host: address, port };
+    const stream = tls.connect({ ...this.#options.ssl_options, ...where });
+    attempt.stream = stream;
+    const failed = (err) => this.#giveUp(attempt, err);
+    stream.once('error', failed);
+    stream.once('secureConnect', () => {
+      stream.removeListener('error', failed);
+      if (this.#attempt !== attempt) return stream.destroy();
+      this.#adopt(stream);
+      this.#established(attempt, stream);
+    });
+  }
+
+  /** An attempt ends without a connection. */
+  #giveUp(attempt, err) {
+    if (this.#attempt !== attempt) return;
+    this.#detachAttempt(attempt);
+    this._detach();
+    attempt.stream?.on('error', noop).destroy();
+    attempt.reject(err);
+  }
+
+  #detachAttempt(attempt) {
+    this.#attempt = null;
+    this.#track();
+    if (attempt.onAbort) attempt.signal.removeEventListener('abort', attempt.onAbort);
+  }
+
+  /** What the native side tells a client. */
+  #native() {
+    return {
+      failed: (number, endpoint, errno, syscall) => {
+        const attempt = this.#attempt;
+        if (attempt?.number !== number) return;
+        const { path, address, port } = attempt.endpoints[endpoint];
+        this.#giveUp(
+          attempt,
+          errno === 0 ? timedOut() : systemError(-errno, syscall, path ?? address, port),
+        );
+      },
+      connected: (number, connection) => {
+        if (this.#attempt?.number !== number) return connection.close(false);
+        const socket = new SockhopSocket(connection);
+        // A server in this process has accepted it just now, and starts its session first.
+        setImmediate(() => {
+          const attempt = this.#attempt;
+          if (attempt?.number !== number) return socket.destroy();
+          this.#adopt(socket);
+          this.#established(attempt, socket);
+        });
+      },
+      reconnectDue: () => this._perform_auto_reconnect(),
+    };
+  }
+
+  /** A connection is there. */
+  #established(attempt, socket) {
+    this.#detachAttempt(attempt);
+    this.#connected = true;
+    if (this.#pingInterval) this.#peer.outlet.ping?.(this.#pingInterval);
+    try {
+      channels.connect.publish({ client: this, socket });
+      this.emit('connect', socket);
+    } finally {
+      attempt.resolve();
+      if (!socket.destroyed) this.#peer?.outlet.start();
+    }
+  }
+
+  /** Makes `socket` the current one, and listens to what becomes of it. */
+  #adopt(socket) {
+    const peer = new Peer(this.#owner, this.#options);
+    peer.socket = socket;
+    this.#peer = peer;
+    this._socket = socket;
+    if (socket instanceof SockhopSocket) {
+      socket.peer = peer;
+      peer.outlet = socket;
+      const { idle_timeout } = this.#options;
+      if (idle_timeout > 0) {
+        socket.setTimeout(idle_timeout, () => this.#owner.idle(peer));
+      }
+    } else {
+      peer.outlet = new StreamSocket(socket, this.#options, peer);
+      if (this.#pingInterval) peer.outlet.ping(this.#pingInterval);
+    }
+    const over = () => {
+      if (this._socket === socket) this._end_socket();
+    };
+    socket.on('end', over);
+    socket.on('close', over);
+    socket.on('error', (err) => {
+      if (this._socket !== socket) return;
+      const quiet =
+        err.code === 'ECONNRESET' ||
+        err.code === 'EPIPE' ||
+        (this.#autoReconnect && err.code === 'ECONNREFUSED');
+      over();
+      if (!quiet) this.#owner.fail(err);
+    });
+  }
+
+  /** Ends the current connection: `disconnect` is emitted if there was one. */
+  _end_socket() {
+    const socket = this._socket;
+    const was = this.#connected;
+    this.#connected = false;
+    if (socket) {
+      this._detach();
+      this.#account();
+      this.#peer?.close();
+      this.#peer = null;
+    }
+    try {
+      if (was) {
+        channels.disconnect.publish({ client: this, socket });
+        this.emit('disconnect', socket);
+      }
+    } finally {
+      if (socket) {
+        // A handler of 'disconnect' may have made a new one.
+        if (this._socket === socket) this._socket = null;
+        socket.destroy();
+        this._response_stream_map.stop();
+      }
+    }
+  }
+
+  #account() {
+    this.#past = { ...sum([this.#past, this.#peer?.outlet.traffic()]), queued_bytes: 0 };
+  }
+
+  /**
+   * @returns {string} the IP address this end of the connection has
+   * @throws {SockhopError} ERR_NO_SOCKET while not connected
+   */
+  get_bound_address() {
+    if (!this._socket) {
+      throw new SockhopError(
+        'get_bound_address() needs a connection: call connect() first',
+        'ERR_NO_SOCKET',
+      );
+    }
+    return this._socket.address().address;
+  }
+
+  /**
+   * Sends an object to the server.
+   *
+   * @param {*} object anything JSON can express that has a constructor
+   * @param {function(*, {type: string}): void} [callback] called when the server answers
+   * @returns {Promise<void>} fulfilled when the kernel has it; rejects with ERR_SOCKET_DESTROYED while not
+   *   connected or if the connection dies, with what V8 says of an object that is not JSON
+   * @throws {TypeError} for null, undefined and objects without a constructor
+   * @throws {SockhopError} ERR_REMOTE_CALLBACK_TYPE
+   */
+  send(object, callback) {
+    const peer = this.#peer;
+    if (peer !== null) return peer.send(object, callback);
+    // The same mistakes are reported, connected or not.
+    return this.#absent.send(object, callback);
+  }
+
+  /** Stands in for a server while there is none. */
+  get #absent() {
+    const peer = new Peer(this.#owner, { ...this.#options, debug: false });
+    peer.outlet = { transmit: () => rejected(notConnected()) };
+    return peer;
+  }
+
+  /**
+   * Sends a message that is an envelope already.
+   *
+   * @param {object} message
+   * @returns {Promise<void>} as `send()`
+   */
+  _send_message(message) {
+    return this.#peer === null ? rejected(notConnected()) : this.#peer.sendMessage(message);
+  }
+
+  /**
+   * Asks the server for a stream of answers.
+   *
+   * @param {*} object
+   * @param {{timeout?: number, signal?: AbortSignal}} [config] `timeout` in ms, default `response_timeout`
+   * @returns {Promise<SockhopResponseReadableStream>} fulfilled when the request is sent; rejects with
+   *   ERR_REQUEST_TYPE with `peer_type: "json"`, with ERR_SOCKET_DESTROYED, with an AbortError
+   * @throws {TypeError} for null, undefined and objects without a constructor
+   */
+  request(object, config) {
+    if (this.#options.peer_type === 'json') return Promise.reject(requestRefused());
+    if (object === null || (object !== undefined && !object.constructor)) {
+      SockhopRequest.from_data(object);
+    }
+    if (this.#peer === null) return Promise.reject(notConnected());
+    return this.#peer.request(object, config);
+  }
+
+  /**
+   * Pings the server at an interval; when four in a row go unanswered, the connection is ended. Goes on
+   * over reconnects, until `disconnect()`.
+   *
+   * @param {number} [delay=0] in ms; 0 stops
+   */
+  ping(delay = 0) {
+    const ms = delay
+      ? options.checkMilliseconds('The "delay" argument', delay, '0 stops pinging')
+      : 0;
+    this.#pingInterval = ms;
+    this.interval_timer = ms ? { delay: ms } : null;
+    this._setPing(ms);
+    this.#peer?.outlet.ping?.(ms);
+  }
+
+  /**
+   * Ends the connection (FIN), or the attempt; stops reconnecting and pinging.
+   *
+   * @returns {Promise<void>}
+   */
+  disconnect() {
+    this.auto_reconnect = false;
+    this.ping(0);
+    if (this.#attempt) {
+      this.#giveUp(
+        this.#attempt,
+        new SockhopError('disconnect() was called while connecting', 'ERR_SOCKET_DESTROYED'),
+      );
+    }
+    if (this._socket) {
+      this.#peer?.outlet.flush();
+      this._socket.end();
+      this._end_socket();
+    }
+    return Promise.resolve();
+  }
+
+  /** @returns {object} figures; API.md names them */
+  stats() {
+    const outlet = this.#peer?.outlet;
+    return {
+      connections: this.#connected ? 1 : 0,
+      ...sum([this.#past, outlet?.traffic()]),
+      pending_callbacks: this.#peer?.pendingCallbacks ?? 0,
+      round_trip: outlet?.connection?.roundTrip() ?? null,
+    };
+  }
+
+  [Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')]() {
+    return this.disconnect();
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](depth, { stylize }) {
+    const where = this.path ?? `${this.address}:${this.port}`;
+    const state = this.#connected ? 'connected' : this.#attempt ? 'connecting' : 'not connected';
+    return `${this.constructor.name} { ${stylize(where, 'string')}, ${state} }`;
+  }
+}
+
+/** What the mailbox and the peer need of a client, and the program does not. */
+class Owner {
+  #client;
+
+  constructor(client, native) {
+    this.#client = client;
+    Object.assign(this, native);
+  }
+
+  emit(...args) {
+    return this.#client.emit(...args);
+  }
+
+  listenerCount(event) {
+    return this.#client.listenerCount(event);
+  }
+
+  fail(err) {
+    channels.error.publish({ client: this.#client, error: err });
+    report(this.#client, err);
+  }
+
+  meta(_peer, type) {
+    return { type };
+  }
+
+  request_received(request, response) {
+    this.#client.emit('request', request, response);
+  }
+
+  responder() {
+    return this.#client;
+  }
+
+  streams() {
+    return this.#client._response_stream_map;
+  }
+
+  lost() {
+    this.#client._end_socket();
+  }
+
+  dead(peer) {
+    if (this.#client.socket === peer.socket) this.#client._end_socket();
+  }
+
+  idle(peer) {
+    if (this.#client.socket !== peer.socket) return;
+    this.fail(idle(peer.options));
+    if (this.#client.socket === peer.socket) this.#client._end_socket();
+  }
+}
+
+const timedOut = () => new Error('Timeout exceeded on connect()');
+
+const notConnected = () =>
+  new SockhopError('Client unable to send() - it is not connected', 'ERR_SOCKET_DESTROYED');
+
+module.exports = SockhopClient;

@@ -1,0 +1,492 @@
+'use strict';
+
+const { EventEmitter } = require('node:events');
+
+const native = require('./binding.js');
+const { Listener } = require('./Listener.js');
+const { Peer, nativeSettings, pingsOf, rejected } = require('./Peer.js');
+const SockhopError = require('./SockhopError.js');
+const { SockhopRequest } = require('./SockhopRequest.js');
+const SockhopSession = require('./SockhopSession.js');
+const { SockhopSocket, flushAll } = require('./SockhopSocket.js');
+const TimedMap = require('./TimedMap.js');
+const { channels } = require('./diagnostics.js');
+const { envelope } = require('./envelope.js');
+const { idle, report, requestRefused } = require('./faults.js');
+const { broadcasts, mailbox, nextId } = require('./Mailbox.js');
+const options = require('./options.js');
+const { sum } = require('./traffic.js');
+
+Object.setPrototypeOf(native.SockhopServer.prototype, EventEmitter.prototype);
+
+const noop = () => {};
+
+/**
+ * A server: listens, gives every connection a session, and talks to all of them.
+ *
+ * @fires SockhopServer#connect (socket, session)
+ * @fires SockhopServer#disconnect (socket, session)
+ * @fires SockhopServer#receive (object, meta)
+ * @fires SockhopServer#request (request, response, meta)
+ * @fires SockhopServer#error (err, socket, session)
+ */
+class SockhopServer extends native.SockhopServer {
+  #options;
+  #owner;
+  /** Sockets whose session is still starting. */
+  #starting = new Set();
+  /** Sums of connections that are over. */
+  #past = sum([]);
+  #pingInterval = 0;
+
+  /**
+   * @param {object} [opts] see API.md for the options, their units and defaults
+   * @throws {TypeError|RangeError} for an option that is not what it must be
+   */
+  constructor(opts = {}) {
+    const checked = options.normalizeServerOptions(opts, {
+      defaults: { session_type: SockhopSession },
+    });
+    super(mailbox, nativeSettings(checked));
+    EventEmitter.call(this, { captureRejections: opts?.captureRejections });
+    this.#options = checked;
+    this.path = checked.path;
+    this.address = checked.address;
+    this.port = checked.port;
+    this.interval_timer = null;
+    this._session_type = checked.session_type;
+    this._sockets = [];
+    this._sessions = [];
+    this._response_stream_maps = new Map();
+    this.#owner = new Owner(this, {
+      native: this,
+      accepted: (connection) => this.#admit(connection),
+    });
+    this.server = this.#newListener();
+  }
+
+  #newListener() {
+    const listener = new Listener(this.#owner, this.#options.max_connections);
+    listener.on('error', (err) => {
+      channels.error.publish({ server: this, error: err });
+      if (this.listenerCount('error') > 0) this.emit('error', err, null, null);
+    });
+    return listener;
+  }
+
+  /** The sockets of all clients, a live array. @type {net.Socket[]} */
+  get sockets() {
+    return this._sockets;
+  }
+
+  /** The sessions of all clients, a live array: same index, same client. @type {SockhopSession[]} */
+  get sessions() {
+    return this._sessions;
+  }
+
+  /** The pings sent of late. @type {Map<net.Socket, SockhopPing[]>} */
+  get pings() {
+    return new Map(this._sockets.map((sock) => [sock, pingsOf(sock.peer)]));
+  }
+
+  /** Emits an event after the current turn of the event loop, so that it interrupts nobody. */
+  emit_async(...args) {
+    setImmediate(() => this.emit(...args));
+  }
+
+  // ---- connections ----------------------------------------------------------------------------
+
+  /** A new connection: its session starts, then the program is told, then it is read. */
+  async #admit(connection) {
+    const sock = new SockhopSocket(connection);
+    const peer = new Peer(this.#owner, this.#options);
+    peer.socket = sock;
+    peer.outlet = sock;
+    sock.peer = peer;
+    // A session may write before it has started.
+    const early = (err) => this.#owner.fail(err, peer);
+    sock.on('error', early);
+    this.#starting.add(sock);
+    try {
+      peer.session = await this._session_type._from_socket(sock, this);
+    } catch (err) {
+      this.#starting.delete(sock);
+      this.#refuse(sock, err);
+      return;
+    }
+    sock.removeListener('error', early);
+    // close() may have ended it meanwhile.
+    if (!this.#starting.delete(sock)) return;
+    this.#register(sock, peer);
+  }
+
+  /** The session did not start. */
+  #refuse(sock, err) {
+    sock.end();
+    sock.destroy();
+    channels.error.publish({ server: this, socket: sock, error: err });
+    report(this, err, sock, SockhopSession._starting.get(sock) ?? null);
+  }
+
+  #register(sock, peer) {
+    const { session } = peer;
+    this._sockets.push(sock);
+    this._sessions.push(session);
+    this._response_stream_maps.set(
+      sock,
+      new TimedMap({ timeout: this.#options.response_timeout, ref: false }),
+    );
+    this._add(sock.connection);
+
+    let over = false;
+    const end = () => {
+      if (over) return;
+      over = true;
+      this.#unregister(sock, peer);
+    };
+    sock.on('end', end);
+    sock.on('close', end);
+    sock.on('error', (err) => {
+      if (!over && err.code !== 'ECONNRESET' && err.code !== 'EPIPE') this.#owner.fail(err, peer);
+    });
+    const { idle_timeout } = this.#options;
+    if (idle_timeout > 0) {
+      sock.setTimeout(idle_timeout, () => {
+        this.#owner.fail(idle(this.#options), peer);
+        sock.destroy();
+      });
+    }
+    setImmediate(() => {
+      try {
+        channels.connect.publish({ server: this, socket: sock, session });
+        this.emit('connect', sock, session);
+      } finally {
+        if (sock.destroyed) end();
+        else sock.start();
+      }
+    });
+  }
+
+  /** The connection is over, whoever ended it. */
+  #unregister(sock, peer) {
+    const { session } = peer;
+    const index = this._sockets.indexOf(sock);
+    if (index >= 0) {
+      this._sockets.splice(index, 1);
+      this._sessions.splice(index, 1);
+    }
+    this._remove(sock.connection.id);
+    this.#past = { ...sum([this.#past, sock.traffic()]), queued_bytes: 0 };
+    peer.close();
+    const streams = this._response_stream_maps.get(sock);
+    this._response_stream_maps.delete(sock);
+    sock.destroy();
+    streams?.stop();
+    this.#endSession(sock, session);
+  }
+
+  async #endSession(sock, session) {
+    try {
+      await session.end();
+    } catch (err) {
+      // The program's mistake, not the peer's; but the connection is as over as can be.
+      channels.error.publish({ server: this, socket: sock, session, error: err });
+      if (this.listenerCount('error') > 0) this.emit_async('error', err, sock, session);
+      else process.nextTick(() => Promise.reject(err));
+    }
+    setImmediate(() => {
+      channels.disconnect.publish({ server: this, socket: sock, session });
+      this.emit('disconnect', sock, session);
+    });
+  }
+
+  // ---- listening -------------------------------------------------------------------------------
+
+  /**
+   * Listens on `path`, or on `address` and `port`, as they are now.
+   *
+   * @param {{signal?: AbortSignal}} [opts] aborting closes the listener
+   * @returns {Promise<net.Server>} fulfilled when it listens; rejects with Node's error (EADDRINUSE, ...),
+   *   with ERR_SERVER_ALREADY_LISTEN, with an AbortError
+   */
+  listen({ signal } = {}) {
+    if (signal !== undefined) options.checkSignal('The "options.signal" property', signal);
+    const listener = this.server;
+    const promise = listener.open(
+      { path: this.path, address: this.address, port: this.port },
+      signal,
+    );
+    promise.catch((err) => {
+      // Who listens for errors knows already.
+      if (this.listenerCount('error') > 0 && err.syscall) listener.emit('error', err);
+    });
+    if (this.listenerCount('error') > 0) promise.catch(noop);
+    return promise;
+  }
+
+  /**
+   * @returns {string} the IP address the server listens on, or the path
+   * @throws {SockhopError} ERR_NO_SOCKET while it does not listen
+   */
+  get_bound_address() {
+    const bound = this.server.address();
+    if (bound === null) {
+      throw new SockhopError(
+        'get_bound_address() needs a server that listens: call listen() first',
+        'ERR_NO_SOCKET',
+      );
+    }
+    return typeof bound === 'string' ? bound : bound.address;
+  }
+
+  // ---- sending ---------------------------------------------------------------------------------
+
+  /** The peer behind a socket of this server; throws nothing. */
+  #peerOf(sock) {
+    return sock instanceof SockhopSocket ? sock.peer : null;
+  }
+
+  /**
+   * Sends an object to one client.
+   *
+   * @param {net.Socket} sock
+   * @param {*} object
+   * @param {function(*, {type: string}): void} [callback] called when the client answers
+   * @returns {Promise<void>} fulfilled when the kernel has it; rejects with ERR_NO_SOCKET,
+   *   ERR_SOCKET_DESTROYED, with what V8 says of an object that is not JSON
+   * @throws {SockhopError} ERR_BAD_DATA for an object that is falsy, ERR_REMOTE_CALLBACK_TYPE
+   * @throws {TypeError} for objects without a constructor
+   */
+  send(sock, object, callback) {
+    if (!object) {
+      throw new SockhopError(
+        `send() needs something to send. Received ${String(object) || '""'}`,
+        'ERR_BAD_DATA',
+      );
+    }
+    const peer = this.#peerOf(sock);
+    if (peer === null) return rejected(noSocket(sock));
+    if (sock.destroyed) this.#owner.lost(peer);
+    return peer.send(object, callback);
+  }
+
+  /** Sends a message that is an envelope already. */
+  _send_message(sock, message) {
+    const peer = this.#peerOf(sock);
+    if (peer === null) return rejected(noSocket(sock));
+    if (sock.destroyed) this.#owner.lost(peer);
+    return peer.sendMessage(message);
+  }
+
+  /**
+   * Asks one client for a stream of answers.
+   *
+   * @param {net.Socket} sock
+   * @param {*} object
+   * @param {{timeout?: number, signal?: AbortSignal}} [config] `timeout` in ms, default `response_timeout`
+   * @returns {Promise<SockhopResponseReadableStream>} as the client's `request()`
+   */
+  request(sock, object, config) {
+    if (this.#options.peer_type === 'json') return Promise.reject(requestRefused());
+    if (object === null || (object !== undefined && !object.constructor)) {
+      SockhopRequest.from_data(object);
+    }
+    const peer = this.#peerOf(sock);
+    if (peer === null) return Promise.reject(noSocket(sock));
+    return peer.request(object, config);
+  }
+
+  /**
+   * Sends an object to every client. It is made text once, and sent by the runtime.
+   *
+   * @param {*} object
+   * @returns {Promise<undefined[]>} fulfilled when the kernel has it for every client whose connection
+   *   lives, or did when it was called
+   * @throws as `send()`, if there is a client
+   */
+  sendall(object) {
+    for (const sock of [...this._sockets]) if (sock.destroyed) this.#owner.lost(sock.peer);
+    if (this._sockets.length === 0) return Promise.resolve([]);
+    if (!object || this.#options.debug || this.#options.peer_type === 'json') {
+      // Rare: one by one has all the checks.
+      return Promise.all(this._sockets.map((sock) => this.send(sock, object)));
+    }
+    let text;
+    try {
+      text = envelope(object) + this.#options.terminator[1];
+    } catch (err) {
+      if (!object.constructor) throw err;
+      return Promise.reject(err);
+    }
+    // What was sent to one of them before goes out before.
+    flushAll();
+    const id = nextId();
+    const count = this._sockets.length;
+    for (const sock of this._sockets) sock.counted();
+    return new Promise((resolve) => {
+      broadcasts.set(id, () => resolve(new Array(count).fill(undefined)));
+      this._broadcast(text, text.length, id);
+    });
+  }
+
+  // ---- ending ----------------------------------------------------------------------------------
+
+  /**
+   * Pings every client at an interval; one that leaves four in a row unanswered is disconnected.
+   *
+   * @param {number} [delay=0] in ms; 0 stops
+   */
+  ping(delay = 0) {
+    const ms = delay
+      ? options.checkMilliseconds('The "delay" argument', delay, '0 stops pinging')
+      : 0;
+    this.#pingInterval = ms;
+    this.interval_timer = ms ? { delay: ms } : null;
+    this._setPing(ms);
+  }
+
+  /**
+   * Ends one connection (FIN).
+   *
+   * @param {net.Socket} sock
+   * @returns {Promise<void>}
+   */
+  kill_socket(sock) {
+    if (!(sock instanceof SockhopSocket)) return rejected(noSocket(sock));
+    return new Promise((resolve) => {
+      if (sock.destroyed) return resolve();
+      sock.once('close', () => resolve());
+      sock.end(() => resolve());
+      sock.emit('end');
+    });
+  }
+
+  /**
+   * Ends all connections and stops pinging; the server goes on listening.
+   *
+   * @returns {Promise<void[]>}
+   */
+  disconnect() {
+    this.ping(0);
+    return Promise.all([...this._sockets].map((sock) => this.kill_socket(sock)));
+  }
+
+  /**
+   * Ends all connections and stops listening. A second call does no harm, and `listen()` works again.
+   *
+   * @returns {Promise<void>}
+   */
+  async close() {
+    const listener = this.server;
+    const closed = new Promise((resolve) => listener.close(resolve));
+    this.server = this.#newListener();
+    for (const sock of this.#starting) {
+      this.#starting.delete(sock);
+      sock.end();
+      sock.destroy();
+    }
+    await Promise.all([this.disconnect(), closed]);
+  }
+
+  /** @returns {object} figures; API.md names them */
+  stats() {
+    const peers = this._sockets.map((sock) => sock.peer);
+    const trips = this._sockets
+      .map((sock) => sock.connection.roundTrip())
+      .filter((trip) => trip !== null && trip !== undefined);
+    return {
+      connections: this._sockets.length,
+      ...sum([this.#past, ...this._sockets.map((sock) => sock.traffic())]),
+      pending_callbacks: peers.reduce((count, peer) => count + peer.pendingCallbacks, 0),
+      round_trip: trips.length > 0 ? Math.max(...trips) : null,
+    };
+  }
+
+  [Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')]() {
+    return this.close();
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](_depth, { stylize }) {
+    const where = this.path ?? `${this.address}:${this.server.address()?.port ?? this.port}`;
+    const state = this.server.listening ? 'listening' : 'not listening';
+    const count = this._sockets.length;
+    return `${this.constructor.name} { ${stylize(where, 'string')}, ${state}, ${count} connection${count === 1 ? '' : 's'} }`;
+  }
+}
+
+/** What the listener and the peers need of a server, and the program does not. */
+class Owner {
+  #server;
+
+  constructor(server, native) {
+    this.#server = server;
+    Object.assign(this, native);
+  }
+
+  emit(...args) {
+    return this.#server.emit(...args);
+  }
+
+  listenerCount(event) {
+    return this.#server.listenerCount(event);
+  }
+
+  /** Of a peer. */
+  fail(err, { socket, session }) {
+    channels.error.publish({ server: this.#server, socket, session, error: err });
+    report(this.#server, err, socket, session);
+  }
+
+  /** Of the listener: it goes on by itself. */
+  failed(err) {
+    channels.error.publish({ server: this.#server, error: err });
+    report(this.#server, err, null, null);
+  }
+
+  refused(max) {
+    this.failed(
+      new SockhopError(
+        `A connection was turned away: there are ${max}, which is the limit ("max_connections")`,
+        'ERR_TOO_MANY_CONNECTIONS',
+      ),
+    );
+  }
+
+  meta({ socket, session }, type) {
+    return { type, socket, session };
+  }
+
+  /** What a callback of a server answers with when the program gives nothing. */
+  replyDefault() {
+    return {};
+  }
+
+  request_received(request, response, { socket, session }) {
+    this.#server.emit('request', request, response, { socket, session });
+  }
+
+  responder(peer) {
+    return peer.session;
+  }
+
+  streams({ socket }) {
+    return this.#server._response_stream_maps.get(socket);
+  }
+
+  lost({ socket }) {
+    socket.emit('end');
+  }
+
+  dead({ socket }) {
+    this.#server.kill_socket(socket).catch(noop);
+  }
+}
+
+function noSocket(sock) {
+  return new SockhopError(
+    sock ? 'This socket is none of a SockhopServer' : 'SockhopServer sending requires a socket',
+    'ERR_NO_SOCKET',
+  );
+}
+
+module.exports = SockhopServer;

@@ -1,0 +1,111 @@
+'use strict';
+
+const { EventEmitter } = require('node:events');
+
+const native = require('./binding.js');
+
+Object.setPrototypeOf(native.SockhopSession.prototype, EventEmitter.prototype);
+
+/** The session that is being started for a socket: start() may fail before anybody else knows it. */
+const starting = new WeakMap();
+
+/**
+ * The server's side of one connection, made to be extended.
+ */
+class SockhopSession extends native.SockhopSession {
+  /**
+   * @param {net.Socket} [sock] the socket; a class that calls `super()` without it gets it all the same, as
+   *   soon as it is constructed
+   * @param {SockhopServer} [server]
+   */
+  constructor(sock, server) {
+    super();
+    EventEmitter.call(this);
+    this._sock = sock;
+    this._server = server;
+  }
+
+  /** @type {net.Socket} */
+  get sock() {
+    return this._sock;
+  }
+
+  /** @type {SockhopServer} */
+  get server() {
+    return this._server;
+  }
+
+  /**
+   * Sends an object to this client.
+   *
+   * @param {*} object
+   * @param {function(*, {type: string}): void} [callback] called when the client answers
+   * @returns {Promise<void>} as `server.send()`
+   */
+  send(object, callback) {
+    return this.server.send(this.sock, object, callback);
+  }
+
+  /** Sends a message that is an envelope already. */
+  _send_message(message) {
+    return this.server._send_message(this.sock, message);
+  }
+
+  /**
+   * Asks this client for a stream of answers.
+   *
+   * @param {*} object
+   * @param {{timeout?: number, signal?: AbortSignal}} [config]
+   * @returns {Promise<SockhopResponseReadableStream>} as `server.request()`
+   */
+  request(object, config) {
+    return this.server.request(this.sock, object, config);
+  }
+
+  /**
+   * Ends the connection.
+   *
+   * @returns {Promise<void>}
+   */
+  kill() {
+    return this.server.kill_socket(this.sock);
+  }
+
+  /**
+   * To be overridden: prepares the session. The server calls it for every new connection, and waits for it
+   * before it tells of the connection or reads anything from it; a rejection ends the connection.
+   *
+   * @virtual
+   * @returns {Promise<void>}
+   */
+  async start() {}
+
+  /**
+   * To be overridden: cleans the session up. The server calls it when the connection is over, and waits for
+   * it before it emits `disconnect`.
+   *
+   * @virtual
+   * @returns {Promise<void>}
+   */
+  async end() {}
+
+  /**
+   * Constructs and starts a session for a connection.
+   *
+   * @param {net.Socket} sock
+   * @param {SockhopServer} server
+   * @returns {Promise<SockhopSession>} fulfilled when it has started
+   */
+  static async _from_socket(sock, server) {
+    const session = new this(sock, server);
+    session._sock ??= sock;
+    session._server ??= server;
+    starting.set(sock, session);
+    if (sock.connection && session instanceof SockhopSession) session._attach(sock.connection);
+    await session.start();
+    return session;
+  }
+}
+
+module.exports = SockhopSession;
+Object.defineProperty(SockhopSession, '_starting', { value: starting });

@@ -1,0 +1,375 @@
+'use strict';
+
+const net = require('node:net');
+
+const { sockets, Hold } = require('./Mailbox.js');
+const SockhopError = require('./SockhopError.js');
+const { systemError } = require('./errors.js');
+
+/** Text is handed to the kernel when this many characters have gathered, even in mid-tick. */
+const FLUSH_LENGTH = 64 * 1024;
+
+/** Answers of the native `write` that are no position in the stream. */
+const WRITTEN = 0;
+const CLOSED = -1;
+const REFUSED = -2;
+
+const noop = () => {};
+
+/** The sockets that have text to flush at the end of the tick. */
+const dirty = new Set();
+
+function flushAll() {
+  for (const socket of dirty) socket.flush();
+}
+
+// What was sent in the tick in which the program exits still goes out.
+process.on('exit', flushAll);
+
+/** All that was sent in one go: it reaches the kernel together, so one promise serves for all of it. */
+class Departure {
+  constructor() {
+    this.promise = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+    // Many programs do not look at what send() returns; that must not end the process.
+    this.promise.catch(noop);
+  }
+
+  settle(err) {
+    if (err) this.reject(err);
+    else this.resolve();
+  }
+}
+
+const destroyed = () => new SockhopError('Socket was destroyed', 'ERR_SOCKET_DESTROYED');
+
+const refused = () =>
+  new SockhopError(
+    'The peer reads too slowly: "send_high_water_mark" bytes wait for it already',
+    'ERR_BACKPRESSURE',
+  );
+
+/**
+ * The socket of one connection: a `net.Socket` to the program, backed by a native connection.
+ *
+ * Nothing passes through the stream machinery unless the program uses it: frames go from the native side
+ * straight to the peer, and raw `data` is only handed over while somebody listens to it.
+ */
+class SockhopSocket extends net.Socket {
+  #connection;
+  #hold = new Hold();
+  /** Gets the frames: @type {{receive(text: string): void, dead(): void, tooLarge(limit: number): void}} */
+  #peer = null;
+  /** Text that leaves at the end of the tick. */
+  #out = '';
+  /** @type {?Departure} of that text */
+  #departure = null;
+  /** Who waits for the kernel to have the stream up to a position: {position, settle}, in order. */
+  #waiting = [];
+  #over = false;
+  #addresses = null;
+  #messagesOut = 0;
+  #messagesIn = 0;
+
+  /**
+   * @param {object} connection the native connection
+   */
+  constructor(connection) {
+    super({ allowHalfOpen: false });
+    this.#connection = connection;
+    sockets.set(connection.id, this);
+    this.#hold.take();
+  }
+
+  // ---- for this package -------------------------------------------------------------------------
+
+  /** The native connection. */
+  get connection() {
+    return this.#connection;
+  }
+
+  /** Who gets the frames from now on. */
+  set peer(peer) {
+    this.#peer = peer;
+  }
+
+  get peer() {
+    return this.#peer;
+  }
+
+  /** Begins to read. */
+  start() {
+    if (!this.#over) this.#connection.start();
+  }
+
+  /**
+   * Sends the text of a frame, with its terminator, at the end of the tick.
+   *
+   * @param {string} text
+   * @returns {Promise<void>} fulfilled when the kernel has it; rejects with ERR_SOCKET_DESTROYED or
+   *   ERR_BACKPRESSURE
+   */
+  transmit(text) {
+    if (this.#over || this.destroyed || this.writableEnded) {
+      const promise = Promise.reject(destroyed());
+      promise.catch(noop);
+      return promise;
+    }
+    this.#messagesOut += 1;
+    this.#departure ??= new Departure();
+    const { promise } = this.#departure;
+    if (this.#out === '') {
+      this.#out = text;
+      if (dirty.size === 0) process.nextTick(flushAll);
+      dirty.add(this);
+    } else {
+      this.#out += text;
+    }
+    if (this.#out.length >= FLUSH_LENGTH) this.flush();
+    return promise;
+  }
+
+  /** A message went to this peer among others. */
+  counted() {
+    this.#messagesOut += 1;
+  }
+
+  /** Hands over what has gathered, now. */
+  flush() {
+    dirty.delete(this);
+    if (this.#out === '') return;
+    const text = this.#out;
+    const departure = this.#departure;
+    this.#out = '';
+    this.#departure = null;
+    this.#settle(this.#connection.write(text, text.length), (err) => departure.settle(err));
+    if (this.timeout) this._unrefTimer?.();
+  }
+
+  /** What becomes of a write that was answered with `sent`. */
+  #settle(sent, settle) {
+    if (sent > WRITTEN) this.#waiting.push({ position: sent, settle });
+    else if (sent === WRITTEN) settle();
+    else settle(sent === REFUSED ? refused() : destroyed());
+  }
+
+  /** @returns {boolean} false if the socket is no longer to be given frames */
+  receive(text) {
+    if (this.timeout) this._unrefTimer?.();
+    this.#messagesIn += 1;
+    this.#peer?.receive(text);
+    return !this.#over;
+  }
+
+  receiveRaw(bytes) {
+    if (!this.#over) this.push(bytes);
+  }
+
+  tooLarge(limit) {
+    this.#peer?.tooLarge(limit);
+  }
+
+  /** The peer sent FIN. */
+  ended() {
+    this.push(null);
+    // Nobody may be reading this stream; 'end' is for those who listen all the same.
+    if (this.readableFlowing !== true && this.listenerCount('readable') === 0) super.resume();
+  }
+
+  failed(errno, syscall) {
+    this.destroy(errno === 0 ? refused() : systemError(-errno, syscall));
+  }
+
+  flushed(position) {
+    let settled = 0;
+    for (const { position: wanted, settle } of this.#waiting) {
+      if (wanted > position) break;
+      settled += 1;
+      settle();
+    }
+    this.#waiting.splice(0, settled);
+    if (this.timeout) this._unrefTimer?.();
+  }
+
+  dead() {
+    this.#peer?.dead();
+  }
+
+  /** Counters: @returns {object} */
+  traffic() {
+    const { bytesIn, bytesOut, queued } = this.#connection.traffic();
+    return {
+      messages_received: this.#messagesIn,
+      messages_sent: this.#messagesOut,
+      bytes_received: bytesIn,
+      bytes_sent: bytesOut,
+      queued_bytes: queued + this.#out.length,
+    };
+  }
+
+  // ---- the stream's side ------------------------------------------------------------------------
+
+  _read() {}
+
+  _write(chunk, encoding, callback) {
+    this.flush();
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk;
+    this.#settle(this.#connection.writeBytes(bytes), callback);
+    if (this.timeout) this._unrefTimer?.();
+  }
+
+  _writev(chunks, callback) {
+    const bytes = chunks.map(({ chunk, encoding }) =>
+      typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk,
+    );
+    this._write(Buffer.concat(bytes), 'buffer', callback);
+  }
+
+  _final(callback) {
+    this.flush();
+    const sent = this.#connection.end();
+    // A connection that is gone is as ended as can be.
+    if (sent === CLOSED) callback();
+    else this.#settle(sent, callback);
+  }
+
+  _destroy(err, callback) {
+    this.flush();
+    this.#over = true;
+    this.connecting = false;
+    this.setTimeout(0);
+    this.#connection.close(false);
+    sockets.delete(this.#connection.id);
+    this.#hold.release();
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const { settle } of waiting) settle(destroyed());
+    callback(err);
+    process.nextTick(() => this.emit('close', Boolean(err)));
+  }
+
+  resetAndDestroy() {
+    if (!this.destroyed) {
+      this.flush();
+      this.#connection.close(true);
+    }
+    return this.destroy();
+  }
+
+  on(event, listener) {
+    // The constructor of net.Socket listens before there is a connection.
+    if (#connection in this && (event === 'data' || event === 'readable')) {
+      this.#connection.setRaw(true);
+    }
+    return super.on(event, listener);
+  }
+
+  addListener(event, listener) {
+    return this.on(event, listener);
+  }
+
+  removeListener(event, listener) {
+    super.removeListener(event, listener);
+    const watched = this.listenerCount('data') > 0 || this.listenerCount('readable') > 0;
+    if (#connection in this && !watched) this.#connection.setRaw(false);
+    return this;
+  }
+
+  off(event, listener) {
+    return this.removeListener(event, listener);
+  }
+
+  /** Stops reading. Pings of the peer go unanswered: it will find this side dead. */
+  pause() {
+    this.#connection.pause();
+    return super.pause();
+  }
+
+  resume() {
+    this.#connection.resume();
+    return super.resume();
+  }
+
+  ref() {
+    this.#hold.wanted = true;
+    return this;
+  }
+
+  unref() {
+    this.#hold.wanted = false;
+    return this;
+  }
+
+  setNoDelay(on = true) {
+    this.#connection.setNoDelay(Boolean(on));
+    return this;
+  }
+
+  setKeepAlive(on = false, initialDelay = 0) {
+    this.#connection.setKeepAlive(Boolean(on), Number(initialDelay) || 0);
+    return this;
+  }
+
+  // ---- addresses and counters ----------------------------------------------------------------
+
+  #ends() {
+    this.#addresses ??= this.#connection.addresses();
+    return this.#addresses;
+  }
+
+  _getsockname() {
+    const [local] = this.#ends();
+    return local?.family ? local : {};
+  }
+
+  _getpeername() {
+    const [, peer] = this.#ends();
+    return peer?.family ? peer : {};
+  }
+
+  address() {
+    const { address, family, port } = this._getsockname();
+    return address === undefined ? {} : { address, family, port };
+  }
+
+  get localAddress() {
+    return this._getsockname().address;
+  }
+
+  get localPort() {
+    return this._getsockname().port;
+  }
+
+  get localFamily() {
+    return this._getsockname().family;
+  }
+
+  get remoteAddress() {
+    return this._getpeername().address;
+  }
+
+  get remotePort() {
+    return this._getpeername().port;
+  }
+
+  get remoteFamily() {
+    return this._getpeername().family;
+  }
+
+  get bytesRead() {
+    return this.#connection.traffic().bytesIn;
+  }
+
+  get bytesWritten() {
+    const { bytesOut, queued } = this.#connection.traffic();
+    return bytesOut + queued + Buffer.byteLength(this.#out) + this.writableLength;
+  }
+
+  get pending() {
+    return false;
+  }
+}
+
+module.exports = { SockhopSocket, flushAll };

@@ -1,0 +1,257 @@
+//! The client's side of getting connected: attempts, time-outs, and when to try again.
+
+use super::connection::Connection;
+use super::error::SystemError;
+use super::mailbox::{Event, Mailbox};
+use super::pairing;
+use super::runtime::{self, Ticker, every};
+use super::settings::Settings;
+use super::stream::{Address, Stream, StreamFd, new_socket, watch};
+use parking_lot::Mutex;
+use socket2::Socket;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::Interest;
+use tokio::task::AbortHandle;
+
+/// A place to connect to.
+pub type Endpoint = Address;
+
+/// Where a client stands.
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Idle,
+    /// An attempt is under way.
+    Connecting(AbortHandle),
+    Connected(Arc<Connection>),
+}
+
+/// A client: at most one connection at a time.
+#[derive(Debug)]
+pub struct Client {
+    id: u32,
+    settings: Arc<Settings>,
+    mailbox: Arc<Mailbox>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    state: State,
+    /// Counts the attempts: the answer to an attempt that was given up is known as such.
+    attempt: u32,
+    reconnect: Option<Ticker>,
+    ping: Option<Ticker>,
+}
+
+impl Client {
+    /// A client that is not connected. `id` comes back in the events.
+    pub fn new(id: u32, settings: Arc<Settings>, mailbox: Arc<Mailbox>) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            settings,
+            mailbox,
+            inner: Mutex::default(),
+        })
+    }
+
+    /// What the program chose.
+    pub fn settings(&self) -> &Arc<Settings> {
+        &self.settings
+    }
+
+    /// Connects to the first of `endpoints` that answers, in their order, within `timeout` over
+    /// all. [`Event::Connected`] or [`Event::ConnectFailed`] follows, with the number this answers.
+    pub fn connect(self: &Arc<Self>, endpoints: Vec<Endpoint>, timeout: Duration) -> u32 {
+        let mut inner = self.inner.lock();
+        inner.attempt = inner.attempt.wrapping_add(1);
+        let attempt = inner.attempt;
+        let client = Arc::clone(self);
+        let task = runtime::handle().spawn(async move {
+            let failed =
+                match tokio::time::timeout(timeout, client.try_all(attempt, &endpoints)).await {
+                    Ok(Ok(())) => return,
+                    Ok(Err((endpoint, error))) => (endpoint, Some(error)),
+                    Err(_) => (0, None),
+                };
+            let mut inner = client.inner.lock();
+            if inner.attempt == attempt {
+                inner.state = State::Idle;
+            }
+            drop(inner);
+            let (endpoint, error) = failed;
+            client.mailbox.post(Event::ConnectFailed {
+                client: client.id,
+                attempt,
+                error,
+                endpoint,
+            });
+        });
+        inner.state = State::Connecting(task.abort_handle());
+        attempt
+    }
+
+    async fn try_all(
+        self: &Arc<Self>,
+        attempt: u32,
+        endpoints: &[Endpoint],
+    ) -> Result<(), (u32, SystemError)> {
+        let mut last = (
+            0,
+            SystemError {
+                errno: 0,
+                syscall: "connect",
+            },
+        );
+        for (index, endpoint) in (0..).zip(endpoints) {
+            match self.try_one(attempt, endpoint).await {
+                Ok(()) => return Ok(()),
+                Err(error) => last = (index, SystemError::new("connect", &error)),
+            }
+        }
+        Err(last)
+    }
+
+    async fn try_one(self: &Arc<Self>, attempt: u32, endpoint: &Endpoint) -> io::Result<()> {
+        let socket = new_socket(endpoint)?;
+        let address = endpoint.to_sock_addr()?;
+        {
+            // See `pairing`: on loopback the handshake is over when connect() returns.
+            let mut listeners = pairing::lock();
+            match socket.connect(&address) {
+                Ok(()) => return self.connected(attempt, socket, endpoint, &mut listeners),
+                Err(error) if in_progress(&error) => {
+                    if socket.peer_addr().is_ok() {
+                        return self.connected(attempt, socket, endpoint, &mut listeners);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let stream = Stream::new(socket.try_clone()?)?;
+        let fd = watch(StreamFd(Arc::new(stream)), Interest::WRITABLE)?;
+        loop {
+            let mut ready = fd.writable().await?;
+            if let Some(error) = socket.take_error()? {
+                return Err(error);
+            }
+            if socket.peer_addr().is_ok() {
+                break;
+            }
+            ready.clear_ready();
+        }
+        drop(fd);
+        self.connected(attempt, socket, endpoint, &mut pairing::lock())
+    }
+
+    /// Reports the connection, behind the report of a listener in this process.
+    fn connected(
+        self: &Arc<Self>,
+        attempt: u32,
+        socket: Socket,
+        endpoint: &Endpoint,
+        listeners: &mut pairing::Listeners,
+    ) -> io::Result<()> {
+        let connection = Connection::open(
+            Stream::new(socket)?,
+            Arc::clone(&self.settings),
+            Arc::clone(&self.mailbox),
+            None,
+        );
+        if let Some(listener) = listeners.find(endpoint) {
+            while let Ok((accepted, drained)) = listener.accept_waiting() {
+                if let Some(twin) = accepted.filter(|twin| is_twin(&connection, twin)) {
+                    connection.pair(&twin);
+                }
+                if drained {
+                    break;
+                }
+            }
+        }
+        let mut inner = self.inner.lock();
+        if inner.attempt != attempt {
+            // Given up in the meantime.
+            drop(inner);
+            connection.close();
+            return Ok(());
+        }
+        inner.state = State::Connected(Arc::clone(&connection));
+        drop(inner);
+        self.mailbox.post(Event::Connected {
+            client: self.id,
+            attempt,
+            connection,
+        });
+        Ok(())
+    }
+
+    /// Gives up an attempt, and forgets (but does not close) a connection.
+    pub fn detach(&self) {
+        let mut inner = self.inner.lock();
+        inner.attempt = inner.attempt.wrapping_add(1);
+        if let State::Connecting(task) = std::mem::take(&mut inner.state) {
+            task.abort();
+        }
+    }
+
+    /// Asks for [`Event::ReconnectDue`] at every `interval` at which the client is idle; `None`
+    /// stops that.
+    pub fn set_reconnect(self: &Arc<Self>, interval: Option<Duration>) {
+        let ticker = interval.map(|interval| {
+            let client = Arc::downgrade(self);
+            every(interval, move || {
+                let Some(client) = client.upgrade() else {
+                    return false;
+                };
+                let idle = matches!(client.inner.lock().state, State::Idle);
+                if idle {
+                    client.mailbox.post(Event::ReconnectDue(client.id));
+                }
+                !client.mailbox.is_closed()
+            })
+        });
+        self.inner.lock().reconnect = ticker;
+    }
+
+    /// Pings the peer at `interval` whenever connected; `None` stops that.
+    pub fn set_ping(self: &Arc<Self>, interval: Option<Duration>) {
+        let ticker = interval.map(|interval| {
+            let client = Arc::downgrade(self);
+            every(interval, move || {
+                let Some(client) = client.upgrade() else {
+                    return false;
+                };
+                let connection = match &client.inner.lock().state {
+                    State::Connected(connection) => Some(Arc::clone(connection)),
+                    _ => None,
+                };
+                if let Some(connection) = connection {
+                    connection.beat();
+                }
+                !client.mailbox.is_closed()
+            })
+        });
+        let mut inner = self.inner.lock();
+        inner.ping = ticker;
+        if let State::Connected(connection) = &inner.state {
+            connection.clear_pings();
+        }
+    }
+}
+
+/// Whether a non-blocking connect goes on by itself. (std has no stable kind for `EINPROGRESS`.)
+fn in_progress(error: &io::Error) -> bool {
+    const EINPROGRESS: i32 = if cfg!(target_os = "linux") { 115 } else { 36 };
+    error.raw_os_error() == Some(EINPROGRESS)
+}
+
+/// Whether an accepted connection is the other end of ours. Unix sockets of clients have no
+/// address; there the last one accepted under the pairing lock is it.
+fn is_twin(ours: &Connection, accepted: &Connection) -> bool {
+    match (&ours.addresses().local, &accepted.addresses().peer) {
+        (Some(Address::Inet(local)), Some(Address::Inet(peer))) => local == peer,
+        _ => true,
+    }
+}

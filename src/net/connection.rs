@@ -1,0 +1,787 @@
+//! One connection with one peer.
+
+use super::error::SystemError;
+use super::liveness::{Beat, Liveness, Ping, now_ms};
+use super::mailbox::{Event, LARGE_FRAME, Mailbox};
+use super::outbox::{Outbox, Token};
+use super::runtime;
+use super::settings::{Settings, SlowConsumer};
+use super::stream::{Address, Stream, StreamFd, watch};
+use crate::wire::{self, Control, Frame, Framer, PingBody};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::cell::RefCell;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::Notify;
+
+/// Bytes asked of the kernel at once.
+const READ_SIZE: usize = 64 * 1024;
+/// Bytes read for one connection before others get their turn.
+const READ_BUDGET: usize = 8 * READ_SIZE;
+/// Answers to pings are not queued beyond this for a peer that does not read them.
+const PONG_LIMIT: usize = 64 * 1024;
+/// How long a closed connection is still read, so that the peer gets our last bytes and FIN and not
+/// a reset on account of its own unread bytes.
+const LINGER: Duration = Duration::from_secs(1);
+
+thread_local! {
+    /// A connection borrows these while there is data, and holds no buffer of its own.
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
+        input: vec![0; READ_SIZE],
+        text: Vec::new(),
+        lengths: Vec::new(),
+    });
+}
+
+struct Scratch {
+    input: Vec<u8>,
+    text: Vec<u8>,
+    lengths: Vec<u32>,
+}
+
+/// The incoming direction.
+struct Reader {
+    /// `None` once the connection is closed.
+    stream: Option<Arc<Stream>>,
+    framer: Framer,
+}
+
+/// Whether the incoming direction is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Flow {
+    /// Not yet: the program has not been told of the connection.
+    Held,
+    /// Yes.
+    Flowing,
+    /// No: the program paused the socket.
+    Paused,
+    /// Never again: the peer ended, or the connection is broken or closed.
+    Over,
+}
+
+impl Flow {
+    fn from_u8(value: u8) -> Self {
+        match value {
+            0 => Self::Held,
+            1 => Self::Flowing,
+            2 => Self::Paused,
+            _ => Self::Over,
+        }
+    }
+}
+
+/// How the connection is being closed, for its task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Closing {
+    No,
+    /// FIN was sent behind everything; what still comes is read and thrown away.
+    Linger,
+    /// At once.
+    Now,
+}
+
+/// Why [`Connection::read`] came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ReadStop {
+    /// The kernel has no more for now.
+    Drained,
+    /// Others should get their turn.
+    Budget,
+    /// The connection is not to be read now; there may be more in the kernel.
+    Stopped,
+}
+
+/// What became of bytes given to [`Connection::write`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sent {
+    /// The kernel has all of them, and all before them.
+    Written,
+    /// They wait; [`Event::Flushed`] will tell of this position.
+    Waiting(u64),
+    /// Too much waits already, and the policy is to refuse.
+    Refused,
+    /// The connection is closed, broken, or ended on this side.
+    Closed,
+}
+
+/// Counters of one connection since it began.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Traffic {
+    /// Bytes read from the socket.
+    pub bytes_in: u64,
+    /// Bytes given to the kernel.
+    pub bytes_out: u64,
+    /// Frames received, pings and pongs included.
+    pub frames_in: u64,
+    /// Bytes waiting to be sent.
+    pub queued: u64,
+}
+
+/// Where the two ends of a connection are.
+#[derive(Debug, Clone, Default)]
+pub struct Addresses {
+    /// This end.
+    pub local: Option<Address>,
+    /// The other.
+    pub peer: Option<Address>,
+}
+
+/// One connection: reads frames into the mailbox, writes what it is given, ends in order.
+pub struct Connection {
+    id: u32,
+    settings: Arc<Settings>,
+    mailbox: Arc<Mailbox>,
+    addresses: Addresses,
+    reader: Mutex<Reader>,
+    outbox: Mutex<Outbox>,
+    /// A [`Flow`].
+    flow: AtomicU8,
+    /// A [`Closing`].
+    closing: AtomicU8,
+    /// The program listens to raw bytes.
+    raw: AtomicBool,
+    /// The end of the connection was told, as `Ended` or `Failed`.
+    over_told: AtomicBool,
+    /// Bytes in the mailbox that JavaScript has not taken.
+    unread: AtomicUsize,
+    /// The reader stopped because of `unread`.
+    stalled: AtomicBool,
+    bytes_in: AtomicU64,
+    frames_in: AtomicU64,
+    /// Only while somebody pings.
+    liveness: Mutex<Option<Box<Liveness>>>,
+    /// The other end, where that is in this very process.
+    twin: OnceLock<Weak<Connection>>,
+    /// Counts this connection against a listener's `max_connections` until it closes.
+    place: Mutex<Option<Token>>,
+    /// Tells the task that what it waits for has changed.
+    wake: Notify,
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection")
+            .field("id", &self.id)
+            .field("flow", &self.flow())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Connection {
+    /// Takes over a connected stream and starts its task. Nothing is read before
+    /// [`start`](Self::start).
+    pub(super) fn open(
+        stream: Stream,
+        settings: Arc<Settings>,
+        mailbox: Arc<Mailbox>,
+        place: Option<Token>,
+    ) -> Arc<Self> {
+        static IDS: AtomicU32 = AtomicU32::new(1);
+        let stream = Arc::new(stream);
+        let addresses = Addresses {
+            local: stream.local_address(),
+            peer: stream.peer_address(),
+        };
+        let framer = Framer::new(
+            settings.receive_terminator.clone(),
+            settings.max_message_size,
+        );
+        let connection = Arc::new(Self {
+            id: IDS.fetch_add(1, Ordering::Relaxed),
+            settings,
+            mailbox,
+            addresses,
+            reader: Mutex::new(Reader {
+                stream: Some(Arc::clone(&stream)),
+                framer,
+            }),
+            outbox: Mutex::new(Outbox::new(Arc::clone(&stream))),
+            flow: AtomicU8::new(Flow::Held as u8),
+            closing: AtomicU8::new(Closing::No as u8),
+            raw: AtomicBool::new(false),
+            over_told: AtomicBool::new(false),
+            unread: AtomicUsize::new(0),
+            stalled: AtomicBool::new(false),
+            bytes_in: AtomicU64::new(0),
+            frames_in: AtomicU64::new(0),
+            liveness: Mutex::new(None),
+            twin: OnceLock::new(),
+            place: Mutex::new(place),
+            wake: Notify::new(),
+        });
+        connection.mailbox.register(&connection);
+        if connection.mailbox.is_closed() {
+            connection.close();
+        }
+        runtime::handle().spawn(Arc::clone(&connection).drive(stream));
+        connection
+    }
+
+    /// Unique in the process while the connection lives.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Where the two ends are.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// What the program chose.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    // ---- incoming -------------------------------------------------------------------------
+
+    /// Begins to read: the program knows of the connection now.
+    pub fn start(&self) {
+        self.change_flow(Flow::Held, Flow::Flowing);
+    }
+
+    /// Stops reading; pings of the peer go unanswered.
+    pub fn pause(&self) {
+        self.change_flow(Flow::Flowing, Flow::Paused);
+    }
+
+    /// Reads again.
+    pub fn resume(&self) {
+        self.change_flow(Flow::Paused, Flow::Flowing);
+    }
+
+    /// Hands over raw bytes, too, from now on (or no more).
+    pub fn set_raw(&self, on: bool) {
+        self.raw.store(on, Ordering::Release);
+    }
+
+    fn flow(&self) -> Flow {
+        Flow::from_u8(self.flow.load(Ordering::Acquire))
+    }
+
+    fn change_flow(&self, from: Flow, to: Flow) {
+        if self
+            .flow
+            .compare_exchange(from as u8, to as u8, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+        {
+            self.wake.notify_one();
+        }
+    }
+
+    /// JavaScript took `bytes` of this connection out of the mailbox.
+    pub(super) fn taken(&self, bytes: usize) {
+        let before = self.unread.fetch_sub(bytes, Ordering::AcqRel);
+        if before - bytes <= self.settings.receive_high_water_mark / 2
+            && self.stalled.swap(false, Ordering::AcqRel)
+        {
+            self.wake.notify_one();
+        }
+    }
+
+    pub(super) fn wake_task(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Whether the reader must wait for JavaScript. A reader that heeds this is woken.
+    fn is_stalled(&self) -> bool {
+        let mark = self.settings.receive_high_water_mark;
+        if self.unread.load(Ordering::Acquire) >= mark {
+            self.stalled.store(true, Ordering::Release);
+            // JavaScript may have taken it all in between, and found nobody stalled.
+            if self.unread.load(Ordering::Acquire) > mark / 2 {
+                return true;
+            }
+        }
+        self.mailbox.is_over_mark()
+    }
+
+    /// Reads and hands over what the kernel has, up to a budget.
+    fn read(self: &Arc<Self>) -> ReadStop {
+        let mut reader = self.reader.lock();
+        let Some(stream) = reader.stream.clone() else {
+            return ReadStop::Stopped;
+        };
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut budget = READ_BUDGET;
+            loop {
+                if self.flow() != Flow::Flowing || self.is_stalled() {
+                    return ReadStop::Stopped;
+                }
+                match stream.recv(&mut scratch.input) {
+                    Ok(0) => {
+                        self.end_of_input(None);
+                        return ReadStop::Stopped;
+                    }
+                    Ok(count) => {
+                        self.receive(&mut reader.framer, scratch, count);
+                        if count < READ_SIZE {
+                            return ReadStop::Drained;
+                        }
+                        budget = budget.saturating_sub(count);
+                        if budget == 0 {
+                            return ReadStop::Budget;
+                        }
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        return ReadStop::Drained;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => {
+                        self.end_of_input(Some(SystemError::new("read", &error)));
+                        return ReadStop::Stopped;
+                    }
+                }
+            }
+        })
+    }
+
+    /// Frames `count` bytes of the scratch input and posts what came of it.
+    fn receive(self: &Arc<Self>, framer: &mut Framer, scratch: &mut Scratch, count: usize) {
+        self.bytes_in.fetch_add(count as u64, Ordering::Relaxed);
+        let Scratch {
+            input,
+            text,
+            lengths,
+        } = scratch;
+        let input = &input[..count];
+        let mut frames = 0;
+        let mut controls = Vec::new();
+        let result = framer.push(input, &mut |frame: Frame<'_>| {
+            frames += 1;
+            if !self.settings.show_control {
+                if let Some(control) = wire::control(frame.as_bytes()) {
+                    controls.push(control);
+                    return;
+                }
+            }
+            if frame.as_bytes().len() < LARGE_FRAME {
+                text.extend_from_slice(frame.as_bytes());
+                // Below LARGE_FRAME, so it fits.
+                #[allow(clippy::cast_possible_truncation)]
+                lengths.push(frame.as_bytes().len() as u32);
+            } else {
+                self.post_frames(text, lengths);
+                let bytes = frame.into_vec();
+                self.unread.fetch_add(bytes.len(), Ordering::AcqRel);
+                self.mailbox.append(|mail| mail.large_frame(self, bytes));
+            }
+        });
+        self.frames_in.fetch_add(frames, Ordering::Relaxed);
+        self.post_frames(text, lengths);
+        if self.raw.load(Ordering::Acquire) {
+            self.unread.fetch_add(count, Ordering::AcqRel);
+            self.mailbox.post(Event::Raw {
+                connection: Arc::clone(self),
+                bytes: input.to_vec(),
+            });
+        }
+        for control in controls {
+            match control {
+                Control::Ping(ping) => self.answer_ping(&ping),
+                Control::Pong(pong) => {
+                    if let Some(liveness) = self.liveness.lock().as_mut() {
+                        liveness.answered(&pong);
+                    }
+                }
+            }
+        }
+        if let Err(error) = result {
+            self.flow.store(Flow::Over as u8, Ordering::Release);
+            self.mailbox.post(Event::TooLarge {
+                connection: Arc::clone(self),
+                limit: error.limit,
+            });
+        }
+    }
+
+    /// Moves the gathered small frames into the mailbox.
+    fn post_frames(self: &Arc<Self>, text: &mut Vec<u8>, lengths: &mut Vec<u32>) {
+        if lengths.is_empty() {
+            return;
+        }
+        self.unread.fetch_add(text.len(), Ordering::AcqRel);
+        self.mailbox.append(|mail| {
+            let mut rest = text.as_slice();
+            for length in lengths.iter() {
+                let (frame, behind) = rest.split_at(*length as usize);
+                mail.frame(self, frame);
+                rest = behind;
+            }
+        });
+        text.clear();
+        lengths.clear();
+        if text.capacity() > 4 * READ_SIZE {
+            *text = Vec::new();
+        }
+    }
+
+    fn answer_ping(self: &Arc<Self>, ping: &PingBody) {
+        let mut pong = Vec::with_capacity(192);
+        wire::write_pong(
+            &mut pong,
+            ping,
+            now_ms(),
+            &self.settings.transmit_terminator,
+            self.settings.bare,
+        );
+        if self.outbox.lock().queued() <= PONG_LIMIT {
+            self.write(&pong);
+        }
+    }
+
+    /// The peer ended, or the connection broke: tells the program, once.
+    fn end_of_input(self: &Arc<Self>, error: Option<SystemError>) {
+        self.flow.store(Flow::Over as u8, Ordering::Release);
+        if self.over_told.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let connection = Arc::clone(self);
+        self.mailbox.post(match error {
+            None => Event::Ended(connection),
+            Some(error) => Event::Failed { connection, error },
+        });
+    }
+
+    // ---- outgoing -------------------------------------------------------------------------
+
+    /// Sends bytes: at once if the kernel takes them, otherwise behind what already waits.
+    pub fn write(self: &Arc<Self>, bytes: &[u8]) -> Sent {
+        self.write_with(bytes, Bytes::copy_from_slice)
+    }
+
+    /// As [`write`](Self::write), for a buffer that need not be copied if it has to wait.
+    pub fn write_owned(self: &Arc<Self>, bytes: Vec<u8>) -> Sent {
+        let mut outbox = self.outbox.lock();
+        let bytes = Bytes::from(bytes);
+        self.write_locked(&mut outbox, &bytes, |rest| bytes.slice_ref(rest))
+    }
+
+    fn write_with(self: &Arc<Self>, bytes: &[u8], keep: impl FnOnce(&[u8]) -> Bytes) -> Sent {
+        let mut outbox = self.outbox.lock();
+        self.write_locked(&mut outbox, bytes, keep)
+    }
+
+    fn write_locked(
+        self: &Arc<Self>,
+        outbox: &mut Outbox,
+        bytes: &[u8],
+        keep: impl FnOnce(&[u8]) -> Bytes,
+    ) -> Sent {
+        if !outbox.is_open() {
+            return Sent::Closed;
+        }
+        if outbox.queued() >= self.settings.send_high_water_mark {
+            match self.settings.slow_consumer {
+                SlowConsumer::Wait => {}
+                SlowConsumer::Drop => return Sent::Refused,
+                SlowConsumer::Disconnect => {
+                    self.break_off(outbox, None);
+                    return Sent::Refused;
+                }
+            }
+        }
+        match outbox.write_now(bytes) {
+            Ok(done) if done == bytes.len() && !outbox.is_pending() => Sent::Written,
+            Ok(done) => {
+                if done < bytes.len() {
+                    outbox.push(keep(&bytes[done..]), None);
+                }
+                outbox.awaited = true;
+                self.wake.notify_one();
+                Sent::Waiting(outbox.accepted())
+            }
+            Err(error) => {
+                self.break_off(outbox, Some(SystemError::new("write", &error)));
+                Sent::Closed
+            }
+        }
+    }
+
+    /// Appends to the outbox without writing: the fan-out flushes many at once. Answers whether
+    /// somebody must [`flush`](Self::flush).
+    pub(super) fn enqueue(self: &Arc<Self>, bytes: &Bytes, token: &Token) -> bool {
+        let mut outbox = self.outbox.lock();
+        if !outbox.is_open() {
+            return false;
+        }
+        if outbox.queued() >= self.settings.send_high_water_mark {
+            match self.settings.slow_consumer {
+                SlowConsumer::Wait => {}
+                SlowConsumer::Drop => return false,
+                SlowConsumer::Disconnect => {
+                    self.break_off(&mut outbox, None);
+                    return false;
+                }
+            }
+        }
+        let idle = !outbox.is_pending();
+        outbox.push(bytes.clone(), Some(Arc::clone(token)));
+        idle
+    }
+
+    /// Writes what waits, as far as the kernel takes it; the task does the rest.
+    pub(super) fn flush(self: &Arc<Self>) {
+        let mut outbox = self.outbox.lock();
+        let before = outbox.written();
+        let result = outbox.flush();
+        let told = outbox.awaited && (outbox.written() > before || !outbox.is_pending());
+        let position = outbox.written();
+        if told {
+            outbox.awaited = outbox.is_pending();
+        }
+        match result {
+            Ok(()) => {
+                if outbox.is_pending() {
+                    self.wake.notify_one();
+                }
+            }
+            Err(error) => self.break_off(&mut outbox, Some(SystemError::new("write", &error))),
+        }
+        drop(outbox);
+        if told {
+            self.mailbox.post(Event::Flushed {
+                connection: Arc::clone(self),
+                position,
+            });
+        }
+    }
+
+    /// Ends this direction: FIN behind everything sent so far. Answers as [`write`](Self::write)
+    /// does.
+    pub fn end(self: &Arc<Self>) -> Sent {
+        let mut outbox = self.outbox.lock();
+        if !outbox.is_open() {
+            return Sent::Closed;
+        }
+        outbox.end();
+        if let Err(error) = outbox.flush() {
+            // The peer is gone already, and so is what it could have been told.
+            self.break_off(&mut outbox, Some(SystemError::new("shutdown", &error)));
+            return Sent::Closed;
+        }
+        if outbox.is_pending() {
+            outbox.awaited = true;
+            self.wake.notify_one();
+            Sent::Waiting(outbox.accepted())
+        } else {
+            drop(outbox);
+            self.read_twin();
+            Sent::Written
+        }
+    }
+
+    /// The connection cannot be written any more. What the peer managed to say before that is
+    /// still read, then the program is told.
+    fn break_off(self: &Arc<Self>, outbox: &mut Outbox, error: Option<SystemError>) {
+        outbox.close();
+        let connection = Arc::clone(self);
+        let error = error.unwrap_or(SystemError {
+            errno: 0,
+            syscall: "write",
+        });
+        // Not here: the caller holds the outbox.
+        runtime::handle().spawn(async move {
+            while connection.read() == ReadStop::Budget {}
+            connection.end_of_input(Some(error));
+            connection.wake.notify_one();
+        });
+    }
+
+    // ---- liveness -------------------------------------------------------------------------
+
+    /// The beat of the ping timer.
+    pub(super) fn beat(self: &Arc<Self>) {
+        if matches!(self.flow(), Flow::Held | Flow::Over) {
+            return;
+        }
+        let mut liveness = self.liveness.lock();
+        let liveness = liveness.get_or_insert_default();
+        if self.stalled.load(Ordering::Acquire) {
+            // The answers may be waiting behind what this program has not taken yet.
+            liveness.clear();
+        }
+        match liveness.beat(&self.settings) {
+            Beat::Send(frame) => {
+                if self.outbox.lock().queued() <= PONG_LIMIT {
+                    self.write(&frame);
+                }
+            }
+            Beat::Dead => self.mailbox.post(Event::Dead(Arc::clone(self))),
+        }
+    }
+
+    /// Forgets the pings sent so far.
+    pub fn clear_pings(&self) {
+        if let Some(liveness) = self.liveness.lock().as_mut() {
+            liveness.clear();
+        }
+    }
+
+    /// The pings sent of late, oldest first.
+    pub fn pings(&self) -> Vec<Ping> {
+        self.liveness
+            .lock()
+            .as_ref()
+            .map(|liveness| liveness.pings().cloned().collect())
+            .unwrap_or_default()
+    }
+
+    /// The last measured round trip.
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.liveness
+            .lock()
+            .as_ref()
+            .and_then(|liveness| liveness.round_trip())
+    }
+
+    /// A pong that JavaScript has read, where frames are shown to it.
+    pub fn answered(&self, pong: &PingBody) {
+        if let Some(liveness) = self.liveness.lock().as_mut() {
+            liveness.answered(pong);
+        }
+    }
+
+    // ---- state ----------------------------------------------------------------------------
+
+    /// The counters.
+    pub fn traffic(&self) -> Traffic {
+        let outbox = self.outbox.lock();
+        Traffic {
+            bytes_in: self.bytes_in.load(Ordering::Relaxed),
+            bytes_out: outbox.written(),
+            frames_in: self.frames_in.load(Ordering::Relaxed),
+            queued: outbox.queued() as u64,
+        }
+    }
+
+    /// Runs `f` on the stream, if the connection still has one.
+    pub fn with_stream<R>(&self, f: impl FnOnce(&Stream) -> R) -> Option<R> {
+        let stream = self.reader.lock().stream.clone();
+        stream.map(|stream| f(&stream))
+    }
+
+    pub(super) fn pair(self: &Arc<Self>, twin: &Arc<Self>) {
+        let _ = self.twin.set(Arc::downgrade(twin));
+        let _ = twin.twin.set(Arc::downgrade(self));
+    }
+
+    /// Where both ends are in one process, the other end learns of this one's end before
+    /// anything that the program does next.
+    fn read_twin(&self) {
+        if let Some(twin) = self.twin.get().and_then(Weak::upgrade) {
+            while twin.read() == ReadStop::Budget {}
+        }
+    }
+
+    /// Closes the connection: FIN behind what the kernel has; what it does not have is given up.
+    pub fn close(self: &Arc<Self>) {
+        self.shut(false);
+    }
+
+    /// Closes the connection with a reset.
+    pub fn reset(self: &Arc<Self>) {
+        self.shut(true);
+    }
+
+    fn shut(self: &Arc<Self>, reset: bool) {
+        self.flow.store(Flow::Over as u8, Ordering::Release);
+        self.over_told.store(true, Ordering::Release);
+        let taken = self.outbox.lock().close();
+        self.reader.lock().stream = None;
+        self.reader.lock().framer.clear();
+        self.place.lock().take();
+        let mut closing = Closing::Now;
+        if let Some((stream, _)) = taken {
+            if reset {
+                stream.reset_on_close();
+            } else if stream.shutdown_write().is_ok() {
+                closing = Closing::Linger;
+            }
+        }
+        // The first to close decides how.
+        let _ = self.closing.compare_exchange(
+            Closing::No as u8,
+            closing as u8,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
+        self.mailbox.forget(self.id);
+        self.wake.notify_one();
+        self.read_twin();
+    }
+
+    fn closing(&self) -> Closing {
+        match self.closing.load(Ordering::Acquire) {
+            0 => Closing::No,
+            1 => Closing::Linger,
+            _ => Closing::Now,
+        }
+    }
+
+    /// The task: waits for what the connection can use, until it is closed.
+    async fn drive(self: Arc<Self>, stream: Arc<Stream>) {
+        let fd = match watch(
+            StreamFd(Arc::clone(&stream)),
+            Interest::READABLE | Interest::WRITABLE,
+        ) {
+            Ok(fd) => fd,
+            Err(error) => {
+                self.end_of_input(Some(SystemError::new("read", &error)));
+                return;
+            }
+        };
+        drop(stream);
+        loop {
+            match self.closing() {
+                Closing::No => {}
+                Closing::Linger => return linger(fd).await,
+                Closing::Now => return,
+            }
+            let reads = self.flow() == Flow::Flowing && !self.is_stalled();
+            let writes = self.outbox.lock().is_pending();
+            tokio::select! {
+                biased;
+                () = self.wake.notified() => {}
+                ready = fd.writable(), if writes => {
+                    let Ok(mut ready) = ready else { return };
+                    self.flush();
+                    if self.outbox.lock().is_pending() {
+                        ready.clear_ready();
+                    }
+                }
+                ready = fd.readable(), if reads => {
+                    let Ok(mut ready) = ready else { return };
+                    match self.read() {
+                        ReadStop::Drained => ready.clear_ready(),
+                        ReadStop::Budget => tokio::task::yield_now().await,
+                        ReadStop::Stopped => {}
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Reads a closed connection to its end and throws away what comes.
+async fn linger(fd: AsyncFd<StreamFd>) {
+    let drain = async {
+        let mut sink = [0; 4096];
+        while let Ok(mut ready) = fd.readable().await {
+            match fd.get_ref().0.recv(&mut sink) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+    };
+    let _ = tokio::time::timeout(LINGER, drain).await;
+}

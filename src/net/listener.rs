@@ -1,0 +1,224 @@
+//! Accepts connections at one address.
+
+use super::connection::Connection;
+use super::error::SystemError;
+use super::mailbox::{Event, Mailbox};
+use super::outbox::Token;
+use super::pairing;
+use super::runtime;
+use super::settings::Settings;
+use super::stream::{Address, Stream, new_socket, watch};
+use parking_lot::Mutex;
+use socket2::Socket;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::task::AbortHandle;
+
+/// Connections accepted before others get their turn.
+const ACCEPT_BATCH: usize = 64;
+/// How long to wait after the system had no descriptor or memory for another connection.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// A listening socket.
+pub struct Listener {
+    id: u32,
+    address: Address,
+    settings: Arc<Settings>,
+    mailbox: Arc<Mailbox>,
+    /// `None` once closed.
+    socket: Mutex<Option<Arc<Socket>>>,
+    task: Mutex<Option<AbortHandle>>,
+    max_connections: AtomicUsize,
+    /// Every connection of this listener that is not closed holds a reference.
+    places: Arc<()>,
+}
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Listener")
+            .field("id", &self.id)
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+struct ListenerFd(Arc<Socket>);
+
+impl AsRawFd for ListenerFd {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+impl Listener {
+    /// Binds `address` and accepts from now on. `id` comes back in the events.
+    ///
+    /// # Errors
+    /// What the system says, as the system call `listen`, which is what Node calls the whole.
+    pub fn listen(
+        id: u32,
+        address: &Address,
+        backlog: i32,
+        settings: Arc<Settings>,
+        mailbox: Arc<Mailbox>,
+    ) -> Result<Arc<Self>, SystemError> {
+        let failed = |error: io::Error| SystemError::new("listen", &error);
+        let socket = new_socket(address).map_err(failed)?;
+        if matches!(address, Address::Inet(_)) {
+            // A port in TIME_WAIT may be bound again, as every server does.
+            socket.set_reuse_address(true).map_err(failed)?;
+        }
+        socket
+            .bind(&address.to_sock_addr().map_err(failed)?)
+            .map_err(failed)?;
+        socket.listen(backlog).map_err(failed)?;
+        let bound = match address {
+            Address::Inet(_) => {
+                let bound = socket.local_addr().map_err(failed)?;
+                bound
+                    .as_socket()
+                    .map_or_else(|| address.clone(), Address::Inet)
+            }
+            Address::Unix(_) => address.clone(),
+        };
+        let socket = Arc::new(socket);
+        let listener = Arc::new(Self {
+            id,
+            address: bound,
+            settings,
+            mailbox,
+            socket: Mutex::new(Some(Arc::clone(&socket))),
+            task: Mutex::new(None),
+            max_connections: AtomicUsize::new(usize::MAX),
+            places: Arc::new(()),
+        });
+        pairing::lock().add(&listener);
+        let fd = {
+            // Registering a descriptor needs the runtime's context.
+            let _context = runtime::handle().enter();
+            watch(ListenerFd(socket), Interest::READABLE).map_err(failed)?
+        };
+        let task = runtime::handle().spawn(accept_loop(Arc::downgrade(&listener), fd));
+        *listener.task.lock() = Some(task.abort_handle());
+        Ok(listener)
+    }
+
+    /// Where it listens, with the port the system chose.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// How many connections may be open at a time.
+    pub fn set_max_connections(&self, max: usize) {
+        self.max_connections.store(max, Ordering::Relaxed);
+    }
+
+    /// How many connections it accepted that are not closed.
+    pub fn connection_count(&self) -> usize {
+        Arc::strong_count(&self.places) - 1
+    }
+
+    /// Accepts no more and frees the address. Connections stay.
+    pub fn close(&self) {
+        let _order = pairing::lock();
+        let Some(socket) = self.socket.lock().take() else {
+            return;
+        };
+        drop(socket);
+        if let Some(task) = self.task.lock().take() {
+            task.abort();
+        }
+        if let Address::Unix(Some(path)) = &self.address {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
+    /// Reports all connections that wait in the kernel. The caller holds the pairing lock.
+    /// Answers the last of them, and whether the queue was emptied.
+    pub(super) fn accept_waiting(&self) -> Result<(Option<Arc<Connection>>, bool), SystemError> {
+        let mut last = None;
+        let Some(socket) = self.socket.lock().clone() else {
+            return Ok((None, true));
+        };
+        for _ in 0..ACCEPT_BATCH {
+            match socket.accept() {
+                Ok((accepted, _)) => {
+                    if self.connection_count() >= self.max_connections.load(Ordering::Relaxed) {
+                        drop(accepted);
+                        self.mailbox.post(Event::Refused(self.id));
+                        continue;
+                    }
+                    let Ok(stream) = Stream::new(accepted) else {
+                        continue;
+                    };
+                    let place: Token = Arc::clone(&self.places) as Token;
+                    let connection = Connection::open(
+                        stream,
+                        Arc::clone(&self.settings),
+                        Arc::clone(&self.mailbox),
+                        Some(place),
+                    );
+                    self.mailbox.post(Event::Accepted {
+                        listener: self.id,
+                        connection: Arc::clone(&connection),
+                    });
+                    last = Some(connection);
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return Ok((last, true)),
+                    // The peer gave up while it waited, or a signal came.
+                    io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {}
+                    _ => return Err(SystemError::new("accept", &error)),
+                },
+            }
+        }
+        Ok((last, false))
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+async fn accept_loop(listener: std::sync::Weak<Listener>, fd: AsyncFd<ListenerFd>) {
+    let mut told = false;
+    loop {
+        let Ok(mut ready) = fd.readable().await else {
+            return;
+        };
+        let Some(listener) = listener.upgrade() else {
+            return;
+        };
+        let result = {
+            let _order = pairing::lock();
+            listener.accept_waiting()
+        };
+        match result {
+            Ok((_, drained)) => {
+                told = false;
+                if drained {
+                    ready.clear_ready();
+                }
+            }
+            Err(error) => {
+                // No descriptor, no memory. The queue stays in the kernel; tell once per shortage.
+                if !told {
+                    told = true;
+                    listener.mailbox.post(Event::ListenerFailed {
+                        listener: listener.id,
+                        error,
+                    });
+                }
+                drop(listener);
+                tokio::time::sleep(ACCEPT_RETRY).await;
+            }
+        }
+    }
+}

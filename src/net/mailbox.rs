@@ -1,0 +1,386 @@
+//! What one JavaScript environment has yet to be told.
+//!
+//! Runtime threads append; the environment is woken once, however much is appended before it
+//! looks; then it takes one [`Segment`] after the other. The text of many frames lies in one
+//! buffer, so that it crosses the border as one string.
+
+use super::connection::Connection;
+use super::error::SystemError;
+use parking_lot::Mutex;
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+
+/// A segment is closed to further frames at this many bytes of text.
+const SEGMENT_BYTES: usize = 128 * 1024;
+/// ... or this many frames.
+const SEGMENT_FRAMES: usize = 4096;
+/// ... or this many events.
+const SEGMENT_EVENTS: usize = 1024;
+/// A frame of this many bytes or more travels as a buffer of its own.
+pub const LARGE_FRAME: usize = 64 * 1024;
+/// Bytes over all connections that may wait for JavaScript before all readers stop.
+const HIGH_WATER_MARK: usize = 32 << 20;
+/// Emptied segments kept for reuse.
+const SPARE_SEGMENTS: usize = 2;
+
+/// Something JavaScript must be told. Events of one connection keep their order.
+#[derive(Debug)]
+pub enum Event {
+    /// The next `count` frames of the segment's text.
+    Frames {
+        /// Whose.
+        connection: Arc<Connection>,
+        /// How many.
+        count: u32,
+    },
+    /// One large frame.
+    LargeFrame {
+        /// Whose.
+        connection: Arc<Connection>,
+        /// Its text.
+        bytes: Vec<u8>,
+    },
+    /// Bytes as they came, for a program that listens to `data`.
+    Raw {
+        /// Whose.
+        connection: Arc<Connection>,
+        /// What was read.
+        bytes: Vec<u8>,
+    },
+    /// A frame over the limit; nothing more is read from this connection.
+    TooLarge {
+        /// Whose.
+        connection: Arc<Connection>,
+        /// `max_message_size`.
+        limit: usize,
+    },
+    /// The peer ended its direction.
+    Ended(Arc<Connection>),
+    /// The connection is broken.
+    Failed {
+        /// Which.
+        connection: Arc<Connection>,
+        /// By what.
+        error: SystemError,
+    },
+    /// Everything up to this place of the outgoing stream is with the kernel.
+    Flushed {
+        /// Of which connection.
+        connection: Arc<Connection>,
+        /// Bytes since the connection began, this package's and the program's.
+        position: u64,
+    },
+    /// Four pings in a row were not answered.
+    Dead(Arc<Connection>),
+    /// What was sent to many is on its way, or its connection is gone, for every one of them.
+    BroadcastDone(u32),
+    /// A listener has a new connection, which does not read until told to.
+    Accepted {
+        /// Which listener.
+        listener: u32,
+        /// The connection.
+        connection: Arc<Connection>,
+    },
+    /// A listener turned a connection away, because there are `max_connections`.
+    Refused(u32),
+    /// A listener could not accept; it tries again by itself.
+    ListenerFailed {
+        /// Which listener.
+        listener: u32,
+        /// Why.
+        error: SystemError,
+    },
+    /// A client's attempt succeeded. The connection does not read until told to.
+    Connected {
+        /// Which client.
+        client: u32,
+        /// Which of its attempts.
+        attempt: u32,
+        /// The connection.
+        connection: Arc<Connection>,
+    },
+    /// A client's attempt failed.
+    ConnectFailed {
+        /// Which client.
+        client: u32,
+        /// Which of its attempts.
+        attempt: u32,
+        /// Why; `None` is the time-out.
+        error: Option<SystemError>,
+        /// The index, among the attempt's endpoints, of the one the error is about.
+        endpoint: u32,
+    },
+    /// It is time for a client to connect again.
+    ReconnectDue(u32),
+}
+
+/// A part of what is to be told: events in order, and the text of their frames.
+#[derive(Debug, Default)]
+pub struct Segment {
+    /// The text of all small frames, one after the other.
+    pub text: Vec<u8>,
+    /// The length in bytes of each of these frames.
+    pub lengths: Vec<u32>,
+    /// What happened, in order.
+    pub events: Vec<Event>,
+}
+
+impl Segment {
+    fn is_full(&self) -> bool {
+        self.text.len() >= SEGMENT_BYTES
+            || self.lengths.len() >= SEGMENT_FRAMES
+            || self.events.len() >= SEGMENT_EVENTS
+    }
+
+    fn clear(&mut self) {
+        self.text.clear();
+        self.lengths.clear();
+        self.events.clear();
+    }
+}
+
+/// The queue between the runtime and one JavaScript environment.
+pub struct Mailbox {
+    inner: Mutex<Inner>,
+    /// Set while the environment is due to look and has not begun to.
+    due: AtomicBool,
+    /// Bytes in here, over all segments.
+    bytes: AtomicUsize,
+    /// Wakes the environment. Called without any lock held, from any thread.
+    wake: Box<dyn Fn() + Send + Sync>,
+    /// Connections that report here, to wake stalled readers and to close what an environment
+    /// leaves behind.
+    connections: Mutex<HashMap<u32, Weak<Connection>>>,
+    /// Some reader stopped because of the mailbox's own mark.
+    stalled: AtomicBool,
+    /// The environment is gone: whatever comes is dropped.
+    closed: AtomicBool,
+}
+
+#[derive(Default)]
+struct Inner {
+    segments: VecDeque<Segment>,
+    spare: Vec<Segment>,
+}
+
+impl Inner {
+    /// The segment to append to.
+    fn open(&mut self) -> &mut Segment {
+        if self.segments.back().is_none_or(Segment::is_full) {
+            let segment = self.spare.pop().unwrap_or_default();
+            self.segments.push_back(segment);
+        }
+        self.segments
+            .back_mut()
+            .expect("a segment was just made sure of")
+    }
+}
+
+impl std::fmt::Debug for Mailbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mailbox")
+            .field("bytes", &self.bytes)
+            .field("due", &self.due)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Mailbox {
+    /// A mailbox that calls `wake` when it is no longer empty.
+    pub fn new(wake: Box<dyn Fn() + Send + Sync>) -> Arc<Self> {
+        Arc::new(Self {
+            inner: Mutex::default(),
+            due: AtomicBool::new(false),
+            bytes: AtomicUsize::new(0),
+            wake,
+            connections: Mutex::default(),
+            stalled: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    /// Appends one event and wakes the environment if it is not already due.
+    pub fn post(&self, event: Event) {
+        self.append(|segments| segments.event(event));
+    }
+
+    /// Appends through `fill` under one lock and wakes the environment if it is not already due.
+    pub(super) fn append<R>(&self, fill: impl FnOnce(&mut Appender<'_>) -> R) -> R {
+        let mut inner = self.inner.lock();
+        let mut appender = Appender {
+            inner: &mut inner,
+            bytes: 0,
+            appended: false,
+        };
+        let result = fill(&mut appender);
+        let Appender {
+            bytes, appended, ..
+        } = appender;
+        if self.closed.load(Ordering::Acquire) {
+            inner.segments.clear();
+            return result;
+        }
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        drop(inner);
+        if appended && !self.due.swap(true, Ordering::AcqRel) {
+            (self.wake)();
+        }
+        result
+    }
+
+    /// The next segment, oldest first. The environment calls this until there is none.
+    ///
+    /// Give the segment back with [`recycle`](Self::recycle).
+    pub fn take(&self) -> Option<Segment> {
+        // Cleared before looking: whoever appends after the look wakes the environment again.
+        self.due.store(false, Ordering::Release);
+        let segment = self.inner.lock().segments.pop_front()?;
+        let mut bytes = segment.text.len();
+        let mut lengths = segment.lengths.iter();
+        for event in &segment.events {
+            match event {
+                Event::Frames { connection, count } => {
+                    let taken = lengths
+                        .by_ref()
+                        .take(*count as usize)
+                        .map(|n| *n as usize)
+                        .sum();
+                    connection.taken(taken);
+                }
+                Event::LargeFrame {
+                    connection,
+                    bytes: frame,
+                } => {
+                    bytes += frame.len();
+                    connection.taken(frame.len());
+                }
+                Event::Raw {
+                    connection,
+                    bytes: raw,
+                } => {
+                    bytes += raw.len();
+                    connection.taken(raw.len());
+                }
+                _ => {}
+            }
+        }
+        let left = self.bytes.fetch_sub(bytes, Ordering::Relaxed) - bytes;
+        if left <= HIGH_WATER_MARK / 2 && self.stalled.swap(false, Ordering::AcqRel) {
+            self.wake_readers();
+        }
+        Some(segment)
+    }
+
+    /// Whether there is anything to take.
+    pub fn is_empty(&self) -> bool {
+        self.inner.lock().segments.is_empty()
+    }
+
+    /// Takes back an emptied segment, whose memory serves again.
+    pub fn recycle(&self, mut segment: Segment) {
+        segment.clear();
+        if segment.text.capacity() <= 4 * SEGMENT_BYTES {
+            let mut inner = self.inner.lock();
+            if inner.spare.len() < SPARE_SEGMENTS {
+                inner.spare.push(segment);
+            }
+        }
+    }
+
+    /// Whether all readers must stop. A reader that heeds this is woken when they may go on.
+    pub(super) fn is_over_mark(&self) -> bool {
+        if self.bytes.load(Ordering::Relaxed) < HIGH_WATER_MARK {
+            return false;
+        }
+        self.stalled.store(true, Ordering::Release);
+        // The environment may have emptied it in between, and found nobody stalled.
+        self.bytes.load(Ordering::Relaxed) >= HIGH_WATER_MARK / 2
+    }
+
+    pub(super) fn register(&self, connection: &Arc<Connection>) {
+        self.connections
+            .lock()
+            .insert(connection.id(), Arc::downgrade(connection));
+    }
+
+    pub(super) fn forget(&self, id: u32) {
+        self.connections.lock().remove(&id);
+    }
+
+    fn wake_readers(&self) {
+        for connection in self.connections.lock().values().filter_map(Weak::upgrade) {
+            connection.wake_task();
+        }
+    }
+
+    /// Ends everything that reports here: the environment is going away.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        let connections: Vec<_> = self
+            .connections
+            .lock()
+            .drain()
+            .filter_map(|(_, weak)| weak.upgrade())
+            .collect();
+        for connection in connections {
+            connection.close();
+        }
+        self.inner.lock().segments.clear();
+    }
+
+    /// Whether the environment is gone.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// How many connections report here.
+    pub fn connection_count(&self) -> usize {
+        self.connections.lock().len()
+    }
+}
+
+/// Appends to a mailbox while its lock is held.
+pub(super) struct Appender<'a> {
+    inner: &'a mut Inner,
+    bytes: usize,
+    appended: bool,
+}
+
+impl Appender<'_> {
+    pub(super) fn event(&mut self, event: Event) {
+        self.bytes += match &event {
+            Event::LargeFrame { bytes, .. } | Event::Raw { bytes, .. } => bytes.len(),
+            _ => 0,
+        };
+        self.appended = true;
+        self.inner.open().events.push(event);
+    }
+
+    pub(super) fn frame(&mut self, connection: &Arc<Connection>, frame: &[u8]) {
+        self.bytes += frame.len();
+        self.appended = true;
+        let segment = self.inner.open();
+        segment.text.extend_from_slice(frame);
+        // Only frames below LARGE_FRAME come here.
+        #[allow(clippy::cast_possible_truncation)]
+        segment.lengths.push(frame.len() as u32);
+        match segment.events.last_mut() {
+            Some(Event::Frames {
+                connection: last,
+                count,
+            }) if Arc::ptr_eq(last, connection) => *count += 1,
+            _ => segment.events.push(Event::Frames {
+                connection: Arc::clone(connection),
+                count: 1,
+            }),
+        }
+    }
+
+    pub(super) fn large_frame(&mut self, connection: &Arc<Connection>, bytes: Vec<u8>) {
+        self.event(Event::LargeFrame {
+            connection: Arc::clone(connection),
+            bytes,
+        });
+    }
+}

@@ -1,0 +1,43 @@
+//! Sockets and time: everything between the kernel and the protocol, without Node.
+//!
+//! ```text
+//! listener, client   accept and connect; each hands over finished connections
+//!   connection       one peer: reads, frames, writes, ends
+//!     outbox         bytes on their way out, in order, and who waits for them
+//!     liveness       pings that were sent and what came back
+//!     stream         the socket itself (TCP, Unix)
+//!   mailbox          what one JavaScript environment has yet to be told
+//! server             the registry of a server's connections
+//! runtime            the one tokio runtime of the process
+//! ```
+//!
+//! Every connection has one task on the runtime, which waits for the socket. Writing, and handing
+//! over what was read, are plain functions under short locks, so that whoever is at hand can do
+//! them: the runtime, or the thread that called `send()`.
+//!
+//! Lock order, where two are held: `pairing` before `Reader` before `Mailbox`. `Outbox` is a leaf
+//! except that it may post to the mailbox.
+
+pub mod client;
+pub mod connection;
+pub mod error;
+pub mod listener;
+pub mod liveness;
+pub mod mailbox;
+pub mod outbox;
+pub mod pairing;
+pub mod runtime;
+pub mod server;
+pub mod settings;
+pub mod stream;
+
+pub use client::{Client, Endpoint};
+pub use connection::Connection;
+pub use error::SystemError;
+pub use listener::Listener;
+pub use mailbox::{Event, Mailbox, Segment};
+pub use server::Server;
+pub use settings::{Settings, SlowConsumer};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! The registry of a server's connections, and what concerns all of them.
+
+use super::connection::{Connection, Traffic};
+use super::mailbox::{Event, Mailbox};
+use super::outbox::Token;
+use super::runtime::{self, Ticker, every};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Connections whose sending one task of a broadcast takes care of, at least.
+const FLUSHES_PER_TASK: usize = 64;
+
+/// The connections of one server, in no order.
+#[derive(Debug)]
+pub struct Server {
+    mailbox: Arc<Mailbox>,
+    connections: Mutex<HashMap<u32, Arc<Connection>>>,
+    ping: Mutex<Option<Ticker>>,
+}
+
+/// Says that a broadcast is done when the last outbox lets go of it.
+struct Broadcast {
+    id: u32,
+    mailbox: Arc<Mailbox>,
+}
+
+impl Drop for Broadcast {
+    fn drop(&mut self) {
+        self.mailbox.post(Event::BroadcastDone(self.id));
+    }
+}
+
+impl Server {
+    /// A server without connections.
+    pub fn new(mailbox: Arc<Mailbox>) -> Arc<Self> {
+        Arc::new(Self {
+            mailbox,
+            connections: Mutex::default(),
+            ping: Mutex::new(None),
+        })
+    }
+
+    /// Adds a connection whose session has started.
+    pub fn add(&self, connection: &Arc<Connection>) {
+        self.connections
+            .lock()
+            .insert(connection.id(), Arc::clone(connection));
+    }
+
+    /// Removes a connection.
+    pub fn remove(&self, id: u32) {
+        self.connections.lock().remove(&id);
+    }
+
+    /// How many connections there are.
+    pub fn len(&self) -> usize {
+        self.connections.lock().len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The sum of the counters of all connections.
+    pub fn traffic(&self) -> Traffic {
+        let mut sum = Traffic::default();
+        for connection in self.connections.lock().values() {
+            let one = connection.traffic();
+            sum.bytes_in += one.bytes_in;
+            sum.bytes_out += one.bytes_out;
+            sum.frames_in += one.frames_in;
+            sum.queued += one.queued;
+        }
+        sum
+    }
+
+    /// Sends the same bytes to every connection, in the order of each with what else is sent to
+    /// it. [`Event::BroadcastDone`] with `id` follows when the kernel has all of them, or the
+    /// connections that did not take them are gone.
+    pub fn broadcast(&self, bytes: Vec<u8>, id: u32) {
+        let bytes = Bytes::from(bytes);
+        let token: Token = Arc::new(Broadcast {
+            id,
+            mailbox: Arc::clone(&self.mailbox),
+        });
+        let idle: Vec<_> = self
+            .connections
+            .lock()
+            .values()
+            .filter(|connection| connection.enqueue(&bytes, &token))
+            .map(Arc::clone)
+            .collect();
+        drop(token);
+        let tasks = runtime::handle()
+            .metrics()
+            .num_workers()
+            .min(idle.len() / FLUSHES_PER_TASK)
+            .max(1);
+        let share = idle.len().div_ceil(tasks).max(1);
+        let mut rest = idle;
+        while !rest.is_empty() {
+            let batch = rest.split_off(rest.len().saturating_sub(share));
+            runtime::handle().spawn(async move {
+                for connection in &batch {
+                    connection.flush();
+                }
+            });
+        }
+    }
+
+    /// Pings every connection at `interval`; `None` stops that.
+    pub fn set_ping(self: &Arc<Self>, interval: Option<Duration>) {
+        let ticker = interval.map(|interval| {
+            let server = Arc::downgrade(self);
+            every(interval, move || {
+                let Some(server) = server.upgrade() else {
+                    return false;
+                };
+                let connections: Vec<_> = server.connections.lock().values().cloned().collect();
+                for connection in connections {
+                    connection.beat();
+                }
+                !server.mailbox.is_closed()
+            })
+        });
+        *self.ping.lock() = ticker;
+    }
+}

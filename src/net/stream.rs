@@ -1,0 +1,191 @@
+//! The socket of a connection: TCP or Unix, always non-blocking.
+
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::io::{self, IoSlice, Read};
+use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::os::fd::{AsRawFd, RawFd};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// Keeps a write to a closed peer from raising `SIGPIPE`, which not every host of the library ignores.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const SEND_FLAGS: i32 = 0x4000; // MSG_NOSIGNAL
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const SEND_FLAGS: i32 = 0; // SO_NOSIGPIPE is set on the socket instead
+
+/// A connected, non-blocking stream socket.
+///
+/// All methods take `&self`: the kernel serialises reads and writes, and the locks of
+/// [`Connection`](super::Connection) decide who may call which.
+#[derive(Debug)]
+pub struct Stream {
+    socket: Socket,
+    inet: bool,
+}
+
+/// The descriptor of a shared stream, in the form tokio registers.
+#[derive(Debug, Clone)]
+pub(super) struct StreamFd(pub(super) Arc<Stream>);
+
+impl AsRawFd for StreamFd {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.socket.as_raw_fd()
+    }
+}
+
+/// Registers a descriptor with the runtime, whose context the caller is in.
+///
+/// tokio asks for `unsafe` here, because an `AsRawFd` could answer a descriptor that somebody else
+/// closes. The types of this layer own theirs: it stays open while they live.
+#[allow(deprecated)]
+pub(super) fn watch<T: AsRawFd>(owner: T, interest: Interest) -> io::Result<AsyncFd<T>> {
+    AsyncFd::with_interest(owner, interest)
+}
+
+/// Where a socket or listener is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// An IP address and port.
+    Inet(SocketAddr),
+    /// A path in the file system, or none for an unnamed Unix socket.
+    Unix(Option<String>),
+}
+
+impl Address {
+    fn from_sock_addr(address: &SockAddr) -> Self {
+        match address.as_socket() {
+            Some(inet) => Self::Inet(inet),
+            None => Self::Unix(
+                address
+                    .as_pathname()
+                    .map(|path| path.to_string_lossy().into_owned()),
+            ),
+        }
+    }
+
+    /// The address as the kernel takes it.
+    pub(super) fn to_sock_addr(&self) -> io::Result<SockAddr> {
+        match self {
+            Self::Inet(inet) => Ok(SockAddr::from(*inet)),
+            Self::Unix(path) => SockAddr::unix(Path::new(path.as_deref().unwrap_or_default())),
+        }
+    }
+}
+
+/// A new non-blocking socket of the family of `address`.
+pub(super) fn new_socket(address: &Address) -> io::Result<Socket> {
+    let (domain, protocol) = match address {
+        Address::Inet(SocketAddr::V4(_)) => (Domain::IPV4, Some(Protocol::TCP)),
+        Address::Inet(SocketAddr::V6(_)) => (Domain::IPV6, Some(Protocol::TCP)),
+        Address::Unix(_) => (Domain::UNIX, None),
+    };
+    let socket = Socket::new(domain, Type::STREAM, protocol)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+impl Stream {
+    /// Takes over a connected socket and sets `TCP_NODELAY` on it.
+    ///
+    /// With Nagle's algorithm a pipelined callback waits for the peer's delayed acknowledgement,
+    /// 40 ms on Linux.
+    pub fn new(socket: Socket) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        #[cfg(target_vendor = "apple")]
+        socket.set_nosigpipe(true)?;
+        let inet = socket
+            .local_addr()
+            .is_ok_and(|address| address.as_socket().is_some());
+        if inet {
+            // A peer that is already gone makes this fail; reading will report it properly.
+            let _ = socket.set_tcp_nodelay(true);
+        }
+        Ok(Self { socket, inet })
+    }
+
+    /// Reads what is there. `Ok(0)` is the peer's end.
+    pub fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        (&self.socket).read(buffer)
+    }
+
+    /// Writes what the kernel takes.
+    pub fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.send_with_flags(bytes, SEND_FLAGS)
+    }
+
+    /// Writes what the kernel takes of several pieces.
+    pub fn send_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.socket.send_vectored_with_flags(pieces, SEND_FLAGS)
+    }
+
+    /// Ends the sending direction.
+    pub fn shutdown_write(&self) -> io::Result<()> {
+        self.socket.shutdown(Shutdown::Write)
+    }
+
+    /// Makes closing the socket reset the connection instead of ending it.
+    pub fn reset_on_close(&self) {
+        if self.inet {
+            let _ = self.socket.set_linger(Some(Duration::ZERO));
+        }
+    }
+
+    /// This end's address.
+    pub fn local_address(&self) -> Option<Address> {
+        self.socket
+            .local_addr()
+            .ok()
+            .map(|address| Address::from_sock_addr(&address))
+    }
+
+    /// The other end's address.
+    pub fn peer_address(&self) -> Option<Address> {
+        self.socket
+            .peer_addr()
+            .ok()
+            .map(|address| Address::from_sock_addr(&address))
+    }
+
+    /// Turns `TCP_NODELAY` on or off; nothing on a Unix socket.
+    pub fn set_no_delay(&self, on: bool) -> io::Result<()> {
+        if self.inet {
+            self.socket.set_tcp_nodelay(on)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Turns keep-alive probes on or off; nothing on a Unix socket.
+    pub fn set_keep_alive(&self, on: bool, initial_delay: Duration) -> io::Result<()> {
+        if !self.inet {
+            return Ok(());
+        }
+        self.socket.set_keepalive(on)?;
+        if on && !initial_delay.is_zero() {
+            let probes = socket2::TcpKeepalive::new().with_time(initial_delay);
+            self.socket.set_tcp_keepalive(&probes)?;
+        }
+        Ok(())
+    }
+
+    /// The descriptor, for whoever waits for the socket outside the runtime.
+    pub fn fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+/// Whether two addresses are the same place, where one may be a wildcard a listener is bound to.
+pub(super) fn reaches(target: &SocketAddr, bound: &SocketAddr) -> bool {
+    target.port() == bound.port()
+        && (target.ip() == bound.ip() || (bound.ip().is_unspecified() && is_loopback(target.ip())))
+}
+
+fn is_loopback(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => v4.is_loopback(),
+        IpAddr::V6(v6) => v6.is_loopback(),
+    }
+}

@@ -1,0 +1,87 @@
+//! `SockhopClient`: attempts to connect, reconnecting, pinging.
+
+use super::mailbox::Mailbox;
+use super::settings::{Settings, interval};
+use crate::net::{self, Endpoint};
+use napi::bindgen_prelude::{Error, Result, Status};
+use napi_derive::napi;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where to connect: a path, or an IP address with a port.
+#[napi(object)]
+pub struct EndpointInit {
+    /// A path of a Unix socket.
+    pub path: Option<String>,
+    /// An IP address (names are resolved in JavaScript, as Node resolves them).
+    pub address: Option<String>,
+    /// A port.
+    pub port: Option<u16>,
+}
+
+impl EndpointInit {
+    pub(super) fn into_net(self) -> Result<Endpoint> {
+        if self.path.is_some() {
+            return Ok(Endpoint::Unix(self.path));
+        }
+        let address = self.address.unwrap_or_default();
+        // "fe80::1%2" names its link by number; "fe80::1%eth0", by name, is JavaScript's to turn down.
+        let (text, scope) = address.split_once('%').unwrap_or((&address, "0"));
+        let ip: IpAddr = text
+            .parse()
+            .map_err(|_| Error::new(Status::InvalidArg, format!("not an IP address: {address}")))?;
+        let mut socket = SocketAddr::new(ip, self.port.unwrap_or(0));
+        if let (SocketAddr::V6(v6), Ok(scope)) = (&mut socket, scope.parse()) {
+            v6.set_scope_id(scope);
+        }
+        Ok(Endpoint::Inet(socket))
+    }
+}
+
+/// The native part of a client. `lib/SockhopClient.js` extends it.
+#[napi]
+pub struct SockhopClient {
+    inner: Arc<net::Client>,
+}
+
+#[napi]
+impl SockhopClient {
+    /// A client that is not connected; its events carry `id`.
+    #[napi(constructor)]
+    pub fn new(mailbox: &Mailbox, id: u32, settings: Settings) -> Result<Self> {
+        Ok(Self {
+            inner: net::Client::new(id, settings.into_net()?, Arc::clone(&mailbox.shared)),
+        })
+    }
+
+    /// Begins an attempt and answers its number.
+    #[napi(js_name = "_connectTo")]
+    pub fn connect_to(&self, endpoints: Vec<EndpointInit>, timeout: f64) -> Result<u32> {
+        let endpoints = endpoints
+            .into_iter()
+            .map(EndpointInit::into_net)
+            .collect::<Result<_>>()?;
+        Ok(self
+            .inner
+            .connect(endpoints, interval(timeout).unwrap_or(Duration::MAX)))
+    }
+
+    /// Gives up an attempt, or lets go of the connection: it is JavaScript that closes it.
+    #[napi(js_name = "_detach")]
+    pub fn detach(&self) {
+        self.inner.detach();
+    }
+
+    /// Asks for `RECONNECT_DUE` events at the interval in milliseconds while idle; 0 stops them.
+    #[napi(js_name = "_setReconnect")]
+    pub fn set_reconnect(&self, ms: f64) {
+        self.inner.set_reconnect(interval(ms));
+    }
+
+    /// Pings at the interval in milliseconds while connected; 0 stops that.
+    #[napi(js_name = "_setPing")]
+    pub fn set_ping(&self, ms: f64) {
+        self.inner.set_ping(interval(ms));
+    }
+}

@@ -1,0 +1,63 @@
+//! The framer, for bytes that come from JavaScript: `ObjectBuffer`, and streams a client adopts.
+
+use super::mailbox::{array, uint32_array};
+use super::settings::{size, terminator};
+use super::text;
+use crate::wire;
+use napi::Env;
+use napi::bindgen_prelude::{Result, Uint8Array, Unknown};
+use napi_derive::napi;
+
+/// Cuts chunks of bytes into the text of frames.
+#[napi]
+pub struct Framer {
+    inner: wire::Framer,
+}
+
+#[napi]
+impl Framer {
+    /// A framer for frames that end with `terminator` and are no longer than `max_message_size`
+    /// bytes (`Infinity`: any length).
+    #[napi(constructor)]
+    pub fn new(terminator_text: String, max_message_size: f64) -> Result<Self> {
+        Ok(Self {
+            inner: wire::Framer::new(terminator(&terminator_text)?, size(max_message_size)),
+        })
+    }
+
+    /// Takes a chunk; answers `[text, ends, fits]`: the frames completed by it as one string, where
+    /// each ends in it, and whether all is within the limit.
+    #[napi(ts_return_type = "[string, Uint32Array, boolean]")]
+    pub fn push<'env>(&mut self, env: &'env Env, chunk: Uint8Array) -> Result<Unknown<'env>> {
+        let mut bytes = Vec::new();
+        let mut lengths = Vec::new();
+        let fits = self
+            .inner
+            .push(&chunk, &mut |frame: wire::Frame<'_>| {
+                bytes.extend_from_slice(frame.as_bytes());
+                lengths.push(u32::try_from(frame.as_bytes().len()).unwrap_or(u32::MAX));
+            })
+            .is_ok();
+        let mut ends = Vec::with_capacity(lengths.len());
+        let text = text::frames(env.raw(), &bytes, &lengths, &mut ends)?;
+        let ends = uint32_array(env.raw(), &ends)?;
+        // SAFETY: the values are made in this environment and used in it.
+        unsafe {
+            let fits = napi::bindgen_prelude::ToNapiValue::to_napi_value(env.raw(), fits)?;
+            let values = array(env.raw(), &[text, ends, fits])?;
+            Ok(Unknown::from_raw_unchecked(env.raw(), values))
+        }
+    }
+
+    /// Bytes of the frame that has not ended yet.
+    #[napi]
+    pub fn buffered(&self) -> f64 {
+        super::mailbox::number(self.inner.buffered() as u64)
+    }
+
+    /// Forgets the frame that has not ended yet.
+    #[napi]
+    pub fn clear(&mut self) {
+        self.inner.clear();
+    }
+}

@@ -1,0 +1,410 @@
+//! The mailbox of one JavaScript environment (the main thread, or a worker).
+
+use super::connection::Connection;
+use super::text;
+use crate::net::{self, Event, Segment, SystemError};
+use napi::bindgen_prelude::{Function, Result, ToNapiValue, Unknown};
+use napi::{Env, JsValue, check_status, sys};
+use napi_derive::napi;
+use parking_lot::Mutex;
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::Arc;
+
+/// The kinds of events in an index; `lib/mailbox.js` knows them by the same numbers.
+mod kind {
+    pub(super) const FRAMES: u32 = 0;
+    pub(super) const LARGE_FRAME: u32 = 1;
+    pub(super) const RAW: u32 = 2;
+    pub(super) const TOO_LARGE: u32 = 3;
+    pub(super) const ENDED: u32 = 4;
+    pub(super) const FAILED: u32 = 5;
+    pub(super) const FLUSHED: u32 = 6;
+    pub(super) const DEAD: u32 = 7;
+    pub(super) const BROADCAST_DONE: u32 = 8;
+    pub(super) const ACCEPTED: u32 = 9;
+    pub(super) const REFUSED: u32 = 10;
+    pub(super) const LISTENER_FAILED: u32 = 11;
+    pub(super) const CONNECTED: u32 = 12;
+    pub(super) const CONNECT_FAILED: u32 = 13;
+    pub(super) const RECONNECT_DUE: u32 = 14;
+}
+
+/// The thread-safe function that wakes the environment, until the environment ends.
+struct Waker(Mutex<Option<sys::napi_threadsafe_function>>);
+
+// SAFETY: N-API allows a thread-safe function to be called from any thread. It is called under the
+// lock only, and taken out under the lock before the environment destroys it.
+unsafe impl Send for Waker {}
+// SAFETY: as above.
+unsafe impl Sync for Waker {}
+
+impl Waker {
+    fn wake(&self) {
+        if let Some(function) = *self.0.lock() {
+            // SAFETY: while it is in the slot, the environment has not destroyed it. The answer
+            // matters to nobody: an environment that is closing needs no mail.
+            unsafe {
+                sys::napi_call_threadsafe_function(
+                    function,
+                    ptr::null_mut(),
+                    sys::ThreadsafeFunctionCallMode::nonblocking,
+                );
+            }
+        }
+    }
+}
+
+/// What the clean-up hook of an environment needs.
+struct Environment {
+    waker: Arc<Waker>,
+    mailbox: Arc<net::Mailbox>,
+}
+
+/// Runs on the thread of an environment that ends: before its thread-safe functions are destroyed,
+/// because hooks run in reverse order of their making.
+unsafe extern "C" fn clean_up(data: *mut c_void) {
+    // SAFETY: `data` is the box that `Mailbox::new` leaked for this one call.
+    let environment = unsafe { Box::from_raw(data.cast::<Environment>()) };
+    environment.mailbox.close();
+    if let Some(function) = environment.waker.0.lock().take() {
+        // SAFETY: this thread owns the one reference that creation gave.
+        unsafe {
+            sys::napi_release_threadsafe_function(
+                function,
+                sys::ThreadsafeFunctionReleaseMode::release,
+            );
+        }
+    }
+}
+
+/// Runs on the JavaScript thread when the mailbox has woken it.
+unsafe extern "C" fn call_js(
+    env: sys::napi_env,
+    callback: sys::napi_value,
+    _context: *mut c_void,
+    _data: *mut c_void,
+) {
+    if env.is_null() || callback.is_null() {
+        // The environment is closing.
+        return;
+    }
+    let mut this = ptr::null_mut();
+    let mut result = ptr::null_mut();
+    // SAFETY: N-API gives a live environment and the function that the thread-safe function was made
+    // of. The function throws nothing (lib/mailbox.js sees to it); should it be terminated, the
+    // exception is left to Node.
+    unsafe {
+        sys::napi_get_undefined(env, &raw mut this);
+        sys::napi_call_function(env, this, callback, 0, ptr::null(), &raw mut result);
+    }
+}
+
+/// The queue of everything that happened and that JavaScript has not been told.
+#[napi]
+pub struct Mailbox {
+    pub(super) shared: Arc<net::Mailbox>,
+    waker: Arc<Waker>,
+}
+
+#[napi]
+impl Mailbox {
+    /// `wake` is called, on the thread of this environment, when there is something to take.
+    #[napi(constructor)]
+    pub fn new(env: Env, wake: Function<'_, (), ()>) -> Result<Self> {
+        let mut name = ptr::null_mut();
+        let mut function = ptr::null_mut();
+        // SAFETY: all pointers are to live values; no context or finalizer is given. The queue is
+        // unbounded, and holds one call at most, because the mailbox wakes once at a time.
+        unsafe {
+            check_status!(sys::napi_create_string_utf8(
+                env.raw(),
+                c"sockhop".as_ptr(),
+                7,
+                &raw mut name
+            ))?;
+            check_status!(sys::napi_create_threadsafe_function(
+                env.raw(),
+                wake.value().value,
+                ptr::null_mut(),
+                name,
+                0,
+                1,
+                ptr::null_mut(),
+                None,
+                ptr::null_mut(),
+                Some(call_js),
+                &raw mut function,
+            ))?;
+            // What keeps the process alive is decided in JavaScript, by reference() below.
+            check_status!(sys::napi_unref_threadsafe_function(env.raw(), function))?;
+        }
+        let waker = Arc::new(Waker(Mutex::new(Some(function))));
+        let shared = net::Mailbox::new({
+            let waker = Arc::clone(&waker);
+            Box::new(move || waker.wake())
+        });
+        let environment = Box::new(Environment {
+            waker: Arc::clone(&waker),
+            mailbox: Arc::clone(&shared),
+        });
+        // SAFETY: the box is given back to Rust by the one call of the hook.
+        unsafe {
+            check_status!(sys::napi_add_env_cleanup_hook(
+                env.raw(),
+                Some(clean_up),
+                Box::into_raw(environment).cast(),
+            ))?;
+        }
+        Ok(Self { shared, waker })
+    }
+
+    /// Keeps the event loop alive, or lets it end.
+    #[napi]
+    pub fn reference(&self, env: Env, on: bool) {
+        if let Some(function) = *self.waker.0.lock() {
+            // SAFETY: the function is alive while it is in the slot, and this is its environment's
+            // thread.
+            unsafe {
+                if on {
+                    sys::napi_ref_threadsafe_function(env.raw(), function);
+                } else {
+                    sys::napi_unref_threadsafe_function(env.raw(), function);
+                }
+            }
+        }
+    }
+
+    /// The next part of what happened: `[text, index, extras]`, or nothing.
+    ///
+    /// `index` is a `Uint32Array` of records `kind, id, value`. For frames `value` is their number,
+    /// and so many ends in `text` follow; for others it is a number, or a place in `extras`.
+    #[napi(ts_return_type = "[string, Uint32Array, unknown[]] | null")]
+    pub fn take<'env>(&self, env: &'env Env) -> Result<Option<Unknown<'env>>> {
+        let Some(mut segment) = self.shared.take() else {
+            return Ok(None);
+        };
+        let batch = Batch::of(env.raw(), &mut segment)?.into_array(env.raw())?;
+        self.shared.recycle(segment);
+        // SAFETY: the value was made in this environment just now.
+        Ok(Some(unsafe {
+            Unknown::from_raw_unchecked(env.raw(), batch)
+        }))
+    }
+
+    /// How many connections of this environment are open.
+    #[napi]
+    pub fn connection_count(&self) -> u32 {
+        u32::try_from(self.shared.connection_count()).unwrap_or(u32::MAX)
+    }
+}
+
+/// A segment in the terms of JavaScript.
+struct Batch {
+    text: sys::napi_value,
+    index: Vec<u32>,
+    extras: Vec<sys::napi_value>,
+}
+
+impl Batch {
+    fn of(env: sys::napi_env, segment: &mut Segment) -> Result<Self> {
+        let mut ends = Vec::with_capacity(segment.lengths.len());
+        let text = text::frames(env, &segment.text, &segment.lengths, &mut ends)?;
+        let mut batch = Self {
+            text,
+            index: Vec::with_capacity(segment.events.len() * 3 + ends.len()),
+            extras: Vec::new(),
+        };
+        let mut ends = ends.into_iter();
+        for event in segment.events.drain(..) {
+            batch.add(env, event, &mut ends)?;
+        }
+        Ok(batch)
+    }
+
+    fn add(
+        &mut self,
+        env: sys::napi_env,
+        event: Event,
+        ends: &mut impl Iterator<Item = u32>,
+    ) -> Result<()> {
+        match event {
+            Event::Frames { connection, count } => {
+                self.record(kind::FRAMES, connection.id(), count);
+                self.index.extend(ends.take(count as usize));
+            }
+            Event::LargeFrame { connection, bytes } => {
+                let value = text::utf8(env, &bytes)?;
+                self.extra(kind::LARGE_FRAME, connection.id(), value);
+            }
+            Event::Raw { connection, bytes } => {
+                // SAFETY: the value is made in this environment and used in it.
+                let value = unsafe {
+                    ToNapiValue::to_napi_value(env, napi::bindgen_prelude::Buffer::from(bytes))
+                }?;
+                self.extra(kind::RAW, connection.id(), value);
+            }
+            Event::TooLarge { connection, limit } => {
+                self.number(env, kind::TOO_LARGE, connection.id(), number(limit as u64))?;
+            }
+            Event::Ended(connection) => self.record(kind::ENDED, connection.id(), 0),
+            Event::Failed { connection, error } => {
+                self.list(
+                    env,
+                    kind::FAILED,
+                    connection.id(),
+                    (error.errno, error.syscall),
+                )?;
+            }
+            Event::Flushed {
+                connection,
+                position,
+            } => {
+                self.number(env, kind::FLUSHED, connection.id(), number(position))?;
+            }
+            Event::Dead(connection) => self.record(kind::DEAD, connection.id(), 0),
+            Event::BroadcastDone(id) => self.record(kind::BROADCAST_DONE, id, 0),
+            Event::Accepted {
+                listener,
+                connection,
+            } => {
+                let value = instance(env, Connection { inner: connection })?;
+                self.extra(kind::ACCEPTED, listener, value);
+            }
+            Event::Refused(listener) => self.record(kind::REFUSED, listener, 0),
+            Event::ListenerFailed { listener, error } => {
+                self.list(
+                    env,
+                    kind::LISTENER_FAILED,
+                    listener,
+                    (error.errno, error.syscall),
+                )?;
+            }
+            Event::Connected {
+                client,
+                attempt,
+                connection,
+            } => {
+                let connection = instance(env, Connection { inner: connection })?;
+                self.extra(kind::CONNECTED, client, connection);
+                // The attempt is a number of its own behind the record.
+                self.index.push(attempt);
+            }
+            Event::ConnectFailed {
+                client,
+                attempt,
+                error,
+                endpoint,
+            } => {
+                let error = error.unwrap_or(SystemError {
+                    errno: 0,
+                    syscall: "timeout",
+                });
+                self.list(
+                    env,
+                    kind::CONNECT_FAILED,
+                    client,
+                    (error.errno, error.syscall),
+                )?;
+                self.index.extend([attempt, endpoint]);
+            }
+            Event::ReconnectDue(client) => self.record(kind::RECONNECT_DUE, client, 0),
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, kind: u32, id: u32, value: u32) {
+        self.index.extend([kind, id, value]);
+    }
+
+    /// A record whose value is the place of `value` in `extras`.
+    fn extra(&mut self, kind: u32, id: u32, value: sys::napi_value) {
+        // A segment has a bounded number of events.
+        #[allow(clippy::cast_possible_truncation)]
+        let place = self.extras.len() as u32;
+        self.record(kind, id, place);
+        self.extras.push(value);
+    }
+
+    fn number(&mut self, env: sys::napi_env, kind: u32, id: u32, value: f64) -> Result<()> {
+        // SAFETY: the value is made in this environment and used in it.
+        let value = unsafe { ToNapiValue::to_napi_value(env, value) }?;
+        self.extra(kind, id, value);
+        Ok(())
+    }
+
+    /// An extra `[errno, syscall]`.
+    fn list(&mut self, env: sys::napi_env, kind: u32, id: u32, error: (i32, &str)) -> Result<()> {
+        // SAFETY: as in `number`.
+        let values = unsafe {
+            [
+                ToNapiValue::to_napi_value(env, error.0)?,
+                ToNapiValue::to_napi_value(env, error.1)?,
+            ]
+        };
+        let value = array(env, &values)?;
+        self.extra(kind, id, value);
+        Ok(())
+    }
+
+    fn into_array(self, env: sys::napi_env) -> Result<sys::napi_value> {
+        let index = uint32_array(env, &self.index)?;
+        let extras = array(env, &self.extras)?;
+        array(env, &[self.text, index, extras])
+    }
+}
+
+/// A position or size as JavaScript counts: exact up to 2^53.
+#[allow(clippy::cast_precision_loss)]
+pub(super) fn number(value: u64) -> f64 {
+    value as f64
+}
+
+fn instance(env: sys::napi_env, connection: Connection) -> Result<sys::napi_value> {
+    // SAFETY: the value is made in this environment and used in it.
+    unsafe { ToNapiValue::to_napi_value(env, connection) }
+}
+
+pub(super) fn array(env: sys::napi_env, values: &[sys::napi_value]) -> Result<sys::napi_value> {
+    let mut array = ptr::null_mut();
+    // SAFETY: the values belong to this environment and to the scope of the current call.
+    unsafe {
+        check_status!(sys::napi_create_array_with_length(
+            env,
+            values.len(),
+            &raw mut array
+        ))?;
+        for (place, value) in (0..).zip(values) {
+            check_status!(sys::napi_set_element(env, array, place, *value))?;
+        }
+    }
+    Ok(array)
+}
+
+pub(super) fn uint32_array(env: sys::napi_env, numbers: &[u32]) -> Result<sys::napi_value> {
+    let mut data = ptr::null_mut();
+    let mut buffer = ptr::null_mut();
+    let mut array = ptr::null_mut();
+    // SAFETY: N-API makes a buffer of the size asked for, which `numbers` fits exactly, and nobody
+    // else has seen it.
+    unsafe {
+        check_status!(sys::napi_create_arraybuffer(
+            env,
+            size_of_val(numbers),
+            &raw mut data,
+            &raw mut buffer
+        ))?;
+        if !numbers.is_empty() {
+            ptr::copy_nonoverlapping(numbers.as_ptr(), data.cast::<u32>(), numbers.len());
+        }
+        check_status!(sys::napi_create_typedarray(
+            env,
+            sys::TypedarrayType::uint32_array,
+            numbers.len(),
+            buffer,
+            0,
+            &raw mut array
+        ))?;
+    }
+    Ok(array)
+}

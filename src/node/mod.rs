@@ -1,0 +1,30 @@
+//! N-API: the classes JavaScript sees, and the border they stand at.
+//!
+//! ```text
+//! mailbox        one a JavaScript environment: wakes it, hands over what happened as one string
+//! client         SockhopClient: attempts, reconnecting, pinging
+//! server         SockhopServer and its listener
+//! session        SockhopSession
+//! connection     one connection: writing, reading, ending
+//! framer         the framer for bytes that come from JavaScript (ObjectBuffer, adopted streams)
+//! settings       options, as JavaScript has checked them
+//! text           strings across the border, both ways
+//! ```
+//!
+//! Nothing here holds a strong reference to a JavaScript object, except the mailbox to the one
+//! function that it wakes.
+//!
+//! This is the only place with `unsafe`; each says why it is sound.
+
+#![allow(unsafe_code)]
+// napi's macros make public items of what is private to this crate, and want owned arguments.
+#![allow(unreachable_pub, clippy::needless_pass_by_value)]
+
+mod client;
+mod connection;
+mod framer;
+mod mailbox;
+mod server;
+mod session;
+mod settings;
+mod text;

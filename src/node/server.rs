@@ -1,0 +1,145 @@
+//! `SockhopServer`, and the listener it has while it listens.
+
+use super::client::EndpointInit;
+use super::connection::{Connection, EndAddress, Traffic, end_address};
+use super::mailbox::Mailbox;
+use super::settings::{Settings, interval, size};
+use super::text;
+use crate::net;
+use napi::bindgen_prelude::{Either, Result, Unknown};
+use napi_derive::napi;
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+/// The native part of a server. `lib/SockhopServer.js` extends it.
+#[napi]
+pub struct SockhopServer {
+    inner: Arc<net::Server>,
+    settings: Arc<net::Settings>,
+    mailbox: Arc<net::Mailbox>,
+}
+
+/// What the system answered instead of a listener.
+#[napi(object)]
+pub struct ListenFailure {
+    /// The positive error number.
+    pub errno: i32,
+    /// The call that failed.
+    pub syscall: String,
+}
+
+#[napi]
+impl SockhopServer {
+    /// A server that does not listen.
+    #[napi(constructor)]
+    pub fn new(mailbox: &Mailbox, settings: Settings) -> Result<Self> {
+        Ok(Self {
+            inner: net::Server::new(Arc::clone(&mailbox.shared)),
+            settings: settings.into_net()?,
+            mailbox: Arc::clone(&mailbox.shared),
+        })
+    }
+
+    /// Binds and accepts; events of the listener carry `id`.
+    #[napi(js_name = "_listenAt")]
+    pub fn listen_at(
+        &self,
+        id: u32,
+        endpoint: EndpointInit,
+        backlog: i32,
+    ) -> Result<Either<Listener, ListenFailure>> {
+        let address = endpoint.into_net()?;
+        Ok(
+            match net::Listener::listen(
+                id,
+                &address,
+                backlog,
+                Arc::clone(&self.settings),
+                Arc::clone(&self.mailbox),
+            ) {
+                Ok(listener) => Either::A(Listener {
+                    inner: Mutex::new(Some(listener)),
+                }),
+                Err(error) => Either::B(ListenFailure {
+                    errno: error.errno,
+                    syscall: error.syscall.to_owned(),
+                }),
+            },
+        )
+    }
+
+    /// Adds a connection whose session has started.
+    #[napi(js_name = "_add")]
+    pub fn add(&self, connection: &Connection) {
+        self.inner.add(&connection.inner);
+    }
+
+    /// Removes a connection.
+    #[napi(js_name = "_remove")]
+    pub fn remove(&self, id: u32) {
+        self.inner.remove(id);
+    }
+
+    /// Sends a text of `length` UTF-16 units to every connection; `BROADCAST_DONE` with `id`
+    /// follows.
+    #[napi(js_name = "_broadcast")]
+    pub fn broadcast(&self, text: Unknown<'_>, length: u32, id: u32) -> Result<()> {
+        text::with_utf8(&text, length, |bytes| {
+            self.inner.broadcast(std::mem::take(bytes), id)
+        })
+    }
+
+    /// Pings every connection at the interval in milliseconds; 0 stops that.
+    #[napi(js_name = "_setPing")]
+    pub fn set_ping(&self, ms: f64) {
+        self.inner.set_ping(interval(ms));
+    }
+
+    /// The counters over all connections that are open.
+    #[napi(js_name = "_traffic")]
+    pub fn traffic(&self) -> Traffic {
+        self.inner.traffic().into()
+    }
+}
+
+/// A listening socket.
+#[napi]
+pub struct Listener {
+    inner: Mutex<Option<Arc<net::Listener>>>,
+}
+
+#[napi]
+impl Listener {
+    /// Where it listens.
+    #[napi]
+    pub fn address(&self) -> Option<EndAddress> {
+        self.inner
+            .lock()
+            .as_ref()
+            .and_then(|listener| end_address(listener.address()))
+    }
+
+    /// Connections beyond this many are turned away.
+    #[napi]
+    pub fn set_max_connections(&self, max: f64) {
+        if let Some(listener) = self.inner.lock().as_ref() {
+            listener.set_max_connections(size(max));
+        }
+    }
+
+    /// Connections of this listener that are open.
+    #[napi]
+    pub fn connection_count(&self) -> u32 {
+        self.inner.lock().as_ref().map_or(0, |listener| {
+            u32::try_from(listener.connection_count()).unwrap_or(u32::MAX)
+        })
+    }
+
+    /// Frees the address.
+    #[napi]
+    pub fn close(&self) {
+        if let Some(listener) = self.inner.lock().take() {
+            listener.close();
+        }
+    }
+}
