@@ -101,7 +101,7 @@ class SockhopSocket extends net.Socket {
 
   /** Begins to read. */
   start() {
-    if (!this.#over) this.#connection.start();
+    if (!this.#over) this.#connection.start(this.isPaused());
   }
 
   /**

@@ -160,30 +160,48 @@ impl Client {
             Arc::clone(&self.mailbox),
             None,
         );
-        if let Some(listener) = listeners.find(endpoint) {
-            while let Ok((accepted, drained)) = listener.accept_waiting() {
-                if let Some(twin) = accepted.filter(|twin| is_twin(&connection, twin)) {
-                    connection.pair(&twin);
-                }
-                if drained {
-                    break;
-                }
+        let mut accepted = Vec::new();
+        let listener = listeners.find(endpoint);
+        if let Some(listener) = &listener {
+            // A shortage of descriptors is the listener's to report, at its next turn.
+            while let Ok(false) = listener.accept_waiting(&mut accepted) {}
+            let twin = accepted.iter().rev().find_map(|event| match event {
+                Event::Accepted {
+                    connection: twin, ..
+                } if is_twin(&connection, twin) => Some(twin),
+                _ => None,
+            });
+            if let Some(twin) = twin {
+                connection.pair(twin);
             }
         }
         let mut inner = self.inner.lock();
-        if inner.attempt != attempt {
-            // Given up in the meantime.
-            drop(inner);
-            connection.close();
-            return Ok(());
+        let current = inner.attempt == attempt;
+        if current {
+            inner.state = State::Connected(Arc::clone(&connection));
         }
-        inner.state = State::Connected(Arc::clone(&connection));
         drop(inner);
-        self.mailbox.post(Event::Connected {
+        let connected = current.then(|| Event::Connected {
             client: self.id,
             attempt,
-            connection,
+            connection: Arc::clone(&connection),
         });
+        match listener {
+            Some(listener) if Arc::ptr_eq(listener.mailbox(), &self.mailbox) => {
+                accepted.extend(connected);
+                self.mailbox.post_all(accepted);
+            }
+            listener => {
+                if let Some(listener) = listener {
+                    listener.mailbox().post_all(accepted);
+                }
+                self.mailbox.post_all(connected.into_iter().collect());
+            }
+        }
+        if !current {
+            // Given up in the meantime.
+            connection.close();
+        }
         Ok(())
     }
 

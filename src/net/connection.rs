@@ -241,9 +241,12 @@ impl Connection {
 
     // ---- incoming -------------------------------------------------------------------------
 
-    /// Begins to read: the program knows of the connection now.
-    pub fn start(&self) {
-        self.change_flow(Flow::Held, Flow::Flowing);
+    /// Begins to read: the program knows of the connection now, and may have paused it already.
+    pub fn start(&self, paused: bool) {
+        self.change_flow(
+            Flow::Held,
+            if paused { Flow::Paused } else { Flow::Flowing },
+        );
     }
 
     /// Stops reading; pings of the peer go unanswered.

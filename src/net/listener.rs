@@ -118,6 +118,11 @@ impl Listener {
         self.max_connections.store(max, Ordering::Relaxed);
     }
 
+    /// Who is told of its connections.
+    pub(super) fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.mailbox
+    }
+
     /// How many connections it accepted that are not closed.
     pub fn connection_count(&self) -> usize {
         Arc::strong_count(&self.places) - 1
@@ -129,6 +134,8 @@ impl Listener {
         let Some(socket) = self.socket.lock().take() else {
             return;
         };
+        // The task lets go of the descriptor at its leisure; the address must be free now.
+        let _ = socket.shutdown(std::net::Shutdown::Both);
         drop(socket);
         if let Some(task) = self.task.lock().take() {
             task.abort();
@@ -138,19 +145,18 @@ impl Listener {
         }
     }
 
-    /// Reports all connections that wait in the kernel. The caller holds the pairing lock.
-    /// Answers the last of them, and whether the queue was emptied.
-    pub(super) fn accept_waiting(&self) -> Result<(Option<Arc<Connection>>, bool), SystemError> {
-        let mut last = None;
+    /// Takes connections that wait in the kernel, and appends what is to be told of them to
+    /// `events`. The caller holds the pairing lock. Answers whether the queue was emptied.
+    pub(super) fn accept_waiting(&self, events: &mut Vec<Event>) -> Result<bool, SystemError> {
         let Some(socket) = self.socket.lock().clone() else {
-            return Ok((None, true));
+            return Ok(true);
         };
         for _ in 0..ACCEPT_BATCH {
             match socket.accept() {
                 Ok((accepted, _)) => {
                     if self.connection_count() >= self.max_connections.load(Ordering::Relaxed) {
                         drop(accepted);
-                        self.mailbox.post(Event::Refused(self.id));
+                        events.push(Event::Refused(self.id));
                         continue;
                     }
                     let Ok(stream) = Stream::new(accepted) else {
@@ -163,21 +169,20 @@ impl Listener {
                         Arc::clone(&self.mailbox),
                         Some(place),
                     );
-                    self.mailbox.post(Event::Accepted {
+                    events.push(Event::Accepted {
                         listener: self.id,
-                        connection: Arc::clone(&connection),
+                        connection,
                     });
-                    last = Some(connection);
                 }
                 Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => return Ok((last, true)),
+                    io::ErrorKind::WouldBlock => return Ok(true),
                     // The peer gave up while it waited, or a signal came.
                     io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {}
                     _ => return Err(SystemError::new("accept", &error)),
                 },
             }
         }
-        Ok((last, false))
+        Ok(false)
     }
 }
 
@@ -198,10 +203,13 @@ async fn accept_loop(listener: std::sync::Weak<Listener>, fd: AsyncFd<ListenerFd
         };
         let result = {
             let _order = pairing::lock();
-            listener.accept_waiting()
+            let mut events = Vec::new();
+            let result = listener.accept_waiting(&mut events);
+            listener.mailbox.post_all(events);
+            result
         };
         match result {
-            Ok((_, drained)) => {
+            Ok(drained) => {
                 told = false;
                 if drained {
                     ready.clear_ready();

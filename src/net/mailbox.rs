@@ -205,6 +205,13 @@ impl Mailbox {
         self.append(|segments| segments.event(event));
     }
 
+    /// Appends events that JavaScript is to find together.
+    pub fn post_all(&self, events: Vec<Event>) {
+        if !events.is_empty() {
+            self.append(|segments| events.into_iter().for_each(|event| segments.event(event)));
+        }
+    }
+
     /// Appends through `fill` under one lock and wakes the environment if it is not already due.
     pub(super) fn append<R>(&self, fill: impl FnOnce(&mut Appender<'_>) -> R) -> R {
         let mut inner = self.inner.lock();

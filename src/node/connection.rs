@@ -133,10 +133,10 @@ impl Connection {
         answer(self.inner.end())
     }
 
-    /// Begins to read.
+    /// Begins to read, or would if it were not paused.
     #[napi]
-    pub fn start(&self) {
-        self.inner.start();
+    pub fn start(&self, paused: bool) {
+        self.inner.start(paused);
     }
 
     /// Stops reading.
