@@ -37,16 +37,18 @@ class PeerProcess {
     return this.#gone === null;
   }
 
-  /** A new client or server in that process; it is taken down with the test. */
+  /** A new client or server in that process; it is taken down with the test, if there is one. */
   async create(t, role, options) {
     const id = ++this.#lastActor;
     const actor = new Actor(this, id);
     this.#actors.set(id, actor);
     await this.call(id, 'create', [role, options]);
-    atEnd(t, async () => {
-      if (this.alive) await this.call(id, 'dispose', []);
-      this.#actors.delete(id);
-    });
+    if (t) {
+      atEnd(t, async () => {
+        if (this.alive) await this.call(id, 'dispose', []);
+        this.#actors.delete(id);
+      });
+    }
     return actor;
   }
 

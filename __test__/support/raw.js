@@ -26,7 +26,10 @@ class Wire extends EventLog {
     this.#terminator = Buffer.from(terminator);
     socket.on('data', (bytes) => this.#onData(bytes));
     socket.on('end', () => this.push({ name: 'end' }));
-    socket.on('close', () => this.push({ name: 'close' }));
+    socket.on('close', () => {
+      this.push({ name: 'close' });
+      this.break(new Error('the socket is closed'));
+    });
     socket.on('error', (error) => this.push({ name: 'error', error }));
   }
 
@@ -101,6 +104,7 @@ async function rawServer(t, where = undefined, { terminator = '\n', ...options }
   });
   const close = () =>
     new Promise((resolve) => {
+      log.break(new Error('the plain server is closed'));
       server.close(resolve);
       for (const socket of sockets) socket.destroy();
     });
