@@ -17,7 +17,8 @@
  *                  call(data, answer)  answer(object) is called with what the server replied
  *                  request(data)  promise of the number of objects received in answer
  *   wire         the peer's bytes for the load generator: hello(data) opens a connection and sends a
- *                first object, frame(data) is one more object
+ *                first object (a Buffer, or { first, wait, rest }: the rest follows when the server
+ *                has sent so many bytes), frame(data) is one more object
  *
  * `address` is { port } on 127.0.0.1 or { path }; `largest` is the largest message in bytes, where
  * the default limit of a peer would be too small; `broadcast` announces that sendAll will be used.

@@ -1,7 +1,6 @@
 const path = require('node:path');
 const tls = require('node:tls');
 const { createPeer, serveBehind, wire } = require('./sockhop-api.js');
-const { READY } = require('../lib/payload.js');
 
 /**
  * The package under test: the repository, or what SOCKHOP_UNDER_TEST names (a path, or a package
@@ -10,33 +9,43 @@ const { READY } = require('../lib/payload.js');
 const underTest = process.env.SOCKHOP_UNDER_TEST ?? path.join(__dirname, '..', '..');
 const location = underTest.startsWith('.') ? path.resolve(underTest) : underTest;
 
-module.exports = createPeer({
+const load = () => require(location);
+
+const peer = createPeer({
   label: 'sockhop-native',
   transports: ['tcp', 'unix'],
-  load: () => require(location),
+  load,
   version: () => require(path.posix.join(location, 'package.json')).version,
   serveTls,
 });
 
+module.exports = { ...peer, check: load };
+
 /** TLS of the package's own if its server has it, otherwise Node's in front, as for the original. */
-async function serveTls({ options, handlers, certificates, createServer }) {
+async function serveTls(setting) {
   const { Unsupported } = require('./index.js');
-  const own = createServer(
-    { ...options, ssl: true, ssl_options: { key: certificates.key, cert: certificates.cert } },
-    handlers,
-  );
-  await own.listen();
-  if (await answers(options, certificates)) {
-    return own;
+  // What a server without TLS takes for a broken frame is no error of the trial.
+  const handlers = { receive: (data, reply) => reply(data), tolerant: true };
+  for (const serve of [serveOwn, serveBehind]) {
+    const trial = await serve({ ...setting, handlers });
+    const answered = await answers(setting.options, setting.certificates);
+    await trial.stopFront?.();
+    await trial.close();
+    if (answered) {
+      return serve(setting);
+    }
   }
-  await own.close();
-  const behind = await serveBehind({ options, handlers, certificates, createServer });
-  if (await answers(options, certificates)) {
-    return behind;
-  }
-  await behind.stopFront();
   throw new Unsupported('its server neither speaks TLS nor takes a connection from a TLS server');
 }
+
+async function serveOwn({ options, handlers, certificates, createServer }) {
+  const { key, cert } = certificates;
+  const server = createServer({ ...options, ssl: true, ssl_options: { key, cert } }, handlers);
+  await server.listen();
+  return server;
+}
+
+const PROBE = { seq: 'probe' };
 
 /** Whether a TLS client that sends an object is answered. */
 function answers(options, { ca }) {
@@ -49,8 +58,8 @@ function answers(options, { ca }) {
       resolve(answered);
     };
     const timer = setTimeout(finish, 1500, false);
-    socket.on('secureConnect', () => socket.write(wire.frame({ op: 'hello' })));
-    socket.on('data', (chunk) => chunk.includes(READY) && finish(true));
+    socket.on('secureConnect', () => socket.write(wire.frame(PROBE)));
+    socket.on('data', (chunk) => chunk.includes(PROBE.seq) && finish(true));
     socket.on('error', () => finish(false));
     socket.on('close', () => finish(false));
   });

@@ -10,12 +10,12 @@ const tls = require('node:tls');
  * @param {function(object): Promise<object>} [definition.serveTls] how the server gets its TLS
  */
 function createPeer({ label, transports, load, version, noDelay = false, serveTls = serveBehind }) {
-  function createServer(options, { receive, request }) {
+  function createServer(options, { receive, request, tolerant = false }) {
     const sockhop = load();
     const server = new sockhop.server(options);
     // The load generator closes without ceremony; a connection it reset is no finding.
     server.on('error', (error) => {
-      if (error?.code !== 'ECONNRESET' && error?.code !== 'EPIPE') {
+      if (!tolerant && error?.code !== 'ECONNRESET' && error?.code !== 'EPIPE') {
         throw error;
       }
     });

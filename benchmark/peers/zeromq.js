@@ -64,13 +64,18 @@ function endpoint(transport, address) {
   return transport === 'unix' ? `ipc://${address.path}` : `tcp://127.0.0.1:${address.port}`;
 }
 
-/** ZMTP 3.0, mechanism NULL: signature, version, mechanism, as-server, filler, then READY. */
+/** ZMTP 3.0, mechanism NULL: signature, version, mechanism, as-server, filler. */
 const greeting = Buffer.concat([
   Buffer.from([0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 3, 0]),
   Buffer.from('NULL'.padEnd(20, '\0')),
   Buffer.alloc(32),
-  command('READY', { 'Socket-Type': 'DEALER', Identity: '' }),
 ]);
+
+/** libzmq closes a connection on which a message comes before its own greeting has gone out. */
+function hello(data) {
+  const ready = command('READY', { 'Socket-Type': 'DEALER', Identity: '' });
+  return { first: greeting, wait: greeting.length, rest: Buffer.concat([ready, frame(data)]) };
+}
 
 function command(name, properties) {
   const parts = [Buffer.from([name.length]), Buffer.from(name)];
@@ -101,5 +106,5 @@ module.exports = {
   version: () => require('zeromq/package.json').version,
   serve,
   connect,
-  wire: { hello: (data) => Buffer.concat([greeting, frame(data)]), frame },
+  wire: { hello, frame },
 };

@@ -12,8 +12,13 @@ function deferred() {
 const HELLO = { op: 'hello' };
 const WELCOME = { ready: READY };
 
+/** The hello of a peer as the load generator takes it. */
 function connectionHex(peer) {
-  return peer.wire.hello(HELLO).toString('hex');
+  const hello = peer.wire.hello(HELLO);
+  if (Buffer.isBuffer(hello)) {
+    return hello.toString('hex');
+  }
+  return [hello.first.toString('hex'), hello.wait, hello.rest.toString('hex')].join(':');
 }
 
 function frameHex(peer, data) {

@@ -15,6 +15,8 @@ const loopDelay = {
     { key: 'rate', label: 'messages/s', digits: 0 },
   ],
   transports: ['tcp', 'unix'],
+  // Its buffer grows until a chunk happens to end with a message: seconds for every round.
+  limits: { 'node-ipc': 2 },
   generator: {
     arguments: ({ peer }) => [connectionHex(peer), READY_HEX],
     open: { count: CONNECTIONS, lanes: 32 },

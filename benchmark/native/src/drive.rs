@@ -8,8 +8,8 @@
 //! * `connect count=<n>`: opens connections to a server that answers nothing.
 //! * `churn ms=<n> lanes=<n>`: the same, but each connection is closed as soon as it is open.
 //! * `flood ms=<n> rate=<n> batch=<n> frame=<hex> last=<hex>`: one `write` is `batch` frames,
-//!   connection after connection; `rate` frames a second in all (0: as fast as they are taken), then
-//!   `last` once on every connection.
+//!   one on each connection in turn; with a `rate` (frames a second in all, 0 is as fast as they are
+//!   taken) it pauses between these turns. At the end `last` goes out once on every connection.
 //! * `await total=<n>`: answers when `n` ready bytes have been read since the last `reset`.
 //! * `reset`: forgets the count. `close`: drops all connections.
 
@@ -26,12 +26,44 @@ struct Connection {
     socket: OwnedFd,
     /// What the kernel did not take of the last write; sent before anything else.
     unsent: Vec<u8>,
+    /// Bytes read so far.
+    heard: usize,
+    /// The second part of the hello has been sent.
+    greeted: bool,
     open: bool,
+}
+
+/// What is sent on a new connection, in two parts for a protocol whose server has to be heard first.
+struct Hello {
+    first: Vec<u8>,
+    /// So many bytes of the server before the rest is sent.
+    wait: usize,
+    rest: Vec<u8>,
+}
+
+impl Hello {
+    /// `<hex>`, or `<hex>:<bytes to wait for>:<hex>`.
+    fn parse(text: &str) -> Result<Self> {
+        let parts: Vec<&str> = text.split(':').collect();
+        match parts.as_slice() {
+            [first] => Ok(Self {
+                first: sys::hex(first)?,
+                wait: 0,
+                rest: Vec::new(),
+            }),
+            [first, wait, rest] => Ok(Self {
+                first: sys::hex(first)?,
+                wait: wait.parse()?,
+                rest: sys::hex(rest)?,
+            }),
+            _ => Err("a hello has one part or two".into()),
+        }
+    }
 }
 
 struct Driver {
     address: Address,
-    hello: Vec<u8>,
+    hello: Hello,
     /// The byte that appears once in every message the server sends, and nowhere else.
     ready: u8,
     poll: Poll,
@@ -50,7 +82,7 @@ pub fn run(address: &str, hello: &str, ready: &str) -> Result<()> {
     let input = Lines::open(&poll)?;
     let mut driver = Driver {
         address: Address::parse(address)?,
-        hello: sys::hex(hello)?,
+        hello: Hello::parse(hello)?,
         ready: *sys::hex(ready)?.first().ok_or("a ready byte is needed")?,
         poll,
         input,
@@ -115,6 +147,11 @@ impl Driver {
             match sys::read(connection.socket.as_raw_fd(), &mut self.buffer) {
                 Ok(Some(0)) => return Err("the server has closed a connection".into()),
                 Ok(Some(n)) => {
+                    connection.heard += n;
+                    if !connection.greeted && connection.heard >= self.hello.wait {
+                        connection.greeted = true;
+                        put(&self.poll, at, connection, &self.hello.rest)?;
+                    }
                     let found = count(&self.buffer[..n], self.ready);
                     self.received += found;
                     if found > 0 && !connection.open {
@@ -147,9 +184,11 @@ impl Driver {
         let mut connection = Connection {
             socket,
             unsent: Vec::new(),
+            heard: 0,
+            greeted: self.hello.rest.is_empty(),
             open: false,
         };
-        put(&self.poll, at, &mut connection, &self.hello)?;
+        put(&self.poll, at, &mut connection, &self.hello.first)?;
         self.connections[at] = Some(connection);
         Ok(true)
     }
@@ -227,16 +266,16 @@ impl Driver {
         let (cpu, begin) = (sys::cpu_us(), Instant::now());
         let mut sent = 0_u64;
         'sending: loop {
+            while rate > 0.0 && sent as f64 > begin.elapsed().as_secs_f64() * rate {
+                if begin.elapsed() >= duration {
+                    break 'sending;
+                }
+                std::thread::sleep(Duration::from_micros(50));
+            }
             let mut taken = 0;
             for at in 0..self.connections.len() {
                 if at % 64 == 0 && begin.elapsed() >= duration {
                     break 'sending;
-                }
-                while rate > 0.0 && sent as f64 >= begin.elapsed().as_secs_f64() * rate {
-                    if begin.elapsed() >= duration {
-                        break 'sending;
-                    }
-                    std::thread::sleep(Duration::from_micros(50));
                 }
                 let Some(connection) = &mut self.connections[at] else {
                     continue;
