@@ -39,7 +39,6 @@ class SockhopClient extends native.SockhopClient {
   /** The attempt under way: @type {?{number: number, resolve, reject, timer, signal, onAbort}} */
   #attempt = null;
   #autoReconnect = false;
-  #pingInterval = 0;
   /** @type {?Peer} */
   #peer = null;
   #owner;
@@ -120,7 +119,6 @@ class SockhopClient extends native.SockhopClient {
   #adopted(stream) {
     if (this._socket !== stream || this.#connected) return;
     this.#connected = true;
-    if (this.#pingInterval) this.#peer.outlet.ping?.(this.#pingInterval);
     channels.connect.publish({ client: this, socket: stream });
     this.emit('connect', stream);
   }
@@ -256,7 +254,6 @@ class SockhopClient extends native.SockhopClient {
   #established(attempt, socket) {
     this.#detachAttempt(attempt);
     this.#connected = true;
-    if (this.#pingInterval) this.#peer.outlet.ping?.(this.#pingInterval);
     try {
       channels.connect.publish({ client: this, socket });
       this.emit('connect', socket);
@@ -281,7 +278,6 @@ class SockhopClient extends native.SockhopClient {
       }
     } else {
       peer.outlet = new StreamSocket(socket, this.#options, peer);
-      if (this.#pingInterval) peer.outlet.ping(this.#pingInterval);
     }
     const over = () => {
       if (this._socket === socket) this._end_socket();
@@ -405,10 +401,22 @@ class SockhopClient extends native.SockhopClient {
     const ms = delay
       ? options.checkMilliseconds('The "delay" argument', delay, '0 stops pinging')
       : 0;
-    this.#pingInterval = ms;
-    this.interval_timer = ms ? { delay: ms } : null;
-    this._setPing(ms);
-    this.#peer?.outlet.ping?.(ms);
+    clearInterval(this.interval_timer);
+    this.interval_timer = null;
+    this._clearPings();
+    this.#peer?.outlet.clearPings?.();
+    if (ms) {
+      // A connection keeps the process alive, not the pinging of it.
+      this.interval_timer = setInterval(() => this.#beat(), ms);
+      this.interval_timer.unref?.();
+    }
+  }
+
+  #beat() {
+    if (!this.#connected) return;
+    // The native side knows nothing of an adopted stream.
+    if (this.#peer.outlet.beat) this.#peer.outlet.beat();
+    else this._beat();
   }
 
   /**

@@ -37,7 +37,6 @@ class SockhopServer extends native.SockhopServer {
   #starting = new Set();
   /** Sums of connections that are over. */
   #past = sum([]);
-  #pingInterval = 0;
 
   /**
    * @param {object} [opts] see API.md for the options, their units and defaults
@@ -340,9 +339,14 @@ class SockhopServer extends native.SockhopServer {
     const ms = delay
       ? options.checkMilliseconds('The "delay" argument', delay, '0 stops pinging')
       : 0;
-    this.#pingInterval = ms;
-    this.interval_timer = ms ? { delay: ms } : null;
-    this._setPing(ms);
+    clearInterval(this.interval_timer);
+    this.interval_timer = null;
+    this._clearPings();
+    if (ms) {
+      // A connection keeps the process alive, not the pinging of it.
+      this.interval_timer = setInterval(() => this._beat(), ms);
+      this.interval_timer.unref?.();
+    }
   }
 
   /**

@@ -17,7 +17,6 @@ class StreamSocket {
   #stream;
   #framer;
   #pings = [];
-  #timer = null;
   #messagesIn = 0;
   #messagesOut = 0;
   #bytesIn = 0;
@@ -46,7 +45,6 @@ class StreamSocket {
       }
       if (!fits) peer.tooLarge(max_message_size);
     });
-    stream.once('close', () => this.ping(0));
   }
 
   start() {}
@@ -66,21 +64,18 @@ class StreamSocket {
 
   flush() {}
 
-  /** Pings at the interval, here: the native side knows nothing of this stream. */
-  ping(ms) {
-    clearInterval(this.#timer);
-    this.#timer = null;
+  /** The beat of the ping timer. */
+  beat() {
+    const ping = new SockhopPing();
+    this.#pings.push(ping);
+    while (this.#pings.length > UNANSWERED_LIMIT) this.#pings.shift();
+    const lost = this.#pings.filter((sent) => sent.unanswered()).length;
+    if (lost === UNANSWERED_LIMIT) this.peer.dead();
+    else this.transmit(this.peer.terminated(this.peer.bare ? JSON.stringify(ping) : envelope(ping)));
+  }
+
+  clearPings() {
     this.#pings = [];
-    if (!(ms > 0)) return;
-    this.#timer = setInterval(() => {
-      const ping = new SockhopPing();
-      this.#pings.push(ping);
-      while (this.#pings.length > UNANSWERED_LIMIT) this.#pings.shift();
-      const lost = this.#pings.filter((sent) => sent.unanswered()).length;
-      if (lost === UNANSWERED_LIMIT) return this.peer.dead();
-      this.transmit(this.peer.terminated(this.peer.bare ? JSON.stringify(ping) : envelope(ping)));
-    }, ms);
-    this.#timer.unref();
   }
 
   get pings() {

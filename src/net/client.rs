@@ -43,7 +43,6 @@ struct Inner {
     /// Counts the attempts: the answer to an attempt that was given up is known as such.
     attempt: u32,
     reconnect: Option<Ticker>,
-    ping: Option<Ticker>,
 }
 
 impl Client {
@@ -233,28 +232,24 @@ impl Client {
         self.inner.lock().reconnect = ticker;
     }
 
-    /// Pings the peer at `interval` whenever connected; `None` stops that.
-    pub fn set_ping(self: &Arc<Self>, interval: Option<Duration>) {
-        let ticker = interval.map(|interval| {
-            let client = Arc::downgrade(self);
-            every(interval, move || {
-                let Some(client) = client.upgrade() else {
-                    return false;
-                };
-                let connection = match &client.inner.lock().state {
-                    State::Connected(connection) => Some(Arc::clone(connection)),
-                    _ => None,
-                };
-                if let Some(connection) = connection {
-                    connection.beat();
-                }
-                !client.mailbox.is_closed()
-            })
-        });
-        let mut inner = self.inner.lock();
-        inner.ping = ticker;
-        if let State::Connected(connection) = &inner.state {
+    /// Sends a ping if connected, and tells if too many before it went unanswered.
+    pub fn beat(&self) {
+        if let Some(connection) = self.connection() {
+            connection.beat();
+        }
+    }
+
+    /// Forgets the pings sent so far.
+    pub fn clear_pings(&self) {
+        if let Some(connection) = self.connection() {
             connection.clear_pings();
+        }
+    }
+
+    fn connection(&self) -> Option<Arc<Connection>> {
+        match &self.inner.lock().state {
+            State::Connected(connection) => Some(Arc::clone(connection)),
+            _ => None,
         }
     }
 }

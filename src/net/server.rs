@@ -3,12 +3,11 @@
 use super::connection::{Connection, Traffic};
 use super::mailbox::{Event, Mailbox};
 use super::outbox::Token;
-use super::runtime::{self, Ticker, every};
+use super::runtime;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Connections whose sending one task of a broadcast takes care of, at least.
 const FLUSHES_PER_TASK: usize = 64;
@@ -18,7 +17,6 @@ const FLUSHES_PER_TASK: usize = 64;
 pub struct Server {
     mailbox: Arc<Mailbox>,
     connections: Mutex<HashMap<u32, Arc<Connection>>>,
-    ping: Mutex<Option<Ticker>>,
 }
 
 /// Says that a broadcast is done when the last outbox lets go of it.
@@ -39,7 +37,6 @@ impl Server {
         Arc::new(Self {
             mailbox,
             connections: Mutex::default(),
-            ping: Mutex::new(None),
         })
     }
 
@@ -112,21 +109,19 @@ impl Server {
         }
     }
 
-    /// Pings every connection at `interval`; `None` stops that.
-    pub fn set_ping(self: &Arc<Self>, interval: Option<Duration>) {
-        let ticker = interval.map(|interval| {
-            let server = Arc::downgrade(self);
-            every(interval, move || {
-                let Some(server) = server.upgrade() else {
-                    return false;
-                };
-                let connections: Vec<_> = server.connections.lock().values().cloned().collect();
-                for connection in connections {
-                    connection.beat();
-                }
-                !server.mailbox.is_closed()
-            })
-        });
-        *self.ping.lock() = ticker;
+    /// Sends a ping over every connection, and tells of those where too many went unanswered.
+    pub fn beat(&self) {
+        // Not under the lock: what a beat finds may remove the connection.
+        let connections: Vec<_> = self.connections.lock().values().cloned().collect();
+        for connection in connections {
+            connection.beat();
+        }
+    }
+
+    /// Forgets the pings sent so far.
+    pub fn clear_pings(&self) {
+        for connection in self.connections.lock().values() {
+            connection.clear_pings();
+        }
     }
 }

@@ -79,9 +79,16 @@ impl SockhopClient {
         self.inner.set_reconnect(interval(ms));
     }
 
-    /// Pings at the interval in milliseconds while connected; 0 stops that.
-    #[napi(js_name = "_setPing")]
-    pub fn set_ping(&self, ms: f64) {
-        self.inner.set_ping(interval(ms));
+    /// Pings, and judges by the pings before. JavaScript sets the beat: a program that is blocked
+    /// sends no pings, and declares nobody dead for answers it had no time to hear.
+    #[napi(js_name = "_beat")]
+    pub fn beat(&self) {
+        self.inner.beat();
+    }
+
+    /// Forgets the pings sent so far.
+    #[napi(js_name = "_clearPings")]
+    pub fn clear_pings(&self) {
+        self.inner.clear_pings();
     }
 }

@@ -3,7 +3,7 @@
 use super::client::EndpointInit;
 use super::connection::{Connection, EndAddress, Traffic, end_address};
 use super::mailbox::Mailbox;
-use super::settings::{Settings, interval, size};
+use super::settings::{Settings, size};
 use super::text;
 use crate::net;
 use napi::bindgen_prelude::{Either, Result, Unknown};
@@ -89,10 +89,17 @@ impl SockhopServer {
         })
     }
 
-    /// Pings every connection at the interval in milliseconds; 0 stops that.
-    #[napi(js_name = "_setPing")]
-    pub fn set_ping(&self, ms: f64) {
-        self.inner.set_ping(interval(ms));
+    /// Pings, and judges by the pings before. JavaScript sets the beat: a program that is blocked
+    /// sends no pings, and declares nobody dead for answers it had no time to hear.
+    #[napi(js_name = "_beat")]
+    pub fn beat(&self) {
+        self.inner.beat();
+    }
+
+    /// Forgets the pings sent so far.
+    #[napi(js_name = "_clearPings")]
+    pub fn clear_pings(&self) {
+        self.inner.clear_pings();
     }
 
     /// The counters over all connections that are open.
