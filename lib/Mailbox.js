@@ -82,7 +82,8 @@ class Batch {
           return false;
         }
         // Both ends of a connection within this process are told of in one turn.
-        if (index[at] !== ACCEPTED && performance.now() > deadline) return this.#at === index.length;
+        if (index[at] !== ACCEPTED && performance.now() > deadline)
+          return this.#at === index.length;
       }
     }
     return true;

@@ -25,7 +25,10 @@ class ObjectBuffer extends EventEmitter {
    */
   constructor(opts = {}) {
     super();
-    const [receive, transmit] = checkTerminator('The "options.terminator" property', opts?.terminator);
+    const [receive, transmit] = checkTerminator(
+      'The "options.terminator" property',
+      opts?.terminator,
+    );
     this.#framer = new native.Framer(receive, Number.POSITIVE_INFINITY);
     this.#transmit = transmit;
     this.#allowNonObjects = opts?.allow_non_objects === true;
@@ -64,7 +67,10 @@ class ObjectBuffer extends EventEmitter {
         if (!this.#allowNonObjects) {
           this.emit(
             'error',
-            new SockhopError('Skipping corrupted data in buffer', 'ERR_OBJECTBUFFER_BAD_BUFFER_DATA'),
+            new SockhopError(
+              'Skipping corrupted data in buffer',
+              'ERR_OBJECTBUFFER_BAD_BUFFER_DATA',
+            ),
           );
           continue;
         }

@@ -153,7 +153,8 @@ class Peer {
         'ERR_SOCKET_DESTROYED',
       );
     }
-    if (this.#debug) this.#show('sending', { type: data.constructor.name, data, callback_id: id }, text);
+    if (this.#debug)
+      this.#show('sending', { type: data.constructor.name, data, callback_id: id }, text);
     this.outlet.transmit(text + this.#terminator);
   }
 

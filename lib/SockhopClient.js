@@ -148,11 +148,22 @@ class SockhopClient extends native.SockhopClient {
     if (this.#connected) return Promise.resolve();
     if (this.#attempt) {
       return Promise.reject(
-        new SockhopError('connect() has been called already and is still trying', 'ERR_MULTICONNECT'),
+        new SockhopError(
+          'connect() has been called already and is still trying',
+          'ERR_MULTICONNECT',
+        ),
       );
     }
     return new Promise((resolve, reject) => {
-      const attempt = { number: -1, endpoints: [], resolve, reject, signal, onAbort: null, stream: null };
+      const attempt = {
+        number: -1,
+        endpoints: [],
+        resolve,
+        reject,
+        signal,
+        onAbort: null,
+        stream: null,
+      };
       this.#attempt = attempt;
       this.#track();
       if (signal) {

@@ -71,7 +71,8 @@ class StreamSocket {
     while (this.#pings.length > UNANSWERED_LIMIT) this.#pings.shift();
     const lost = this.#pings.filter((sent) => sent.unanswered()).length;
     if (lost === UNANSWERED_LIMIT) this.peer.dead();
-    else this.transmit(this.peer.terminated(this.peer.bare ? JSON.stringify(ping) : envelope(ping)));
+    else
+      this.transmit(this.peer.terminated(this.peer.bare ? JSON.stringify(ping) : envelope(ping)));
   }
 
   clearPings() {

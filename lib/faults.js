@@ -15,10 +15,13 @@ function report(emitter, err, ...context) {
     emitter.emit('error', err, ...context);
     return;
   }
-  process.emitWarning(`${err.message} (there is no "error" listener on the ${emitter.constructor.name})`, {
-    type: 'SockhopWarning',
-    code: err.code,
-  });
+  process.emitWarning(
+    `${err.message} (there is no "error" listener on the ${emitter.constructor.name})`,
+    {
+      type: 'SockhopWarning',
+      code: err.code,
+    },
+  );
 }
 
 /**
