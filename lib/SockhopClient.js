@@ -467,7 +467,7 @@ class SockhopClient extends native.SockhopClient {
     return this.disconnect();
   }
 
-  [Symbol.for('nodejs.util.inspect.custom')](depth, { stylize }) {
+  [Symbol.for('nodejs.util.inspect.custom')](_depth, { stylize }) {
     const where = this.path ?? `${this.address}:${this.port}`;
     const state = this.#connected ? 'connected' : this.#attempt ? 'connecting' : 'not connected';
     return `${this.constructor.name} { ${stylize(where, 'string')}, ${state} }`;
