@@ -28,7 +28,7 @@ function oneway({ name, bytes, tls = false, transports = ['tcp', 'unix'] }) {
         address,
         tls: certificates,
         receive(data) {
-          if (data.seq === messages) {
+          if (data.seq === messages && data.body.length === bytes) {
             if (messages++ === 0) {
               meter.start();
             }
