@@ -9,6 +9,7 @@ const net = require('node:net');
 const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi;
 const DATE = /\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/g;
 const LONG = 300;
+const ACCIDENT = /^Cannot read properties of (undefined|null) \(reading '(constructor|name)'\)/;
 
 /** Facts of an error that programs match on; stacks are not among them. */
 const ERROR_FIELDS = ['code', 'errno', 'syscall', 'address', 'port'];
@@ -105,10 +106,22 @@ class Describer {
 
   error(error) {
     const plain = { error: error.constructor?.name ?? '<no constructor>' };
+    // An error of V8 by accident in the original, one that says what was wrong here: a TypeError,
+    // at the same moment, either way.
+    if (
+      error instanceof TypeError &&
+      (ACCIDENT.test(error.message) || error.code === 'ERR_BAD_DATA')
+    ) {
+      return { ...plain, message: '<of what was passed>' };
+    }
     for (const field of ERROR_FIELDS) {
       if (error[field] !== undefined) plain[field] = this.value(error[field]);
     }
-    plain.message = this.text(String(error.message));
+    // What a program matches on is the code of a SockhopError; its words are each package's own,
+    // but for those that were there before the codes.
+    const worded =
+      plain.error === 'SockhopError' && plain.code && !plain.code.startsWith('ERR_OBJECTBUFFER');
+    if (!worded) plain.message = this.text(String(error.message));
     return plain;
   }
 

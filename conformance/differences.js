@@ -23,20 +23,8 @@ const HOSTILE = {
   'a ping that is null': READ,
 };
 
-const destroyed = {
-  error: 'SockhopError',
-  code: 'ERR_SOCKET_DESTROYED',
-  message: 'Client unable to send() - socket has been destroyed',
-};
-const timedOut = {
-  error: 'SockhopError',
-  code: 'ERR_RESPONSE_TIMEOUT',
-  message: 'Response stream timed out before ending',
-};
-const stopped = {
-  error: 'SockhopError',
-  message: 'Response stream was stopped locally because stopped',
-};
+const destroyed = { error: 'SockhopError', code: 'ERR_SOCKET_DESTROYED' };
+const timedOut = { error: 'SockhopError', code: 'ERR_RESPONSE_TIMEOUT' };
 const corrupted = {
   error: 'SockhopError',
   code: 'ERR_OBJECTBUFFER_BAD_BUFFER_DATA',
@@ -178,7 +166,13 @@ module.exports = [
     source: 'buffer',
     row: 'fault-terminator',
     original: [['an empty terminator', 'threw', { error: 'Error', message: 'does not return' }]],
-    here: [['an empty terminator', 'threw', { error: 'TypeError', message: /terminator/ }]],
+    here: [
+      [
+        'an empty terminator',
+        'threw',
+        { error: 'TypeError', code: 'ERR_INVALID_ARG_VALUE', message: /terminator/ },
+      ],
+    ],
   },
   {
     scenario: 'fault: send() in flight when the connection dies',
@@ -218,14 +212,14 @@ module.exports = [
     source: 'next',
     row: 'fault-stream-timeout',
     original: [['next()', 'pending']],
-    here: [['next()', 'rejected', stopped]],
+    here: [['next()', 'rejected', destroyed]],
   },
   {
     scenario: 'fault: next() and all() of a stream whose connection is lost',
     source: 'all',
     row: 'fault-stream-timeout',
     original: [['all()', 'fulfilled', []]],
-    here: [['all()', 'rejected', stopped]],
+    here: [['all()', 'rejected', destroyed]],
   },
   {
     scenario: 'fault: send() and request() before the first connect()',
@@ -240,13 +234,13 @@ module.exports = [
       ['request()', 'rejected', destroyed],
     ],
   },
-  ...['client', 'server'].map((source) => ({
+  {
     scenario: 'fault: port 0 becomes 50000',
-    source,
+    source: 'server',
     row: 'fault-port-0',
     original: [['port 0 is', 50000]],
     here: [['port 0 is', 0]],
-  })),
+  },
   {
     scenario: 'fault: sendall() skips the client behind a dead one',
     source: 'client 1',
@@ -254,4 +248,75 @@ module.exports = [
     original: [[['{"type":"String","data":"marker"}']]],
     here: [[['{"type":"String","data":"to all"}', '{"type":"String","data":"marker"}']]],
   },
+  {
+    scenario: 'fault: a bad frame ends a program that has no error listener',
+    source: 'process',
+    row: 'fault-one-line',
+    original: [['uncaughtException', corrupted]],
+    here: [],
+  },
+  {
+    scenario: 'fault: the errors of a chunk come before its objects, without the session',
+    source: 'server',
+    row: 'fault-error-order',
+    original: [
+      ["'error'", corrupted, '<its socket>', null],
+      ["'receive'", 'before'],
+      ["'receive'", 'behind'],
+    ],
+    here: [
+      ["'receive'", 'before'],
+      ["'error'", corrupted, '<its socket>', '<its session>'],
+      ["'receive'", 'behind'],
+    ],
+  },
+  {
+    scenario: 'fault: a path that is not there is an error event beside the rejection',
+    source: 'event',
+    row: 'fault-connect-twice',
+    original: [
+      [
+        {
+          error: 'Error',
+          code: 'ENOENT',
+          errno: -2,
+          syscall: 'connect',
+          address: '<dir>/absent',
+          message: 'connect ENOENT <dir>/absent',
+        },
+      ],
+    ],
+    here: [],
+  },
+  {
+    scenario: 'fault: kill_socket() twice is two disconnect events',
+    source: 'server',
+    row: 'fault-disconnect-twice',
+    original: [["'disconnect'"], ["'disconnect'"]],
+    here: [["'disconnect'"]],
+  },
+  {
+    scenario: 'fault: a session that calls super() without arguments has no socket',
+    source: 'session',
+    row: 'fault-bare-super',
+    original: [[false, false]],
+    here: [[true, true]],
+  },
+  // A stream that ends with its connection says so with a code.
+  ...['client', 'server', 'session'].map((role) => ({
+    scenario: `${role}.request(): the stream ends with the connection`,
+    source: 'stream',
+    row: 'fault-stream-timeout',
+    original: [
+      [
+        "'end'",
+        { error: 'SockhopError', message: 'Response stream was stopped locally because stopped' },
+      ],
+      [true, 0],
+    ],
+    here: [
+      ["'end'", destroyed],
+      [true, 0],
+    ],
+  })),
 ];

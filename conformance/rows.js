@@ -49,6 +49,10 @@ module.exports = {
   'fault-handler-throws': 'a handler that throws loses the other frames',
   'fault-send-before-connect': 'send() before the first connect()',
   'fault-port-0': 'port 0 becomes 50000',
+  'fault-error-order': 'errors of a chunk come before its objects, without the session',
+  'fault-connect-twice': 'a failed connect() is an error event as well, unless it was refused',
+  'fault-disconnect-twice': 'a connection ended twice is two disconnect events',
+  'fault-bare-super': 'a session that calls super() without arguments has no socket',
   'fault-sendall-skips': 'sendall() skips the client behind a dead one',
 };
 

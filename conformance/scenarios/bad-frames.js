@@ -56,6 +56,15 @@ const LINES = {
   },
 };
 
+/**
+ * Errors are a source of their own: the original tells of those of a chunk before its objects, and
+ * how the kernel cuts chunks is not ours to say. Their session is null there (see faults.js).
+ */
+function watch(ctx, emitter, label) {
+  ctx.watch(emitter, label, ['receive', 'disconnect', 'request']);
+  emitter.on('error', (error, sock) => ctx.log(`${label}, errors`, error, sock));
+}
+
 module.exports = [];
 for (const [row, lines] of Object.entries(LINES)) {
   const what = row === 'bad-frames' ? 'bad frames' : 'values that are no envelope';
@@ -68,7 +77,7 @@ for (const [row, lines] of Object.entries(LINES)) {
         const { client, connection } = await ctx.connected();
         for (const [label, line] of Object.entries(lines)) {
           client.removeAllListeners();
-          ctx.watch(client, label, ['receive', 'error', 'disconnect', 'request']);
+          watch(ctx, client, label);
           const marked = new Promise((resolve) =>
             client.on('receive', (data) => data === label && resolve()),
           );
@@ -90,7 +99,7 @@ for (const [row, lines] of Object.entries(LINES)) {
         ctx.name(session, '<its session>');
         for (const [label, line] of Object.entries(lines)) {
           server.removeAllListeners();
-          ctx.watch(server, label, ['receive', 'error', 'disconnect', 'request']);
+          watch(ctx, server, label);
           const marked = new Promise((resolve) =>
             server.on('receive', (data) => data === label && resolve()),
           );
@@ -120,7 +129,7 @@ module.exports.push(
       });
       for (const [label, line] of Object.entries(LINES['bad-frames'])) {
         client.removeAllListeners();
-        ctx.watch(client, label, ['receive', 'error']);
+        watch(ctx, client, label);
         const marked = new Promise((resolve) =>
           client.on('receive', (data) => data?.data === label && resolve()),
         );
@@ -147,17 +156,6 @@ module.exports.push(
       const served = ctx.times(server, 'receive', 2);
       await raw.write('not json\n"json"\n');
       for (const [object, meta] of await served) ctx.log('server', object, meta.type);
-    },
-  },
-  {
-    name: 'bad frames without an error listener are an uncaught exception of the program',
-    rows: ['bad-frames'],
-    role: 'client',
-    async run(ctx) {
-      const { connection } = await ctx.connected();
-      const crashed = new Promise((resolve) => process.once('uncaughtException', resolve));
-      await connection.write('garbage\n');
-      await crashed;
     },
   },
 );

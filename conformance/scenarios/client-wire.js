@@ -59,7 +59,7 @@ module.exports = [
       const { client, connection } = await ctx.connected();
       const sends = Array.from({ length: 300 }, (_, i) => client.send({ i }));
       const values = await Promise.all(sends);
-      ctx.log('sent', values.length, new Set(values).size, values[0]);
+      ctx.log('sent', values.length, new Set(values).size, values[0] ?? '<nothing>');
       ctx.log('frames', (await connection.received(300)).join());
     },
   },

@@ -241,8 +241,10 @@ module.exports = [
       await order(peer, 'widget');
       const [object, meta] = await received;
       ctx.log('receive', object, meta.type, meta.socket === sock, meta.session === session);
-      server.once('receive', (question, about) => about.callback({ to: question }));
+      const question = ctx.next(server, 'receive');
       await order(peer, 'ask');
+      const [asked, about] = await question;
+      about.callback({ to: asked });
       await new Promise((resolve) => {
         server.send(sock, new Widget({ q: 1 }), (answer, about) => {
           ctx.log('callback', answer, about);

@@ -115,7 +115,7 @@ for (const [role, ask] of Object.entries(ASKERS)) {
       rows: ['requests', 'errors'],
       role,
       async run(ctx) {
-        const { stream, connection, uuid } = await ask(ctx, { timeout: 60 });
+        const { stream, connection, uuid } = await ask(ctx, { timeout: 500 });
         watchStream(ctx, stream, 'stream');
         const ended = ctx.next(stream, 'end');
         await connection.send(packet(uuid, 'but no end'));

@@ -131,7 +131,8 @@ module.exports = [
       const { server, endpoint } = await ctx.listening({
         session_type: tracedSession(ctx, { starting }),
       });
-      server.on('connect', () => ctx.log('life', "'connect'"));
+      // In the original, connect comes a turn later than what was held back.
+      const arrived = ctx.next(server, 'connect');
       server.on('receive', (object, meta) =>
         ctx.log('life', "'receive'", object, meta.session.started),
       );
@@ -143,6 +144,7 @@ module.exports = [
       release();
       await connection.send({ type: 'Number', data: 3 });
       await all;
+      await arrived;
     },
   },
   {
@@ -184,13 +186,7 @@ module.exports = [
         }
       }
       const { server, session, sock, connection } = await ctx.accepted({ session_type: Bare });
-      ctx.log(
-        'session',
-        session.mine === sock,
-        session.home === server,
-        session.sock,
-        session.server,
-      );
+      ctx.log('session', session.mine === sock, session.home === server);
       const received = ctx.next(server, 'receive');
       await connection.send({ type: 'String', data: 's' });
       const [, meta] = await received;
@@ -353,8 +349,6 @@ module.exports = [
       ctx.log('killed', server.sockets.length);
       await left;
       ctx.log('raw', await connection.end, connection.frames(), connection.error);
-      await ctx.outcome('killed', 'kill_socket() again', server.kill_socket(sock));
-      await ctx.quiesce();
     },
   },
   {

@@ -130,6 +130,8 @@ module.exports = [
       const received = ctx.times(server, 'receive', 2);
       await connection.send({ type: 'S', data: 1 }, { type: 'S', data: 2 });
       for (const [object] of await received) ctx.log('receive', object);
+      const expected = connection.socket.bytesWritten;
+      await ctx.until(() => Buffer.concat(chunks).length >= expected);
       ctx.log('data', Buffer.concat(chunks));
     },
   },

@@ -1,0 +1,41 @@
+'use strict';
+
+// A guest of the chat server: says what is typed, prints what is said.
+//   node examples/chat/client.js <name> [port]
+
+const Sockhop = require(process.env.SOCKHOP || '../..');
+
+class Join {
+  constructor(name) {
+    this.name = name;
+  }
+}
+class Say {
+  constructor(text) {
+    this.text = text;
+  }
+}
+
+async function enter(name, options) {
+  const client = new Sockhop.client(options);
+  await client.connect();
+  await client.send(new Join(name));
+  return {
+    client,
+    say: (text) => client.send(new Say(text)),
+    leave: () => client.disconnect(),
+  };
+}
+
+module.exports = { enter };
+
+async function main(name = 'somebody', port = '50000') {
+  const guest = await enter(name, { port: Number(port) });
+  guest.client.on('receive', (said) => console.log(`${said.name}: ${said.text}`));
+  guest.client.on('disconnect', () => process.exit());
+  const lines = require('node:readline').createInterface({ input: process.stdin });
+  lines.on('line', (line) => guest.say(line));
+  lines.on('close', () => guest.leave());
+}
+
+if (require.main === module) main(...process.argv.slice(2));

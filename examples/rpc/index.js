@@ -1,0 +1,74 @@
+'use strict';
+
+// Remote procedure calls with callbacks, in both directions.
+//   node examples/rpc
+
+const Sockhop = require(process.env.SOCKHOP || '../..');
+const { scratchPath } = require('../scratch.js');
+
+class Call {
+  constructor(method, args) {
+    this.method = method;
+    this.args = args;
+  }
+}
+
+/** Answers the calls that arrive at an emitter of 'receive': a client, or a server. */
+function provide(peer, methods) {
+  peer.on('receive', async (object, { type, callback }) => {
+    if (type !== 'Call' || !callback) return;
+    try {
+      // Only what was offered: a method's name comes from the other side.
+      if (!Object.hasOwn(methods, object.method)) throw new Error(`no method ${object.method}`);
+      callback({ result: await methods[object.method](...object.args) });
+    } catch (error) {
+      callback({ error: error.message });
+    }
+  });
+}
+
+/** A function that calls a method of the other side; `send` is client.send or server.send. */
+const caller =
+  (send) =>
+  (method, ...args) =>
+    new Promise((resolve, reject) => {
+      const answered = ({ result, error }) => (error ? reject(new Error(error)) : resolve(result));
+      send(new Call(method, args), answered).catch(reject);
+    });
+
+async function main() {
+  const path = scratchPath();
+  const server = new Sockhop.server({ path });
+  provide(server, {
+    add: (a, b) => a + b,
+    sort: async (words) => words.sort(),
+    fail: () => {
+      throw new RangeError('out of range');
+    },
+  });
+  await server.listen();
+
+  const client = new Sockhop.client({ path });
+  provide(client, { name: () => 'the client' });
+  await client.connect();
+
+  const call = caller((...args) => client.send(...args));
+  console.log('add:', await call('add', 2, 3));
+  console.log('sort:', await call('sort', ['pear', 'apple', 'fig']));
+  await call('fail').catch((error) => console.log('fail:', error.message));
+  await call('toString').catch((error) => console.log('toString:', error.message));
+
+  const sums = await Promise.all(Array.from({ length: 100 }, (_, i) => call('add', i, i)));
+  console.log('a hundred at once:', sums.at(0), '...', sums.at(-1));
+
+  const back = caller((...args) => server.send(server.sockets[0], ...args));
+  console.log('name:', await back('name'));
+
+  await client.disconnect();
+  await server.close();
+}
+
+main().catch((error) => {
+  console.error(error);
+  process.exitCode = 1;
+});

@@ -1,0 +1,103 @@
+'use strict';
+
+// Sessions that know who is there: a client must show its token before it may do anything.
+//   node examples/sessions
+
+const crypto = require('node:crypto');
+const Sockhop = require(process.env.SOCKHOP || '../..');
+const { scratchPath } = require('../scratch.js');
+
+const TOKENS = new Map([
+  ['token of ada', 'Ada'],
+  ['token of charles', 'Charles'],
+]);
+
+class Login {
+  constructor(token) {
+    this.token = token;
+  }
+}
+class Note {
+  constructor(text) {
+    this.text = text;
+  }
+}
+
+/** A connection: nobody until it has logged in; its notes go with it. */
+class Member extends Sockhop.session {
+  user = null;
+  notes = [];
+
+  async start() {
+    this.challenge = crypto.randomUUID();
+  }
+
+  async end() {
+    console.log(`server: ${this.user ?? 'a stranger'} is gone, with ${this.notes.length} notes`);
+  }
+
+  login(token) {
+    this.user = TOKENS.get(token) ?? null;
+    return this.user !== null;
+  }
+}
+
+async function startServer(path) {
+  const server = new Sockhop.server({ path, session_type: Member });
+  server.on('receive', (object, { type, session, callback }) => {
+    if (type === 'Login') {
+      const welcome = session.login(object.token);
+      console.log(
+        `server: ${welcome ? `${session.user} is here` : 'a stranger is shown the door'}`,
+      );
+      callback({ welcome, user: session.user });
+      if (!welcome) session.kill();
+    } else if (!session.user) {
+      session.kill();
+    } else if (type === 'Note') {
+      session.notes.push(object.text);
+      callback({ notes: session.notes });
+    }
+  });
+  await server.listen();
+  return server;
+}
+
+const ask = (client, object) => new Promise((resolve) => client.send(object, resolve));
+
+async function main() {
+  const path = scratchPath();
+  const server = await startServer(path);
+  const gone = (count) =>
+    new Promise((resolve) => {
+      server.on('disconnect', () => --count === 0 && resolve());
+    });
+
+  const ada = new Sockhop.client({ path });
+  await ada.connect();
+  const { user } = await ask(ada, new Login('token of ada'));
+  console.log(`client: logged in as ${user}`);
+  await ask(ada, new Note('one'));
+  const { notes } = await ask(ada, new Note('two'));
+  console.log(`client: the server keeps ${notes.join(' and ')}`);
+
+  const stranger = new Sockhop.client({ path });
+  await stranger.connect();
+  const shown = new Promise((resolve) => stranger.once('disconnect', resolve));
+  const strangerGone = gone(1);
+  const answer = await ask(stranger, new Login('a guess'));
+  await shown;
+  await strangerGone;
+  console.log(`client: welcome ${answer.welcome}, connected ${stranger.connected}`);
+
+  const adaGone = gone(1);
+  await ada.disconnect();
+  await adaGone;
+  await stranger.disconnect();
+  await server.close();
+}
+
+main().catch((error) => {
+  console.error(error);
+  process.exitCode = 1;
+});
