@@ -298,7 +298,7 @@ describe('an option that makes no sense', () => {
     for (const [terminator, text] of [
       ['', "''"],
       [7, '7'],
-      [{}, '{}'],
+      [{}, 'Object'],
       [['\n'], '\\n'],
       [['\n', ''], "''"],
       [['\n', 5], '5'],

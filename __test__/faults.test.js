@@ -289,7 +289,6 @@ describe('callbacks never answered are kept for ever', () => {
         await server.close();
         // Both are still in use: it was not by their own collection that the callbacks went.
         console.log(client.connected, server.sockets.length);
-        process.exit();
       },
       await freePort(),
       { flags: ['--expose-gc'] },

@@ -140,7 +140,7 @@ describe('the connections of a server', () => {
       (wire) => wire.socket.destroy(),
       (wire) => wire.socket.resetAndDestroy(),
       (_, socket) => server.kill_socket(socket),
-      (_, socket, session) => session.kill(),
+      (_wire, _socket, session) => session.kill(),
       (_, socket) => socket.end(),
       (_, socket) => socket.destroy(),
     ];

@@ -14,7 +14,15 @@ function atEnd(t, ending) {
     const list = [];
     endings.set(t, list);
     t.after(async () => {
-      for (const each of list.reverse()) await each();
+      const failures = [];
+      for (const each of list.reverse()) {
+        try {
+          await each();
+        } catch (error) {
+          failures.push(error);
+        }
+      }
+      if (failures.length > 0) throw failures[0];
     });
   }
   endings.get(t).push(ending);

@@ -1,10 +1,23 @@
 'use strict';
 
+const { after } = require('node:test');
 const { atEnd } = require('./at-end.js');
 const { endpoint } = require('./addresses.js');
 const { record } = require('./event-log.js');
 const impl = require('./impl.js');
 const { rawServer } = require('./raw.js');
+
+/** How long a file of tests may go on after its last test, in milliseconds. */
+const GRACE = 10_000;
+
+// What is left open keeps a file of tests from ending; that is a failure and not a reason to wait.
+after(() => {
+  const guard = setTimeout(() => {
+    console.error('left open after the last test:', process.getActiveResourcesInfo());
+    process.exit(1);
+  }, GRACE);
+  guard.unref();
+});
 
 /**
  * A listening server of the package under test, in this process.
