@@ -223,11 +223,8 @@ describe('ObjectBuffer.buf2obj(): errors', () => {
       } catch {
         // The original goes on after the event and stumbles over most of these; either will do.
       }
-      assert.deepEqual(errors[0], {
-        name: 'SockhopError',
-        code: 'ERR_OBJECTBUFFER_BAD_BUFFER',
-        message: 'buf2obj called with non buffer object',
-      });
+      assert.equal(errors[0].name, 'SockhopError');
+      assert.equal(errors[0].code, 'ERR_OBJECTBUFFER_BAD_BUFFER');
     }
   });
 

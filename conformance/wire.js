@@ -105,12 +105,15 @@ class RawServer {
   #arrived = [];
   #wanted = [];
   #closed;
+  // TCP connections, those of which a TLS server never tells because the handshake failed included.
+  #sockets = new Set();
 
   constructor(server, event) {
     this.server = server;
     this.connections = [];
     // A TLS client that goes away in the handshake; the connection that matters never came.
     server.on('tlsClientError', () => {});
+    server.on('connection', (socket) => this.#sockets.add(socket));
     server.on(event, (socket) => {
       const connection = new RawConnection(socket);
       this.connections.push(connection);
@@ -152,6 +155,7 @@ class RawServer {
   async close() {
     const closed = this.stopListening();
     for (const connection of this.connections) connection.destroy();
+    for (const socket of this.#sockets) socket.destroy();
     await closed;
   }
 }
