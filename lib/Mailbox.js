@@ -225,7 +225,18 @@ function wake() {
   if (!resuming) deliverAll();
 }
 
-const mailbox = new native.Mailbox(wake);
+/**
+ * Whether the event loop may read quiet connections itself, without a thread in between. That takes libuv,
+ * which only Node has. `SOCKHOP_READER=runtime` turns it off.
+ */
+const readInLoop =
+  process.versions.uv !== undefined &&
+  process.versions.bun === undefined &&
+  process.versions.deno === undefined &&
+  process.platform !== 'win32' &&
+  process.env.SOCKHOP_READER !== 'runtime';
+
+const mailbox = new native.Mailbox(wake, readInLoop);
 
 let holds = 0;
 

@@ -14,9 +14,9 @@ use std::cell::RefCell;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::sync::Notify;
 
 /// Bytes asked of the kernel at once.
@@ -49,6 +49,7 @@ struct Reader {
     /// `None` once the connection is closed.
     stream: Option<Arc<Stream>>,
     framer: Framer,
+    load: Load,
 }
 
 /// Whether the incoming direction is read.
@@ -74,6 +75,16 @@ impl Flow {
             _ => Self::Over,
         }
     }
+}
+
+/// Who reads the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Place {
+    /// The task, on the runtime.
+    Runtime,
+    /// The thread of the JavaScript environment, through the mailbox's poller.
+    Loop,
 }
 
 /// How the connection is being closed, for its task.
@@ -145,6 +156,10 @@ pub struct Connection {
     flow: AtomicU8,
     /// A [`Closing`].
     closing: AtomicU8,
+    /// A [`Place`].
+    reads_in: AtomicU8,
+    /// Writes so far, for the reader to tell a dialogue from a flood.
+    writes: AtomicU32,
     /// The program listens to raw bytes.
     raw: AtomicBool,
     /// The end of the connection was told, as `Ended` or `Failed`.
@@ -193,6 +208,11 @@ impl Connection {
             settings.receive_terminator.clone(),
             settings.max_message_size,
         );
+        let reads_in = if mailbox.poller().is_some() {
+            Place::Loop
+        } else {
+            Place::Runtime
+        };
         let connection = Arc::new(Self {
             id: IDS.fetch_add(1, Ordering::Relaxed),
             settings,
@@ -201,10 +221,13 @@ impl Connection {
             reader: Mutex::new(Reader {
                 stream: Some(Arc::clone(&stream)),
                 framer,
+                load: Load::default(),
             }),
             outbox: Mutex::new(Outbox::new(Arc::clone(&stream))),
             flow: AtomicU8::new(Flow::Held as u8),
             closing: AtomicU8::new(Closing::No as u8),
+            reads_in: AtomicU8::new(reads_in as u8),
+            writes: AtomicU32::new(0),
             raw: AtomicBool::new(false),
             over_told: AtomicBool::new(false),
             unread: AtomicUsize::new(0),
@@ -242,7 +265,10 @@ impl Connection {
     // ---- incoming -------------------------------------------------------------------------
 
     /// Begins to read: the program knows of the connection now, and may have paused it already.
-    pub fn start(&self, paused: bool) {
+    pub fn start(self: &Arc<Self>, paused: bool) {
+        if self.place() == Place::Loop {
+            self.join_loop();
+        }
         self.change_flow(
             Flow::Held,
             if paused { Flow::Paused } else { Flow::Flowing },
@@ -273,8 +299,9 @@ impl Connection {
             .flow
             .compare_exchange(from as u8, to as u8, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
+            && to == Flow::Flowing
         {
-            self.wake.notify_one();
+            self.attend();
         }
     }
 
@@ -284,12 +311,17 @@ impl Connection {
         if before - bytes <= self.settings.receive_high_water_mark / 2
             && self.stalled.swap(false, Ordering::AcqRel)
         {
-            self.wake.notify_one();
+            self.attend();
         }
     }
 
-    pub(super) fn wake_task(&self) {
-        self.wake.notify_one();
+    /// Has the reader, whoever it is, look again.
+    pub(super) fn attend(&self) {
+        if self.place() == Place::Loop {
+            self.rearm();
+        } else {
+            self.wake.notify_one();
+        }
     }
 
     /// Whether the reader must wait for JavaScript. A reader that heeds this is woken.
@@ -323,7 +355,9 @@ impl Connection {
                         return ReadStop::Stopped;
                     }
                     Ok(count) => {
-                        self.receive(&mut reader.framer, scratch, count);
+                        let frames = self.receive(&mut reader.framer, scratch, count);
+                        let writes = self.writes.load(Ordering::Relaxed);
+                        reader.load.add(count, frames, writes);
                         if count < READ_SIZE {
                             return ReadStop::Drained;
                         }
@@ -346,7 +380,13 @@ impl Connection {
     }
 
     /// Frames `count` bytes of the scratch input and posts what came of it.
-    fn receive(self: &Arc<Self>, framer: &mut Framer, scratch: &mut Scratch, count: usize) {
+    /// Answers how many frames there were.
+    fn receive(
+        self: &Arc<Self>,
+        framer: &mut Framer,
+        scratch: &mut Scratch,
+        count: usize,
+    ) -> u64 {
         self.bytes_in.fetch_add(count as u64, Ordering::Relaxed);
         let Scratch {
             input,
@@ -402,6 +442,7 @@ impl Connection {
                 limit: error.limit,
             });
         }
+        frames
     }
 
     /// Moves the gathered small frames into the mailbox.
@@ -490,6 +531,7 @@ impl Connection {
                 }
             }
         }
+        self.writes.fetch_add(1, Ordering::Relaxed);
         match outbox.write_now(bytes) {
             Ok(done) if done == bytes.len() && !outbox.is_pending() => Sent::Written,
             Ok(done) => {
@@ -697,8 +739,16 @@ impl Connection {
         self.flow.store(Flow::Over as u8, Ordering::Release);
         self.over_told.store(true, Ordering::Release);
         let taken = self.outbox.lock().close();
-        self.reader.lock().stream = None;
-        self.reader.lock().framer.clear();
+        {
+            let mut reader = self.reader.lock();
+            if let Some(stream) = reader.stream.take() {
+                // The descriptor is still open: the stream is dropped behind this.
+                if let Some(poller) = self.mailbox.poller() {
+                    poller.remove(self, stream.fd());
+                }
+            }
+            reader.framer.clear();
+        }
         self.place.lock().take();
         let mut closing = Closing::Now;
         if let Some((stream, _)) = taken {
@@ -728,43 +778,124 @@ impl Connection {
         }
     }
 
+    // ---- who reads ------------------------------------------------------------------------
+
+    fn place(&self) -> Place {
+        if self.reads_in.load(Ordering::Acquire) == Place::Loop as u8 {
+            Place::Loop
+        } else {
+            Place::Runtime
+        }
+    }
+
+    /// Reads on the event loop's thread (or, while that is blocked, in its stead).
+    pub(super) fn read_in_loop(self: &Arc<Self>) {
+        if self.place() != Place::Loop {
+            return;
+        }
+        let stop = self.read();
+        if self.reader.lock().load.is_flood() && may_switch() {
+            self.leave_loop();
+        } else if stop == ReadStop::Budget {
+            self.rearm();
+        }
+    }
+
+    /// The event loop's thread reads from now on.
+    fn join_loop(self: &Arc<Self>) {
+        let Some(poller) = self.mailbox.poller() else { return };
+        // The stream stays open while it is in these hands, and its descriptor with it.
+        self.with_stream(|stream| {
+            self.reader.lock().load = Load::default();
+            self.reads_in.store(Place::Loop as u8, Ordering::Release);
+            if poller.add(self, stream.fd()).is_err() {
+                // No room for it there (a limit of the system): the runtime has room for all.
+                self.reads_in.store(Place::Runtime as u8, Ordering::Release);
+            }
+            if self.reader.lock().stream.is_none() {
+                // Closed meanwhile.
+                poller.remove(self, stream.fd());
+            }
+        });
+    }
+
+    /// The runtime reads from now on.
+    fn leave_loop(self: &Arc<Self>) {
+        let Some(poller) = self.mailbox.poller() else { return };
+        self.with_stream(|stream| {
+            poller.remove(self, stream.fd());
+            self.reader.lock().load = Load::default();
+            self.reads_in.store(Place::Runtime as u8, Ordering::Release);
+        });
+        self.wake.notify_one();
+    }
+
+    fn rearm(&self) {
+        let Some(poller) = self.mailbox.poller() else { return };
+        self.with_stream(|stream| {
+            if poller.rearm(self, stream.fd()).is_err() {
+                // It has just left, or is closed.
+                self.wake.notify_one();
+            }
+        });
+    }
+
     /// The task: waits for what the connection can use, until it is closed.
     async fn drive(self: Arc<Self>, stream: Arc<Stream>) {
-        let fd = match watch(
-            StreamFd(Arc::clone(&stream)),
-            Interest::READABLE | Interest::WRITABLE,
-        ) {
-            Ok(fd) => fd,
-            Err(error) => {
-                self.end_of_input(Some(SystemError::new("read", &error)));
-                return;
-            }
-        };
-        drop(stream);
+        let mut watched: Option<(Interest, AsyncFd<StreamFd>)> = None;
         loop {
             match self.closing() {
                 Closing::No => {}
-                Closing::Linger => return linger(fd).await,
+                Closing::Linger => return linger(watched, stream).await,
                 Closing::Now => return,
             }
-            let reads = self.flow() == Flow::Flowing && !self.is_stalled();
+            let here = self.place() == Place::Runtime;
+            let reads = here && self.flow() == Flow::Flowing && !self.is_stalled();
             let writes = self.outbox.lock().is_pending();
+            let interest = match (here, writes) {
+                (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
+                (true, false) => Some(Interest::READABLE),
+                (false, true) => Some(Interest::WRITABLE),
+                (false, false) => None,
+            };
+            if interest != watched.as_ref().map(|(interest, _)| *interest) {
+                // The old registration goes before the new one comes: one a descriptor.
+                watched = None;
+                if let Some(interest) = interest {
+                    match watch(StreamFd(Arc::clone(&stream)), interest) {
+                        Ok(fd) => watched = Some((interest, fd)),
+                        Err(error) => {
+                            self.end_of_input(Some(SystemError::new("read", &error)));
+                            return;
+                        }
+                    }
+                }
+            }
+            let fd = watched.as_ref().map(|(_, fd)| fd);
             tokio::select! {
                 biased;
                 () = self.wake.notified() => {}
-                ready = fd.writable(), if writes => {
+                ready = when(fd, Interest::WRITABLE), if writes => {
                     let Ok(mut ready) = ready else { return };
                     self.flush();
                     if self.outbox.lock().is_pending() {
-                        ready.clear_ready();
+                        ready.clear_ready_matching(tokio::io::Ready::WRITABLE);
                     }
                 }
-                ready = fd.readable(), if reads => {
+                ready = when(fd, Interest::READABLE), if reads => {
                     let Ok(mut ready) = ready else { return };
                     match self.read() {
-                        ReadStop::Drained => ready.clear_ready(),
+                        ReadStop::Drained => ready.clear_ready_matching(tokio::io::Ready::READABLE),
                         ReadStop::Budget => tokio::task::yield_now().await,
                         ReadStop::Stopped => {}
+                    }
+                    drop(ready);
+                    if self.mailbox.poller().is_some()
+                        && self.reader.lock().load.is_quiet()
+                        && may_switch()
+                    {
+                        watched = None;
+                        self.join_loop();
                     }
                 }
             }
@@ -772,8 +903,99 @@ impl Connection {
     }
 }
 
+async fn when<'a>(
+    fd: Option<&'a AsyncFd<StreamFd>>,
+    interest: Interest,
+) -> io::Result<AsyncFdReadyGuard<'a, StreamFd>> {
+    match fd {
+        Some(fd) => fd.ready(interest).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What comes over a connection, as far as it matters to who should read it.
+///
+/// One by one, and answered: the event loop, which saves the hop. In bulk, or one way at full
+/// speed: the runtime, whose hop gathers many messages into one wake-up of JavaScript.
+#[derive(Debug, Default)]
+struct Load {
+    /// Grows with large reads, shrinks with small ones.
+    bulk: u32,
+    /// Reads in a row between which nothing was written.
+    unanswered: u32,
+    /// When that row began.
+    since: Option<Instant>,
+    /// The writes counted at the last read.
+    writes: u32,
+    /// Small reads in a row, and how many of them had a write before them.
+    small: u32,
+    answered: u32,
+    /// A pause came before the last read.
+    paused: bool,
+    last: Option<Instant>,
+}
+
+/// A read of so many bytes or frames is bulk.
+const BULK_BYTES: usize = READ_SIZE / 2;
+const BULK_FRAMES: u64 = 64;
+/// So much bulk is a flood.
+const FLOOD_BULK: u32 = 8;
+/// So many reads in so short a time without a word from this side are one, too.
+const FLOOD_READS: u32 = 512;
+const FLOOD_TIME: Duration = Duration::from_millis(20);
+/// So many small reads in a row, half of them answered, are a dialogue.
+const QUIET_READS: u32 = 64;
+/// So is whatever comes after such a pause.
+const QUIET_PAUSE: Duration = Duration::from_millis(20);
+
+impl Load {
+    fn add(&mut self, bytes: usize, frames: u64, writes: u32) {
+        let now = Instant::now();
+        let bulk = bytes >= BULK_BYTES || frames >= BULK_FRAMES;
+        let answered = writes != self.writes;
+        self.writes = writes;
+        self.paused = self.last.is_some_and(|last| now - last >= QUIET_PAUSE);
+        self.last = Some(now);
+        self.bulk = if bulk { self.bulk + 1 } else { self.bulk.saturating_sub(1) };
+        if answered {
+            self.unanswered = 0;
+        } else {
+            self.unanswered += 1;
+        }
+        if self.unanswered <= 1 || self.since.is_none_or(|since| now - since > FLOOD_TIME) {
+            self.unanswered = self.unanswered.min(1);
+            self.since = Some(now);
+        }
+        if bulk {
+            self.small = 0;
+            self.answered = 0;
+        } else {
+            self.small += 1;
+            self.answered += u32::from(answered);
+        }
+    }
+
+    /// Whether the runtime should read this.
+    fn is_flood(&self) -> bool {
+        self.bulk >= FLOOD_BULK || self.unanswered >= FLOOD_READS
+    }
+
+    /// Whether the event loop should.
+    fn is_quiet(&self) -> bool {
+        self.paused || (self.small >= QUIET_READS && self.answered * 2 >= self.small)
+    }
+}
+
+/// Whether readers may change places: not where `SOCKHOP_READER=loop` holds them to one.
+fn may_switch() -> bool {
+    static FIXED: OnceLock<bool> = OnceLock::new();
+    !*FIXED.get_or_init(|| std::env::var_os("SOCKHOP_READER").is_some_and(|place| place == "loop"))
+}
+
 /// Reads a closed connection to its end and throws away what comes.
-async fn linger(fd: AsyncFd<StreamFd>) {
+async fn linger(watched: Option<(Interest, AsyncFd<StreamFd>)>, stream: Arc<Stream>) {
+    drop(watched);
+    let Ok(fd) = watch(StreamFd(stream), Interest::READABLE) else { return };
     let drain = async {
         let mut sink = [0; 4096];
         while let Ok(mut ready) = fd.readable().await {

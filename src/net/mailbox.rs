@@ -6,6 +6,7 @@
 
 use super::connection::Connection;
 use super::error::SystemError;
+use super::poller::Poller;
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -156,6 +157,8 @@ pub struct Mailbox {
     stalled: AtomicBool,
     /// The environment is gone: whatever comes is dropped.
     closed: AtomicBool,
+    /// Where the environment's own event loop reads, if it can.
+    poller: Option<Arc<Poller>>,
 }
 
 #[derive(Default)]
@@ -187,8 +190,9 @@ impl std::fmt::Debug for Mailbox {
 }
 
 impl Mailbox {
-    /// A mailbox that calls `wake` when it is no longer empty.
-    pub fn new(wake: Box<dyn Fn() + Send + Sync>) -> Arc<Self> {
+    /// A mailbox that calls `wake` when it is no longer empty. Quiet connections are read by the
+    /// `poller`, if there is one, and all others by the runtime.
+    pub fn new(wake: Box<dyn Fn() + Send + Sync>, poller: Option<Arc<Poller>>) -> Arc<Self> {
         Arc::new(Self {
             inner: Mutex::default(),
             due: AtomicBool::new(false),
@@ -197,6 +201,7 @@ impl Mailbox {
             connections: Mutex::default(),
             stalled: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            poller,
         })
     }
 
@@ -279,6 +284,23 @@ impl Mailbox {
         Some(segment)
     }
 
+    /// Where quiet connections are read.
+    pub(super) fn poller(&self) -> Option<&Arc<Poller>> {
+        self.poller.as_ref()
+    }
+
+    /// Lets the environment's thread fill the mailbox by `fill` without being woken for it.
+    /// Answers whether there is something to take.
+    pub fn fill_awake(&self, fill: impl FnOnce()) -> bool {
+        let was_due = self.due.swap(true, Ordering::AcqRel);
+        fill();
+        if !was_due {
+            self.due.store(false, Ordering::Release);
+        }
+        // Whoever appended in between found the environment due, which it is: it looks now.
+        !self.is_empty()
+    }
+
     /// Whether there is anything to take.
     pub fn is_empty(&self) -> bool {
         self.inner.lock().segments.is_empty()
@@ -317,7 +339,7 @@ impl Mailbox {
 
     fn wake_readers(&self) {
         for connection in self.connections.lock().values().filter_map(Weak::upgrade) {
-            connection.wake_task();
+            connection.attend();
         }
     }
 

@@ -6,6 +6,7 @@
 //!     outbox         bytes on their way out, in order, and who waits for them
 //!     liveness       pings that were sent and what came back
 //!     stream         the socket itself (TCP, Unix)
+//!   poller           reads quiet connections on the JavaScript thread
 //!   mailbox          what one JavaScript environment has yet to be told
 //! server             the registry of a server's connections
 //! runtime            the one tokio runtime of the process
@@ -26,6 +27,7 @@ pub mod liveness;
 pub mod mailbox;
 pub mod outbox;
 pub mod pairing;
+pub mod poller;
 pub mod runtime;
 pub mod server;
 pub mod settings;
@@ -35,6 +37,7 @@ pub use client::{Client, Endpoint};
 pub use connection::Connection;
 pub use error::SystemError;
 pub use listener::Listener;
+pub use poller::Poller;
 pub use mailbox::{Event, Mailbox, Segment};
 pub use server::Server;
 pub use settings::{Settings, SlowConsumer};

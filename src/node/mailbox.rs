@@ -1,7 +1,7 @@
 //! The mailbox of one JavaScript environment (the main thread, or a worker).
 
 use super::connection::Connection;
-use super::text;
+use super::{text, uv};
 use crate::net::{self, Event, Segment, SystemError};
 use napi::bindgen_prelude::{Function, Result, ToNapiValue, Unknown};
 use napi::{Env, JsValue, check_status, sys};
@@ -28,6 +28,55 @@ mod kind {
     pub(super) const CONNECTED: u32 = 12;
     pub(super) const CONNECT_FAILED: u32 = 13;
     pub(super) const RECONNECT_DUE: u32 = 14;
+}
+
+/// The JavaScript function that takes what is in the mailbox, for calls from the event loop.
+pub(super) struct Deliver {
+    env: sys::napi_env,
+    function: sys::napi_ref,
+}
+
+impl Deliver {
+    fn new(env: sys::napi_env, function: sys::napi_value) -> Result<Self> {
+        let mut reference = ptr::null_mut();
+        // SAFETY: both belong to the current call. The reference is strong, and goes with the
+        // environment: it is to a function of this package, not of the program.
+        check_status!(unsafe { sys::napi_create_reference(env, function, 1, &raw mut reference) })?;
+        Ok(Self { env, function: reference })
+    }
+
+    /// Calls it. Only on the environment's thread, and only from its event loop: nothing of the
+    /// program is on the stack.
+    pub(super) fn call(&self) {
+        let Self { env, function } = *self;
+        let mut scope = ptr::null_mut();
+        let mut this = ptr::null_mut();
+        let mut callee = ptr::null_mut();
+        let mut result = ptr::null_mut();
+        // SAFETY: the environment is alive, because its loop runs the caller; the handle scope is
+        // closed before return. `napi_make_callback` lets promises and ticks run behind the call.
+        // What the function throws (it throws nothing, short of termination) is left to Node.
+        unsafe {
+            if sys::napi_open_handle_scope(env, &raw mut scope) != sys::Status::napi_ok {
+                return;
+            }
+            if sys::napi_get_reference_value(env, function, &raw mut callee) == sys::Status::napi_ok
+                && !callee.is_null()
+            {
+                sys::napi_get_global(env, &raw mut this);
+                sys::napi_make_callback(
+                    env,
+                    ptr::null_mut(),
+                    this,
+                    callee,
+                    0,
+                    ptr::null(),
+                    &raw mut result,
+                );
+            }
+            sys::napi_close_handle_scope(env, scope);
+        }
+    }
 }
 
 /// The thread-safe function that wakes the environment, until the environment ends.
@@ -110,8 +159,9 @@ pub struct Mailbox {
 #[napi]
 impl Mailbox {
     /// `wake` is called, on the thread of this environment, when there is something to take.
+    /// `read_in_loop` allows the event loop to read quiet connections itself; it takes libuv.
     #[napi(constructor)]
-    pub fn new(env: Env, wake: Function<'_, (), ()>) -> Result<Self> {
+    pub fn new(env: Env, wake: Function<'_, (), ()>, read_in_loop: bool) -> Result<Self> {
         let mut name = ptr::null_mut();
         let mut function = ptr::null_mut();
         // SAFETY: all pointers are to live values; no context or finalizer is given. The queue is
@@ -140,10 +190,27 @@ impl Mailbox {
             check_status!(sys::napi_unref_threadsafe_function(env.raw(), function))?;
         }
         let waker = Arc::new(Waker(Mutex::new(Some(function))));
-        let shared = net::Mailbox::new({
-            let waker = Arc::clone(&waker);
-            Box::new(move || waker.wake())
-        });
+        let poller = if read_in_loop { net::Poller::new().ok() } else { None };
+        let shared = net::Mailbox::new(
+            {
+                let waker = Arc::clone(&waker);
+                Box::new(move || waker.wake())
+            },
+            poller.clone(),
+        );
+        if let Some(poller) = poller {
+            let deliver = Deliver::new(env.raw(), wake.value().value)?;
+            let mailbox = Arc::clone(&shared);
+            uv::poll(
+                env.raw(),
+                poller.fd(),
+                Box::new(move || {
+                    if mailbox.fill_awake(|| poller.turn()) {
+                        deliver.call();
+                    }
+                }),
+            )?;
+        }
         let environment = Box::new(Environment {
             waker: Arc::clone(&waker),
             mailbox: Arc::clone(&shared),

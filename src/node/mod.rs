@@ -7,6 +7,7 @@
 //! session        SockhopSession
 //! connection     one connection: writing, reading, ending
 //! framer         the framer for bytes that come from JavaScript (ObjectBuffer, adopted streams)
+//! uv             the event loop's poll handle, by which quiet connections are read without a hop
 //! settings       options, as JavaScript has checked them
 //! text           strings across the border, both ways
 //! ```
@@ -28,3 +29,4 @@ mod server;
 mod session;
 mod settings;
 mod text;
+mod uv;
