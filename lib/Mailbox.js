@@ -4,7 +4,7 @@
  * What happened to the connections of this environment (the main thread, or a worker), as the native
  * side hands it over: many events in one call, the text of many frames in one string.
  *
- * The native side calls `wake` once, however much there is to take.
+ * The native side calls `deliver` once, however much there is to take.
  */
 
 const native = require('./binding.js');
@@ -28,8 +28,16 @@ const RECONNECT_DUE = 14;
 
 /** How long a flood may keep timers and other I/O of the program waiting, in ms. */
 const SLICE_MS = 5;
-/** Frames between two looks at the clock. */
+/** Frames between two looks at the clock; the first look is after the first frame of many. */
 const FRAMES_PER_LOOK = 32;
+
+/**
+ * What is in the batch under delivery, written by the native side: how many numbers are in use (0: the batch
+ * is done), whether more was waiting, then records `kind, id, value`. For frames `value` is how many, and so
+ * many ends in the text follow; for others it is a number, or a place among the extras.
+ */
+const index = new Uint32Array(16 * 1024);
+const HEADER = 2;
 
 /** Who gets what: open connections by connection id, listeners and clients by an id of their own. */
 const sockets = new Map();
@@ -49,29 +57,37 @@ function surface(err) {
   });
 }
 
-/** One `take` of the native mailbox, delivered in order, possibly with interruptions. */
+/** When the program's timers get their turn; 0 until somebody has looked at the clock. */
+let deadline = 0;
+
+/** @returns {boolean} whether this has gone on for long enough */
+function timeIsUp() {
+  const now = performance.now();
+  if (deadline === 0) deadline = now + SLICE_MS;
+  return now > deadline;
+}
+
+/** One batch of the native mailbox, delivered in order, possibly with interruptions. */
 class Batch {
   #text;
-  #index;
   #extras;
   /** The record to go on with. */
-  #at = 0;
+  #at = HEADER;
   /** Frames of that record already delivered, and where in the text the next begins. */
   #frame = 0;
   #start = 0;
 
-  constructor(text, index, extras) {
+  constructor(text, extras) {
     this.#text = text;
-    this.#index = index;
     this.#extras = extras;
   }
 
   /** @returns {boolean} whether all is delivered; if not, a handler threw or time is up */
-  deliver(deadline) {
-    const index = this.#index;
-    while (this.#at < index.length) {
+  deliver() {
+    const used = index[0];
+    while (this.#at < used) {
       if (index[this.#at] === FRAMES) {
-        if (!this.#deliverFrames(deadline)) return false;
+        if (!this.#deliverFrames()) return false;
       } else {
         const at = this.#at;
         this.#at += 3;
@@ -82,15 +98,13 @@ class Batch {
           return false;
         }
         // Both ends of a connection within this process are told of in one turn.
-        if (index[at] !== ACCEPTED && performance.now() > deadline)
-          return this.#at === index.length;
+        if (index[at] !== ACCEPTED && this.#at < used && timeIsUp()) return false;
       }
     }
     return true;
   }
 
-  #deliverFrames(deadline) {
-    const index = this.#index;
+  #deliverFrames() {
     const at = this.#at;
     const count = index[at + 2];
     const ends = at + 3;
@@ -98,7 +112,8 @@ class Batch {
     let socket = sockets.get(id);
     let frame = this.#frame;
     let start = this.#start;
-    let look = FRAMES_PER_LOOK;
+    let look = 1;
+    let interrupted = false;
     try {
       while (frame < count) {
         const end = index[ends + frame];
@@ -106,29 +121,30 @@ class Batch {
         start = end;
         frame += 1;
         // A handler may have destroyed it: what the peer said behind that is not for the program.
-        if (socket !== undefined && !socket.receive(text)) socket = sockets.get(id);
+        if (socket !== undefined && !socket.receive(text)) socket = undefined;
         look -= 1;
-        if (look === 0) {
+        if (look === 0 && frame < count) {
           look = FRAMES_PER_LOOK;
-          if (performance.now() > deadline) break;
+          if (timeIsUp()) {
+            interrupted = true;
+            break;
+          }
         }
       }
     } catch (err) {
       surface(err);
-      deadline = 0;
+      interrupted = true;
     }
     this.#start = start;
     this.#frame = frame;
     if (frame === count) {
       this.#frame = 0;
       this.#at = ends + count;
-      return deadline !== 0;
     }
-    return false;
+    return !interrupted;
   }
 
   #dispatch(at) {
-    const index = this.#index;
     const id = index[at + 1];
     const value = index[at + 2];
     switch (index[at]) {
@@ -196,33 +212,42 @@ class Batch {
   }
 }
 
+/** The rest of the batch, and what has come meanwhile, after the program's timers and other I/O. */
 function later() {
   if (resuming) return;
   resuming = true;
   setImmediate(() => {
     resuming = false;
-    deliverAll();
+    deadline = 0;
+    if (current === null || finish(current)) deliverMore();
   });
 }
 
-function deliverAll() {
-  const deadline = performance.now() + SLICE_MS;
+/** @returns {boolean} whether the batch is done */
+function finish(batch) {
+  current = batch;
+  if (!batch.deliver()) {
+    later();
+    return false;
+  }
+  current = null;
+  index[0] = 0;
+  return true;
+}
+
+function deliverMore() {
   for (;;) {
-    if (current === null) {
-      const taken = mailbox.take();
-      if (taken === null) return;
-      current = new Batch(taken[0], taken[1], taken[2]);
-    }
-    const done = current.deliver(deadline);
-    if (done) current = null;
-    else return later();
-    if (performance.now() > deadline) return later();
+    if (deadline !== 0 && timeIsUp()) return later();
+    const taken = mailbox.take();
+    if (taken === null || !finish(new Batch(taken[0], taken[1]))) return;
+    if (index[1] === 0) return;
   }
 }
 
-/** Called from the event loop, never from within a delivery. */
-function wake() {
-  if (!resuming) deliverAll();
+/** Called from the event loop, with a batch, and never while one is being delivered. */
+function deliver(text, extras) {
+  deadline = 0;
+  if (finish(new Batch(text, extras)) && index[1] !== 0) deliverMore();
 }
 
 /**
@@ -236,7 +261,7 @@ const readInLoop =
   process.platform !== 'win32' &&
   process.env.SOCKHOP_READER !== 'runtime';
 
-const mailbox = new native.Mailbox(wake, readInLoop);
+const mailbox = new native.Mailbox(deliver, index, readInLoop);
 
 let holds = 0;
 

@@ -381,12 +381,7 @@ impl Connection {
 
     /// Frames `count` bytes of the scratch input and posts what came of it.
     /// Answers how many frames there were.
-    fn receive(
-        self: &Arc<Self>,
-        framer: &mut Framer,
-        scratch: &mut Scratch,
-        count: usize,
-    ) -> u64 {
+    fn receive(self: &Arc<Self>, framer: &mut Framer, scratch: &mut Scratch, count: usize) -> u64 {
         self.bytes_in.fetch_add(count as u64, Ordering::Relaxed);
         let Scratch {
             input,
@@ -398,11 +393,11 @@ impl Connection {
         let mut controls = Vec::new();
         let result = framer.push(input, &mut |frame: Frame<'_>| {
             frames += 1;
-            if !self.settings.show_control {
-                if let Some(control) = wire::control(frame.as_bytes()) {
-                    controls.push(control);
-                    return;
-                }
+            if !self.settings.show_control
+                && let Some(control) = wire::control(frame.as_bytes())
+            {
+                controls.push(control);
+                return;
             }
             if frame.as_bytes().len() < LARGE_FRAME {
                 text.extend_from_slice(frame.as_bytes());
@@ -803,7 +798,9 @@ impl Connection {
 
     /// The event loop's thread reads from now on.
     fn join_loop(self: &Arc<Self>) {
-        let Some(poller) = self.mailbox.poller() else { return };
+        let Some(poller) = self.mailbox.poller() else {
+            return;
+        };
         // The stream stays open while it is in these hands, and its descriptor with it.
         self.with_stream(|stream| {
             self.reader.lock().load = Load::default();
@@ -821,7 +818,9 @@ impl Connection {
 
     /// The runtime reads from now on.
     fn leave_loop(self: &Arc<Self>) {
-        let Some(poller) = self.mailbox.poller() else { return };
+        let Some(poller) = self.mailbox.poller() else {
+            return;
+        };
         self.with_stream(|stream| {
             poller.remove(self, stream.fd());
             self.reader.lock().load = Load::default();
@@ -831,7 +830,9 @@ impl Connection {
     }
 
     fn rearm(&self) {
-        let Some(poller) = self.mailbox.poller() else { return };
+        let Some(poller) = self.mailbox.poller() else {
+            return;
+        };
         self.with_stream(|stream| {
             if poller.rearm(self, stream.fd()).is_err() {
                 // It has just left, or is closed.
@@ -903,10 +904,10 @@ impl Connection {
     }
 }
 
-async fn when<'a>(
-    fd: Option<&'a AsyncFd<StreamFd>>,
+async fn when(
+    fd: Option<&AsyncFd<StreamFd>>,
     interest: Interest,
-) -> io::Result<AsyncFdReadyGuard<'a, StreamFd>> {
+) -> io::Result<AsyncFdReadyGuard<'_, StreamFd>> {
     match fd {
         Some(fd) => fd.ready(interest).await,
         None => std::future::pending().await,
@@ -956,7 +957,11 @@ impl Load {
         self.writes = writes;
         self.paused = self.last.is_some_and(|last| now - last >= QUIET_PAUSE);
         self.last = Some(now);
-        self.bulk = if bulk { self.bulk + 1 } else { self.bulk.saturating_sub(1) };
+        self.bulk = if bulk {
+            self.bulk + 1
+        } else {
+            self.bulk.saturating_sub(1)
+        };
         if answered {
             self.unanswered = 0;
         } else {
@@ -995,7 +1000,9 @@ fn may_switch() -> bool {
 /// Reads a closed connection to its end and throws away what comes.
 async fn linger(watched: Option<(Interest, AsyncFd<StreamFd>)>, stream: Arc<Stream>) {
     drop(watched);
-    let Ok(fd) = watch(StreamFd(stream), Interest::READABLE) else { return };
+    let Ok(fd) = watch(StreamFd(stream), Interest::READABLE) else {
+        return;
+    };
     let drain = async {
         let mut sink = [0; 4096];
         while let Ok(mut ready) = fd.readable().await {

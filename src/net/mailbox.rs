@@ -15,9 +15,9 @@ use std::sync::{Arc, Weak};
 /// A segment is closed to further frames at this many bytes of text.
 const SEGMENT_BYTES: usize = 128 * 1024;
 /// ... or this many frames.
-const SEGMENT_FRAMES: usize = 4096;
+pub const SEGMENT_FRAMES: usize = 4096;
 /// ... or this many events.
-const SEGMENT_EVENTS: usize = 1024;
+pub const SEGMENT_EVENTS: usize = 1024;
 /// A frame of this many bytes or more travels as a buffer of its own.
 pub const LARGE_FRAME: usize = 64 * 1024;
 /// Bytes over all connections that may wait for JavaScript before all readers stop.

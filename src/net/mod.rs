@@ -37,8 +37,8 @@ pub use client::{Client, Endpoint};
 pub use connection::Connection;
 pub use error::SystemError;
 pub use listener::Listener;
-pub use poller::Poller;
 pub use mailbox::{Event, Mailbox, Segment};
+pub use poller::Poller;
 pub use server::Server;
 pub use settings::{Settings, SlowConsumer};
 

@@ -3,10 +3,11 @@
 use super::connection::Connection;
 use super::{text, uv};
 use crate::net::{self, Event, Segment, SystemError};
-use napi::bindgen_prelude::{Function, Result, ToNapiValue, Unknown};
+use napi::bindgen_prelude::{Error, Function, Result, Status, ToNapiValue, Unknown};
 use napi::{Env, JsValue, check_status, sys};
 use napi_derive::napi;
 use parking_lot::Mutex;
+use std::cell::RefCell;
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::Arc;
@@ -30,51 +31,138 @@ mod kind {
     pub(super) const RECONNECT_DUE: u32 = 14;
 }
 
-/// The JavaScript function that takes what is in the mailbox, for calls from the event loop.
-pub(super) struct Deliver {
+/// The JavaScript side of the mailbox: the function that delivers a batch, and the array that
+/// tells what is in it.
+///
+/// The array is made once and written for every batch. Its first number says how many numbers are
+/// in use, and is set to 0 by JavaScript when it is done with the batch; its second says whether
+/// more was waiting. Records follow.
+struct Desk {
+    mailbox: Arc<net::Mailbox>,
     env: sys::napi_env,
-    function: sys::napi_ref,
+    deliver: sys::napi_ref,
+    index: *mut u32,
+    capacity: usize,
 }
 
-impl Deliver {
-    fn new(env: sys::napi_env, function: sys::napi_value) -> Result<Self> {
-        let mut reference = ptr::null_mut();
-        // SAFETY: both belong to the current call. The reference is strong, and goes with the
-        // environment: it is to a function of this package, not of the program.
-        check_status!(unsafe { sys::napi_create_reference(env, function, 1, &raw mut reference) })?;
-        Ok(Self { env, function: reference })
+/// Where records begin.
+const HEADER: usize = 2;
+/// Room for the largest segment: every frame takes a number, every event five at most.
+const INDEX_CAPACITY: usize =
+    HEADER + net::mailbox::SEGMENT_FRAMES + 5 * net::mailbox::SEGMENT_EVENTS;
+
+impl Desk {
+    /// The desk of an environment. It is for that environment's thread alone.
+    fn new(
+        env: sys::napi_env,
+        mailbox: Arc<net::Mailbox>,
+        deliver: sys::napi_value,
+        index: &Unknown<'_>,
+    ) -> Result<Self> {
+        let mut function = ptr::null_mut();
+        let mut array = ptr::null_mut();
+        let mut kind = 0;
+        let mut length = 0;
+        let mut data = ptr::null_mut();
+        // SAFETY: all belong to the current call. The references are strong and go with the
+        // environment: they are to objects of this package, not of the program. They keep the
+        // array's memory where it is.
+        unsafe {
+            check_status!(sys::napi_create_reference(
+                env,
+                deliver,
+                1,
+                &raw mut function
+            ))?;
+            check_status!(sys::napi_create_reference(
+                env,
+                index.raw(),
+                1,
+                &raw mut array
+            ))?;
+            check_status!(sys::napi_get_typedarray_info(
+                env,
+                index.raw(),
+                &raw mut kind,
+                &raw mut length,
+                &raw mut data,
+                ptr::null_mut(),
+                ptr::null_mut(),
+            ))?;
+        }
+        if kind != sys::TypedarrayType::uint32_array || length < INDEX_CAPACITY {
+            return Err(Error::new(
+                Status::InvalidArg,
+                format!("the index must be a Uint32Array of {INDEX_CAPACITY} numbers or more"),
+            ));
+        }
+        Ok(Self {
+            mailbox,
+            env,
+            deliver: function,
+            index: data.cast(),
+            capacity: length,
+        })
     }
 
-    /// Calls it. Only on the environment's thread, and only from its event loop: nothing of the
-    /// program is on the stack.
-    pub(super) fn call(&self) {
-        let Self { env, function } = *self;
+    /// Lays the next batch out: its text, and its extras or undefined. Nothing if there is none,
+    /// or JavaScript is not done with the last one.
+    fn next(&self) -> Result<Option<[sys::napi_value; 2]>> {
+        // SAFETY: the array is alive, see `new`, and never detached: it is private to
+        // lib/Mailbox.js. The desk is used on the environment's thread only, and JavaScript does
+        // not run while this slice lives.
+        let index = unsafe { std::slice::from_raw_parts_mut(self.index, self.capacity) };
+        if index[0] != 0 {
+            return Ok(None);
+        }
+        let Some(mut segment) = self.mailbox.take() else {
+            return Ok(None);
+        };
+        let batch = Batch::of(self.env, &mut segment, index)?;
+        self.mailbox.recycle(segment);
+        index[1] = u32::from(!self.mailbox.is_empty());
+        Ok(Some(batch))
+    }
+
+    /// Delivers what there is. Only from the event loop: nothing of the program is on the stack.
+    fn deliver(&self) {
         let mut scope = ptr::null_mut();
+        // SAFETY: the environment is alive, because its loop runs the caller; the scope is closed
+        // before return.
+        unsafe {
+            if sys::napi_open_handle_scope(self.env, &raw mut scope) != sys::Status::napi_ok {
+                return;
+            }
+            if let Ok(Some(arguments)) = self.next() {
+                self.call(&arguments);
+            }
+            sys::napi_close_handle_scope(self.env, scope);
+        }
+    }
+
+    /// Calls the function, so that promises and ticks run behind it. What it throws (nothing,
+    /// short of termination) is left to Node.
+    unsafe fn call(&self, arguments: &[sys::napi_value]) {
         let mut this = ptr::null_mut();
         let mut callee = ptr::null_mut();
         let mut result = ptr::null_mut();
-        // SAFETY: the environment is alive, because its loop runs the caller; the handle scope is
-        // closed before return. `napi_make_callback` lets promises and ticks run behind the call.
-        // What the function throws (it throws nothing, short of termination) is left to Node.
+        // SAFETY: the caller has a handle scope open in a living environment; the arguments belong
+        // to it.
         unsafe {
-            if sys::napi_open_handle_scope(env, &raw mut scope) != sys::Status::napi_ok {
+            let status = sys::napi_get_reference_value(self.env, self.deliver, &raw mut callee);
+            if status != sys::Status::napi_ok || callee.is_null() {
                 return;
             }
-            if sys::napi_get_reference_value(env, function, &raw mut callee) == sys::Status::napi_ok
-                && !callee.is_null()
-            {
-                sys::napi_get_global(env, &raw mut this);
-                sys::napi_make_callback(
-                    env,
-                    ptr::null_mut(),
-                    this,
-                    callee,
-                    0,
-                    ptr::null(),
-                    &raw mut result,
-                );
-            }
-            sys::napi_close_handle_scope(env, scope);
+            sys::napi_get_global(self.env, &raw mut this);
+            sys::napi_make_callback(
+                self.env,
+                ptr::null_mut(),
+                this,
+                callee,
+                arguments.len(),
+                arguments.as_ptr(),
+                &raw mut result,
+            );
         }
     }
 }
@@ -127,26 +215,55 @@ unsafe extern "C" fn clean_up(data: *mut c_void) {
     }
 }
 
-/// Runs on the JavaScript thread when the mailbox has woken it.
+/// Runs on the JavaScript thread, in its event loop, when the mailbox has woken it.
 unsafe extern "C" fn call_js(
     env: sys::napi_env,
-    callback: sys::napi_value,
-    _context: *mut c_void,
+    _callback: sys::napi_value,
+    context: *mut c_void,
     _data: *mut c_void,
 ) {
-    if env.is_null() || callback.is_null() {
+    if env.is_null() {
         // The environment is closing.
         return;
     }
-    let mut this = ptr::null_mut();
-    let mut result = ptr::null_mut();
-    // SAFETY: N-API gives a live environment and the function that the thread-safe function was made
-    // of. The function throws nothing (lib/mailbox.js sees to it); should it be terminated, the
-    // exception is left to Node.
+    // SAFETY: the context is the desk that `Mailbox::new` leaked to the environment.
+    unsafe { &*context.cast::<Desk>() }.deliver();
+}
+
+/// The thread-safe function by which other threads wake this environment.
+fn wake_function(
+    env: sys::napi_env,
+    callback: sys::napi_value,
+    desk: &'static Desk,
+) -> Result<sys::napi_threadsafe_function> {
+    let mut name = ptr::null_mut();
+    let mut function = ptr::null_mut();
+    // SAFETY: all pointers are to live values, and the desk lives for ever; it has no finalizer.
+    // The queue is unbounded, and holds one call at most, because the mailbox wakes once at a time.
     unsafe {
-        sys::napi_get_undefined(env, &raw mut this);
-        sys::napi_call_function(env, this, callback, 0, ptr::null(), &raw mut result);
+        check_status!(sys::napi_create_string_utf8(
+            env,
+            c"sockhop".as_ptr(),
+            7,
+            &raw mut name
+        ))?;
+        check_status!(sys::napi_create_threadsafe_function(
+            env,
+            callback,
+            ptr::null_mut(),
+            name,
+            0,
+            1,
+            ptr::null_mut(),
+            None,
+            ptr::from_ref(desk).cast_mut().cast(),
+            Some(call_js),
+            &raw mut function,
+        ))?;
+        // What keeps the process alive is decided in JavaScript, by `reference`.
+        check_status!(sys::napi_unref_threadsafe_function(env, function))?;
     }
+    Ok(function)
 }
 
 /// The queue of everything that happened and that JavaScript has not been told.
@@ -154,43 +271,27 @@ unsafe extern "C" fn call_js(
 pub struct Mailbox {
     pub(super) shared: Arc<net::Mailbox>,
     waker: Arc<Waker>,
+    desk: &'static Desk,
 }
 
 #[napi]
 impl Mailbox {
-    /// `wake` is called, on the thread of this environment, when there is something to take.
+    /// `deliver(text, extras)` is called, in the event loop of this environment, when there is
+    /// something; the `Uint32Array` `index` then tells what: see [`Desk`] and the kinds above.
     /// `read_in_loop` allows the event loop to read quiet connections itself; it takes libuv.
     #[napi(constructor)]
-    pub fn new(env: Env, wake: Function<'_, (), ()>, read_in_loop: bool) -> Result<Self> {
-        let mut name = ptr::null_mut();
-        let mut function = ptr::null_mut();
-        // SAFETY: all pointers are to live values; no context or finalizer is given. The queue is
-        // unbounded, and holds one call at most, because the mailbox wakes once at a time.
-        unsafe {
-            check_status!(sys::napi_create_string_utf8(
-                env.raw(),
-                c"sockhop".as_ptr(),
-                7,
-                &raw mut name
-            ))?;
-            check_status!(sys::napi_create_threadsafe_function(
-                env.raw(),
-                wake.value().value,
-                ptr::null_mut(),
-                name,
-                0,
-                1,
-                ptr::null_mut(),
-                None,
-                ptr::null_mut(),
-                Some(call_js),
-                &raw mut function,
-            ))?;
-            // What keeps the process alive is decided in JavaScript, by reference() below.
-            check_status!(sys::napi_unref_threadsafe_function(env.raw(), function))?;
-        }
-        let waker = Arc::new(Waker(Mutex::new(Some(function))));
-        let poller = if read_in_loop { net::Poller::new().ok() } else { None };
+    pub fn new(
+        env: Env,
+        deliver: Function<'_, (), ()>,
+        index: Unknown<'_>,
+        read_in_loop: bool,
+    ) -> Result<Self> {
+        let poller = if read_in_loop {
+            net::Poller::new().ok()
+        } else {
+            None
+        };
+        let waker = Arc::new(Waker(Mutex::new(None)));
         let shared = net::Mailbox::new(
             {
                 let waker = Arc::clone(&waker);
@@ -198,15 +299,24 @@ impl Mailbox {
             },
             poller.clone(),
         );
+        let deliver = deliver.value().value;
+        // One a JavaScript environment, and as long as that: the callbacks below refer to it until
+        // the very end.
+        let desk: &'static Desk = Box::leak(Box::new(Desk::new(
+            env.raw(),
+            Arc::clone(&shared),
+            deliver,
+            &index,
+        )?));
+        *waker.0.lock() = Some(wake_function(env.raw(), deliver, desk)?);
         if let Some(poller) = poller {
-            let deliver = Deliver::new(env.raw(), wake.value().value)?;
             let mailbox = Arc::clone(&shared);
             uv::poll(
                 env.raw(),
                 poller.fd(),
                 Box::new(move || {
                     if mailbox.fill_awake(|| poller.turn()) {
-                        deliver.call();
+                        desk.deliver();
                     }
                 }),
             )?;
@@ -223,7 +333,11 @@ impl Mailbox {
                 Box::into_raw(environment).cast(),
             ))?;
         }
-        Ok(Self { shared, waker })
+        Ok(Self {
+            shared,
+            waker,
+            desk,
+        })
     }
 
     /// Keeps the event loop alive, or lets it end.
@@ -242,17 +356,14 @@ impl Mailbox {
         }
     }
 
-    /// The next part of what happened: `[text, index, extras]`, or nothing.
-    ///
-    /// `index` is a `Uint32Array` of records `kind, id, value`. For frames `value` is their number,
-    /// and so many ends in `text` follow; for others it is a number, or a place in `extras`.
-    #[napi(ts_return_type = "[string, Uint32Array, unknown[]] | null")]
+    /// The next batch, for JavaScript that is done with the one before: its text, and extras if
+    /// there are any; or nothing.
+    #[napi(ts_return_type = "[string, unknown[] | undefined] | null")]
     pub fn take<'env>(&self, env: &'env Env) -> Result<Option<Unknown<'env>>> {
-        let Some(mut segment) = self.shared.take() else {
+        let Some(batch) = self.desk.next()? else {
             return Ok(None);
         };
-        let batch = Batch::of(env.raw(), &mut segment)?.into_array(env.raw())?;
-        self.shared.recycle(segment);
+        let batch = array(env.raw(), &batch)?;
         // SAFETY: the value was made in this environment just now.
         Ok(Some(unsafe {
             Unknown::from_raw_unchecked(env.raw(), batch)
@@ -267,26 +378,56 @@ impl Mailbox {
 }
 
 /// A segment in the terms of JavaScript.
-struct Batch {
-    text: sys::napi_value,
-    index: Vec<u32>,
+struct Batch<'index> {
+    index: &'index mut [u32],
+    /// How many numbers of the index are in use.
+    used: usize,
     extras: Vec<sys::napi_value>,
 }
 
-impl Batch {
-    fn of(env: sys::napi_env, segment: &mut Segment) -> Result<Self> {
-        let mut ends = Vec::with_capacity(segment.lengths.len());
+impl Batch<'_> {
+    /// Lays out `segment`; answers its text, and its extras or undefined.
+    fn of(
+        env: sys::napi_env,
+        segment: &mut Segment,
+        index: &mut [u32],
+    ) -> Result<[sys::napi_value; 2]> {
+        thread_local! {
+            static ENDS: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
+        }
+        let mut ends = ENDS.take();
+        ends.clear();
         let text = text::frames(env, &segment.text, &segment.lengths, &mut ends)?;
-        let mut batch = Self {
-            text,
-            index: Vec::with_capacity(segment.events.len() * 3 + ends.len()),
+        let mut batch = Batch {
+            index,
+            used: HEADER,
             extras: Vec::new(),
         };
-        let mut ends = ends.into_iter();
+        let mut rest = ends.iter().copied();
         for event in segment.events.drain(..) {
-            batch.add(env, event, &mut ends)?;
+            batch.add(env, event, &mut rest)?;
         }
-        Ok(batch)
+        // Bounded by INDEX_CAPACITY.
+        #[allow(clippy::cast_possible_truncation)]
+        let used = batch.used as u32;
+        batch.index[0] = used;
+        ENDS.set(ends);
+        let extras = if batch.extras.is_empty() {
+            let mut undefined = ptr::null_mut();
+            // SAFETY: the pointer is to a live variable.
+            check_status!(unsafe { sys::napi_get_undefined(env, &raw mut undefined) })?;
+            undefined
+        } else {
+            array(env, &batch.extras)?
+        };
+        Ok([text, extras])
+    }
+
+    fn push(&mut self, numbers: impl IntoIterator<Item = u32>) {
+        for number in numbers {
+            self.index[self.used] = number;
+            self.used += 1;
+        }
     }
 
     fn add(
@@ -298,7 +439,7 @@ impl Batch {
         match event {
             Event::Frames { connection, count } => {
                 self.record(kind::FRAMES, connection.id(), count);
-                self.index.extend(ends.take(count as usize));
+                self.push(ends.take(count as usize));
             }
             Event::LargeFrame { connection, bytes } => {
                 let value = text::utf8(env, &bytes)?;
@@ -355,7 +496,7 @@ impl Batch {
                 let connection = instance(env, Connection { inner: connection })?;
                 self.extra(kind::CONNECTED, client, connection);
                 // The attempt is a number of its own behind the record.
-                self.index.push(attempt);
+                self.push([attempt]);
             }
             Event::ConnectFailed {
                 client,
@@ -373,7 +514,7 @@ impl Batch {
                     client,
                     (error.errno, error.syscall),
                 )?;
-                self.index.extend([attempt, endpoint]);
+                self.push([attempt, endpoint]);
             }
             Event::ReconnectDue(client) => self.record(kind::RECONNECT_DUE, client, 0),
         }
@@ -381,7 +522,7 @@ impl Batch {
     }
 
     fn record(&mut self, kind: u32, id: u32, value: u32) {
-        self.index.extend([kind, id, value]);
+        self.push([kind, id, value]);
     }
 
     /// A record whose value is the place of `value` in `extras`.
@@ -412,12 +553,6 @@ impl Batch {
         let value = array(env, &values)?;
         self.extra(kind, id, value);
         Ok(())
-    }
-
-    fn into_array(self, env: sys::napi_env) -> Result<sys::napi_value> {
-        let index = uint32_array(env, &self.index)?;
-        let extras = array(env, &self.extras)?;
-        array(env, &[self.text, index, extras])
     }
 }
 

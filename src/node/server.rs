@@ -85,7 +85,7 @@ impl SockhopServer {
     #[napi(js_name = "_broadcast")]
     pub fn broadcast(&self, text: Unknown<'_>, length: u32, id: u32) -> Result<()> {
         text::with_utf8(&text, length, |bytes| {
-            self.inner.broadcast(std::mem::take(bytes), id)
+            self.inner.broadcast(std::mem::take(bytes), id);
         })
     }
 
