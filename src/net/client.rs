@@ -7,6 +7,7 @@ use super::pairing;
 use super::runtime::{self, Ticker, every};
 use super::settings::Settings;
 use super::stream::{Address, Stream, StreamFd, new_socket, watch};
+use super::tls::{self, Handshake};
 use parking_lot::Mutex;
 use socket2::Socket;
 use std::io;
@@ -63,14 +64,24 @@ impl Client {
 
     /// Connects to the first of `endpoints` that answers, in their order, within `timeout` over
     /// all. [`Event::Connected`] or [`Event::ConnectFailed`] follows, with the number this answers.
-    pub fn connect(self: &Arc<Self>, endpoints: Vec<Endpoint>, timeout: Duration) -> u32 {
+    ///
+    /// With `tls` the connection is secure, but whether it is one with the right server is still
+    /// to be looked at: see [`Stream::agreement`]. A handshake that fails is a failure of the
+    /// `handshake`, and no other endpoint is tried.
+    pub fn connect(
+        self: &Arc<Self>,
+        endpoints: Vec<Endpoint>,
+        timeout: Duration,
+        tls: Option<Arc<tls::Client>>,
+    ) -> u32 {
         let mut inner = self.inner.lock();
         inner.attempt = inner.attempt.wrapping_add(1);
         let attempt = inner.attempt;
         let client = Arc::clone(self);
         let task = runtime::handle().spawn(async move {
             let failed =
-                match tokio::time::timeout(timeout, client.try_all(attempt, &endpoints)).await {
+                match tokio::time::timeout(timeout, client.try_all(attempt, &endpoints, tls)).await
+                {
                     Ok(Ok(())) => return,
                     Ok(Err((endpoint, error))) => (endpoint, Some(error)),
                     Err(_) => (0, None),
@@ -96,6 +107,7 @@ impl Client {
         self: &Arc<Self>,
         attempt: u32,
         endpoints: &[Endpoint],
+        tls: Option<Arc<tls::Client>>,
     ) -> Result<(), (u32, SystemError)> {
         let mut last = (
             0,
@@ -105,7 +117,17 @@ impl Client {
             },
         );
         for (index, endpoint) in (0..).zip(endpoints) {
-            match self.try_one(attempt, endpoint).await {
+            let result = match &tls {
+                None => self.try_one(attempt, endpoint).await,
+                Some(tls) => match connect(endpoint).await {
+                    Ok(socket) => {
+                        let stream = secure(socket, tls).await.map_err(|error| (index, error))?;
+                        self.connected(attempt, stream, endpoint, &mut pairing::lock())
+                    }
+                    Err(error) => Err(error),
+                },
+            };
+            match result {
                 Ok(()) => return Ok(()),
                 Err(error) => last = (index, SystemError::new("connect", &error)),
             }
@@ -114,47 +136,31 @@ impl Client {
     }
 
     async fn try_one(self: &Arc<Self>, attempt: u32, endpoint: &Endpoint) -> io::Result<()> {
-        let socket = new_socket(endpoint)?;
-        let address = endpoint.to_sock_addr()?;
-        {
+        let socket = {
             // See `pairing`: on loopback the handshake is over when connect() returns.
             let mut listeners = pairing::lock();
-            match socket.connect(&address) {
-                Ok(()) => return self.connected(attempt, socket, endpoint, &mut listeners),
-                Err(error) if in_progress(&error) => {
-                    if socket.peer_addr().is_ok() {
-                        return self.connected(attempt, socket, endpoint, &mut listeners);
-                    }
+            match begin(endpoint)? {
+                (socket, true) => {
+                    let stream = Stream::new(socket)?;
+                    return self.connected(attempt, stream, endpoint, &mut listeners);
                 }
-                Err(error) => return Err(error),
+                (socket, false) => socket,
             }
-        }
-        let stream = Stream::new(socket.try_clone()?)?;
-        let fd = watch(StreamFd(Arc::new(stream)), Interest::WRITABLE)?;
-        loop {
-            let mut ready = fd.writable().await?;
-            if let Some(error) = socket.take_error()? {
-                return Err(error);
-            }
-            if socket.peer_addr().is_ok() {
-                break;
-            }
-            ready.clear_ready();
-        }
-        drop(fd);
-        self.connected(attempt, socket, endpoint, &mut pairing::lock())
+        };
+        let stream = Stream::new(established(socket).await?)?;
+        self.connected(attempt, stream, endpoint, &mut pairing::lock())
     }
 
     /// Reports the connection, behind the report of a listener in this process.
     fn connected(
         self: &Arc<Self>,
         attempt: u32,
-        socket: Socket,
+        stream: Stream,
         endpoint: &Endpoint,
         listeners: &mut pairing::Listeners,
     ) -> io::Result<()> {
         let connection = Connection::open(
-            Stream::new(socket)?,
+            stream,
             Arc::clone(&self.settings),
             Arc::clone(&self.mailbox),
             None,
@@ -252,6 +258,80 @@ impl Client {
             _ => None,
         }
     }
+}
+
+/// A socket that is connected.
+async fn connect(endpoint: &Endpoint) -> io::Result<Socket> {
+    match begin(endpoint)? {
+        (socket, true) => Ok(socket),
+        (socket, false) => established(socket).await,
+    }
+}
+
+/// A socket that begins to connect, and whether it is connected already.
+fn begin(endpoint: &Endpoint) -> io::Result<(Socket, bool)> {
+    let socket = new_socket(endpoint)?;
+    let connected = match socket.connect(&endpoint.to_sock_addr()?) {
+        Ok(()) => true,
+        Err(error) if in_progress(&error) => socket.peer_addr().is_ok(),
+        Err(error) => return Err(error),
+    };
+    Ok((socket, connected))
+}
+
+/// Waits until a socket is connected.
+async fn established(socket: Socket) -> io::Result<Socket> {
+    let stream = Stream::new(socket.try_clone()?)?;
+    let fd = watch(StreamFd(Arc::new(stream)), Interest::WRITABLE)?;
+    loop {
+        let mut ready = fd.writable().await?;
+        if let Some(error) = socket.take_error()? {
+            return Err(error);
+        }
+        if socket.peer_addr().is_ok() {
+            return Ok(socket);
+        }
+        ready.clear_ready();
+    }
+}
+
+/// A stream on which the TLS handshake is done.
+async fn secure(socket: Socket, tls: &tls::Client) -> Result<Stream, SystemError> {
+    let failed = |error: io::Error| SystemError {
+        errno: error.raw_os_error().unwrap_or(0),
+        syscall: "handshake",
+    };
+    let stream = Arc::new(Stream::secure(socket, tls).map_err(failed)?);
+    let fd = watch(
+        StreamFd(Arc::clone(&stream)),
+        Interest::READABLE | Interest::WRITABLE,
+    )
+    .map_err(failed)?;
+    let shaking = async {
+        let mut step = stream.shake_hands()?;
+        loop {
+            let mut ready = match step {
+                Handshake::Done => return Ok(()),
+                Handshake::Read => fd.readable().await?,
+                Handshake::Write => fd.writable().await?,
+            };
+            let stopped_at = std::mem::replace(&mut step, stream.shake_hands()?);
+            if step == stopped_at {
+                ready.clear_ready();
+            }
+        }
+    };
+    match tokio::time::timeout(tls.timeout, shaking).await {
+        Ok(result) => result.map_err(failed)?,
+        Err(_) => {
+            return Err(SystemError {
+                errno: 0,
+                syscall: "handshake timeout",
+            });
+        }
+    }
+    drop(fd);
+    Ok(Arc::into_inner(stream).expect("the descriptor's reference is gone, and there is no other"))
 }
 
 /// Whether a non-blocking connect goes on by itself. (std has no stable kind for `EINPROGRESS`.)

@@ -208,7 +208,8 @@ impl Connection {
             settings.receive_terminator.clone(),
             settings.max_message_size,
         );
-        let reads_in = if mailbox.poller().is_some() {
+        // Opening and sealing records is work for the runtime's threads.
+        let reads_in = if mailbox.poller().is_some() && !stream.is_secure() {
             Place::Loop
         } else {
             Place::Runtime
@@ -358,7 +359,7 @@ impl Connection {
                         let frames = self.receive(&mut reader.framer, scratch, count);
                         let writes = self.writes.load(Ordering::Relaxed);
                         reader.load.add(count, frames, writes);
-                        if count < READ_SIZE {
+                        if count < READ_SIZE && !stream.has_buffered() {
                             return ReadStop::Drained;
                         }
                         budget = budget.saturating_sub(count);
@@ -749,7 +750,7 @@ impl Connection {
         if let Some((stream, _)) = taken {
             if reset {
                 stream.reset_on_close();
-            } else if stream.shutdown_write().is_ok() {
+            } else if stream.finish().is_ok() {
                 closing = Closing::Linger;
             }
         }
@@ -852,6 +853,12 @@ impl Connection {
             }
             let here = self.place() == Place::Runtime;
             let reads = here && self.flow() == Flow::Flowing && !self.is_stalled();
+            if reads && stream.has_buffered() {
+                // The kernel has told of this already, or will not tell of it.
+                self.read();
+                tokio::task::yield_now().await;
+                continue;
+            }
             let writes = self.outbox.lock().is_pending();
             let interest = match (here, writes) {
                 (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
@@ -892,6 +899,7 @@ impl Connection {
                     }
                     drop(ready);
                     if self.mailbox.poller().is_some()
+                        && !stream.is_secure()
                         && self.reader.lock().load.is_quiet()
                         && may_switch()
                     {
@@ -1006,7 +1014,7 @@ async fn linger(watched: Option<(Interest, AsyncFd<StreamFd>)>, stream: Arc<Stre
     let drain = async {
         let mut sink = [0; 4096];
         while let Ok(mut ready) = fd.readable().await {
-            match fd.get_ref().0.recv(&mut sink) {
+            match fd.get_ref().0.discard(&mut sink) {
                 Ok(0) => break,
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),

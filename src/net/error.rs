@@ -1,5 +1,6 @@
 //! What the system refused, in the terms in which Node reports it.
 
+use super::tls::Failure;
 use std::io;
 
 /// A failed system call.
@@ -11,13 +12,21 @@ use std::io;
 pub struct SystemError {
     /// The positive number of the operating system, or 0 if the failure was not the system's.
     pub errno: i32,
-    /// The call as libuv names it: `connect`, `listen`, `bind`, `accept`, `read`, `write`.
+    /// The call as libuv names it: `connect`, `listen`, `bind`, `accept`, `read`, `write`. With
+    /// `tls`, the number is that of a [`Failure`].
     pub syscall: &'static str,
 }
 
 impl SystemError {
     /// Wraps what `syscall` answered.
     pub fn new(syscall: &'static str, error: &io::Error) -> Self {
+        let failure = error.get_ref().and_then(|inner| inner.downcast_ref());
+        if let Some(failure) = failure {
+            return Self {
+                errno: Failure::number(failure),
+                syscall: "tls",
+            };
+        }
         let errno = error.raw_os_error().unwrap_or_else(|| match error.kind() {
             // Errors that std makes up itself have no number; these are what they stand for.
             io::ErrorKind::InvalidInput => EINVAL,

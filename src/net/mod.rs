@@ -5,7 +5,8 @@
 //!   connection       one peer: reads, frames, writes, ends
 //!     outbox         bytes on their way out, in order, and who waits for them
 //!     liveness       pings that were sent and what came back
-//!     stream         the socket itself (TCP, Unix)
+//!     stream         the socket itself (TCP, Unix), or TLS on it
+//!       tls          the secure session, and whom a client trusts
 //!   poller           reads quiet connections on the JavaScript thread
 //!   mailbox          what one JavaScript environment has yet to be told
 //! server             the registry of a server's connections
@@ -32,6 +33,7 @@ pub mod runtime;
 pub mod server;
 pub mod settings;
 pub mod stream;
+pub mod tls;
 
 pub use client::{Client, Endpoint};
 pub use connection::Connection;

@@ -62,7 +62,9 @@ impl Outbox {
 
     /// Whether something, bytes or FIN, waits for the kernel.
     pub(super) fn is_pending(&self) -> bool {
-        self.stream.is_some() && (!self.queue.is_empty() || self.end == End::Wanted)
+        self.stream.as_ref().is_some_and(|stream| {
+            !self.queue.is_empty() || self.end == End::Wanted || !stream.is_flushed()
+        })
     }
 
     pub(super) fn queued(&self) -> usize {
@@ -75,7 +77,8 @@ impl Outbox {
 
     /// Bytes that the kernel has, counted from the beginning.
     pub(super) fn written(&self) -> u64 {
-        self.accepted - self.queued as u64
+        let held = self.stream.as_ref().map_or(0, |stream| stream.held());
+        self.accepted - self.queued as u64 - held as u64
     }
 
     /// Writes `bytes` now if nothing is before them; answers how many of them the kernel took.
@@ -134,11 +137,20 @@ impl Outbox {
                 Err(error) => return Err(error),
             }
         }
-        if self.end == End::Wanted {
-            self.end = End::Done;
-            stream.shutdown_write()?;
+        let result = if self.end == End::Wanted {
+            stream.shutdown_write()
+        } else {
+            stream.flush()
+        };
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            result => {
+                if self.end == End::Wanted {
+                    self.end = End::Done;
+                }
+                result
+            }
         }
-        Ok(())
     }
 
     /// Takes no more bytes; FIN follows what is queued at the next [`flush`](Self::flush).

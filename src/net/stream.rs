@@ -1,5 +1,6 @@
-//! The socket of a connection: TCP or Unix, always non-blocking.
+//! The socket of a connection: TCP or Unix, always non-blocking, in the clear or with TLS.
 
+use super::tls::{Agreement, Client, Handshake, Tls};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io::{self, IoSlice, Read};
 use std::net::{IpAddr, Shutdown, SocketAddr};
@@ -12,9 +13,9 @@ use tokio::io::unix::AsyncFd;
 
 /// Keeps a write to a closed peer from raising `SIGPIPE`, which not every host of the library ignores.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-const SEND_FLAGS: i32 = 0x4000; // MSG_NOSIGNAL
+pub(super) const SEND_FLAGS: i32 = 0x4000; // MSG_NOSIGNAL
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-const SEND_FLAGS: i32 = 0; // SO_NOSIGPIPE is set on the socket instead
+pub(super) const SEND_FLAGS: i32 = 0; // SO_NOSIGPIPE is set on the socket instead
 
 /// A connected, non-blocking stream socket.
 ///
@@ -24,6 +25,7 @@ const SEND_FLAGS: i32 = 0; // SO_NOSIGPIPE is set on the socket instead
 pub struct Stream {
     socket: Socket,
     inet: bool,
+    tls: Option<Box<Tls>>,
 }
 
 /// The descriptor of a shared stream, in the form tokio registers.
@@ -103,27 +105,110 @@ impl Stream {
             // A peer that is already gone makes this fail; reading will report it properly.
             let _ = socket.set_tcp_nodelay(true);
         }
-        Ok(Self { socket, inet })
+        Ok(Self {
+            socket,
+            inet,
+            tls: None,
+        })
     }
 
-    /// Reads what is there. `Ok(0)` is the peer's end.
+    /// Takes over a connected socket on which the client is to speak TLS: what
+    /// [`shake_hands`](Self::shake_hands) begins.
+    pub(super) fn secure(socket: Socket, client: &Client) -> io::Result<Self> {
+        let tls = Tls::new(client).map_err(io::Error::other)?;
+        Ok(Self {
+            tls: Some(Box::new(tls)),
+            ..Self::new(socket)?
+        })
+    }
+
+    /// Goes on with the TLS handshake, which comes before everything else.
+    pub(super) fn shake_hands(&self) -> io::Result<Handshake> {
+        self.tls
+            .as_ref()
+            .map_or(Ok(Handshake::Done), |tls| tls.shake_hands(&self.socket))
+    }
+
+    /// Whether it speaks TLS.
+    pub fn is_secure(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// What the TLS handshake agreed on, where there was one.
+    pub fn agreement(&self) -> Option<&Agreement> {
+        self.tls.as_ref()?.agreement()
+    }
+
+    /// Reads what is there. `Ok(0)` is the peer's end. Less than the buffer holds is all there was,
+    /// unless [`has_buffered`](Self::has_buffered).
     pub fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &self.tls {
+            None => (&self.socket).read(buffer),
+            Some(tls) => tls.recv(&self.socket, buffer),
+        }
+    }
+
+    /// Reads what is there to throw it away: with TLS, its records.
+    pub(super) fn discard(&self, buffer: &mut [u8]) -> io::Result<usize> {
         (&self.socket).read(buffer)
     }
 
-    /// Writes what the kernel takes.
+    /// Whether [`recv`](Self::recv) has something to say that the kernel will not announce: only
+    /// with TLS, and never after `recv` answered `WouldBlock`.
+    pub fn has_buffered(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.has_buffered())
+    }
+
+    /// Writes what the kernel takes. With TLS, a record of which it took only a part counts as
+    /// written, and is [`held`](Self::held): nothing else is taken before it is gone.
     pub fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket.send_with_flags(bytes, SEND_FLAGS)
+        match &self.tls {
+            None => self.socket.send_with_flags(bytes, SEND_FLAGS),
+            Some(tls) => tls.send(&self.socket, &[IoSlice::new(bytes)]),
+        }
     }
 
-    /// Writes what the kernel takes of several pieces.
+    /// Writes what the kernel takes of several pieces, as [`send`](Self::send) does of one.
     pub fn send_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.socket.send_vectored_with_flags(pieces, SEND_FLAGS)
+        match &self.tls {
+            None => self.socket.send_vectored_with_flags(pieces, SEND_FLAGS),
+            Some(tls) => tls.send(&self.socket, pieces),
+        }
     }
 
-    /// Ends the sending direction.
+    /// Gives the kernel what is held back; `WouldBlock` if it does not take all of it.
+    pub fn flush(&self) -> io::Result<()> {
+        self.tls
+            .as_ref()
+            .map_or(Ok(()), |tls| tls.flush(&self.socket))
+    }
+
+    /// Whether the kernel has everything. With TLS the answer may turn to no by reading, too: the
+    /// protocol has answers of its own.
+    pub fn is_flushed(&self) -> bool {
+        self.tls.as_ref().is_none_or(|tls| tls.is_flushed())
+    }
+
+    /// How many of the bytes that [`send`](Self::send) took may not be with the kernel yet.
+    pub fn held(&self) -> usize {
+        self.tls.as_ref().map_or(0, |tls| tls.held())
+    }
+
+    /// Ends the sending direction behind everything that was sent; `WouldBlock` if that has to
+    /// wait.
     pub fn shutdown_write(&self) -> io::Result<()> {
-        self.socket.shutdown(Shutdown::Write)
+        match &self.tls {
+            None => self.socket.shutdown(Shutdown::Write),
+            Some(tls) => tls.shutdown_write(&self.socket),
+        }
+    }
+
+    /// Ends the sending direction at once, and gives up what is held back.
+    pub(super) fn finish(&self) -> io::Result<()> {
+        match &self.tls {
+            None => self.socket.shutdown(Shutdown::Write),
+            Some(tls) => tls.finish(&self.socket),
+        }
     }
 
     /// Makes closing the socket reset the connection instead of ending it.

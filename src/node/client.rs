@@ -2,6 +2,7 @@
 
 use super::mailbox::Mailbox;
 use super::settings::{Settings, interval};
+use super::tls::TlsClient;
 use crate::net::{self, Endpoint};
 use napi::bindgen_prelude::{Error, Result, Status};
 use napi_derive::napi;
@@ -55,16 +56,23 @@ impl SockhopClient {
         })
     }
 
-    /// Begins an attempt and answers its number.
+    /// Begins an attempt, over TLS if there is `tls`, and answers its number.
     #[napi(js_name = "_connectTo")]
-    pub fn connect_to(&self, endpoints: Vec<EndpointInit>, timeout: f64) -> Result<u32> {
+    pub fn connect_to(
+        &self,
+        endpoints: Vec<EndpointInit>,
+        timeout: f64,
+        tls: Option<&TlsClient>,
+    ) -> Result<u32> {
         let endpoints = endpoints
             .into_iter()
             .map(EndpointInit::into_net)
             .collect::<Result<_>>()?;
-        Ok(self
-            .inner
-            .connect(endpoints, interval(timeout).unwrap_or(Duration::MAX)))
+        Ok(self.inner.connect(
+            endpoints,
+            interval(timeout).unwrap_or(Duration::MAX),
+            tls.map(|tls| Arc::clone(&tls.inner)),
+        ))
     }
 
     /// Gives up an attempt, or lets go of the connection: it is JavaScript that closes it.

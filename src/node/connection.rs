@@ -2,6 +2,7 @@
 
 use super::mailbox::number;
 use super::text;
+use super::tls::TlsAgreement;
 use crate::net::connection::Sent;
 use crate::net::stream::Address;
 use crate::net::{self};
@@ -228,6 +229,14 @@ impl Connection {
         self.inner
             .round_trip()
             .map(|time| time.as_secs_f64() * 1000.0)
+    }
+
+    /// What the TLS handshake agreed on; nothing on a connection in the clear, or one that is closed.
+    #[napi]
+    pub fn agreement(&self) -> Option<TlsAgreement> {
+        self.inner
+            .with_stream(|stream| stream.agreement().map(TlsAgreement::from))
+            .flatten()
     }
 
     /// The counters.

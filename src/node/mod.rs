@@ -9,6 +9,7 @@
 //! framer         the framer for bytes that come from JavaScript (ObjectBuffer, adopted streams)
 //! uv             the event loop's poll handle, by which quiet connections are read without a hop
 //! settings       options, as JavaScript has checked them
+//! tls            whom a client trusts, how it secures its connections
 //! text           strings across the border, both ways
 //! ```
 //!
@@ -29,4 +30,5 @@ mod server;
 mod session;
 mod settings;
 mod text;
+mod tls;
 mod uv;
