@@ -512,8 +512,8 @@ class Owner {
     return this.#client._response_stream_map;
   }
 
-  lost() {
-    this.#client._end_socket();
+  lost({ socket }) {
+    if (this.#client.socket === socket) this.#client._end_socket();
   }
 
   dead(peer) {

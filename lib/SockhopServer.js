@@ -211,14 +211,13 @@ class SockhopServer extends native.SockhopServer {
   listen({ signal } = {}) {
     if (signal !== undefined) options.checkSignal('The "options.signal" property', signal);
     const listener = this.server;
-    const promise = listener.open(
-      { path: this.path, address: this.address, port: this.port },
-      signal,
-    );
-    promise.catch((err) => {
-      // Who listens for errors knows already.
-      if (this.listenerCount('error') > 0 && err.syscall) listener.emit('error', err);
-    });
+    const promise = listener
+      .open({ path: this.path, address: this.address, port: this.port }, signal)
+      .catch((err) => {
+        if (err.syscall) listener.emit('error', err);
+        throw err;
+      });
+    // Who listens for errors knows already.
     if (this.listenerCount('error') > 0) promise.catch(noop);
     return promise;
   }

@@ -4,6 +4,7 @@ use super::error::SystemError;
 use super::liveness::{Beat, Liveness, Ping, now_ms};
 use super::mailbox::{Event, LARGE_FRAME, Mailbox};
 use super::outbox::{Outbox, Token};
+use super::poller::Poller;
 use super::runtime;
 use super::settings::{Settings, SlowConsumer};
 use super::stream::{Address, Stream, StreamFd, watch};
@@ -267,9 +268,6 @@ impl Connection {
 
     /// Begins to read: the program knows of the connection now, and may have paused it already.
     pub fn start(self: &Arc<Self>, paused: bool) {
-        if self.place() == Place::Loop {
-            self.join_loop();
-        }
         self.change_flow(
             Flow::Held,
             if paused { Flow::Paused } else { Flow::Flowing },
@@ -277,12 +275,12 @@ impl Connection {
     }
 
     /// Stops reading; pings of the peer go unanswered.
-    pub fn pause(&self) {
+    pub fn pause(self: &Arc<Self>) {
         self.change_flow(Flow::Flowing, Flow::Paused);
     }
 
     /// Reads again.
-    pub fn resume(&self) {
+    pub fn resume(self: &Arc<Self>) {
         self.change_flow(Flow::Paused, Flow::Flowing);
     }
 
@@ -295,7 +293,7 @@ impl Connection {
         Flow::from_u8(self.flow.load(Ordering::Acquire))
     }
 
-    fn change_flow(&self, from: Flow, to: Flow) {
+    fn change_flow(self: &Arc<Self>, from: Flow, to: Flow) {
         if self
             .flow
             .compare_exchange(from as u8, to as u8, Ordering::AcqRel, Ordering::Acquire)
@@ -307,7 +305,7 @@ impl Connection {
     }
 
     /// JavaScript took `bytes` of this connection out of the mailbox.
-    pub(super) fn taken(&self, bytes: usize) {
+    pub(super) fn taken(self: &Arc<Self>, bytes: usize) {
         let before = self.unread.fetch_sub(bytes, Ordering::AcqRel);
         if before - bytes <= self.settings.receive_high_water_mark / 2
             && self.stalled.swap(false, Ordering::AcqRel)
@@ -317,9 +315,9 @@ impl Connection {
     }
 
     /// Has the reader, whoever it is, look again.
-    pub(super) fn attend(&self) {
+    pub(super) fn attend(self: &Arc<Self>) {
         if self.place() == Place::Loop {
-            self.rearm();
+            self.attend_in_loop();
         } else {
             self.wake.notify_one();
         }
@@ -740,7 +738,7 @@ impl Connection {
             if let Some(stream) = reader.stream.take() {
                 // The descriptor is still open: the stream is dropped behind this.
                 if let Some(poller) = self.mailbox.poller() {
-                    poller.remove(self, stream.fd());
+                    poller.remove(self.id, &stream);
                 }
             }
             reader.framer.clear();
@@ -792,52 +790,49 @@ impl Connection {
         let stop = self.read();
         if self.reader.lock().load.is_flood() && may_switch() {
             self.leave_loop();
-        } else if stop == ReadStop::Budget {
-            self.rearm();
+        } else if stop == ReadStop::Stopped {
+            // Not to be watched while it is not to be read.
+            self.with_poller(|poller, stream| poller.remove(self.id, stream));
+            if self.flow() == Flow::Flowing && !self.is_stalled() {
+                // It was told to go on just then.
+                self.attend();
+            }
+        }
+    }
+
+    /// Runs `f` while the stream is open, if there is a poller.
+    fn with_poller(&self, f: impl FnOnce(&Arc<Poller>, &Stream)) {
+        if let Some(poller) = self.mailbox.poller() {
+            // The stream stays open while it is in these hands, and its descriptor with it.
+            self.with_stream(|stream| f(poller, stream));
         }
     }
 
     /// The event loop's thread reads from now on.
     fn join_loop(self: &Arc<Self>) {
-        let Some(poller) = self.mailbox.poller() else {
-            return;
-        };
-        // The stream stays open while it is in these hands, and its descriptor with it.
-        self.with_stream(|stream| {
-            self.reader.lock().load = Load::default();
-            self.reads_in.store(Place::Loop as u8, Ordering::Release);
-            if poller.add(self, stream.fd()).is_err() {
-                // No room for it there (a limit of the system): the runtime has room for all.
-                self.reads_in.store(Place::Runtime as u8, Ordering::Release);
-            }
-            if self.reader.lock().stream.is_none() {
-                // Closed meanwhile.
-                poller.remove(self, stream.fd());
-            }
-        });
+        self.reader.lock().load = Load::default();
+        self.reads_in.store(Place::Loop as u8, Ordering::Release);
+        self.attend_in_loop();
     }
 
     /// The runtime reads from now on.
     fn leave_loop(self: &Arc<Self>) {
-        let Some(poller) = self.mailbox.poller() else {
-            return;
-        };
-        self.with_stream(|stream| {
-            poller.remove(self, stream.fd());
-            self.reader.lock().load = Load::default();
-            self.reads_in.store(Place::Runtime as u8, Ordering::Release);
-        });
+        self.with_poller(|poller, stream| poller.remove(self.id, stream));
+        self.reader.lock().load = Load::default();
+        self.reads_in.store(Place::Runtime as u8, Ordering::Release);
         self.wake.notify_one();
     }
 
-    fn rearm(&self) {
-        let Some(poller) = self.mailbox.poller() else {
-            return;
-        };
-        self.with_stream(|stream| {
-            if poller.rearm(self, stream.fd()).is_err() {
-                // It has just left, or is closed.
+    fn attend_in_loop(self: &Arc<Self>) {
+        self.with_poller(|poller, stream| {
+            if poller.add(self, stream).is_err() {
+                // No room for it there (a limit of the system): the runtime has room for all.
+                self.reads_in.store(Place::Runtime as u8, Ordering::Release);
                 self.wake.notify_one();
+            }
+            if self.reader.lock().stream.is_none() {
+                // Closed meanwhile.
+                poller.remove(self.id, stream);
             }
         });
     }

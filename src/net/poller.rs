@@ -10,12 +10,14 @@
 
 use super::connection::Connection;
 use super::runtime::{Ticker, every};
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Registry, Token};
+use super::stream::Stream;
 use parking_lot::Mutex;
+use rustix::buffer::spare_capacity;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -25,12 +27,17 @@ const EVENTS_PER_TURN: usize = 256;
 /// How often the runtime looks whether the event loop still takes its turns. A peer that pings
 /// faster than four times in twice this may find a blocked program dead.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
+const NOW: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 0,
+};
 
 /// The quiet connections of one JavaScript environment.
+///
+/// They are watched level-triggered: the descriptor is readable exactly while one of them is. So a
+/// connection that is not to be read must not be watched.
 pub struct Poller {
-    poll: Mutex<(Poll, Events)>,
-    registry: Registry,
-    fd: RawFd,
+    epoll: OwnedFd,
     connections: Mutex<HashMap<u32, Weak<Connection>>>,
     /// Turns taken by the event loop.
     turns: AtomicU64,
@@ -40,7 +47,7 @@ pub struct Poller {
 impl std::fmt::Debug for Poller {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Poller")
-            .field("fd", &self.fd)
+            .field("epoll", &self.epoll)
             .finish_non_exhaustive()
     }
 }
@@ -48,25 +55,25 @@ impl std::fmt::Debug for Poller {
 impl Poller {
     /// A poller without connections.
     pub fn new() -> io::Result<Arc<Self>> {
-        let poll = Poll::new()?;
-        let poller = Arc::new(Self {
-            registry: poll.registry().try_clone()?,
-            fd: poll.as_raw_fd(),
-            poll: Mutex::new((poll, Events::with_capacity(EVENTS_PER_TURN))),
+        Ok(Arc::new(Self {
+            epoll: epoll::create(CreateFlags::CLOEXEC)?,
             connections: Mutex::default(),
             turns: AtomicU64::new(0),
             watch: Mutex::new(None),
-        });
-        Ok(poller)
+        }))
     }
 
     /// The descriptor to wait for, readable while there is a turn to take.
     pub fn fd(&self) -> RawFd {
-        self.fd
+        self.epoll.as_raw_fd()
     }
 
-    /// Begins to read a connection here. It is looked at once, whatever was before.
-    pub(super) fn add(self: &Arc<Self>, connection: &Arc<Connection>, fd: RawFd) -> io::Result<()> {
+    /// Watches a connection, unless it is watched already.
+    pub(super) fn add(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        stream: &Stream,
+    ) -> io::Result<()> {
         let mut connections = self.connections.lock();
         let first = connections.is_empty();
         connections.insert(connection.id(), Arc::downgrade(connection));
@@ -74,22 +81,24 @@ impl Poller {
         if first {
             self.watch();
         }
-        self.registry
-            .register(&mut SourceFd(&fd), token(connection), Interest::READABLE)
+        let data = EventData::new_u64(connection.id().into());
+        match epoll::add(
+            &self.epoll,
+            stream,
+            data,
+            EventFlags::IN | EventFlags::RDHUP,
+        ) {
+            Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
-    /// Has a connection looked at again, whether or not anything new arrives.
-    pub(super) fn rearm(&self, connection: &Connection, fd: RawFd) -> io::Result<()> {
-        self.registry
-            .reregister(&mut SourceFd(&fd), token(connection), Interest::READABLE)
-    }
-
-    /// Reads a connection here no more. Its descriptor is still open.
-    pub(super) fn remove(&self, connection: &Connection, fd: RawFd) {
+    /// Watches a connection no more.
+    pub(super) fn remove(&self, id: u32, stream: &Stream) {
         // It may not have come as far as being added.
-        let _ = self.registry.deregister(&mut SourceFd(&fd));
+        let _ = epoll::delete(&self.epoll, stream);
         let mut connections = self.connections.lock();
-        connections.remove(&connection.id());
+        connections.remove(&id);
         if connections.is_empty() {
             *self.watch.lock() = None;
         }
@@ -103,14 +112,25 @@ impl Poller {
     }
 
     fn read_ready(&self) {
-        let mut poll = self.poll.lock();
-        let (poll, events) = &mut *poll;
-        if poll.poll(events, Some(Duration::ZERO)).is_err() {
+        let only = {
+            let connections = self.connections.lock();
+            let mut all = connections.values();
+            all.next()
+                .filter(|_| all.next().is_none())
+                .and_then(Weak::upgrade)
+        };
+        if let Some(only) = only {
+            // No need to ask which it is.
+            only.read_in_loop();
+            return;
+        }
+        let mut ready: Vec<Event> = Vec::with_capacity(EVENTS_PER_TURN);
+        if epoll::wait(&self.epoll, spare_capacity(&mut ready), Some(&NOW)).is_err() {
             // Interrupted: the descriptor is still readable.
             return;
         }
-        for event in &*events {
-            let connection = u32::try_from(event.token().0)
+        for event in ready {
+            let connection = u32::try_from(event.data.u64())
                 .ok()
                 .and_then(|id| self.connections.lock().get(&id).and_then(Weak::upgrade));
             if let Some(connection) = connection {
@@ -135,8 +155,4 @@ impl Poller {
             true
         }));
     }
-}
-
-fn token(connection: &Connection) -> Token {
-    Token(connection.id() as usize)
 }

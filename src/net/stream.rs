@@ -4,7 +4,7 @@ use super::tls::{Agreement, Client, Handshake, Tls};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io::{self, IoSlice, Read};
 use std::net::{IpAddr, Shutdown, SocketAddr};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +26,12 @@ pub struct Stream {
     socket: Socket,
     inet: bool,
     tls: Option<Box<Tls>>,
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
 }
 
 /// The descriptor of a shared stream, in the form tokio registers.
@@ -254,11 +260,6 @@ impl Stream {
             self.socket.set_tcp_keepalive(&probes)?;
         }
         Ok(())
-    }
-
-    /// The descriptor, for whoever waits for the socket outside the runtime.
-    pub fn fd(&self) -> RawFd {
-        self.socket.as_raw_fd()
     }
 }
 
