@@ -10,6 +10,7 @@ const { Peer, nativeSettings, pingsOf, rejected } = require('./Peer.js');
 const { aborted, idle, report, requestRefused } = require('./faults.js');
 const SockhopError = require('./SockhopError.js');
 const { SockhopSocket } = require('./SockhopSocket.js');
+const { SockhopTlsSocket } = require('./SockhopTlsSocket.js');
 const { StreamSocket } = require('./StreamSocket.js');
 const TimedMap = require('./TimedMap.js');
 const { sum } = require('./traffic.js');
@@ -18,6 +19,7 @@ const { mailbox, clients, Hold, nextId } = require('./Mailbox.js');
 const options = require('./options.js');
 const { SockhopRequest } = require('./SockhopRequest.js');
 const { channels } = require('./diagnostics.js');
+const secure = require('./tls.js');
 
 Object.setPrototypeOf(native.SockhopClient.prototype, EventEmitter.prototype);
 
@@ -43,6 +45,8 @@ class SockhopClient extends native.SockhopClient {
   #peer = null;
   #owner;
   #hold = new Hold();
+  /** The server is one that only OpenSSL gets on with. */
+  #needsOpenssl = false;
   /** Sums of connections that are over. */
   #past = { messages_received: 0, messages_sent: 0, bytes_received: 0, bytes_sent: 0 };
 
@@ -157,7 +161,11 @@ class SockhopClient extends native.SockhopClient {
     return new Promise((resolve, reject) => {
       const attempt = {
         number: -1,
+        where: null,
         endpoints: [],
+        plan: null,
+        deadline: performance.now() + this._connect_timeout,
+        timer: null,
         resolve,
         reject,
         signal,
@@ -175,48 +183,81 @@ class SockhopClient extends native.SockhopClient {
   }
 
   async #begin(attempt) {
-    const began = performance.now();
     // The time for looking up a name counts.
-    const timer = setTimeout(() => {
-      if (attempt.number === -1) this.#giveUp(attempt, timedOut());
-    }, this._connect_timeout);
-    timer.unref?.();
+    this.#watchClock(attempt);
     try {
-      attempt.endpoints = await this.#endpoints();
+      attempt.where = this.#where();
+      if (this.#options.ssl) {
+        attempt.plan = this.#planTls(attempt.where);
+        if (attempt.plan === null) return this.#beginOpenssl(attempt);
+      }
+      attempt.endpoints = await resolveAddress(attempt.where);
       if (this.#attempt !== attempt) return;
-      if (this.#options.ssl) return this.#beginTls(attempt);
-      const left = Math.max(1, this._connect_timeout - (performance.now() - began));
-      attempt.number = this._connectTo(attempt.endpoints, left);
+      clearTimeout(attempt.timer);
+      const left = Math.max(1, attempt.deadline - performance.now());
+      attempt.number = this._connectTo(attempt.endpoints, left, attempt.plan?.client);
     } catch (err) {
       this.#giveUp(attempt, err);
-    } finally {
-      if (attempt.number !== -1) clearTimeout(timer);
     }
   }
 
-  /** Where to connect to, as the options are now. */
-  async #endpoints() {
-    if (this.path) return [{ path: options.checkPath('The "path" property', this.path) }];
-    const port = options.checkPort('The "port" property', this.port);
-    const address = options.checkAddress('The "address" property', this.address);
-    if (net.isIP(address) !== 0 || this.#options.ssl) return [{ address, port }];
-    const found = await dns.promises.lookup(address, { all: true });
-    return found.map((entry) => ({ address: entry.address, port }));
+  /** Ends an attempt in time while the native side does not. */
+  #watchClock(attempt) {
+    const left = Math.max(1, attempt.deadline - performance.now());
+    attempt.timer = setTimeout(() => this.#giveUp(attempt, timedOut()), left);
+    attempt.timer.unref?.();
   }
 
-  #beginTls(attempt) {
-    const [{ path, address, port }] = attempt.endpoints;
+  /** Where to connect to, as the options are now. */
+  #where() {
+    if (this.path) return { path: options.checkPath('The "path" property', this.path) };
+    const port = options.checkPort('The "port" property', this.port);
+    return { address: options.checkAddress('The "address" property', this.address), port };
+  }
+
+  /** How the native side makes a secure connection; null if OpenSSL has to. */
+  #planTls({ address }) {
+    if (this.#needsOpenssl) return null;
+    const { ssl_options, handshake_timeout } = this.#options;
+    return secure.plan(ssl_options, address, handshake_timeout);
+  }
+
+  /** Connects through Node's own TLS. */
+  #beginOpenssl(attempt) {
+    const { path, address, port } = attempt.where;
     const where = path ? { path } : { host: address, port };
     const stream = tls.connect({ ...this.#options.ssl_options, ...where });
     attempt.stream = stream;
+    let clock = null;
     const failed = (err) => this.#giveUp(attempt, err);
     stream.once('error', failed);
+    stream.once('connect', () => {
+      if (stream.destroyed) return;
+      const late = () => this.#giveUp(attempt, secure.handshakeTimedOut());
+      clock = setTimeout(late, this.#options.handshake_timeout);
+      clock.unref?.();
+    });
+    stream.once('close', () => clearTimeout(clock));
     stream.once('secureConnect', () => {
+      clearTimeout(clock);
       stream.removeListener('error', failed);
       if (this.#attempt !== attempt) return stream.destroy();
       this.#adopt(stream);
       this.#established(attempt, stream);
     });
+  }
+
+  /** What rustls would not do, OpenSSL may; and if not, it says why in the words of Node. */
+  #tryOpenssl(attempt, lasting) {
+    this._detach();
+    attempt.number = -1;
+    this.#watchClock(attempt);
+    if (lasting) this.#needsOpenssl = true;
+    try {
+      this.#beginOpenssl(attempt);
+    } catch (err) {
+      this.#giveUp(attempt, err);
+    }
   }
 
   /** An attempt ends without a connection. */
@@ -230,6 +271,7 @@ class SockhopClient extends native.SockhopClient {
 
   #detachAttempt(attempt) {
     this.#attempt = null;
+    clearTimeout(attempt.timer);
     this.#track();
     if (attempt.onAbort) attempt.signal.removeEventListener('abort', attempt.onAbort);
   }
@@ -240,6 +282,11 @@ class SockhopClient extends native.SockhopClient {
       failed: (number, endpoint, errno, syscall) => {
         const attempt = this.#attempt;
         if (attempt?.number !== number) return;
+        if (syscall === 'handshake timeout') {
+          return this.#giveUp(attempt, secure.handshakeTimedOut());
+        }
+        // A connection that broke may hold next time; a server that is of another mind will stay so.
+        if (syscall === 'handshake') return this.#tryOpenssl(attempt, errno === 0);
         const { path, address, port } = attempt.endpoints[endpoint];
         this.#giveUp(
           attempt,
@@ -247,18 +294,36 @@ class SockhopClient extends native.SockhopClient {
         );
       },
       connected: (number, connection) => {
-        if (this.#attempt?.number !== number) return connection.close(false);
-        const socket = new SockhopSocket(connection);
+        const attempt = this.#attempt;
+        if (attempt?.number !== number) return connection.close(false);
+        const socket = this.#socketOf(attempt, connection);
+        if (socket === null) return;
         // A server in this process has accepted it just now, and starts its session first.
         setImmediate(() => {
-          const attempt = this.#attempt;
-          if (attempt?.number !== number) return socket.destroy();
+          if (this.#attempt !== attempt) return socket.destroy();
           this.#adopt(socket);
           this.#established(attempt, socket);
         });
       },
       reconnectDue: () => this._perform_auto_reconnect(),
     };
+  }
+
+  /** The socket of a connection; null if it is one with a server that is not to be trusted. */
+  #socketOf(attempt, connection) {
+    if (attempt.plan === null) return new SockhopSocket(connection);
+    let verdict;
+    try {
+      verdict = attempt.plan.judge(connection.agreement());
+    } catch (err) {
+      // The program's own check threw.
+      verdict = { error: err };
+    }
+    if (verdict.details) return new SockhopTlsSocket(connection, verdict.details);
+    connection.close(false);
+    if (verdict.again) this.#tryOpenssl(attempt, true);
+    else this.#giveUp(attempt, verdict.error);
+    return null;
   }
 
   /** A connection is there. */
@@ -525,6 +590,14 @@ class Owner {
     this.fail(idle(peer.options));
     if (this.#client.socket === peer.socket) this.#client._end_socket();
   }
+}
+
+/** The addresses to try for a place to connect to, in their order. */
+async function resolveAddress({ path, address, port }) {
+  if (path) return [{ path }];
+  if (net.isIP(address) !== 0) return [{ address, port }];
+  const found = await dns.promises.lookup(address, { all: true });
+  return found.map((entry) => ({ address: entry.address, port }));
 }
 
 const timedOut = () => new Error('Timeout exceeded on connect()');
