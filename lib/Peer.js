@@ -159,7 +159,7 @@ class Peer {
   }
 
   #answerPing(ping) {
-    if (typeof ping !== 'object' || ping === null) return;
+    if (ping === null) return;
     const pong = new SockhopPong(ping);
     this.outlet.transmit(this.terminated(this.#bare ? JSON.stringify(pong) : envelope(pong)));
   }
@@ -248,7 +248,8 @@ class Peer {
       if (refusal) return rejected(refusal);
     }
     if (this.#debug) {
-      this.#show('sending', this.#bare ? data : { type: data.constructor.name, data, id }, text);
+      const message = { type: data?.constructor?.name, data, ...(id === undefined ? {} : { id }) };
+      this.#show('sending', this.#bare ? data : message, text);
     }
     return this.outlet.transmit(text + this.#terminator);
   }

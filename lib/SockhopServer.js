@@ -169,6 +169,8 @@ class SockhopServer extends native.SockhopServer {
   /** The connection is over, whoever ended it. */
   #unregister(sock, peer) {
     const { session } = peer;
+    // The session still finds its socket among the server's when it begins to end.
+    const ended = this.#endSession(sock, session);
     const index = this._sockets.indexOf(sock);
     if (index >= 0) {
       this._sockets.splice(index, 1);
@@ -181,22 +183,24 @@ class SockhopServer extends native.SockhopServer {
     this._response_stream_maps.delete(sock);
     sock.destroy();
     streams?.stop();
-    this.#endSession(sock, session);
+    ended.then(() => {
+      setImmediate(() => {
+        channels.disconnect.publish({ server: this, socket: sock, session });
+        this.emit('disconnect', sock, session);
+      });
+    });
   }
 
+  /** Fulfilled whatever comes of it: the connection is as over as can be. */
   async #endSession(sock, session) {
     try {
       await session.end();
     } catch (err) {
-      // The program's mistake, not the peer's; but the connection is as over as can be.
+      // The program's mistake, not the peer's.
       channels.error.publish({ server: this, socket: sock, session, error: err });
       if (this.listenerCount('error') > 0) this.emit_async('error', err, sock, session);
       else process.nextTick(() => Promise.reject(err));
     }
-    setImmediate(() => {
-      channels.disconnect.publish({ server: this, socket: sock, session });
-      this.emit('disconnect', sock, session);
-    });
   }
 
   // ---- listening -------------------------------------------------------------------------------
@@ -223,7 +227,7 @@ class SockhopServer extends native.SockhopServer {
   }
 
   /**
-   * @returns {string} the IP address the server listens on, or the path
+   * @returns {string|undefined} the IP address the server listens on; undefined on a path
    * @throws {SockhopError} ERR_NO_SOCKET while it does not listen
    */
   get_bound_address() {
@@ -234,7 +238,7 @@ class SockhopServer extends native.SockhopServer {
         'ERR_NO_SOCKET',
       );
     }
-    return typeof bound === 'string' ? bound : bound.address;
+    return typeof bound === 'string' ? undefined : bound.address;
   }
 
   // ---- sending ---------------------------------------------------------------------------------

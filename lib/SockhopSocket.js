@@ -368,7 +368,7 @@ class SockhopSocket extends net.Socket {
   }
 
   get pending() {
-    return false;
+    return this.#over;
   }
 }
 

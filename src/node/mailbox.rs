@@ -41,6 +41,8 @@ struct Desk {
     mailbox: Arc<net::Mailbox>,
     env: sys::napi_env,
     deliver: sys::napi_ref,
+    /// Under which calls from the event loop appear to async hooks.
+    context: sys::napi_async_context,
     index: *mut u32,
     capacity: usize,
 }
@@ -64,6 +66,8 @@ impl Desk {
         let mut kind = 0;
         let mut length = 0;
         let mut data = ptr::null_mut();
+        let mut name = ptr::null_mut();
+        let mut context = ptr::null_mut();
         // SAFETY: all belong to the current call. The references are strong and go with the
         // environment: they are to objects of this package, not of the program. They keep the
         // array's memory where it is.
@@ -89,6 +93,18 @@ impl Desk {
                 ptr::null_mut(),
                 ptr::null_mut(),
             ))?;
+            check_status!(sys::napi_create_string_utf8(
+                env,
+                c"sockhop".as_ptr(),
+                7,
+                &raw mut name
+            ))?;
+            check_status!(sys::napi_async_init(
+                env,
+                ptr::null_mut(),
+                name,
+                &raw mut context
+            ))?;
         }
         if kind != sys::TypedarrayType::uint32_array || length < INDEX_CAPACITY {
             return Err(Error::new(
@@ -100,6 +116,7 @@ impl Desk {
             mailbox,
             env,
             deliver: function,
+            context,
             index: data.cast(),
             capacity: length,
         })
@@ -124,45 +141,54 @@ impl Desk {
         Ok(Some(batch))
     }
 
-    /// Delivers what there is. Only from the event loop: nothing of the program is on the stack.
+    /// Delivers what there is. The caller has a handle scope open, and nothing of the program on
+    /// the stack.
     fn deliver(&self) {
-        let mut scope = ptr::null_mut();
-        // SAFETY: the environment is alive, because its loop runs the caller; the scope is closed
-        // before return.
-        unsafe {
-            if sys::napi_open_handle_scope(self.env, &raw mut scope) != sys::Status::napi_ok {
-                return;
-            }
-            if let Ok(Some(arguments)) = self.next() {
-                self.call(&arguments);
-            }
-            sys::napi_close_handle_scope(self.env, scope);
-        }
-    }
-
-    /// Calls the function, so that promises and ticks run behind it. What it throws (nothing,
-    /// short of termination) is left to Node.
-    unsafe fn call(&self, arguments: &[sys::napi_value]) {
+        let Ok(Some(arguments)) = self.next() else {
+            return;
+        };
         let mut this = ptr::null_mut();
         let mut callee = ptr::null_mut();
         let mut result = ptr::null_mut();
-        // SAFETY: the caller has a handle scope open in a living environment; the arguments belong
-        // to it.
+        // SAFETY: the environment is alive, because its loop runs the caller; the arguments belong
+        // to the caller's scope. What the function throws (nothing, short of termination) is left
+        // to Node.
         unsafe {
             let status = sys::napi_get_reference_value(self.env, self.deliver, &raw mut callee);
-            if status != sys::Status::napi_ok || callee.is_null() {
+            if status == sys::Status::napi_ok && !callee.is_null() {
+                sys::napi_get_global(self.env, &raw mut this);
+                sys::napi_call_function(
+                    self.env,
+                    this,
+                    callee,
+                    arguments.len(),
+                    arguments.as_ptr(),
+                    &raw mut result,
+                );
+            }
+        }
+    }
+
+    /// Delivers what there is, in a callback of libuv's, about which Node knows nothing.
+    fn deliver_from_loop(&self) {
+        let mut handles = ptr::null_mut();
+        let mut callback = ptr::null_mut();
+        let mut resource = ptr::null_mut();
+        // SAFETY: the environment is alive, because its loop runs the caller. The scopes are closed
+        // in reverse order. Closing the callback scope runs ticks and promises, and what they throw
+        // becomes an uncaught exception there. (`napi_make_callback` would keep it for later.)
+        unsafe {
+            if sys::napi_open_handle_scope(self.env, &raw mut handles) != sys::Status::napi_ok {
                 return;
             }
-            sys::napi_get_global(self.env, &raw mut this);
-            sys::napi_make_callback(
-                self.env,
-                ptr::null_mut(),
-                this,
-                callee,
-                arguments.len(),
-                arguments.as_ptr(),
-                &raw mut result,
-            );
+            sys::napi_get_global(self.env, &raw mut resource);
+            let status =
+                sys::napi_open_callback_scope(self.env, resource, self.context, &raw mut callback);
+            if status == sys::Status::napi_ok {
+                self.deliver();
+                sys::napi_close_callback_scope(self.env, callback);
+            }
+            sys::napi_close_handle_scope(self.env, handles);
         }
     }
 }
@@ -316,7 +342,7 @@ impl Mailbox {
                 poller.fd(),
                 Box::new(move || {
                     if mailbox.fill_awake(|| poller.turn()) {
-                        desk.deliver();
+                        desk.deliver_from_loop();
                     }
                 }),
             )?;
