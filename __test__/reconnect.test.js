@@ -12,7 +12,7 @@ const LIVES = 10;
 
 /** A client that reconnects; it prints its events and leaves when it is told to. */
 function reconnectingClient(sockhop, port) {
-  const client = new sockhop.client({ port, auto_reconnect_interval: 25 });
+  const client = new sockhop.client({ port, auto_reconnect_interval: 50 });
   let life = 0;
   client.on('connect', () => {
     life += 1;
@@ -34,26 +34,35 @@ for (const implementation of ['native', 'original']) {
     }, async (t) => {
       const port = await freePort();
       const client = program(t, reconnectingClient, port);
-      const expected = [];
-      for (let life = 1; life <= LIVES; life += 1) {
+      let life = 0;
+      for (let round = 1; round <= LIVES; round += 1) {
         const peer = new PeerProcess(implementation);
         atEnd(t, () => peer.kill());
         const server = await peer.server(null, { port });
         await server.do('listen');
-        await client.line(`connect ${life}`);
-        assert.deepEqual((await server.next('receive')).object, { life });
-        if (life === LIVES) {
+        // A process that is being killed closes its connections one moment and its listener the next. A
+        // client that is quick enough in between has a life of its own, which no server tells about.
+        const { life: now } = (await server.next('receive')).object;
+        assert.ok(now > life, `life ${now} after ${life}`);
+        life = now;
+        if (round === LIVES) {
           await server.do('send', { value: { leave: true } });
           await server.next('disconnect');
         } else {
           await peer.kill();
         }
         await client.line(`disconnect ${life}`);
-        expected.push(`connect ${life}`, `disconnect ${life}`);
       }
       // Nothing keeps it alive: no timer, no connection, no thread.
       const { code, lines, stderr } = await client.ended();
-      assert.deepEqual(lines, [...expected, 'left']);
+      const expected = Array.from({ length: life }, (_, i) => [
+        `connect ${i + 1}`,
+        `disconnect ${i + 1}`,
+      ]).flat();
+      assert.deepEqual(
+        lines.filter((line) => !line.startsWith('send: ')),
+        [...expected, 'left'],
+      );
       assert.deepEqual([code, stderr], [0, '']);
     });
   });
