@@ -100,6 +100,11 @@ class SockhopClient extends native.SockhopClient {
     }
   }
 
+  /** Whether `sending` and `received` are emitted. @type {boolean} */
+  get debug() {
+    return this.#options.debug;
+  }
+
   /** The current socket. Assigning one adopts it: any Duplex stream that is connected will do. */
   get socket() {
     return this._socket;
