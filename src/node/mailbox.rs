@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use std::cell::RefCell;
 use std::ffi::c_void;
 use std::ptr;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// The kinds of events in an index; `lib/mailbox.js` knows them by the same numbers.
@@ -252,20 +253,27 @@ unsafe extern "C" fn call_js(
         // The environment is closing.
         return;
     }
-    // SAFETY: the context is the desk that `Mailbox::new` leaked to the environment.
+    // SAFETY: the context is the desk that `wake_function` gave; `let_go` has not run yet.
     unsafe { &*context.cast::<Desk>() }.deliver();
+}
+
+/// Runs on the thread of the environment when its thread-safe function is gone.
+unsafe extern "C" fn let_go(_env: sys::napi_env, _data: *mut c_void, context: *mut c_void) {
+    // SAFETY: this is the reference that `wake_function` gave, and this runs once.
+    drop(unsafe { Rc::from_raw(context.cast::<Desk>()) });
 }
 
 /// The thread-safe function by which other threads wake this environment.
 fn wake_function(
     env: sys::napi_env,
     callback: sys::napi_value,
-    desk: &'static Desk,
+    desk: Rc<Desk>,
 ) -> Result<sys::napi_threadsafe_function> {
     let mut name = ptr::null_mut();
     let mut function = ptr::null_mut();
-    // SAFETY: all pointers are to live values, and the desk lives for ever; it has no finalizer.
-    // The queue is unbounded, and holds one call at most, because the mailbox wakes once at a time.
+    // SAFETY: all pointers are to live values; the function owns a reference to the desk, which
+    // `let_go` gives back. The queue is unbounded, and holds one call at most, because the mailbox
+    // wakes once at a time.
     unsafe {
         check_status!(sys::napi_create_string_utf8(
             env,
@@ -281,8 +289,8 @@ fn wake_function(
             0,
             1,
             ptr::null_mut(),
-            None,
-            ptr::from_ref(desk).cast_mut().cast(),
+            Some(let_go),
+            Rc::into_raw(desk).cast_mut().cast(),
             Some(call_js),
             &raw mut function,
         ))?;
@@ -297,7 +305,7 @@ fn wake_function(
 pub struct Mailbox {
     pub(super) shared: Arc<net::Mailbox>,
     waker: Arc<Waker>,
-    desk: &'static Desk,
+    desk: Rc<Desk>,
 }
 
 #[napi]
@@ -326,22 +334,16 @@ impl Mailbox {
             poller.clone(),
         );
         let deliver = deliver.value().value;
-        // One a JavaScript environment, and as long as that: the callbacks below refer to it until
-        // the very end.
-        let desk: &'static Desk = Box::leak(Box::new(Desk::new(
-            env.raw(),
-            Arc::clone(&shared),
-            deliver,
-            &index,
-        )?));
-        *waker.0.lock() = Some(wake_function(env.raw(), deliver, desk)?);
+        // One a JavaScript environment; the callbacks below hold it until the very end.
+        let desk = Rc::new(Desk::new(env.raw(), Arc::clone(&shared), deliver, &index)?);
+        *waker.0.lock() = Some(wake_function(env.raw(), deliver, Rc::clone(&desk))?);
         if let Some(poller) = poller {
-            let mailbox = Arc::clone(&shared);
+            let desk = Rc::clone(&desk);
             uv::poll(
                 env.raw(),
                 poller.fd(),
                 Box::new(move || {
-                    if mailbox.fill_awake(|| poller.turn()) {
+                    if desk.mailbox.fill_awake(|| poller.turn()) {
                         desk.deliver_from_loop();
                     }
                 }),
