@@ -2,7 +2,7 @@
 
 const net = require('node:net');
 
-const { sockets, Hold } = require('./Mailbox.js');
+const { mailbox, sockets, Hold } = require('./Mailbox.js');
 const SockhopError = require('./SockhopError.js');
 const { systemError } = require('./errors.js');
 
@@ -23,8 +23,19 @@ function flushAll() {
   for (const socket of dirty) socket.flush();
 }
 
+/** How long an exit may wait for peers that take nothing, and in all, in ms. */
+const EXIT_PATIENCE_MS = 100;
+const EXIT_LIMIT_MS = 1000;
+
+/** There will be no other tick: what handlers of 'exit' send leaves at once. */
+let exiting = false;
+
 // What was sent in the tick in which the program exits still goes out.
-process.on('exit', flushAll);
+process.on('exit', () => {
+  exiting = true;
+  flushAll();
+  mailbox.drain(EXIT_PATIENCE_MS, EXIT_LIMIT_MS);
+});
 
 /** All that was sent in one go: it reaches the kernel together, so one promise serves for all of it. */
 class Departure {
@@ -127,7 +138,7 @@ class SockhopSocket extends net.Socket {
     } else {
       this.#out += text;
     }
-    if (this.#out.length >= FLUSH_LENGTH) this.flush();
+    if (this.#out.length >= FLUSH_LENGTH || exiting) this.flush();
     return promise;
   }
 

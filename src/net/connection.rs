@@ -700,6 +700,11 @@ impl Connection {
         }
     }
 
+    /// Bytes waiting to be sent.
+    pub(super) fn queued(&self) -> usize {
+        self.outbox.lock().queued()
+    }
+
     /// Runs `f` on the stream, if the connection still has one.
     pub fn with_stream<R>(&self, f: impl FnOnce(&Stream) -> R) -> Option<R> {
         let stream = self.reader.lock().stream.clone();

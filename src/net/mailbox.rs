@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 /// A segment is closed to further frames at this many bytes of text.
 const SEGMENT_BYTES: usize = 128 * 1024;
@@ -22,6 +23,8 @@ pub const SEGMENT_EVENTS: usize = 1024;
 pub const LARGE_FRAME: usize = 64 * 1024;
 /// Bytes over all connections that may wait for JavaScript before all readers stop.
 const HIGH_WATER_MARK: usize = 32 << 20;
+/// How often [`Mailbox::drain`] looks whether anything moves.
+const DRAIN_LOOK: Duration = Duration::from_millis(1);
 /// Emptied segments kept for reuse.
 const SPARE_SEGMENTS: usize = 2;
 
@@ -356,6 +359,38 @@ impl Mailbox {
             connection.close();
         }
         self.inner.lock().segments.clear();
+    }
+
+    /// Waits until the kernel has all that was sent, as long as the peers take it: no longer than
+    /// `patience` while nothing moves, and than `limit` in all.
+    ///
+    /// This blocks the calling thread. It is for a program that is about to exit; the runtime goes
+    /// on writing meanwhile.
+    pub fn drain(&self, patience: Duration, limit: Duration) {
+        let began = Instant::now();
+        let mut moved = began;
+        let mut before = usize::MAX;
+        loop {
+            let connections: Vec<_> = self
+                .connections
+                .lock()
+                .values()
+                .filter_map(Weak::upgrade)
+                .collect();
+            let queued = connections
+                .iter()
+                .map(|connection| connection.queued())
+                .sum();
+            let now = Instant::now();
+            if queued < before {
+                moved = now;
+                before = queued;
+            }
+            if queued == 0 || now - moved >= patience || now - began >= limit {
+                return;
+            }
+            std::thread::sleep(DRAIN_LOOK);
+        }
     }
 
     /// Whether the environment is gone.

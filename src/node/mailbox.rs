@@ -1,6 +1,7 @@
 //! The mailbox of one JavaScript environment (the main thread, or a worker).
 
 use super::connection::Connection;
+use super::settings::interval;
 use super::{text, uv};
 use crate::net::{self, Event, Segment, SystemError};
 use napi::bindgen_prelude::{Error, Function, Result, Status, ToNapiValue, Unknown};
@@ -396,6 +397,16 @@ impl Mailbox {
         Ok(Some(unsafe {
             Unknown::from_raw_unchecked(env.raw(), batch)
         }))
+    }
+
+    /// Blocks until the kernel has all that was sent, or peers take nothing for `patience`
+    /// milliseconds, or `limit` milliseconds are over.
+    #[napi]
+    pub fn drain(&self, patience: f64, limit: f64) {
+        self.shared.drain(
+            interval(patience).unwrap_or_default(),
+            interval(limit).unwrap_or_default(),
+        );
     }
 
     /// How many connections of this environment are open.

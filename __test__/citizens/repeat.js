@@ -1,0 +1,27 @@
+'use strict';
+
+/**
+ * How often a test of chance does what it does: crashes at the end of a program's life are rare, and a single
+ * run tells little. SOCKHOP_REPEAT=100 is the full count; without it, a number that suits every day.
+ *
+ * @param {number} [everyDay]
+ * @returns {number}
+ */
+function repeat(everyDay = 10) {
+  return Number(process.env.SOCKHOP_REPEAT) || everyDay;
+}
+
+/** Calls `action` with 0 to `count - 1`, `width` of them at a time; the first failure ends it. */
+async function times(count, width, action) {
+  let next = 0;
+  const lane = async () => {
+    while (next < count) {
+      const turn = next;
+      next += 1;
+      await action(turn);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(width, count) }, lane));
+}
+
+module.exports = { repeat, times };
