@@ -1,0 +1,85 @@
+'use strict';
+
+// Certificates of every kind, made when they are asked for.
+
+const { createPrivateKey, randomBytes, webcrypto } = require('node:crypto');
+const x509 = require('@peculiar/x509');
+
+x509.cryptoProvider.set(webcrypto);
+
+const DAY = 24 * 60 * 60 * 1000;
+const ECDSA = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+const RSA = {
+  name: 'RSASSA-PKCS1-v1_5',
+  hash: 'SHA-256',
+  publicExponent: new Uint8Array([1, 0, 1]),
+  modulusLength: 2048,
+};
+
+/** Days from now, where `days` may be negative. */
+const daysFromNow = (days) => new Date(Date.now() + days * DAY);
+
+/**
+ * A certificate and the key to it.
+ *
+ * @param {object} options
+ * @param {string} options.name the common name
+ * @param {string[]} [options.names] alternative names; an IP address becomes one of its kind
+ * @param {Issued} [options.issuer] who signs it; itself if left out
+ * @param {boolean} [options.ca] whether it may issue others
+ * @param {[number, number]} [options.days] valid from and to, in days from now
+ * @param {string[]} [options.purposes] extended key usages, as OIDs
+ * @param {boolean} [options.rsa] an RSA key instead of one on P-256
+ * @returns {Promise<Issued>}
+ *
+ * @typedef {{cert: string, key: string, certificate: object, keys: object, rsa: boolean, exportKey: Function}} Issued
+ */
+async function issue({ name, names, issuer, ca = false, days = [-1, 30], purposes, rsa = false }) {
+  const keys = await webcrypto.subtle.generateKey(rsa ? RSA : ECDSA, true, ['sign', 'verify']);
+  const extensions = [new x509.BasicConstraintsExtension(ca, undefined, true)];
+  if (names) {
+    const isAddress = (text) => /^[\d.]+$|:/.test(text);
+    extensions.push(
+      new x509.SubjectAlternativeNameExtension(
+        names.map((value) => ({ type: isAddress(value) ? 'ip' : 'dns', value })),
+      ),
+    );
+  }
+  if (purposes) extensions.push(new x509.ExtendedKeyUsageExtension(purposes));
+  const certificate = await x509.X509CertificateGenerator.create({
+    // The first bit would be the sign.
+    serialNumber: `00${randomBytes(8).toString('hex')}`,
+    subject: `CN=${name}`,
+    issuer: issuer ? issuer.certificate.subject : `CN=${name}`,
+    notBefore: daysFromNow(days[0]),
+    notAfter: daysFromNow(days[1]),
+    publicKey: keys.publicKey,
+    signingKey: (issuer ?? { keys }).keys.privateKey,
+    signingAlgorithm: (issuer?.rsa ?? rsa) ? RSA : ECDSA,
+    extensions,
+  });
+  const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
+  const key = createPrivateKey({ key: Buffer.from(pkcs8), format: 'der', type: 'pkcs8' });
+  return {
+    rsa,
+    keys,
+    certificate,
+    cert: `${certificate.toString('pem')}\n`,
+    key: key.export({ type: 'pkcs8', format: 'pem' }),
+    exportKey: (options) => key.export({ format: 'pem', ...options }),
+  };
+}
+
+/** A root, a certificate of an authority below it, and one for localhost from that authority. */
+async function hierarchy(house = 'Test') {
+  const root = await issue({ name: `${house} Root`, ca: true });
+  const between = await issue({ name: `${house} Authority`, ca: true, issuer: root });
+  const server = await issue({
+    name: 'localhost',
+    names: ['localhost', '127.0.0.1'],
+    issuer: between,
+  });
+  return { root, between, server, chain: server.cert + between.cert };
+}
+
+module.exports = { hierarchy, issue };
