@@ -1,8 +1,9 @@
 //! One connection with one peer.
 
 use super::error::SystemError;
+use super::gauge::Gauge;
 use super::liveness::{Beat, Liveness, Ping, now_ms};
-use super::mailbox::{Event, LARGE_FRAME, Mailbox};
+use super::mailbox::{Event, LARGE_FRAME, Mailbox, weight};
 use super::outbox::{Outbox, Token};
 use super::poller::Poller;
 use super::runtime;
@@ -13,7 +14,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use std::cell::RefCell;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 use tokio::io::Interest;
@@ -24,6 +25,9 @@ use tokio::sync::Notify;
 const READ_SIZE: usize = 64 * 1024;
 /// Bytes read for one connection before others get their turn.
 const READ_BUDGET: usize = 8 * READ_SIZE;
+/// How many times in a row a broken connection is read, a budget each: more than any kernel keeps of what
+/// the peer said, and an end for a peer that goes on talking.
+const LAST_READS: usize = 64;
 /// Answers to pings are not queued beyond this for a peer that does not read them.
 const PONG_LIMIT: usize = 64 * 1024;
 /// How long a closed connection is still read, so that the peer gets our last bytes and FIN and not
@@ -134,6 +138,8 @@ pub struct Traffic {
     pub frames_in: u64,
     /// Bytes waiting to be sent.
     pub queued: u64,
+    /// Broadcasts that were refused because the peer reads too slowly.
+    pub refused: u64,
 }
 
 /// Where the two ends of a connection are.
@@ -165,10 +171,10 @@ pub struct Connection {
     raw: AtomicBool,
     /// The end of the connection was told, as `Ended` or `Failed`.
     over_told: AtomicBool,
-    /// Bytes in the mailbox that JavaScript has not taken.
-    unread: AtomicUsize,
-    /// The reader stopped because of `unread`.
-    stalled: AtomicBool,
+    /// What is in the mailbox and JavaScript has not taken.
+    unread: Gauge,
+    /// Broadcasts that were refused because the peer reads too slowly.
+    refused: AtomicU64,
     bytes_in: AtomicU64,
     frames_in: AtomicU64,
     /// Only while somebody pings.
@@ -232,8 +238,8 @@ impl Connection {
             writes: AtomicU32::new(0),
             raw: AtomicBool::new(false),
             over_told: AtomicBool::new(false),
-            unread: AtomicUsize::new(0),
-            stalled: AtomicBool::new(false),
+            unread: Gauge::new(),
+            refused: AtomicU64::new(0),
             bytes_in: AtomicU64::new(0),
             frames_in: AtomicU64::new(0),
             liveness: Mutex::new(None),
@@ -304,11 +310,11 @@ impl Connection {
         }
     }
 
-    /// JavaScript took `bytes` of this connection out of the mailbox.
-    pub(super) fn taken(self: &Arc<Self>, bytes: usize) {
-        let before = self.unread.fetch_sub(bytes, Ordering::AcqRel);
-        if before - bytes <= self.settings.receive_high_water_mark / 2
-            && self.stalled.swap(false, Ordering::AcqRel)
+    /// JavaScript took `amount` of this connection out of the mailbox.
+    pub(super) fn taken(self: &Arc<Self>, amount: usize) {
+        if self
+            .unread
+            .remove(amount, self.settings.receive_high_water_mark)
         {
             self.attend();
         }
@@ -325,15 +331,7 @@ impl Connection {
 
     /// Whether the reader must wait for JavaScript. A reader that heeds this is woken.
     fn is_stalled(&self) -> bool {
-        let mark = self.settings.receive_high_water_mark;
-        if self.unread.load(Ordering::Acquire) >= mark {
-            self.stalled.store(true, Ordering::Release);
-            // JavaScript may have taken it all in between, and found nobody stalled.
-            if self.unread.load(Ordering::Acquire) > mark / 2 {
-                return true;
-            }
-        }
-        self.mailbox.is_over_mark()
+        self.unread.must_stop(self.settings.receive_high_water_mark) || self.mailbox.is_over_mark()
     }
 
     /// Reads and hands over what the kernel has, up to a budget.
@@ -406,14 +404,14 @@ impl Connection {
             } else {
                 self.post_frames(text, lengths);
                 let bytes = frame.into_vec();
-                self.unread.fetch_add(bytes.len(), Ordering::AcqRel);
+                self.unread.add(weight(bytes.len()));
                 self.mailbox.append(|mail| mail.large_frame(self, bytes));
             }
         });
         self.frames_in.fetch_add(frames, Ordering::Relaxed);
         self.post_frames(text, lengths);
         if self.raw.load(Ordering::Acquire) {
-            self.unread.fetch_add(count, Ordering::AcqRel);
+            self.unread.add(weight(count));
             self.mailbox.post(Event::Raw {
                 connection: Arc::clone(self),
                 bytes: input.to_vec(),
@@ -444,7 +442,7 @@ impl Connection {
         if lengths.is_empty() {
             return;
         }
-        self.unread.fetch_add(text.len(), Ordering::AcqRel);
+        self.unread.add(text.len() + lengths.len() * weight(0));
         self.mailbox.append(|mail| {
             let mut rest = text.as_slice();
             for length in lengths.iter() {
@@ -553,8 +551,12 @@ impl Connection {
         if outbox.queued() >= self.settings.send_high_water_mark {
             match self.settings.slow_consumer {
                 SlowConsumer::Wait => {}
-                SlowConsumer::Drop => return false,
+                SlowConsumer::Drop => {
+                    self.refused.fetch_add(1, Ordering::Relaxed);
+                    return false;
+                }
                 SlowConsumer::Disconnect => {
+                    self.refused.fetch_add(1, Ordering::Relaxed);
                     self.break_off(&mut outbox, None);
                     return false;
                 }
@@ -627,7 +629,12 @@ impl Connection {
         });
         // Not here: the caller holds the outbox.
         runtime::handle().spawn(async move {
-            while connection.read() == ReadStop::Budget {}
+            for _ in 0..LAST_READS {
+                if connection.read() != ReadStop::Budget {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
             connection.end_of_input(Some(error));
             connection.wake.notify_one();
         });
@@ -642,7 +649,7 @@ impl Connection {
         }
         let mut liveness = self.liveness.lock();
         let liveness = liveness.get_or_insert_default();
-        if self.stalled.load(Ordering::Acquire) {
+        if self.unread.is_stopped() {
             // The answers may be waiting behind what this program has not taken yet.
             liveness.clear();
         }
@@ -697,6 +704,7 @@ impl Connection {
             bytes_out: outbox.written(),
             frames_in: self.frames_in.load(Ordering::Relaxed),
             queued: outbox.queued() as u64,
+            refused: self.refused.load(Ordering::Relaxed),
         }
     }
 

@@ -6,10 +6,10 @@
 
 use super::connection::Connection;
 use super::error::SystemError;
+use super::gauge::Gauge;
 use super::poller::Poller;
-use parking_lot::Mutex;
+use super::sync::{AtomicBool, Mutex, Ordering};
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -23,10 +23,20 @@ pub const SEGMENT_EVENTS: usize = 1024;
 pub const LARGE_FRAME: usize = 64 * 1024;
 /// Bytes over all connections that may wait for JavaScript before all readers stop.
 const HIGH_WATER_MARK: usize = 32 << 20;
+<<<<<<< HEAD
 /// How often [`Mailbox::drain`] looks whether anything moves.
 const DRAIN_LOOK: Duration = Duration::from_millis(1);
+=======
+/// What a frame costs besides its bytes: a peer that sends nothing but terminators must meet a mark, too.
+const OVERHEAD: usize = 32;
+>>>>>>> f894c54 (mine)
 /// Emptied segments kept for reuse.
 const SPARE_SEGMENTS: usize = 2;
+
+/// What a frame, or a chunk of raw bytes, of `length` bytes counts against the marks.
+pub(super) const fn weight(length: usize) -> usize {
+    length + OVERHEAD
+}
 
 /// Something JavaScript must be told. Events of one connection keep their order.
 #[derive(Debug)]
@@ -149,15 +159,13 @@ pub struct Mailbox {
     inner: Mutex<Inner>,
     /// Set while the environment is due to look and has not begun to.
     due: AtomicBool,
-    /// Bytes in here, over all segments.
-    bytes: AtomicUsize,
+    /// What is in here, over all segments.
+    gauge: Gauge,
     /// Wakes the environment. Called without any lock held, from any thread.
     wake: Box<dyn Fn() + Send + Sync>,
     /// Connections that report here, to wake stalled readers and to close what an environment
     /// leaves behind.
     connections: Mutex<HashMap<u32, Weak<Connection>>>,
-    /// Some reader stopped because of the mailbox's own mark.
-    stalled: AtomicBool,
     /// The environment is gone: whatever comes is dropped.
     closed: AtomicBool,
     /// Where the environment's own event loop reads, if it can.
@@ -186,7 +194,7 @@ impl Inner {
 impl std::fmt::Debug for Mailbox {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Mailbox")
-            .field("bytes", &self.bytes)
+            .field("gauge", &self.gauge)
             .field("due", &self.due)
             .finish_non_exhaustive()
     }
@@ -199,10 +207,9 @@ impl Mailbox {
         Arc::new(Self {
             inner: Mutex::default(),
             due: AtomicBool::new(false),
-            bytes: AtomicUsize::new(0),
+            gauge: Gauge::new(),
             wake,
             connections: Mutex::default(),
-            stalled: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             poller,
         })
@@ -236,7 +243,7 @@ impl Mailbox {
             inner.segments.clear();
             return result;
         }
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.gauge.add(bytes);
         drop(inner);
         if appended && !self.due.swap(true, Ordering::AcqRel) {
             (self.wake)();
@@ -251,7 +258,7 @@ impl Mailbox {
         // Cleared before looking: whoever appends after the look wakes the environment again.
         self.due.store(false, Ordering::Release);
         let segment = self.inner.lock().segments.pop_front()?;
-        let mut bytes = segment.text.len();
+        let mut bytes = 0;
         let mut lengths = segment.lengths.iter();
         for event in &segment.events {
             match event {
@@ -259,29 +266,29 @@ impl Mailbox {
                     let taken = lengths
                         .by_ref()
                         .take(*count as usize)
-                        .map(|n| *n as usize)
+                        .map(|n| weight(*n as usize))
                         .sum();
+                    bytes += taken;
                     connection.taken(taken);
                 }
                 Event::LargeFrame {
                     connection,
                     bytes: frame,
                 } => {
-                    bytes += frame.len();
-                    connection.taken(frame.len());
+                    bytes += weight(frame.len());
+                    connection.taken(weight(frame.len()));
                 }
                 Event::Raw {
                     connection,
                     bytes: raw,
                 } => {
-                    bytes += raw.len();
-                    connection.taken(raw.len());
+                    bytes += weight(raw.len());
+                    connection.taken(weight(raw.len()));
                 }
                 _ => {}
             }
         }
-        let left = self.bytes.fetch_sub(bytes, Ordering::Relaxed) - bytes;
-        if left <= HIGH_WATER_MARK / 2 && self.stalled.swap(false, Ordering::AcqRel) {
+        if self.gauge.remove(bytes, HIGH_WATER_MARK) {
             self.wake_readers();
         }
         Some(segment)
@@ -322,12 +329,7 @@ impl Mailbox {
 
     /// Whether all readers must stop. A reader that heeds this is woken when they may go on.
     pub(super) fn is_over_mark(&self) -> bool {
-        if self.bytes.load(Ordering::Relaxed) < HIGH_WATER_MARK {
-            return false;
-        }
-        self.stalled.store(true, Ordering::Release);
-        // The environment may have emptied it in between, and found nobody stalled.
-        self.bytes.load(Ordering::Relaxed) >= HIGH_WATER_MARK / 2
+        self.gauge.must_stop(HIGH_WATER_MARK)
     }
 
     pub(super) fn register(&self, connection: &Arc<Connection>) {
@@ -414,7 +416,7 @@ pub(super) struct Appender<'a> {
 impl Appender<'_> {
     pub(super) fn event(&mut self, event: Event) {
         self.bytes += match &event {
-            Event::LargeFrame { bytes, .. } | Event::Raw { bytes, .. } => bytes.len(),
+            Event::LargeFrame { bytes, .. } | Event::Raw { bytes, .. } => weight(bytes.len()),
             _ => 0,
         };
         self.appended = true;
@@ -422,7 +424,7 @@ impl Appender<'_> {
     }
 
     pub(super) fn frame(&mut self, connection: &Arc<Connection>, frame: &[u8]) {
-        self.bytes += frame.len();
+        self.bytes += weight(frame.len());
         self.appended = true;
         let segment = self.inner.open();
         segment.text.extend_from_slice(frame);

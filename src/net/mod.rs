@@ -9,6 +9,7 @@
 //!       tls          the secure session, and whom a client trusts
 //!   poller           reads quiet connections on the JavaScript thread
 //!   mailbox          what one JavaScript environment has yet to be told
+//!     gauge          how much that is, and who waits for it to become less
 //! server             the registry of a server's connections
 //! runtime            the one tokio runtime of the process
 //! ```
@@ -23,6 +24,7 @@
 pub mod client;
 pub mod connection;
 pub mod error;
+mod gauge;
 pub mod listener;
 pub mod liveness;
 pub mod mailbox;
@@ -33,6 +35,7 @@ pub mod runtime;
 pub mod server;
 pub mod settings;
 pub mod stream;
+mod sync;
 pub mod tls;
 
 pub use client::{Client, Endpoint};
@@ -44,5 +47,8 @@ pub use poller::Poller;
 pub use server::Server;
 pub use settings::{Settings, SlowConsumer};
 
-#[cfg(test)]
+#[cfg(all(test, not(sockhop_loom)))]
 mod tests;
+
+#[cfg(all(test, sockhop_loom))]
+mod model;

@@ -71,6 +71,7 @@ impl Server {
             sum.bytes_out += one.bytes_out;
             sum.frames_in += one.frames_in;
             sum.queued += one.queued;
+            sum.refused += one.refused;
         }
         sum
     }

@@ -81,6 +81,8 @@ pub struct Traffic {
     pub frames_in: f64,
     /// Bytes waiting to go out.
     pub queued: f64,
+    /// Broadcasts refused for a slow consumer.
+    pub refused: f64,
 }
 
 impl From<net::connection::Traffic> for Traffic {
@@ -90,6 +92,7 @@ impl From<net::connection::Traffic> for Traffic {
             bytes_out: number(traffic.bytes_out),
             frames_in: number(traffic.frames_in),
             queued: number(traffic.queued),
+            refused: number(traffic.refused),
         }
     }
 }
