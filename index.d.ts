@@ -83,7 +83,8 @@ export type PeerType = 'Sockhop' | 'json';
 
 /**
  * What happens to a peer that does not take what is sent to it once `send_high_water_mark` is reached:
- * the promise of `send()` waits; the message is refused (ERR_BACKPRESSURE); the peer is cut off.
+ * the promise of `send()` waits; the message is refused (ERR_BACKPRESSURE); the peer is cut off
+ * (ERR_SLOW_CONSUMER).
  */
 export type SlowConsumerPolicy = 'wait' | 'drop' | 'disconnect';
 
@@ -227,6 +228,26 @@ export interface SockhopStats {
   bytes_sent: number;
   /** Bytes that wait to be sent. */
   queued_bytes: number;
+  /** Callbacks that wait for an answer. */
+  pending_callbacks: number;
+  /** Messages longer than `max_message_size`. */
+  oversized_messages: number;
+  /** Connections beyond `max_connections`. */
+  refused_connections: number;
+  /** Messages not sent because of `max_pending_callbacks`. */
+  refused_callbacks: number;
+  /** Callbacks not answered within `callback_timeout`. */
+  timed_out_callbacks: number;
+  /** TLS handshakes that took longer than `handshake_timeout`. */
+  handshake_timeouts: number;
+  /** Connections ended by `idle_timeout`. */
+  idle_timeouts: number;
+  /** Messages not sent because of `slow_consumer`. */
+  refused_messages: number;
+  /** Connections cut off because of `slow_consumer`. */
+  slow_consumers: number;
+  /** Frames that were not JSON, or not what their kind of message must be. */
+  bad_frames: number;
   /** How long the last answered ping took, in ms; `null` before there is one. */
   round_trip: number | null;
 }
@@ -262,7 +283,12 @@ export type SockhopErrorCode =
   | 'ERR_RESPONSE_SEND'
   | 'ERR_RESPONSE_ENDED'
   | 'ERR_MESSAGE_TOO_LARGE'
-  | 'ERR_BACKPRESSURE';
+  | 'ERR_BACKPRESSURE'
+  | 'ERR_SLOW_CONSUMER'
+  | 'ERR_TOO_MANY_CONNECTIONS'
+  | 'ERR_TOO_MANY_CALLBACKS'
+  | 'ERR_CALLBACK_TIMEOUT'
+  | 'ERR_IDLE_TIMEOUT';
 
 /** What an `error` event carries: an error of this package, of the system, or of a session's `start()`. */
 export type AnyError = SockhopError | NodeJS.ErrnoException;

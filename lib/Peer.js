@@ -18,6 +18,9 @@ const { uuid } = require('./uuid.js');
 
 const noop = () => {};
 
+/** A ping is not answered at this length, nor while this many bytes wait for a peer that does not read. */
+const PONG_LIMIT = 64 * 1024;
+
 /** A callback that waits for its answer, in the asynchronous context of the send() that asked. */
 class PendingCallback extends AsyncResource {
   constructor(callback, expires) {
@@ -43,7 +46,7 @@ function rejected(err) {
  * The other end of one connection: what it says, what it is told, and what it still owes an answer to.
  *
  * Client and server differ in what they emit and with whom they share their streams, so a peer has an
- * owner:
+ * owner: `limits`, and
  * `emit(event, ...args)`, `fail(err, peer)`, `meta(peer, type)`, `streams(peer)`, `responder(peer)`,
  * `lost(peer)`; and `options`, checked.
  */
@@ -145,6 +148,8 @@ class Peer {
   }
 
   #reply(id, data) {
+    // An id may be anything, and nested so deep that it cannot be written. Nobody can wait for that answer.
+    if (typeof id === 'object' && !writable(id)) return;
     const text = envelope(data, 'callback_id', id);
     if (this.socket.destroyed) {
       this.#owner.lost(this);
@@ -160,8 +165,11 @@ class Peer {
 
   #answerPing(ping) {
     if (ping === null) return;
+    // What it says is echoed, and may be nested so deep that it cannot be written.
+    if (!writable(ping) || this.outlet.traffic().queued_bytes > PONG_LIMIT) return;
     const pong = new SockhopPong(ping);
-    this.outlet.transmit(this.terminated(this.#bare ? JSON.stringify(pong) : envelope(pong)));
+    const text = this.terminated(this.#bare ? JSON.stringify(pong) : envelope(pong));
+    if (text.length <= PONG_LIMIT) this.outlet.transmit(text);
   }
 
   /** Only where the native side does not read them: adopted streams, and with `debug`. */
@@ -195,14 +203,17 @@ class Peer {
   }
 
   tooLarge(limit) {
-    this.#owner.fail(
-      new SockhopError(
-        `The peer sent a message of more than ${limit} bytes, which is the limit here ("max_message_size"); the connection is closed`,
-        'ERR_MESSAGE_TOO_LARGE',
-      ),
-      this,
-    );
-    this.socket.destroy();
+    try {
+      this.#owner.fail(
+        new SockhopError(
+          `The peer sent a message of more than ${limit} bytes, which is the limit here ("max_message_size"); the connection is closed`,
+          'ERR_MESSAGE_TOO_LARGE',
+        ),
+        this,
+      );
+    } finally {
+      this.socket.destroy();
+    }
   }
 
   dead() {
@@ -251,7 +262,12 @@ class Peer {
       const message = { type: data?.constructor?.name, data, ...(id === undefined ? {} : { id }) };
       this.#show('sending', this.#bare ? data : message, text);
     }
-    return this.outlet.transmit(text + this.#terminator);
+    const sent = this.outlet.transmit(text + this.#terminator);
+    // Nobody will answer what was not sent. If the connection breaks, close() forgets all of them.
+    if (id !== undefined && (this.options.slow_consumer === 'drop' || this.socket?.destroyed)) {
+      sent.catch(() => this.#forget(id));
+    }
+    return sent;
   }
 
   #badObject() {
@@ -267,9 +283,11 @@ class Peer {
   #expect(id, callback) {
     const { max_pending_callbacks, callback_timeout } = this.options;
     if (this.#callbacks.size >= max_pending_callbacks) {
-      return new SockhopError(
-        `${this.#callbacks.size} callbacks wait for an answer already, which is the limit ("max_pending_callbacks")`,
-        'ERR_TOO_MANY_CALLBACKS',
+      return this.#owner.limits.count(
+        new SockhopError(
+          `${this.#callbacks.size} callbacks wait for an answer already, which is the limit ("max_pending_callbacks")`,
+          'ERR_TOO_MANY_CALLBACKS',
+        ),
       );
     }
     const expires = callback_timeout > 0 ? performance.now() + callback_timeout : 0;
@@ -286,17 +304,27 @@ class Peer {
       const now = performance.now();
       for (const [id, { expires }] of this.#callbacks) {
         if (expires > now) return this.#sweepLater(expires - now);
-        this.#callbacks.delete(id);
-        this.#owner.fail(
-          new SockhopError(
-            `A callback was not answered within ${this.options.callback_timeout} ms ("callback_timeout")`,
-            'ERR_CALLBACK_TIMEOUT',
-          ),
-          this,
-        );
+        this.#forget(id);
+        try {
+          this.#owner.fail(
+            new SockhopError(
+              `A callback was not answered within ${this.options.callback_timeout} ms ("callback_timeout")`,
+              'ERR_CALLBACK_TIMEOUT',
+            ),
+            this,
+          );
+        } catch (err) {
+          // A handler's error is the program's; the other callbacks are as late.
+          surface(err);
+        }
       }
     }, delay);
     this.#sweep.unref();
+  }
+
+  #forget(id) {
+    this.#callbacks.get(id)?.emitDestroy();
+    this.#callbacks.delete(id);
   }
 
   /**
@@ -365,6 +393,16 @@ class Peer {
 
   #show(event, message, text) {
     this.#owner.emit(event, message, Buffer.from(text + this.#terminator));
+  }
+}
+
+/** Whether a value that came in as JSON can go out as JSON: parsing has no limit in depth, writing has. */
+function writable(value) {
+  try {
+    JSON.stringify(value);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -13,6 +13,7 @@ const { SockhopSocket } = require('./SockhopSocket.js');
 const { SockhopTlsSocket } = require('./SockhopTlsSocket.js');
 const { StreamSocket } = require('./StreamSocket.js');
 const TimedMap = require('./TimedMap.js');
+const { LimitCounters } = require('./limits.js');
 const { sum } = require('./traffic.js');
 const { systemError } = require('./errors.js');
 const { mailbox, clients, Hold, nextId } = require('./Mailbox.js');
@@ -268,6 +269,7 @@ class SockhopClient extends native.SockhopClient {
   /** An attempt ends without a connection. */
   #giveUp(attempt, err) {
     if (this.#attempt !== attempt) return;
+    this.#owner.limits.count(err);
     this.#detachAttempt(attempt);
     this._detach();
     attempt.stream?.on('error', noop).destroy();
@@ -529,6 +531,7 @@ class SockhopClient extends native.SockhopClient {
       connections: this.#connected ? 1 : 0,
       ...sum([this.#past, outlet?.traffic()]),
       pending_callbacks: this.#peer?.pendingCallbacks ?? 0,
+      ...this.#owner.limits,
       round_trip: outlet?.connection?.roundTrip() ?? null,
     };
   }
@@ -547,6 +550,7 @@ class SockhopClient extends native.SockhopClient {
 /** What the mailbox and the peer need of a client, and the program does not. */
 class Owner {
   #client;
+  limits = new LimitCounters();
 
   constructor(client, native) {
     this.#client = client;
@@ -562,6 +566,7 @@ class Owner {
   }
 
   fail(err) {
+    this.limits.count(err);
     channels.error.publish({ client: this.#client, error: err });
     report(this.#client, err);
   }
@@ -592,8 +597,11 @@ class Owner {
 
   idle(peer) {
     if (this.#client.socket !== peer.socket) return;
-    this.fail(idle(peer.options));
-    if (this.#client.socket === peer.socket) this.#client._end_socket();
+    try {
+      this.fail(idle(peer.options));
+    } finally {
+      if (this.#client.socket === peer.socket) this.#client._end_socket();
+    }
   }
 }
 

@@ -10,6 +10,7 @@ const { SockhopRequest } = require('./SockhopRequest.js');
 const SockhopSession = require('./SockhopSession.js');
 const { SockhopSocket, flushAll } = require('./SockhopSocket.js');
 const TimedMap = require('./TimedMap.js');
+const { LimitCounters } = require('./limits.js');
 const { channels } = require('./diagnostics.js');
 const { envelope } = require('./envelope.js');
 const { idle, report, requestRefused } = require('./faults.js');
@@ -20,6 +21,9 @@ const { sum } = require('./traffic.js');
 Object.setPrototypeOf(native.SockhopServer.prototype, EventEmitter.prototype);
 
 const noop = () => {};
+
+/** Why a client may not get what is sent to all. */
+const LEFT_OUT = ['ERR_SOCKET_DESTROYED', 'ERR_BACKPRESSURE', 'ERR_SLOW_CONSUMER'];
 
 /**
  * A server: listens, gives every connection a session, and talks to all of them.
@@ -151,8 +155,11 @@ class SockhopServer extends native.SockhopServer {
     const { idle_timeout } = this.#options;
     if (idle_timeout > 0) {
       sock.setTimeout(idle_timeout, () => {
-        this.#owner.fail(idle(this.#options), peer);
-        sock.destroy();
+        try {
+          this.#owner.fail(idle(this.#options), peer);
+        } finally {
+          sock.destroy();
+        }
       });
     }
     setImmediate(() => {
@@ -303,7 +310,7 @@ class SockhopServer extends native.SockhopServer {
    *
    * @param {*} object
    * @returns {Promise<undefined[]>} fulfilled when the kernel has it for every client whose connection
-   *   lives, or did when it was called
+   *   lives, or did when it was called, and that is not left out by "slow_consumer"
    * @throws as `send()`, if there is a client
    */
   sendall(object) {
@@ -311,7 +318,7 @@ class SockhopServer extends native.SockhopServer {
     if (this._sockets.length === 0) return Promise.resolve([]);
     if (!object || this.#options.debug || this.#options.peer_type === 'json') {
       // Rare: one by one has all the checks.
-      return Promise.all(this._sockets.map((sock) => this.send(sock, object)));
+      return Promise.all(this._sockets.map((sock) => this.send(sock, object).catch(leftOut)));
     }
     let text;
     try {
@@ -405,6 +412,7 @@ class SockhopServer extends native.SockhopServer {
       connections: this._sockets.length,
       ...sum([this.#past, ...this._sockets.map((sock) => sock.traffic())]),
       pending_callbacks: peers.reduce((count, peer) => count + peer.pendingCallbacks, 0),
+      ...this.#owner.limits,
       round_trip: trips.length > 0 ? Math.max(...trips) : null,
     };
   }
@@ -424,6 +432,7 @@ class SockhopServer extends native.SockhopServer {
 /** What the listener and the peers need of a server, and the program does not. */
 class Owner {
   #server;
+  limits = new LimitCounters();
 
   constructor(server, native) {
     this.#server = server;
@@ -440,12 +449,14 @@ class Owner {
 
   /** Of a peer. */
   fail(err, { socket, session }) {
+    this.limits.count(err);
     channels.error.publish({ server: this.#server, socket, session, error: err });
     report(this.#server, err, socket, session);
   }
 
   /** Of the listener: it goes on by itself. */
   failed(err) {
+    this.limits.count(err);
     channels.error.publish({ server: this.#server, error: err });
     report(this.#server, err, null, null);
   }
@@ -487,6 +498,11 @@ class Owner {
   dead({ socket }) {
     this.#server.kill_socket(socket).catch(noop);
   }
+}
+
+/** What became of one client is no failure of sending to all. */
+function leftOut(err) {
+  if (!LEFT_OUT.includes(err.code)) throw err;
 }
 
 function noSocket(sock) {

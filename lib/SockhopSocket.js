@@ -46,6 +46,7 @@ class Departure {
     });
     // Many programs do not look at what send() returns; that must not end the process.
     this.promise.catch(noop);
+    this.messages = 0;
   }
 
   settle(err) {
@@ -60,6 +61,12 @@ const refused = () =>
   new SockhopError(
     'The peer reads too slowly: "send_high_water_mark" bytes wait for it already',
     'ERR_BACKPRESSURE',
+  );
+
+const cutOff = () =>
+  new SockhopError(
+    'The peer reads too slowly and is cut off: "send_high_water_mark" bytes waited for it',
+    'ERR_SLOW_CONSUMER',
   );
 
 /**
@@ -83,6 +90,7 @@ class SockhopSocket extends net.Socket {
   #addresses = null;
   #messagesOut = 0;
   #messagesIn = 0;
+  #messagesRefused = 0;
 
   /**
    * @param {object} connection the native connection
@@ -130,6 +138,7 @@ class SockhopSocket extends net.Socket {
     }
     this.#messagesOut += 1;
     this.#departure ??= new Departure();
+    this.#departure.messages += 1;
     const { promise } = this.#departure;
     if (this.#out === '') {
       this.#out = text;
@@ -155,7 +164,12 @@ class SockhopSocket extends net.Socket {
     const departure = this.#departure;
     this.#out = '';
     this.#departure = null;
-    this.#settle(this.#connection.write(text, text.length), (err) => departure.settle(err));
+    const sent = this.#connection.write(text, text.length);
+    if (sent === REFUSED) {
+      this.#messagesRefused += departure.messages;
+      this.#messagesOut -= departure.messages;
+    }
+    this.#settle(sent, (err) => departure.settle(err));
     if (this.timeout) this._unrefTimer?.();
   }
 
@@ -163,7 +177,8 @@ class SockhopSocket extends net.Socket {
   #settle(sent, settle) {
     if (sent > WRITTEN) this.#waiting.push({ position: sent, settle });
     else if (sent === WRITTEN) settle();
-    else settle(sent === REFUSED ? refused() : destroyed());
+    else if (sent === CLOSED) settle(destroyed());
+    else settle(this.#peer?.options.slow_consumer === 'disconnect' ? cutOff() : refused());
   }
 
   /** @returns {boolean} false if the socket is no longer to be given frames */
@@ -190,7 +205,7 @@ class SockhopSocket extends net.Socket {
   }
 
   failed(errno, syscall) {
-    this.destroy(errno === 0 ? refused() : systemError(-errno, syscall));
+    this.destroy(errno === 0 ? cutOff() : systemError(-errno, syscall));
   }
 
   flushed(position) {
@@ -210,13 +225,15 @@ class SockhopSocket extends net.Socket {
 
   /** Counters: @returns {object} */
   traffic() {
-    const { bytesIn, bytesOut, queued } = this.#connection.traffic();
+    const { bytesIn, bytesOut, queued, refused } = this.#connection.traffic();
     return {
       messages_received: this.#messagesIn,
-      messages_sent: this.#messagesOut,
+      // Broadcasts are counted for every peer, and refused out of sight.
+      messages_sent: this.#messagesOut - refused,
       bytes_received: bytesIn,
       bytes_sent: bytesOut,
       queued_bytes: queued + this.#out.length,
+      refused_messages: this.#messagesRefused + refused,
     };
   }
 

@@ -2,6 +2,12 @@
 
 const SockhopError = require('./SockhopError.js');
 
+/** A peer that misbehaves all the time must not fill the program's log: so long between two warnings, in ms. */
+const WARNING_INTERVAL = 10_000;
+
+/** What was warned of when, and what was left out since: emitter -> code -> {next, left} */
+const warnings = new WeakMap();
+
 /**
  * Tells of a fault that a peer or the network caused. Where nobody listens for errors it is a warning: an
  * `error` event without a listener would be an exception, and no peer may end the process.
@@ -15,8 +21,20 @@ function report(emitter, err, ...context) {
     emitter.emit('error', err, ...context);
     return;
   }
+  if (!warnings.has(emitter)) warnings.set(emitter, new Map());
+  const codes = warnings.get(emitter);
+  const warning = codes.get(err.code) ?? { next: 0, left: 0 };
+  codes.set(err.code, warning);
+  const now = performance.now();
+  if (now < warning.next) {
+    warning.left += 1;
+    return;
+  }
+  const more = warning.left > 0 ? `; ${warning.left} more of the kind since the last warning` : '';
+  warning.next = now + WARNING_INTERVAL;
+  warning.left = 0;
   process.emitWarning(
-    `${err.message} (there is no "error" listener on the ${emitter.constructor.name})`,
+    `${err.message} (there is no "error" listener on the ${emitter.constructor.name}${more})`,
     {
       type: 'SockhopWarning',
       code: err.code,

@@ -6,6 +6,7 @@ const NAMES = [
   'bytes_received',
   'bytes_sent',
   'queued_bytes',
+  'refused_messages',
 ];
 
 /**

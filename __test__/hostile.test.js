@@ -1,0 +1,350 @@
+'use strict';
+
+// What no peer can do: nothing it says becomes an exception of the program, spoils another connection,
+// settles what it was not asked, or stays in memory.
+
+const assert = require('node:assert/strict');
+const { randomBytes } = require('node:crypto');
+const net = require('node:net');
+const { describe, it } = require('node:test');
+const { hostileInputs } = require('./chaos/hostile-inputs.js');
+const { freePort, nodeEndpoint } = require('./support/addresses.js');
+const { atEnd } = require('./support/at-end.js');
+const { deadline, turn } = require('./support/deadline.js');
+const { clientOnWire, makeClient, startServer } = require('./support/local.js');
+const { program } = require('./support/program.js');
+const { rawClient, rawServer } = require('./support/raw.js');
+
+const limit = { timeout: 120_000 };
+const everyInput = hostileInputs();
+const lightInputs = hostileInputs({ heavy: false });
+
+/** Answers whatever is asked, as a program would. */
+function obliging(side) {
+  side.on('receive', (_object, meta) => meta.callback?.({ answer: 1 }));
+  side.on('request', (_request, response) => {
+    response.write('part');
+    response.send('end');
+  });
+  return side;
+}
+
+const modes = {
+  'by default': {},
+  'with debug': { debug: true },
+  'with peer_type "json"': { peer_type: 'json' },
+  'with allow_non_objects': { allow_non_objects: true },
+};
+
+/** A plain peer that reads and forgets, and the side it talks to. */
+const roles = {
+  async server(t, options) {
+    const { server, log, where } = await startServer(t, options);
+    const socket = net.connect(nodeEndpoint(where));
+    atEnd(t, () => socket.destroy());
+    socket.resume();
+    const [own] = (await log.next('connect')).args;
+    return { side: obliging(server), log, socket, own, where };
+  },
+  async client(t, options) {
+    const raw = await rawServer(t);
+    const { client, log } = makeClient(t, raw.where, options);
+    await client.connect();
+    const { socket } = await raw.accept();
+    return { side: obliging(client), log, socket, own: client.socket };
+  },
+  async 'client on a stream of its own'(t, options) {
+    const raw = await rawServer(t);
+    const { client, log } = makeClient(t, raw.where, options);
+    const stream = net.connect(nodeEndpoint(raw.where));
+    client.socket = stream;
+    await log.next('connect');
+    const { socket } = await raw.accept();
+    return { side: obliging(client), log, socket, own: stream };
+  },
+};
+
+describe('whatever a peer says', () => {
+  for (const [role, begin] of Object.entries(roles)) {
+    for (const [mode, options] of Object.entries(modes)) {
+      // Parsing a million brackets is the same in every mode, and takes its time.
+      const inputs = mode === 'by default' ? everyInput : lightInputs;
+      it(`${role} ${mode}: ${inputs.size} inputs, and the connection lives`, limit, async (t) => {
+        const { side, log, socket } = await begin(t, options);
+        let number = 0;
+        for (const [name, bytes] of inputs) {
+          // A frame of its own behind every input tells when that has been dealt with.
+          number += 1;
+          const mark = { type: 'String', data: { mark: number } };
+          const seen = deadline(
+            new Promise((resolve) => {
+              const look = (object) => {
+                const mine = options.peer_type === 'json' ? object?.data?.mark : object?.mark;
+                if (mine !== number) return;
+                side.removeListener('receive', look);
+                resolve();
+              };
+              side.on('receive', look);
+            }),
+            `the message behind "${name}"`,
+            60_000,
+          );
+          socket.write(bytes);
+          socket.write(`${JSON.stringify(mark)}\n`);
+          await seen;
+          // The record of millions of events is not what is tested.
+          log.entries.length = Math.min(log.entries.length, 3);
+        }
+        await turn();
+        assert.equal(socket.destroyed, false);
+        assert.equal(side.stats().connections, 1);
+        assert.equal(side.stats().pending_callbacks, 0);
+        assert.deepEqual(Object.keys(Object.prototype), []);
+        assert.equal({}.type, undefined);
+      });
+    }
+  }
+
+  it('random bytes, in random pieces, to both sides', limit, async (t) => {
+    for (const role of ['server', 'client']) {
+      const { side, socket } = await roles[role](t, { max_message_size: 1 << 20 });
+      for (let round = 0; round < 200; round += 1) {
+        const bytes = randomBytes(1 + (round % 7) * 997);
+        if (round % 3 === 0) for (let i = 0; i < bytes.length; i += 41) bytes[i] = 10;
+        socket.write(bytes);
+        if (round % 10 === 0) await turn();
+      }
+      socket.write(`\n${JSON.stringify({ type: 'String', data: 'after' })}\n`);
+      await deadline(
+        new Promise((resolve) => {
+          side.on('receive', (object) => object === 'after' && resolve());
+        }),
+        `the message behind random bytes at the ${role}`,
+      );
+    }
+  });
+});
+
+describe('without an error listener', () => {
+  it('a peer that misbehaves all the time is a warning now and then', limit, async (t) => {
+    const port = await freePort();
+    const run = program(
+      t,
+      async (sockhop, where) => {
+        let warnings = 0;
+        process.on('warning', ({ name }) => {
+          if (name === 'SockhopWarning') warnings += 1;
+        });
+        const server = new sockhop.server({ port: where });
+        server.on('receive', () => {
+          // Warnings are told of in a later turn.
+          setImmediate(() => {
+            console.log(`${warnings} warnings, ${server.stats().bad_frames} bad frames`);
+            process.exit();
+          });
+        });
+        await server.listen();
+        console.log('listening');
+      },
+      port,
+    );
+    await run.line('listening');
+    const wire = await rawClient(t, { port });
+    wire.write('not JSON\n'.repeat(9_999), { type: 'String', data: 'after' });
+    // The text above ends with a frame of its own, which is empty.
+    await run.line('1 warnings, 10000 bad frames');
+  });
+});
+
+describe('answers', () => {
+  async function twoClients(t) {
+    const { server, log, where } = await startServer(t);
+    const peers = [];
+    for (let i = 0; i < 2; i += 1) {
+      const wire = await rawClient(t, where);
+      const [socket] = (await log.next('connect')).args;
+      peers.push({ wire, socket });
+    }
+    return { server, log, peers };
+  }
+
+  /** Waits until everything a plain peer wrote so far has been dealt with. */
+  async function settled(log, wire, text) {
+    wire.write({ type: 'String', data: text });
+    await log.next('receive', ({ args }) => args[0] === text);
+  }
+
+  it('to a callback count once, and only from whom was asked', limit, async (t) => {
+    const { server, log, peers } = await twoClients(t);
+    const answers = [];
+    server.send(peers[0].socket, { q: 1 }, (answer) => answers.push(answer));
+    const { id } = await peers[0].wire.frame();
+    const answer = (data) => ({ type: 'Object', data, callback_id: id });
+    peers[1].wire.write(answer('from the wrong one'));
+    await settled(log, peers[1].wire, 'wrong');
+    assert.deepEqual(answers, []);
+    peers[0].wire.write(answer('right'), answer('again'));
+    await settled(log, peers[0].wire, 'right');
+    assert.deepEqual(answers, ['right']);
+    assert.equal(server.stats().pending_callbacks, 0);
+  });
+
+  it('to a callback do not come over the next connection', limit, async (t) => {
+    const { client, log, raw, wire } = await clientOnWire(t);
+    const answers = [];
+    client.send({ q: 1 }, (answer) => answers.push(answer));
+    const { id } = await wire.frame();
+    wire.socket.destroy();
+    await log.next('disconnect');
+    await client.connect();
+    const next = await raw.accept();
+    next.write({ type: 'Object', data: 'late', callback_id: id });
+    await settled(log, next, 'after');
+    assert.deepEqual(answers, []);
+  });
+
+  it('to a request count only from whom was asked', limit, async (t) => {
+    const { server, log, peers } = await twoClients(t);
+    const stream = await server.request(peers[0].socket, 'Q');
+    const seen = [];
+    stream.on('data', (data) => seen.push(data));
+    const { data: request } = await peers[0].wire.frame();
+    const packet = (data) => ({
+      type: 'SockhopResponsePacket',
+      data: { uuid: request.uuid, type: 'String', data, last: true },
+    });
+    peers[1].wire.write(packet('from the wrong one'));
+    await settled(log, peers[1].wire, 'wrong');
+    assert.deepEqual([seen, stream.ended], [[], false]);
+    peers[0].wire.write(packet('right'), packet('again'));
+    await settled(log, peers[0].wire, 'right');
+    assert.deepEqual([seen, stream.ended], [['right'], true]);
+  });
+
+  it('to a request do not come over the next connection', limit, async (t) => {
+    const { client, log, raw, wire } = await clientOnWire(t);
+    const stream = await client.request('Q');
+    const seen = [];
+    const ends = [];
+    stream.on('data', (data) => seen.push(data));
+    stream.on('end', (err) => ends.push(err?.code));
+    const { data: request } = await wire.frame();
+    wire.socket.destroy();
+    await log.next('disconnect');
+    await client.connect();
+    const next = await raw.accept();
+    next.write({
+      type: 'SockhopResponsePacket',
+      data: { uuid: request.uuid, type: 'String', data: 'late', last: true },
+    });
+    await settled(log, next, 'after');
+    assert.deepEqual([seen, ends], [[], ['ERR_SOCKET_DESTROYED']]);
+  });
+
+  it('to no ping keep nobody alive', limit, async (t) => {
+    const { server, log, peers } = await twoClients(t);
+    server.ping(50);
+    const [{ wire, socket }] = peers;
+    peers[1].wire.socket.destroy();
+    wire.socket.on('data', () => {
+      wire.write({ type: 'SockhopPong', data: { _id: 'made up', _returned: 'now' } });
+    });
+    await log.next('disconnect', ({ args }) => args[0] === socket);
+  });
+
+  it('are not mixed up with what every object has', limit, async (t) => {
+    const { server, log, peers } = await twoClients(t);
+    const stream = await server.request(peers[0].socket, 'Q');
+    let called = 0;
+    server.send(peers[0].socket, {}, () => {
+      called += 1;
+    });
+    for (const key of ['__proto__', 'constructor', 'toString', 'valueOf']) {
+      peers[0].wire.write(
+        { type: 'Object', data: {}, callback_id: key },
+        { type: 'SockhopResponsePacket', data: { uuid: key, type: 'String', last: true } },
+        { type: 'SockhopPong', data: { _id: key } },
+      );
+    }
+    await settled(log, peers[0].wire, 'after');
+    assert.deepEqual([called, stream.ended], [0, false]);
+  });
+});
+
+describe('memory', () => {
+  /** A server in a process of its own whose JavaScript is busy for a while. */
+  const busyServer = async (sockhop, { port, options }) => {
+    const server = new sockhop.server({ port, ...options });
+    let received = 0;
+    let errors = 0;
+    server.on('error', () => {
+      errors += 1;
+    });
+    server.on('receive', (object) => {
+      received += 1;
+      if (object === 'count') {
+        console.log(
+          JSON.stringify({ received, errors, peak: process.resourceUsage().maxRSS / 1024 }),
+        );
+      }
+    });
+    server.on('connect', () => {
+      console.log('connected');
+      // Busy: nothing is taken from the mailbox, while the peer writes all the time.
+      const end = Date.now() + 2000;
+      while (Date.now() < end);
+    });
+    await server.listen();
+    console.log(JSON.stringify({ base: process.memoryUsage().rss / 1024 / 1024 }));
+  };
+
+  const floods = {
+    'bare terminators': Buffer.from('\n'.repeat(1 << 16)),
+    'small frames': Buffer.from('{}\n'.repeat(1 << 14)),
+    'frames that are no JSON': Buffer.from('x\n'.repeat(1 << 15)),
+  };
+
+  for (const [name, chunk] of Object.entries(floods)) {
+    it(`${name} meet the mark while the program is busy`, limit, async (t) => {
+      const port = await freePort();
+      const run = program(t, busyServer, { port, options: {} });
+      const { base } = JSON.parse(await run.line((text) => text.startsWith('{')));
+      const wire = await rawClient(t, { port });
+      await run.line('connected');
+      // 32 MiB of them; the kernel's buffers and the mark stop the peer long before.
+      for (let sent = 0; sent < 32 << 20; sent += chunk.length) {
+        if (!wire.socket.write(chunk)) await new Promise((go) => wire.socket.once('drain', go));
+      }
+      wire.write({ type: 'String', data: 'count' });
+      const seen = JSON.parse(
+        await run.log
+          .next('line', ({ text }) => text.includes('peak'), 60_000)
+          .then(({ text }) => text),
+      );
+      assert.ok(seen.received + seen.errors > 1_000_000);
+      assert.ok(seen.peak - base < 150, `${base} MiB became ${seen.peak} MiB`);
+    });
+  }
+
+  it('a ping that asks for a long answer, or for many, gets none', limit, async (t) => {
+    const { server, log, where } = await startServer(t);
+    const socket = net.connect(nodeEndpoint(where));
+    atEnd(t, () => socket.destroy());
+    socket.pause();
+    await log.next('connect');
+    const ping = (id) => `${JSON.stringify({ type: 'SockhopPing', data: { _id: id } })}\n`;
+    socket.write(ping('x'.repeat(1 << 20)));
+    // The peer never reads: what cannot be written to it is not kept.
+    for (let i = 0; i < 200; i += 1) {
+      if (!socket.write(ping('y'.repeat(3000)).repeat(100))) {
+        await new Promise((resolve) => socket.once('drain', resolve));
+      }
+    }
+    socket.write('{"type":"String","data":"after"}\n');
+    await log.next('receive', ({ args }) => args[0] === 'after', 30_000);
+    const { queued_bytes } = server.stats();
+    assert.ok(queued_bytes <= 2 * 64 * 1024, `${queued_bytes} bytes wait for it`);
+    socket.destroy();
+    await log.next('disconnect');
+  });
+});
