@@ -23,13 +23,10 @@ pub const SEGMENT_EVENTS: usize = 1024;
 pub const LARGE_FRAME: usize = 64 * 1024;
 /// Bytes over all connections that may wait for JavaScript before all readers stop.
 const HIGH_WATER_MARK: usize = 32 << 20;
-<<<<<<< HEAD
 /// How often [`Mailbox::drain`] looks whether anything moves.
 const DRAIN_LOOK: Duration = Duration::from_millis(1);
-=======
 /// What a frame costs besides its bytes: a peer that sends nothing but terminators must meet a mark, too.
 const OVERHEAD: usize = 32;
->>>>>>> f894c54 (mine)
 /// Emptied segments kept for reuse.
 const SPARE_SEGMENTS: usize = 2;
 
