@@ -10,7 +10,7 @@ const { describe, it } = require('node:test');
 const { repeat, times } = require('./citizens/repeat.js');
 const { endpoint, transports } = require('./support/addresses.js');
 const { atEnd } = require('./support/at-end.js');
-const { deadline } = require('./support/deadline.js');
+const { deadline, turn } = require('./support/deadline.js');
 const { record } = require('./support/event-log.js');
 const impl = require('./support/impl.js');
 const { startServer } = require('./support/local.js');
@@ -52,6 +52,8 @@ async function floodingServer(t, where) {
         const sent = [];
         for (let i = 0; i < 200; i += 1) sent.push(server.send(sock, { flood: text }));
         await Promise.all(sent);
+        // Promises alone would not let the event loop go round.
+        await turn();
       }
     } catch {
       // It has left.

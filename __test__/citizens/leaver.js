@@ -20,6 +20,8 @@ const fail = (err) => {
 async function pour(client) {
   while (client.connected) {
     await Promise.all(Array.from({ length: 100 }, () => client.send({ flood: FLOOD })));
+    // Promises alone would not let the event loop go round.
+    await new Promise(setImmediate);
   }
 }
 
