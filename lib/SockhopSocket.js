@@ -81,7 +81,8 @@ class SockhopSocket extends net.Socket {
   /** Gets the frames: @type {{receive(text: string): void, dead(): void, tooLarge(limit: number): void}} */
   #peer = null;
   /** Text that leaves at the end of the tick. */
-  #out = '';
+  #out = [];
+  #outLength = 0;
   /** @type {?Departure} of that text */
   #departure = null;
   /** Who waits for the kernel to have the stream up to a position: {position, settle}, in order. */
@@ -140,14 +141,12 @@ class SockhopSocket extends net.Socket {
     this.#departure ??= new Departure();
     this.#departure.messages += 1;
     const { promise } = this.#departure;
-    if (this.#out === '') {
-      this.#out = text;
+    if (this.#out.push(text) === 1) {
       if (dirty.size === 0) process.nextTick(flushAll);
       dirty.add(this);
-    } else {
-      this.#out += text;
     }
-    if (this.#out.length >= FLUSH_LENGTH || exiting) this.flush();
+    this.#outLength += text.length;
+    if (this.#outLength >= FLUSH_LENGTH || exiting) this.flush();
     return promise;
   }
 
@@ -159,10 +158,12 @@ class SockhopSocket extends net.Socket {
   /** Hands over what has gathered, now. */
   flush() {
     dirty.delete(this);
-    if (this.#out === '') return;
-    const text = this.#out;
+    if (this.#outLength === 0) return;
+    // Joining copies each piece once; a string that grew by `+=` is copied into pages of its own first.
+    const text = this.#out.length === 1 ? this.#out[0] : this.#out.join('');
     const departure = this.#departure;
-    this.#out = '';
+    this.#out = [];
+    this.#outLength = 0;
     this.#departure = null;
     const sent = this.#connection.write(text, text.length);
     if (sent === REFUSED) {
@@ -232,7 +233,7 @@ class SockhopSocket extends net.Socket {
       messages_sent: this.#messagesOut - refused,
       bytes_received: bytesIn,
       bytes_sent: bytesOut,
-      queued_bytes: queued + this.#out.length,
+      queued_bytes: queued + this.#outLength,
       refused_messages: this.#messagesRefused + refused,
     };
   }
@@ -392,7 +393,7 @@ class SockhopSocket extends net.Socket {
 
   get bytesWritten() {
     const { bytesOut, queued } = this.#connection.traffic();
-    return bytesOut + queued + Buffer.byteLength(this.#out) + this.writableLength;
+    return bytesOut + queued + Buffer.byteLength(this.#out.join('')) + this.writableLength;
   }
 
   get pending() {

@@ -954,7 +954,7 @@ struct Load {
 
 /// A read of so many bytes or frames is bulk.
 const BULK_BYTES: usize = READ_SIZE / 2;
-const BULK_FRAMES: u64 = 64;
+const BULK_FRAMES: u64 = 16;
 /// So much bulk is a flood.
 const FLOOD_BULK: u32 = 8;
 /// So many reads in so short a time without a word from this side are one, too.

@@ -13,8 +13,10 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-/// A segment is closed to further frames at this many bytes of text.
-const SEGMENT_BYTES: usize = 128 * 1024;
+/// A segment is closed to further frames at this many bytes of text. With one more frame, which is
+/// smaller than [`LARGE_FRAME`], it stays below the 128 KiB from which V8 gives a string pages of
+/// its own: those cost several times what the text does.
+const SEGMENT_BYTES: usize = 48 * 1024;
 /// ... or this many frames.
 pub const SEGMENT_FRAMES: usize = 4096;
 /// ... or this many events.
