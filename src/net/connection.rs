@@ -183,6 +183,10 @@ pub struct Connection {
     twin: OnceLock<Weak<Connection>>,
     /// Counts this connection against a listener's `max_connections` until it closes.
     place: Mutex<Option<Token>>,
+    /// The stream of a closed connection that is to be read to its end.
+    remains: Mutex<Option<Arc<Stream>>>,
+    /// There is a task. A quiet connection has none: nobody waits for it but the poller.
+    driven: AtomicBool,
     /// Tells the task that what it waits for has changed.
     wake: Notify,
 }
@@ -245,13 +249,14 @@ impl Connection {
             liveness: Mutex::new(None),
             twin: OnceLock::new(),
             place: Mutex::new(place),
+            remains: Mutex::new(None),
+            driven: AtomicBool::new(false),
             wake: Notify::new(),
         });
         connection.mailbox.register(&connection);
         if connection.mailbox.is_closed() {
             connection.close();
         }
-        runtime::handle().spawn(Arc::clone(&connection).drive(stream));
         connection
     }
 
@@ -325,7 +330,7 @@ impl Connection {
         if self.place() == Place::Loop {
             self.attend_in_loop();
         } else {
-            self.wake.notify_one();
+            self.nudge();
         }
     }
 
@@ -531,7 +536,7 @@ impl Connection {
                     outbox.push(keep(&bytes[done..]), None);
                 }
                 outbox.awaited = true;
-                self.wake.notify_one();
+                self.nudge();
                 Sent::Waiting(outbox.accepted())
             }
             Err(error) => {
@@ -580,7 +585,7 @@ impl Connection {
         match result {
             Ok(()) => {
                 if outbox.is_pending() {
-                    self.wake.notify_one();
+                    self.nudge();
                 }
             }
             Err(error) => self.break_off(&mut outbox, Some(SystemError::new("write", &error))),
@@ -609,7 +614,7 @@ impl Connection {
         }
         if outbox.is_pending() {
             outbox.awaited = true;
-            self.wake.notify_one();
+            self.nudge();
             Sent::Waiting(outbox.accepted())
         } else {
             drop(outbox);
@@ -636,7 +641,7 @@ impl Connection {
                 tokio::task::yield_now().await;
             }
             connection.end_of_input(Some(error));
-            connection.wake.notify_one();
+            connection.nudge();
         });
     }
 
@@ -762,6 +767,7 @@ impl Connection {
             if reset {
                 stream.reset_on_close();
             } else if stream.finish().is_ok() {
+                *self.remains.lock() = Some(stream);
                 closing = Closing::Linger;
             }
         }
@@ -773,7 +779,7 @@ impl Connection {
             Ordering::Acquire,
         );
         self.mailbox.forget(self.id);
-        self.wake.notify_one();
+        self.nudge();
         self.read_twin();
     }
 
@@ -833,7 +839,7 @@ impl Connection {
         self.with_poller(|poller, stream| poller.remove(self.id, stream));
         self.reader.lock().load = Load::default();
         self.reads_in.store(Place::Runtime as u8, Ordering::Release);
-        self.wake.notify_one();
+        self.nudge();
     }
 
     fn attend_in_loop(self: &Arc<Self>) {
@@ -841,7 +847,7 @@ impl Connection {
             if poller.add(self, stream).is_err() {
                 // No room for it there (a limit of the system): the runtime has room for all.
                 self.reads_in.store(Place::Runtime as u8, Ordering::Release);
-                self.wake.notify_one();
+                self.nudge();
             }
             if self.reader.lock().stream.is_none() {
                 // Closed meanwhile.
@@ -850,14 +856,53 @@ impl Connection {
         });
     }
 
-    /// The task: waits for what the connection can use, until it is closed.
+    /// Tells the task that what it waits for has changed; starts one if there is none.
+    fn nudge(self: &Arc<Self>) {
+        if self.driven.swap(true, Ordering::AcqRel) {
+            self.wake.notify_one();
+            return;
+        }
+        let stream = self.reader.lock().stream.clone();
+        match stream.or_else(|| self.remains.lock().take()) {
+            Some(stream) => drop(runtime::handle().spawn(Arc::clone(self).drive(stream))),
+            None => self.driven.store(false, Ordering::Release),
+        }
+    }
+
+    /// Whether the connection is open, and only the poller has any use for it.
+    fn is_idle(&self) -> bool {
+        self.closing() == Closing::No
+            && self.place() == Place::Loop
+            && !self.outbox.lock().is_pending()
+    }
+
+    /// Lets an idle task go. If something came up just then, the task stays, or whoever brought it
+    /// up has started another.
+    fn may_rest(&self) -> bool {
+        self.driven.store(false, Ordering::Release);
+        self.is_idle() || self.driven.swap(true, Ordering::AcqRel)
+    }
+
+    /// The task: waits for what the connection can use, until it is closed, or only the poller
+    /// can use it.
     async fn drive(self: Arc<Self>, stream: Arc<Stream>) {
         let mut watched: Option<(Interest, AsyncFd<StreamFd>)> = None;
         loop {
             match self.closing() {
                 Closing::No => {}
-                Closing::Linger => return linger(watched, stream).await,
+                // Boxed: the task's own size is what an idle connection costs.
+                Closing::Linger => {
+                    self.remains.lock().take();
+                    return Box::pin(linger(watched, stream)).await;
+                }
                 Closing::Now => return,
+            }
+            if self.is_idle() {
+                // Before anybody else may watch the descriptor.
+                watched = None;
+                if self.may_rest() {
+                    return;
+                }
             }
             let here = self.place() == Place::Runtime;
             let reads = here && self.flow() == Flow::Flowing && !self.is_stalled();
@@ -1020,7 +1065,7 @@ async fn linger(watched: Option<(Interest, AsyncFd<StreamFd>)>, stream: Arc<Stre
         return;
     };
     let drain = async {
-        let mut sink = [0; 4096];
+        let mut sink = vec![0; 4096];
         while let Ok(mut ready) = fd.readable().await {
             match fd.get_ref().0.discard(&mut sink) {
                 Ok(0) => break,
