@@ -124,7 +124,7 @@ const cases = {
     {},
   ],
   'a certificate by an authority unknown by default': () => [trusted.server, [trusted.between], {}],
-  'a self-signed certificate': () => [made.selfSigned, [], { ca: trusted.root.cert }, 'native'],
+  'a self-signed certificate': () => [made.selfSigned, [], { ca: trusted.root.cert }],
   'a self-signed certificate, by default': () => [made.selfSigned, [], {}],
   'a self-signed certificate that is trusted': () => [
     made.selfSigned,

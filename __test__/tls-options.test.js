@@ -303,6 +303,7 @@ describe('a handshake that comes to nothing', () => {
       const options = { ssl: true, ssl_options, handshake_timeout: 100 };
       const { client } = makeClient(t, { port }, options);
       await assert.rejects(client.connect(), { code: 'ERR_TLS_HANDSHAKE_TIMEOUT' });
+      assert.equal(client.stats().handshake_timeouts, 1);
     });
   }
 

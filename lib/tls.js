@@ -37,13 +37,14 @@ const VERSIONS = ['TLSv1.2', 'TLSv1.3'];
 const SERVER_AUTHENTICATION = '1.3.6.1.5.5.7.3.1';
 const PEM_BLOCK = /-----BEGIN ([^\r\n]+)-----[\s\S]*?-----END \1-----/g;
 
-/** As OpenSSL has them; the code is what Node makes of the name of the error. */
+/** A Node that knows the certificates of the system advises to use them where that may help. */
+const ADVISES = typeof tls.getCACertificates === 'function';
+/** As OpenSSL words them, by the codes of Node; null where the text is known to Node alone. */
 const REFUSALS = {
   CERT_HAS_EXPIRED: 'certificate has expired',
   CERT_NOT_YET_VALID: 'certificate is not yet valid',
-  DEPTH_ZERO_SELF_SIGNED_CERT: 'self-signed certificate',
+  DEPTH_ZERO_SELF_SIGNED_CERT: ADVISES ? null : 'self-signed certificate',
   SELF_SIGNED_CERT_IN_CHAIN: 'self-signed certificate in certificate chain',
-  // Some versions of Node add advice to these two, so their text is only known to Node.
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: null,
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: null,
 };

@@ -122,7 +122,8 @@ impl Client {
                 Some(tls) => match connect(endpoint).await {
                     Ok(socket) => {
                         let stream = secure(socket, tls).await.map_err(|error| (index, error))?;
-                        self.connected(attempt, stream, endpoint, &mut pairing::lock())
+                        self.connected(attempt, stream, endpoint, &mut pairing::lock());
+                        Ok(())
                     }
                     Err(error) => Err(error),
                 },
@@ -142,13 +143,15 @@ impl Client {
             match begin(endpoint)? {
                 (socket, true) => {
                     let stream = Stream::new(socket)?;
-                    return self.connected(attempt, stream, endpoint, &mut listeners);
+                    self.connected(attempt, stream, endpoint, &mut listeners);
+                    return Ok(());
                 }
                 (socket, false) => socket,
             }
         };
         let stream = Stream::new(established(socket).await?)?;
-        self.connected(attempt, stream, endpoint, &mut pairing::lock())
+        self.connected(attempt, stream, endpoint, &mut pairing::lock());
+        Ok(())
     }
 
     /// Reports the connection, behind the report of a listener in this process.
@@ -158,7 +161,7 @@ impl Client {
         stream: Stream,
         endpoint: &Endpoint,
         listeners: &mut pairing::Listeners,
-    ) -> io::Result<()> {
+    ) {
         let connection = Connection::open(
             stream,
             Arc::clone(&self.settings),
@@ -207,7 +210,6 @@ impl Client {
             // Given up in the meantime.
             connection.close();
         }
-        Ok(())
     }
 
     /// Gives up an attempt, and forgets (but does not close) a connection.
