@@ -152,9 +152,9 @@ impl Desk {
         let mut this = ptr::null_mut();
         let mut callee = ptr::null_mut();
         let mut result = ptr::null_mut();
+        let mut thrown = false;
         // SAFETY: the environment is alive, because its loop runs the caller; the arguments belong
-        // to the caller's scope. What the function throws (nothing, short of termination) is left
-        // to Node.
+        // to the caller's scope.
         unsafe {
             let status = sys::napi_get_reference_value(self.env, self.deliver, &raw mut callee);
             if status == sys::Status::napi_ok && !callee.is_null() {
@@ -167,6 +167,13 @@ impl Desk {
                     arguments.as_ptr(),
                     &raw mut result,
                 );
+            }
+            // lib/Mailbox.js lets nothing through but the end of a worker, by `process.exit()` in a
+            // handler or by `terminate()`. That must not stay with the environment: the clean-up
+            // hook of the napi crate would find it where there is no scope to put it, and abort.
+            sys::napi_is_exception_pending(self.env, &raw mut thrown);
+            if thrown {
+                sys::napi_get_and_clear_last_exception(self.env, &raw mut result);
             }
         }
     }
