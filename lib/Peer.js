@@ -56,8 +56,8 @@ class Peer {
   #bare;
   #allowNonObjects;
   #debug;
-  /** id -> PendingCallback, in the order of asking */
-  #callbacks = new Map();
+  /** id -> PendingCallback, in the order of asking; made when something is asked */
+  #callbacks = null;
   #sweep = null;
 
   constructor(owner, options) {
@@ -195,7 +195,7 @@ class Peer {
   }
 
   #takeAnswer({ callback_id: id, data, type }) {
-    const pending = this.#callbacks.get(id);
+    const pending = this.#callbacks?.get(id);
     // Never asked, answered already, or asked of somebody else.
     if (pending === undefined) return;
     this.#callbacks.delete(id);
@@ -282,6 +282,7 @@ class Peer {
   /** Remembers a callback. */
   #expect(id, callback) {
     const { max_pending_callbacks, callback_timeout } = this.options;
+    this.#callbacks ??= new Map();
     if (this.#callbacks.size >= max_pending_callbacks) {
       return this.#owner.limits.count(
         new SockhopError(
@@ -323,8 +324,8 @@ class Peer {
   }
 
   #forget(id) {
-    this.#callbacks.get(id)?.emitDestroy();
-    this.#callbacks.delete(id);
+    this.#callbacks?.get(id)?.emitDestroy();
+    this.#callbacks?.delete(id);
   }
 
   /**
@@ -382,13 +383,14 @@ class Peer {
   close() {
     clearTimeout(this.#sweep);
     this.#sweep = null;
+    if (this.#callbacks === null) return;
     for (const pending of this.#callbacks.values()) pending.emitDestroy();
-    this.#callbacks.clear();
+    this.#callbacks = null;
   }
 
   /** How many callbacks wait for an answer. */
   get pendingCallbacks() {
-    return this.#callbacks.size;
+    return this.#callbacks?.size ?? 0;
   }
 
   #show(event, message, text) {

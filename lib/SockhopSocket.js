@@ -81,12 +81,12 @@ class SockhopSocket extends net.Socket {
   /** Gets the frames: @type {{receive(text: string): void, dead(): void, tooLarge(limit: number): void}} */
   #peer = null;
   /** Text that leaves at the end of the tick. */
-  #out = [];
+  #out = null;
   #outLength = 0;
   /** @type {?Departure} of that text */
   #departure = null;
   /** Who waits for the kernel to have the stream up to a position: {position, settle}, in order. */
-  #waiting = [];
+  #waiting = null;
   #over = false;
   #addresses = null;
   #messagesOut = 0;
@@ -141,6 +141,7 @@ class SockhopSocket extends net.Socket {
     this.#departure ??= new Departure();
     this.#departure.messages += 1;
     const { promise } = this.#departure;
+    this.#out ??= [];
     if (this.#out.push(text) === 1) {
       if (dirty.size === 0) process.nextTick(flushAll);
       dirty.add(this);
@@ -162,7 +163,7 @@ class SockhopSocket extends net.Socket {
     // Joining copies each piece once; a string that grew by `+=` is copied into pages of its own first.
     const text = this.#out.length === 1 ? this.#out[0] : this.#out.join('');
     const departure = this.#departure;
-    this.#out = [];
+    this.#out = null;
     this.#outLength = 0;
     this.#departure = null;
     const sent = this.#connection.write(text, text.length);
@@ -176,8 +177,10 @@ class SockhopSocket extends net.Socket {
 
   /** What becomes of a write that was answered with `sent`. */
   #settle(sent, settle) {
-    if (sent > WRITTEN) this.#waiting.push({ position: sent, settle });
-    else if (sent === WRITTEN) settle();
+    if (sent > WRITTEN) {
+      this.#waiting ??= [];
+      this.#waiting.push({ position: sent, settle });
+    } else if (sent === WRITTEN) settle();
     else if (sent === CLOSED) settle(destroyed());
     else settle(this.#peer?.options.slow_consumer === 'disconnect' ? cutOff() : refused());
   }
@@ -211,12 +214,13 @@ class SockhopSocket extends net.Socket {
 
   flushed(position) {
     let settled = 0;
+    if (this.#waiting === null) return;
     for (const { position: wanted, settle } of this.#waiting) {
       if (wanted > position) break;
       settled += 1;
       settle();
     }
-    this.#waiting.splice(0, settled);
+    this.#waiting?.splice(0, settled);
     if (this.timeout) this._unrefTimer?.();
   }
 
@@ -272,8 +276,8 @@ class SockhopSocket extends net.Socket {
     this.#connection.close(false);
     sockets.delete(this.#connection.id);
     this.#hold.release();
-    const waiting = this.#waiting;
-    this.#waiting = [];
+    const waiting = this.#waiting ?? [];
+    this.#waiting = null;
     for (const { settle } of waiting) settle(destroyed());
     callback(err);
     process.nextTick(() => this.emit('close', Boolean(err)));
@@ -393,7 +397,7 @@ class SockhopSocket extends net.Socket {
 
   get bytesWritten() {
     const { bytesOut, queued } = this.#connection.traffic();
-    return bytesOut + queued + Buffer.byteLength(this.#out.join('')) + this.writableLength;
+    return bytesOut + queued + Buffer.byteLength(this.#out?.join('') ?? '') + this.writableLength;
   }
 
   get pending() {

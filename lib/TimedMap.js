@@ -9,6 +9,7 @@
  */
 class TimedMap {
   #ref;
+  #map = null;
 
   /**
    * @param {object} [opts]
@@ -16,10 +17,14 @@ class TimedMap {
    * @param {boolean} [opts.ref=true] whether a value that waits for its time-out keeps the process alive
    */
   constructor({ timeout = 30000, ref = true } = {}) {
-    /** key -> [value, timer, callback]; programs look at its size and at the values */
-    this._map = new Map();
     this._timeout = timeout;
     this.#ref = ref;
+  }
+
+  /** key -> [value, timer, callback]; programs look at its size and at the values. Most stay empty. */
+  get _map() {
+    this.#map ??= new Map();
+    return this.#map;
   }
 
   /**
@@ -45,7 +50,7 @@ class TimedMap {
    * @returns {*} the value, or undefined
    */
   get(key) {
-    return this._map.get(key)?.[0];
+    return this.#map?.get(key)?.[0];
   }
 
   /**
@@ -65,7 +70,8 @@ class TimedMap {
    * others from being told: its error is thrown from the next tick.
    */
   stop() {
-    for (const key of [...this._map.keys()]) {
+    if (this.#map === null) return;
+    for (const key of [...this.#map.keys()]) {
       try {
         this.#take(key)?.[2]?.('stopped');
       } catch (err) {
@@ -77,10 +83,10 @@ class TimedMap {
   }
 
   #take(key) {
-    const entry = this._map.get(key);
+    const entry = this.#map?.get(key);
     if (entry === undefined) return undefined;
     clearTimeout(entry[1]);
-    this._map.delete(key);
+    this.#map.delete(key);
     return entry;
   }
 }
