@@ -74,33 +74,50 @@ impl Client {
         timeout: Duration,
         tls: Option<Arc<tls::Client>>,
     ) -> u32 {
-        let mut inner = self.inner.lock();
-        inner.attempt = inner.attempt.wrapping_add(1);
-        let attempt = inner.attempt;
+        let attempt = {
+            let mut inner = self.inner.lock();
+            inner.attempt = inner.attempt.wrapping_add(1);
+            inner.attempt
+        };
+        // One place, as most often: begun here and now, without the hop to the runtime.
+        let begun = match (&endpoints[..], &tls) {
+            ([only], None) => match self.begin_one(attempt, only) {
+                Ok(None) => return attempt,
+                Ok(Some(socket)) => Some(socket),
+                Err(error) => {
+                    self.failed(attempt, 0, Some(SystemError::new("connect", &error)));
+                    return attempt;
+                }
+            },
+            _ => None,
+        };
         let client = Arc::clone(self);
+        let mut inner = self.inner.lock();
         let task = runtime::handle().spawn(async move {
-            let failed =
-                match tokio::time::timeout(timeout, client.try_all(attempt, &endpoints, tls)).await
-                {
-                    Ok(Ok(())) => return,
-                    Ok(Err((endpoint, error))) => (endpoint, Some(error)),
-                    Err(_) => (0, None),
-                };
-            let mut inner = client.inner.lock();
-            if inner.attempt == attempt {
-                inner.state = State::Idle;
+            let all = client.try_all(attempt, &endpoints, tls, begun);
+            match tokio::time::timeout(timeout, all).await {
+                Ok(Ok(())) => {}
+                Ok(Err((endpoint, error))) => client.failed(attempt, endpoint, Some(error)),
+                Err(_) => client.failed(attempt, 0, None),
             }
-            drop(inner);
-            let (endpoint, error) = failed;
-            client.mailbox.post(Event::ConnectFailed {
-                client: client.id,
-                attempt,
-                error,
-                endpoint,
-            });
         });
         inner.state = State::Connecting(task.abort_handle());
         attempt
+    }
+
+    /// Tells that an attempt came to nothing; no error is the time-out.
+    fn failed(&self, attempt: u32, endpoint: u32, error: Option<SystemError>) {
+        let mut inner = self.inner.lock();
+        if inner.attempt == attempt {
+            inner.state = State::Idle;
+        }
+        drop(inner);
+        self.mailbox.post(Event::ConnectFailed {
+            client: self.id,
+            attempt,
+            error,
+            endpoint,
+        });
     }
 
     async fn try_all(
@@ -108,6 +125,7 @@ impl Client {
         attempt: u32,
         endpoints: &[Endpoint],
         tls: Option<Arc<tls::Client>>,
+        mut begun: Option<Socket>,
     ) -> Result<(), (u32, SystemError)> {
         let mut last = (
             0,
@@ -118,7 +136,7 @@ impl Client {
         );
         for (index, endpoint) in (0..).zip(endpoints) {
             let result = match &tls {
-                None => self.try_one(attempt, endpoint).await,
+                None => self.try_one(attempt, endpoint, begun.take()).await,
                 Some(tls) => match connect(endpoint).await {
                     Ok(socket) => {
                         let stream = secure(socket, tls).await.map_err(|error| (index, error))?;
@@ -136,22 +154,40 @@ impl Client {
         Err(last)
     }
 
-    async fn try_one(self: &Arc<Self>, attempt: u32, endpoint: &Endpoint) -> io::Result<()> {
-        let socket = {
-            // See `pairing`: on loopback the handshake is over when connect() returns.
-            let mut listeners = pairing::lock();
-            match begin(endpoint)? {
-                (socket, true) => {
-                    let stream = Stream::new(socket)?;
-                    self.connected(attempt, stream, endpoint, &mut listeners);
-                    return Ok(());
-                }
-                (socket, false) => socket,
-            }
+    /// Goes on with a socket that has begun to connect, or begins.
+    async fn try_one(
+        self: &Arc<Self>,
+        attempt: u32,
+        endpoint: &Endpoint,
+        begun: Option<Socket>,
+    ) -> io::Result<()> {
+        let socket = match begun {
+            Some(socket) => Some(socket),
+            None => self.begin_one(attempt, endpoint)?,
         };
-        let stream = Stream::new(established(socket).await?)?;
-        self.connected(attempt, stream, endpoint, &mut pairing::lock());
+        if let Some(socket) = socket {
+            let stream = Stream::new(established(socket).await?)?;
+            self.connected(attempt, stream, endpoint, &mut pairing::lock());
+        }
         Ok(())
+    }
+
+    /// Begins to connect. On loopback that is all there is to it; otherwise this answers the
+    /// socket that is on its way.
+    fn begin_one(
+        self: &Arc<Self>,
+        attempt: u32,
+        endpoint: &Endpoint,
+    ) -> io::Result<Option<Socket>> {
+        // See `pairing`: on loopback the handshake is over when connect() returns.
+        let mut listeners = pairing::lock();
+        let (socket, connected) = begin(endpoint)?;
+        if !connected {
+            return Ok(Some(socket));
+        }
+        let stream = Stream::new(socket)?;
+        self.connected(attempt, stream, endpoint, &mut listeners);
+        Ok(None)
     }
 
     /// Reports the connection, behind the report of a listener in this process.

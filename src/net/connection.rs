@@ -169,6 +169,8 @@ pub struct Connection {
     writes: AtomicU32,
     /// The program listens to raw bytes.
     raw: AtomicBool,
+    /// The peer ended its direction: nothing is to be expected of it.
+    peer_ended: AtomicBool,
     /// The end of the connection was told, as `Ended` or `Failed`.
     over_told: AtomicBool,
     /// What is in the mailbox and JavaScript has not taken.
@@ -241,6 +243,7 @@ impl Connection {
             reads_in: AtomicU8::new(reads_in as u8),
             writes: AtomicU32::new(0),
             raw: AtomicBool::new(false),
+            peer_ended: AtomicBool::new(false),
             over_told: AtomicBool::new(false),
             unread: Gauge::new(),
             refused: AtomicU64::new(0),
@@ -353,6 +356,7 @@ impl Connection {
                 }
                 match stream.recv(&mut scratch.input) {
                     Ok(0) => {
+                        self.peer_ended.store(true, Ordering::Release);
                         self.end_of_input(None);
                         return ReadStop::Stopped;
                     }
@@ -766,7 +770,7 @@ impl Connection {
         if let Some((stream, _)) = taken {
             if reset {
                 stream.reset_on_close();
-            } else if stream.finish().is_ok() {
+            } else if stream.finish().is_ok() && !self.peer_ended.load(Ordering::Acquire) {
                 *self.remains.lock() = Some(stream);
                 closing = Closing::Linger;
             }
@@ -801,11 +805,13 @@ impl Connection {
         }
     }
 
-    /// Reads on the event loop's thread (or, while that is blocked, in its stead).
-    pub(super) fn read_in_loop(self: &Arc<Self>) {
+    /// Reads on the event loop's thread (or, while that is blocked, in its stead). Answers whether
+    /// there was anything to read.
+    pub(super) fn read_in_loop(self: &Arc<Self>) -> bool {
         if self.place() != Place::Loop {
-            return;
+            return false;
         }
+        let before = self.bytes_in.load(Ordering::Relaxed);
         let stop = self.read();
         if self.reader.lock().load.is_flood() && may_switch() {
             self.leave_loop();
@@ -817,6 +823,7 @@ impl Connection {
                 self.attend();
             }
         }
+        self.bytes_in.load(Ordering::Relaxed) != before || stop == ReadStop::Stopped
     }
 
     /// Runs `f` while the stream is open, if there is a poller.

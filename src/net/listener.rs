@@ -13,7 +13,7 @@ use socket2::Socket;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -36,6 +36,8 @@ pub struct Listener {
     max_connections: AtomicUsize,
     /// Every connection of this listener that is not closed holds a reference.
     places: Arc<()>,
+    /// The system could not give the last connection a descriptor, and that was told.
+    short: AtomicBool,
 }
 
 impl std::fmt::Debug for Listener {
@@ -96,16 +98,26 @@ impl Listener {
             task: Mutex::new(None),
             max_connections: AtomicUsize::new(usize::MAX),
             places: Arc::new(()),
+            short: AtomicBool::new(false),
         });
         pairing::lock().add(&listener);
-        let fd = {
-            // Registering a descriptor needs the runtime's context.
-            let _context = runtime::handle().enter();
-            watch(ListenerFd(socket), Interest::READABLE).map_err(failed)?
-        };
-        let task = runtime::handle().spawn(accept_loop(Arc::downgrade(&listener), fd));
-        *listener.task.lock() = Some(task.abort_handle());
+        if let Some(poller) = listener.mailbox.poller() {
+            poller.add_listener(&listener, &socket).map_err(failed)?;
+        } else {
+            let fd = {
+                // Registering a descriptor needs the runtime's context.
+                let _context = runtime::handle().enter();
+                watch(ListenerFd(socket), Interest::READABLE).map_err(failed)?
+            };
+            let task = runtime::handle().spawn(accept_loop(Arc::downgrade(&listener), fd));
+            *listener.task.lock() = Some(task.abort_handle());
+        }
         Ok(listener)
+    }
+
+    /// Comes back in the events.
+    pub(super) fn id(&self) -> u32 {
+        self.id
     }
 
     /// Where it listens, with the port the system chose.
@@ -134,6 +146,9 @@ impl Listener {
         let Some(socket) = self.socket.lock().take() else {
             return;
         };
+        if let Some(poller) = self.mailbox.poller() {
+            poller.remove_listener(self.id, &socket);
+        }
         // The task lets go of the descriptor at its leisure; the address must be free now.
         let _ = socket.shutdown(std::net::Shutdown::Both);
         drop(socket);
@@ -192,8 +207,60 @@ impl Drop for Listener {
     }
 }
 
+impl Listener {
+    /// Accepts what waits, and tells of it. Answers whether nothing is left.
+    fn accept(&self) -> Result<bool, SystemError> {
+        let _order = pairing::lock();
+        let mut events = Vec::new();
+        let result = self.accept_waiting(&mut events);
+        self.mailbox.post_all(events);
+        result
+    }
+
+    /// No descriptor, no memory: the queue stays in the kernel. Told once a shortage.
+    fn tell_shortage(&self, error: SystemError) {
+        if !self.short.swap(true, Ordering::Relaxed) {
+            self.mailbox.post(Event::ListenerFailed {
+                listener: self.id,
+                error,
+            });
+        }
+    }
+
+    /// Accepts on the event loop's thread.
+    pub(super) fn accept_in_loop(self: &Arc<Self>) {
+        match self.accept() {
+            Ok(_) => self.short.store(false, Ordering::Relaxed),
+            Err(error) => {
+                self.tell_shortage(error);
+                self.rest_in_loop();
+            }
+        }
+    }
+
+    /// Not to be watched for a while: it would be ready all the time.
+    fn rest_in_loop(self: &Arc<Self>) {
+        let (Some(poller), Some(socket)) = (self.mailbox.poller(), self.socket.lock().clone())
+        else {
+            return;
+        };
+        poller.remove_listener(self.id, &socket);
+        let listener = Arc::downgrade(self);
+        runtime::handle().spawn(async move {
+            tokio::time::sleep(ACCEPT_RETRY).await;
+            let Some(listener) = listener.upgrade() else {
+                return;
+            };
+            let socket = listener.socket.lock();
+            if let (Some(poller), Some(socket)) = (listener.mailbox.poller(), socket.as_ref()) {
+                // It was there before, so there is room for it.
+                let _ = poller.add_listener(&listener, socket);
+            }
+        });
+    }
+}
+
 async fn accept_loop(listener: std::sync::Weak<Listener>, fd: AsyncFd<ListenerFd>) {
-    let mut told = false;
     loop {
         let Ok(mut ready) = fd.readable().await else {
             return;
@@ -201,29 +268,15 @@ async fn accept_loop(listener: std::sync::Weak<Listener>, fd: AsyncFd<ListenerFd
         let Some(listener) = listener.upgrade() else {
             return;
         };
-        let result = {
-            let _order = pairing::lock();
-            let mut events = Vec::new();
-            let result = listener.accept_waiting(&mut events);
-            listener.mailbox.post_all(events);
-            result
-        };
-        match result {
+        match listener.accept() {
             Ok(drained) => {
-                told = false;
+                listener.short.store(false, Ordering::Relaxed);
                 if drained {
                     ready.clear_ready();
                 }
             }
             Err(error) => {
-                // No descriptor, no memory. The queue stays in the kernel; tell once per shortage.
-                if !told {
-                    told = true;
-                    listener.mailbox.post(Event::ListenerFailed {
-                        listener: listener.id,
-                        error,
-                    });
-                }
+                listener.tell_shortage(error);
                 drop(listener);
                 tokio::time::sleep(ACCEPT_RETRY).await;
             }

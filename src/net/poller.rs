@@ -9,15 +9,17 @@
 //! runtime takes the turns (see [`WATCH_INTERVAL`]), so that pings are answered all the same.
 
 use super::connection::Connection;
+use super::listener::Listener;
 use super::runtime::{Ticker, every};
 use super::stream::Stream;
 use parking_lot::Mutex;
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use socket2::Socket;
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -32,13 +34,17 @@ const NOW: Timespec = Timespec {
     tv_nsec: 0,
 };
 
-/// The quiet connections of one JavaScript environment.
+/// Set in the key of a listener, which is no connection's.
+const LISTENER: u64 = 1 << 32;
+
+/// The quiet connections of one JavaScript environment, and its listeners.
 ///
 /// They are watched level-triggered: the descriptor is readable exactly while one of them is. So a
 /// connection that is not to be read must not be watched.
 pub struct Poller {
     epoll: OwnedFd,
     connections: Mutex<HashMap<u32, Weak<Connection>>>,
+    listeners: Mutex<HashMap<u32, Weak<Listener>>>,
     /// Turns taken by the event loop.
     turns: AtomicU64,
     watch: Mutex<Option<Ticker>>,
@@ -58,6 +64,7 @@ impl Poller {
         Ok(Arc::new(Self {
             epoll: epoll::create(CreateFlags::CLOEXEC)?,
             connections: Mutex::default(),
+            listeners: Mutex::default(),
             turns: AtomicU64::new(0),
             watch: Mutex::new(None),
         }))
@@ -74,33 +81,39 @@ impl Poller {
         connection: &Arc<Connection>,
         stream: &Stream,
     ) -> io::Result<()> {
-        let mut connections = self.connections.lock();
-        let first = connections.is_empty();
-        connections.insert(connection.id(), Arc::downgrade(connection));
-        drop(connections);
-        if first {
-            self.watch();
-        }
-        let data = EventData::new_u64(connection.id().into());
-        match epoll::add(
-            &self.epoll,
-            stream,
-            data,
-            EventFlags::IN | EventFlags::RDHUP,
-        ) {
-            Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        let id = connection.id();
+        self.connections
+            .lock()
+            .insert(id, Arc::downgrade(connection));
+        self.watch();
+        self.watch_fd(stream, id.into())
     }
 
     /// Watches a connection no more.
     pub(super) fn remove(&self, id: u32, stream: &Stream) {
         // It may not have come as far as being added.
         let _ = epoll::delete(&self.epoll, stream);
-        let mut connections = self.connections.lock();
-        connections.remove(&id);
-        if connections.is_empty() {
-            *self.watch.lock() = None;
+        self.connections.lock().remove(&id);
+    }
+
+    /// Watches a listener, unless it is watched already.
+    pub(super) fn add_listener(&self, listener: &Arc<Listener>, socket: &Socket) -> io::Result<()> {
+        let id = listener.id();
+        self.listeners.lock().insert(id, Arc::downgrade(listener));
+        self.watch_fd(socket, LISTENER | u64::from(id))
+    }
+
+    /// Watches a listener no more.
+    pub(super) fn remove_listener(&self, id: u32, socket: &Socket) {
+        let _ = epoll::delete(&self.epoll, socket);
+        self.listeners.lock().remove(&id);
+    }
+
+    fn watch_fd(&self, fd: impl AsFd, key: u64) -> io::Result<()> {
+        let data = EventData::new_u64(key);
+        match epoll::add(&self.epoll, fd, data, EventFlags::IN | EventFlags::RDHUP) {
+            Ok(()) | Err(rustix::io::Errno::EXIST) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -119,9 +132,8 @@ impl Poller {
                 .filter(|_| all.next().is_none())
                 .and_then(Weak::upgrade)
         };
-        if let Some(only) = only {
-            // No need to ask which it is.
-            only.read_in_loop();
+        if only.is_some_and(|only| only.read_in_loop()) {
+            // No need to ask which it is. If there is more, the descriptor stays readable.
             return;
         }
         let mut ready: Vec<Event> = Vec::with_capacity(EVENTS_PER_TURN);
@@ -130,23 +142,44 @@ impl Poller {
             return;
         }
         for event in ready {
-            let connection = u32::try_from(event.data.u64())
-                .ok()
-                .and_then(|id| self.connections.lock().get(&id).and_then(Weak::upgrade));
-            if let Some(connection) = connection {
-                connection.read_in_loop();
+            let key = event.data.u64();
+            // A key is 33 bits.
+            #[allow(clippy::cast_possible_truncation)]
+            let id = key as u32;
+            if key & LISTENER == 0 {
+                let connection = self.connections.lock().get(&id).and_then(Weak::upgrade);
+                if let Some(connection) = connection {
+                    connection.read_in_loop();
+                }
+            } else {
+                let listener = self.listeners.lock().get(&id).and_then(Weak::upgrade);
+                if let Some(listener) = listener {
+                    listener.accept_in_loop();
+                }
             }
         }
     }
 
-    /// Takes the turns that a blocked event loop does not.
+    /// Takes the turns that a blocked event loop does not, while there are connections.
     fn watch(self: &Arc<Self>) {
+        let mut watch = self.watch.lock();
+        if watch.is_some() {
+            return;
+        }
         let poller = Arc::downgrade(self);
         let mut seen = 0;
-        *self.watch.lock() = Some(every(WATCH_INTERVAL, move || {
+        *watch = Some(every(WATCH_INTERVAL, move || {
             let Some(poller) = poller.upgrade() else {
                 return false;
             };
+            {
+                // Whoever adds a connection looks at the watch afterwards, under this lock.
+                let mut watch = poller.watch.lock();
+                if poller.connections.lock().is_empty() {
+                    *watch = None;
+                    return false;
+                }
+            }
             let turns = poller.turns.load(Ordering::Relaxed);
             if turns == seen {
                 poller.read_ready();
