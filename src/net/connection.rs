@@ -25,14 +25,21 @@ use tokio::sync::Notify;
 const READ_SIZE: usize = 64 * 1024;
 /// Bytes read for one connection before others get their turn.
 const READ_BUDGET: usize = 8 * READ_SIZE;
-/// How many times in a row a broken connection is read, a budget each: more than any kernel keeps of what
-/// the peer said, and an end for a peer that goes on talking.
+/// How many times a broken connection is read, a budget each: more than any kernel keeps of what the peer
+/// said, and an end for a peer that goes on talking.
 const LAST_READS: usize = 64;
+/// How long these reads wait for a program that does not take what was read, and how often they look.
+const LAST_WAIT: Duration = Duration::from_secs(30);
+const LAST_LOOK: Duration = Duration::from_millis(2);
 /// Answers to pings are not queued beyond this for a peer that does not read them.
 const PONG_LIMIT: usize = 64 * 1024;
 /// How long a closed connection is still read, so that the peer gets our last bytes and FIN and not
 /// a reset on account of its own unread bytes.
 const LINGER: Duration = Duration::from_secs(1);
+/// The same for a connection that the program ended before it closed it: the peer may be slow to read what
+/// it was sent, and a reset would take that away from it. As long as it talks, and no longer than this.
+const PATIENCE: Duration = Duration::from_secs(30);
+const SILENCE: Duration = Duration::from_secs(5);
 
 thread_local! {
     /// A connection borrows these while there is data, and holds no buffer of its own.
@@ -99,6 +106,8 @@ enum Closing {
     No,
     /// FIN was sent behind everything; what still comes is read and thrown away.
     Linger,
+    /// The same, for as long as a peer that was said good-bye to may take.
+    Patient,
     /// At once.
     Now,
 }
@@ -203,6 +212,12 @@ impl std::fmt::Debug for Connection {
 }
 
 impl Connection {
+    /// As `open`, for the fuzz target of the connection, which brings a stream of its own.
+    #[cfg(fuzzing)]
+    pub fn over(stream: Stream, settings: Settings, mailbox: &Arc<Mailbox>) -> Arc<Self> {
+        Self::open(stream, Arc::new(settings), Arc::clone(mailbox), None)
+    }
+
     /// Takes over a connected stream and starts its task. Nothing is read before
     /// [`start`](Self::start).
     pub(super) fn open(
@@ -632,19 +647,27 @@ impl Connection {
     fn break_off(self: &Arc<Self>, outbox: &mut Outbox, error: Option<SystemError>) {
         outbox.close();
         let connection = Arc::clone(self);
-        let error = error.unwrap_or(SystemError {
-            errno: 0,
-            syscall: "write",
-        });
+        let began = Instant::now();
         // Not here: the caller holds the outbox.
         runtime::handle().spawn(async move {
-            for _ in 0..LAST_READS {
-                if connection.read() != ReadStop::Budget {
-                    break;
+            let mut reads = 0;
+            // A peer that is cut off has said enough.
+            while error.is_some() && reads < LAST_READS && began.elapsed() < LAST_WAIT {
+                match connection.read() {
+                    ReadStop::Budget => {
+                        reads += 1;
+                        tokio::task::yield_now().await;
+                    }
+                    ReadStop::Stopped if connection.flow() == Flow::Flowing => {
+                        tokio::time::sleep(LAST_LOOK).await;
+                    }
+                    ReadStop::Stopped | ReadStop::Drained => break,
                 }
-                tokio::task::yield_now().await;
             }
-            connection.end_of_input(Some(error));
+            connection.end_of_input(Some(error.unwrap_or(SystemError {
+                errno: 0,
+                syscall: "write",
+            })));
             connection.nudge();
         });
     }
@@ -754,7 +777,10 @@ impl Connection {
     fn shut(self: &Arc<Self>, reset: bool) {
         self.flow.store(Flow::Over as u8, Ordering::Release);
         self.over_told.store(true, Ordering::Release);
-        let taken = self.outbox.lock().close();
+        let (ended, taken) = {
+            let mut outbox = self.outbox.lock();
+            (outbox.has_ended(), outbox.close())
+        };
         {
             let mut reader = self.reader.lock();
             if let Some(stream) = reader.stream.take() {
@@ -772,7 +798,11 @@ impl Connection {
                 stream.reset_on_close();
             } else if stream.finish().is_ok() && !self.peer_ended.load(Ordering::Acquire) {
                 *self.remains.lock() = Some(stream);
-                closing = Closing::Linger;
+                closing = if ended {
+                    Closing::Patient
+                } else {
+                    Closing::Linger
+                };
             }
         }
         // The first to close decides how.
@@ -791,6 +821,7 @@ impl Connection {
         match self.closing.load(Ordering::Acquire) {
             0 => Closing::No,
             1 => Closing::Linger,
+            2 => Closing::Patient,
             _ => Closing::Now,
         }
     }
@@ -900,7 +931,11 @@ impl Connection {
                 // Boxed: the task's own size is what an idle connection costs.
                 Closing::Linger => {
                     self.remains.lock().take();
-                    return Box::pin(linger(watched, stream)).await;
+                    return Box::pin(linger(watched, stream, LINGER, LINGER)).await;
+                }
+                Closing::Patient => {
+                    self.remains.lock().take();
+                    return Box::pin(linger(watched, stream, PATIENCE, SILENCE)).await;
                 }
                 Closing::Now => return,
             }
@@ -1065,15 +1100,21 @@ fn may_switch() -> bool {
     !*FIXED.get_or_init(|| std::env::var_os("SOCKHOP_READER").is_some_and(|place| place == "loop"))
 }
 
-/// Reads a closed connection to its end and throws away what comes.
-async fn linger(watched: Option<(Interest, AsyncFd<StreamFd>)>, stream: Arc<Stream>) {
+/// Reads a closed connection to its end and throws away what comes, for a limited time over all and between
+/// two bytes.
+async fn linger(
+    watched: Option<(Interest, AsyncFd<StreamFd>)>,
+    stream: Arc<Stream>,
+    limit: Duration,
+    silence: Duration,
+) {
     drop(watched);
     let Ok(fd) = watch(StreamFd(stream), Interest::READABLE) else {
         return;
     };
     let drain = async {
         let mut sink = vec![0; 4096];
-        while let Ok(mut ready) = fd.readable().await {
+        while let Ok(Ok(mut ready)) = tokio::time::timeout(silence, fd.readable()).await {
             match fd.get_ref().0.discard(&mut sink) {
                 Ok(0) => break,
                 Ok(_) => {}
@@ -1083,5 +1124,5 @@ async fn linger(watched: Option<(Interest, AsyncFd<StreamFd>)>, stream: Arc<Stre
             }
         }
     };
-    let _ = tokio::time::timeout(LINGER, drain).await;
+    let _ = tokio::time::timeout(limit, drain).await;
 }

@@ -60,6 +60,11 @@ impl Outbox {
         self.stream.is_some() && self.end == End::Open
     }
 
+    /// Whether the program ended its direction.
+    pub(super) fn has_ended(&self) -> bool {
+        self.end != End::Open
+    }
+
     /// Whether something, bytes or FIN, waits for the kernel.
     pub(super) fn is_pending(&self) -> bool {
         self.stream.as_ref().is_some_and(|stream| {

@@ -1,0 +1,338 @@
+//! A connection between a real socket and a mailbox, against a model: whatever the peer writes, in
+//! whatever pieces, with pauses, ends and local calls in between, the frames that are delivered are
+//! those that were written, in order, each once; what was accepted to be sent arrives, in order,
+//! each once; the end is told once, behind everything else.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use socket2::{Domain, Socket, Type};
+use sockhop_native::net::connection::Sent;
+use sockhop_native::net::stream::Stream;
+use sockhop_native::net::{Connection, Event, Mailbox, Settings, SlowConsumer};
+use sockhop_native::wire::{Control, Terminator, control};
+use std::io::{ErrorKind, Read};
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+/// `MSG_NOSIGNAL`: libFuzzer's `main` leaves `SIGPIPE` deadly. Elsewhere fuzzing is up to its user.
+const NO_SIGNAL: i32 = if cfg!(target_os = "linux") { 0x4000 } else { 0 };
+/// Longer than any message here.
+const NO_LIMIT: usize = 1 << 20;
+
+#[derive(arbitrary::Arbitrary, Debug)]
+enum Step<'a> {
+    /// The peer writes these bytes as they are.
+    Bytes(&'a [u8]),
+    /// The peer writes so many frames of so many bytes.
+    Frames(u8, u8),
+    /// The peer pings.
+    Ping,
+    /// The peer reads so much.
+    Read(u16),
+    /// The peer ends its direction, or all of it.
+    Shutdown,
+    Close,
+    /// The program sends a message of so many bytes.
+    Send(u16),
+    Pause,
+    Resume,
+    Raw(bool),
+    /// The program ends its direction, closes, or resets the connection.
+    End,
+    LocalClose,
+    Reset,
+    /// JavaScript takes what there is.
+    Take,
+    /// The runtime gets a moment.
+    Wait,
+}
+
+#[derive(arbitrary::Arbitrary, Debug)]
+struct Input<'a> {
+    small_marks: bool,
+    small_messages: bool,
+    drop: bool,
+    paused: bool,
+    steps: Vec<Step<'a>>,
+}
+
+/// What the mailbox told.
+#[derive(Default)]
+struct Told {
+    frames: Vec<Vec<u8>>,
+    raw: Vec<u8>,
+    too_large: usize,
+    ends: usize,
+    flushed: u64,
+}
+
+impl Told {
+    fn take(&mut self, mailbox: &Mailbox) {
+        while let Some(segment) = mailbox.take() {
+            let mut text = segment.text.as_slice();
+            let mut lengths = segment.lengths.iter();
+            for event in &segment.events {
+                assert!(
+                    self.ends == 0 || matches!(event, Event::Flushed { .. }),
+                    "{event:?} behind the end"
+                );
+                match event {
+                    Event::Frames { count, .. } => {
+                        for length in lengths.by_ref().take(*count as usize) {
+                            let (frame, behind) = text.split_at(*length as usize);
+                            self.frames.push(frame.to_vec());
+                            text = behind;
+                        }
+                    }
+                    Event::LargeFrame { bytes, .. } => self.frames.push(bytes.clone()),
+                    Event::Raw { bytes, .. } => self.raw.extend_from_slice(bytes),
+                    Event::TooLarge { .. } => self.too_large += 1,
+                    Event::Ended(_) | Event::Failed { .. } => self.ends += 1,
+                    Event::Flushed { position, .. } => self.flushed = self.flushed.max(*position),
+                    other => panic!("nobody asked for {other:?}"),
+                }
+            }
+            assert!(text.is_empty() && lengths.next().is_none());
+            mailbox.recycle(segment);
+        }
+    }
+}
+
+/// The peer: a plain socket.
+struct Peer {
+    socket: Option<Socket>,
+    may_write: bool,
+    written: Vec<u8>,
+    read: Vec<u8>,
+    at_end: bool,
+}
+
+impl Peer {
+    fn write(&mut self, bytes: &[u8]) {
+        let Some(socket) = self.socket.as_mut().filter(|_| self.may_write) else {
+            return;
+        };
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match socket.send_with_flags(rest, NO_SIGNAL) {
+                Ok(count) => {
+                    self.written.extend_from_slice(&rest[..count]);
+                    rest = &rest[count..];
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // Full, or the other end is gone. What is left out was never said.
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn read(&mut self, limit: usize) {
+        let Some(socket) = self.socket.as_mut() else {
+            return;
+        };
+        let mut buffer = vec![0; limit.max(1)];
+        match socket.read(&mut buffer) {
+            Ok(0) => self.at_end = true,
+            Ok(count) => self.read.extend_from_slice(&buffer[..count]),
+            Err(error)
+                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            Err(_) => self.at_end = true,
+        }
+    }
+
+    /// The messages that arrived, without pongs, and whether the last one is whole.
+    fn messages(&self) -> (Vec<&[u8]>, bool) {
+        let mut lines: Vec<_> = self.read.split(|byte| *byte == b'\n').collect();
+        let whole = lines.pop().is_none_or(<[u8]>::is_empty);
+        lines.retain(|line| !matches!(control(line), Some(Control::Pong(_))));
+        (lines, whole)
+    }
+}
+
+/// The frames of a stream, as the program is to see them, up to the first that is too long.
+fn frames(stream: &[u8], limit: usize) -> (Vec<Vec<u8>>, bool) {
+    let mut frames = Vec::new();
+    let mut lines = stream.split(|byte| *byte == b'\n').peekable();
+    while let Some(line) = lines.next() {
+        if line.len() > limit {
+            return (frames, true);
+        }
+        if lines.peek().is_some() && control(line).is_none() {
+            frames.push(line.to_vec());
+        }
+    }
+    (frames, false)
+}
+
+fuzz_target!(|input: Input<'_>| {
+    let newline = Terminator::new("\n").unwrap();
+    let limit = if input.small_messages { 200 } else { NO_LIMIT };
+    let settings = Settings {
+        receive_terminator: newline.clone(),
+        transmit_terminator: newline,
+        max_message_size: limit,
+        bare: false,
+        show_control: false,
+        receive_high_water_mark: if input.small_marks { 100 } else { 1 << 20 },
+        send_high_water_mark: if input.small_marks { 5_000 } else { 16 << 20 },
+        slow_consumer: if input.drop {
+            SlowConsumer::Drop
+        } else {
+            SlowConsumer::Wait
+        },
+    };
+    let mailbox = Mailbox::new(Box::new(|| {}), None);
+    let (near, far) = Socket::pair(Domain::UNIX, Type::STREAM, None).unwrap();
+    far.set_nonblocking(true).unwrap();
+    let connection = Connection::over(Stream::new(near).unwrap(), settings, &mailbox);
+    connection.start(input.paused);
+
+    let mut told = Told::default();
+    let mut peer = Peer {
+        socket: Some(far),
+        may_write: true,
+        written: Vec::new(),
+        read: Vec::new(),
+        at_end: false,
+    };
+    let mut sent: Vec<Vec<u8>> = Vec::new();
+    let mut waits_for = 0;
+    let mut raw = false;
+    // A connection that broke while it was paused is told of at once, as it is with Node's sockets.
+    let mut paused = input.paused;
+    let mut excused = false;
+    let mut ended = false;
+    let mut closed = false;
+    let mut peer_closed = false;
+    let mut pings = 0;
+
+    for (number, step) in input.steps.iter().enumerate() {
+        match step {
+            Step::Bytes(bytes) => peer.write(bytes),
+            Step::Frames(count, size) => {
+                let frame = [
+                    vec![b'a' + (number % 26) as u8; usize::from(*size)],
+                    vec![b'\n'],
+                ]
+                .concat();
+                peer.write(&frame.repeat(usize::from(*count)));
+            }
+            Step::Ping => {
+                pings += 1;
+                peer.write(
+                    format!("{{\"type\":\"SockhopPing\",\"data\":{{\"_id\":\"{pings}\"}}}}\n")
+                        .as_bytes(),
+                );
+            }
+            Step::Read(count) => peer.read(usize::from(*count)),
+            Step::Shutdown => {
+                if let Some(socket) = &peer.socket {
+                    let _ = socket.shutdown(std::net::Shutdown::Write);
+                }
+                peer.may_write = false;
+            }
+            Step::Close => {
+                peer.socket = None;
+                peer_closed = true;
+            }
+            Step::Send(size) => {
+                let mut message = format!("{number}:").into_bytes();
+                message.resize(message.len() + usize::from(*size), b'.');
+                let line = [message.as_slice(), b"\n"].concat();
+                match connection.write(&line) {
+                    Sent::Written => sent.push(message),
+                    Sent::Waiting(position) => {
+                        assert!(position > waits_for);
+                        waits_for = position;
+                        sent.push(message);
+                    }
+                    Sent::Refused => assert!(input.drop && input.small_marks),
+                    Sent::Closed => {
+                        assert!(ended || closed || peer_closed);
+                        excused |= paused;
+                    }
+                }
+            }
+            Step::Pause => {
+                connection.pause();
+                paused = true;
+            }
+            Step::Resume => connection.resume(),
+            Step::Raw(on) => {
+                connection.set_raw(*on);
+                raw |= on;
+            }
+            Step::End => {
+                connection.end();
+                ended = true;
+            }
+            Step::LocalClose => {
+                connection.close();
+                closed = true;
+            }
+            Step::Reset => {
+                connection.reset();
+                closed = true;
+            }
+            Step::Take => told.take(&mailbox),
+            Step::Wait => std::thread::sleep(Duration::from_micros(200)),
+        }
+    }
+
+    // Nothing is held up any more: everything must come to its end.
+    connection.resume();
+    let (expected, too_large) = frames(&peer.written, limit);
+    let began = Instant::now();
+    loop {
+        told.take(&mailbox);
+        for _ in 0..16 {
+            peer.read(1 << 16);
+        }
+        let received =
+            closed || (told.frames.len() >= expected.len() && (!too_large || told.too_large > 0));
+        let arrived = closed || peer_closed || peer.messages().0.len() >= sent.len();
+        let over = closed || too_large || (peer.may_write && !peer_closed) || told.ends > 0;
+        if received && arrived && over {
+            break;
+        }
+        assert!(
+            began.elapsed() < PATIENCE,
+            "{} of {} frames, {} of {} messages, {} ends, {too_large} {closed} {peer_closed}",
+            told.frames.len(),
+            expected.len(),
+            peer.messages().0.len(),
+            sent.len(),
+            told.ends,
+        );
+        std::thread::sleep(Duration::from_micros(50));
+    }
+
+    assert!(told.too_large <= usize::from(too_large));
+    assert!(told.ends <= 1);
+    if closed || excused {
+        assert!(expected.starts_with(&told.frames));
+    } else {
+        assert_eq!(told.frames, expected);
+    }
+    let (messages, _) = peer.messages();
+    if closed || peer_closed {
+        assert!(
+            sent.iter()
+                .map(Vec::as_slice)
+                .zip(&messages)
+                .all(|(sent, got)| sent == *got)
+        );
+        assert!(messages.len() <= sent.len());
+    } else {
+        assert!(sent.iter().map(Vec::as_slice).eq(messages.iter().copied()));
+    }
+    if raw && !closed && told.too_large == 0 {
+        assert!(told.raw.len() <= peer.written.len());
+    }
+    connection.close();
+    connection.close();
+    let Told { frames, .. } = std::mem::take(&mut told);
+    told.take(&mailbox);
+    // Closed is closed: nothing of what came later is told, and nothing twice.
+    assert!(frames.len() + told.frames.len() <= expected.len());
+});
