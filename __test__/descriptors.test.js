@@ -1,0 +1,181 @@
+'use strict';
+
+// What the system runs out of, or takes away: descriptors, and the path of a socket.
+
+const assert = require('node:assert/strict');
+const { spawn } = require('node:child_process');
+const fs = require('node:fs');
+const net = require('node:net');
+const path = require('node:path');
+const { describe, it } = require('node:test');
+const { temporaryDirectory, unixPath } = require('./support/addresses.js');
+const { atEnd } = require('./support/at-end.js');
+const { deadline } = require('./support/deadline.js');
+const { EventLog, record } = require('./support/event-log.js');
+const impl = require('./support/impl.js');
+const { implementations } = require('./support/implementations.js');
+const { startClient, startServer } = require('./support/local.js');
+
+const limit = { timeout: 60_000 };
+const DESCRIPTORS = 80;
+
+/** Runs a function as a Node program that may have only so many descriptors. */
+function frugal(t, main, argument) {
+  const source = `(${main})(require(${JSON.stringify(implementations.native)}), ${JSON.stringify(argument)});`;
+  const child = spawn(
+    '/bin/sh',
+    ['-c', `ulimit -n ${DESCRIPTORS} && exec "$0" -e "$1"`, process.execPath, source],
+    { stdio: ['pipe', 'pipe', 'inherit'] },
+  );
+  const log = new EventLog();
+  let rest = '';
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop();
+    for (const line of lines) log.push({ name: 'line', ...JSON.parse(line) });
+  });
+  const closed = new Promise((resolve) => child.on('close', resolve));
+  atEnd(t, () => {
+    child.kill('SIGKILL');
+    return closed;
+  });
+  return { log, say: (word) => child.stdin.write(`${word}\n`) };
+}
+
+describe('without descriptors', () => {
+  it(
+    'a server tells once, keeps who is there, and takes the others when there is room',
+    limit,
+    async (t) => {
+      const run = frugal(t, async (sockhop) => {
+        const server = new sockhop.server({ port: 0 });
+        const say = (message) => console.log(JSON.stringify(message));
+        server.on('error', ({ code, syscall }, sock) => say({ error: code, syscall, sock }));
+        server.on('connect', () => say({ connected: server.sockets.length }));
+        server.on('receive', (object, { callback }) => callback(object));
+        await server.listen();
+        say({ port: server.server.address().port });
+      });
+      const { port } = await run.log.next('line', ({ port: there }) => there > 0);
+      const sockets = [];
+      const more = () => {
+        const socket = net.connect(port, '127.0.0.1');
+        socket.on('error', () => {});
+        atEnd(t, () => socket.destroy());
+        sockets.push(socket);
+        return new Promise((resolve) => socket.once('connect', resolve));
+      };
+      for (let i = 0; i < 2 * DESCRIPTORS; i += 1) await more();
+      const { error, syscall, sock } = await run.log.next(
+        'line',
+        ({ error: code }) => code !== undefined,
+      );
+      assert.deepEqual([error, syscall, sock], ['EMFILE', 'accept', null]);
+      const there = Math.max(...run.log.entries.map(({ connected }) => connected ?? 0));
+      assert.ok(there > DESCRIPTORS / 2 && there < DESCRIPTORS);
+      // Those that are connected notice nothing.
+      const answered = new Promise((resolve) => sockets[0].once('data', resolve));
+      sockets[0].write('{"type":"Number","data":1,"id":"x"}\n');
+      assert.match(String(await deadline(answered, 'an answer')), /"callback_id":"x"/);
+      // The last in the queue is let in as soon as the first are gone.
+      const last = sockets.at(-1);
+      const welcome = new Promise((resolve) => last.once('data', resolve));
+      last.write('{"type":"Number","data":2,"id":"last"}\n');
+      for (const socket of sockets.slice(0, -1)) socket.destroy();
+      assert.match(String(await deadline(welcome, 'the last one to be let in')), /"last"/);
+      const told = run.log.entries.filter(({ error: code }) => code !== undefined).length;
+      assert.ok(told <= 5, `it told ${told} times`);
+    },
+  );
+
+  it('a client is told, and connects when there is room', limit, async (t) => {
+    const { where } = await startServer(t);
+    const run = frugal(
+      t,
+      async (sockhop, { port }) => {
+        const fs = require('node:fs');
+        const say = (message) => console.log(JSON.stringify(message));
+        const first = new sockhop.client({ port });
+        await first.connect();
+        const open = [];
+        try {
+          for (;;) open.push(fs.openSync('/dev/null'));
+        } catch {
+          // None is left.
+        }
+        const client = new sockhop.client({ port });
+        await client.connect().then(
+          () => say({ outcome: 'connected' }),
+          ({ code, syscall }) => say({ outcome: code, syscall }),
+        );
+        for (const fd of open) fs.closeSync(fd);
+        await client.connect();
+        say({ outcome: 'connected', first: first.connected });
+        process.exit();
+      },
+      where,
+    );
+    const refused = await run.log.next('line');
+    assert.deepEqual([refused.outcome, refused.syscall], ['EMFILE', 'connect']);
+    const connected = await run.log.next('line');
+    assert.deepEqual([connected.outcome, connected.first], ['connected', true]);
+  });
+});
+
+describe('the path of a socket', () => {
+  it('can be removed without harm to who is connected', limit, async (t) => {
+    const where = { path: unixPath(t) };
+    const { server, log } = await startServer(t, {}, where);
+    const { client } = await startClient(t, where);
+    await log.next('connect');
+    fs.unlinkSync(where.path);
+    await client.send('still here');
+    await log.next('receive');
+    const other = new impl.client(where);
+    await assert.rejects(other.connect(), { code: 'ENOENT' });
+    await deadline(server.close(), 'close()');
+    // The path is free for another.
+    await server.listen();
+    const again = await startClient(t, where);
+    await again.client.send('again');
+    await log.next('receive', ({ args }) => args[0] === 'again');
+  });
+
+  it('is that of a file or of a directory that is missing: listen() says so', limit, async (t) => {
+    const directory = temporaryDirectory(t);
+    const file = path.join(directory, 'file');
+    fs.writeFileSync(file, 'content');
+    for (const [where, code] of [
+      [file, 'EADDRINUSE'],
+      [path.join(directory, 'missing', 'socket'), 'EACCES'],
+    ]) {
+      const server = new impl.server({ path: where });
+      record(server);
+      await assert.rejects(server.listen(), { code, syscall: 'listen' });
+      await server.close();
+    }
+    assert.equal(fs.readFileSync(file, 'utf8'), 'content');
+  });
+
+  it('goes with its directory; the server tells of nothing and closes', limit, async (t) => {
+    const directory = temporaryDirectory(t);
+    const where = { path: path.join(directory, 'socket') };
+    const { server, log } = await startServer(t, {}, where);
+    const { client } = await startClient(t, where);
+    await log.next('connect');
+    fs.rmSync(directory, { recursive: true });
+    await client.send('still here');
+    await log.next('receive');
+    await deadline(server.close(), 'close()');
+    assert.equal(log.count('error'), 0);
+  });
+
+  it('is too long: connect() and listen() say so', limit, async (t) => {
+    const where = { path: path.join(temporaryDirectory(t), 'x'.repeat(200)) };
+    const server = new impl.server(where);
+    record(server);
+    await assert.rejects(server.listen(), ({ code }) => ['EINVAL', 'ENAMETOOLONG'].includes(code));
+    const client = new impl.client(where);
+    await assert.rejects(client.connect(), ({ code }) => ['EINVAL', 'ENAMETOOLONG'].includes(code));
+  });
+});

@@ -1,0 +1,20 @@
+'use strict';
+
+// Mixed traffic through a bad network while servers and clients are killed: nothing that was fulfilled on a
+// connection that came to its orderly end is lost, nothing comes twice or out of order.
+
+const assert = require('node:assert/strict');
+const { it } = require('node:test');
+const { run } = require('./chaos/exactly-once.js');
+
+it('every message of an orderly connection arrives once and in order', {
+  timeout: 120_000,
+}, async () => {
+  const account = await run({ seconds: 15, clients: 25, seed: Date.now() });
+  assert.deepEqual(account.violations, [], JSON.stringify(account));
+  assert.equal(account.lost, 0);
+  assert.equal(account.crashed, 0);
+  // It has been a test of something.
+  assert.ok(account.killed > 0 && account.verified > 0 && account.messages > 1000);
+  assert.ok(account.faults.reset > 0 && account.faults.truncate > 0 && account.faults.stall > 0);
+});
