@@ -54,7 +54,7 @@ async function originalServer(ctx, { path, options }) {
       meta.session
         .request('of the server')
         .then((stream) => stream.all())
-        .then((all) => ctx.log('server', 'response', all));
+        .then((all) => ctx.log('response to the server', all));
     } else if (object?.please === 'echo') meta.session.send(object.value);
   });
   server.on('request', (req, res) => {
