@@ -900,11 +900,19 @@ impl Connection {
             self.wake.notify_one();
             return;
         }
-        let stream = self.reader.lock().stream.clone();
-        match stream.or_else(|| self.remains.lock().take()) {
-            Some(stream) => drop(runtime::handle().spawn(Arc::clone(self).drive(stream))),
-            None => self.driven.store(false, Ordering::Release),
-        }
+        // Not here: the caller may hold the reader, or the outbox, which whoever holds the reader waits for.
+        let connection = Arc::clone(self);
+        runtime::handle().spawn(async move {
+            let stream = connection.reader.lock().stream.clone();
+            if let Some(stream) = stream.or_else(|| connection.remains.lock().take()) {
+                return connection.drive(stream).await;
+            }
+            connection.driven.store(false, Ordering::Release);
+            // Closed in between, by somebody who took this for a task.
+            if connection.remains.lock().is_some() {
+                connection.nudge();
+            }
+        });
     }
 
     /// Whether the connection is open, and only the poller has any use for it.
