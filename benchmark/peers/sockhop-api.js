@@ -82,7 +82,8 @@ function facade(server) {
 }
 
 function limit(largest) {
-  return largest === undefined ? {} : { max_message_size: largest };
+  // Infinity: as long as a string can be, which is a little less than 512 MiB.
+  return largest === undefined ? {} : { max_message_size: Number.POSITIVE_INFINITY };
 }
 
 /** The way to give the original a TLS server: Node's accepts, and hands the plain stream on. */
