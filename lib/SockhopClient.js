@@ -124,6 +124,7 @@ class SockhopClient extends native.SockhopClient {
     } else if (!stream.destroyed) {
       this.#connected = true;
     }
+    this.#peer.outlet.start();
   }
 
   #adopted(stream) {

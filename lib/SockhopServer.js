@@ -8,7 +8,9 @@ const { Peer, nativeSettings, pingsOf, rejected } = require('./Peer.js');
 const SockhopError = require('./SockhopError.js');
 const { SockhopRequest } = require('./SockhopRequest.js');
 const SockhopSession = require('./SockhopSession.js');
-const { SockhopSocket, flushAll } = require('./SockhopSocket.js');
+const { flushAll } = require('./Outbox.js');
+const { SockhopSocket } = require('./SockhopSocket.js');
+const { StreamSocket } = require('./StreamSocket.js');
 const TimedMap = require('./TimedMap.js');
 const { LimitCounters } = require('./limits.js');
 const { channels } = require('./diagnostics.js');
@@ -39,6 +41,8 @@ class SockhopServer extends native.SockhopServer {
   #owner;
   /** Sockets whose session is still starting. */
   #starting = new Set();
+  /** Streams the program brought, and who is behind them. */
+  #adopted = new WeakMap();
   /** Sums of connections that are over. */
   #past = sum([]);
 
@@ -63,7 +67,7 @@ class SockhopServer extends native.SockhopServer {
     this._response_stream_maps = new Map();
     this.#owner = new Owner(this, {
       native: this,
-      accepted: (connection) => this.#admit(connection),
+      accepted: (connection) => this.#accept(connection),
     });
     this.server = this.#newListener();
   }
@@ -74,6 +78,7 @@ class SockhopServer extends native.SockhopServer {
       channels.error.publish({ server: this, error: err });
       if (this.listenerCount('error') > 0) this.emit('error', err, null, null);
     });
+    listener.on('connection', (stream) => this.#adopt(stream));
     return listener;
   }
 
@@ -89,7 +94,7 @@ class SockhopServer extends native.SockhopServer {
 
   /** The pings sent of late. @type {Map<net.Socket, SockhopPing[]>} */
   get pings() {
-    return new Map(this._sockets.map((sock) => [sock, pingsOf(sock.peer)]));
+    return new Map(this._sockets.map((sock) => [sock, pingsOf(this.#peerOf(sock))]));
   }
 
   /** Emits an event after the current turn of the event loop, so that it interrupts nobody. */
@@ -99,13 +104,26 @@ class SockhopServer extends native.SockhopServer {
 
   // ---- connections ----------------------------------------------------------------------------
 
-  /** A new connection: its session starts, then the program is told, then it is read. */
-  async #admit(connection) {
+  /** A new native connection. */
+  #accept(connection) {
     const sock = new SockhopSocket(connection);
     const peer = new Peer(this.#owner, this.#options);
-    peer.socket = sock;
     peer.outlet = sock;
     sock.peer = peer;
+    this.#admit(sock, peer);
+  }
+
+  /** A stream that the program brings: `server.server.emit('connection', stream)`, as with `net`. */
+  #adopt(stream) {
+    const peer = new Peer(this.#owner, this.#options);
+    peer.outlet = new StreamSocket(stream, this.#options, peer);
+    this.#adopted.set(stream, peer);
+    this.#admit(stream, peer);
+  }
+
+  /** A new connection: its session starts, then the program is told, then it is read. */
+  async #admit(sock, peer) {
+    peer.socket = sock;
     // A session may write before it has started.
     const early = (err) => this.#owner.fail(err, peer);
     sock.on('error', early);
@@ -139,7 +157,7 @@ class SockhopServer extends native.SockhopServer {
       sock,
       new TimedMap({ timeout: this.#options.response_timeout, ref: false }),
     );
-    this._add(sock.connection);
+    if (peer.outlet === sock) this._add(sock.connection);
 
     let over = false;
     const end = () => {
@@ -154,7 +172,7 @@ class SockhopServer extends native.SockhopServer {
     });
     const { idle_timeout } = this.#options;
     if (idle_timeout > 0) {
-      sock.setTimeout(idle_timeout, () => {
+      sock.setTimeout?.(idle_timeout, () => {
         try {
           this.#owner.fail(idle(this.#options), peer);
         } finally {
@@ -168,7 +186,7 @@ class SockhopServer extends native.SockhopServer {
         this.emit('connect', sock, session);
       } finally {
         if (sock.destroyed) end();
-        else sock.start();
+        else peer.outlet.start();
       }
     });
   }
@@ -183,8 +201,8 @@ class SockhopServer extends native.SockhopServer {
       this._sockets.splice(index, 1);
       this._sessions.splice(index, 1);
     }
-    this._remove(sock.connection.id);
-    this.#past = { ...sum([this.#past, sock.traffic()]), queued_bytes: 0 };
+    if (peer.outlet === sock) this._remove(sock.connection.id);
+    this.#past = { ...sum([this.#past, peer.outlet.traffic()]), queued_bytes: 0 };
     peer.close();
     const streams = this._response_stream_maps.get(sock);
     this._response_stream_maps.delete(sock);
@@ -252,7 +270,7 @@ class SockhopServer extends native.SockhopServer {
 
   /** The peer behind a socket of this server; throws nothing. */
   #peerOf(sock) {
-    return sock instanceof SockhopSocket ? sock.peer : null;
+    return sock instanceof SockhopSocket ? sock.peer : (this.#adopted.get(sock) ?? null);
   }
 
   /**
@@ -314,7 +332,7 @@ class SockhopServer extends native.SockhopServer {
    * @throws as `send()`, if there is a client
    */
   sendall(object) {
-    for (const sock of [...this._sockets]) if (sock.destroyed) this.#owner.lost(sock.peer);
+    for (const sock of [...this._sockets]) if (sock.destroyed) sock.emit('end');
     if (this._sockets.length === 0) return Promise.resolve([]);
     if (!object || this.#options.debug || this.#options.peer_type === 'json') {
       // Rare: one by one has all the checks.
@@ -331,11 +349,16 @@ class SockhopServer extends native.SockhopServer {
     flushAll();
     const id = nextId();
     const count = this._sockets.length;
-    for (const sock of this._sockets) sock.counted();
-    return new Promise((resolve) => {
+    const others = [];
+    for (const sock of this._sockets) {
+      if (sock instanceof SockhopSocket) sock.counted();
+      else others.push(this.#peerOf(sock).outlet.transmit(text).catch(leftOut));
+    }
+    const native = new Promise((resolve) => {
       broadcasts.set(id, () => resolve(new Array(count).fill(undefined)));
       this._broadcast(text, text.length, id);
     });
+    return others.length === 0 ? native : Promise.all([native, ...others]).then(([all]) => all);
   }
 
   // ---- ending ----------------------------------------------------------------------------------
@@ -354,9 +377,15 @@ class SockhopServer extends native.SockhopServer {
     this._clearPings();
     if (ms) {
       // A connection keeps the process alive, not the pinging of it.
-      this.interval_timer = setInterval(() => this._beat(), ms);
+      this.interval_timer = setInterval(() => this.#beat(), ms);
       this.interval_timer.unref?.();
     }
+  }
+
+  #beat() {
+    this._beat();
+    // The native side knows nothing of adopted streams.
+    for (const sock of [...this._sockets]) this.#adopted.get(sock)?.outlet.beat();
   }
 
   /**
@@ -366,7 +395,7 @@ class SockhopServer extends native.SockhopServer {
    * @returns {Promise<void>}
    */
   kill_socket(sock) {
-    if (!(sock instanceof SockhopSocket)) return rejected(noSocket(sock));
+    if (this.#peerOf(sock) === null) return rejected(noSocket(sock));
     return new Promise((resolve) => {
       if (sock.destroyed) return resolve();
       sock.once('close', () => resolve());
@@ -404,13 +433,13 @@ class SockhopServer extends native.SockhopServer {
 
   /** @returns {object} figures; API.md names them */
   stats() {
-    const peers = this._sockets.map((sock) => sock.peer);
+    const peers = this._sockets.map((sock) => this.#peerOf(sock));
     const trips = this._sockets
-      .map((sock) => sock.connection.roundTrip())
+      .map((sock) => sock.connection?.roundTrip())
       .filter((trip) => trip !== null && trip !== undefined);
     return {
       connections: this._sockets.length,
-      ...sum([this.#past, ...this._sockets.map((sock) => sock.traffic())]),
+      ...sum([this.#past, ...peers.map((peer) => peer.outlet.traffic())]),
       pending_callbacks: peers.reduce((count, peer) => count + peer.pendingCallbacks, 0),
       ...this.#owner.limits,
       round_trip: trips.length > 0 ? Math.max(...trips) : null,

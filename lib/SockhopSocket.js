@@ -2,12 +2,10 @@
 
 const net = require('node:net');
 
-const { mailbox, sockets, Hold } = require('./Mailbox.js');
+const { sockets, Hold } = require('./Mailbox.js');
+const { Outbox } = require('./Outbox.js');
 const SockhopError = require('./SockhopError.js');
 const { systemError } = require('./errors.js');
-
-/** Text is handed to the kernel when this many characters have gathered, even in mid-tick. */
-const FLUSH_LENGTH = 64 * 1024;
 
 /** Answers of the native `write` that are no position in the stream. */
 const WRITTEN = 0;
@@ -15,45 +13,6 @@ const CLOSED = -1;
 const REFUSED = -2;
 
 const noop = () => {};
-
-/** The sockets that have text to flush at the end of the tick. */
-const dirty = new Set();
-
-function flushAll() {
-  for (const socket of dirty) socket.flush();
-}
-
-/** How long an exit may wait for peers that take nothing, and in all, in ms. */
-const EXIT_PATIENCE_MS = 100;
-const EXIT_LIMIT_MS = 1000;
-
-/** There will be no other tick: what handlers of 'exit' send leaves at once. */
-let exiting = false;
-
-// What was sent in the tick in which the program exits still goes out.
-process.on('exit', () => {
-  exiting = true;
-  flushAll();
-  mailbox.drain(EXIT_PATIENCE_MS, EXIT_LIMIT_MS);
-});
-
-/** All that was sent in one go: it reaches the kernel together, so one promise serves for all of it. */
-class Departure {
-  constructor() {
-    this.promise = new Promise((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
-    });
-    // Many programs do not look at what send() returns; that must not end the process.
-    this.promise.catch(noop);
-    this.messages = 0;
-  }
-
-  settle(err) {
-    if (err) this.reject(err);
-    else this.resolve();
-  }
-}
 
 const destroyed = () => new SockhopError('Socket was destroyed', 'ERR_SOCKET_DESTROYED');
 
@@ -80,11 +39,7 @@ class SockhopSocket extends net.Socket {
   #hold = new Hold();
   /** Gets the frames: @type {{receive(text: string): void, dead(): void, tooLarge(limit: number): void}} */
   #peer = null;
-  /** Text that leaves at the end of the tick. */
-  #out = null;
-  #outLength = 0;
-  /** @type {?Departure} of that text */
-  #departure = null;
+  #outbox = new Outbox(this);
   /** Who waits for the kernel to have the stream up to a position: {position, settle}, in order. */
   #waiting = null;
   #over = false;
@@ -138,17 +93,7 @@ class SockhopSocket extends net.Socket {
       return promise;
     }
     this.#messagesOut += 1;
-    this.#departure ??= new Departure();
-    this.#departure.messages += 1;
-    const { promise } = this.#departure;
-    this.#out ??= [];
-    if (this.#out.push(text) === 1) {
-      if (dirty.size === 0) process.nextTick(flushAll);
-      dirty.add(this);
-    }
-    this.#outLength += text.length;
-    if (this.#outLength >= FLUSH_LENGTH || exiting) this.flush();
-    return promise;
+    return this.#outbox.push(text);
   }
 
   /** A message went to this peer among others. */
@@ -158,14 +103,11 @@ class SockhopSocket extends net.Socket {
 
   /** Hands over what has gathered, now. */
   flush() {
-    dirty.delete(this);
-    if (this.#outLength === 0) return;
-    // Joining copies each piece once; a string that grew by `+=` is copied into pages of its own first.
-    const text = this.#out.length === 1 ? this.#out[0] : this.#out.join('');
-    const departure = this.#departure;
-    this.#out = null;
-    this.#outLength = 0;
-    this.#departure = null;
+    this.#outbox.flush();
+  }
+
+  /** Sends what has gathered. */
+  depart(text, departure) {
     const sent = this.#connection.write(text, text.length);
     if (sent === REFUSED) {
       this.#messagesRefused += departure.messages;
@@ -237,7 +179,7 @@ class SockhopSocket extends net.Socket {
       messages_sent: this.#messagesOut - refused,
       bytes_received: bytesIn,
       bytes_sent: bytesOut,
-      queued_bytes: queued + this.#outLength,
+      queued_bytes: queued + this.#outbox.length,
       refused_messages: this.#messagesRefused + refused,
     };
   }
@@ -397,7 +339,7 @@ class SockhopSocket extends net.Socket {
 
   get bytesWritten() {
     const { bytesOut, queued } = this.#connection.traffic();
-    return bytesOut + queued + Buffer.byteLength(this.#out?.join('') ?? '') + this.writableLength;
+    return bytesOut + queued + this.#outbox.length + this.writableLength;
   }
 
   get pending() {
@@ -405,4 +347,4 @@ class SockhopSocket extends net.Socket {
   }
 }
 
-module.exports = { SockhopSocket, flushAll };
+module.exports = { SockhopSocket };

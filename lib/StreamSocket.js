@@ -3,6 +3,7 @@
 const native = require('./binding.js');
 const SockhopError = require('./SockhopError.js');
 const { SockhopPing } = require('./SockhopPing.js');
+const { Outbox } = require('./Outbox.js');
 const { envelope } = require('./envelope.js');
 
 const noop = () => {};
@@ -10,8 +11,8 @@ const noop = () => {};
 const UNANSWERED_LIMIT = 4;
 
 /**
- * What a `SockhopSocket` does for a native connection, for any stream that the program gives a client:
- * a `tls.TLSSocket`, a `net.Socket`, a tunnel through a proxy. Its bytes go through the same framer.
+ * What a `SockhopSocket` does for a native connection, for any stream that the program gives a client or a
+ * server: a `tls.TLSSocket`, a `net.Socket`, a tunnel through a proxy. Its bytes go through the same framer.
  */
 class StreamSocket {
   #stream;
@@ -21,6 +22,9 @@ class StreamSocket {
   #messagesOut = 0;
   #bytesIn = 0;
   #bytesOut = 0;
+  #outbox = new Outbox(this);
+  #limit;
+  #started = false;
 
   /**
    * @param {import('node:stream').Duplex} stream
@@ -31,38 +35,54 @@ class StreamSocket {
     this.#stream = stream;
     this.#framer = new native.Framer(terminator[0], max_message_size);
     this.peer = peer;
-    stream.on('data', (chunk) => {
-      this.#bytesIn += chunk.length;
-      const [text, ends, fits] = this.#framer.push(
-        typeof chunk === 'string' ? Buffer.from(chunk) : chunk,
-      );
-      let start = 0;
-      for (const end of ends) {
-        if (stream.destroyed) return;
-        this.#messagesIn += 1;
-        peer.guarded(text.substring(start, end));
-        start = end;
-      }
-      if (!fits) peer.tooLarge(max_message_size);
-    });
+    this.#limit = max_message_size;
   }
 
-  start() {}
+  /** Begins to read. */
+  start() {
+    if (this.#started || this.#stream.destroyed) return;
+    this.#started = true;
+    this.#stream.on('data', (chunk) => this.#receive(chunk));
+  }
 
+  #receive(chunk) {
+    this.#bytesIn += chunk.length;
+    const [text, ends, fits] = this.#framer.push(
+      typeof chunk === 'string' ? Buffer.from(chunk) : chunk,
+    );
+    let start = 0;
+    for (const end of ends) {
+      if (this.#stream.destroyed) return;
+      this.#messagesIn += 1;
+      this.peer.guarded(text.substring(start, end));
+      start = end;
+    }
+    if (!fits) this.peer.tooLarge(this.#limit);
+  }
+
+  /** Sends the text of a frame, with its terminator, at the end of the tick. */
   transmit(text) {
-    const stream = this.#stream;
-    const promise = new Promise((resolve, reject) => {
-      if (stream.destroyed || stream.writableEnded) return reject(destroyed());
-      this.#messagesOut += 1;
-      const bytes = Buffer.from(text);
-      this.#bytesOut += bytes.length;
-      stream.write(bytes, (err) => (err || stream.destroyed ? reject(destroyed()) : resolve()));
-    });
-    promise.catch(noop);
-    return promise;
+    if (this.#stream.destroyed || this.#stream.writableEnded) {
+      const promise = Promise.reject(destroyed());
+      promise.catch(noop);
+      return promise;
+    }
+    this.#messagesOut += 1;
+    return this.#outbox.push(text);
   }
 
-  flush() {}
+  flush() {
+    this.#outbox.flush();
+  }
+
+  /** Sends what has gathered. */
+  depart(text, departure) {
+    const stream = this.#stream;
+    if (stream.destroyed || stream.writableEnded) return departure.settle(destroyed());
+    const bytes = Buffer.from(text);
+    this.#bytesOut += bytes.length;
+    stream.write(bytes, (err) => departure.settle(err || stream.destroyed ? destroyed() : null));
+  }
 
   /** The beat of the ping timer. */
   beat() {

@@ -1,0 +1,101 @@
+'use strict';
+
+const { mailbox } = require('./Mailbox.js');
+
+/** Text is handed over when this many characters have gathered, even in mid-tick. */
+const FLUSH_LENGTH = 64 * 1024;
+
+/** How long an exit may wait for peers that take nothing, and in all, in ms. */
+const EXIT_PATIENCE_MS = 500;
+const EXIT_LIMIT_MS = 2000;
+
+const noop = () => {};
+
+/** The outboxes that have text to hand over at the end of the tick. */
+const dirty = new Set();
+
+function flushAll() {
+  for (const outbox of dirty) outbox.flush();
+}
+
+/** There will be no other tick: what handlers of 'exit' send leaves at once. */
+let exiting = false;
+
+// What was sent in the tick in which the program exits still goes out.
+process.on('exit', () => {
+  exiting = true;
+  flushAll();
+  mailbox.drain(EXIT_PATIENCE_MS, EXIT_LIMIT_MS);
+});
+
+/** All that was sent in one go: it reaches the kernel together, so one promise serves for all of it. */
+class Departure {
+  constructor() {
+    this.promise = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+    // Many programs do not look at what send() returns; that must not end the process.
+    this.promise.catch(noop);
+    this.messages = 0;
+  }
+
+  settle(err) {
+    if (err) this.reject(err);
+    else this.resolve();
+  }
+}
+
+/** Gathers the text of a tick for one connection. */
+class Outbox {
+  #owner;
+  /** Made when something is sent. */
+  #pieces = null;
+  #length = 0;
+  #departure = null;
+
+  /**
+   * @param {{depart(text: string, departure: Departure): void}} owner sends what has gathered
+   */
+  constructor(owner) {
+    this.#owner = owner;
+  }
+
+  /**
+   * @param {string} text
+   * @returns {Promise<void>} settled by the owner
+   */
+  push(text) {
+    this.#departure ??= new Departure();
+    this.#departure.messages += 1;
+    const { promise } = this.#departure;
+    this.#pieces ??= [];
+    if (this.#pieces.push(text) === 1) {
+      if (dirty.size === 0) process.nextTick(flushAll);
+      dirty.add(this);
+    }
+    this.#length += text.length;
+    if (this.#length >= FLUSH_LENGTH || exiting) this.flush();
+    return promise;
+  }
+
+  /** Hands over what has gathered, now. */
+  flush() {
+    dirty.delete(this);
+    if (this.#length === 0) return;
+    // Joining copies each piece once; a string that grew by `+=` is copied into pages of its own first.
+    const text = this.#pieces.length === 1 ? this.#pieces[0] : this.#pieces.join('');
+    const departure = this.#departure;
+    this.#pieces = null;
+    this.#length = 0;
+    this.#departure = null;
+    this.#owner.depart(text, departure);
+  }
+
+  /** Characters that wait. */
+  get length() {
+    return this.#length;
+  }
+}
+
+module.exports = { Outbox, flushAll };
