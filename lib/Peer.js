@@ -99,6 +99,8 @@ class Peer {
    * @param {string} text
    */
   receive(text) {
+    // An exception costs as much as many messages, and a peer may send nothing but terminators.
+    if (text === '' && !this.#allowNonObjects) return this.#bad();
     let message;
     try {
       message = JSON.parse(text);
@@ -134,10 +136,7 @@ class Peer {
   }
 
   #bad() {
-    this.#owner.fail(
-      new SockhopError('Skipping corrupted data in buffer', 'ERR_OBJECTBUFFER_BAD_BUFFER_DATA'),
-      this,
-    );
+    this.#owner.fail(badFrame(), this);
   }
 
   /** The program's way to answer a message that asks for it. */
@@ -405,6 +404,20 @@ function writable(value) {
     return true;
   } catch {
     return false;
+  }
+}
+
+/** Made without a stack: that costs most of the time, and is the same for every frame. */
+function badFrame() {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return new SockhopError(
+      'Skipping corrupted data in buffer',
+      'ERR_OBJECTBUFFER_BAD_BUFFER_DATA',
+    );
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
   }
 }
 
