@@ -8,7 +8,8 @@
  * Two servers and five processes of clients talk through a chaos proxy each. Both sides number what they send on
  * a connection; both sides are killed with SIGKILL and started again all the time. It holds that
  *  - what arrives on a connection arrives in order and once, whatever becomes of the connection;
- *  - what was fulfilled on a connection that its sender ended in order, and that nobody broke, has arrived;
+ *  - what was fulfilled on a connection that its sender ended in order, and that nobody broke, has arrived (a
+ *    sender that is killed before all has arrived has not ended in order);
  *  - no callback runs twice, or with another one's answer;
  *  - every promise is settled once its connection is over.
  * Prints one line of JSON, and exits with 1 if any of it does not hold.
@@ -268,6 +269,7 @@ async function run({ seconds = 60, clients = 50, seed = 1, implementation = 'nat
     rejected: 0,
     ended_in_order: 0,
     verified: 0,
+    verified_messages: 0,
     lost: 0,
     killed: 0,
     crashed: 0,
@@ -275,7 +277,7 @@ async function run({ seconds = 60, clients = 50, seed = 1, implementation = 'nat
   };
   const broken = new Set(); // connections the proxy broke
   const opened = new Map(); // connection -> life of its server
-  const dead = new Set(); // lives of killed processes
+  const unfinished = new Set(); // directions whose sender was killed before all had arrived
   const sent = new Map(); // direction of a connection -> what its sender had fulfilled when it ended it
   const received = new Map(); // ... -> what had arrived at its end
   const children = new Set();
@@ -286,13 +288,13 @@ async function run({ seconds = 60, clients = 50, seed = 1, implementation = 'nat
     if (account.violations.length < 20) account.violations.push(what);
     else account.violations[20] = 'and more';
   };
-  const onMessage = (message) => {
+  const onMessage = (message, life) => {
     if (message.violation) note(message.violation);
     else if (message.open) {
       opened.set(message.open, message.life);
       account.connections += 1;
     } else if (message.broken) broken.add(message.broken);
-    else if (message.sent) sent.set(message.sent, message.count);
+    else if (message.sent) sent.set(message.sent, { count: message.count, life });
     else if (message.received) {
       received.set(message.received, message.count);
       account.messages += message.count;
@@ -321,13 +323,16 @@ async function run({ seconds = 60, clients = 50, seed = 1, implementation = 'nat
         (role === 'server' ? 3000 : 2000) + 12_000 * random(),
       );
       child.on('message', (message) => {
-        onMessage(message);
+        onMessage(message, life);
         if (message.listening) ready?.();
       });
       const [code, signal] = await once(child, 'exit');
       clearTimeout(timer);
       children.delete(child);
-      dead.add(life);
+      // What it had said good-bye to, but was still reading, it left without an orderly end.
+      for (const [direction, { life: sender }] of sent) {
+        if (sender === life && !received.has(direction)) unfinished.add(direction);
+      }
       if (killed) account.killed += 1;
       else if (going) {
         account.crashed += 1;
@@ -367,12 +372,13 @@ async function run({ seconds = 60, clients = 50, seed = 1, implementation = 'nat
   await Promise.all(proxies.map((proxy) => proxy.close()));
 
   account.ended_in_order = sent.size;
-  for (const [direction, count] of sent) {
+  for (const [direction, { count }] of sent) {
     const id = direction.slice(0, direction.lastIndexOf('/'));
-    if (broken.has(id) || !received.has(direction)) continue;
+    if (broken.has(id) || unfinished.has(direction) || !received.has(direction)) continue;
     // Both ends said good-bye at once, and neither listened any more.
     if (sent.has(`${id}/up`) && sent.has(`${id}/down`)) continue;
     account.verified += 1;
+    account.verified_messages += count;
     const arrived = received.get(direction);
     if (arrived !== count) {
       account.lost += Math.max(0, count - arrived);
