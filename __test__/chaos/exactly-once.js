@@ -317,8 +317,13 @@ async function run({ seconds = 60, clients = 50, seed = 1, implementation = 'nat
       let killed = false;
       const timer = setTimeout(
         () => {
-          killed = going;
-          if (going) child.kill('SIGKILL');
+          if (!going) return;
+          killed = true;
+          // What it had said good-bye to, but was still reading, it leaves without an orderly end.
+          for (const [direction, { life: sender }] of sent) {
+            if (sender === life && !received.has(direction)) unfinished.add(direction);
+          }
+          child.kill('SIGKILL');
         },
         (role === 'server' ? 3000 : 2000) + 12_000 * random(),
       );
@@ -329,10 +334,6 @@ async function run({ seconds = 60, clients = 50, seed = 1, implementation = 'nat
       const [code, signal] = await once(child, 'exit');
       clearTimeout(timer);
       children.delete(child);
-      // What it had said good-bye to, but was still reading, it left without an orderly end.
-      for (const [direction, { life: sender }] of sent) {
-        if (sender === life && !received.has(direction)) unfinished.add(direction);
-      }
       if (killed) account.killed += 1;
       else if (going) {
         account.crashed += 1;

@@ -1,2 +1,262 @@
-#[cfg(test)]
-mod placeholder {}
+//! Connections over real sockets, without Node: what a peer does, and what the mailbox is told.
+
+use super::connection::Sent;
+use super::stream::Stream;
+use super::{Connection, Event, Mailbox, Settings, SlowConsumer};
+use socket2::{Domain, Socket, Type};
+use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What an environment is told, event by event, in words.
+struct Environment {
+    mailbox: Arc<Mailbox>,
+    woken: Receiver<()>,
+    told: Vec<String>,
+}
+
+impl Environment {
+    fn new() -> Self {
+        let (wake, woken) = channel();
+        let wake = parking_lot::Mutex::new(wake);
+        Self {
+            mailbox: Mailbox::new(
+                Box::new(move || {
+                    let _ = wake.lock().send(());
+                }),
+                None,
+            ),
+            woken,
+            told: Vec::new(),
+        }
+    }
+
+    fn take(&mut self) {
+        while let Some(segment) = self.mailbox.take() {
+            let mut text = segment.text.as_slice();
+            let mut lengths = segment.lengths.iter();
+            for event in &segment.events {
+                match event {
+                    Event::Frames { count, .. } => {
+                        for length in lengths.by_ref().take(*count as usize) {
+                            let (frame, behind) = text.split_at(*length as usize);
+                            text = behind;
+                            self.told.push(String::from_utf8_lossy(frame).into_owned());
+                        }
+                    }
+                    Event::LargeFrame { bytes, .. } => {
+                        self.told.push(format!("{} bytes", bytes.len()));
+                    }
+                    Event::Ended(_) => self.told.push("(end)".into()),
+                    Event::Failed { error, .. } => self.told.push(format!("({})", error.errno)),
+                    Event::TooLarge { limit, .. } => self.told.push(format!("(over {limit})")),
+                    Event::Flushed { .. } => {}
+                    other => panic!("nobody asked for {other:?}"),
+                }
+            }
+            self.mailbox.recycle(segment);
+        }
+    }
+
+    /// Takes until there are so many words.
+    fn wait_for(&mut self, count: usize) -> &[String] {
+        let began = Instant::now();
+        loop {
+            self.take();
+            if self.told.len() >= count {
+                return &self.told;
+            }
+            assert!(began.elapsed() < PATIENCE, "{} of {count}", self.told.len());
+            let _ = self.woken.recv_timeout(Duration::from_millis(50));
+        }
+    }
+}
+
+fn pair(domain: Domain) -> (Socket, Socket) {
+    if domain == Domain::UNIX {
+        return Socket::pair(Domain::UNIX, Type::STREAM, None).unwrap();
+    }
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let near = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (far, _) = listener.accept().unwrap();
+    (near.into(), far.into())
+}
+
+fn open(domain: Domain, settings: Settings) -> (Environment, Arc<Connection>, Socket) {
+    let environment = Environment::new();
+    let (near, far) = pair(domain);
+    far.set_read_timeout(Some(PATIENCE)).unwrap();
+    let connection = Connection::open(
+        Stream::new(near).unwrap(),
+        Arc::new(settings),
+        Arc::clone(&environment.mailbox),
+        None,
+    );
+    connection.start(false);
+    (environment, connection, far)
+}
+
+fn small_marks(slow_consumer: SlowConsumer) -> Settings {
+    Settings {
+        send_high_water_mark: 100_000,
+        receive_high_water_mark: 1000,
+        slow_consumer,
+        ..Settings::for_tests()
+    }
+}
+
+#[test]
+fn frames_come_in_order_and_the_end_behind_them() {
+    for domain in [Domain::UNIX, Domain::IPV4] {
+        let (mut environment, _connection, mut peer) =
+            open(domain, small_marks(SlowConsumer::Wait));
+        let writer = std::thread::spawn(move || {
+            for number in 0..20_000 {
+                peer.write_all(format!("{number}\n").as_bytes()).unwrap();
+            }
+            peer.shutdown(Shutdown::Write).unwrap();
+            peer
+        });
+        let told = environment.wait_for(20_001);
+        assert!(
+            told[..20_000]
+                .iter()
+                .enumerate()
+                .all(|(n, text)| *text == n.to_string())
+        );
+        assert_eq!(told[20_000], "(end)");
+        drop(writer.join().unwrap());
+    }
+}
+
+#[test]
+fn a_reader_that_stopped_at_the_mark_goes_on_when_all_is_taken() {
+    let (mut environment, connection, mut peer) =
+        open(Domain::UNIX, small_marks(SlowConsumer::Wait));
+    let frame = [vec![b'x'; 500], vec![b'\n']].concat();
+    for round in 1..200 {
+        peer.write_all(&frame.repeat(20)).unwrap();
+        environment.wait_for(20 * round);
+    }
+    assert_eq!(connection.traffic().bytes_in, 199 * 20 * 501);
+}
+
+#[test]
+fn a_frame_over_the_limit_is_the_last_thing_that_is_read() {
+    let settings = Settings {
+        max_message_size: 100,
+        ..Settings::for_tests()
+    };
+    let (mut environment, connection, mut peer) = open(Domain::UNIX, settings);
+    peer.write_all(format!("before\n{}\nbehind\n", "x".repeat(101)).as_bytes())
+        .unwrap();
+    assert_eq!(environment.wait_for(2), ["before", "(over 100)"]);
+    // It may have been closed already.
+    let _ = peer.write_all(b"more\n");
+    connection.close();
+    environment.take();
+    assert_eq!(environment.told.len(), 2);
+}
+
+#[test]
+fn a_slow_consumer_is_refused_or_cut_off() {
+    let message = vec![b'm'; 50_000];
+    for policy in [SlowConsumer::Drop, SlowConsumer::Disconnect] {
+        let (mut environment, connection, _peer) = open(Domain::UNIX, small_marks(policy));
+        let began = Instant::now();
+        while connection.write(&message) != Sent::Refused {
+            assert!(began.elapsed() < PATIENCE);
+        }
+        if policy == SlowConsumer::Disconnect {
+            // 0: not the system's doing.
+            assert_eq!(environment.wait_for(1), ["(0)"]);
+            assert_eq!(connection.write(&message), Sent::Closed);
+            assert_eq!(connection.traffic().queued, 0);
+        } else {
+            assert!(connection.traffic().queued <= 150_000);
+        }
+    }
+}
+
+#[test]
+fn what_a_peer_said_before_it_went_is_told_although_writing_failed() {
+    // More than the mark, so that the reader must wait for the environment in between.
+    let (mut environment, connection, mut peer) =
+        open(Domain::UNIX, small_marks(SlowConsumer::Wait));
+    let frame = [vec![b'x'; 99], vec![b'\n']].concat();
+    peer.write_all(&frame.repeat(500)).unwrap();
+    drop(peer);
+    while connection.write(b"anybody there?\n") != Sent::Closed {}
+    let told = environment.wait_for(501);
+    assert!(told[..500].iter().all(|text| text.len() == 99));
+    assert!(told[500].starts_with('('));
+}
+
+#[test]
+fn a_pong_that_has_to_wait_holds_nobody_up() {
+    let (mut environment, connection, mut peer) =
+        open(Domain::UNIX, small_marks(SlowConsumer::Wait));
+    peer.set_nonblocking(true).unwrap();
+    // The peer reads nothing until the kernel takes no more pongs.
+    let ping = b"{\"type\":\"SockhopPing\",\"data\":{\"_id\":\"1\"}}\n".repeat(50);
+    let began = Instant::now();
+    while connection.traffic().queued == 0 {
+        assert!(began.elapsed() < PATIENCE, "the pongs went somewhere");
+        match peer.write(&ping) {
+            Ok(count) => {
+                // A ping that is cut in two is no message: end it.
+                if count < ping.len() {
+                    let _ = peer.write(&ping[count..]);
+                }
+            }
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+        }
+    }
+    peer.set_nonblocking(false).unwrap();
+    let mut pongs = vec![0; 1 << 20];
+    while connection.traffic().queued > 0 {
+        assert!(began.elapsed() < PATIENCE, "nobody writes the pongs");
+        assert!(peer.read(&mut pongs).unwrap() > 0);
+    }
+    assert!(matches!(
+        connection.write(b"a word\n"),
+        Sent::Written | Sent::Waiting(_)
+    ));
+    environment.take();
+}
+
+#[test]
+fn a_peer_that_was_said_good_bye_to_gets_everything_however_much_it_talks() {
+    let (_environment, connection, mut peer) = open(Domain::IPV4, small_marks(SlowConsumer::Wait));
+    let sent = vec![b'y'; 50_000];
+    assert_eq!(connection.write(&sent), Sent::Written);
+    connection.end();
+    connection.close();
+    // Longer than a connection that was not ended would be read.
+    let mut talker = peer.try_clone().unwrap();
+    for _ in 0..15 {
+        talker.write_all(b"still talking\n").unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let mut received = Vec::new();
+    peer.read_to_end(&mut received).unwrap();
+    assert_eq!(received.len(), sent.len());
+}
+
+#[test]
+fn closing_twice_is_closing_once() {
+    let (mut environment, connection, mut peer) =
+        open(Domain::UNIX, small_marks(SlowConsumer::Wait));
+    connection.close();
+    connection.reset();
+    connection.close();
+    assert_eq!(connection.write(b"too late\n"), Sent::Closed);
+    assert_eq!(connection.end(), Sent::Closed);
+    assert_eq!(peer.read(&mut [0; 8]).unwrap(), 0);
+    environment.take();
+    assert!(environment.told.is_empty());
+}
