@@ -12,7 +12,7 @@ const path = require('node:path');
 
 const TESTS = path.join(__dirname, '..', '__test__');
 const SUITES =
-  /^(interop-.*|client|server|session|callbacks|ping|faults|hostile|limits|handlers)\.test\.js$/;
+  /^(interop-.*|client|server|session|callbacks|ping|faults|limits|handlers)\.test\.js$/;
 
 const files = fs
   .readdirSync(TESTS)
