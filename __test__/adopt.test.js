@@ -1,0 +1,156 @@
+'use strict';
+
+const assert = require('node:assert/strict');
+const { once } = require('node:events');
+const net = require('node:net');
+const { Duplex } = require('node:stream');
+const { describe, it } = require('node:test');
+const { atEnd } = require('./support/at-end.js');
+const { freePort } = require('./support/addresses.js');
+const { makeClient, startClient, startServer } = require('./support/local.js');
+
+class Widget {
+  constructor(n) {
+    this.n = n;
+  }
+}
+
+/** A stream that is nothing but a stream, on top of another. */
+function tunnel(inner) {
+  const outer = new Duplex({
+    read() {},
+    write: (chunk, encoding, callback) => inner.write(chunk, encoding, callback),
+    final: (callback) => inner.end(callback),
+    destroy(err, callback) {
+      inner.destroy();
+      callback(err);
+    },
+  });
+  inner.on('data', (chunk) => outer.push(chunk));
+  inner.on('end', () => outer.push(null));
+  inner.on('error', (err) => outer.destroy(err));
+  return outer;
+}
+
+/** Objects, callbacks and requests both ways, and the end. */
+async function converse(client, server, log) {
+  const connected = server.sockets[0];
+  const question = once(server, 'receive');
+  const answer = new Promise((resolve) => {
+    client.send(new Widget(1), (object, meta) => resolve([object, meta.type]));
+  });
+  const [object, meta] = await question;
+  assert.deepEqual([object, meta.type, meta.socket], [{ n: 1 }, 'Widget', connected]);
+  meta.callback('fine');
+  assert.deepEqual(await answer, ['fine', 'String']);
+
+  client.once('request', (request, response) => response.send({ asked: request.data }));
+  const stream = await server.request(connected, 'you');
+  assert.deepEqual(await stream.next(), { data: { asked: 'you' }, type: 'Object' });
+
+  const all = once(client, 'receive');
+  await server.sendall([1, 2]);
+  assert.deepEqual((await all)[0], [1, 2]);
+
+  const lost = log.next('disconnect');
+  const gone = once(server, 'disconnect');
+  await client.disconnect();
+  await lost;
+  await gone;
+  assert.deepEqual([server.sockets.length, server.sessions.length], [0, 0]);
+}
+
+describe('a stream that is given to a client', { timeout: 20_000 }, () => {
+  for (const [name, wrap] of Object.entries({
+    'a net.Socket': (socket) => socket,
+    'any Duplex': tunnel,
+  })) {
+    it(`may be ${name} that is connected`, async (t) => {
+      const { server } = await startServer(t, {}, { port: 0 });
+      const here = once(server, 'connect');
+      const socket = net.connect(server.server.address().port, '127.0.0.1');
+      await once(socket, 'connect');
+      const { client, log } = makeClient(t, {});
+      const stream = wrap(socket);
+      client.socket = stream;
+      assert.equal(client.connected, true);
+      assert.equal(client.socket, stream);
+      await here;
+      await converse(client, server, log);
+    });
+  }
+
+  it('may be a net.Socket that is still connecting', async (t) => {
+    const { server } = await startServer(t, {}, { port: 0 });
+    const here = once(server, 'connect');
+    const { client, log } = makeClient(t, {});
+    client.socket = net.connect(server.server.address().port, '127.0.0.1');
+    assert.equal(client.connected, false);
+    await once(client, 'connect');
+    assert.equal(client.connected, true);
+    await here;
+    await converse(client, server, log);
+  });
+
+  it('must be a stream', (t) => {
+    const { client } = makeClient(t, {});
+    assert.throws(() => {
+      client.socket = {};
+    }, /Duplex/);
+  });
+});
+
+describe('a stream that is given to a server', { timeout: 20_000 }, () => {
+  it('becomes a connection with a session, like those it accepts', async (t) => {
+    const { server } = await startServer(t, {}, { port: 0 });
+    const front = net.createServer((socket) => server.server.emit('connection', socket));
+    atEnd(t, () => new Promise((resolve) => front.close(resolve)));
+    const port = await freePort();
+    await new Promise((resolve) => front.listen(port, '127.0.0.1', resolve));
+    const here = once(server, 'connect');
+    const { client, log } = await startClient(t, { port });
+    const [socket, session] = await here;
+    assert.equal(server.sockets[0], socket);
+    assert.equal(session.sock, socket);
+    await converse(client, server, log);
+  });
+});
+
+describe('a request with a signal', { timeout: 20_000 }, () => {
+  it('ends its stream with an AbortError', async (t) => {
+    const { server } = await startServer(t, {}, { port: 0 });
+    const { client } = await startClient(t, { port: server.server.address().port });
+    const controller = new AbortController();
+    const stream = await client.request('Q', { signal: controller.signal });
+    const all = stream.all();
+    controller.abort(new Error('enough'));
+    await assert.rejects(all, { name: 'AbortError', code: 'ABORT_ERR' });
+    assert.equal(stream.ended, true);
+    assert.equal(client._response_stream_map._map.size, 0);
+  });
+
+  it('is not made when the signal is aborted already', async (t) => {
+    const { server } = await startServer(t, {}, { port: 0 });
+    const { client } = await startClient(t, { port: server.server.address().port });
+    await assert.rejects(client.request('Q', { signal: AbortSignal.abort() }), {
+      name: 'AbortError',
+    });
+  });
+
+  it('is answered packet by packet in a loop', async (t) => {
+    const { server } = await startServer(t, {}, { port: 0 });
+    const { client } = await startClient(t, { port: server.server.address().port });
+    server.once('request', (_request, response) => {
+      response.write(1);
+      response.write('two');
+      response.send(new Widget(3));
+    });
+    const seen = [];
+    for await (const { data, type } of await client.request('Q')) seen.push([data, type]);
+    assert.deepEqual(seen, [
+      [1, 'Number'],
+      ['two', 'String'],
+      [{ n: 3 }, 'Widget'],
+    ]);
+  });
+});
