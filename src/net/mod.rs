@@ -18,8 +18,8 @@
 //! over what was read, are plain functions under short locks, so that whoever is at hand can do
 //! them: the runtime, or the thread that called `send()`.
 //!
-//! Lock order, where two are held: `pairing` before `Reader` before `Mailbox`. `Outbox` is a leaf
-//! except that it may post to the mailbox.
+//! Lock order, where two are held: `pairing` before a connection's `Reader` before its `Outbox`
+//! before the `Mailbox`. Reading may write (a pong), so whoever holds an `Outbox` takes no `Reader`.
 
 pub mod client;
 // Without a poller some of it has no caller.
