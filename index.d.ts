@@ -303,11 +303,19 @@ export class SockhopSocket extends Socket {
   readonly encrypted?: boolean;
   /** Whether the peer's certificate was accepted; TLS only. */
   readonly authorized?: boolean;
+  /** Why it was not, as its code, or `null`; TLS only. */
+  readonly authorizationError?: string | Error | null;
+  /** The application protocol agreed on, or `false`; TLS only. */
+  readonly alpnProtocol?: string | false | null;
+  /** The name the server was asked for, or `false`; TLS only. */
+  readonly servername?: string | false | null;
   /** The peer's certificate; TLS only. */
   getPeerCertificate?(detailed: true): DetailedPeerCertificate;
   getPeerCertificate?(detailed?: boolean): PeerCertificate;
   /** The version of TLS, such as `"TLSv1.3"`; TLS only. */
   getProtocol?(): string | null;
+  /** The cipher agreed on; TLS only. */
+  getCipher?(): { name: string; standardName: string; version: string };
 }
 
 /** What listens, as `net.Server` shows it. */

@@ -1,0 +1,32 @@
+'use strict';
+
+const fs = require('node:fs');
+
+/** Whether this system shows what a process holds. */
+const canCount = fs.existsSync('/proc/self/fd') && fs.existsSync('/proc/self/task');
+
+/** @returns {{descriptors: number, threads: number}} what this process holds */
+function held() {
+  return {
+    descriptors: fs.readdirSync('/proc/self/fd').length,
+    threads: fs.readdirSync('/proc/self/task').length,
+  };
+}
+
+/** @returns {number} bytes of this process that are in memory */
+function resident() {
+  return process.memoryUsage.rss();
+}
+
+/** What the open descriptors are, for a message. */
+function descriptors() {
+  return fs.readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      return `${fd} ${fs.readlinkSync(`/proc/self/fd/${fd}`)}`;
+    } catch {
+      return []; // the one that was open for the listing
+    }
+  });
+}
+
+module.exports = { canCount, descriptors, held, resident };

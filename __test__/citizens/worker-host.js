@@ -1,0 +1,120 @@
+'use strict';
+
+// Starts worker threads by a plan, and reports what this process held before and after: the runtime's threads
+// are there from the first connection on, so a first worker comes and goes before anything is counted.
+
+const { once } = require('node:events');
+const path = require('node:path');
+const { Worker } = require('node:worker_threads');
+const { canCount, descriptors, held } = require('./resources.js');
+
+const plan = JSON.parse(process.argv[2]);
+const LINGER_MS = 5000;
+
+function start(task, where, more = {}) {
+  return new Worker(path.join(__dirname, 'worker.js'), {
+    workerData: { task, where, ...more },
+    // What a worker has to say of its death is looked at here.
+    stderr: plan.kind === 'throw',
+  });
+}
+
+/** A worker that runs to its end by itself. */
+async function whole(task, where, more) {
+  const worker = start(task, where, more);
+  const [answers] = await once(worker, 'message');
+  const [code] = await once(worker, 'exit');
+  if (code !== 0) throw new Error(`exit code ${code}`);
+  return answers;
+}
+
+async function inTurns(count, width, action) {
+  for (let done = 0; done < count; done += width) {
+    const these = Array.from({ length: Math.min(width, count - done) }, (_, n) => done + n);
+    await Promise.all(these.map(action));
+  }
+}
+
+const kinds = {
+  'in turn': async ({ places, rounds }) => {
+    const answers = [];
+    for (let round = 0; round < rounds; round += 1) {
+      answers.push(...(await Promise.all(places.map((place) => whole('come and go', place)))));
+    }
+    return { answers };
+  },
+
+  across: async ({ place, workers }) => {
+    const server = start('serve', place);
+    await once(server, 'message');
+    const answers = await Promise.all(
+      Array.from({ length: workers }, () => whole('use', place, { count: 200 })),
+    );
+    server.postMessage('stop');
+    await once(server, 'exit');
+    return { answers };
+  },
+
+  terminate: async ({ directory, count }) => {
+    const codes = [];
+    await inTurns(count, 4, async (n) => {
+      const worker = start('flood', { path: path.join(directory, `${n}`) });
+      await once(worker, 'message');
+      codes.push(await worker.terminate());
+    });
+    return { codes };
+  },
+
+  leave: async ({ directory, count }) => {
+    const codes = [];
+    await inTurns(count, 4, async (n) => {
+      const worker = start('leave', { path: path.join(directory, `${n}`) });
+      codes.push((await once(worker, 'exit'))[0]);
+    });
+    return { codes };
+  },
+
+  throw: async ({ directory, count }) => {
+    const codes = [];
+    const errors = [];
+    await inTurns(count, 4, async (n) => {
+      const worker = start('throw', { path: path.join(directory, `${n}`) });
+      worker.once('error', ({ message }) => errors.push(message));
+      codes.push(await new Promise((resolve) => worker.once('exit', resolve)));
+    });
+    return { codes, errors };
+  },
+
+  'exit under workers': async ({ directory, count, n }) => {
+    const workers = Array.from({ length: count }, (_, each) =>
+      start('flood', { path: path.join(directory, `${n}-${each}`) }),
+    );
+    await Promise.all(workers.map((worker) => once(worker, 'message')));
+    process.exit(0);
+  },
+};
+
+/** Waits until a closed connection is not listened to any more, and threads have ended. */
+async function settled(before) {
+  const last = Date.now() + LINGER_MS;
+  let after = held();
+  while (JSON.stringify(after) !== JSON.stringify(before) && Date.now() < last) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    after = held();
+  }
+  return after;
+}
+
+async function main() {
+  const warmUp = path.join(plan.directory ?? path.dirname(process.argv[2]), 'first');
+  await whole('come and go', plan.place ?? plan.places?.[0] ?? { path: warmUp });
+  if (!canCount) return kinds[plan.kind](plan);
+  // The connections of the first worker may still linger.
+  await settled({});
+  const before = held();
+  const result = await kinds[plan.kind](plan);
+  const after = await settled(before);
+  return { ...result, before, after, open: descriptors() };
+}
+
+main().then((report) => process.send(report, () => process.disconnect()));

@@ -1,0 +1,88 @@
+'use strict';
+
+// Worker threads: many environments share one runtime, come and go, and leave nothing behind. The counting of
+// descriptors and threads is done in a process of its own, so that what the test runner holds is no matter.
+
+const assert = require('node:assert/strict');
+const { fork } = require('node:child_process');
+const path = require('node:path');
+const { describe, it } = require('node:test');
+const { canCount } = require('./citizens/resources.js');
+const { repeat } = require('./citizens/repeat.js');
+const { endpoint, temporaryDirectory, transports } = require('./support/addresses.js');
+const { atEnd } = require('./support/at-end.js');
+const { deadline } = require('./support/deadline.js');
+
+const limit = { timeout: 15 * 60_000 };
+const HOST = path.join(__dirname, 'citizens', 'worker-host.js');
+
+/** Runs a plan in a process that starts workers; answers what it reports at its end. */
+async function host(t, plan) {
+  const child = fork(HOST, [JSON.stringify(plan)], {
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    execArgv: ['--expose-gc'],
+  });
+  atEnd(t, () => child.kill('SIGKILL'));
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    stderr += text;
+  });
+  let report;
+  child.on('message', (message) => {
+    report = message;
+  });
+  const [code, signal] = await deadline(
+    new Promise((resolve) => child.on('close', (...end) => resolve(end))),
+    () => `the host of the workers to end\n${stderr}`,
+    10 * 60_000,
+  );
+  assert.deepEqual({ code, signal, stderr }, { code: 0, signal: null, stderr: '' });
+  return report;
+}
+
+function nothingLeft({ before, after, open }) {
+  if (!canCount) return;
+  assert.deepEqual(after, before, open.join('\n'));
+}
+
+describe('worker threads', () => {
+  for (const transport of transports) {
+    it(`several at once, on the same addresses in turn (${transport})`, limit, async (t) => {
+      const places = await Promise.all([1, 2, 3, 4].map(() => endpoint(t, transport)));
+      const report = await host(t, { kind: 'in turn', places, rounds: 3 });
+      const each = [0, 1, 2, 3, 4];
+      assert.deepEqual(report.answers, Array(12).fill(each));
+      nothingLeft(report);
+    });
+  }
+
+  it('a server in one serves clients in others', limit, async (t) => {
+    const report = await host(t, { kind: 'across', place: await endpoint(t), workers: 4 });
+    assert.deepEqual(report.answers, Array(4).fill(Array.from({ length: 200 }, (_, n) => n)));
+    nothingLeft(report);
+  });
+
+  const ends = [
+    { title: 'worker.terminate() during traffic', kind: 'terminate', code: 1 },
+    { title: 'process.exit() inside a worker during traffic', kind: 'leave', code: 7 },
+    { title: 'an uncaught exception in a handler ends the worker alone', kind: 'throw', code: 1 },
+  ];
+  for (const { title, kind, code } of ends) {
+    it(title, limit, async (t) => {
+      const directory = temporaryDirectory(t);
+      const count = repeat(10);
+      const report = await host(t, { kind, directory, count });
+      assert.deepEqual(report.codes, Array(count).fill(code));
+      if (kind === 'throw')
+        assert.deepEqual(new Set(report.errors), new Set(['out of the handler']));
+      nothingLeft(report);
+    });
+  }
+
+  it('the process exits while workers are in the middle of traffic', limit, async (t) => {
+    const directory = temporaryDirectory(t);
+    for (let n = 0; n < repeat(5); n += 1) {
+      await host(t, { kind: 'exit under workers', directory: path.join(directory), count: 3, n });
+    }
+  });
+});
