@@ -5,21 +5,20 @@ use super::gauge::Gauge;
 use super::liveness::{Beat, Liveness, Ping, now_ms};
 use super::mailbox::{Event, LARGE_FRAME, Mailbox, weight};
 use super::outbox::{Outbox, Token};
-use super::poller::Poller;
 use super::runtime;
 use super::settings::{Settings, SlowConsumer};
 use super::stream::{Address, Stream, StreamFd, watch};
+use super::switch::{Body, Closing, Flow, Place, Switch};
 use crate::wire::{self, Control, Frame, Framer, PingBody};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::cell::RefCell;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
-use tokio::sync::Notify;
 
 /// Bytes asked of the kernel at once.
 const READ_SIZE: usize = 64 * 1024;
@@ -62,54 +61,6 @@ struct Reader {
     stream: Option<Arc<Stream>>,
     framer: Framer,
     load: Load,
-}
-
-/// Whether the incoming direction is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-enum Flow {
-    /// Not yet: the program has not been told of the connection.
-    Held,
-    /// Yes.
-    Flowing,
-    /// No: the program paused the socket.
-    Paused,
-    /// Never again: the peer ended, or the connection is broken or closed.
-    Over,
-}
-
-impl Flow {
-    fn from_u8(value: u8) -> Self {
-        match value {
-            0 => Self::Held,
-            1 => Self::Flowing,
-            2 => Self::Paused,
-            _ => Self::Over,
-        }
-    }
-}
-
-/// Who reads the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-enum Place {
-    /// The task, on the runtime.
-    Runtime,
-    /// The thread of the JavaScript environment, through the mailbox's poller.
-    Loop,
-}
-
-/// How the connection is being closed, for its task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-enum Closing {
-    No,
-    /// FIN was sent behind everything; what still comes is read and thrown away.
-    Linger,
-    /// The same, for as long as a peer that was said good-bye to may take.
-    Patient,
-    /// At once.
-    Now,
 }
 
 /// Why [`Connection::read`] came back.
@@ -168,12 +119,8 @@ pub struct Connection {
     addresses: Addresses,
     reader: Mutex<Reader>,
     outbox: Mutex<Outbox>,
-    /// A [`Flow`].
-    flow: AtomicU8,
-    /// A [`Closing`].
-    closing: AtomicU8,
-    /// A [`Place`].
-    reads_in: AtomicU8,
+    /// Who reads, and who waits.
+    switch: Switch<Arc<Stream>>,
     /// Writes so far, for the reader to tell a dialogue from a flood.
     writes: AtomicU32,
     /// The program listens to raw bytes.
@@ -194,19 +141,13 @@ pub struct Connection {
     twin: OnceLock<Weak<Connection>>,
     /// Counts this connection against a listener's `max_connections` until it closes.
     place: Mutex<Option<Token>>,
-    /// The stream of a closed connection that is to be read to its end.
-    remains: Mutex<Option<Arc<Stream>>>,
-    /// There is a task. A quiet connection has none: nobody waits for it but the poller.
-    driven: AtomicBool,
-    /// Tells the task that what it waits for has changed.
-    wake: Notify,
 }
 
 impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Connection")
             .field("id", &self.id)
-            .field("flow", &self.flow())
+            .field("flow", &self.switch.flow())
             .finish_non_exhaustive()
     }
 }
@@ -253,9 +194,7 @@ impl Connection {
                 load: Load::default(),
             }),
             outbox: Mutex::new(Outbox::new(Arc::clone(&stream))),
-            flow: AtomicU8::new(Flow::Held as u8),
-            closing: AtomicU8::new(Closing::No as u8),
-            reads_in: AtomicU8::new(reads_in as u8),
+            switch: Switch::new(reads_in),
             writes: AtomicU32::new(0),
             raw: AtomicBool::new(false),
             peer_ended: AtomicBool::new(false),
@@ -267,9 +206,6 @@ impl Connection {
             liveness: Mutex::new(None),
             twin: OnceLock::new(),
             place: Mutex::new(place),
-            remains: Mutex::new(None),
-            driven: AtomicBool::new(false),
-            wake: Notify::new(),
         });
         connection.mailbox.register(&connection);
         if connection.mailbox.is_closed() {
@@ -297,40 +233,23 @@ impl Connection {
 
     /// Begins to read: the program knows of the connection now, and may have paused it already.
     pub fn start(self: &Arc<Self>, paused: bool) {
-        self.change_flow(
-            Flow::Held,
-            if paused { Flow::Paused } else { Flow::Flowing },
-        );
+        let flow = if paused { Flow::Paused } else { Flow::Flowing };
+        self.switch.change_flow(self, Flow::Held, flow);
     }
 
     /// Stops reading; pings of the peer go unanswered.
     pub fn pause(self: &Arc<Self>) {
-        self.change_flow(Flow::Flowing, Flow::Paused);
+        self.switch.change_flow(self, Flow::Flowing, Flow::Paused);
     }
 
     /// Reads again.
     pub fn resume(self: &Arc<Self>) {
-        self.change_flow(Flow::Paused, Flow::Flowing);
+        self.switch.change_flow(self, Flow::Paused, Flow::Flowing);
     }
 
     /// Hands over raw bytes, too, from now on (or no more).
     pub fn set_raw(&self, on: bool) {
         self.raw.store(on, Ordering::Release);
-    }
-
-    fn flow(&self) -> Flow {
-        Flow::from_u8(self.flow.load(Ordering::Acquire))
-    }
-
-    fn change_flow(self: &Arc<Self>, from: Flow, to: Flow) {
-        if self
-            .flow
-            .compare_exchange(from as u8, to as u8, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
-            && to == Flow::Flowing
-        {
-            self.attend();
-        }
     }
 
     /// JavaScript took `amount` of this connection out of the mailbox.
@@ -345,11 +264,7 @@ impl Connection {
 
     /// Has the reader, whoever it is, look again.
     pub(super) fn attend(self: &Arc<Self>) {
-        if self.place() == Place::Loop {
-            self.attend_in_loop();
-        } else {
-            self.nudge();
-        }
+        self.switch.attend(self);
     }
 
     /// Whether the reader must wait for JavaScript. A reader that heeds this is woken.
@@ -366,7 +281,7 @@ impl Connection {
         SCRATCH.with_borrow_mut(|scratch| {
             let mut budget = READ_BUDGET;
             loop {
-                if self.flow() != Flow::Flowing || self.is_stalled() {
+                if self.switch.flow() != Flow::Flowing || self.is_stalled() {
                     return ReadStop::Stopped;
                 }
                 match stream.recv(&mut scratch.input) {
@@ -452,7 +367,7 @@ impl Connection {
             }
         }
         if let Err(error) = result {
-            self.flow.store(Flow::Over as u8, Ordering::Release);
+            self.switch.stop();
             self.mailbox.post(Event::TooLarge {
                 connection: Arc::clone(self),
                 limit: error.limit,
@@ -498,7 +413,7 @@ impl Connection {
 
     /// The peer ended, or the connection broke: tells the program, once.
     fn end_of_input(self: &Arc<Self>, error: Option<SystemError>) {
-        self.flow.store(Flow::Over as u8, Ordering::Release);
+        self.switch.stop();
         if self.over_told.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -658,7 +573,7 @@ impl Connection {
                         reads += 1;
                         tokio::task::yield_now().await;
                     }
-                    ReadStop::Stopped if connection.flow() == Flow::Flowing => {
+                    ReadStop::Stopped if connection.switch.flow() == Flow::Flowing => {
                         tokio::time::sleep(LAST_LOOK).await;
                     }
                     ReadStop::Stopped | ReadStop::Drained => break,
@@ -676,13 +591,16 @@ impl Connection {
 
     /// The beat of the ping timer.
     pub(super) fn beat(self: &Arc<Self>) {
-        if matches!(self.flow(), Flow::Held | Flow::Over) {
+        let flow = self.switch.flow();
+        if matches!(flow, Flow::Held | Flow::Over) {
             return;
         }
+        // The answers may be waiting behind what this program has not taken, or not even read yet. Of one that
+        // paused the socket nobody knows when it will read: to it the peer is dead, as to the JavaScript package.
+        let behind = flow == Flow::Flowing && (self.unread.is_stopped() || self.is_behind());
         let mut liveness = self.liveness.lock();
         let liveness = liveness.get_or_insert_default();
-        if self.unread.is_stopped() {
-            // The answers may be waiting behind what this program has not taken yet.
+        if behind {
             liveness.clear();
         }
         match liveness.beat(&self.settings) {
@@ -693,6 +611,14 @@ impl Connection {
             }
             Beat::Dead => self.mailbox.post(Event::Dead(Arc::clone(self))),
         }
+    }
+
+    /// Whether something of the peer waits in the kernel, or is being read just now.
+    fn is_behind(&self) -> bool {
+        self.reader.try_lock().is_none_or(|reader| {
+            let stream = reader.stream.as_ref();
+            stream.is_some_and(|stream| stream.has_waiting())
+        })
     }
 
     /// Forgets the pings sent so far.
@@ -775,7 +701,7 @@ impl Connection {
     }
 
     fn shut(self: &Arc<Self>, reset: bool) {
-        self.flow.store(Flow::Over as u8, Ordering::Release);
+        self.switch.stop();
         self.over_told.store(true, Ordering::Release);
         let (ended, taken) = {
             let mut outbox = self.outbox.lock();
@@ -793,11 +719,12 @@ impl Connection {
         }
         self.place.lock().take();
         let mut closing = Closing::Now;
+        let mut remains = None;
         if let Some((stream, _)) = taken {
             if reset {
                 stream.reset_on_close();
             } else if stream.finish().is_ok() && !self.peer_ended.load(Ordering::Acquire) {
-                *self.remains.lock() = Some(stream);
+                remains = Some(stream);
                 closing = if ended {
                     Closing::Patient
                 } else {
@@ -805,128 +732,33 @@ impl Connection {
                 };
             }
         }
-        // The first to close decides how.
-        let _ = self.closing.compare_exchange(
-            Closing::No as u8,
-            closing as u8,
-            Ordering::AcqRel,
-            Ordering::Acquire,
-        );
         self.mailbox.forget(self.id);
-        self.nudge();
+        self.switch.close(self, closing, remains);
         self.read_twin();
-    }
-
-    fn closing(&self) -> Closing {
-        match self.closing.load(Ordering::Acquire) {
-            0 => Closing::No,
-            1 => Closing::Linger,
-            2 => Closing::Patient,
-            _ => Closing::Now,
-        }
     }
 
     // ---- who reads ------------------------------------------------------------------------
 
-    fn place(&self) -> Place {
-        if self.reads_in.load(Ordering::Acquire) == Place::Loop as u8 {
-            Place::Loop
-        } else {
-            Place::Runtime
-        }
-    }
-
     /// Reads on the event loop's thread (or, while that is blocked, in its stead). Answers whether
     /// there was anything to read.
     pub(super) fn read_in_loop(self: &Arc<Self>) -> bool {
-        if self.place() != Place::Loop {
+        if self.switch.place() != Place::Loop {
+            self.switch.stop_in_loop(self);
             return false;
         }
         let before = self.bytes_in.load(Ordering::Relaxed);
         let stop = self.read();
         if self.reader.lock().load.is_flood() && may_switch() {
-            self.leave_loop();
+            self.reader.lock().load = Load::default();
+            self.switch.leave_loop(self);
         } else if stop == ReadStop::Stopped {
-            // Not to be watched while it is not to be read.
-            self.with_poller(|poller, stream| poller.remove(self.id, stream));
-            if self.flow() == Flow::Flowing && !self.is_stalled() {
-                // It was told to go on just then.
-                self.attend();
-            }
+            self.switch.stop_in_loop(self);
         }
         self.bytes_in.load(Ordering::Relaxed) != before || stop == ReadStop::Stopped
     }
 
-    /// Runs `f` while the stream is open, if there is a poller.
-    fn with_poller(&self, f: impl FnOnce(&Arc<Poller>, &Stream)) {
-        if let Some(poller) = self.mailbox.poller() {
-            // The stream stays open while it is in these hands, and its descriptor with it.
-            self.with_stream(|stream| f(poller, stream));
-        }
-    }
-
-    /// The event loop's thread reads from now on.
-    fn join_loop(self: &Arc<Self>) {
-        self.reader.lock().load = Load::default();
-        self.reads_in.store(Place::Loop as u8, Ordering::Release);
-        self.attend_in_loop();
-    }
-
-    /// The runtime reads from now on.
-    fn leave_loop(self: &Arc<Self>) {
-        self.with_poller(|poller, stream| poller.remove(self.id, stream));
-        self.reader.lock().load = Load::default();
-        self.reads_in.store(Place::Runtime as u8, Ordering::Release);
-        self.nudge();
-    }
-
-    fn attend_in_loop(self: &Arc<Self>) {
-        self.with_poller(|poller, stream| {
-            if poller.add(self, stream).is_err() {
-                // No room for it there (a limit of the system): the runtime has room for all.
-                self.reads_in.store(Place::Runtime as u8, Ordering::Release);
-                self.nudge();
-            }
-            if self.reader.lock().stream.is_none() {
-                // Closed meanwhile.
-                poller.remove(self.id, stream);
-            }
-        });
-    }
-
-    /// Tells the task that what it waits for has changed; starts one if there is none.
     fn nudge(self: &Arc<Self>) {
-        if self.driven.swap(true, Ordering::AcqRel) {
-            self.wake.notify_one();
-            return;
-        }
-        // Not here: the caller may hold the reader, or the outbox, which whoever holds the reader waits for.
-        let connection = Arc::clone(self);
-        runtime::handle().spawn(async move {
-            let stream = connection.reader.lock().stream.clone();
-            if let Some(stream) = stream.or_else(|| connection.remains.lock().take()) {
-                return connection.drive(stream).await;
-            }
-            connection.driven.store(false, Ordering::Release);
-            // Closed in between, by somebody who took this for a task.
-            if connection.remains.lock().is_some() {
-                connection.nudge();
-            }
-        });
-    }
-
-    /// Whether the connection is open, and only the poller has any use for it.
-    fn is_idle(&self) -> bool {
-        self.closing() == Closing::No
-            && self.place() == Place::Loop
-            && !self.outbox.lock().is_pending()
-    }
-
-    /// Lets an idle task go. If something came up just then, the task stays, or whoever brought it
-    /// up has started another.
-    fn may_rest(&self) -> bool {
-        self.driven.store(false, Ordering::Release);
-        self.is_idle() || self.driven.swap(true, Ordering::AcqRel)
+        self.switch.nudge(self);
     }
 
     /// The task: waits for what the connection can use, until it is closed, or only the poller
@@ -934,28 +766,33 @@ impl Connection {
     async fn drive(self: Arc<Self>, stream: Arc<Stream>) {
         let mut watched: Option<(Interest, AsyncFd<StreamFd>)> = None;
         loop {
-            match self.closing() {
+            match self.switch.closing() {
                 Closing::No => {}
                 // Boxed: the task's own size is what an idle connection costs.
                 Closing::Linger => {
-                    self.remains.lock().take();
+                    self.switch.take_remains();
                     return Box::pin(linger(watched, stream, LINGER, LINGER)).await;
                 }
                 Closing::Patient => {
-                    self.remains.lock().take();
+                    self.switch.take_remains();
                     return Box::pin(linger(watched, stream, PATIENCE, SILENCE)).await;
                 }
-                Closing::Now => return,
+                Closing::Now => {
+                    if self.switch.let_go() {
+                        return;
+                    }
+                    continue;
+                }
             }
-            if self.is_idle() {
+            if self.switch.is_idle(&self) {
                 // Before anybody else may watch the descriptor.
                 watched = None;
-                if self.may_rest() {
+                if self.switch.may_rest(&self) {
                     return;
                 }
             }
-            let here = self.place() == Place::Runtime;
-            let reads = here && self.flow() == Flow::Flowing && !self.is_stalled();
+            let here = self.switch.place() == Place::Runtime;
+            let reads = here && self.switch.flow() == Flow::Flowing && !self.is_stalled();
             if reads && stream.has_buffered() {
                 // The kernel has told of this already, or will not tell of it.
                 self.read();
@@ -977,7 +814,10 @@ impl Connection {
                         Ok(fd) => watched = Some((interest, fd)),
                         Err(error) => {
                             self.end_of_input(Some(SystemError::new("read", &error)));
-                            return;
+                            if self.switch.let_go() {
+                                return;
+                            }
+                            continue;
                         }
                     }
                 }
@@ -985,7 +825,7 @@ impl Connection {
             let fd = watched.as_ref().map(|(_, fd)| fd);
             tokio::select! {
                 biased;
-                () = self.wake.notified() => {}
+                () = self.switch.wake().notified() => {}
                 ready = when(fd, Interest::WRITABLE), if writes => {
                     let Ok(mut ready) = ready else { return };
                     self.flush();
@@ -1007,11 +847,50 @@ impl Connection {
                         && may_switch()
                     {
                         watched = None;
-                        self.join_loop();
+                        self.reader.lock().load = Load::default();
+                        self.switch.join_loop(&self);
                     }
                 }
             }
         }
+    }
+}
+
+impl Body for Arc<Connection> {
+    type Stream = Arc<Stream>;
+
+    fn stream(&self) -> Option<Arc<Stream>> {
+        self.reader.lock().stream.clone()
+    }
+
+    fn watch(&self, stream: &Arc<Stream>) -> bool {
+        self.mailbox
+            .poller()
+            .is_some_and(|poller| poller.add(self, stream).is_ok())
+    }
+
+    fn unwatch(&self, stream: &Arc<Stream>) {
+        if let Some(poller) = self.mailbox.poller() {
+            poller.remove(self.id, stream);
+        }
+    }
+
+    fn is_pending(&self) -> bool {
+        self.outbox.lock().is_pending()
+    }
+
+    fn is_stalled(&self) -> bool {
+        Connection::is_stalled(self)
+    }
+
+    fn start_task(&self) {
+        // Not here: the caller may hold the reader, or the outbox, which whoever holds the reader waits for.
+        let connection = Self::clone(self);
+        runtime::handle().spawn(async move {
+            if let Some(stream) = connection.switch.begin(&connection) {
+                connection.drive(stream).await;
+            }
+        });
     }
 }
 
@@ -1063,8 +942,10 @@ const QUIET_PAUSE: Duration = Duration::from_millis(20);
 impl Load {
     fn add(&mut self, bytes: usize, frames: u64, writes: u32) {
         let now = Instant::now();
-        let bulk = bytes >= BULK_BYTES || frames >= BULK_FRAMES;
         let answered = writes != self.writes;
+        // Many questions at once and their answers are a dialogue still: each side waits for the other, and
+        // for nothing so long as for a thread that has to be woken in between.
+        let bulk = !answered && (bytes >= BULK_BYTES || frames >= BULK_FRAMES);
         self.writes = writes;
         self.paused = self.last.is_some_and(|last| now - last >= QUIET_PAUSE);
         self.last = Some(now);

@@ -115,6 +115,50 @@ impl Listener {
         Ok(listener)
     }
 
+    /// A listener whose connections somebody else accepts and hands to [`adopt`](Self::adopt).
+    pub fn elsewhere(id: u32, settings: Arc<Settings>, mailbox: Arc<Mailbox>) -> Arc<Self> {
+        Arc::new(Self {
+            id,
+            address: Address::Unix(None),
+            settings,
+            mailbox,
+            socket: Mutex::new(None),
+            task: Mutex::new(None),
+            max_connections: AtomicUsize::new(usize::MAX),
+            places: Arc::new(()),
+            short: AtomicBool::new(false),
+        })
+    }
+
+    /// Takes over a connection that was accepted elsewhere, and of which nothing was read. `None` if
+    /// there are as many as there may be: then it is closed.
+    ///
+    /// # Errors
+    /// What the system says if this is no socket that can be served.
+    pub fn adopt(&self, socket: Socket) -> io::Result<Option<Arc<Connection>>> {
+        if socket.r#type()? != socket2::Type::STREAM {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        if self.is_full() {
+            return Ok(None);
+        }
+        Ok(Some(self.open(Stream::new(socket)?)))
+    }
+
+    fn is_full(&self) -> bool {
+        self.connection_count() >= self.max_connections.load(Ordering::Relaxed)
+    }
+
+    fn open(&self, stream: Stream) -> Arc<Connection> {
+        let place: Token = Arc::clone(&self.places) as Token;
+        Connection::open(
+            stream,
+            Arc::clone(&self.settings),
+            Arc::clone(&self.mailbox),
+            Some(place),
+        )
+    }
+
     /// Comes back in the events.
     pub(super) fn id(&self) -> u32 {
         self.id
@@ -169,7 +213,7 @@ impl Listener {
         for _ in 0..ACCEPT_BATCH {
             match socket.accept() {
                 Ok((accepted, _)) => {
-                    if self.connection_count() >= self.max_connections.load(Ordering::Relaxed) {
+                    if self.is_full() {
                         drop(accepted);
                         events.push(Event::Refused(self.id));
                         continue;
@@ -177,16 +221,9 @@ impl Listener {
                     let Ok(stream) = Stream::new(accepted) else {
                         continue;
                     };
-                    let place: Token = Arc::clone(&self.places) as Token;
-                    let connection = Connection::open(
-                        stream,
-                        Arc::clone(&self.settings),
-                        Arc::clone(&self.mailbox),
-                        Some(place),
-                    );
                     events.push(Event::Accepted {
                         listener: self.id,
-                        connection,
+                        connection: self.open(stream),
                     });
                 }
                 Err(error) => match error.kind() {

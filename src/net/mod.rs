@@ -3,6 +3,7 @@
 //! ```text
 //! listener, client   accept and connect; each hands over finished connections
 //!   connection       one peer: reads, frames, writes, ends
+//!     switch         who reads it, and whether it has a task
 //!     outbox         bytes on their way out, in order, and who waits for them
 //!     liveness       pings that were sent and what came back
 //!     stream         the socket itself (TCP, Unix), or TLS on it
@@ -38,6 +39,7 @@ pub mod runtime;
 pub mod server;
 pub mod settings;
 pub mod stream;
+mod switch;
 mod sync;
 pub mod tls;
 

@@ -2,6 +2,8 @@
 
 use super::gauge::Gauge;
 use super::mailbox::{Event, Mailbox};
+use super::switch::{Body, Closing, Flow, Place, Switch};
+use super::sync::Mutex;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Notify};
 use loom::thread;
@@ -171,5 +173,371 @@ fn a_reader_goes_on_however_often_it_stops() {
         }
         environment.join().unwrap();
         assert_eq!(gauge.amount(), 0);
+    });
+}
+
+/// A connection around the switch that ships: what it reads is counted, what it sends is a flag, its poller is what
+/// the environment's thread looks at, and its tasks run one after the other on a thread of their own.
+struct Line {
+    switch: Switch<std::sync::Arc<()>>,
+    /// The stream, and how much of what the peer said is still in the kernel.
+    reader: Mutex<(Option<std::sync::Arc<()>>, usize)>,
+    pending: Mutex<bool>,
+    watched: Mutex<bool>,
+    /// What was read and the environment has not taken.
+    unread: Gauge,
+    /// Tasks that were started and have not begun, and whether there will be no more.
+    tasks: Mutex<(usize, bool)>,
+    started: Notify,
+    /// Wakes the environment: something was posted, or is watched.
+    event: Notify,
+    /// Of no interest to the code that is checked, and so nothing that loom need know of.
+    registered: std::sync::atomic::AtomicBool,
+    lingered: std::sync::atomic::AtomicUsize,
+}
+
+const STD: std::sync::atomic::Ordering = std::sync::atomic::Ordering::SeqCst;
+/// The reader stops when so much is not taken.
+const UNREAD: usize = 2;
+
+impl Body for std::sync::Arc<Line> {
+    type Stream = std::sync::Arc<()>;
+
+    fn stream(&self) -> Option<Self::Stream> {
+        self.reader.lock().0.clone()
+    }
+
+    fn watch(&self, _: &Self::Stream) -> bool {
+        *self.watched.lock() = true;
+        self.event.notify();
+        true
+    }
+
+    fn unwatch(&self, _: &Self::Stream) {
+        *self.watched.lock() = false;
+    }
+
+    fn is_pending(&self) -> bool {
+        *self.pending.lock()
+    }
+
+    fn is_stalled(&self) -> bool {
+        self.unread.must_stop(UNREAD)
+    }
+
+    fn start_task(&self) {
+        self.tasks.lock().0 += 1;
+        self.started.notify();
+    }
+}
+
+impl Line {
+    /// A flowing connection, read by `place`, to which the peer has said so much.
+    fn new(place: Place, said: usize) -> std::sync::Arc<Self> {
+        let line = std::sync::Arc::new(Self {
+            switch: Switch::new(place),
+            reader: Mutex::new((Some(std::sync::Arc::default()), said)),
+            pending: Mutex::default(),
+            watched: Mutex::default(),
+            unread: Gauge::new(),
+            tasks: Mutex::default(),
+            started: Notify::new(),
+            event: Notify::new(),
+            registered: std::sync::atomic::AtomicBool::default(),
+            lingered: std::sync::atomic::AtomicUsize::default(),
+        });
+        line.switch.change_flow(&line, Flow::Held, Flow::Flowing);
+        line
+    }
+
+    /// As `Connection::read`. Answers whether it was stopped.
+    fn read(&self) -> bool {
+        let mut reader = self.reader.lock();
+        loop {
+            if reader.0.is_none()
+                || self.switch.flow() != Flow::Flowing
+                || self.unread.must_stop(UNREAD)
+            {
+                return true;
+            }
+            if reader.1 == 0 {
+                return false;
+            }
+            reader.1 -= 1;
+            self.unread.add(1);
+            self.event.notify();
+        }
+    }
+
+    /// As `Connection::read_in_loop`.
+    fn read_in_loop(self: &std::sync::Arc<Self>) {
+        if self.switch.place() != Place::Loop || self.read() {
+            self.switch.stop_in_loop(self);
+        }
+    }
+
+    /// As `Connection::drive`. With `joins`, what the task reads is for the event loop from then on.
+    fn drive(self: &std::sync::Arc<Self>, joins: bool) {
+        let switch = &self.switch;
+        let Some(stream) = switch.begin(self) else {
+            return;
+        };
+        loop {
+            match switch.closing() {
+                Closing::No => {}
+                Closing::Linger | Closing::Patient => {
+                    switch.take_remains();
+                    self.registered.store(false, STD);
+                    self.lingered.fetch_add(1, STD);
+                    drop(stream);
+                    self.event.notify();
+                    return;
+                }
+                Closing::Now => {
+                    self.registered.store(false, STD);
+                    if switch.let_go() {
+                        return;
+                    }
+                    continue;
+                }
+            }
+            if switch.is_idle(self) {
+                self.registered.store(false, STD);
+                if switch.may_rest(self) {
+                    return;
+                }
+            }
+            self.registered.store(true, STD);
+            let here = switch.place() == Place::Runtime;
+            if here && switch.flow() == Flow::Flowing && !self.is_stalled() {
+                let more = self.reader.lock().1 > 0;
+                if more {
+                    self.read();
+                    if joins {
+                        self.registered.store(false, STD);
+                        switch.join_loop(self);
+                    }
+                    continue;
+                }
+            }
+            if std::mem::take(&mut *self.pending.lock()) {
+                self.event.notify();
+                continue;
+            }
+            switch.wake().wait();
+        }
+    }
+
+    /// The runtime.
+    fn run_tasks(self: &std::sync::Arc<Self>, joins: bool) -> thread::JoinHandle<()> {
+        let line = std::sync::Arc::clone(self);
+        thread::spawn(move || {
+            loop {
+                let (waiting, over) = *line.tasks.lock();
+                if waiting > 0 {
+                    line.tasks.lock().0 -= 1;
+                    assert!(!line.registered.load(STD), "a second task");
+                    line.drive(joins);
+                } else if over {
+                    return;
+                } else {
+                    line.started.wait();
+                }
+            }
+        })
+    }
+
+    fn send(self: &std::sync::Arc<Self>) {
+        let mut pending = self.pending.lock();
+        *pending = true;
+        self.switch.nudge(self);
+    }
+
+    fn until_sent(&self) {
+        while *self.pending.lock() {
+            self.event.wait();
+        }
+    }
+
+    /// What the environment's thread does until it has taken so much: waits for its poller and its mailbox.
+    fn take(self: &std::sync::Arc<Self>, mut wanted: usize) {
+        let mut turns = 0;
+        loop {
+            while wanted > 0 && self.unread.amount() > 0 {
+                wanted -= 1;
+                if self.unread.remove(1, UNREAD) {
+                    self.switch.attend(self);
+                }
+            }
+            if wanted == 0 {
+                return;
+            }
+            let ready = *self.watched.lock() && self.reader.lock().1 > 0;
+            if ready {
+                self.read_in_loop();
+                turns += 1;
+                assert!(turns < 20, "the event loop spins");
+            } else {
+                // If nobody reads what there is, this waits for ever, and loom reports a deadlock.
+                self.event.wait();
+            }
+        }
+    }
+
+    /// As `Connection::close`, on a peer that has not ended.
+    fn close(self: &std::sync::Arc<Self>) {
+        self.switch.stop();
+        *self.pending.lock() = false;
+        let stream = {
+            let mut reader = self.reader.lock();
+            let stream = reader.0.take();
+            if let Some(stream) = &stream {
+                self.unwatch(stream);
+            }
+            stream
+        };
+        let closing = if stream.is_some() {
+            Closing::Linger
+        } else {
+            Closing::Now
+        };
+        self.switch.close(self, closing, stream);
+    }
+
+    /// The connection is read to its end, once, and nobody has anything to do with it any more.
+    fn finish(self: &std::sync::Arc<Self>, runtime: thread::JoinHandle<()>) {
+        while self.lingered.load(STD) == 0 {
+            self.event.wait();
+        }
+        self.tasks.lock().1 = true;
+        self.started.notify();
+        runtime.join().unwrap();
+        assert_eq!(self.lingered.load(STD), 1);
+        assert!(!*self.watched.lock(), "watched, and closed");
+    }
+}
+
+/// Models of the switch are too large for every interleaving: those with so many preemptions, if nobody says otherwise.
+fn bounded(model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = builder.preemption_bound.or(Some(2));
+    builder.check(model);
+}
+
+#[test]
+fn whatever_is_sent_finds_a_task_and_none_rests_beside_it() {
+    bounded(|| {
+        let line = Line::new(Place::Loop, 0);
+        let runtime = line.run_tasks(false);
+        line.send();
+        line.until_sent();
+        // The task is about to rest.
+        line.send();
+        line.until_sent();
+        line.close();
+        line.finish(runtime);
+    });
+}
+
+#[test]
+fn a_connection_that_is_closed_while_its_task_begins_or_rests_is_read_to_its_end() {
+    bounded(|| {
+        let line = Line::new(Place::Loop, 0);
+        let runtime = line.run_tasks(false);
+        line.send();
+        line.close();
+        line.finish(runtime);
+    });
+}
+
+#[test]
+fn a_connection_that_two_close_is_read_to_its_end_once() {
+    bounded(|| {
+        let line = Line::new(Place::Loop, 0);
+        let runtime = line.run_tasks(false);
+        let other = {
+            let line = std::sync::Arc::clone(&line);
+            thread::spawn(move || line.close())
+        };
+        line.close();
+        other.join().unwrap();
+        line.finish(runtime);
+    });
+}
+
+#[test]
+fn a_reader_that_takes_over_misses_nothing_while_the_other_pauses_and_takes() {
+    bounded(|| {
+        let line = Line::new(Place::Loop, 1);
+        let runtime = line.run_tasks(false);
+        // The turn that the runtime takes for a blocked event loop finds a flood.
+        let other = {
+            let line = std::sync::Arc::clone(&line);
+            thread::spawn(move || line.switch.leave_loop(&line))
+        };
+        line.switch.change_flow(&line, Flow::Flowing, Flow::Paused);
+        line.switch.change_flow(&line, Flow::Paused, Flow::Flowing);
+        line.take(1);
+        other.join().unwrap();
+        assert!(!*line.watched.lock(), "watched, and read by the runtime");
+        line.close();
+        line.finish(runtime);
+    });
+}
+
+#[test]
+fn a_connection_that_comes_back_to_the_loop_is_read_there() {
+    bounded(|| {
+        let line = Line::new(Place::Runtime, 3);
+        // Reads two, and gives it to the loop, which reads the third.
+        let runtime = line.run_tasks(true);
+        line.take(3);
+        line.close();
+        line.finish(runtime);
+    });
+}
+
+#[test]
+fn a_connection_that_comes_back_to_the_loop_and_is_paused_is_read_when_it_is_resumed() {
+    bounded(|| {
+        let line = Line::new(Place::Runtime, 1);
+        let runtime = line.run_tasks(true);
+        line.switch.change_flow(&line, Flow::Flowing, Flow::Paused);
+        line.switch.change_flow(&line, Flow::Paused, Flow::Flowing);
+        line.take(1);
+        line.close();
+        line.finish(runtime);
+    });
+}
+
+#[test]
+fn two_turns_at_once_lose_no_reader() {
+    bounded(|| {
+        let line = Line::new(Place::Loop, 3);
+        let runtime = line.run_tasks(false);
+        let other = {
+            let line = std::sync::Arc::clone(&line);
+            thread::spawn(move || line.read_in_loop())
+        };
+        line.take(3);
+        other.join().unwrap();
+        line.close();
+        line.finish(runtime);
+    });
+}
+
+#[test]
+fn a_task_that_gives_a_connection_back_while_a_turn_takes_it_leaves_it_a_reader() {
+    bounded(|| {
+        let line = Line::new(Place::Runtime, 1);
+        let runtime = line.run_tasks(true);
+        let other = {
+            let line = std::sync::Arc::clone(&line);
+            thread::spawn(move || line.switch.leave_loop(&line))
+        };
+        line.take(1);
+        other.join().unwrap();
+        line.close();
+        line.finish(runtime);
     });
 }

@@ -82,18 +82,22 @@ impl Poller {
         stream: &Stream,
     ) -> io::Result<()> {
         let id = connection.id();
-        self.connections
-            .lock()
-            .insert(id, Arc::downgrade(connection));
+        let watched = {
+            // Together: a descriptor that is watched without its connection would make the loop spin.
+            let mut connections = self.connections.lock();
+            connections.insert(id, Arc::downgrade(connection));
+            self.watch_fd(stream, id.into())
+        };
         self.watch();
-        self.watch_fd(stream, id.into())
+        watched
     }
 
     /// Watches a connection no more.
     pub(super) fn remove(&self, id: u32, stream: &Stream) {
+        let mut connections = self.connections.lock();
         // It may not have come as far as being added.
         let _ = epoll::delete(&self.epoll, stream);
-        self.connections.lock().remove(&id);
+        connections.remove(&id);
     }
 
     /// Watches a listener, unless it is watched already.

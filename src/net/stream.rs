@@ -3,6 +3,7 @@
 use super::tls::{Agreement, Client, Handshake, Tls};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io::{self, IoSlice, Read};
+use std::mem::MaybeUninit;
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::path::Path;
@@ -157,6 +158,12 @@ impl Stream {
     /// Reads what is there to throw it away: with TLS, its records.
     pub(super) fn discard(&self, buffer: &mut [u8]) -> io::Result<usize> {
         (&self.socket).read(buffer)
+    }
+
+    /// Whether the peer has said something that was not read yet.
+    pub(super) fn has_waiting(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        self.has_buffered() || self.socket.peek(&mut byte).is_ok_and(|count| count > 0)
     }
 
     /// Whether [`recv`](Self::recv) has something to say that the kernel will not announce: only

@@ -6,12 +6,14 @@
 #[cfg(not(sockhop_loom))]
 pub(super) use parking_lot::Mutex;
 #[cfg(not(sockhop_loom))]
-pub(super) use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+pub(super) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
+#[cfg(not(sockhop_loom))]
+pub(super) use tokio::sync::Notify;
 
 #[cfg(sockhop_loom)]
-pub(super) use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+pub(super) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
 #[cfg(sockhop_loom)]
-pub(super) use model::Mutex;
+pub(super) use model::{Mutex, Notify};
 
 #[cfg(sockhop_loom)]
 mod model {
@@ -21,6 +23,10 @@ mod model {
     pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
 
     impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Self(loom::sync::Mutex::new(value))
+        }
+
         pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
             self.0.lock().expect("no thread panics while it holds it")
         }
@@ -29,6 +35,29 @@ mod model {
     impl<T: Default> Default for Mutex<T> {
         fn default() -> Self {
             Self(loom::sync::Mutex::new(T::default()))
+        }
+    }
+
+    /// loom's notification with the interface of tokio's, as far as it is used.
+    pub(crate) struct Notify(loom::sync::Notify);
+
+    impl Notify {
+        pub(crate) fn new() -> Self {
+            Self(loom::sync::Notify::new())
+        }
+
+        pub(crate) fn notify_one(&self) {
+            self.0.notify();
+        }
+
+        /// Blocks: there are no tasks in a model.
+        pub(crate) fn wait(&self) {
+            self.0.wait();
+        }
+
+        #[allow(clippy::unused_async)]
+        pub(crate) async fn notified(&self) {
+            self.0.wait();
         }
     }
 }

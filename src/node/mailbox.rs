@@ -1,6 +1,6 @@
 //! The mailbox of one JavaScript environment (the main thread, or a worker).
 
-use super::connection::Connection;
+use super::session::SockhopSession;
 use super::settings::interval;
 use super::{text, uv};
 use crate::net::{self, Event, Segment, SystemError};
@@ -8,7 +8,7 @@ use napi::bindgen_prelude::{Error, Function, Result, Status, ToNapiValue, Unknow
 use napi::{Env, JsValue, check_status, sys};
 use napi_derive::napi;
 use parking_lot::Mutex;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::ptr;
 use std::rc::Rc;
@@ -42,8 +42,10 @@ mod kind {
 struct Desk {
     mailbox: Arc<net::Mailbox>,
     env: sys::napi_env,
-    deliver: sys::napi_ref,
-    /// Under which calls from the event loop appear to async hooks.
+    /// The function, and the array; null when the environment has ended.
+    references: Cell<[sys::napi_ref; 2]>,
+    /// Under which calls from the event loop appear to async hooks; null where there are none. Deno could not
+    /// give it back at the end, for want of a handle scope.
     context: sys::napi_async_context,
     index: *mut u32,
     capacity: usize,
@@ -62,6 +64,7 @@ impl Desk {
         mailbox: Arc<net::Mailbox>,
         deliver: sys::napi_value,
         index: &Unknown<'_>,
+        reads_in_loop: bool,
     ) -> Result<Self> {
         let mut function = ptr::null_mut();
         let mut array = ptr::null_mut();
@@ -70,8 +73,8 @@ impl Desk {
         let mut data = ptr::null_mut();
         let mut name = ptr::null_mut();
         let mut context = ptr::null_mut();
-        // SAFETY: all belong to the current call. The references are strong and go with the
-        // environment: they are to objects of this package, not of the program. They keep the
+        // SAFETY: all belong to the current call. The references are strong until `release`, at the end of
+        // the environment: they are to objects of this package, not of the program. They keep the
         // array's memory where it is.
         unsafe {
             check_status!(sys::napi_create_reference(
@@ -101,12 +104,14 @@ impl Desk {
                 7,
                 &raw mut name
             ))?;
-            check_status!(sys::napi_async_init(
-                env,
-                ptr::null_mut(),
-                name,
-                &raw mut context
-            ))?;
+            if reads_in_loop {
+                check_status!(sys::napi_async_init(
+                    env,
+                    ptr::null_mut(),
+                    name,
+                    &raw mut context
+                ))?;
+            }
         }
         if kind != sys::TypedarrayType::uint32_array || length < INDEX_CAPACITY {
             return Err(Error::new(
@@ -117,7 +122,7 @@ impl Desk {
         Ok(Self {
             mailbox,
             env,
-            deliver: function,
+            references: Cell::new([function, array]),
             context,
             index: data.cast(),
             capacity: length,
@@ -127,6 +132,9 @@ impl Desk {
     /// Lays the next batch out: its text, and its extras or undefined. Nothing if there is none,
     /// or JavaScript is not done with the last one.
     fn next(&self) -> Result<Option<[sys::napi_value; 2]>> {
+        if self.is_released() {
+            return Ok(None);
+        }
         // SAFETY: the array is alive, see `new`, and never detached: it is private to
         // lib/Mailbox.js. The desk is used on the environment's thread only, and JavaScript does
         // not run while this slice lives.
@@ -156,7 +164,8 @@ impl Desk {
         // SAFETY: the environment is alive, because its loop runs the caller; the arguments belong
         // to the caller's scope.
         unsafe {
-            let status = sys::napi_get_reference_value(self.env, self.deliver, &raw mut callee);
+            let [deliver, _] = self.references.get();
+            let status = sys::napi_get_reference_value(self.env, deliver, &raw mut callee);
             if status == sys::Status::napi_ok && !callee.is_null() {
                 sys::napi_get_global(self.env, &raw mut this);
                 sys::napi_call_function(
@@ -178,8 +187,33 @@ impl Desk {
         }
     }
 
+    /// Lets go of what it has of the environment, on its thread, while it ends.
+    fn release(&self) {
+        let references = self.references.replace([ptr::null_mut(); 2]);
+        if references[0].is_null() {
+            return;
+        }
+        // SAFETY: the environment is alive, and nobody uses these any more: see `is_released`.
+        unsafe {
+            for reference in references {
+                sys::napi_delete_reference(self.env, reference);
+            }
+            if !self.context.is_null() {
+                sys::napi_async_destroy(self.env, self.context);
+            }
+        }
+    }
+
+    /// Whether the environment is ending, and nothing is to be delivered.
+    fn is_released(&self) -> bool {
+        self.references.get()[0].is_null()
+    }
+
     /// Delivers what there is, in a callback of libuv's, about which Node knows nothing.
     fn deliver_from_loop(&self) {
+        if self.is_released() {
+            return;
+        }
         let mut handles = ptr::null_mut();
         let mut callback = ptr::null_mut();
         let mut resource = ptr::null_mut();
@@ -231,6 +265,7 @@ impl Waker {
 struct Environment {
     waker: Arc<Waker>,
     mailbox: Arc<net::Mailbox>,
+    desk: Rc<Desk>,
 }
 
 /// Runs on the thread of an environment that ends: before its thread-safe functions are destroyed,
@@ -239,6 +274,7 @@ unsafe extern "C" fn clean_up(data: *mut c_void) {
     // SAFETY: `data` is the box that `Mailbox::new` leaked for this one call.
     let environment = unsafe { Box::from_raw(data.cast::<Environment>()) };
     environment.mailbox.close();
+    environment.desk.release();
     if let Some(function) = environment.waker.0.lock().take() {
         // SAFETY: this thread owns the one reference that creation gave.
         unsafe {
@@ -343,7 +379,14 @@ impl Mailbox {
         );
         let deliver = deliver.value().value;
         // One a JavaScript environment; the callbacks below hold it until the very end.
-        let desk = Rc::new(Desk::new(env.raw(), Arc::clone(&shared), deliver, &index)?);
+        let desk = Desk::new(
+            env.raw(),
+            Arc::clone(&shared),
+            deliver,
+            &index,
+            poller.is_some(),
+        )?;
+        let desk = Rc::new(desk);
         *waker.0.lock() = Some(wake_function(env.raw(), deliver, Rc::clone(&desk))?);
         if let Some(poller) = poller {
             let desk = Rc::clone(&desk);
@@ -360,6 +403,7 @@ impl Mailbox {
         let environment = Box::new(Environment {
             waker: Arc::clone(&waker),
             mailbox: Arc::clone(&shared),
+            desk: Rc::clone(&desk),
         });
         // SAFETY: the box is given back to Rust by the one call of the hook.
         unsafe {
@@ -522,7 +566,7 @@ impl Batch<'_> {
                 listener,
                 connection,
             } => {
-                let value = instance(env, Connection { inner: connection })?;
+                let value = instance(env, SockhopSession { inner: connection })?;
                 self.extra(kind::ACCEPTED, listener, value);
             }
             Event::Refused(listener) => self.record(kind::REFUSED, listener, 0),
@@ -539,7 +583,7 @@ impl Batch<'_> {
                 attempt,
                 connection,
             } => {
-                let connection = instance(env, Connection { inner: connection })?;
+                let connection = instance(env, SockhopSession { inner: connection })?;
                 self.extra(kind::CONNECTED, client, connection);
                 // The attempt is a number of its own behind the record.
                 self.push([attempt]);
@@ -608,9 +652,9 @@ pub(super) fn number(value: u64) -> f64 {
     value as f64
 }
 
-fn instance(env: sys::napi_env, connection: Connection) -> Result<sys::napi_value> {
+fn instance(env: sys::napi_env, session: SockhopSession) -> Result<sys::napi_value> {
     // SAFETY: the value is made in this environment and used in it.
-    unsafe { ToNapiValue::to_napi_value(env, connection) }
+    unsafe { ToNapiValue::to_napi_value(env, session) }
 }
 
 pub(super) fn array(env: sys::napi_env, values: &[sys::napi_value]) -> Result<sys::napi_value> {

@@ -4,8 +4,7 @@
 //! mailbox        one a JavaScript environment: wakes it, hands over what happened as one string
 //! client         SockhopClient: attempts, reconnecting, pinging
 //! server         SockhopServer and its listener
-//! session        SockhopSession
-//! connection     one connection: writing, reading, ending
+//! session        SockhopSession, one connection: writing, reading, ending
 //! framer         the framer for bytes that come from JavaScript (ObjectBuffer, adopted streams)
 //! uv             the event loop's poll handle, by which quiet connections are read without a hop
 //! settings       options, as JavaScript has checked them
@@ -23,7 +22,6 @@
 #![allow(unreachable_pub, clippy::needless_pass_by_value)]
 
 mod client;
-mod connection;
 mod framer;
 mod mailbox;
 mod server;

@@ -1,14 +1,15 @@
 //! `SockhopServer`, and the listener it has while it listens.
 
 use super::client::EndpointInit;
-use super::connection::{Connection, EndAddress, Traffic, end_address};
 use super::mailbox::Mailbox;
+use super::session::{EndAddress, SockhopSession, Traffic, end_address};
 use super::settings::{Settings, size};
 use super::text;
 use crate::net;
-use napi::bindgen_prelude::{Either, Result, Unknown};
+use napi::bindgen_prelude::{Either, Error, Result, Status, Unknown};
 use napi_derive::napi;
 use parking_lot::Mutex;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 /// The native part of a server. `lib/SockhopServer.js` extends it.
@@ -68,10 +69,22 @@ impl SockhopServer {
         )
     }
 
+    /// A listener whose connections are accepted elsewhere: `adopt` takes them.
+    #[napi(js_name = "_listenElsewhere")]
+    pub fn listen_elsewhere(&self, id: u32) -> Listener {
+        Listener {
+            inner: Mutex::new(Some(net::Listener::elsewhere(
+                id,
+                Arc::clone(&self.settings),
+                Arc::clone(&self.mailbox),
+            ))),
+        }
+    }
+
     /// Adds a connection whose session has started.
     #[napi(js_name = "_add")]
-    pub fn add(&self, connection: &Connection) {
-        self.inner.add(&connection.inner);
+    pub fn add(&self, session: &SockhopSession) {
+        self.inner.add(&session.inner);
     }
 
     /// Removes a connection.
@@ -109,6 +122,10 @@ impl SockhopServer {
     }
 }
 
+fn unusable(why: &str) -> Error {
+    Error::new(Status::GenericFailure, format!("descriptor: {why}"))
+}
+
 /// A listening socket.
 #[napi]
 pub struct Listener {
@@ -124,6 +141,24 @@ impl Listener {
             .lock()
             .as_ref()
             .and_then(|listener| end_address(listener.address()))
+    }
+
+    /// Takes over a connection that was accepted elsewhere, by a descriptor of its own: the given one
+    /// stays with the caller. Nothing if there are too many connections, or this is closed.
+    #[napi]
+    pub fn adopt(&self, fd: i32) -> Result<Option<SockhopSession>> {
+        let Some(listener) = self.inner.lock().as_ref().map(Arc::clone) else {
+            return Ok(None);
+        };
+        if fd < 0 {
+            return Err(unusable("it is none"));
+        }
+        // SAFETY: it is only asked for a duplicate, at once; the caller has it open meanwhile, and if
+        // not, the system refuses.
+        let own = unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned();
+        let adopted = own.and_then(|own| listener.adopt(own.into()));
+        let adopted = adopted.map_err(|error| unusable(&error.to_string()))?;
+        Ok(adopted.map(|inner| SockhopSession { inner }))
     }
 
     /// Connections beyond this many are turned away.

@@ -1,39 +1,251 @@
-//! `SockhopSession`: the server's side of one connection, which programs extend.
+//! One connection, as `lib/` drives it.
 
-use super::connection::{Connection, Traffic};
-use crate::net;
+use super::mailbox::number;
+use super::text;
+use super::tls::TlsAgreement;
+use crate::net::connection::Sent;
+use crate::net::stream::Address;
+use crate::net::{self};
+use napi::bindgen_prelude::{Result, Uint8Array, Unknown};
 use napi_derive::napi;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
 
-/// The native part of a session. `lib/SockhopSession.js` extends it.
-///
-/// It refers to its connection weakly: a session that a program keeps does not keep the connection.
+/// What `write` answers when the kernel has everything.
+const WRITTEN: f64 = 0.0;
+/// What it answers on a connection that takes no more.
+const CLOSED: f64 = -1.0;
+/// What it answers when the policy for slow consumers refuses the bytes.
+const REFUSED: f64 = -2.0;
+
+fn answer(sent: Sent) -> f64 {
+    match sent {
+        Sent::Written => WRITTEN,
+        Sent::Waiting(position) => number(position),
+        Sent::Refused => REFUSED,
+        Sent::Closed => CLOSED,
+    }
+}
+
+/// One end of a connection.
+#[napi(object)]
+pub struct EndAddress {
+    /// An IP address, or a path.
+    pub address: String,
+    /// The port, of an IP address.
+    pub port: Option<u16>,
+    /// `IPv4` or `IPv6`, of an IP address.
+    pub family: Option<String>,
+}
+
+pub(super) fn end_address(address: &Address) -> Option<EndAddress> {
+    match address {
+        Address::Inet(inet) => Some(EndAddress {
+            address: inet.ip().to_string(),
+            port: Some(inet.port()),
+            family: Some(if inet.is_ipv4() {
+                "IPv4".into()
+            } else {
+                "IPv6".into()
+            }),
+        }),
+        Address::Unix(path) => path.clone().map(|address| EndAddress {
+            address,
+            port: None,
+            family: None,
+        }),
+    }
+}
+
+/// A ping that was sent.
+#[napi(object)]
+pub struct PingRecord {
+    /// Its id.
+    pub id: String,
+    /// Milliseconds since 1970.
+    pub created: f64,
+    /// What the peer said, as JSON.
+    pub returned: String,
+    /// Milliseconds since 1970, once answered.
+    pub finished: Option<f64>,
+}
+
+/// The counters of a connection, or of all connections of a server.
+#[napi(object)]
+pub struct Traffic {
+    /// Bytes read.
+    pub bytes_in: f64,
+    /// Bytes the kernel took.
+    pub bytes_out: f64,
+    /// Frames read.
+    pub frames_in: f64,
+    /// Bytes waiting to go out.
+    pub queued: f64,
+    /// Broadcasts refused for a slow consumer.
+    pub refused: f64,
+}
+
+impl From<net::connection::Traffic> for Traffic {
+    fn from(traffic: net::connection::Traffic) -> Self {
+        Self {
+            bytes_in: number(traffic.bytes_in),
+            bytes_out: number(traffic.bytes_out),
+            frames_in: number(traffic.frames_in),
+            queued: number(traffic.queued),
+            refused: number(traffic.refused),
+        }
+    }
+}
+
+/// One connection, of a server or a client: the native side of what `lib/SockhopSocket.js` shows to the
+/// program, and with it of a server's session. Its events carry `id`.
 #[napi]
-#[derive(Default)]
 pub struct SockhopSession {
-    connection: Option<Weak<net::Connection>>,
+    pub(super) inner: Arc<net::Connection>,
 }
 
 #[napi]
 impl SockhopSession {
-    /// A session without a connection.
-    #[napi(constructor)]
-    pub fn new() -> Self {
-        Self::default()
+    /// Unique in the process while the connection lives.
+    #[napi(getter)]
+    pub fn id(&self) -> u32 {
+        self.inner.id()
     }
 
-    /// Ties the session to its connection.
-    #[napi(js_name = "_attach")]
-    pub fn attach(&mut self, connection: &Connection) {
-        self.connection = Some(Arc::downgrade(&connection.inner));
+    /// Sends a text of `length` UTF-16 units: 0 if the kernel has it all; the position in the
+    /// outgoing stream that a `FLUSHED` event will tell of; -1 if the connection takes no more; -2 if
+    /// it is refused for a slow consumer.
+    #[napi]
+    pub fn write(&self, text: Unknown<'_>, length: u32) -> Result<f64> {
+        text::with_utf8(&text, length, |bytes| {
+            answer(if bytes.len() < net::mailbox::LARGE_FRAME {
+                self.inner.write(bytes)
+            } else {
+                self.inner.write_owned(std::mem::take(bytes))
+            })
+        })
     }
 
-    /// The counters of its connection, while that lives.
-    #[napi(js_name = "_traffic")]
-    pub fn traffic(&self) -> Option<Traffic> {
-        self.connection
-            .as_ref()
-            .and_then(Weak::upgrade)
-            .map(|connection| connection.traffic().into())
+    /// As `write`, for bytes.
+    #[napi]
+    pub fn write_bytes(&self, bytes: Uint8Array) -> f64 {
+        answer(self.inner.write(&bytes))
+    }
+
+    /// Ends the outgoing direction behind what was sent. Answers as `write` does.
+    #[napi]
+    pub fn end(&self) -> f64 {
+        answer(self.inner.end())
+    }
+
+    /// Begins to read, or would if it were not paused.
+    #[napi]
+    pub fn start(&self, paused: bool) {
+        self.inner.start(paused);
+    }
+
+    /// Stops reading.
+    #[napi]
+    pub fn pause(&self) {
+        self.inner.pause();
+    }
+
+    /// Reads again.
+    #[napi]
+    pub fn resume(&self) {
+        self.inner.resume();
+    }
+
+    /// Whether raw bytes are wanted, too.
+    #[napi]
+    pub fn set_raw(&self, on: bool) {
+        self.inner.set_raw(on);
+    }
+
+    /// Closes the connection in order, or with a reset. No event follows.
+    #[napi]
+    pub fn close(&self, reset: bool) {
+        if reset {
+            self.inner.reset();
+        } else {
+            self.inner.close();
+        }
+    }
+
+    /// This end and the other.
+    #[napi]
+    pub fn addresses(&self) -> (Option<EndAddress>, Option<EndAddress>) {
+        let addresses = self.inner.addresses();
+        (
+            addresses.local.as_ref().and_then(end_address),
+            addresses.peer.as_ref().and_then(end_address),
+        )
+    }
+
+    /// Whether it is a Unix socket.
+    #[napi]
+    pub fn is_unix(&self) -> bool {
+        matches!(self.inner.addresses().local, Some(Address::Unix(_)))
+    }
+
+    /// `TCP_NODELAY`.
+    #[napi]
+    pub fn set_no_delay(&self, on: bool) {
+        // On a connection that broke meanwhile there is nothing to set.
+        let _ = self.inner.with_stream(|stream| stream.set_no_delay(on));
+    }
+
+    /// Keep-alive probes, the first after `initial_delay` milliseconds (0: the system's default).
+    #[napi]
+    pub fn set_keep_alive(&self, on: bool, initial_delay: f64) {
+        let delay = super::settings::interval(initial_delay).unwrap_or(Duration::ZERO);
+        let _ = self
+            .inner
+            .with_stream(|stream| stream.set_keep_alive(on, delay));
+    }
+
+    /// The pings sent of late, oldest first.
+    #[napi]
+    pub fn pings(&self) -> Vec<PingRecord> {
+        self.inner
+            .pings()
+            .into_iter()
+            .map(|ping| PingRecord {
+                id: ping.id,
+                created: number(ping.created),
+                returned: ping.returned.to_string(),
+                finished: ping.finished.map(number),
+            })
+            .collect()
+    }
+
+    /// Takes a pong that was shown to JavaScript, as JSON text of its frame.
+    #[napi]
+    pub fn pong(&self, frame: String) {
+        if let Some(crate::wire::Control::Pong(body)) = crate::wire::control(frame.as_bytes()) {
+            self.inner.answered(&body);
+        }
+    }
+
+    /// The last round trip of a ping, in milliseconds.
+    #[napi]
+    pub fn round_trip(&self) -> Option<f64> {
+        self.inner
+            .round_trip()
+            .map(|time| time.as_secs_f64() * 1000.0)
+    }
+
+    /// What the TLS handshake agreed on; nothing on a connection in the clear, or one that is closed.
+    #[napi]
+    pub fn agreement(&self) -> Option<TlsAgreement> {
+        self.inner
+            .with_stream(|stream| stream.agreement().map(TlsAgreement::from))
+            .flatten()
+    }
+
+    /// The counters.
+    #[napi]
+    pub fn traffic(&self) -> Traffic {
+        self.inner.traffic().into()
     }
 }

@@ -5,6 +5,7 @@
 
 use napi::bindgen_prelude::{Error, Result, Status, Unknown};
 use napi::{JsValue, check_status, sys};
+use napi_derive::napi;
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::ptr;
@@ -14,6 +15,9 @@ use std::ptr;
 const MEASURE_FROM: usize = 256 * 1024;
 /// The buffer for outgoing text is given back beyond this size.
 const KEEP_CAPACITY: usize = 1024 * 1024;
+
+/// Bytes that are looked at for what JSON escapes before the next decision.
+const PLAIN_LOOK: usize = 1024;
 
 thread_local! {
     static OUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -74,6 +78,26 @@ fn append_utf8(value: &Unknown<'_>, length: usize, out: &mut Vec<u8>) -> Result<
     // SAFETY: N-API has just initialised `written` bytes, which is at most `capacity`.
     unsafe { out.set_len(written) };
     Ok(())
+}
+
+/// Whether a string of `length` UTF-16 units stands for itself between quotes in JSON.
+#[napi]
+#[cfg_attr(
+    test,
+    allow(dead_code, reason = "only what registers it with Node calls it")
+)]
+pub fn is_plain(text: Unknown<'_>, length: u32) -> Result<bool> {
+    with_utf8(&text, length, |bytes| {
+        let escaped = bytes.chunks(PLAIN_LOOK).any(|chunk| {
+            // All of a chunk and without a branch, so that the compiler takes many bytes at once.
+            let found = chunk.iter().fold(0, |found, byte| {
+                found | u8::from(*byte < 0x20) | u8::from(*byte == b'"') | u8::from(*byte == b'\\')
+            });
+            found != 0
+        });
+        // Half a surrogate pair is escaped, and has become U+FFFD here.
+        !escaped && (bytes.is_ascii() || memchr::memmem::find(bytes, b"\xef\xbf\xbd").is_none())
+    })
 }
 
 /// A JavaScript string of bytes that are ASCII.

@@ -184,6 +184,15 @@ fn what_javascript_takes_for_false_is_null() {
 }
 
 #[test]
+fn a_number_that_is_an_id_comes_back_to_its_last_digit() {
+    // What JavaScript writes of it and of its neighbour; a reader in a hurry takes the one for the other.
+    let asked = ping(r#"{"type":"SockhopPing","data":{"_id":1.1111111111111111e+24}}"#).unwrap();
+    assert_eq!(asked.id.as_f64(), Some(1.111_111_111_111_111_1e24));
+    let long = ping(r#"{"type":"SockhopPing","data":{"_id":1111111111111111111111106}}"#).unwrap();
+    assert_eq!(long.id, asked.id);
+}
+
+#[test]
 fn a_ping_that_says_it_was_answered_keeps_that() {
     let asked = ping(
         r#"{"type":"SockhopPing","data":{"_id":{"a":[1]},"_created":7,"_returned":[true],"_finished":"f"}}"#,

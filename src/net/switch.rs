@@ -1,0 +1,283 @@
+//! Who reads a connection, and who waits for it.
+//!
+//! A connection is read by the event loop's thread, through the poller, or by a task on the runtime.
+//! They take turns: a flood goes to the runtime, a dialogue comes back. A connection that only the
+//! poller has any use for has no task; whoever has work for one starts it. Pausing, marks, and
+//! closing come in between, on any thread.
+//!
+//! What must hold, and `npm run model` checks on this very code: whatever can be read, or waits to be
+//! sent, has somebody who does it; no connection is watched by the poller while it is not to be read
+//! there, for the descriptor would stay readable and the event loop would spin; there is never a
+//! second task; a closed connection is read to its end once.
+//!
+//! The pattern is the same everywhere: change the state, then the registration or the task; whoever
+//! takes a registration or a task away looks at the state once more afterwards.
+
+use super::sync::{AtomicBool, AtomicU8, Mutex, Notify, Ordering, fence};
+
+/// Whether the incoming direction is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Flow {
+    /// Not yet: the program has not been told of the connection.
+    Held,
+    /// Yes.
+    Flowing,
+    /// No: the program paused the socket.
+    Paused,
+    /// Never again: the peer ended, or the connection is broken or closed.
+    Over,
+}
+
+/// Who reads the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Place {
+    /// The task, on the runtime.
+    Runtime,
+    /// The thread of the JavaScript environment, through the mailbox's poller.
+    Loop,
+}
+
+/// How the connection is being closed, for its task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Closing {
+    No,
+    /// FIN was sent behind everything; what still comes is read and thrown away.
+    Linger,
+    /// The same, for as long as a peer that was said good-bye to may take.
+    Patient,
+    /// At once.
+    Now,
+}
+
+/// What the switch asks of its connection.
+pub(super) trait Body {
+    /// Keeps the descriptor open while it is held.
+    type Stream;
+
+    /// The stream, until the connection is closed.
+    fn stream(&self) -> Option<Self::Stream>;
+    /// Has the poller watch the stream, if it does not yet. False: it has no room for it.
+    fn watch(&self, stream: &Self::Stream) -> bool;
+    /// Has the poller watch it no more.
+    fn unwatch(&self, stream: &Self::Stream);
+    /// Whether something waits to be sent.
+    fn is_pending(&self) -> bool;
+    /// Whether the reader must wait for JavaScript, which has the reader attend again.
+    fn is_stalled(&self) -> bool;
+    /// Starts a task, which calls [`Switch::begin`] first. The caller may hold locks of the connection.
+    fn start_task(&self);
+}
+
+/// The state.
+pub(super) struct Switch<S> {
+    /// A [`Flow`].
+    flow: AtomicU8,
+    /// A [`Place`].
+    place: AtomicU8,
+    /// A [`Closing`]; changes under the lock of `remains`.
+    closing: AtomicU8,
+    /// There is a task. A quiet connection has none: nobody waits for it but the poller.
+    driven: AtomicBool,
+    /// Tells the task that what it waits for has changed.
+    wake: Notify,
+    /// The stream of a closed connection that is to be read to its end.
+    remains: Mutex<Option<S>>,
+}
+
+impl<S> Switch<S> {
+    pub(super) fn new(place: Place) -> Self {
+        Self {
+            flow: AtomicU8::new(Flow::Held as u8),
+            place: AtomicU8::new(place as u8),
+            closing: AtomicU8::new(Closing::No as u8),
+            driven: AtomicBool::new(false),
+            wake: Notify::new(),
+            remains: Mutex::default(),
+        }
+    }
+
+    pub(super) fn flow(&self) -> Flow {
+        match self.flow.load(Ordering::Acquire) {
+            0 => Flow::Held,
+            1 => Flow::Flowing,
+            2 => Flow::Paused,
+            _ => Flow::Over,
+        }
+    }
+
+    pub(super) fn place(&self) -> Place {
+        if self.place.load(Ordering::Acquire) == Place::Loop as u8 {
+            Place::Loop
+        } else {
+            Place::Runtime
+        }
+    }
+
+    pub(super) fn closing(&self) -> Closing {
+        match self.closing.load(Ordering::Acquire) {
+            0 => Closing::No,
+            1 => Closing::Linger,
+            2 => Closing::Patient,
+            _ => Closing::Now,
+        }
+    }
+
+    /// What the task waits for besides its stream.
+    pub(super) fn wake(&self) -> &Notify {
+        &self.wake
+    }
+
+    // ---- whether it is read ---------------------------------------------------------------
+
+    /// Changes the flow if it is `from`, and has the reader go on if there is a reason to.
+    pub(super) fn change_flow(&self, body: &impl Body<Stream = S>, from: Flow, to: Flow) {
+        let changed =
+            self.flow
+                .compare_exchange(from as u8, to as u8, Ordering::AcqRel, Ordering::Acquire);
+        if changed.is_ok() && to == Flow::Flowing {
+            self.attend(body);
+        }
+    }
+
+    /// Nothing more is read.
+    pub(super) fn stop(&self) {
+        self.flow.store(Flow::Over as u8, Ordering::Release);
+    }
+
+    /// Has the reader, whoever it is, look again.
+    pub(super) fn attend(&self, body: &impl Body<Stream = S>) {
+        // Behind what the caller changed: either the new place is seen here, or the change by whoever
+        // gave the connection to the loop.
+        fence(Ordering::SeqCst);
+        if self.place() == Place::Loop {
+            self.attend_in_loop(body);
+        } else {
+            self.nudge(body);
+        }
+    }
+
+    fn attend_in_loop(&self, body: &impl Body<Stream = S>) {
+        // Whoever lets it flow attends to it.
+        if self.flow() != Flow::Flowing {
+            return;
+        }
+        let Some(stream) = body.stream() else {
+            return;
+        };
+        if !body.watch(&stream) {
+            // No room for it there (a limit of the system): the runtime has room for all.
+            self.place.store(Place::Runtime as u8, Ordering::Release);
+            body.unwatch(&stream);
+            self.nudge(body);
+        } else if self.place() != Place::Loop || self.flow() != Flow::Flowing {
+            // Taken over by the runtime, closed or paused meanwhile.
+            body.unwatch(&stream);
+            self.look_again(body);
+        }
+    }
+
+    // ---- by whom --------------------------------------------------------------------------
+
+    /// The event loop's thread found that it is not to read this: it must not be watched then.
+    pub(super) fn stop_in_loop(&self, body: &impl Body<Stream = S>) {
+        if let Some(stream) = body.stream() {
+            body.unwatch(&stream);
+            self.look_again(body);
+        }
+    }
+
+    /// Behind taking a registration away: it may have been somebody's who has just been told to go on.
+    fn look_again(&self, body: &impl Body<Stream = S>) {
+        if self.flow() == Flow::Flowing && !body.is_stalled() {
+            self.attend(body);
+        }
+    }
+
+    /// The event loop's thread reads from now on.
+    pub(super) fn join_loop(&self, body: &impl Body<Stream = S>) {
+        self.place.store(Place::Loop as u8, Ordering::Release);
+        fence(Ordering::SeqCst);
+        self.attend_in_loop(body);
+    }
+
+    /// The runtime reads from now on.
+    pub(super) fn leave_loop(&self, body: &impl Body<Stream = S>) {
+        self.place.store(Place::Runtime as u8, Ordering::Release);
+        if let Some(stream) = body.stream() {
+            body.unwatch(&stream);
+        }
+        // The task may have had it and given it back in between.
+        self.attend(body);
+    }
+
+    // ---- the task -------------------------------------------------------------------------
+
+    /// Tells the task that what it waits for has changed; starts one if there is none.
+    pub(super) fn nudge(&self, body: &impl Body<Stream = S>) {
+        if self.driven.swap(true, Ordering::AcqRel) {
+            self.wake.notify_one();
+        } else {
+            body.start_task();
+        }
+    }
+
+    /// What a new task is for: the connection's stream, or what remains of it. `None`: nothing.
+    pub(super) fn begin(&self, body: &impl Body<Stream = S>) -> Option<S> {
+        loop {
+            let stream = body.stream().or_else(|| self.remains.lock().take());
+            if stream.is_some() || self.let_go() {
+                return stream;
+            }
+        }
+    }
+
+    /// Whether the connection is open, and only the poller has any use for it.
+    pub(super) fn is_idle(&self, body: &impl Body<Stream = S>) -> bool {
+        self.closing() == Closing::No && self.place() == Place::Loop && !body.is_pending()
+    }
+
+    /// Lets an idle task go. If something came up just then, the task stays, or whoever brought it
+    /// up has started another.
+    pub(super) fn may_rest(&self, body: &impl Body<Stream = S>) -> bool {
+        // A swap: if somebody nudged before it, what made them do so is seen behind it.
+        self.driven.swap(false, Ordering::AcqRel);
+        self.is_idle(body) || self.driven.swap(true, Ordering::AcqRel)
+    }
+
+    /// Lets a task go that has no use any more. If something remains that nobody has been started
+    /// for, because this was taken for somebody, it stays.
+    pub(super) fn let_go(&self) -> bool {
+        self.driven.swap(false, Ordering::AcqRel);
+        self.remains.lock().is_none() || self.driven.swap(true, Ordering::AcqRel)
+    }
+
+    // ---- the end --------------------------------------------------------------------------
+
+    /// Tells the task how the connection is closed, and leaves it what is to be read to its end.
+    /// The first to close decides, unless it had nothing to leave.
+    pub(super) fn close(&self, body: &impl Body<Stream = S>, closing: Closing, remains: Option<S>) {
+        let remaining = {
+            // Together: a task that finds the one knows of the other.
+            let mut kept = self.remains.lock();
+            let decided = self.closing();
+            if decided == Closing::No || (decided == Closing::Now && remains.is_some()) {
+                *kept = remains;
+                self.closing.store(closing as u8, Ordering::Release);
+            }
+            kept.is_some()
+        };
+        // To find out that nothing is left takes no new task: waking a thread costs more than the rest of this.
+        // (A swap would say that there is one; a load might not see a task that stays just now, nor it the change.)
+        if remaining || self.driven.fetch_or(false, Ordering::AcqRel) {
+            self.nudge(body);
+        }
+    }
+
+    /// The task reads what remains: it is nobody else's any more.
+    pub(super) fn take_remains(&self) {
+        self.remains.lock().take();
+    }
+}
