@@ -133,6 +133,11 @@ export interface SockhopOptions {
   send_high_water_mark?: number | null | undefined;
   /** What happens past `send_high_water_mark`. Default: `"wait"`. */
   slow_consumer?: SlowConsumerPolicy | null | undefined;
+  /**
+   * As `EventEmitter` takes it: what an asynchronous handler rejects with is emitted as `error`.
+   * Default: `EventEmitter.captureRejections`.
+   */
+  captureRejections?: boolean | undefined;
 }
 
 /** Options of a client. A falsy value means the default; unknown options are ignored. */
@@ -172,10 +177,18 @@ export interface RequestOptions {
   signal?: AbortSignal | null | undefined;
 }
 
-/** What can be told to `connect()` and `listen()`. */
+/** What can be told to `connect()`. */
 export interface AbortOptions {
   /** Gives up, and rejects with an AbortError. Default: none. */
   signal?: AbortSignal | null | undefined;
+}
+
+/** What can be told to `listen()`. */
+export interface ListenOptions {
+  /** Gives up, and rejects with an AbortError; later on, stops listening. Default: none. */
+  signal?: AbortSignal | null | undefined;
+  /** In a worker of `node:cluster`: shares the address with no other worker. Default: `false`. */
+  exclusive?: boolean | null | undefined;
 }
 
 // --------------------------------------------------------------------------------------------- messages
@@ -481,7 +494,7 @@ export class SockhopServer<
    * Listens. Rejects with the system's error (which is also emitted, if anyone listens for it), or with
    * an AbortError.
    */
-  listen(options?: AbortOptions): Promise<SockhopListener>;
+  listen(options?: ListenOptions): Promise<SockhopListener>;
   /** Ends all connections and stops listening; `listen()` works again afterwards. */
   close(): Promise<void>;
   /** Ends all connections and turns pinging off; the server goes on listening. */
@@ -530,6 +543,25 @@ export class SockhopServer<
   stats(): SockhopStats;
   /** `close()`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
+}
+
+// ------------------------------------------------------------------------------------------ diagnostics
+
+/** What the channels `sockhop:connect` and `sockhop:disconnect` of `node:diagnostics_channel` carry. */
+export type ConnectionDiagnostics =
+  | { client: SockhopClient<Anything, Anything>; socket: Socket }
+  | { server: AnyServer; socket: Socket; session: SockhopSession };
+
+/** What the channel `sockhop:error` of `node:diagnostics_channel` carries. */
+export interface ErrorDiagnostics {
+  /** Whose error it is, if it is a client's. */
+  client?: SockhopClient<Anything, Anything>;
+  /** Whose error it is, if it is a server's. */
+  server?: AnyServer;
+  /** The connection it is about, if it is a server's and about one. */
+  socket?: Socket;
+  session?: SockhopSession;
+  error: AnyError;
 }
 
 // ---------------------------------------------------------------------------------------------- session

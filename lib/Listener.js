@@ -1,12 +1,15 @@
 'use strict';
 
+const { AsyncResource } = require('node:async_hooks');
 const dns = require('node:dns');
 const net = require('node:net');
 
-const { listeners, Hold, nextId } = require('./Mailbox.js');
+const { listeners, Hold, nextId, surface } = require('./Mailbox.js');
 const { aborted } = require('./faults.js');
 const { systemError } = require('./errors.js');
+const { endName } = require('./names.js');
 const options = require('./options.js');
+const { Share, inCluster } = require('./Share.js');
 
 /** As many connections may wait to be accepted as Node lets wait. */
 const BACKLOG = 511;
@@ -26,7 +29,14 @@ class Listener extends net.Server {
   #path = null;
   #hold = new Hold();
   #maxConnections = Number.POSITIVE_INFINITY;
-  #opening = false;
+  /** What is being opened: @type {?object} */
+  #opening = null;
+  /** In a worker of a cluster: @type {?Share} */
+  #share = null;
+  /** The asynchronous context of `listen()`. */
+  #scope = null;
+  #signal = null;
+  #onAbort = () => this.close();
 
   /**
    * @param {{native: object, accepted: Function, refused: Function}} owner
@@ -51,12 +61,19 @@ class Listener extends net.Server {
   /**
    * @param {{path: ?string, address: string, port: number}} where
    * @param {AbortSignal} [signal]
+   * @param {boolean} [exclusive=false] shares with no other process
    * @returns {Promise<Listener>} rejects with Node's error
    */
-  async open({ path, address, port }, signal) {
+  async open({ path, address, port }, signal, exclusive = false) {
     if (signal?.aborted) throw aborted(signal);
     if (this.#native || this.#opening) throw alreadyListening();
-    this.#opening = true;
+    const opening = {};
+    this.#opening = opening;
+    this.#scope = new AsyncResource('SOCKHOPSERVER');
+    const check = () => {
+      if (signal?.aborted) throw aborted(signal);
+      if (this.#opening !== opening) throw notRunning();
+    };
     try {
       const endpoint = path
         ? { path: options.checkPath('The "path" property', path) }
@@ -64,20 +81,45 @@ class Listener extends net.Server {
             options.checkAddress('The "address" property', address),
             options.checkPort('The "port" property', port),
           );
-      if (signal?.aborted) throw aborted(signal);
-      const result = this.#owner.native._listenAt(this.#id, endpoint, BACKLOG);
-      if (result.errno !== undefined) throw listenError(result, endpoint);
-      this.#native = result;
+      check();
+      if (!exclusive && inCluster()) await this.#join(endpoint, check);
+      else {
+        const result = this.#owner.native._listenAt(this.#id, endpoint, BACKLOG);
+        if (result.errno !== undefined) throw listenError(result, endpoint);
+        this.#native = result;
+      }
     } finally {
-      this.#opening = false;
+      if (this.#opening === opening) this.#opening = null;
     }
     this.#path = path || null;
     listeners.set(this.#id, this);
     this.#native.setMaxConnections(this.#maxConnections);
     this.#hold.take();
-    if (signal) signal.addEventListener('abort', () => this.close(), { once: true });
-    this.emit('listening');
+    this.#signal = signal;
+    signal?.addEventListener('abort', this.#onAbort, { once: true });
+    try {
+      this.emit('listening');
+    } catch (err) {
+      // It listens all the same.
+      surface(err);
+    }
     return this;
+  }
+
+  /** Listens where other workers of the cluster do. */
+  async #join({ path, address, port }, check) {
+    const native = this.#owner.native._listenElsewhere(this.#id);
+    const share = new Share(native, this);
+    try {
+      await share.start({ ...(path ? { path } : { host: address, port }), backlog: BACKLOG });
+      check();
+    } catch (err) {
+      share.stop();
+      native.close();
+      throw err;
+    }
+    this.#share = share;
+    this.#native = native;
   }
 
   async #resolve(host, port) {
@@ -89,17 +131,28 @@ class Listener extends net.Server {
   // ---- from the native side ------------------------------------------------------------------
 
   accepted(connection) {
-    this.#owner.accepted(connection);
+    return this.#scope.runInAsyncScope(this.#owner.accepted, this.#owner, connection);
   }
 
   refused() {
-    this.emit('drop');
+    this.#scope.runInAsyncScope(this.#refused, this);
+  }
+
+  #refused() {
+    try {
+      this.emit('drop');
+    } catch (err) {
+      surface(err);
+    }
     this.#owner.refused(this.#maxConnections);
   }
 
   failed(errno, syscall) {
-    const err = systemError(-errno, syscall);
-    this.#owner.failed(err);
+    this.troubled(systemError(-errno, syscall));
+  }
+
+  troubled(err) {
+    this.#scope.runInAsyncScope(this.#owner.failed, this.#owner, err);
   }
 
   // ---- net.Server ----------------------------------------------------------------------------
@@ -111,7 +164,7 @@ class Listener extends net.Server {
   address() {
     if (this.#native === null) return null;
     if (this.#path !== null) return this.#path;
-    const { address, family, port } = this.#native.address();
+    const { address, family, port } = (this.#share ?? this.#native).address();
     return { address, family, port };
   }
 
@@ -137,6 +190,8 @@ class Listener extends net.Server {
 
   /** Stops listening; connections stay. */
   close(callback) {
+    // What is being opened notices.
+    this.#opening = null;
     if (this.#native === null) {
       if (callback) process.nextTick(callback, notRunning());
       return this;
@@ -144,10 +199,21 @@ class Listener extends net.Server {
     if (callback) this.once('close', callback);
     this.#native.close();
     this.#native = null;
+    this.#share?.stop();
+    this.#share = null;
+    this.#signal?.removeEventListener('abort', this.#onAbort);
+    this.#signal = null;
     listeners.delete(this.#id);
     this.#hold.release();
     process.nextTick(() => this.emit('close'));
     return this;
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](_depth, { stylize }) {
+    const address = this.address();
+    if (address === null) return 'Listener { not listening }';
+    const where = endName(typeof address === 'string' ? { address } : address);
+    return `Listener { ${stylize(where, 'string')}, ${this.connections} open }`;
   }
 }
 

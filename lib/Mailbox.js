@@ -27,7 +27,7 @@ const CONNECT_FAILED = 13;
 const RECONNECT_DUE = 14;
 
 /** How long a flood may keep timers and other I/O of the program waiting, in ms. */
-const SLICE_MS = 5;
+const SLICE_MS = 1;
 /** Frames between two looks at the clock; the first look is after the first frame of many. */
 const FRAMES_PER_LOOK = 32;
 
@@ -105,11 +105,17 @@ class Batch {
   }
 
   #deliverFrames() {
+    const socket = sockets.get(index[this.#at + 1]);
+    if (socket === undefined) return this.#tellFrames(undefined);
+    // What a handler enters (`AsyncLocalStorage#enterWith()`) must not be in force for other connections.
+    return socket.scope.runInAsyncScope(this.#tellFrames, this, socket);
+  }
+
+  #tellFrames(whom) {
     const at = this.#at;
     const count = index[at + 2];
     const ends = at + 3;
-    const id = index[at + 1];
-    let socket = sockets.get(id);
+    let socket = whom;
     let frame = this.#frame;
     let start = this.#start;
     let look = 1;
@@ -144,31 +150,43 @@ class Batch {
     return !interrupted;
   }
 
-  #dispatch(at) {
-    const id = index[at + 1];
-    const value = index[at + 2];
-    switch (index[at]) {
+  /** An event of a connection. */
+  #tell(socket, kind, value) {
+    switch (kind) {
       case LARGE_FRAME:
-        sockets.get(id)?.receive(this.#extras[value]);
+        socket.receive(this.#extras[value]);
         break;
       case RAW:
-        sockets.get(id)?.receiveRaw(this.#extras[value]);
+        socket.receiveRaw(this.#extras[value]);
         break;
       case TOO_LARGE:
-        sockets.get(id)?.tooLarge(this.#extras[value]);
+        socket.tooLarge(this.#extras[value]);
         break;
       case ENDED:
-        sockets.get(id)?.ended();
+        socket.ended();
         break;
       case FAILED:
-        sockets.get(id)?.failed(...this.#extras[value]);
+        socket.failed(...this.#extras[value]);
         break;
       case FLUSHED:
-        sockets.get(id)?.flushed(this.#extras[value]);
+        socket.flushed(this.#extras[value]);
         break;
       case DEAD:
-        sockets.get(id)?.dead();
+        socket.dead();
         break;
+    }
+  }
+
+  #dispatch(at) {
+    const kind = index[at];
+    const id = index[at + 1];
+    const value = index[at + 2];
+    if (kind <= DEAD) {
+      const socket = sockets.get(id);
+      socket?.scope.runInAsyncScope(this.#tell, this, socket, kind, value);
+      return;
+    }
+    switch (kind) {
       case BROADCAST_DONE: {
         const done = broadcasts.get(id);
         broadcasts.delete(id);
@@ -246,6 +264,11 @@ function deliverMore() {
 
 /** Called from the event loop, with a batch, and never while one is being delivered. */
 function deliver(text, extras) {
+  if (resuming) {
+    // The program's timers were promised their turn first.
+    current = new Batch(text, extras);
+    return;
+  }
   deadline = 0;
   if (finish(new Batch(text, extras)) && index[1] !== 0) deliverMore();
 }

@@ -5,6 +5,13 @@ const { mailbox } = require('./Mailbox.js');
 /** Text is handed over when this many characters have gathered, even in mid-tick. */
 const FLUSH_LENGTH = 64 * 1024;
 
+/**
+ * Questions and answers are handed over earlier than that: while this side goes on asking, the peer begins
+ * to answer. So many characters, and this part of what has left in the same tick.
+ */
+const PROMPT_LENGTH = 4 * 1024;
+const PROMPT_PART = 1 / 4;
+
 /** How long an exit may wait for peers that take nothing, and in all, in ms. */
 const EXIT_PATIENCE_MS = 500;
 const EXIT_LIMIT_MS = 2000;
@@ -15,7 +22,7 @@ const noop = () => {};
 const dirty = new Set();
 
 function flushAll() {
-  for (const outbox of dirty) outbox.flush();
+  for (const outbox of dirty) outbox.endTick();
 }
 
 /** There will be no other tick: what handlers of 'exit' send leaves at once. */
@@ -52,10 +59,13 @@ class Outbox {
   /** Made when something is sent. */
   #pieces = null;
   #length = 0;
+  /** Characters handed over since the tick began. */
+  #gone = 0;
   #departure = null;
 
   /**
-   * @param {{depart(text: string, departure: Departure): void}} owner sends what has gathered
+   * @param {{depart(text: string, departure: Departure): void, ticked?: function(): void}} owner sends what has
+   *   gathered; is told when a tick is over, and may then forget this
    */
   constructor(owner) {
     this.#owner = owner;
@@ -63,9 +73,10 @@ class Outbox {
 
   /**
    * @param {string} text
+   * @param {boolean} [prompt] whether somebody waits for it
    * @returns {Promise<void>} settled by the owner
    */
-  push(text) {
+  push(text, prompt = false) {
     this.#departure ??= new Departure();
     this.#departure.messages += 1;
     const { promise } = this.#departure;
@@ -75,8 +86,23 @@ class Outbox {
       dirty.add(this);
     }
     this.#length += text.length;
-    if (this.#length >= FLUSH_LENGTH || exiting) this.flush();
+    if (this.#length >= FLUSH_LENGTH || (prompt && this.#isPromptEnough()) || exiting) {
+      this.#gone += this.#length;
+      this.flush();
+      dirty.add(this);
+    }
     return promise;
+  }
+
+  #isPromptEnough() {
+    return this.#length >= PROMPT_LENGTH && this.#length >= this.#gone * PROMPT_PART;
+  }
+
+  /** Hands over what has gathered; a new tick begins. */
+  endTick() {
+    this.#gone = 0;
+    this.flush();
+    if (this.#length === 0) this.#owner.ticked?.();
   }
 
   /** Hands over what has gathered, now. */

@@ -12,6 +12,7 @@ const {
 } = require('./SockhopRequest.js');
 const { envelope } = require('./envelope.js');
 const { aborted } = require('./faults.js');
+const { Habit, stringify } = require('./json.js');
 const { normalizeRequestOptions } = require('./options.js');
 const { surface } = require('./Mailbox.js');
 const { uuid } = require('./uuid.js');
@@ -48,7 +49,7 @@ function rejected(err) {
  * Client and server differ in what they emit and with whom they share their streams, so a peer has an
  * owner: `limits`, and
  * `emit(event, ...args)`, `fail(err, peer)`, `meta(peer, type)`, `streams(peer)`, `responder(peer)`,
- * `lost(peer)`; and `options`, checked.
+ * `lost(peer)`; a server's also `ended(peer)`; and `options`, checked.
  */
 class Peer {
   #owner;
@@ -59,12 +60,15 @@ class Peer {
   /** id -> PendingCallback, in the order of asking; made when something is asked */
   #callbacks = null;
   #sweep = null;
+  #habit = null;
+  #over = false;
 
   constructor(owner, options) {
     this.#owner = owner;
     this.options = options;
     this.#terminator = options.terminator[1];
     this.#bare = options.peer_type === 'json';
+    if (this.#bare) this.#habit = new Habit();
     this.#allowNonObjects = options.allow_non_objects;
     this.#debug = options.debug;
     /** Where text goes: @type {SockhopSocket|StreamSocket} */
@@ -147,9 +151,14 @@ class Peer {
   }
 
   #reply(id, data) {
-    // An id may be anything, and nested so deep that it cannot be written. Nobody can wait for that answer.
-    if (typeof id === 'object' && !writable(id)) return;
-    const text = envelope(data, 'callback_id', id);
+    let text;
+    try {
+      text = envelope(data, 'callback_id', id);
+    } catch (err) {
+      // An id may be anything, and nested so deep that it cannot be written. Nobody can wait for that answer.
+      if (typeof id === 'object' && writable(data)) return;
+      throw err;
+    }
     if (this.socket.destroyed) {
       this.#owner.lost(this);
       throw new SockhopError(
@@ -159,15 +168,20 @@ class Peer {
     }
     if (this.#debug)
       this.#show('sending', { type: data.constructor.name, data, callback_id: id }, text);
-    this.outlet.transmit(text + this.#terminator);
+    this.outlet.transmit(text + this.#terminator, true);
   }
 
   #answerPing(ping) {
     if (ping === null) return;
-    // What it says is echoed, and may be nested so deep that it cannot be written.
-    if (!writable(ping) || this.outlet.traffic().queued_bytes > PONG_LIMIT) return;
+    if (this.outlet.traffic().queued_bytes > PONG_LIMIT) return;
     const pong = new SockhopPong(ping);
-    const text = this.terminated(this.#bare ? JSON.stringify(pong) : envelope(pong));
+    let text;
+    try {
+      text = this.terminated(this.#bare ? JSON.stringify(pong) : envelope(pong));
+    } catch {
+      // What it says is echoed, and may be nested so deep that it cannot be written.
+      return;
+    }
     if (text.length <= PONG_LIMIT) this.outlet.transmit(text);
   }
 
@@ -246,12 +260,13 @@ class Peer {
     }
     try {
       text = this.#bare
-        ? JSON.stringify(data)
+        ? stringify(data, this.#habit)
         : id === undefined
           ? envelope(data)
           : envelope(data, 'id', id);
     } catch (err) {
-      return rejected(err);
+      // The program's own mistake: it must not be lost with a promise that nobody looks at.
+      return Promise.reject(err);
     }
     if (id !== undefined) {
       const refusal = this.#expect(id, callback);
@@ -261,7 +276,7 @@ class Peer {
       const message = { type: data?.constructor?.name, data, ...(id === undefined ? {} : { id }) };
       this.#show('sending', this.#bare ? data : message, text);
     }
-    const sent = this.outlet.transmit(text + this.#terminator);
+    const sent = this.outlet.transmit(text + this.#terminator, id !== undefined);
     // Nobody will answer what was not sent. If the connection breaks, close() forgets all of them.
     if (id !== undefined && (this.options.slow_consumer === 'drop' || this.socket?.destroyed)) {
       sent.catch(() => this.#forget(id));
@@ -338,7 +353,7 @@ class Peer {
     try {
       text = JSON.stringify(message);
     } catch (err) {
-      return rejected(err);
+      return Promise.reject(err);
     }
     if (this.#debug) this.#show('sending', message, text);
     return this.outlet.transmit(text + this.#terminator);
@@ -387,13 +402,32 @@ class Peer {
     this.#callbacks = null;
   }
 
+  /** The connection is over, whoever ended it. */
+  ended() {
+    if (this.#over) return;
+    this.#over = true;
+    this.#owner.ended(this);
+  }
+
+  /** The socket of a server's connection reports an error. */
+  failed(err) {
+    if (!this.#over && err.code !== 'ECONNRESET' && err.code !== 'EPIPE') {
+      this.#owner.fail(err, this);
+    }
+  }
+
   /** How many callbacks wait for an answer. */
   get pendingCallbacks() {
     return this.#callbacks?.size ?? 0;
   }
 
+  /** Who looks on must not change what becomes of a message. */
   #show(event, message, text) {
-    this.#owner.emit(event, message, Buffer.from(text + this.#terminator));
+    try {
+      this.#owner.emit(event, message, Buffer.from(text + this.#terminator));
+    } catch (err) {
+      surface(err);
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 'use strict';
 
+const { AsyncResource } = require('node:async_hooks');
 const dns = require('node:dns');
 const { EventEmitter } = require('node:events');
 const net = require('node:net');
@@ -42,6 +43,8 @@ class SockhopClient extends native.SockhopClient {
   /** The attempt under way: @type {?{number: number, resolve, reject, timer, signal, onAbort}} */
   #attempt = null;
   #autoReconnect = false;
+  /** The asynchronous context in which `auto_reconnect` was turned on. */
+  #reconnecting = null;
   /** @type {?Peer} */
   #peer = null;
   #owner;
@@ -86,6 +89,7 @@ class SockhopClient extends native.SockhopClient {
     const changed = Boolean(on) !== Boolean(this.#autoReconnect);
     this.#autoReconnect = on;
     if (!changed) return;
+    this.#reconnecting = on ? new AsyncResource('SOCKHOPCLIENT') : null;
     this._setReconnect(on ? this.#options.auto_reconnect_interval : 0);
     this.#track();
   }
@@ -154,7 +158,7 @@ class SockhopClient extends native.SockhopClient {
    *   another call is under way, with an AbortError
    */
   connect({ signal } = {}) {
-    if (signal !== undefined) options.checkSignal('The "options.signal" property', signal);
+    if (signal) options.checkSignal('The "options.signal" property', signal);
     if (signal?.aborted) return Promise.reject(aborted(signal));
     if (this.#connected) return Promise.resolve();
     if (this.#attempt) {
@@ -178,6 +182,8 @@ class SockhopClient extends native.SockhopClient {
         signal,
         onAbort: null,
         stream: null,
+        /** The asynchronous context of `connect()`. */
+        scope: new AsyncResource('SOCKHOPCLIENT'),
       };
       this.#attempt = attempt;
       this.#track();
@@ -287,34 +293,45 @@ class SockhopClient extends native.SockhopClient {
   /** What the native side tells a client. */
   #native() {
     return {
-      failed: (number, endpoint, errno, syscall) => {
+      failed: (number, ...how) => {
         const attempt = this.#attempt;
-        if (attempt?.number !== number) return;
-        if (syscall === 'handshake timeout') {
-          return this.#giveUp(attempt, secure.handshakeTimedOut());
+        if (attempt?.number === number) {
+          attempt.scope.runInAsyncScope(this.#failed, this, attempt, ...how);
         }
-        // A connection that broke may hold next time; a server that is of another mind will stay so.
-        if (syscall === 'handshake') return this.#tryOpenssl(attempt, errno === 0);
-        const { path, address, port } = attempt.endpoints[endpoint];
-        this.#giveUp(
-          attempt,
-          errno === 0 ? timedOut() : systemError(-errno, syscall, path ?? address, port),
-        );
       },
       connected: (number, connection) => {
         const attempt = this.#attempt;
-        if (attempt?.number !== number) return connection.close(false);
-        const socket = this.#socketOf(attempt, connection);
-        if (socket === null) return;
-        // A server in this process has accepted it just now, and starts its session first.
-        setImmediate(() => {
-          if (this.#attempt !== attempt) return socket.destroy();
-          this.#adopt(socket);
-          this.#established(attempt, socket);
-        });
+        if (attempt?.number !== number) connection.close(false);
+        else attempt.scope.runInAsyncScope(this.#arrived, this, attempt, connection);
       },
-      reconnectDue: () => this._perform_auto_reconnect(),
+      reconnectDue: () => {
+        this.#reconnecting?.runInAsyncScope(this._perform_auto_reconnect, this);
+      },
     };
+  }
+
+  #failed(attempt, endpoint, errno, syscall) {
+    if (syscall === 'handshake timeout') {
+      return this.#giveUp(attempt, secure.handshakeTimedOut());
+    }
+    // A connection that broke may hold next time; a server that is of another mind will stay so.
+    if (syscall === 'handshake') return this.#tryOpenssl(attempt, errno === 0);
+    const { path, address, port } = attempt.endpoints[endpoint];
+    this.#giveUp(
+      attempt,
+      errno === 0 ? timedOut() : systemError(-errno, syscall, path ?? address, port),
+    );
+  }
+
+  #arrived(attempt, connection) {
+    const socket = this.#socketOf(attempt, connection);
+    if (socket === null) return;
+    // A server in this process has accepted it just now, and starts its session first.
+    setImmediate(() => {
+      if (this.#attempt !== attempt) return socket.destroy();
+      this.#adopt(socket);
+      this.#established(attempt, socket);
+    });
   }
 
   /** The socket of a connection; null if it is one with a server that is not to be trusted. */
@@ -533,7 +550,7 @@ class SockhopClient extends native.SockhopClient {
       ...sum([this.#past, outlet?.traffic()]),
       pending_callbacks: this.#peer?.pendingCallbacks ?? 0,
       ...this.#owner.limits,
-      round_trip: outlet?.connection?.roundTrip() ?? null,
+      round_trip: outlet?.roundTrip() ?? null,
     };
   }
 

@@ -1,5 +1,6 @@
 'use strict';
 
+const { AsyncResource } = require('node:async_hooks');
 const { EventEmitter } = require('node:events');
 
 const SockhopError = require('./SockhopError.js');
@@ -125,6 +126,8 @@ class SockhopResponsePacket {
  * @fires SockhopResponseReadableStream#end (err), undefined for a graceful end
  */
 class SockhopResponseReadableStream extends EventEmitter {
+  /** The asynchronous context of the request, in which its events are told. */
+  #scope = new AsyncResource('SOCKHOPREQUEST');
   #ended = false;
   /** Why the stream ended; undefined while it has not, or if it ended gracefully. */
   #error = undefined;
@@ -276,6 +279,11 @@ class SockhopResponseReadableStream extends EventEmitter {
     };
   }
 
+  [Symbol.for('nodejs.util.inspect.custom')](_depth, { stylize }) {
+    const state = this.#ended ? 'ended' : 'open';
+    return `${this.constructor.name} { ${stylize(this.uuid, 'string')}, ${state} }`;
+  }
+
   /** Keeps packets back until `_release()`: the program does not have the stream yet. */
   _hold() {
     if (!this.#ended) this.#held ??= { packets: [], end: null };
@@ -323,7 +331,7 @@ class SockhopResponseReadableStream extends EventEmitter {
     for (const { resolve } of nexts) resolve({ data, type });
     for (const follower of this.#followers) follower.packet({ data, type });
     try {
-      this.emit('data', data, type);
+      this.#scope.runInAsyncScope(this.emit, this, 'data', data, type);
     } finally {
       if (pkt.last || nexts.length > 0) this.#finish();
     }
@@ -340,7 +348,7 @@ class SockhopResponseReadableStream extends EventEmitter {
     this.#followers = new Set();
     for (const { reject } of nexts) reject(err ?? endedEarly());
     for (const follower of followers) follower.end(err);
-    this.emit('end', err);
+    this.#scope.runInAsyncScope(this.emit, this, 'end', err);
   }
 }
 

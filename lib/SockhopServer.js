@@ -16,7 +16,7 @@ const { LimitCounters } = require('./limits.js');
 const { channels } = require('./diagnostics.js');
 const { envelope } = require('./envelope.js');
 const { idle, report, requestRefused } = require('./faults.js');
-const { broadcasts, mailbox, nextId } = require('./Mailbox.js');
+const { broadcasts, mailbox, nextId, surface } = require('./Mailbox.js');
 const options = require('./options.js');
 const { sum } = require('./traffic.js');
 
@@ -68,6 +68,7 @@ class SockhopServer extends native.SockhopServer {
     this.#owner = new Owner(this, {
       native: this,
       accepted: (connection) => this.#accept(connection),
+      ended: (peer) => this.#unregister(peer),
     });
     this.server = this.#newListener();
   }
@@ -111,6 +112,7 @@ class SockhopServer extends native.SockhopServer {
     peer.outlet = sock;
     sock.peer = peer;
     this.#admit(sock, peer);
+    return sock;
   }
 
   /** A stream that the program brings: `server.server.emit('connection', stream)`, as with `net`. */
@@ -141,12 +143,13 @@ class SockhopServer extends native.SockhopServer {
     this.#register(sock, peer);
   }
 
-  /** The session did not start. */
+  /** The session did not start. @throws what the program threw, if nobody listens for errors */
   #refuse(sock, err) {
     sock.end();
     sock.destroy();
     channels.error.publish({ server: this, socket: sock, error: err });
-    report(this, err, sock, SockhopSession._starting.get(sock) ?? null);
+    if (this.listenerCount('error') === 0) throw err;
+    this.emit('error', err, sock, SockhopSession._starting.get(sock) ?? null);
   }
 
   #register(sock, peer) {
@@ -159,17 +162,11 @@ class SockhopServer extends native.SockhopServer {
     );
     if (peer.outlet === sock) this._add(sock.connection);
 
-    let over = false;
-    const end = () => {
-      if (over) return;
-      over = true;
-      this.#unregister(sock, peer);
-    };
+    // A native socket knows its peer: the same listeners serve all of them.
+    const end = peer.outlet === sock ? socketEnded : () => peer.ended();
     sock.on('end', end);
     sock.on('close', end);
-    sock.on('error', (err) => {
-      if (!over && err.code !== 'ECONNRESET' && err.code !== 'EPIPE') this.#owner.fail(err, peer);
-    });
+    sock.on('error', peer.outlet === sock ? socketFailed : (err) => peer.failed(err));
     const { idle_timeout } = this.#options;
     if (idle_timeout > 0) {
       sock.setTimeout?.(idle_timeout, () => {
@@ -185,15 +182,15 @@ class SockhopServer extends native.SockhopServer {
         channels.connect.publish({ server: this, socket: sock, session });
         this.emit('connect', sock, session);
       } finally {
-        if (sock.destroyed) end();
+        if (sock.destroyed) peer.ended();
         else peer.outlet.start();
       }
     });
   }
 
   /** The connection is over, whoever ended it. */
-  #unregister(sock, peer) {
-    const { session } = peer;
+  #unregister(peer) {
+    const { socket: sock, session } = peer;
     // The session still finds its socket among the server's when it begins to end.
     const ended = this.#endSession(sock, session);
     const index = this._sockets.indexOf(sock);
@@ -233,17 +230,23 @@ class SockhopServer extends native.SockhopServer {
   /**
    * Listens on `path`, or on `address` and `port`, as they are now.
    *
-   * @param {{signal?: AbortSignal}} [opts] aborting closes the listener
+   * @param {object} [opts]
+   * @param {AbortSignal} [opts.signal] aborting closes the listener
+   * @param {boolean} [opts.exclusive=false] in a worker of `node:cluster`: shares the address with no other
    * @returns {Promise<net.Server>} fulfilled when it listens; rejects with Node's error (EADDRINUSE, ...),
    *   with ERR_SERVER_ALREADY_LISTEN, with an AbortError
    */
-  listen({ signal } = {}) {
-    if (signal !== undefined) options.checkSignal('The "options.signal" property', signal);
+  listen({ signal, exclusive } = {}) {
+    if (signal) options.checkSignal('The "options.signal" property', signal);
     const listener = this.server;
     const promise = listener
-      .open({ path: this.path, address: this.address, port: this.port }, signal)
+      .open({ path: this.path, address: this.address, port: this.port }, signal, exclusive)
       .catch((err) => {
-        if (err.syscall) listener.emit('error', err);
+        try {
+          if (err.syscall) listener.emit('error', err);
+        } catch (thrown) {
+          surface(thrown);
+        }
         throw err;
       });
     // Who listens for errors knows already.
@@ -421,7 +424,12 @@ class SockhopServer extends native.SockhopServer {
    */
   async close() {
     const listener = this.server;
-    const closed = new Promise((resolve) => listener.close(resolve));
+    const closed = new Promise((resolve) => {
+      if (!listener.listening) resolve();
+      // Before the program's own listeners: one that throws takes the event from those behind it.
+      else listener.prependOnceListener('close', resolve);
+      listener.close();
+    });
     this.server = this.#newListener();
     for (const sock of this.#starting) {
       this.#starting.delete(sock);
@@ -434,9 +442,7 @@ class SockhopServer extends native.SockhopServer {
   /** @returns {object} figures; API.md names them */
   stats() {
     const peers = this._sockets.map((sock) => this.#peerOf(sock));
-    const trips = this._sockets
-      .map((sock) => sock.connection?.roundTrip())
-      .filter((trip) => trip !== null && trip !== undefined);
+    const trips = peers.map((peer) => peer.outlet.roundTrip()).filter((trip) => trip !== null);
     return {
       connections: this._sockets.length,
       ...sum([this.#past, ...peers.map((peer) => peer.outlet.traffic())]),
@@ -456,6 +462,14 @@ class SockhopServer extends native.SockhopServer {
     const count = this._sockets.length;
     return `${this.constructor.name} { ${stylize(where, 'string')}, ${state}, ${count} connection${count === 1 ? '' : 's'} }`;
   }
+}
+
+function socketEnded() {
+  this.peer.ended();
+}
+
+function socketFailed(err) {
+  this.peer.failed(err);
 }
 
 /** What the listener and the peers need of a server, and the program does not. */

@@ -1,18 +1,18 @@
 'use strict';
 
 const { EventEmitter } = require('node:events');
+const util = require('node:util');
 
-const native = require('./binding.js');
-
-Object.setPrototypeOf(native.SockhopSession.prototype, EventEmitter.prototype);
+/** Fields that are not the program's. */
+const INTERNAL = ['_events', '_eventsCount', '_maxListeners', '_sock', '_server'];
 
 /** The session that is being started for a socket: start() may fail before anybody else knows it. */
 const starting = new WeakMap();
 
 /**
- * The server's side of one connection, made to be extended.
+ * The server's side of one connection, made to be extended. The native side of it is its socket's `connection`.
  */
-class SockhopSession extends native.SockhopSession {
+class SockhopSession extends EventEmitter {
   /**
    * @param {net.Socket} [sock] the socket; a class that calls `super()` without it gets it all the same, as
    *   soon as it is constructed
@@ -20,7 +20,6 @@ class SockhopSession extends native.SockhopSession {
    */
   constructor(sock, server) {
     super();
-    EventEmitter.call(this);
     this._sock = sock;
     this._server = server;
   }
@@ -101,9 +100,16 @@ class SockhopSession extends native.SockhopSession {
     session._sock ??= sock;
     session._server ??= server;
     starting.set(sock, session);
-    if (sock.connection && session instanceof SockhopSession) session._attach(sock.connection);
     await session.start();
     return session;
+  }
+
+  [util.inspect.custom](depth, options) {
+    if (depth !== null && depth < 0) return `[${this.constructor.name}]`;
+    const { sock, server } = this;
+    const own = Object.entries(this).filter(([name]) => !INTERNAL.includes(name));
+    const shown = { sock, server, ...Object.fromEntries(own) };
+    return `${this.constructor.name} ${util.inspect(shown, { ...options, depth })}`;
   }
 }
 

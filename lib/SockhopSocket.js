@@ -1,11 +1,13 @@
 'use strict';
 
+const { AsyncResource } = require('node:async_hooks');
 const net = require('node:net');
 
-const { sockets, Hold } = require('./Mailbox.js');
+const { sockets, Hold, surface } = require('./Mailbox.js');
 const { Outbox } = require('./Outbox.js');
 const SockhopError = require('./SockhopError.js');
 const { systemError } = require('./errors.js');
+const { endName } = require('./names.js');
 
 /** Answers of the native `write` that are no position in the stream. */
 const WRITTEN = 0;
@@ -28,6 +30,17 @@ const cutOff = () =>
     'ERR_SLOW_CONSUMER',
   );
 
+/** A callback of the program's may throw: that is no matter of the writes behind it. */
+function settleAll(waiting, err) {
+  for (const { settle } of waiting) {
+    try {
+      settle(err);
+    } catch (thrown) {
+      surface(thrown);
+    }
+  }
+}
+
 /**
  * The socket of one connection: a `net.Socket` to the program, backed by a native connection.
  *
@@ -36,10 +49,12 @@ const cutOff = () =>
  */
 class SockhopSocket extends net.Socket {
   #connection;
+  #scope = new AsyncResource('SOCKHOPSOCKET');
   #hold = new Hold();
   /** Gets the frames: @type {{receive(text: string): void, dead(): void, tooLarge(limit: number): void}} */
   #peer = null;
-  #outbox = new Outbox(this);
+  /** While something gathers in it. */
+  #outbox = null;
   /** Who waits for the kernel to have the stream up to a position: {position, settle}, in order. */
   #waiting = null;
   #over = false;
@@ -65,6 +80,11 @@ class SockhopSocket extends net.Socket {
     return this.#connection;
   }
 
+  /** The asynchronous context that its events are told in: that of `connect()`, or of `listen()`. */
+  get scope() {
+    return this.#scope;
+  }
+
   /** Who gets the frames from now on. */
   set peer(peer) {
     this.#peer = peer;
@@ -86,14 +106,15 @@ class SockhopSocket extends net.Socket {
    * @returns {Promise<void>} fulfilled when the kernel has it; rejects with ERR_SOCKET_DESTROYED or
    *   ERR_BACKPRESSURE
    */
-  transmit(text) {
+  transmit(text, prompt) {
     if (this.#over || this.destroyed || this.writableEnded) {
       const promise = Promise.reject(destroyed());
       promise.catch(noop);
       return promise;
     }
     this.#messagesOut += 1;
-    return this.#outbox.push(text);
+    this.#outbox ??= new Outbox(this);
+    return this.#outbox.push(text, prompt);
   }
 
   /** A message went to this peer among others. */
@@ -103,7 +124,12 @@ class SockhopSocket extends net.Socket {
 
   /** Hands over what has gathered, now. */
   flush() {
-    this.#outbox.flush();
+    this.#outbox?.flush();
+  }
+
+  /** A tick is over in which something was sent. */
+  ticked() {
+    this.#outbox = null;
   }
 
   /** Sends what has gathered. */
@@ -155,14 +181,9 @@ class SockhopSocket extends net.Socket {
   }
 
   flushed(position) {
-    let settled = 0;
     if (this.#waiting === null) return;
-    for (const { position: wanted, settle } of this.#waiting) {
-      if (wanted > position) break;
-      settled += 1;
-      settle();
-    }
-    this.#waiting?.splice(0, settled);
+    const later = this.#waiting.findIndex(({ position: wanted }) => wanted > position);
+    settleAll(this.#waiting.splice(0, later < 0 ? this.#waiting.length : later));
     if (this.timeout) this._unrefTimer?.();
   }
 
@@ -179,9 +200,14 @@ class SockhopSocket extends net.Socket {
       messages_sent: this.#messagesOut - refused,
       bytes_received: bytesIn,
       bytes_sent: bytesOut,
-      queued_bytes: queued + this.#outbox.length,
+      queued_bytes: queued + (this.#outbox?.length ?? 0),
       refused_messages: this.#messagesRefused + refused,
     };
+  }
+
+  /** What the last answered ping took, in ms: @returns {?number} */
+  roundTrip() {
+    return this.#connection.roundTrip() ?? null;
   }
 
   // ---- the stream's side ------------------------------------------------------------------------
@@ -220,7 +246,7 @@ class SockhopSocket extends net.Socket {
     this.#hold.release();
     const waiting = this.#waiting ?? [];
     this.#waiting = null;
-    for (const { settle } of waiting) settle(destroyed());
+    if (waiting.length > 0) settleAll(waiting, destroyed());
     callback(err);
     process.nextTick(() => this.emit('close', Boolean(err)));
   }
@@ -337,13 +363,23 @@ class SockhopSocket extends net.Socket {
     return this.#connection.traffic().bytesIn;
   }
 
+  /** The constructor of Bun's net.Socket sets it. */
+  set bytesRead(_) {}
+
   get bytesWritten() {
     const { bytesOut, queued } = this.#connection.traffic();
-    return bytesOut + queued + this.#outbox.length + this.writableLength;
+    return bytesOut + queued + (this.#outbox?.length ?? 0) + this.writableLength;
   }
 
   get pending() {
     return this.#over;
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](_depth, { stylize }) {
+    const ends = this.#ends().map(endName);
+    const where = ends.filter((name) => name !== null).map((name) => stylize(name, 'string'));
+    const state = this.destroyed ? 'closed' : 'open';
+    return `${this.constructor.name} { ${[where.join(' to '), state].filter(Boolean).join(', ')} }`;
   }
 }
 

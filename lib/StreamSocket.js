@@ -18,6 +18,7 @@ class StreamSocket {
   #stream;
   #framer;
   #pings = [];
+  #roundTrip = null;
   #messagesIn = 0;
   #messagesOut = 0;
   #bytesIn = 0;
@@ -104,7 +105,16 @@ class StreamSocket {
   }
 
   pong(data) {
-    for (const ping of this.#pings) ping.conclude_with_pong(data);
+    for (const ping of this.#pings) {
+      if (!ping.unanswered()) continue;
+      ping.conclude_with_pong(data);
+      if (!ping.unanswered()) this.#roundTrip = ping._finished - ping._created;
+    }
+  }
+
+  /** What the last answered ping took, in ms: @returns {?number} */
+  roundTrip() {
+    return this.#roundTrip;
   }
 
   traffic() {

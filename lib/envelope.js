@@ -1,22 +1,31 @@
 'use strict';
 
+const { Habit, stringify } = require('./json.js');
+
 /*
  * Outgoing messages as text. The payload is stringified once, by V8; what is around it is the same for
  * every message of a class, and kept.
  */
 
-/** Class name -> the beginning of its envelope. */
-const prefixes = new Map();
+/** Class name -> the beginning of its envelope, and what its payloads are like. */
+const kinds = new Map();
 /** A program with more classes than this makes them as it goes; then nothing is kept. */
-const MAX_PREFIXES = 1024;
+const MAX_KINDS = 1024;
 
-function prefixOf(type) {
-  let prefix = prefixes.get(type);
-  if (prefix === undefined) {
-    prefix = `{"type":${JSON.stringify(type)},"data":`;
-    if (prefixes.size < MAX_PREFIXES) prefixes.set(type, prefix);
+function kindOf(type) {
+  let kind = kinds.get(type);
+  if (kind === undefined) {
+    kind = { prefix: `{"type":${JSON.stringify(type)},"data":`, habit: new Habit() };
+    if (kinds.size < MAX_KINDS) kinds.set(type, kind);
   }
-  return prefix;
+  return kind;
+}
+
+/** What JSON does not escape; the ids of this package and of the original consist of it. */
+const PLAIN = /^[\w-]{1,64}$/;
+
+function quoted(id) {
+  return typeof id === 'string' && PLAIN.test(id) ? `"${id}"` : JSON.stringify(id);
 }
 
 /**
@@ -34,10 +43,11 @@ function envelope(data, key, id) {
   if (typeof data.toJSON === 'function' || typeof type !== 'string') {
     return JSON.stringify(key === undefined ? { type, data } : { type, data, [key]: id });
   }
-  const json = JSON.stringify(data);
+  const { prefix, habit } = kindOf(type);
+  const json = stringify(data, habit);
   // A function, say, has a type and no data.
-  const head = json === undefined ? `{"type":${JSON.stringify(type)}` : prefixOf(type) + json;
-  return key === undefined ? `${head}}` : `${head},"${key}":${JSON.stringify(id)}}`;
+  const head = json === undefined ? `{"type":${JSON.stringify(type)}` : prefix + json;
+  return key === undefined ? `${head}}` : `${head},"${key}":${quoted(id)}}`;
 }
 
 module.exports = { envelope };

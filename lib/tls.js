@@ -227,10 +227,14 @@ function identity({ cert, key }, trust, explicit) {
   return { cert: Buffer.from(chain.join('\n')), key: Buffer.from(keys[0]) };
 }
 
+/** On Bun and Deno TLS is the runtime's own: what its defaults are, and whom it trusts, is not what Node's are. */
+const ON_NODE = process.versions.bun === undefined && process.versions.deno === undefined;
+
 /** Whether Node's defaults are what they are out of the box. */
 function usualDefaults() {
   const { defaultCoreCipherList } = crypto.constants;
   return (
+    ON_NODE &&
     process.env.NODE_TLS_REJECT_UNAUTHORIZED !== '0' &&
     (defaultCoreCipherList === undefined || tls.DEFAULT_CIPHERS === defaultCoreCipherList) &&
     (tls.DEFAULT_ECDH_CURVE === undefined || tls.DEFAULT_ECDH_CURVE === 'auto') &&
