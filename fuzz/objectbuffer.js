@@ -1,16 +1,24 @@
 'use strict';
 
-// `npm run fuzz -- objectbuffer <seconds> [seed]`: ObjectBuffer of this package and of the original, given the same
+// `npm run fuzz -- objectbuffer <seconds>`: ObjectBuffer of this package and of the original, given the same
 // bytes in the same chunks, must give the same objects and the same errors. Left out is what the original is known
 // to get wrong (COMPATIBILITY in MIGRATION.md): terminators beyond ASCII, and characters that a chunk cuts in two.
+//
+//   node fuzz/objectbuffer.js [seconds] [seed]
+//   node fuzz/objectbuffer.js seeds               makes fuzz/seeds/objectbuffer.json anew: small inputs, each with
+//                                                 another outcome, from which every run begins
 
 const fs = require('node:fs');
 const path = require('node:path');
+const { setImmediate: turn } = require('node:timers/promises');
 const { isDeepStrictEqual } = require('node:util');
 
 const { randomFrom } = require('../__test__/chaos/proxy.js');
 const Ours = require('../lib/ObjectBuffer.js');
 const Theirs = require('sockhop-1.8/lib/ObjectBuffer.js');
+
+const SEEDS = path.join(__dirname, 'seeds', 'objectbuffer.json');
+const MOST_SEEDS = 200;
 
 const TERMINATORS = ['\n', '\r\n', '\0', '--end--', 'aab', ['\n', '\0'], ['ab', '\n']];
 
@@ -41,6 +49,9 @@ const TEXTS = [
   '"\\u0000\\ud800"',
   '\t{ "a" : 1 }\t',
 ];
+
+/** How often it tells how far it is. */
+const TELL_MS = 60_000;
 
 function pick(random, list) {
   return list[Math.floor(random() * list.length)];
@@ -81,6 +92,25 @@ function makeChunks(random, stream) {
   return chunks;
 }
 
+/** A seed in other chunks, perhaps spoiled, perhaps with another behind it. */
+function mutate(random, seeds) {
+  const { options, chunks } = pick(random, seeds);
+  const parts = [...chunks];
+  if (random() < 0.5) parts.push(...pick(random, seeds).chunks);
+  const stream = Buffer.from(parts.join(''), 'latin1');
+  if (stream.length > 0 && random() < 0.5) {
+    stream[Math.floor(random() * stream.length)] = Math.floor(random() * 128);
+  }
+  return { options, chunks: makeChunks(random, stream) };
+}
+
+function makeInput(random, seeds) {
+  if (seeds.length > 0 && random() < 0.3) return mutate(random, seeds);
+  const terminator = pick(random, TERMINATORS);
+  const options = { terminator, allow_non_objects: random() < 0.3 };
+  return { options, chunks: makeChunks(random, makeStream(random, terminator)) };
+}
+
 /** What an ObjectBuffer makes of it. */
 function trace(ObjectBuffer, options, chunks, withBuffers) {
   const buffer = new ObjectBuffer(options);
@@ -93,45 +123,79 @@ function trace(ObjectBuffer, options, chunks, withBuffers) {
   return events;
 }
 
-function main([time = '60', start = String(Date.now())]) {
+/** Whether the two agree; otherwise the input is kept. */
+function agree({ options, chunks }, name, counts) {
+  const ours = trace(Ours, options, chunks, false);
+  const theirs = trace(Theirs, options, chunks, false);
+  counts.executions += 1;
+  // Errors are told as they are met; objects are handed over at the end of the chunk.
+  for (const event of ours) {
+    if (event.code) counts.errors += 1;
+    else counts.objects += 1;
+  }
+  if (isDeepStrictEqual(ours, theirs)) return true;
+  const artifact = path.join(__dirname, 'artifacts', 'objectbuffer', `${name}.json`);
+  fs.mkdirSync(path.dirname(artifact), { recursive: true });
+  const input = { options, chunks: chunks.map((chunk) => chunk.toString('latin1')) };
+  fs.writeFileSync(artifact, JSON.stringify({ ...input, ours, theirs }, null, 2));
+  console.error(`objectbuffer: the two differ after ${counts.executions} executions: ${artifact}`);
+  process.exitCode = 1;
+  return false;
+}
+
+function readSeeds() {
+  return fs.existsSync(SEEDS) ? JSON.parse(fs.readFileSync(SEEDS, 'utf8')) : [];
+}
+
+/** Small inputs, each with another outcome than all before. */
+function makeSeeds() {
+  const random = randomFrom(1);
+  const outcomes = new Map();
+  for (let tries = 0; tries < 200_000 && outcomes.size < MOST_SEEDS; tries += 1) {
+    const { options, chunks } = makeInput(random, []);
+    if (chunks.reduce((sum, { length }) => sum + length, 0) > 100) continue;
+    const outcome = trace(Ours, options, chunks, false).map(
+      ({ code, object }) => code ?? typeof object,
+    );
+    const key = JSON.stringify([options, outcome.slice(0, 3)]);
+    if (outcomes.has(key)) continue;
+    outcomes.set(key, { options, chunks: chunks.map((chunk) => chunk.toString('latin1')) });
+  }
+  fs.mkdirSync(path.dirname(SEEDS), { recursive: true });
+  const lines = [...outcomes.values()].map((seed) => JSON.stringify(seed));
+  fs.writeFileSync(SEEDS, `[\n${lines.join(',\n')}\n]\n`);
+  console.log(`objectbuffer: ${lines.length} seeds`);
+}
+
+async function main([time = '60', start = String(Date.now())]) {
+  if (time === 'seeds') return makeSeeds();
   const seconds = Number(time);
   const seed = Number(start) >>> 0;
   const random = randomFrom(seed);
   const end = Date.now() + seconds * 1000;
-  let executions = 0;
-  let objects = 0;
-  let errors = 0;
+  const counts = { executions: 0, objects: 0, errors: 0 };
+  const seeds = readSeeds();
+  for (const [number, { options, chunks }] of seeds.entries()) {
+    const bytes = chunks.map((chunk) => Buffer.from(chunk, 'latin1'));
+    if (!agree({ options, chunks: bytes }, `seed-${number}`, counts)) return;
+  }
+  const tell = (more) =>
+    console.log(
+      `objectbuffer: ${counts.executions} executions, ${counts.objects} objects, ${counts.errors} errors${more}`,
+    );
+  let told = Date.now();
   while (Date.now() < end) {
+    // What native objects hold is given back between two turns of the event loop.
+    await turn();
+    if (Date.now() - told >= TELL_MS) {
+      told = Date.now();
+      tell('');
+    }
     for (let i = 0; i < 100; i += 1) {
-      const terminator = pick(random, TERMINATORS);
-      const options = { terminator, allow_non_objects: random() < 0.3 };
-      const chunks = makeChunks(random, makeStream(random, terminator));
-      const ours = trace(Ours, options, chunks, false);
-      const theirs = trace(Theirs, options, chunks, false);
-      executions += 1;
-      // Errors are told as they are met; objects are handed over at the end of the chunk.
-      for (const event of ours) {
-        if (event.code) errors += 1;
-        else objects += 1;
-      }
-      if (isDeepStrictEqual(ours, theirs)) continue;
-      const artifact = path.join(
-        __dirname,
-        'artifacts',
-        'objectbuffer',
-        `${seed}-${executions}.json`,
-      );
-      fs.mkdirSync(path.dirname(artifact), { recursive: true });
-      const input = { options, chunks: chunks.map((chunk) => chunk.toString('latin1')) };
-      fs.writeFileSync(artifact, JSON.stringify({ ...input, ours, theirs }, null, 2));
-      console.error(`objectbuffer: the two differ after ${executions} executions: ${artifact}`);
-      process.exitCode = 1;
-      return;
+      if (!agree(makeInput(random, seeds), `${seed}-${counts.executions + 1}`, counts)) return;
     }
   }
-  console.log(
-    `objectbuffer: ${executions} executions, ${objects} objects, ${errors} errors, no difference (seed ${seed})`,
-  );
+  tell(`, no difference (seed ${seed})`);
 }
 
 main(process.argv.slice(2));

@@ -8,12 +8,14 @@ use libfuzzer_sys::fuzz_target;
 use socket2::{Domain, Socket, Type};
 use sockhop_native::net::connection::Sent;
 use sockhop_native::net::stream::Stream;
-use sockhop_native::net::{Connection, Event, Mailbox, Settings, SlowConsumer};
+use sockhop_native::net::{Connection, Event, Mailbox, Poller, Settings, SlowConsumer};
 use sockhop_native::wire::{Control, Terminator, control};
 use std::io::{ErrorKind, Read};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(10);
+/// ... and so many looks at least: the process may have been stopped in between.
+const LOOKS: usize = 20_000;
 /// `MSG_NOSIGNAL`: libFuzzer's `main` leaves `SIGPIPE` deadly. Elsewhere fuzzing is up to its user.
 const NO_SIGNAL: i32 = if cfg!(target_os = "linux") { 0x4000 } else { 0 };
 /// Longer than any message here.
@@ -53,6 +55,8 @@ struct Input<'a> {
     small_messages: bool,
     drop: bool,
     paused: bool,
+    /// Whether there is an event loop, so that the two readers take turns.
+    event_loop: bool,
     steps: Vec<Step<'a>>,
 }
 
@@ -181,7 +185,14 @@ fuzz_target!(|input: Input<'_>| {
             SlowConsumer::Wait
         },
     };
-    let mailbox = Mailbox::new(Box::new(|| {}), None);
+    let poller = input.event_loop.then(|| Poller::new().unwrap());
+    // What the event loop does when its descriptor is readable, and once more when it is not.
+    let turn = || {
+        if let Some(poller) = &poller {
+            poller.turn();
+        }
+    };
+    let mailbox = Mailbox::new(Box::new(|| {}), poller.clone());
     let (near, far) = Socket::pair(Domain::UNIX, Type::STREAM, None).unwrap();
     far.set_nonblocking(true).unwrap();
     let connection = Connection::over(Stream::new(near).unwrap(), settings, &mailbox);
@@ -274,7 +285,10 @@ fuzz_target!(|input: Input<'_>| {
                 connection.reset();
                 closed = true;
             }
-            Step::Take => told.take(&mailbox),
+            Step::Take => {
+                turn();
+                told.take(&mailbox);
+            }
             Step::Wait => std::thread::sleep(Duration::from_micros(200)),
         }
     }
@@ -283,7 +297,10 @@ fuzz_target!(|input: Input<'_>| {
     connection.resume();
     let (expected, too_large) = frames(&peer.written, limit);
     let began = Instant::now();
+    let mut looks = 0;
     loop {
+        looks += 1;
+        turn();
         told.take(&mailbox);
         for _ in 0..16 {
             peer.read(1 << 16);
@@ -298,7 +315,7 @@ fuzz_target!(|input: Input<'_>| {
             break;
         }
         assert!(
-            began.elapsed() < PATIENCE,
+            began.elapsed() < PATIENCE || looks < LOOKS,
             "{} of {} frames, {} of {} messages, {} ends, {too_large} {closed} {peer_closed}",
             told.frames.len(),
             expected.len(),
