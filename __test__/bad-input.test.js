@@ -13,7 +13,7 @@ const { clientOnWire, makeClient, startClient, startServer } = require('./suppor
 const { program } = require('./support/program.js');
 const { rawClient } = require('./support/raw.js');
 
-const limit = { timeout: 20_000 };
+const limit = { timeout: 90_000 };
 
 /** The error Node's own socket gives for the same attempt. */
 function errorOfNode(where) {

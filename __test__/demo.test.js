@@ -8,7 +8,7 @@ const path = require('node:path');
 const { afterEach, beforeEach, describe, it } = require('node:test');
 
 const DEMO = path.join(path.dirname(__dirname), 'examples', 'demo');
-const LIMIT_MS = 15_000;
+const LIMIT_MS = 60_000;
 
 /** Runs the demonstration, with `sabotage` (a program text) loaded first into the server process. */
 function demonstrate(directory, sabotage) {

@@ -1,9 +1,9 @@
 'use strict';
 
-// What the system runs out of, or takes away: descriptors, and the path of a socket.
+// What the system runs out of, or takes away: descriptors, room on the disk, the path of a socket, an address.
 
 const assert = require('node:assert/strict');
-const { spawn } = require('node:child_process');
+const { spawn, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
@@ -19,14 +19,33 @@ const { startClient, startServer } = require('./support/local.js');
 const limit = { timeout: 60_000 };
 const DESCRIPTORS = 80;
 
+/** Namespaces of its own for a program, in which it may change addresses and mount file systems. */
+const NAMESPACES = ['unshare', '--map-root-user', '--net', '--mount'];
+const noNamespaces =
+  spawnSync(NAMESPACES[0], [
+    ...NAMESPACES.slice(1),
+    '/bin/sh',
+    '-c',
+    'ip addr add 10.0.0.1/32 dev lo && mount -t tmpfs none /tmp',
+  ]).status !== 0 && 'namespaces of its own are not to be had here';
+
 /** Runs a function as a Node program that may have only so many descriptors. */
 function frugal(t, main, argument) {
+  return prepared(t, [], `ulimit -n ${DESCRIPTORS}`, main, argument);
+}
+
+/** Runs a function as a Node program where a command of the shell has changed something before. */
+function prepared(t, wrapper, preparation, main, argument) {
   const source = `(${main})(require(${JSON.stringify(implementations.native)}), ${JSON.stringify(argument)});`;
-  const child = spawn(
+  const [command, ...args] = [
+    ...wrapper,
     '/bin/sh',
-    ['-c', `ulimit -n ${DESCRIPTORS} && exec "$0" -e "$1"`, process.execPath, source],
-    { stdio: ['pipe', 'pipe', 'inherit'] },
-  );
+    '-c',
+    `${preparation} && exec "$0" -e "$1"`,
+    process.execPath,
+    source,
+  ];
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   const log = new EventLog();
   let rest = '';
   child.stdout.setEncoding('utf8').on('data', (text) => {
@@ -177,5 +196,97 @@ describe('the path of a socket', () => {
     await assert.rejects(server.listen(), ({ code }) => ['EINVAL', 'ENAMETOOLONG'].includes(code));
     const client = new impl.client(where);
     await assert.rejects(client.connect(), ({ code }) => ['EINVAL', 'ENAMETOOLONG'].includes(code));
+  });
+});
+
+describe('a disk that is full', () => {
+  it('has no room for a socket: listen() says so, and listens when there is', {
+    ...limit,
+    skip: noNamespaces,
+  }, async (t) => {
+    const directory = temporaryDirectory(t);
+    const run = prepared(
+      t,
+      NAMESPACES,
+      // Room for its root and one file.
+      `mount -t tmpfs -o nr_inodes=2 none ${directory} && touch ${directory}/file`,
+      async (sockhop, where) => {
+        const fs = require('node:fs');
+        const say = (message) => console.log(JSON.stringify(message));
+        const server = new sockhop.server({ path: `${where}/socket` });
+        server.on('error', () => {});
+        server.on('receive', (object) => say({ received: object }));
+        await server.listen().then(
+          () => say({ outcome: 'listens' }),
+          ({ code, syscall }) => say({ outcome: code, syscall }),
+        );
+        fs.unlinkSync(`${where}/file`);
+        await server.listen();
+        const client = new sockhop.client({ path: `${where}/socket` });
+        await client.connect();
+        await client.send('there is room');
+      },
+      directory,
+    );
+    const { outcome, syscall } = await run.log.next('line');
+    assert.deepEqual([outcome, syscall], ['ENOSPC', 'listen']);
+    assert.equal((await run.log.next('line')).received, 'there is room');
+  });
+});
+
+describe('an address', () => {
+  it("that is nobody's: connect() and listen() say so", limit, async () => {
+    // For documentation; no machine has it.
+    const server = new impl.server({ port: 1234, address: '192.0.2.1' });
+    record(server);
+    await assert.rejects(server.listen(), { code: 'EADDRNOTAVAIL', syscall: 'listen' });
+    await server.close();
+  });
+
+  it('that goes away takes no process with it, and serves again when it is back', {
+    ...limit,
+    skip: noNamespaces,
+  }, async (t) => {
+    const run = prepared(
+      t,
+      NAMESPACES,
+      'ip link set lo up && ip addr add 10.9.8.7/32 dev lo',
+      async (sockhop) => {
+        const { execSync } = require('node:child_process');
+        const say = (message) => console.log(JSON.stringify(message));
+        const address = '10.9.8.7';
+        const server = new sockhop.server({ port: 0, address });
+        server.on('error', () => {});
+        server.on('receive', (object) => say({ received: object }));
+        await server.listen();
+        const { port } = server.server.address();
+        const client = new sockhop.client({ port, address, connect_timeout: 1000 });
+        client.on('error', () => {});
+        await client.connect();
+        await client.send('before');
+        execSync(`ip addr del ${address}/32 dev lo`);
+        const other = new sockhop.client({ port, address, connect_timeout: 1000 });
+        other.on('error', () => {});
+        await other.connect().then(
+          () => say({ outcome: 'connected' }),
+          ({ code }) => say({ outcome: code }),
+        );
+        const late = new sockhop.server({ port: 0, address });
+        late.on('error', () => {});
+        await late.listen().catch(({ code }) => say({ outcome: code }));
+        // What is sent meanwhile waits in the kernel, which tries again.
+        const sent = client.send('meanwhile');
+        execSync(`ip addr add ${address}/32 dev lo`);
+        await other.connect();
+        await other.send('after');
+        await sent;
+      },
+    );
+    const line = async (key) => (await run.log.next('line', (entry) => key in entry))[key];
+    assert.equal(await line('received'), 'before');
+    assert.match(await line('outcome'), /^(ENETUNREACH|EHOSTUNREACH|ETIMEDOUT)$/);
+    assert.equal(await line('outcome'), 'EADDRNOTAVAIL');
+    const rest = [await line('received'), await line('received')];
+    assert.deepEqual(rest.sort(), ['after', 'meanwhile']);
   });
 });

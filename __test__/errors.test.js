@@ -11,7 +11,7 @@ const { inspect } = require('node:util');
 
 const { systemError, lookupError } = require('../lib/errors.js');
 
-const DEADLINE = { timeout: 20_000 };
+const DEADLINE = { timeout: 90_000 };
 
 /** What a program can tell one error from another by. */
 const traits = (err) => ({ message: err.message, name: err.name, string: String(err), ...err });

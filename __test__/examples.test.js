@@ -91,12 +91,12 @@ describe('examples', () => {
   for (const [example, expected] of Object.entries(OUTPUT)) {
     const skip = example === 'json-peer' && !python ? 'python3 is not on this machine' : false;
 
-    it(`${example}: on the original`, { skip, timeout: 30_000 }, async () => {
+    it(`${example}: on the original`, { skip, timeout: 90_000 }, async () => {
       const { output, errors } = await run(example, original(), expected.length, false);
       assert.deepEqual(output, expected, errors);
     });
 
-    it(`${example}: on this package, and ends by itself`, { skip, timeout: 30_000 }, async () => {
+    it(`${example}: on this package, and ends by itself`, { skip, timeout: 90_000 }, async () => {
       const endsByItself = underTest() !== original();
       const ended = await run(example, underTest(), expected.length, endsByItself);
       assert.deepEqual(ended.output, expected, ended.errors);

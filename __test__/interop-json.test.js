@@ -54,7 +54,7 @@ matrix({
 
 for (const transport of transports) {
   describe(`peer_type "json" and a plain socket, ${transport}`, () => {
-    it('a server receives and sends bare values', { timeout: 20_000 }, async (t) => {
+    it('a server receives and sends bare values', { timeout: 90_000 }, async (t) => {
       const { server, log, where } = await startServer(t, json, await endpoint(t, transport));
       const wire = await rawClient(t, where);
       wire.write({ hello: 'server' }, [1, 2, 3]);
@@ -70,7 +70,7 @@ for (const transport of transports) {
       assert.equal((await wire.next('frame')).text, '[4,5]');
     });
 
-    it('a client receives and sends bare values', { timeout: 20_000 }, async (t) => {
+    it('a client receives and sends bare values', { timeout: 90_000 }, async (t) => {
       const { client, log, wire } = await clientOnWire(t, json, await endpoint(t, transport));
       await client.send({ hello: 'server' });
       assert.equal((await wire.next('frame')).text, '{"hello":"server"}');
@@ -80,7 +80,7 @@ for (const transport of transports) {
       assert.deepEqual([second.args[0], second.args[1].type], [[1], 'Array']);
     });
 
-    it('what is no JSON is a String where that is allowed', { timeout: 20_000 }, async (t) => {
+    it('what is no JSON is a String where that is allowed', { timeout: 90_000 }, async (t) => {
       const { log, where } = await startServer(
         t,
         { ...json, allow_non_objects: true },
@@ -101,7 +101,7 @@ for (const transport of transports) {
       assert.equal(log.count('error'), 0);
     });
 
-    it('what is no JSON is an error where it is not allowed', { timeout: 20_000 }, async (t) => {
+    it('what is no JSON is an error where it is not allowed', { timeout: 90_000 }, async (t) => {
       const { client, log, wire } = await clientOnWire(t, json, await endpoint(t, transport));
       wire.write({ a: 1 }, 'no JSON', { b: 2 });
       const [first, second] = await log.take('receive', 2);

@@ -4,9 +4,10 @@ const assert = require('node:assert/strict');
 const { endpoint } = require('./support/addresses.js');
 const { matrix } = require('./support/cells.js');
 const { tap } = require('./support/tap.js');
+const { runtime } = require('./support/runtime.js');
 
 /** Milliseconds between pings: long against the work of answering one on a busy machine. */
-const INTERVAL = 100;
+const INTERVAL = 250;
 
 const isPing = ({ text }) => text.includes('"SockhopPing"');
 const isPong = ({ text }) => text.includes('"SockhopPong"');
@@ -64,6 +65,9 @@ matrix({
     await client.do('pause');
     await server.next('disconnect');
     assert.deepEqual(await server.do('state'), { sockets: 0, sessions: 0 });
-    assert.equal(server.count('disconnect'), 1);
+    // The original on Bun tells it twice.
+    if (cell.pair.server === 'native' || runtime !== 'bun') {
+      assert.equal(server.count('disconnect'), 1);
+    }
   },
 });

@@ -9,8 +9,10 @@ const { canHang, hangingPort } = require('./citizens/hanging.js');
 const { endpoint, transports } = require('./support/addresses.js');
 const impl = require('./support/impl.js');
 const { startServer } = require('./support/local.js');
+const { issue } = require('./support/certificates.js');
 const { program } = require('./support/program.js');
 const { rawServer } = require('./support/raw.js');
+const { secureServer } = require('./support/secure.js');
 
 const limit = { timeout: 60_000 };
 /** For a child process on a busy machine. */
@@ -126,12 +128,16 @@ describe('a program ends by itself', () => {
         const client = new Client(where);
         client.on('disconnect', () => console.log('disconnected'));
         await client.connect();
+        console.log('connected');
       },
       raw.where,
     );
-    (await raw.accept()).socket.resetAndDestroy();
+    const { socket } = await raw.accept();
+    // A reset that is faster than the connect would make that fail.
+    await child.line('connected');
+    socket.resetAndDestroy();
     assert.equal((await child.ended(PATIENCE)).code, 0);
-    assert.equal(child.log.count('line'), 1);
+    assert.equal(child.log.count('line'), 2);
   });
 
   it('after a connect that was aborted', limit, async (t) => {
@@ -234,12 +240,80 @@ describe('a program ends by itself', () => {
     );
     assert.deepEqual(lines, ['1 true']);
   });
+
+  it('whose listener was unreferenced before it listened', limit, async (t) => {
+    const lines = await endsByItself(
+      t,
+      async ({ server: Server }, where) => {
+        const server = new Server(where);
+        server.server.unref();
+        const listener = await server.listen();
+        console.log(listener === server.server && listener.listening);
+      },
+      await endpoint(t),
+    );
+    assert.deepEqual(lines, ['true']);
+  });
+
+  it('whose sockets and listener are referenced after they are over', limit, async (t) => {
+    const lines = await endsByItself(
+      t,
+      async ({ client: Client, server: Server }, where) => {
+        const server = new Server(where);
+        const { server: listener } = server;
+        await server.listen();
+        const client = new Client(where);
+        await client.connect();
+        const { socket } = client;
+        const [sock] = server.sockets;
+        await client.disconnect();
+        await server.close();
+        for (const over of [listener, socket, sock]) over.ref();
+        for (const over of [listener, socket, sock]) over.unref().ref();
+        console.log('over');
+      },
+      await endpoint(t),
+    );
+    assert.deepEqual(lines, ['over']);
+  });
+
+  for (const unreferenced of [false, true]) {
+    const title = unreferenced
+      ? 'whose socket with TLS is unreferenced'
+      : 'after disconnect(), with TLS';
+    it(title, limit, async (t) => {
+      const authority = await issue({ name: 'authority', ca: true });
+      const own = await issue({ name: 'here', names: ['127.0.0.1'], issuer: authority });
+      const { port } = await secureServer(t, { key: own.key, cert: own.cert });
+      const lines = await endsByItself(
+        t,
+        async ({ client: Client }, { options, unreferenced }) => {
+          const client = new Client(options);
+          await client.connect();
+          console.log(client.socket.authorized);
+          if (unreferenced) client.socket.unref();
+          else await client.disconnect();
+        },
+        { options: { port, ssl_options: { ca: authority.cert } }, unreferenced },
+      );
+      assert.deepEqual(lines, ['true']);
+    });
+  }
 });
 
 describe('a program lives', () => {
+  /** Has a server that waits for it close. */
+  async function sayEnough(where) {
+    const client = new impl.client(where);
+    await client.connect();
+    await client.send({ enough: true });
+    await client.disconnect();
+  }
+
   /** Runs it, waits until it says that it still lives, and then ends it by what `stop` does. */
-  async function lives(t, main, argument, stop) {
+  async function lives(t, main, argument, stop, begin = undefined) {
     const child = program(t, main, argument);
+    await begin?.(child);
     await child.line('still here');
     await stop(child);
     const { code, stderr } = await child.ended(PATIENCE);
@@ -259,12 +333,7 @@ describe('a program lives', () => {
           setTimeout(() => console.log('still here'), 200).unref();
         },
         where,
-        async () => {
-          const client = new impl.client(where);
-          await client.connect();
-          await client.send({ enough: true });
-          await client.disconnect();
-        },
+        () => sayEnough(where),
       );
     });
 
@@ -339,6 +408,78 @@ describe('a program lives', () => {
     await startServer(t, {}, where);
     await child.line('connected');
     assert.equal((await child.ended(PATIENCE)).code, 0);
+  });
+
+  it('when a listener that was unreferenced is referenced again', limit, async (t) => {
+    const where = await endpoint(t);
+    await lives(
+      t,
+      async ({ server: Server }, where) => {
+        const server = new Server(where);
+        server.server.unref();
+        await server.listen();
+        server.server.unref().ref();
+        server.on('receive', () => server.close());
+        setTimeout(() => console.log('still here'), 200).unref();
+      },
+      where,
+      () => sayEnough(where),
+    );
+  });
+
+  it('while one of its sockets is referenced, and serves the others as well', limit, async (t) => {
+    const where = await endpoint(t);
+    const client = new impl.client({ ...where, auto_reconnect_interval: 20 });
+    const other = new impl.client({ ...where, auto_reconnect_interval: 20 });
+    t.after(() => Promise.all([client.disconnect(), other.disconnect()]));
+    const connected = new Promise((resolve) => client.once('connect', resolve));
+    client.auto_reconnect = true;
+    await lives(
+      t,
+      async ({ server: Server }, where) => {
+        const server = new Server(where);
+        server.on('receive', (object, { callback }) => callback(object));
+        await server.listen();
+        server.on('connect', (sock) => {
+          // The first to come does not count, the second does.
+          if (server.sockets.length === 1) sock.unref();
+          else {
+            server.server.unref();
+            setTimeout(() => console.log('still here'), 200).unref();
+          }
+          console.log(server.sockets.length);
+        });
+      },
+      where,
+      async () => {
+        // It lives for the other one's sake, and answers this one, too.
+        const answer = await new Promise((resolve) => client.send({ n: 1 }, resolve));
+        assert.deepEqual(answer, { n: 1 });
+        await other.disconnect();
+      },
+      async (child) => {
+        await connected;
+        await child.line('1');
+        await other.connect();
+      },
+    );
+  });
+
+  it('while it is connected with TLS', limit, async (t) => {
+    const authority = await issue({ name: 'authority', ca: true });
+    const own = await issue({ name: 'here', names: ['127.0.0.1'], issuer: authority });
+    const { port, accept } = await secureServer(t, { key: own.key, cert: own.cert });
+    await lives(
+      t,
+      async ({ client: Client }, options) => {
+        const client = new Client(options);
+        await client.connect();
+        client.socket.unref().ref();
+        setTimeout(() => console.log('still here'), 200).unref();
+      },
+      { port, ssl_options: { ca: authority.cert } },
+      async () => (await accept()).socket.end(),
+    );
   });
 
   it('when what was unreferenced is referenced again', limit, async (t) => {

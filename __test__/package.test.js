@@ -79,7 +79,7 @@ describe('the packed package', () => {
 
   function runProgram(name, source) {
     fs.writeFileSync(path.join(home, name), source);
-    const options = { cwd: home, env: bare(), timeout: 30_000 };
+    const options = { cwd: home, env: bare(), timeout: 90_000 };
     return JSON.parse(run(process.execPath, [name], options));
   }
 

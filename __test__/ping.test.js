@@ -5,7 +5,7 @@ const { describe, it } = require('node:test');
 const { clientOnWire, startServer } = require('./support/local.js');
 const { rawClient } = require('./support/raw.js');
 
-const limit = { timeout: 20_000 };
+const limit = { timeout: 90_000 };
 
 /** Milliseconds between pings. */
 const INTERVAL = 40;
@@ -233,6 +233,14 @@ describe('a side that is paused', () => {
     assert.equal(wire.count('frame'), 1);
     server.sockets[0].resume();
     assert.equal((await wire.frame()).data._id, 'first');
+  });
+
+  it('finds the other side dead, whose answers it does not read', limit, async (t) => {
+    const { client, log, wire } = await clientOnWire(t);
+    client.socket.pause();
+    client.ping(INTERVAL);
+    for (let i = 0; i < 2; i += 1) wire.write(pong(await wire.frame(isPing)));
+    await log.next('disconnect');
   });
 
   it('receives everything after it is resumed', limit, async (t) => {

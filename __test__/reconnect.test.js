@@ -46,6 +46,8 @@ for (const implementation of ['native', 'original']) {
         assert.ok(now > life, `life ${now} after ${life}`);
         life = now;
         if (round === LIVES) {
+          // The original on Bun may tell of the message before it tells of the connection.
+          await server.next('connect');
           await server.do('send', { value: { leave: true } });
           await server.next('disconnect');
         } else {
@@ -87,7 +89,7 @@ describe('a client that reconnects', () => {
     assert.deepEqual([code, lines], [0, []]);
   });
 
-  it('stays alive while it tries', { timeout: 20_000 }, async (t) => {
+  it('stays alive while it tries', { timeout: 90_000 }, async (t) => {
     const port = await freePort();
     const client = program(t, reconnectingClient, port);
     const raw = await rawServer(t, { port });
@@ -101,7 +103,7 @@ describe('a client that reconnects', () => {
     assert.equal((await client.ended()).code, 0);
   });
 
-  it('survives a server that resets every connection', { timeout: 20_000 }, async (t) => {
+  it('survives a server that resets every connection', { timeout: 90_000 }, async (t) => {
     const raw = await rawServer(t);
     const client = program(t, reconnectingClient, raw.where.port);
     for (let life = 1; life <= 5; life += 1) {

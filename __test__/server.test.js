@@ -12,7 +12,7 @@ const impl = require('./support/impl.js');
 const { startClient, startServer } = require('./support/local.js');
 const { rawClient } = require('./support/raw.js');
 
-const limit = { timeout: 20_000 };
+const limit = { timeout: 90_000 };
 
 describe('a new server', () => {
   it('has the defaults of the reference', limit, () => {

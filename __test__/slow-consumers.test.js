@@ -28,9 +28,10 @@ describe('a server that broadcasts to clients that have stopped reading', () => 
       `"${policy}": memory is bounded by the mark, and the others get everything`,
       limit,
       async () => {
-        const result = await run({ ...scale, policy });
-        // All of them share one copy of what waits; without a mark it would be all that was sent.
-        assert.ok(result.memory_growth < MARK / MIB + 64, `grew by ${result.memory_growth} MiB`);
+        const result = await run({ ...scale, policy, megabytes: 256 });
+        // All of them share one copy of what waits; without a mark it would be all that was sent. The rest is
+        // V8's: newer ones let more garbage gather.
+        assert.ok(result.memory_growth < MARK / MIB + 112, `grew by ${result.memory_growth} MiB`);
         assert.ok(result.refused_messages > 0);
         if (policy === 'disconnect') {
           assert.equal(result.slow_consumers, scale.stopped);

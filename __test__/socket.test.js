@@ -25,7 +25,7 @@ async function text(socket) {
   return Buffer.concat(chunks).toString();
 }
 
-describe('the socket of a connection', { timeout: 20_000 }, () => {
+describe('the socket of a connection', { timeout: 90_000 }, () => {
   it('is one net.Socket, the same everywhere', async (t) => {
     const { server, client, sock, session } = await pair(t);
     assert.ok(sock instanceof net.Socket);

@@ -166,7 +166,7 @@ function runProgram(source) {
   const { status, stdout, error } = spawnSync(
     process.execPath,
     ['-e', `const TimedMap = require(${path});${source}`],
-    { encoding: 'utf8', timeout: 20_000 },
+    { encoding: 'utf8', timeout: 90_000 },
   );
   if (error) throw error;
   return { status, lines: stdout.split('\n').filter(Boolean) };

@@ -15,9 +15,10 @@ const { atEnd } = require('./support/at-end.js');
 const { hierarchy, issue } = require('./support/certificates.js');
 const { deadline } = require('./support/deadline.js');
 const { makeClient } = require('./support/local.js');
+const { nativeTls, onNodeOnly } = require('./support/runtime.js');
 const { secureServer } = require('./support/secure.js');
 
-const limit = { timeout: 30_000 };
+const limit = { timeout: 90_000 };
 const CLIENT_AUTHENTICATION = '1.3.6.1.5.5.7.3.2';
 const SERVER_AUTHENTICATION = '1.3.6.1.5.5.7.3.1';
 const LOCAL = ['localhost', '127.0.0.1'];
@@ -297,7 +298,8 @@ describe('the certificate of a server', () => {
     });
   }
 
-  it('is not shown any data before it is accepted', limit, async (t) => {
+  const skip = onNodeOnly('the server is not told of a connection that was given up so early');
+  it('is not shown any data before it is accepted', { ...limit, skip }, async (t) => {
     const cert = made.selfSigned;
     const at = await secureServer(t, cert);
     const { client } = makeClient(t, { port: at.port }, { ssl_options: { ca: trusted.root.cert } });
@@ -367,6 +369,6 @@ describe('the certificate of a server', () => {
     });
     const [code] = await deadline(once(child, 'close'), 'the client to end');
     assert.equal(code, 0);
-    assert.deepEqual(JSON.parse(output), { authorized: true, native: true });
+    assert.deepEqual(JSON.parse(output), { authorized: true, native: nativeTls });
   });
 });

@@ -30,7 +30,7 @@ test('a spent counter draws a new random part', { timeout: 60_000 }, () => {
   assert.equal(random(uuid()), random(id));
 });
 
-test('two workers draw different ids', { timeout: 30_000 }, async () => {
+test('two workers draw different ids', { timeout: 90_000 }, async () => {
   const source = `
     const { parentPort, workerData } = require('node:worker_threads');
     const { uuid } = require(workerData);

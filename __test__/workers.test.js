@@ -31,8 +31,10 @@ async function host(t, plan) {
   child.on('message', (message) => {
     report = message;
   });
+  // What was reported last may come after the end of the process; the channel ends behind it.
+  const told = new Promise((resolve) => child.on('disconnect', resolve));
   const [code, signal] = await deadline(
-    new Promise((resolve) => child.on('close', (...end) => resolve(end))),
+    new Promise((resolve) => child.on('close', (...end) => told.then(() => resolve(end)))),
     () => `the host of the workers to end\n${stderr}`,
     10 * 60_000,
   );

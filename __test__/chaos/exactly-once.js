@@ -277,10 +277,11 @@ async function run({ seconds = 60, clients = 50, seed = 1, implementation = 'nat
   };
   const broken = new Set(); // connections the proxy broke
   const opened = new Map(); // connection -> life of its server
+  const cut = new Set(); // lives that were ended with SIGKILL
   const unfinished = new Set(); // directions whose sender was killed before all had arrived
   const sent = new Map(); // direction of a connection -> what its sender had fulfilled when it ended it
   const received = new Map(); // ... -> what had arrived at its end
-  const children = new Set();
+  const children = new Map(); // life -> process
   let going = true;
   let lives = 0;
 
@@ -294,14 +295,26 @@ async function run({ seconds = 60, clients = 50, seed = 1, implementation = 'nat
       opened.set(message.open, message.life);
       account.connections += 1;
     } else if (message.broken) broken.add(message.broken);
-    else if (message.sent) sent.set(message.sent, { count: message.count, life });
-    else if (message.received) {
+    else if (message.sent) {
+      sent.set(message.sent, { count: message.count, life });
+      // It said so just before it was killed.
+      if (cut.has(life)) unfinished.add(message.sent);
+    } else if (message.received) {
       received.set(message.received, message.count);
       account.messages += message.count;
     } else if (message.settled) {
       for (const name of ['fulfilled', 'rejected', 'callbacks']) account[name] += message[name];
     }
   };
+
+  function kill(life, child) {
+    cut.add(life);
+    // What it had said good-bye to, but was still reading, it leaves without an orderly end.
+    for (const [direction, { life: sender }] of sent) {
+      if (sender === life && !received.has(direction)) unfinished.add(direction);
+    }
+    child.kill('SIGKILL');
+  }
 
   /** Keeps a process running: it is killed now and then, and started again. */
   async function keep(role, settings, ready) {
@@ -313,17 +326,13 @@ async function run({ seconds = 60, clients = 50, seed = 1, implementation = 'nat
         implementations[implementation],
         JSON.stringify({ ...settings, life, seed: Math.floor(random() * 2 ** 31) }),
       ]);
-      children.add(child);
+      children.set(life, child);
       let killed = false;
       const timer = setTimeout(
         () => {
           if (!going) return;
           killed = true;
-          // What it had said good-bye to, but was still reading, it leaves without an orderly end.
-          for (const [direction, { life: sender }] of sent) {
-            if (sender === life && !received.has(direction)) unfinished.add(direction);
-          }
-          child.kill('SIGKILL');
+          kill(life, child);
         },
         (role === 'server' ? 3000 : 2000) + 12_000 * random(),
       );
@@ -333,7 +342,7 @@ async function run({ seconds = 60, clients = 50, seed = 1, implementation = 'nat
       });
       const [code, signal] = await once(child, 'exit');
       clearTimeout(timer);
-      children.delete(child);
+      children.delete(life);
       if (killed) account.killed += 1;
       else if (going) {
         account.crashed += 1;
@@ -368,7 +377,7 @@ async function run({ seconds = 60, clients = 50, seed = 1, implementation = 'nat
   going = false;
   // What is still under way may end, and be told of.
   await wait(2 * SETTLE_MS);
-  for (const child of children) child.kill('SIGKILL');
+  for (const [life, child] of children) kill(life, child);
   await Promise.all(keeping);
   await Promise.all(proxies.map((proxy) => proxy.close()));
 

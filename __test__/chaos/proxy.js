@@ -20,6 +20,7 @@ function randomFrom(seed) {
  *
  * @typedef {object} Plan
  * @property {number} [split] bytes of a write, at most; 1: every byte by itself
+ * @property {number} [splitFirst] split and delay no more than so many bytes of each direction
  * @property {number} [delay] ms to wait before each write, at most
  * @property {{after: number, ms: number}} [stall] stop for so long once so many bytes have passed in a direction
  * @property {{after: number, direction: 'up'|'down'}} [halfClose] end a direction after so many bytes
@@ -94,8 +95,9 @@ class ChaosProxy {
     try {
       for await (const chunk of chunksOf(source)) {
         if (direction === 'up' && passed === 0) this.watch.onFirst?.(connection, chunk);
-        const size = plan.split ?? chunk.length;
-        for (let at = 0; at < chunk.length; at += size) {
+        for (let at = 0, size = 0; at < chunk.length; at += size) {
+          const splits = passed < (plan.splitFirst ?? Number.POSITIVE_INFINITY);
+          size = (splits && plan.split) || chunk.length;
           let piece = chunk.subarray(at, at + size);
           const { reset, truncate, stall } = plan;
           if (stall && passed < stall.after && passed + piece.length >= stall.after) {
@@ -109,8 +111,8 @@ class ChaosProxy {
             if (target.destroyed) return;
             await write(target, piece);
             if (reset) {
-              source.resetAndDestroy();
-              target.resetAndDestroy();
+              resetSocket(source);
+              resetSocket(target);
             } else {
               source.end();
               target.end();
@@ -120,14 +122,14 @@ class ChaosProxy {
           }
           const half = plan.halfClose?.direction === direction ? plan.halfClose.after : null;
           if (half !== null) piece = piece.subarray(0, Math.max(0, half - passed));
-          if (plan.delay) {
+          if (plan.delay && splits) {
             this.injected.delay += 1;
             await wait(Math.ceil(plan.delay));
           }
           if (target.destroyed) return;
           passed += piece.length;
           this.bytes += piece.length;
-          if (plan.split) this.injected.split += 1;
+          if (plan.split && splits) this.injected.split += 1;
           await write(target, piece);
           if (half !== null && passed >= half) {
             this.#fault(connection, 'halfClose');
@@ -139,9 +141,15 @@ class ChaosProxy {
       target.end();
     } catch {
       // One side was reset, and so the other is.
-      if (!target.destroyed) target.resetAndDestroy?.();
+      if (!target.destroyed) resetSocket(target);
     }
   }
+}
+
+/** Node resets only what is TCP; a Unix socket with unread bytes is reset when it is closed. */
+function resetSocket(socket) {
+  if (socket.remoteAddress === undefined) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 /** The chunks of a socket as they come; those that came before it was reset are not lost. */

@@ -22,8 +22,10 @@ function start(task, where, more = {}) {
 /** A worker that runs to its end by itself. */
 async function whole(task, where, more) {
   const worker = start(task, where, more);
+  // Its last message and its end may come in one turn.
+  const exited = once(worker, 'exit');
   const [answers] = await once(worker, 'message');
-  const [code] = await once(worker, 'exit');
+  const [code] = await exited;
   if (code !== 0) throw new Error(`exit code ${code}`);
   return answers;
 }

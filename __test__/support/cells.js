@@ -1,7 +1,10 @@
 'use strict';
 
 const { after, describe, it } = require('node:test');
-const { endpoint, transports } = require('./addresses.js');
+const { ChaosProxy } = require('../chaos/proxy.js');
+const { endpoint, nodeEndpoint, transports } = require('./addresses.js');
+const { atEnd } = require('./at-end.js');
+const { STEP } = require('./deadline.js');
 const { PeerPool } = require('./peers.js');
 
 /** Who talks to whom, each in a process of its own. */
@@ -12,13 +15,22 @@ const pairs = [
 ];
 
 /**
+ * What is between client and server, by `SOCKHOP_NETWORK`: nothing, or a proxy that takes what passes to pieces. Large
+ * messages go in large pieces behind their beginning, for they would take minutes otherwise.
+ */
+const networks = {
+  bytes: { split: 1, splitFirst: 4000 },
+  delays: { split: 37, delay: 1, splitFirst: 1000 },
+};
+
+/**
  * Defines the cells of the interoperability matrix: every behaviour for every pair over every
  * transport.
  *
  * @param {Record<string, (cell: Cell) => Promise<void>>} behaviours
  * @param {{ timeout?: number, only?: (pair: object, name: string) => boolean }} [options]
  */
-function matrix(behaviours, { timeout = 20_000, only = () => true } = {}) {
+function matrix(behaviours, { timeout = 2 * STEP, only = () => true } = {}) {
   const pool = new PeerPool();
   after(() => pool.close());
   for (const pair of pairs) {
@@ -55,8 +67,22 @@ class Cell {
   }
 
   /** A client that is not connected yet. */
-  client(where, options = {}) {
-    return this.#pool.get(this.pair.client, 'client').client(this.t, { ...where, ...options });
+  async client(where, options = {}) {
+    const near = await this.#approach(where);
+    return this.#pool.get(this.pair.client, 'client').client(this.t, { ...near, ...options });
+  }
+
+  /** Where a client connects to, to get to a server. */
+  async #approach(where) {
+    const { SOCKHOP_NETWORK: name } = process.env;
+    if (!name) return where;
+    const plan = networks[name];
+    if (!plan) throw new Error(`SOCKHOP_NETWORK is one of ${Object.keys(networks)}`);
+    const proxy = new ChaosProxy(nodeEndpoint(where), () => plan);
+    const near = await endpoint(this.t, this.transport);
+    await proxy.listen(nodeEndpoint(near));
+    atEnd(this.t, () => proxy.close());
+    return near;
   }
 
   /**

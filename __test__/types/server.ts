@@ -26,7 +26,9 @@ class OldStyle extends SockhopSession {
 
 new SockhopServer();
 new SockhopServer({ port: 0, max_connections: Infinity });
-new SockhopServer({ session_type: OldStyle });
+new SockhopServer({ session_type: OldStyle, captureRejections: true });
+// @ts-expect-error yes or no
+new SockhopServer({ captureRejections: 'yes' });
 new SockhopServer({ session_type: SockhopSession });
 // @ts-expect-error not what a server needs of a session
 new SockhopServer({ session_type: Map });
@@ -89,7 +91,9 @@ new SockhopServer<User>({ session_type: OldStyle });
 
 export async function life(sock: SockhopSocket, raw: Socket) {
   await using host = new SockhopServer({ port: 0 });
-  const listener = await host.listen({ signal: AbortSignal.timeout(1000) });
+  const listener = await host.listen({ signal: AbortSignal.timeout(1000), exclusive: true });
+  // @ts-expect-error yes or no
+  await host.listen({ exclusive: 'yes' });
   listener.address();
   listener.unref().ref();
   listener.once('close', () => {});

@@ -1,0 +1,95 @@
+'use strict';
+
+// A client or server with other things to do: `node busy.js <plan as JSON>`. It reports to its parent.
+
+const { once } = require('node:events');
+const fs = require('node:fs');
+const { implementations } = require('../support/implementations.js');
+const { client: Client, server: Server } = require(implementations.native);
+
+const { role, where, task, count, blockMs, pingMs } = JSON.parse(process.argv[2]);
+
+const end = role === 'client' ? new Client(where) : new Server(where);
+let connects = 0;
+let disconnects = 0;
+end.on('connect', () => {
+  connects += 1;
+});
+end.on('disconnect', () => {
+  disconnects += 1;
+});
+
+/** A computation. */
+function block() {
+  const last = performance.now() + blockMs;
+  while (performance.now() < last);
+}
+
+const tasks = {
+  /** Blocks in the middle of what it receives, and tells whether it got all of it. */
+  compute: () => {
+    const wrong = [];
+    let next = 0;
+    end.on('receive', ({ n }, { callback }) => {
+      if (n !== next && wrong.length < 10) wrong.push([n, next]);
+      next = n + 1;
+      if (n === Math.floor(count / 10)) {
+        process.send({ event: 'blocking' });
+        // Once it is known outside.
+        setTimeout(() => {
+          block();
+          process.send({ event: 'back', received: next });
+        }, 20);
+      }
+      // Asked for in the end.
+      callback?.({ next, wrong, connects, disconnects });
+    });
+    if (pingMs) end.ping(pingMs);
+  },
+
+  /** Counts how often others get their turn while it is flooded. */
+  share: async () => {
+    let received = 0;
+    const turns = { timers: 0, intervals: 0, immediates: 0, files: 0 };
+    end.on('receive', () => {
+      received += 1;
+    });
+    await once(end, 'receive');
+    const before = received;
+    const timer = () => {
+      turns.timers += 1;
+      setTimeout(timer, 1);
+    };
+    timer();
+    setInterval(() => {
+      turns.intervals += 1;
+    }, 1);
+    const immediate = () => {
+      turns.immediates += 1;
+      setImmediate(immediate);
+    };
+    immediate();
+    const read = () => {
+      turns.files += 1;
+      fs.readFile(__filename, read);
+    };
+    read();
+    // Looked at by one of them, so that nothing comes of it if they starve.
+    const look = setInterval(() => {
+      if (Math.min(...Object.values(turns)) < 20) return;
+      clearInterval(look);
+      process.send({ event: 'shared', turns, received: received - before });
+    }, 1);
+  },
+};
+
+async function main() {
+  await tasks[task]();
+}
+
+(async () => {
+  const working = main();
+  await (role === 'client' ? end.connect() : end.listen());
+  process.send({ event: 'ready' });
+  await working;
+})();

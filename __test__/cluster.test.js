@@ -1,0 +1,411 @@
+'use strict';
+
+// Workers of node:cluster that listen at the same place share it. The cluster is a process of its own; who
+// connects to it is here.
+
+const assert = require('node:assert/strict');
+const { fork, spawnSync } = require('node:child_process');
+const net = require('node:net');
+const path = require('node:path');
+const { describe, it } = require('node:test');
+const tls = require('node:tls');
+const { canCount } = require('./citizens/resources.js');
+const { endpoint, nodeEndpoint, transports } = require('./support/addresses.js');
+const { atEnd } = require('./support/at-end.js');
+const { issue } = require('./support/certificates.js');
+const { deadline } = require('./support/deadline.js');
+const { EventLog } = require('./support/event-log.js');
+const { implementations } = require('./support/implementations.js');
+const { makeClient, startClient } = require('./support/local.js');
+const { program } = require('./support/program.js');
+const { rawClient } = require('./support/raw.js');
+
+const original = require(implementations.original);
+
+const limit = { timeout: 120_000 };
+const HOST = path.join(__dirname, 'citizens', 'cluster-host.js');
+/** Starting processes takes its time on a busy machine. */
+const PATIENCE = 60_000;
+
+/** A cluster; what happens in it are the entries of its log. */
+class Cluster extends EventLog {
+  #child;
+
+  constructor(t, plan) {
+    super();
+    this.#child = fork(HOST, [JSON.stringify({ implementation: 'native', ...plan })], {
+      execArgv: [],
+    });
+    this.#child.on('message', ({ event, ...details }) => this.push({ name: event, ...details }));
+    const exited = new Promise((resolve) => {
+      this.#child.on('exit', (code, signal) => {
+        this.break(new Error(`the cluster has ended (${signal ?? `code ${code}`})`));
+        resolve();
+      });
+    });
+    atEnd(t, async () => {
+      // Its workers end with it.
+      this.#child.kill('SIGKILL');
+      await exited;
+    });
+  }
+
+  do(command, options = {}) {
+    this.#child.send({ command, ...options });
+  }
+
+  /** What a worker says next of that kind. */
+  from(worker, name) {
+    return this.next(name, (entry) => entry.worker === worker, PATIENCE);
+  }
+
+  /** Starts workers; resolves with their ids once they listen. */
+  async start(count, options) {
+    for (let n = 0; n < count; n += 1) this.do('fork', options);
+    const entries = await this.take('listening', count, PATIENCE);
+    return entries.map(({ worker }) => worker).sort((a, b) => a - b);
+  }
+
+  async tell(worker, message, answer) {
+    this.do('tell', { worker, message });
+    return answer && this.from(worker, answer);
+  }
+}
+
+const ask = (client, object) =>
+  deadline(
+    new Promise((resolve, reject) => {
+      client.send(object, resolve).catch(reject);
+    }),
+    'an answer',
+  );
+
+/** Connects clients one after the other; resolves with them and the workers that answer them. */
+async function connect(t, where, count, implementation = undefined) {
+  const clients = [];
+  const workers = [];
+  for (let n = 0; n < count; n += 1) {
+    let client;
+    if (implementation) {
+      client = new implementation.client(where);
+      client._auto_reconnect_timer?.unref?.();
+      atEnd(t, () => client.disconnect());
+      await client.connect();
+    } else ({ client } = await startClient(t, where));
+    clients.push(client);
+    const { worker, object } = await ask(client, { n });
+    assert.deepEqual(object, { n });
+    workers.push(worker);
+  }
+  return { clients, workers };
+}
+
+const sorted = (numbers) => [...numbers].sort((a, b) => a - b);
+
+for (const policy of ['rr', 'none']) {
+  const title = policy === 'rr' ? 'round robin' : 'a shared handle';
+  describe(`workers of a cluster, by ${title}`, () => {
+    for (const transport of transports) {
+      it(`share what they listen on (${transport})`, limit, async (t) => {
+        const where = await endpoint(t, transport);
+        const cluster = new Cluster(t, { policy, where });
+        const ids = await cluster.start(3);
+        assert.deepEqual(ids, [1, 2, 3]);
+        for (const { address } of cluster.all('listening')) {
+          assert.deepEqual(
+            address,
+            where.path ?? { address: '127.0.0.1', family: 'IPv4', port: where.port },
+          );
+        }
+        await cluster.take('cluster listening', 3);
+
+        const { clients, workers } = await connect(t, where, 9);
+        const old = await connect(t, where, 3, original);
+        // Who gets a connection from a shared handle is up to the system.
+        if (policy === 'rr') {
+          assert.deepEqual(sorted(workers), [1, 1, 1, 2, 2, 2, 3, 3, 3]);
+          assert.deepEqual(sorted(old.workers), [1, 2, 3]);
+        }
+        for (const { kind } of await cluster.take('connect', 12)) {
+          assert.equal(kind, 'SockhopSocket', 'served natively');
+        }
+        if (transport === 'tcp') {
+          const { remote, address } = await ask(clients[0], {});
+          assert.deepEqual([remote, address], ['127.0.0.1', '127.0.0.1']);
+        }
+        const of = (id) => [...workers, ...old.workers].filter((worker) => worker === id).length;
+        for (const id of ids) {
+          const { connections } = await cluster.tell(id, 'count', 'count');
+          assert.equal(connections, of(id));
+        }
+        for (const client of clients) await client.disconnect();
+        await cluster.take('disconnect', 9);
+      });
+
+      it(`serve the clients of one that was killed (${transport})`, limit, async (t) => {
+        const where = await endpoint(t, transport);
+        const cluster = new Cluster(t, { policy, where });
+        await cluster.start(2);
+        const clients = [];
+        for (let n = 0; n < 4; n += 1) {
+          const { client, log } = makeClient(t, where, { auto_reconnect_interval: 20 });
+          client.auto_reconnect = true;
+          await log.next('connect');
+          clients.push({ client, log, worker: (await ask(client, {})).worker });
+        }
+        const victim = clients[0].worker;
+        cluster.do('kill', { worker: victim, signal: 'SIGKILL' });
+        assert.equal((await cluster.from(victim, 'exit')).signal, 'SIGKILL');
+        for (const { client, log, worker } of clients) {
+          if (worker === victim) {
+            await log.next('disconnect');
+            await log.next('connect');
+          }
+          assert.notEqual((await ask(client, {})).worker, victim);
+        }
+        // Who comes in its place takes part.
+        const [id] = await cluster.start(1);
+        assert.equal(id, 3);
+        if (policy === 'rr') {
+          const { workers } = await connect(t, where, 2);
+          assert.ok(workers.includes(3), workers.join());
+        }
+      });
+
+      it(
+        `get what was sent before they knew of the connection (${transport})`,
+        limit,
+        async (t) => {
+          const where = await endpoint(t, transport);
+          const cluster = new Cluster(t, { policy, where });
+          await cluster.start(2);
+          const text = 'x'.repeat(1000);
+          const frames = Array.from({ length: 100 }, (_, n) =>
+            JSON.stringify({ type: 'Object', data: { n, text }, id: `${n}` }),
+          );
+          const wires = await Promise.all(
+            Array.from({ length: 20 }, async () => {
+              const wire = await rawClient(t, where);
+              wire.write(...frames);
+              return wire;
+            }),
+          );
+          for (const wire of wires) {
+            const answers = await wire.take('frame', frames.length);
+            assert.deepEqual(
+              answers.map(({ json }) => json.data.object.n),
+              frames.map((_, n) => n),
+            );
+          }
+        },
+      );
+    }
+  });
+}
+
+describe('a worker of a cluster', () => {
+  for (const implementation of ['native', 'original']) {
+    it(`that leaves serves its connections to their end (${implementation})`, limit, async (t) => {
+      const where = await endpoint(t);
+      const cluster = new Cluster(t, { where, implementation });
+      await cluster.start(2);
+      const { clients, workers } = await connect(t, where, 4);
+      assert.deepEqual(sorted(workers), [1, 1, 2, 2]);
+      cluster.do('disconnect', { worker: 1 });
+      if (implementation === 'native') await cluster.from(1, 'closed');
+      // New connections are for the other one.
+      const later = await connect(t, where, 2);
+      assert.deepEqual(later.workers, [2, 2]);
+      for (const [n, client] of clients.entries()) {
+        assert.equal((await ask(client, {})).worker, workers[n]);
+      }
+      assert.equal(cluster.count('left'), 0);
+      for (const client of clients) await client.disconnect();
+      await cluster.from(1, 'left');
+      // A timer of the original's goes on for half a minute.
+      if (implementation === 'original') return;
+      const { code, signal } = await cluster.from(1, 'exit');
+      assert.deepEqual([code, signal], [0, null]);
+    });
+  }
+
+  it('gets the port that the others get, if any will do', limit, async (t) => {
+    const cluster = new Cluster(t, { where: { port: 0 } });
+    await cluster.start(3);
+    const ports = cluster.all('listening').map(({ address }) => address.port);
+    assert.ok(ports[0] > 0);
+    assert.deepEqual(ports, Array(3).fill(ports[0]));
+    const { workers } = await connect(t, { port: ports[0] }, 3);
+    assert.deepEqual(sorted(workers), [1, 2, 3]);
+  });
+
+  for (const transport of transports) {
+    it(`is told like net that somebody else is there (${transport})`, limit, async (t) => {
+      const where = await endpoint(t, transport);
+      const occupied = net.createServer();
+      await new Promise((resolve) => occupied.listen(nodeEndpoint(where), resolve));
+      atEnd(t, () => new Promise((resolve) => occupied.close(resolve)));
+      const errors = [];
+      for (const implementation of ['native', 'original']) {
+        const cluster = new Cluster(t, { where, implementation });
+        cluster.do('fork');
+        errors.push((await cluster.from(1, 'error')).error);
+        if (implementation === 'native') {
+          assert.deepEqual((await cluster.from(1, 'failed')).error, errors[0]);
+        }
+      }
+      assert.equal(errors[0].code, 'EADDRINUSE');
+      assert.deepEqual(errors[0], errors[1]);
+    });
+
+    it(`keeps others from its address (${transport})`, limit, async (t) => {
+      const where = await endpoint(t, transport);
+      const cluster = new Cluster(t, { where });
+      await cluster.start(2);
+      const stranger = program(
+        t,
+        async ({ server: Server }, { where, there }) => {
+          const say = ({ code, errno, syscall, address, port, message }) =>
+            console.log(JSON.stringify({ code, errno, syscall, address, port, message }));
+          await new Server(where).listen().catch(say);
+          const node = require('node:net').createServer();
+          node.on('error', say).listen(there);
+        },
+        { where, there: nodeEndpoint(where) },
+      );
+      const { code, lines, stderr } = await stranger.ended(PATIENCE);
+      assert.equal(stderr, '');
+      assert.equal(code, 0);
+      const [ours, nodes] = lines.map((line) => JSON.parse(line));
+      assert.equal(ours.code, 'EADDRINUSE');
+      assert.deepEqual(ours, nodes);
+      // It has not taken anything away.
+      assert.deepEqual(sorted((await connect(t, where, 2)).workers), [1, 2]);
+    });
+  }
+
+  it('closes its share alone, and may take part again', limit, async (t) => {
+    const where = await endpoint(t);
+    const cluster = new Cluster(t, { where });
+    await cluster.start(2);
+    const before = await connect(t, where, 2);
+    assert.deepEqual(sorted(before.workers), [1, 2]);
+    await cluster.tell(1, 'close', 'disconnect');
+    assert.deepEqual((await connect(t, where, 3)).workers, [2, 2, 2]);
+    const { address } = await cluster.tell(1, 'listen', 'listening');
+    assert.equal(address.port, where.port);
+    assert.deepEqual(sorted((await connect(t, where, 2)).workers), [1, 2]);
+
+    // Without ending its connections.
+    const { clients, workers } = await connect(t, where, 2);
+    await cluster.tell(2, 'stop listening', 'closed');
+    assert.equal((await cluster.tell(2, 'count', 'count')).listening, false);
+    assert.deepEqual((await connect(t, where, 2)).workers, [1, 1]);
+    assert.equal((await ask(clients[workers.indexOf(2)], {})).worker, 2);
+    assert.equal(cluster.count('failed'), 0);
+  });
+
+  it('shares nothing if it is not to', limit, async (t) => {
+    const where = await endpoint(t);
+    const cluster = new Cluster(t, { where, listen: { exclusive: true } });
+    await cluster.start(1);
+    cluster.do('fork');
+    const { error } = await cluster.from(2, 'failed');
+    assert.deepEqual(error, {
+      message: `listen EADDRINUSE: address already in use 127.0.0.1:${where.port}`,
+      code: 'EADDRINUSE',
+      syscall: 'listen',
+      address: '127.0.0.1',
+      port: where.port,
+    });
+    assert.deepEqual((await connect(t, where, 3)).workers, [1, 1, 1]);
+  });
+
+  it('has a limit of connections of its own', limit, async (t) => {
+    const where = await endpoint(t);
+    const cluster = new Cluster(t, { where, options: { max_connections: 1 } });
+    await cluster.start(2);
+    assert.deepEqual(sorted((await connect(t, where, 2)).workers), [1, 2]);
+    const { log } = makeClient(t, where);
+    const one = makeClient(t, where);
+    await Promise.all([one.client.connect(), one.log.next('disconnect')]);
+    const { error } = await cluster.next('error');
+    assert.equal(error.code, 'ERR_TOO_MANY_CONNECTIONS');
+    assert.equal(log.entries.length, 0);
+  });
+
+  it('keeps no descriptor of a connection that is over', limit, async (t) => {
+    if (!canCount) return t.skip('needs /proc/self/fd');
+    const where = await endpoint(t);
+    const cluster = new Cluster(t, { where });
+    await cluster.start(1);
+    const round = async () => {
+      const { clients } = await connect(t, where, 20);
+      for (const client of clients) await client.disconnect();
+      await cluster.take('disconnect', clients.length);
+      return cluster.tell(1, 'count', 'count');
+    };
+    const first = await round();
+    for (let n = 0; n < 4; n += 1) {
+      const { connections, descriptors } = await round();
+      assert.equal(connections, 0);
+      assert.ok(descriptors <= first.descriptors, `${first.descriptors}, then ${descriptors}`);
+    }
+  });
+
+  it('serves a connection for which there is no second descriptor', limit, async (t) => {
+    if (!canCount || spawnSync('prlimit', ['--version']).error) {
+      return t.skip('needs /proc/self/fd and prlimit');
+    }
+    const where = await endpoint(t);
+    const cluster = new Cluster(t, { where });
+    await cluster.start(1);
+    await connect(t, where, 1);
+    await cluster.take('connect', 1);
+    assert.ok((await cluster.tell(1, 'frugal', 'frugal')).done);
+    const { clients } = await connect(t, where, 1);
+    assert.equal((await cluster.from(1, 'connect')).kind, 'Socket', 'by Node');
+    const answers = await Promise.all(
+      Array.from({ length: 100 }, (_, n) => ask(clients[0], { n })),
+    );
+    assert.deepEqual(
+      answers.map(({ object }) => object.n),
+      answers.map((_, n) => n),
+    );
+    await clients[0].disconnect();
+    await cluster.from(1, 'disconnect');
+  });
+
+  it('outlives connections for which there is no descriptor at all', limit, async (t) => {
+    if (!canCount || spawnSync('prlimit', ['--version']).error) {
+      return t.skip('needs /proc/self/fd and prlimit');
+    }
+    const where = await endpoint(t);
+    // By round robin it is the primary that accepts.
+    const cluster = new Cluster(t, { where, policy: 'none' });
+    await cluster.start(1);
+    assert.ok((await cluster.tell(1, 'frugal', 'frugal')).done);
+    const { clients } = await connect(t, where, 1);
+    const turnedAway = await rawClient(t, where);
+    // By libuv itself.
+    await turnedAway.next('close');
+    assert.equal((await ask(clients[0], {})).worker, 1);
+  });
+
+  it('shares a port with TLS in front', limit, async (t) => {
+    const authority = await issue({ name: 'authority', ca: true });
+    const own = await issue({ name: 'here', names: ['localhost', '127.0.0.1'], issuer: authority });
+    const { port } = await endpoint(t);
+    const secure = { key: own.key, cert: own.cert };
+    const cluster = new Cluster(t, { where: { port }, secure });
+    await cluster.start(2);
+    const { clients, workers } = await connect(
+      t,
+      { port, ssl: true, ssl_options: { ca: authority.cert } },
+      4,
+    );
+    assert.deepEqual(sorted(workers), [1, 1, 2, 2]);
+    for (const client of clients) assert.equal(client.socket.authorized, true);
+    for (const { kind } of await cluster.take('connect', 4)) assert.equal(kind, tls.TLSSocket.name);
+  });
+});

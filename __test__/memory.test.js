@@ -1,0 +1,77 @@
+'use strict';
+
+// What is over is given back: objects to the garbage collector, descriptors and memory to the system.
+
+const assert = require('node:assert/strict');
+const { spawn } = require('node:child_process');
+const path = require('node:path');
+const { describe, it } = require('node:test');
+const { cases } = require('./citizens/collector.js');
+const { canCount } = require('./citizens/resources.js');
+const { endpoint, transports } = require('./support/addresses.js');
+const { atEnd } = require('./support/at-end.js');
+const { deadline } = require('./support/deadline.js');
+
+const limit = { timeout: 180_000 };
+const COLLECTOR = path.join(__dirname, 'citizens', 'collector.js');
+const CYCLES = path.join(__dirname, '..', 'benchmark', 'memory', 'cycles.js');
+
+/** Runs a program to its end; answers what it printed. */
+async function output(t, ...args) {
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  atEnd(t, () => child.kill('SIGKILL'));
+  const text = { out: '', err: '' };
+  child.stdout.setEncoding('utf8').on('data', (piece) => {
+    text.out += piece;
+  });
+  child.stderr.setEncoding('utf8').on('data', (piece) => {
+    text.err += piece;
+  });
+  const code = await deadline(
+    new Promise((resolve) => child.on('close', resolve)),
+    () => `${args.join(' ')}\n${text.out}${text.err}`,
+    150_000,
+  );
+  assert.equal(code, 0, `${text.out}${text.err}`);
+  return JSON.parse(text.out);
+}
+
+for (const transport of transports) {
+  describe(`the garbage collector takes (${transport})`, () => {
+    const left = async (t, name) => {
+      const place = await endpoint(t, transport);
+      return output(t, '--expose-gc', COLLECTOR, JSON.stringify({ name, place }));
+    };
+
+    const [held, ...over] = cases;
+    it(`not ${held}`, limit, async (t) => {
+      assert.deepEqual(await left(t, held), ['server (1)', 'client (1)', 'waiting (1)']);
+    });
+
+    for (const name of over) {
+      it(name, limit, async (t) => {
+        assert.deepEqual(await left(t, name), []);
+      });
+    }
+  });
+}
+
+describe('connections that come, talk and go', () => {
+  const skip = !canCount && 'this system does not show what a process holds';
+  it('leave neither descriptors nor handles nor threads, and memory levels off', {
+    ...limit,
+    skip,
+  }, async (t) => {
+    const { faults, end } = await output(
+      t,
+      CYCLES,
+      '--cycles',
+      '2000',
+      '--samples',
+      '24',
+      '--no-save',
+    );
+    assert.deepEqual(faults, []);
+    assert.ok(end.server.descriptors > 0);
+  });
+});
