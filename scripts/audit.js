@@ -3,8 +3,9 @@
 // `npm run audit`: what the package is made of.
 //
 //  - Rust: every crate that is compiled into the binding has a licence that deny.toml allows, comes from the
-//    registry, and is there in one version. If cargo-deny is installed, it checks the same and known
-//    vulnerabilities; without it, or without its database, that part is left out, and it says so.
+//    registry, and is there in one version. cargo-deny checks the same, and known vulnerabilities, if it is
+//    installed below target/tools; `--install` installs it. Without it, or without the database, that part is
+//    left out, and it says so.
 //  - npm: nothing at run time; what is needed to develop is in the lock file with its checksum. If the registry
 //    answers, `npm audit` is asked for known vulnerabilities.
 //
@@ -14,8 +15,11 @@ const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 
+const { install, installed, toolEnvironment } = require('./tools');
+
 const ROOT = path.dirname(__dirname);
 const STRICT = process.argv.includes('--strict');
+const INSTALL = process.argv.includes('--install');
 const NETWORK_MS = 60_000;
 
 let failed = false;
@@ -112,18 +116,38 @@ function auditCrates() {
     twice.map(([name, list]) => `${name}: ${list.join(', ')}`),
   );
 
-  if (output('cargo', ['deny', '--version']).status !== 0) {
-    leftOut(
-      'advisories of crates',
-      'cargo-deny is not installed (cargo install cargo-deny --locked)',
-    );
+  auditWithDeny();
+}
+
+function auditWithDeny() {
+  try {
+    if (INSTALL) install('cargo-deny');
+  } catch (error) {
+    leftOut('cargo deny', error.message);
     return;
   }
-  const deny = output('cargo', ['deny', '--all-features', 'check'], { timeout: 5 * NETWORK_MS });
-  const unreachable = /failed to fetch|unable to (fetch|load)|network/i.test(deny.stderr ?? '');
-  if (deny.status !== 0 && unreachable)
-    leftOut('advisories of crates', 'the database is out of reach');
-  else report(deny.status === 0, 'cargo deny check', (deny.stderr ?? '').split('\n'));
+  if (!installed('cargo-deny')) {
+    leftOut('cargo deny', 'it is not installed (npm run audit -- --install)');
+    return;
+  }
+  const deny = (...checks) => {
+    const options = { env: toolEnvironment(), timeout: 5 * NETWORK_MS };
+    const { status, stderr } = output(
+      'cargo',
+      ['deny', '--all-features', 'check', ...checks],
+      options,
+    );
+    return { ok: status === 0, said: (stderr ?? '').split('\n') };
+  };
+  const rules = deny('licenses', 'bans', 'sources');
+  report(rules.ok, 'cargo deny: licences, bans and sources', rules.said);
+  const advisories = deny('advisories');
+  const unreachable = /failed to (fetch|clone|acquire|load)|unable to|network/i;
+  if (!advisories.ok && unreachable.test(advisories.said.join(' '))) {
+    leftOut('cargo deny: advisories', 'the database is out of reach');
+  } else {
+    report(advisories.ok, 'cargo deny: advisories', advisories.said);
+  }
 }
 
 function auditPackages() {

@@ -14,6 +14,7 @@ const net = require('node:net');
 const os = require('node:os');
 const path = require('node:path');
 const { REPO, original, underTest } = require('../conformance/under-test.js');
+const { networkNamespace } = require('./namespace');
 
 // What each tarball holds, `socket-hangs` aside: it stubs net.createConnection, which a native
 // client never calls. __test__/connect-hang.test.js hangs a real connection instead.
@@ -147,18 +148,13 @@ function runOnce(suite, from, to, scratch) {
  */
 function doneInNamespace() {
   const INSIDE = 'SOCKHOP_CONFORMANCE_INSIDE';
-  if (process.platform !== 'linux' || process.env[INSIDE]) return false;
-  const namespace = process.getuid() === 0 ? ['--net'] : ['--map-root-user', '--net'];
-  const prepare = `ip link set lo up && echo ${PORTS[0]}-${PORTS.at(-1)} >/proc/sys/net/ipv4/ip_local_reserved_ports`;
-  const inside = (command, args, options) =>
-    spawnSync(
-      'unshare',
-      [...namespace, 'sh', '-c', `${prepare} && exec "$@"`, 'sh', command, ...args],
-      options,
-    );
-  if (inside('true', [], { stdio: 'ignore' }).status !== 0) return false;
+  if (process.env[INSIDE]) return false;
+  const [unshare, ...words] = networkNamespace(
+    `echo ${PORTS[0]}-${PORTS.at(-1)} >/proc/sys/net/ipv4/ip_local_reserved_ports`,
+  );
+  if (unshare === undefined) return false;
   console.log('in a network namespace of its own');
-  const { status } = inside(process.execPath, process.argv.slice(1), {
+  const { status } = spawnSync(unshare, [...words, process.execPath, ...process.argv.slice(1)], {
     stdio: 'inherit',
     env: { ...process.env, [INSIDE]: '1' },
   });

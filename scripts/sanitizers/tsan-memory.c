@@ -1,0 +1,9 @@
+/*
+ * What LLVM calls and GCC's ThreadSanitizer does not have. The functions these call are the runtime's own, which look at
+ * the memory.
+ */
+#include <string.h>
+
+void *__tsan_memcpy(void *to, const void *from, size_t size) { return memcpy(to, from, size); }
+void *__tsan_memmove(void *to, const void *from, size_t size) { return memmove(to, from, size); }
+void *__tsan_memset(void *to, int value, size_t size) { return memset(to, value, size); }

@@ -1,0 +1,34 @@
+'use strict';
+
+const { spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+
+const TESTS = path.join(__dirname, '..', '__test__');
+
+/**
+ * Runs suites of the package once for each value of an environment variable. Arguments of the process are options for
+ * Node's test runner; its exit code says whether all of it passed.
+ *
+ * @param {string} variable
+ * @param {string[]} values
+ * @param {function(string): boolean} wanted of which files
+ */
+function runSuites(variable, values, wanted) {
+  const files = fs
+    .readdirSync(TESTS)
+    .filter((name) => name.endsWith('.test.js') && wanted(name))
+    .map((name) => path.join(TESTS, name));
+  let failed = false;
+  for (const value of values) {
+    console.log(`${variable}=${value}`);
+    const { status } = spawnSync(process.execPath, [...process.argv.slice(2), ...files], {
+      env: { ...process.env, [variable]: value },
+      stdio: 'inherit',
+    });
+    failed ||= status !== 0;
+  }
+  process.exitCode = failed ? 1 : 0;
+}
+
+module.exports = { runSuites };
