@@ -273,6 +273,24 @@ function deliver(text, extras) {
   if (finish(new Batch(text, extras)) && index[1] !== 0) deliverMore();
 }
 
+let soon = false;
+
+/**
+ * Delivers what has come, before timers, I/O and `setImmediate()` get their turn: what one end of a connection
+ * does, the other end in the same environment learns before the program goes on to the next thing.
+ */
+function deliverSoon() {
+  if (soon) return;
+  soon = true;
+  process.nextTick(() => {
+    soon = false;
+    // The rest of a batch comes first, in its time.
+    if (current !== null || resuming) return;
+    deadline = 0;
+    deliverMore();
+  });
+}
+
 /**
  * Whether the event loop may read quiet connections itself, without a thread in between. That takes libuv,
  * which only Node has. `SOCKHOP_READER=runtime` turns it off.
@@ -332,4 +350,14 @@ function nextId() {
   return lastId;
 }
 
-module.exports = { mailbox, sockets, listeners, clients, broadcasts, Hold, nextId, surface };
+module.exports = {
+  mailbox,
+  sockets,
+  listeners,
+  clients,
+  broadcasts,
+  Hold,
+  deliverSoon,
+  nextId,
+  surface,
+};

@@ -3,7 +3,7 @@
 const { AsyncResource } = require('node:async_hooks');
 const net = require('node:net');
 
-const { sockets, Hold, surface } = require('./Mailbox.js');
+const { sockets, Hold, deliverSoon, surface } = require('./Mailbox.js');
 const { Outbox } = require('./Outbox.js');
 const SockhopError = require('./SockhopError.js');
 const { systemError } = require('./errors.js');
@@ -96,7 +96,9 @@ class SockhopSocket extends net.Socket {
 
   /** Begins to read. */
   start() {
-    if (!this.#over) this.#connection.start(this.isPaused());
+    if (this.#over) return;
+    this.#connection.start(this.isPaused());
+    if (this.#connection.paired) deliverSoon();
   }
 
   /**
@@ -231,6 +233,7 @@ class SockhopSocket extends net.Socket {
   _final(callback) {
     this.flush();
     const sent = this.#connection.end();
+    if (this.#connection.paired) deliverSoon();
     // A connection that is gone is as ended as can be.
     if (sent === CLOSED) callback();
     else this.#settle(sent, callback);
@@ -242,6 +245,7 @@ class SockhopSocket extends net.Socket {
     this.connecting = false;
     this.setTimeout(0);
     this.#connection.close(false);
+    if (this.#connection.paired) deliverSoon();
     sockets.delete(this.#connection.id);
     this.#hold.release();
     const waiting = this.#waiting ?? [];

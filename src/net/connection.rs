@@ -235,6 +235,9 @@ impl Connection {
     pub fn start(self: &Arc<Self>, paused: bool) {
         let flow = if paused { Flow::Paused } else { Flow::Flowing };
         self.switch.change_flow(self, Flow::Held, flow);
+        if self.twin_has_ended() {
+            while self.read() == ReadStop::Budget {}
+        }
     }
 
     /// Stops reading; pings of the peer go unanswered.
@@ -680,6 +683,19 @@ impl Connection {
     pub(super) fn pair(self: &Arc<Self>, twin: &Arc<Self>) {
         let _ = self.twin.set(Arc::downgrade(twin));
         let _ = twin.twin.set(Arc::downgrade(self));
+    }
+
+    /// Whether the other end is in this process, too.
+    pub fn is_paired(&self) -> bool {
+        self.twin.get().is_some()
+    }
+
+    /// Whether the other end is in this process and has said its last.
+    fn twin_has_ended(&self) -> bool {
+        self.twin.get().is_some_and(|twin| {
+            twin.upgrade()
+                .is_none_or(|twin| !twin.outbox.lock().is_open())
+        })
     }
 
     /// Where both ends are in one process, the other end learns of this one's end before

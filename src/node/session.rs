@@ -112,6 +112,12 @@ impl SockhopSession {
         self.inner.id()
     }
 
+    /// Whether the other end is in this process. If so, it has what this one did by the time a call returns.
+    #[napi(getter)]
+    pub fn paired(&self) -> bool {
+        self.inner.is_paired()
+    }
+
     /// Sends a text of `length` UTF-16 units: 0 if the kernel has it all; the position in the
     /// outgoing stream that a `FLUSHED` event will tell of; -1 if the connection takes no more; -2 if
     /// it is refused for a slow consumer.
