@@ -9,8 +9,9 @@ const { endpoint, unixPath } = require('./support/addresses.js');
 const { deadline, turn } = require('./support/deadline.js');
 const { record } = require('./support/event-log.js');
 const impl = require('./support/impl.js');
-const { startClient, startServer } = require('./support/local.js');
+const { makeClient, startClient, startServer } = require('./support/local.js');
 const { rawClient } = require('./support/raw.js');
+const { notOn } = require('./support/runtime.js');
 
 const limit = { timeout: 90_000 };
 
@@ -335,6 +336,30 @@ describe('kill_socket(), disconnect() and close()', () => {
     await log.take('disconnect', 5);
     assert.deepEqual([server.sockets, server.sessions], [[], []]);
     await assert.rejects(rawClient(t, where), { code: 'ECONNREFUSED' });
+  });
+
+  const skip = notOn('bun', 'its setImmediate() keeps another order');
+  it('of a client in the same process tell the server before it comes back', {
+    ...limit,
+    skip,
+  }, async (t) => {
+    const { server, where } = await startServer(t);
+    const events = [];
+    server.on('connect', () => events.push('connect'));
+    server.on('disconnect', () => events.push('disconnect'));
+    const clients = [makeClient(t, where).client, makeClient(t, where).client];
+    const all = (what) => deadline(Promise.all(clients.map((client) => client[what]())), what);
+    const told = async (count) => {
+      while (events.length < count) await turn();
+      return events.splice(0);
+    };
+    await all('connect');
+    await told(2);
+    for (let i = 0; i < 300; i += 1) {
+      await all('disconnect');
+      await all('connect');
+      assert.deepEqual(await told(4), ['disconnect', 'disconnect', 'connect', 'connect']);
+    }
   });
 
   it('close() twice, and close() without listen(), are harmless', limit, async (t) => {

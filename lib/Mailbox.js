@@ -276,13 +276,13 @@ function deliver(text, extras) {
 let soon = false;
 
 /**
- * Delivers what has come, before timers, I/O and `setImmediate()` get their turn: what one end of a connection
- * does, the other end in the same environment learns before the program goes on to the next thing.
+ * Delivers what has come before anything else happens, a promise settled by the caller included: what one end of a
+ * connection does, the other end in the same environment learns before the program goes on to the next thing.
  */
 function deliverSoon() {
   if (soon) return;
   soon = true;
-  process.nextTick(() => {
+  queueMicrotask(() => {
     soon = false;
     // The rest of a batch comes first, in its time.
     if (current !== null || resuming) return;

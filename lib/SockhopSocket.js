@@ -96,9 +96,7 @@ class SockhopSocket extends net.Socket {
 
   /** Begins to read. */
   start() {
-    if (this.#over) return;
-    this.#connection.start(this.isPaused());
-    if (this.#connection.paired) deliverSoon();
+    if (!this.#over && this.#connection.start(this.isPaused())) deliverSoon();
   }
 
   /**
@@ -233,7 +231,7 @@ class SockhopSocket extends net.Socket {
   _final(callback) {
     this.flush();
     const sent = this.#connection.end();
-    if (this.#connection.paired) deliverSoon();
+    if (this.#connection.isPaired()) deliverSoon();
     // A connection that is gone is as ended as can be.
     if (sent === CLOSED) callback();
     else this.#settle(sent, callback);
@@ -245,7 +243,7 @@ class SockhopSocket extends net.Socket {
     this.connecting = false;
     this.setTimeout(0);
     this.#connection.close(false);
-    if (this.#connection.paired) deliverSoon();
+    if (this.#connection.isPaired()) deliverSoon();
     sockets.delete(this.#connection.id);
     this.#hold.release();
     const waiting = this.#waiting ?? [];

@@ -231,13 +231,16 @@ impl Connection {
 
     // ---- incoming -------------------------------------------------------------------------
 
-    /// Begins to read: the program knows of the connection now, and may have paused it already.
-    pub fn start(self: &Arc<Self>, paused: bool) {
+    /// Begins to read: the program knows of the connection now, and may have paused it already. Answers
+    /// whether the other end is in this process and closed: then all is read already.
+    pub fn start(self: &Arc<Self>, paused: bool) -> bool {
         let flow = if paused { Flow::Paused } else { Flow::Flowing };
         self.switch.change_flow(self, Flow::Held, flow);
-        if self.twin_has_ended() {
+        let over = self.twin.get().is_some() && !self.is_paired();
+        if over {
             while self.read() == ReadStop::Budget {}
         }
+        over
     }
 
     /// Stops reading; pings of the peer go unanswered.
@@ -685,17 +688,10 @@ impl Connection {
         let _ = twin.twin.set(Arc::downgrade(self));
     }
 
-    /// Whether the other end is in this process, too.
+    /// Whether the other end is in this process, too, and not closed.
     pub fn is_paired(&self) -> bool {
-        self.twin.get().is_some()
-    }
-
-    /// Whether the other end is in this process and has said its last.
-    fn twin_has_ended(&self) -> bool {
-        self.twin.get().is_some_and(|twin| {
-            twin.upgrade()
-                .is_none_or(|twin| !twin.outbox.lock().is_open())
-        })
+        let twin = self.twin.get().and_then(Weak::upgrade);
+        twin.is_some_and(|twin| twin.reader.lock().stream.is_some())
     }
 
     /// Where both ends are in one process, the other end learns of this one's end before

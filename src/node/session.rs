@@ -112,9 +112,9 @@ impl SockhopSession {
         self.inner.id()
     }
 
-    /// Whether the other end is in this process. If so, it has what this one did by the time a call returns.
-    #[napi(getter)]
-    pub fn paired(&self) -> bool {
+    /// Whether the other end is in this process and reads: what this one did is in its mailbox by then.
+    #[napi]
+    pub fn is_paired(&self) -> bool {
         self.inner.is_paired()
     }
 
@@ -144,10 +144,11 @@ impl SockhopSession {
         answer(self.inner.end())
     }
 
-    /// Begins to read, or would if it were not paused.
+    /// Begins to read, or would if it were not paused. Answers whether that was all: the other end is in this
+    /// process and closed, and what it said is in the mailbox.
     #[napi]
-    pub fn start(&self, paused: bool) {
-        self.inner.start(paused);
+    pub fn start(&self, paused: bool) -> bool {
+        self.inner.start(paused)
     }
 
     /// Stops reading.
