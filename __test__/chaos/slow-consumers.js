@@ -14,6 +14,7 @@
 const { fork } = require('node:child_process');
 const net = require('node:net');
 const { once } = require('node:events');
+const { setTimeout } = require('node:timers/promises');
 const { implementations } = require('../support/implementations.js');
 
 const NEWLINE = 0x0a;
@@ -75,6 +76,9 @@ function serve() {
       await all;
       times.push(performance.now() - began);
     }
+    // The acknowledgements of the last round may be here before its promise is fulfilled: that is a matter of
+    // turns, and one that never is stays counted.
+    for (let i = 0; promises > 0 && i < 50; i += 1) await setTimeout(20);
     times.sort((a, b) => a - b);
     return {
       p50: percentile(times, 0.5),
