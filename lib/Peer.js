@@ -1,7 +1,5 @@
 'use strict';
 
-const { AsyncResource } = require('node:async_hooks');
-
 const SockhopError = require('./SockhopError.js');
 const { SockhopPing, SockhopPong } = require('./SockhopPing.js');
 const {
@@ -15,26 +13,12 @@ const { aborted } = require('./faults.js');
 const { Habit, stringify } = require('./json.js');
 const { normalizeRequestOptions } = require('./options.js');
 const { surface } = require('./Mailbox.js');
-const { uuid } = require('./uuid.js');
+const { PendingCallbacks } = require('./PendingCallbacks.js');
 
 const noop = () => {};
 
 /** A ping is not answered at this length, nor while this many bytes wait for a peer that does not read. */
 const PONG_LIMIT = 64 * 1024;
-
-/** A callback that waits for its answer, in the asynchronous context of the send() that asked. */
-class PendingCallback extends AsyncResource {
-  constructor(callback, expires) {
-    super('SockhopCallback');
-    this.callback = callback;
-    this.expires = expires;
-  }
-
-  answer(data, meta) {
-    this.emitDestroy();
-    this.runInAsyncScope(this.callback, undefined, data, meta);
-  }
-}
 
 /** A promise that is rejected, and that nobody has to look at. */
 function rejected(err) {
@@ -57,7 +41,7 @@ class Peer {
   #bare;
   #allowNonObjects;
   #debug;
-  /** id -> PendingCallback, in the order of asking; made when something is asked */
+  /** @type {?PendingCallbacks} made when something is asked */
   #callbacks = null;
   #sweep = null;
   #habit = null;
@@ -208,11 +192,7 @@ class Peer {
   }
 
   #takeAnswer({ callback_id: id, data, type }) {
-    const pending = this.#callbacks?.get(id);
-    // Never asked, answered already, or asked of somebody else.
-    if (pending === undefined) return;
-    this.#callbacks.delete(id);
-    pending.answer(data, { type });
+    this.#callbacks?.take(id)?.answer(data, { type });
   }
 
   tooLarge(limit) {
@@ -245,7 +225,7 @@ class Peer {
    */
   send(data, callback) {
     let text;
-    let id;
+    let ticket;
     if (this.#bare) {
       // As it is with envelopes: null, undefined and what has no class are refused at the call.
       if (data === null || data === undefined) throw noPayload(data);
@@ -256,30 +236,32 @@ class Peer {
     }
     if (callback) {
       if (typeof callback !== 'function') throw callbackRefused('it must be a function');
-      id = uuid();
+      this.#callbacks ??= new PendingCallbacks();
+      ticket = this.#callbacks.draw();
     }
     try {
       text = this.#bare
         ? stringify(data, this.#habit)
-        : id === undefined
+        : ticket === undefined
           ? envelope(data)
-          : envelope(data, 'id', id);
+          : envelope(data, 'id', ticket.id);
     } catch (err) {
       // The program's own mistake: it must not be lost with a promise that nobody looks at.
       return Promise.reject(err);
     }
-    if (id !== undefined) {
-      const refusal = this.#expect(id, callback);
+    if (ticket !== undefined) {
+      const refusal = this.#expect(ticket, callback);
       if (refusal) return rejected(refusal);
     }
     if (this.#debug) {
-      const message = { type: data?.constructor?.name, data, ...(id === undefined ? {} : { id }) };
+      const message = { type: data?.constructor?.name, data, ...(ticket && { id: ticket.id }) };
       this.#show('sending', this.#bare ? data : message, text);
     }
-    const sent = this.outlet.transmit(text + this.#terminator, id !== undefined);
+    if (ticket === undefined) return this.outlet.transmit(text + this.#terminator);
+    const sent = this.outlet.transmit(text + this.#terminator, true);
     // Nobody will answer what was not sent. If the connection breaks, close() forgets all of them.
-    if (id !== undefined && (this.options.slow_consumer === 'drop' || this.socket?.destroyed)) {
-      sent.catch(() => this.#forget(id));
+    if (this.options.slow_consumer === 'drop' || this.socket?.destroyed) {
+      sent.catch(() => this.#callbacks?.forget(ticket.id));
     }
     return sent;
   }
@@ -294,10 +276,11 @@ class Peer {
   }
 
   /** Remembers a callback. */
-  #expect(id, callback) {
+  #expect(ticket, callback) {
     const { max_pending_callbacks, callback_timeout } = this.options;
-    this.#callbacks ??= new Map();
-    if (this.#callbacks.size >= max_pending_callbacks) {
+    // A getter of what is sent may have ended the connection.
+    this.#callbacks ??= new PendingCallbacks();
+    if (this.#callbacks.isFull(max_pending_callbacks)) {
       return this.#owner.limits.count(
         new SockhopError(
           `${this.#callbacks.size} callbacks wait for an answer already, which is the limit ("max_pending_callbacks")`,
@@ -306,7 +289,7 @@ class Peer {
       );
     }
     const expires = callback_timeout > 0 ? performance.now() + callback_timeout : 0;
-    this.#callbacks.set(id, new PendingCallback(callback, expires));
+    this.#callbacks.add(ticket, callback, expires);
     if (expires > 0) this.#sweepLater(callback_timeout);
     return null;
   }
@@ -317,9 +300,11 @@ class Peer {
     this.#sweep = setTimeout(() => {
       this.#sweep = null;
       const now = performance.now();
-      for (const [id, { expires }] of this.#callbacks) {
+      for (;;) {
+        const expires = this.#callbacks?.first()?.expires;
+        if (expires === undefined) return;
         if (expires > now) return this.#sweepLater(expires - now);
-        this.#forget(id);
+        this.#callbacks.forgetFirst();
         try {
           this.#owner.fail(
             new SockhopError(
@@ -335,11 +320,6 @@ class Peer {
       }
     }, delay);
     this.#sweep.unref();
-  }
-
-  #forget(id) {
-    this.#callbacks?.get(id)?.emitDestroy();
-    this.#callbacks?.delete(id);
   }
 
   /**
@@ -397,8 +377,7 @@ class Peer {
   close() {
     clearTimeout(this.#sweep);
     this.#sweep = null;
-    if (this.#callbacks === null) return;
-    for (const pending of this.#callbacks.values()) pending.emitDestroy();
+    this.#callbacks?.clear();
     this.#callbacks = null;
   }
 

@@ -30,6 +30,13 @@ function draw() {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20, 26)}`;
 }
 
+/** What each character is worth as a hexadecimal digit; -1: it is none, or not one that `uuid()` writes. */
+const WORTH = new Int8Array(128).fill(-1);
+for (const digit of '0123456789abcdef') WORTH[digit.charCodeAt(0)] = Number.parseInt(digit, 16);
+
+const ID_LENGTH = 36;
+const COUNTER_AT = ID_LENGTH - 2 * COUNTER_DIGITS;
+
 /**
  * @returns {string} an id no other call in this process or worker has returned
  */
@@ -45,4 +52,31 @@ function uuid() {
   return prefix + DIGITS[low++];
 }
 
-module.exports = { uuid };
+/**
+ * The last id in two parts: which of many it is, and what it has in common with its neighbours.
+ *
+ * @returns {{count: number, prefix: string}} `countOf()` of the id, and all of the id but its last digits
+ */
+function lastParts() {
+  return { count: (high - 1) * HALF + (low - 1), prefix };
+}
+
+/**
+ * Which of 2^24 ids this is. With the `prefix` it begins with, that makes it.
+ *
+ * @param {*} id whatever a peer says
+ * @returns {number} -1: it is no id of `uuid()`
+ */
+function countOf(id) {
+  if (typeof id !== 'string' || id.length !== ID_LENGTH) return -1;
+  let count = 0;
+  for (let i = COUNTER_AT; i < ID_LENGTH; i++) {
+    const code = id.charCodeAt(i);
+    const worth = code < WORTH.length ? WORTH[code] : -1;
+    if (worth < 0) return -1;
+    count = count * 16 + worth;
+  }
+  return count;
+}
+
+module.exports = { countOf, lastParts, uuid };

@@ -3,6 +3,7 @@
 use super::error::SystemError;
 use super::gauge::Gauge;
 use super::liveness::{Beat, Liveness, Ping, now_ms};
+use super::load::Load;
 use super::mailbox::{Event, LARGE_FRAME, Mailbox, weight};
 use super::outbox::{Outbox, Token};
 use super::runtime;
@@ -30,6 +31,9 @@ const LAST_READS: usize = 64;
 /// How long these reads wait for a program that does not take what was read, and how often they look.
 const LAST_WAIT: Duration = Duration::from_secs(30);
 const LAST_LOOK: Duration = Duration::from_millis(2);
+/// Packets are let gather for no longer than this: a program that computes takes nothing, and pings may be among
+/// what is in the kernel.
+const GATHER_LIMIT: Duration = Duration::from_millis(50);
 /// Answers to pings are not queued beyond this for a peer that does not read them.
 const PONG_LIMIT: usize = 64 * 1024;
 /// How long a closed connection is still read, so that the peer gets our last bytes and FIN and not
@@ -125,6 +129,8 @@ pub struct Connection {
     writes: AtomicU32,
     /// The program listens to raw bytes.
     raw: AtomicBool,
+    /// The runtime reads a stream of small packets, faster than they come: changed by who holds the reader.
+    gathers: AtomicBool,
     /// The peer ended its direction: nothing is to be expected of it.
     peer_ended: AtomicBool,
     /// The end of the connection was told, as `Ended` or `Failed`.
@@ -197,6 +203,7 @@ impl Connection {
             switch: Switch::new(reads_in),
             writes: AtomicU32::new(0),
             raw: AtomicBool::new(false),
+            gathers: AtomicBool::new(false),
             peer_ended: AtomicBool::new(false),
             over_told: AtomicBool::new(false),
             unread: Gauge::new(),
@@ -260,10 +267,7 @@ impl Connection {
 
     /// JavaScript took `amount` of this connection out of the mailbox.
     pub(super) fn taken(self: &Arc<Self>, amount: usize) {
-        if self
-            .unread
-            .remove(amount, self.settings.receive_high_water_mark)
-        {
+        if self.unread.remove(amount, self.mark()) {
             self.attend();
         }
     }
@@ -275,7 +279,24 @@ impl Connection {
 
     /// Whether the reader must wait for JavaScript. A reader that heeds this is woken.
     fn is_stalled(&self) -> bool {
-        self.unread.must_stop(self.settings.receive_high_water_mark) || self.mailbox.is_over_mark()
+        self.unread.must_stop(self.mark()) || self.mailbox.is_over_mark()
+    }
+
+    /// How much may be unread before the reader waits. A reader that would come back with a packet or two each time
+    /// waits until JavaScript has taken what there is: the kernel gathers meanwhile, at no cost.
+    fn mark(&self) -> usize {
+        if self.gathers.load(Ordering::Relaxed) {
+            1
+        } else {
+            self.settings.receive_high_water_mark
+        }
+    }
+
+    /// Judges anew what comes.
+    fn gather_no_more(&self) {
+        let mut reader = self.reader.lock();
+        reader.load = Load::default();
+        self.gathers.store(false, Ordering::Relaxed);
     }
 
     /// Reads and hands over what the kernel has, up to a budget.
@@ -299,7 +320,10 @@ impl Connection {
                     Ok(count) => {
                         let frames = self.receive(&mut reader.framer, scratch, count);
                         let writes = self.writes.load(Ordering::Relaxed);
-                        reader.load.add(count, frames, writes);
+                        reader.load.add(Instant::now(), count, frames, writes);
+                        let gathers =
+                            reader.load.is_trickle() && self.switch.place() == Place::Runtime;
+                        self.gathers.store(gathers, Ordering::Relaxed);
                         if count < READ_SIZE && !stream.has_buffered() {
                             return ReadStop::Drained;
                         }
@@ -834,10 +858,12 @@ impl Connection {
                     }
                 }
             }
+            let gathers = here && !reads && self.gathers.load(Ordering::Relaxed);
             let fd = watched.as_ref().map(|(_, fd)| fd);
             tokio::select! {
                 biased;
                 () = self.switch.wake().notified() => {}
+                () = async { tokio::time::sleep(GATHER_LIMIT).await }, if gathers => self.gather_no_more(),
                 ready = when(fd, Interest::WRITABLE), if writes => {
                     let Ok(mut ready) = ready else { return };
                     self.flush();
@@ -859,7 +885,7 @@ impl Connection {
                         && may_switch()
                     {
                         watched = None;
-                        self.reader.lock().load = Load::default();
+                        self.gather_no_more();
                         self.switch.join_loop(&self);
                     }
                 }
@@ -913,85 +939,6 @@ async fn when(
     match fd {
         Some(fd) => fd.ready(interest).await,
         None => std::future::pending().await,
-    }
-}
-
-/// What comes over a connection, as far as it matters to who should read it.
-///
-/// One by one, and answered: the event loop, which saves the hop. In bulk, or one way at full
-/// speed: the runtime, whose hop gathers many messages into one wake-up of JavaScript.
-#[derive(Debug, Default)]
-struct Load {
-    /// Grows with large reads, shrinks with small ones.
-    bulk: u32,
-    /// Reads in a row between which nothing was written.
-    unanswered: u32,
-    /// When that row began.
-    since: Option<Instant>,
-    /// The writes counted at the last read.
-    writes: u32,
-    /// Small reads in a row, and how many of them had a write before them.
-    small: u32,
-    answered: u32,
-    /// A pause came before the last read.
-    paused: bool,
-    last: Option<Instant>,
-}
-
-/// A read of so many bytes or frames is bulk.
-const BULK_BYTES: usize = READ_SIZE / 2;
-const BULK_FRAMES: u64 = 16;
-/// So much bulk is a flood.
-const FLOOD_BULK: u32 = 8;
-/// So many reads in so short a time without a word from this side are one, too.
-const FLOOD_READS: u32 = 512;
-const FLOOD_TIME: Duration = Duration::from_millis(20);
-/// So many small reads in a row, half of them answered, are a dialogue.
-const QUIET_READS: u32 = 64;
-/// So is whatever comes after such a pause.
-const QUIET_PAUSE: Duration = Duration::from_millis(20);
-
-impl Load {
-    fn add(&mut self, bytes: usize, frames: u64, writes: u32) {
-        let now = Instant::now();
-        let answered = writes != self.writes;
-        // Many questions at once and their answers are a dialogue still: each side waits for the other, and
-        // for nothing so long as for a thread that has to be woken in between.
-        let bulk = !answered && (bytes >= BULK_BYTES || frames >= BULK_FRAMES);
-        self.writes = writes;
-        self.paused = self.last.is_some_and(|last| now - last >= QUIET_PAUSE);
-        self.last = Some(now);
-        self.bulk = if bulk {
-            self.bulk + 1
-        } else {
-            self.bulk.saturating_sub(1)
-        };
-        if answered {
-            self.unanswered = 0;
-        } else {
-            self.unanswered += 1;
-        }
-        if self.unanswered <= 1 || self.since.is_none_or(|since| now - since > FLOOD_TIME) {
-            self.unanswered = self.unanswered.min(1);
-            self.since = Some(now);
-        }
-        if bulk {
-            self.small = 0;
-            self.answered = 0;
-        } else {
-            self.small += 1;
-            self.answered += u32::from(answered);
-        }
-    }
-
-    /// Whether the runtime should read this.
-    fn is_flood(&self) -> bool {
-        self.bulk >= FLOOD_BULK || self.unanswered >= FLOOD_READS
-    }
-
-    /// Whether the event loop should.
-    fn is_quiet(&self) -> bool {
-        self.paused || (self.small >= QUIET_READS && self.answered * 2 >= self.small)
     }
 }
 

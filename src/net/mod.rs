@@ -3,6 +3,7 @@
 //! ```text
 //! listener, client   accept and connect; each hands over finished connections
 //!   connection       one peer: reads, frames, writes, ends
+//!     load           what comes over it, for who should read it
 //!     switch         who reads it, and whether it has a task
 //!     outbox         bytes on their way out, in order, and who waits for them
 //!     liveness       pings that were sent and what came back
@@ -30,6 +31,7 @@ pub mod error;
 mod gauge;
 pub mod listener;
 pub mod liveness;
+mod load;
 pub mod mailbox;
 pub mod outbox;
 pub mod pairing;

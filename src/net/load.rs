@@ -1,0 +1,186 @@
+//! What comes over a connection: one by one and answered, or in bulk.
+
+use std::time::{Duration, Instant};
+
+/// What comes over a connection, as far as it matters to who should read it.
+///
+/// One by one, and answered: the event loop, which saves the hop. In bulk, or one way at full
+/// speed: the runtime, whose hop gathers many messages into one wake-up of JavaScript.
+#[derive(Debug, Default)]
+pub(super) struct Load {
+    /// Grows with large reads, shrinks with small ones.
+    bulk: u32,
+    /// Reads in a row between which nothing was written.
+    unanswered: u32,
+    /// When that row began.
+    since: Option<Instant>,
+    /// The writes counted at the last read.
+    writes: u32,
+    /// Reads in a row that were no bulk, and how many of them had a write before them.
+    small: u32,
+    answered: u32,
+    /// A pause came before the last read.
+    paused: bool,
+    last: Option<Instant>,
+    /// The last read brought little.
+    little: bool,
+}
+
+/// After so many reads in a row that nobody answered, a read of so many bytes or frames is bulk.
+const BULK_READS: u32 = 4;
+const BULK_BYTES: usize = 32 * 1024;
+const BULK_FRAMES: u64 = 16;
+/// So much bulk is a flood.
+const FLOOD_BULK: u32 = 8;
+/// So many reads in so short a time without a word from this side are one, too.
+const FLOOD_READS: u32 = 512;
+const FLOOD_TIME: Duration = Duration::from_millis(20);
+/// After so many reads in a row that nobody answered, packets had better gather in the kernel.
+const TRICKLE_READS: u32 = 8;
+/// So many reads in a row that are no bulk, one in a few of them answered, are a dialogue.
+const QUIET_READS: u32 = 64;
+const QUIET_PART: u32 = 8;
+/// So is whatever comes after such a pause.
+const QUIET_PAUSE: Duration = Duration::from_millis(20);
+
+impl Load {
+    /// A read at `now`, and how many writes there had been by then.
+    pub(super) fn add(&mut self, now: Instant, bytes: usize, frames: u64, writes: u32) {
+        let answered = writes != self.writes;
+        if answered {
+            self.unanswered = 0;
+        } else {
+            self.unanswered += 1;
+        }
+        // Many questions at once and their answers, in a few reads, are a dialogue still: each side waits for
+        // the other, and for nothing so long as for a thread that has to be woken in between.
+        let bulk = self.unanswered >= BULK_READS && (bytes >= BULK_BYTES || frames >= BULK_FRAMES);
+        self.little = bytes < BULK_BYTES;
+        self.writes = writes;
+        self.paused = self.last.is_some_and(|last| now - last >= QUIET_PAUSE);
+        self.last = Some(now);
+        self.bulk = if bulk {
+            self.bulk + 1
+        } else {
+            self.bulk.saturating_sub(1)
+        };
+        if self.unanswered <= 1 || self.since.is_none_or(|since| now - since > FLOOD_TIME) {
+            self.unanswered = self.unanswered.min(1);
+            self.since = Some(now);
+        }
+        if bulk {
+            self.small = 0;
+            self.answered = 0;
+        } else {
+            self.small += 1;
+            self.answered += u32::from(answered);
+        }
+    }
+
+    /// Whether the runtime should read this.
+    pub(super) fn is_flood(&self) -> bool {
+        self.bulk >= FLOOD_BULK || self.unanswered >= FLOOD_READS
+    }
+
+    /// Whether a stream comes in small packets, and is read faster than it comes.
+    pub(super) fn is_trickle(&self) -> bool {
+        self.little && self.unanswered >= TRICKLE_READS
+    }
+
+    /// Whether the event loop should.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.paused || (self.small >= QUIET_READS && self.answered * QUIET_PART >= self.small)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A load, the time, and how many writes there were.
+    struct Traffic {
+        load: Load,
+        now: Instant,
+        writes: u32,
+    }
+
+    impl Traffic {
+        fn new() -> Self {
+            Self {
+                load: Load::default(),
+                now: Instant::now(),
+                writes: 0,
+            }
+        }
+
+        fn read(&mut self, bytes: usize, frames: u64) {
+            self.now += Duration::from_micros(10);
+            self.load.add(self.now, bytes, frames, self.writes);
+        }
+    }
+
+    #[test]
+    fn questions_answered_one_by_one_are_a_dialogue() {
+        let mut traffic = Traffic::new();
+        for _ in 0..QUIET_READS {
+            traffic.read(100, 1);
+            traffic.writes += 1;
+            assert!(!traffic.load.is_flood() && !traffic.load.is_trickle());
+        }
+        assert!(traffic.load.is_quiet());
+    }
+
+    #[test]
+    fn so_are_a_hundred_at_once_whose_answers_come_in_a_few_reads() {
+        let mut traffic = Traffic::new();
+        for _ in 0..QUIET_READS {
+            for _ in 0..BULK_READS {
+                traffic.read(4096, 25);
+                assert!(!traffic.load.is_flood() && !traffic.load.is_trickle());
+            }
+            traffic.writes += 1;
+        }
+        assert!(traffic.load.is_quiet());
+    }
+
+    #[test]
+    fn large_reads_that_nobody_answers_are_a_flood() {
+        let mut traffic = Traffic::new();
+        let reads = (0..100)
+            .take_while(|_| {
+                traffic.read(64 * 1024, 700);
+                !traffic.load.is_flood()
+            })
+            .count();
+        assert!(reads < 16, "{reads}");
+        assert!(!traffic.load.is_trickle() && !traffic.load.is_quiet());
+    }
+
+    #[test]
+    fn packets_that_come_as_fast_as_they_are_read_are_a_flood_and_a_trickle() {
+        let mut traffic = Traffic::new();
+        for _ in 0..FLOOD_READS {
+            traffic.read(100, 1);
+        }
+        assert!(traffic.load.is_flood() && traffic.load.is_trickle());
+        traffic.read(BULK_BYTES, 300);
+        assert!(!traffic.load.is_trickle());
+    }
+
+    #[test]
+    fn slow_packets_are_neither_and_a_pause_ends_a_flood() {
+        let mut traffic = Traffic::new();
+        for _ in 0..2 * FLOOD_READS {
+            traffic.now += FLOOD_TIME / 4;
+            traffic.read(100, 1);
+            assert!(!traffic.load.is_flood() && !traffic.load.is_trickle());
+        }
+        for _ in 0..100 {
+            traffic.read(64 * 1024, 700);
+        }
+        assert!(!traffic.load.is_quiet());
+        traffic.now += QUIET_PAUSE;
+        traffic.read(100, 1);
+        assert!(traffic.load.is_quiet());
+    }
+}
