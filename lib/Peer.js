@@ -336,7 +336,8 @@ class Peer {
       return Promise.reject(err);
     }
     if (this.#debug) this.#show('sending', message, text);
-    return this.outlet.transmit(text + this.#terminator);
+    // Questions and their answers: somebody waits for them.
+    return this.outlet.transmit(text + this.#terminator, true);
   }
 
   /**
