@@ -2,7 +2,7 @@
 
 const { EventEmitter } = require('node:events');
 
-const native = require('./binding.js');
+const { Framer } = require('./framer.js');
 const SockhopError = require('./SockhopError.js');
 const { checkTerminator } = require('./options.js');
 
@@ -29,7 +29,7 @@ class ObjectBuffer extends EventEmitter {
       'The "options.terminator" property',
       opts?.terminator,
     );
-    this.#framer = new native.Framer(receive, Number.POSITIVE_INFINITY);
+    this.#framer = new Framer(receive, Number.POSITIVE_INFINITY);
     this.#transmit = transmit;
     this.#allowNonObjects = opts?.allow_non_objects === true;
   }
@@ -53,13 +53,10 @@ class ObjectBuffer extends EventEmitter {
       );
       return [];
     }
-    const [text, ends] = this.#framer.push(buffer);
+    const { frames } = this.#framer.push(buffer);
     const withBuffers = opts?.return_buffers === true || opts === true;
     const objects = [];
-    let start = 0;
-    for (const end of ends) {
-      const frame = text.substring(start, end);
-      start = end;
+    for (const frame of frames) {
       let value;
       try {
         value = JSON.parse(frame);

@@ -1,10 +1,10 @@
 'use strict';
 
-const native = require('./binding.js');
 const SockhopError = require('./SockhopError.js');
 const { SockhopPing } = require('./SockhopPing.js');
 const { Outbox } = require('./Outbox.js');
 const { envelope } = require('./envelope.js');
+const { Framer } = require('./framer.js');
 
 const noop = () => {};
 /** So many pings in a row without an answer, and the peer counts as dead. */
@@ -34,7 +34,7 @@ class StreamSocket {
    */
   constructor(stream, { terminator, max_message_size }, peer) {
     this.#stream = stream;
-    this.#framer = new native.Framer(terminator[0], max_message_size);
+    this.#framer = new Framer(terminator[0], max_message_size);
     this.peer = peer;
     this.#limit = max_message_size;
   }
@@ -48,28 +48,26 @@ class StreamSocket {
 
   #receive(chunk) {
     this.#bytesIn += chunk.length;
-    const [text, ends, fits] = this.#framer.push(
+    const { frames, fits } = this.#framer.push(
       typeof chunk === 'string' ? Buffer.from(chunk) : chunk,
     );
-    let start = 0;
-    for (const end of ends) {
+    for (const text of frames) {
       if (this.#stream.destroyed) return;
       this.#messagesIn += 1;
-      this.peer.guarded(text.substring(start, end));
-      start = end;
+      this.peer.guarded(text);
     }
     if (!fits) this.peer.tooLarge(this.#limit);
   }
 
   /** Sends the text of a frame, with its terminator, at the end of the tick. */
-  transmit(text) {
+  transmit(text, prompt) {
     if (this.#stream.destroyed || this.#stream.writableEnded) {
       const promise = Promise.reject(destroyed());
       promise.catch(noop);
       return promise;
     }
     this.#messagesOut += 1;
-    return this.#outbox.push(text);
+    return this.#outbox.push(text, prompt);
   }
 
   flush() {

@@ -183,7 +183,8 @@ impl Connection {
             settings.receive_terminator.clone(),
             settings.max_message_size,
         );
-        // Opening and sealing records is work for the runtime's threads.
+        // Opening and sealing records is work for the runtime's threads, until it turns out to be little. What came
+        // with the handshake is with TLS already, and the kernel will not announce it.
         let reads_in = if mailbox.poller().is_some() && !stream.is_secure() {
             Place::Loop
         } else {
@@ -784,8 +785,20 @@ impl Connection {
         }
         let before = self.bytes_in.load(Ordering::Relaxed);
         let stop = self.read();
-        if self.reader.lock().load.is_flood() && may_switch() {
-            self.reader.lock().load = Load::default();
+        let leaves = {
+            let mut reader = self.reader.lock();
+            // What TLS holds back, in either direction, the kernel will not announce.
+            let holds = reader
+                .stream
+                .as_ref()
+                .is_some_and(|stream| stream.has_buffered() || !stream.is_flushed());
+            let leaves = holds || (reader.load.is_flood() && may_switch());
+            if leaves {
+                reader.load = Load::default();
+            }
+            leaves
+        };
+        if leaves {
             self.switch.leave_loop(self);
         } else if stop == ReadStop::Stopped {
             self.switch.stop_in_loop(self);
@@ -880,7 +893,8 @@ impl Connection {
                     }
                     drop(ready);
                     if self.mailbox.poller().is_some()
-                        && !stream.is_secure()
+                        && !stream.has_buffered()
+                        && stream.is_flushed()
                         && self.reader.lock().load.is_quiet()
                         && may_switch()
                     {

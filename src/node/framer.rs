@@ -26,8 +26,9 @@ impl Framer {
     }
 
     /// Takes a chunk; answers `[text, ends, fits]`: the frames completed by it as one string, where
-    /// each ends in it, and whether all is within the limit.
-    #[napi(ts_return_type = "[string, Uint32Array, boolean]")]
+    /// each ends in it, and whether all is within the limit. Of a single frame within it: its text
+    /// alone, because the arrays cost more than all else.
+    #[napi(ts_return_type = "string | [string, Uint32Array, boolean]")]
     pub fn push<'env>(&mut self, env: &'env Env, chunk: Uint8Array) -> Result<Unknown<'env>> {
         let mut bytes = Vec::new();
         let mut lengths = Vec::new();
@@ -38,6 +39,11 @@ impl Framer {
                 lengths.push(u32::try_from(frame.as_bytes().len()).unwrap_or(u32::MAX));
             })
             .is_ok();
+        if fits && lengths.len() == 1 {
+            let text = text::utf8(env.raw(), &bytes)?;
+            // SAFETY: the value is made in this environment and used in it.
+            return Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), text) });
+        }
         let mut ends = Vec::with_capacity(lengths.len());
         let text = text::frames(env.raw(), &bytes, &lengths, &mut ends)?;
         let ends = uint32_array(env.raw(), &ends)?;
