@@ -58,7 +58,7 @@ const answering = (id) => `,"callback_id":${quoted(id)}}`;
  * @throws {TypeError} for null, undefined and what has no constructor; what V8 throws for what is not JSON
  */
 function envelope(data, key, id) {
-  const { constructor: madeBy } = data;
+  const madeBy = data.constructor;
   // Asking a function for its name costs as much as looking the name up.
   const type = madeBy === Object ? 'Object' : madeBy.name;
   // toJSON() is told the key it stands under, and a class without a name has no label.
