@@ -129,7 +129,8 @@ const STEPS = [
   {
     name: 'audit',
     title: 'What the package is made of',
-    command: () => [NODE, inRoot('scripts/audit.js')],
+    // cargo-deny takes some minutes to compile, once.
+    command: () => [NODE, inRoot('scripts/audit.js'), ...(process.env.CI ? ['--install'] : [])],
   },
 ];
 
