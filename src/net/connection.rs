@@ -319,9 +319,9 @@ impl Connection {
                         return ReadStop::Stopped;
                     }
                     Ok(count) => {
-                        let frames = self.receive(&mut reader.framer, scratch, count);
+                        self.receive(&mut reader.framer, scratch, count);
                         let writes = self.writes.load(Ordering::Relaxed);
-                        reader.load.add(Instant::now(), count, frames, writes);
+                        reader.load.add(Instant::now(), count, writes);
                         let gathers =
                             reader.load.is_trickle() && self.switch.place() == Place::Runtime;
                         self.gathers.store(gathers, Ordering::Relaxed);
@@ -347,8 +347,7 @@ impl Connection {
     }
 
     /// Frames `count` bytes of the scratch input and posts what came of it.
-    /// Answers how many frames there were.
-    fn receive(self: &Arc<Self>, framer: &mut Framer, scratch: &mut Scratch, count: usize) -> u64 {
+    fn receive(self: &Arc<Self>, framer: &mut Framer, scratch: &mut Scratch, count: usize) {
         self.bytes_in.fetch_add(count as u64, Ordering::Relaxed);
         let Scratch {
             input,
@@ -404,7 +403,6 @@ impl Connection {
                 limit: error.limit,
             });
         }
-        frames
     }
 
     /// Moves the gathered small frames into the mailbox.
@@ -792,7 +790,11 @@ impl Connection {
                 .stream
                 .as_ref()
                 .is_some_and(|stream| stream.has_buffered() || !stream.is_flushed());
-            let leaves = holds || (reader.load.is_flood() && may_switch());
+            let secure = reader
+                .stream
+                .as_ref()
+                .is_some_and(|stream| stream.is_secure());
+            let leaves = holds || (reader.load.is_for_runtime(secure) && may_switch());
             if leaves {
                 reader.load = Load::default();
             }
@@ -895,7 +897,7 @@ impl Connection {
                     if self.mailbox.poller().is_some()
                         && !stream.has_buffered()
                         && stream.is_flushed()
-                        && self.reader.lock().load.is_quiet()
+                        && self.reader.lock().load.is_for_loop(is_read_beside(&stream))
                         && may_switch()
                     {
                         watched = None;
@@ -954,6 +956,14 @@ async fn when(
         Some(fd) => fd.ready(interest).await,
         None => std::future::pending().await,
     }
+}
+
+/// Whether bulk is better read beside JavaScript: where it has to be deciphered, or there is a processor for it. With
+/// two, of which the other end may have one, the hop costs more than it gains.
+fn is_read_beside(stream: &Stream) -> bool {
+    static SPARE: OnceLock<bool> = OnceLock::new();
+    let spare = || std::thread::available_parallelism().is_ok_and(|count| count.get() > 2);
+    stream.is_secure() || *SPARE.get_or_init(spare)
 }
 
 /// Whether readers may change places: not where `SOCKHOP_READER=loop` holds them to one.

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 /// What comes over a connection, as far as it matters to who should read it.
 ///
-/// One by one, and answered: the event loop, which saves the hop. In bulk, or one way at full
-/// speed: the runtime, whose hop gathers many messages into one wake-up of JavaScript.
+/// The event loop, which saves the hop: what comes one by one and is answered, and bulk, if there is no processor to
+/// spare for it. The runtime: a stream of small packets, which it lets gather (see [`is_trickle`](Self::is_trickle)),
+/// and bulk that another processor can read, or decipher, while JavaScript takes what came before.
 #[derive(Debug, Default)]
 pub(super) struct Load {
     /// Grows with large reads, shrinks with small ones.
@@ -26,13 +27,12 @@ pub(super) struct Load {
     little: bool,
 }
 
-/// After so many reads in a row that nobody answered, a read of so many bytes or frames is bulk.
+/// After so many reads in a row that nobody answered, a read of so many bytes is bulk.
 const BULK_READS: u32 = 4;
 const BULK_BYTES: usize = 32 * 1024;
-const BULK_FRAMES: u64 = 16;
 /// So much bulk is a flood.
 const FLOOD_BULK: u32 = 8;
-/// So many reads in so short a time without a word from this side are one, too.
+/// So many small reads in so short a time without a word from this side are one, too.
 const FLOOD_READS: u32 = 512;
 const FLOOD_TIME: Duration = Duration::from_millis(20);
 /// After so many reads in a row that nobody answered, packets had better gather in the kernel.
@@ -45,17 +45,16 @@ const QUIET_PAUSE: Duration = Duration::from_millis(20);
 
 impl Load {
     /// A read at `now`, and how many writes there had been by then.
-    pub(super) fn add(&mut self, now: Instant, bytes: usize, frames: u64, writes: u32) {
+    pub(super) fn add(&mut self, now: Instant, bytes: usize, writes: u32) {
         let answered = writes != self.writes;
         if answered {
             self.unanswered = 0;
         } else {
             self.unanswered += 1;
         }
-        // Many questions at once and their answers, in a few reads, are a dialogue still: each side waits for
-        // the other, and for nothing so long as for a thread that has to be woken in between.
-        let bulk = self.unanswered >= BULK_READS && (bytes >= BULK_BYTES || frames >= BULK_FRAMES);
         self.little = bytes < BULK_BYTES;
+        // Many questions at once and their answers, in a few reads, are a dialogue still.
+        let bulk = self.unanswered >= BULK_READS && !self.little;
         self.writes = writes;
         self.paused = self.last.is_some_and(|last| now - last >= QUIET_PAUSE);
         self.last = Some(now);
@@ -77,9 +76,15 @@ impl Load {
         }
     }
 
-    /// Whether the runtime should read this.
-    pub(super) fn is_flood(&self) -> bool {
-        self.bulk >= FLOOD_BULK || self.unanswered >= FLOOD_READS
+    /// Whether the runtime should read what the event loop reads. `beside`: bulk is better read beside JavaScript.
+    pub(super) fn is_for_runtime(&self, beside: bool) -> bool {
+        (self.little && self.unanswered >= FLOOD_READS) || (beside && self.is_bulk())
+    }
+
+    /// Whether the event loop should read what the runtime reads; `beside` as above.
+    pub(super) fn is_for_loop(&self, beside: bool) -> bool {
+        let dialogue = self.small >= QUIET_READS && self.answered * QUIET_PART >= self.small;
+        self.paused || dialogue || (!beside && self.is_bulk())
     }
 
     /// Whether a stream comes in small packets, and is read faster than it comes.
@@ -87,9 +92,8 @@ impl Load {
         self.little && self.unanswered >= TRICKLE_READS
     }
 
-    /// Whether the event loop should.
-    pub(super) fn is_quiet(&self) -> bool {
-        self.paused || (self.small >= QUIET_READS && self.answered * QUIET_PART >= self.small)
+    fn is_bulk(&self) -> bool {
+        self.bulk >= FLOOD_BULK
     }
 }
 
@@ -113,9 +117,9 @@ mod tests {
             }
         }
 
-        fn read(&mut self, bytes: usize, frames: u64) {
+        fn read(&mut self, bytes: usize) {
             self.now += Duration::from_micros(10);
-            self.load.add(self.now, bytes, frames, self.writes);
+            self.load.add(self.now, bytes, self.writes);
         }
     }
 
@@ -123,11 +127,11 @@ mod tests {
     fn questions_answered_one_by_one_are_a_dialogue() {
         let mut traffic = Traffic::new();
         for _ in 0..QUIET_READS {
-            traffic.read(100, 1);
+            traffic.read(100);
             traffic.writes += 1;
-            assert!(!traffic.load.is_flood() && !traffic.load.is_trickle());
+            assert!(!traffic.load.is_for_runtime(true) && !traffic.load.is_trickle());
         }
-        assert!(traffic.load.is_quiet());
+        assert!(traffic.load.is_for_loop(true));
     }
 
     #[test]
@@ -135,52 +139,55 @@ mod tests {
         let mut traffic = Traffic::new();
         for _ in 0..QUIET_READS {
             for _ in 0..BULK_READS {
-                traffic.read(4096, 25);
-                assert!(!traffic.load.is_flood() && !traffic.load.is_trickle());
+                traffic.read(4096);
+                assert!(!traffic.load.is_for_runtime(true) && !traffic.load.is_trickle());
             }
             traffic.writes += 1;
         }
-        assert!(traffic.load.is_quiet());
+        assert!(traffic.load.is_for_loop(true));
     }
 
     #[test]
-    fn large_reads_that_nobody_answers_are_a_flood() {
+    fn bulk_is_for_the_loop_unless_somebody_can_read_it_beside() {
         let mut traffic = Traffic::new();
         let reads = (0..100)
             .take_while(|_| {
-                traffic.read(64 * 1024, 700);
-                !traffic.load.is_flood()
+                traffic.read(64 * 1024);
+                !traffic.load.is_for_loop(false)
             })
             .count();
         assert!(reads < 16, "{reads}");
-        assert!(!traffic.load.is_trickle() && !traffic.load.is_quiet());
+        assert!(!traffic.load.is_trickle());
+        assert!(!traffic.load.is_for_runtime(false) && !traffic.load.is_for_loop(true));
+        assert!(traffic.load.is_for_runtime(true));
     }
 
     #[test]
-    fn packets_that_come_as_fast_as_they_are_read_are_a_flood_and_a_trickle() {
+    fn packets_that_come_as_fast_as_they_are_read_are_for_the_runtime() {
         let mut traffic = Traffic::new();
         for _ in 0..FLOOD_READS {
-            traffic.read(100, 1);
+            traffic.read(100);
         }
-        assert!(traffic.load.is_flood() && traffic.load.is_trickle());
-        traffic.read(BULK_BYTES, 300);
+        assert!(traffic.load.is_for_runtime(false) && traffic.load.is_trickle());
+        assert!(!traffic.load.is_for_loop(false));
+        traffic.read(BULK_BYTES);
         assert!(!traffic.load.is_trickle());
     }
 
     #[test]
-    fn slow_packets_are_neither_and_a_pause_ends_a_flood() {
+    fn slow_packets_are_not_and_a_pause_is_for_the_loop() {
         let mut traffic = Traffic::new();
         for _ in 0..2 * FLOOD_READS {
             traffic.now += FLOOD_TIME / 4;
-            traffic.read(100, 1);
-            assert!(!traffic.load.is_flood() && !traffic.load.is_trickle());
+            traffic.read(100);
+            assert!(!traffic.load.is_for_runtime(true) && !traffic.load.is_trickle());
         }
         for _ in 0..100 {
-            traffic.read(64 * 1024, 700);
+            traffic.read(64 * 1024);
         }
-        assert!(!traffic.load.is_quiet());
+        assert!(!traffic.load.is_for_loop(true));
         traffic.now += QUIET_PAUSE;
-        traffic.read(100, 1);
-        assert!(traffic.load.is_quiet());
+        traffic.read(100);
+        assert!(traffic.load.is_for_loop(true));
     }
 }
