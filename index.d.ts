@@ -113,7 +113,7 @@ export interface SockhopOptions {
 
   /** The longest frame that is accepted, in bytes, terminator not counted. Default: `134217728` (128 MiB). */
   max_message_size?: number | null | undefined;
-  /** How many callbacks may wait for their answers, per connection. Default: `1000000`. */
+  /** How many callbacks may wait for their answers, per connection; 8388608 at most. Default: `1000000`. */
   max_pending_callbacks?: number | null | undefined;
   /** How long a callback waits for its answer, in ms; 0: as long as the connection lasts. Default: `0`. */
   callback_timeout?: number | null | undefined;
