@@ -109,6 +109,35 @@ for (const [name, specifier] of Object.entries(implementations)) {
       );
     });
 
+    it('change between questions, floods and pauses without losing any of it', limit, async (t) => {
+      const { client, server, sock } = await start(t);
+      server.on('receive', (object, meta) => meta.callback(object));
+      const seen = [];
+      client.on('receive', ({ n }) => seen.push(n));
+      const filler = 'f'.repeat(1000);
+      let sent = 0;
+      const say = (count) =>
+        Promise.all(Array.from({ length: count }, () => server.send(sock, { n: sent++, filler })));
+      const all = () => until(() => seen.length === sent, `${sent} messages are here`, 20_000);
+      for (let round = 0; round < 3; round += 1) {
+        for (let i = 0; i < 100; i += 1) {
+          const answer = new Promise((resolve) => client.send(i, resolve));
+          assert.equal(await deadline(answer, `answer ${i}`), i);
+        }
+        for (let i = 0; i < 30; i += 1) await say(100);
+        await all();
+        client.socket.pause();
+        const said = say(300);
+        client.socket.resume();
+        await deadline(said, 'what was said to a paused client');
+        await all();
+      }
+      assert.deepEqual(
+        seen,
+        seen.map((_, n) => n),
+      );
+    });
+
     it('see each other end', limit, async (t) => {
       const { client, server, log } = await start(t);
       const gone = once(server, 'disconnect');
