@@ -721,6 +721,8 @@ impl Connection {
     /// anything that the program does next.
     fn read_twin(&self) {
         if let Some(twin) = self.twin.get().and_then(Weak::upgrade) {
+            // What it would let gather, the end is behind.
+            twin.gather_no_more();
             while twin.read() == ReadStop::Budget {}
         }
     }
