@@ -31,9 +31,6 @@ const LAST_READS: usize = 64;
 /// How long these reads wait for a program that does not take what was read, and how often they look.
 const LAST_WAIT: Duration = Duration::from_secs(30);
 const LAST_LOOK: Duration = Duration::from_millis(2);
-/// Packets are let gather for no longer than this: a program that computes takes nothing, and pings may be among
-/// what is in the kernel.
-const GATHER_LIMIT: Duration = Duration::from_millis(50);
 /// Answers to pings are not queued beyond this for a peer that does not read them.
 const PONG_LIMIT: usize = 64 * 1024;
 /// How long a closed connection is still read, so that the peer gets our last bytes and FIN and not
@@ -129,8 +126,6 @@ pub struct Connection {
     writes: AtomicU32,
     /// The program listens to raw bytes.
     raw: AtomicBool,
-    /// The runtime reads a stream of small packets, faster than they come: changed by who holds the reader.
-    gathers: AtomicBool,
     /// The peer ended its direction: nothing is to be expected of it.
     peer_ended: AtomicBool,
     /// The end of the connection was told, as `Ended` or `Failed`.
@@ -204,7 +199,6 @@ impl Connection {
             switch: Switch::new(reads_in),
             writes: AtomicU32::new(0),
             raw: AtomicBool::new(false),
-            gathers: AtomicBool::new(false),
             peer_ended: AtomicBool::new(false),
             over_told: AtomicBool::new(false),
             unread: Gauge::new(),
@@ -268,7 +262,10 @@ impl Connection {
 
     /// JavaScript took `amount` of this connection out of the mailbox.
     pub(super) fn taken(self: &Arc<Self>, amount: usize) {
-        if self.unread.remove(amount, self.mark()) {
+        if self
+            .unread
+            .remove(amount, self.settings.receive_high_water_mark)
+        {
             self.attend();
         }
     }
@@ -280,24 +277,7 @@ impl Connection {
 
     /// Whether the reader must wait for JavaScript. A reader that heeds this is woken.
     fn is_stalled(&self) -> bool {
-        self.unread.must_stop(self.mark()) || self.mailbox.is_over_mark()
-    }
-
-    /// How much may be unread before the reader waits. A reader that would come back with a packet or two each time
-    /// waits until JavaScript has taken what there is: the kernel gathers meanwhile, at no cost.
-    fn mark(&self) -> usize {
-        if self.gathers.load(Ordering::Relaxed) {
-            1
-        } else {
-            self.settings.receive_high_water_mark
-        }
-    }
-
-    /// Judges anew what comes.
-    fn gather_no_more(&self) {
-        let mut reader = self.reader.lock();
-        reader.load = Load::default();
-        self.gathers.store(false, Ordering::Relaxed);
+        self.unread.must_stop(self.settings.receive_high_water_mark) || self.mailbox.is_over_mark()
     }
 
     /// Reads and hands over what the kernel has, up to a budget.
@@ -322,9 +302,6 @@ impl Connection {
                         self.receive(&mut reader.framer, scratch, count);
                         let writes = self.writes.load(Ordering::Relaxed);
                         reader.load.add(Instant::now(), count, writes);
-                        let gathers =
-                            reader.load.is_trickle() && self.switch.place() == Place::Runtime;
-                        self.gathers.store(gathers, Ordering::Relaxed);
                         if count < READ_SIZE && !stream.has_buffered() {
                             return ReadStop::Drained;
                         }
@@ -721,8 +698,6 @@ impl Connection {
     /// anything that the program does next.
     fn read_twin(&self) {
         if let Some(twin) = self.twin.get().and_then(Weak::upgrade) {
-            // What it would let gather, the end is behind.
-            twin.gather_no_more();
             while twin.read() == ReadStop::Budget {}
         }
     }
@@ -875,12 +850,10 @@ impl Connection {
                     }
                 }
             }
-            let gathers = here && !reads && self.gathers.load(Ordering::Relaxed);
             let fd = watched.as_ref().map(|(_, fd)| fd);
             tokio::select! {
                 biased;
                 () = self.switch.wake().notified() => {}
-                () = async { tokio::time::sleep(GATHER_LIMIT).await }, if gathers => self.gather_no_more(),
                 ready = when(fd, Interest::WRITABLE), if writes => {
                     let Ok(mut ready) = ready else { return };
                     self.flush();
@@ -903,7 +876,7 @@ impl Connection {
                         && may_switch()
                     {
                         watched = None;
-                        self.gather_no_more();
+                        self.reader.lock().load = Load::default();
                         self.switch.join_loop(&self);
                     }
                 }

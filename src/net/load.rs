@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// What comes over a connection, as far as it matters to who should read it.
 ///
 /// The event loop, which saves the hop: what comes one by one and is answered, and bulk, if there is no processor to
-/// spare for it. The runtime: a stream of small packets, which it lets gather (see [`is_trickle`](Self::is_trickle)),
+/// spare for it. The runtime: a stream of small packets, of which its hop gathers many into one wake-up of JavaScript,
 /// and bulk that another processor can read, or decipher, while JavaScript takes what came before.
 #[derive(Debug, Default)]
 pub(super) struct Load {
@@ -35,8 +35,6 @@ const FLOOD_BULK: u32 = 8;
 /// So many small reads in so short a time without a word from this side are one, too.
 const FLOOD_READS: u32 = 512;
 const FLOOD_TIME: Duration = Duration::from_millis(20);
-/// After so many reads in a row that nobody answered, packets had better gather in the kernel.
-const TRICKLE_READS: u32 = 8;
 /// So many reads in a row that are no bulk, one in a few of them answered, are a dialogue.
 const QUIET_READS: u32 = 64;
 const QUIET_PART: u32 = 8;
@@ -87,11 +85,6 @@ impl Load {
         self.paused || dialogue || (!beside && self.is_bulk())
     }
 
-    /// Whether a stream comes in small packets, and is read faster than it comes.
-    pub(super) fn is_trickle(&self) -> bool {
-        self.little && self.unanswered >= TRICKLE_READS
-    }
-
     fn is_bulk(&self) -> bool {
         self.bulk >= FLOOD_BULK
     }
@@ -129,7 +122,7 @@ mod tests {
         for _ in 0..QUIET_READS {
             traffic.read(100);
             traffic.writes += 1;
-            assert!(!traffic.load.is_for_runtime(true) && !traffic.load.is_trickle());
+            assert!(!traffic.load.is_for_runtime(true));
         }
         assert!(traffic.load.is_for_loop(true));
     }
@@ -140,7 +133,7 @@ mod tests {
         for _ in 0..QUIET_READS {
             for _ in 0..BULK_READS {
                 traffic.read(4096);
-                assert!(!traffic.load.is_for_runtime(true) && !traffic.load.is_trickle());
+                assert!(!traffic.load.is_for_runtime(true));
             }
             traffic.writes += 1;
         }
@@ -157,7 +150,6 @@ mod tests {
             })
             .count();
         assert!(reads < 16, "{reads}");
-        assert!(!traffic.load.is_trickle());
         assert!(!traffic.load.is_for_runtime(false) && !traffic.load.is_for_loop(true));
         assert!(traffic.load.is_for_runtime(true));
     }
@@ -168,10 +160,10 @@ mod tests {
         for _ in 0..FLOOD_READS {
             traffic.read(100);
         }
-        assert!(traffic.load.is_for_runtime(false) && traffic.load.is_trickle());
+        assert!(traffic.load.is_for_runtime(false));
         assert!(!traffic.load.is_for_loop(false));
         traffic.read(BULK_BYTES);
-        assert!(!traffic.load.is_trickle());
+        assert!(!traffic.load.is_for_runtime(true));
     }
 
     #[test]
@@ -180,7 +172,7 @@ mod tests {
         for _ in 0..2 * FLOOD_READS {
             traffic.now += FLOOD_TIME / 4;
             traffic.read(100);
-            assert!(!traffic.load.is_for_runtime(true) && !traffic.load.is_trickle());
+            assert!(!traffic.load.is_for_runtime(true));
         }
         for _ in 0..100 {
             traffic.read(64 * 1024);

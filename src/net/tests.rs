@@ -230,37 +230,6 @@ fn a_pong_that_has_to_wait_holds_nobody_up() {
 }
 
 #[test]
-fn a_stream_of_packets_gathers_while_nobody_takes_it_and_pings_behind_it_are_answered() {
-    let (mut environment, connection, mut peer) = open(Domain::UNIX, Settings::for_tests());
-    let began = Instant::now();
-    let mut sent = 0;
-    let is_read = |sent: u64| {
-        let written = Instant::now();
-        while connection.traffic().bytes_in < 2 * sent {
-            if written.elapsed() > Duration::from_millis(10) {
-                return false;
-            }
-        }
-        true
-    };
-    loop {
-        peer.write_all(b"x\n").unwrap();
-        sent += 1;
-        if !is_read(sent) {
-            break;
-        }
-        assert!(began.elapsed() < PATIENCE, "the reader never waits");
-    }
-    peer.write_all(b"{\"type\":\"SockhopPing\",\"data\":{\"_id\":\"1\"}}\n")
-        .unwrap();
-    let mut pong = [0; 256];
-    let length = peer.read(&mut pong).unwrap();
-    assert!(String::from_utf8_lossy(&pong[..length]).contains("SockhopPong"));
-    let sent = usize::try_from(sent).unwrap();
-    assert_eq!(environment.wait_for(sent).len(), sent);
-}
-
-#[test]
 fn a_peer_that_was_said_good_bye_to_gets_everything_however_much_it_talks() {
     let (_environment, connection, mut peer) = open(Domain::IPV4, small_marks(SlowConsumer::Wait));
     let sent = vec![b'y'; 50_000];
