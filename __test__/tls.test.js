@@ -126,10 +126,12 @@ for (const [name, specifier] of Object.entries(implementations)) {
         }
         for (let i = 0; i < 30; i += 1) await say(100);
         await all();
+        const before = seen.length;
         client.socket.pause();
-        const said = say(300);
+        await deadline(say(300), 'what was said to a paused client');
+        // Of another runtime's TLS, what it has read already may still come.
+        if (nativeTls) assert.equal(seen.length, before);
         client.socket.resume();
-        await deadline(said, 'what was said to a paused client');
         await all();
       }
       assert.deepEqual(

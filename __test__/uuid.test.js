@@ -4,7 +4,6 @@ const assert = require('node:assert/strict');
 const test = require('node:test');
 const { Worker } = require('node:worker_threads');
 
-const { PendingCallbacks } = require('../lib/PendingCallbacks.js');
 const { countOf, lastParts, uuid } = require('../lib/uuid.js');
 
 const V4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
@@ -57,28 +56,6 @@ test('what is no id has no count', () => {
     `${id.slice(0, -1)}\uffff`,
   ];
   for (const value of wrong) assert.equal(countOf(value), -1, String(value));
-});
-
-test('a callback is found by its id alone, and once', () => {
-  const callbacks = new PendingCallbacks();
-  const answers = [];
-  const tickets = Array.from({ length: 3 }, (_, i) => {
-    const ticket = callbacks.draw();
-    callbacks.add(ticket, (data) => answers.push([i, data]), 0);
-    return ticket;
-  });
-  const { id } = tickets[1];
-  // The same count behind another random part, which somebody may have drawn elsewhere.
-  assert.equal(callbacks.take(id.replace(/^./, (digit) => (digit === '0' ? '1' : '0'))), null);
-  assert.equal(callbacks.take(id.toUpperCase()), null);
-  assert.equal(callbacks.take(uuid()), null);
-  callbacks.take(id).answer('yes', {});
-  assert.equal(callbacks.take(id), null);
-  assert.deepEqual(answers, [[1, 'yes']]);
-  assert.equal(callbacks.size, 2);
-  callbacks.forgetFirst();
-  callbacks.forget(tickets[2].id);
-  assert.equal(callbacks.first(), null);
 });
 
 test('two workers draw different ids', { timeout: 90_000 }, async () => {

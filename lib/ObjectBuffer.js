@@ -2,7 +2,7 @@
 
 const { EventEmitter } = require('node:events');
 
-const { Framer } = require('./framer.js');
+const { Framer } = require('./Framer.js');
 const SockhopError = require('./SockhopError.js');
 const { checkTerminator } = require('./options.js');
 

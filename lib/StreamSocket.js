@@ -4,7 +4,7 @@ const SockhopError = require('./SockhopError.js');
 const { SockhopPing } = require('./SockhopPing.js');
 const { Outbox } = require('./Outbox.js');
 const { envelope } = require('./envelope.js');
-const { Framer } = require('./framer.js');
+const { Framer } = require('./Framer.js');
 
 const noop = () => {};
 /** So many pings in a row without an answer, and the peer counts as dead. */

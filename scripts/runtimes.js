@@ -86,6 +86,7 @@ const CORE = [
   'limits.test.js',
   'object-buffer.test.js',
   'options.test.js',
+  'pending-callbacks.test.js',
   'ping-pong.test.js',
   'ping.test.js',
   'reconnect.test.js',

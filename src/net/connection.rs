@@ -122,7 +122,7 @@ pub struct Connection {
     outbox: Mutex<Outbox>,
     /// Who reads, and who waits.
     switch: Switch<Arc<Stream>>,
-    /// Writes so far, for the reader to tell a dialogue from a flood.
+    /// Writes so far, for the reader to tell a dialogue from what nobody answers.
     writes: AtomicU32,
     /// The program listens to raw bytes.
     raw: AtomicBool,
@@ -762,16 +762,11 @@ impl Connection {
         let stop = self.read();
         let leaves = {
             let mut reader = self.reader.lock();
-            // What TLS holds back, in either direction, the kernel will not announce.
-            let holds = reader
-                .stream
-                .as_ref()
-                .is_some_and(|stream| stream.has_buffered() || !stream.is_flushed());
-            let secure = reader
-                .stream
-                .as_ref()
-                .is_some_and(|stream| stream.is_secure());
-            let leaves = holds || (reader.load.is_for_runtime(secure) && may_switch());
+            let leaves = reader.stream.as_ref().is_some_and(|stream| {
+                // What TLS holds back, in either direction, the kernel will not announce.
+                let holds = stream.has_buffered() || !stream.is_flushed();
+                holds || (reader.load.is_for_runtime(is_read_beside(stream)) && may_switch())
+            });
             if leaves {
                 reader.load = Load::default();
             }

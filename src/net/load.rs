@@ -30,9 +30,9 @@ pub(super) struct Load {
 /// After so many reads in a row that nobody answered, a read of so many bytes is bulk.
 const BULK_READS: u32 = 4;
 const BULK_BYTES: usize = 32 * 1024;
-/// So much bulk is a flood.
+/// So much of it makes the whole bulk.
 const FLOOD_BULK: u32 = 8;
-/// So many small reads in so short a time without a word from this side are one, too.
+/// So many small reads in so short a time without a word from this side are a stream of small packets.
 const FLOOD_READS: u32 = 512;
 const FLOOD_TIME: Duration = Duration::from_millis(20);
 /// So many reads in a row that are no bulk, one in a few of them answered, are a dialogue.

@@ -1,7 +1,7 @@
 //! Who reads a connection, and who waits for it.
 //!
 //! A connection is read by the event loop's thread, through the poller, or by a task on the runtime.
-//! They take turns: a flood goes to the runtime, a dialogue comes back. A connection that only the
+//! They take turns: `load.rs` says when it goes to the runtime, and when it comes back. A connection that only the
 //! poller has any use for has no task; whoever has work for one starts it. Pausing, marks, and
 //! closing come in between, on any thread.
 //!

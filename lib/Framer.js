@@ -33,16 +33,6 @@ class Framer {
     }
     return { frames, fits };
   }
-
-  /** Bytes of the frame that has not ended yet. */
-  buffered() {
-    return this.#native.buffered();
-  }
-
-  /** Forgets the frame that has not ended yet. */
-  clear() {
-    this.#native.clear();
-  }
 }
 
 module.exports = { Framer };

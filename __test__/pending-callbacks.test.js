@@ -1,0 +1,45 @@
+'use strict';
+
+const assert = require('node:assert/strict');
+const test = require('node:test');
+
+const { PendingCallbacks } = require('../lib/PendingCallbacks.js');
+const { countOf, lastParts, uuid } = require('../lib/uuid.js');
+
+test('a callback is found by its id alone, and once', () => {
+  const callbacks = new PendingCallbacks();
+  const answers = [];
+  const tickets = Array.from({ length: 3 }, (_, i) => {
+    const ticket = callbacks.draw();
+    callbacks.add(ticket, (data) => answers.push([i, data]), 0);
+    return ticket;
+  });
+  const { id } = tickets[1];
+  // The same count behind another random part, which somebody may have drawn elsewhere.
+  assert.equal(callbacks.take(id.replace(/^./, (digit) => (digit === '0' ? '1' : '0'))), null);
+  assert.equal(callbacks.take(id.toUpperCase()), null);
+  assert.equal(callbacks.take(uuid()), null);
+  callbacks.take(id).answer('yes', {});
+  assert.equal(callbacks.take(id), null);
+  assert.deepEqual(answers, [[1, 'yes']]);
+  assert.equal(callbacks.size, 2);
+  callbacks.forgetFirst();
+  callbacks.forget(tickets[2].id);
+  assert.equal(callbacks.first(), null);
+});
+
+test('a callback keeps its count to itself, however many ids are drawn meanwhile', {
+  timeout: 60_000,
+}, () => {
+  const callbacks = new PendingCallbacks();
+  const ticket = callbacks.draw();
+  let answers = 0;
+  callbacks.add(ticket, () => (answers += 1), 0);
+  // Round once: the next id has the same count, behind another random part.
+  while (lastParts().count !== (ticket.count + 16 ** 6 - 1) % 16 ** 6) uuid();
+  const other = callbacks.draw();
+  assert.equal(other.count, (ticket.count + 1) % 16 ** 6);
+  assert.equal(countOf(other.id), other.count);
+  callbacks.take(ticket.id).answer('yes', {});
+  assert.equal(answers, 1);
+});
