@@ -8,6 +8,7 @@
  */
 
 const native = require('./binding.js');
+const { guardAtUnload } = require('./teardown.js');
 
 /** The kinds of records in an index; src/node/mailbox.rs knows them by the same numbers. */
 const FRAMES = 0;
@@ -33,11 +34,12 @@ const FRAMES_PER_LOOK = 32;
 
 /**
  * What is in the batch under delivery, written by the native side: how many numbers are in use (0: the batch
- * is done), whether more was waiting, then records `kind, id, value`. For frames `value` is how many, and so
- * many ends in the text follow; for others it is a number, or a place among the extras.
+ * is done), whether more was waiting, whether the native mailbox is gone, then records `kind, id, value`. For
+ * frames `value` is how many, and so many ends in the text follow; for others it is a number, or a place among
+ * the extras.
  */
 const index = new Uint32Array(16 * 1024);
-const HEADER = 2;
+const HEADER = 3;
 
 /** Who gets what: open connections by connection id, listeners and clients by an id of their own. */
 const sockets = new Map();
@@ -303,6 +305,8 @@ const readInLoop =
   process.env.SOCKHOP_READER !== 'runtime';
 
 const mailbox = new native.Mailbox(deliver, index, readInLoop);
+
+if (process.versions.deno !== undefined) guardAtUnload(native, () => index[2] !== 0);
 
 let holds = 0;
 

@@ -38,7 +38,7 @@ mod kind {
 ///
 /// The array is made once and written for every batch. Its first number says how many numbers are
 /// in use, and is set to 0 by JavaScript when it is done with the batch; its second says whether
-/// more was waiting. Records follow.
+/// more was waiting, its third whether the mailbox is gone. Records follow.
 struct Desk {
     mailbox: Arc<net::Mailbox>,
     env: sys::napi_env,
@@ -52,7 +52,7 @@ struct Desk {
 }
 
 /// Where records begin.
-const HEADER: usize = 2;
+const HEADER: usize = 3;
 /// Room for the largest segment: every frame takes a number, every event five at most.
 const INDEX_CAPACITY: usize =
     HEADER + net::mailbox::SEGMENT_FRAMES + 5 * net::mailbox::SEGMENT_EVENTS;
@@ -204,6 +204,15 @@ impl Desk {
         }
     }
 
+    /// Tells JavaScript that the runtime has given the native objects back.
+    fn tell_gone(&self) {
+        if self.is_released() {
+            return;
+        }
+        // SAFETY: as in `next`; a mailbox is given back on its environment's thread.
+        unsafe { self.index.add(2).write(1) };
+    }
+
     /// Whether the environment is ending, and nothing is to be delivered.
     fn is_released(&self) -> bool {
         self.references.get()[0].is_null()
@@ -350,6 +359,13 @@ pub struct Mailbox {
     pub(super) shared: Arc<net::Mailbox>,
     waker: Arc<Waker>,
     desk: Rc<Desk>,
+}
+
+/// Deno gives native objects back before it stops to run JavaScript: see lib/teardown.js.
+impl Drop for Mailbox {
+    fn drop(&mut self) {
+        self.desk.tell_gone();
+    }
 }
 
 #[napi]
