@@ -5,7 +5,7 @@ use super::gauge::Gauge;
 use super::liveness::{Beat, Liveness, Ping, now_ms};
 use super::load::Load;
 use super::mailbox::{Event, LARGE_FRAME, Mailbox, weight};
-use super::outbox::{Outbox, Token};
+use super::outbox::{Outbox, Outgoing, Token};
 use super::runtime;
 use super::settings::{Settings, SlowConsumer};
 use super::stream::{Address, Stream, StreamFd, watch};
@@ -469,15 +469,11 @@ impl Connection {
             }
         }
         self.writes.fetch_add(1, Ordering::Relaxed);
-        match outbox.write_now(bytes) {
-            Ok(done) if done == bytes.len() && !outbox.is_pending() => Sent::Written,
-            Ok(done) => {
-                if done < bytes.len() {
-                    outbox.push(keep(&bytes[done..]), None);
-                }
-                outbox.awaited = true;
+        match outbox.write(bytes, keep) {
+            Ok(None) => Sent::Written,
+            Ok(Some(position)) => {
                 self.nudge();
-                Sent::Waiting(outbox.accepted())
+                Sent::Waiting(position)
             }
             Err(error) => {
                 self.break_off(outbox, Some(SystemError::new("write", &error)));
@@ -515,13 +511,7 @@ impl Connection {
     /// Writes what waits, as far as the kernel takes it; the task does the rest.
     pub(super) fn flush(self: &Arc<Self>) {
         let mut outbox = self.outbox.lock();
-        let before = outbox.written();
-        let result = outbox.flush();
-        let told = outbox.awaited && (outbox.written() > before || !outbox.is_pending());
-        let position = outbox.written();
-        if told {
-            outbox.awaited = outbox.is_pending();
-        }
+        let (result, told) = outbox.progress();
         match result {
             Ok(()) => {
                 if outbox.is_pending() {
@@ -531,7 +521,7 @@ impl Connection {
             Err(error) => self.break_off(&mut outbox, Some(SystemError::new("write", &error))),
         }
         drop(outbox);
-        if told {
+        if let Some(position) = told {
             self.mailbox.post(Event::Flushed {
                 connection: Arc::clone(self),
                 position,
@@ -546,20 +536,21 @@ impl Connection {
         if !outbox.is_open() {
             return Sent::Closed;
         }
-        outbox.end();
-        if let Err(error) = outbox.flush() {
-            // The peer is gone already, and so is what it could have been told.
-            self.break_off(&mut outbox, Some(SystemError::new("shutdown", &error)));
-            return Sent::Closed;
-        }
-        if outbox.is_pending() {
-            outbox.awaited = true;
-            self.nudge();
-            Sent::Waiting(outbox.accepted())
-        } else {
-            drop(outbox);
-            self.read_twin();
-            Sent::Written
+        match outbox.end() {
+            Ok(None) => {
+                drop(outbox);
+                self.read_twin();
+                Sent::Written
+            }
+            Ok(Some(position)) => {
+                self.nudge();
+                Sent::Waiting(position)
+            }
+            Err(error) => {
+                // The peer is gone already, and so is what it could have been told.
+                self.break_off(&mut outbox, Some(SystemError::new("shutdown", &error)));
+                Sent::Closed
+            }
         }
     }
 

@@ -2,11 +2,14 @@
 
 use super::gauge::Gauge;
 use super::mailbox::{Event, Mailbox};
+use super::outbox::{Outbox, Outgoing};
 use super::switch::{Body, Closing, Flow, Place, Switch};
 use super::sync::Mutex;
+use bytes::Bytes;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Notify};
 use loom::thread;
+use std::io::{self, ErrorKind, IoSlice};
 
 /// What the environment's thread does: sleeps until woken, then takes until there is no more.
 fn take_until(mailbox: &Mailbox, woken: &Notify, wanted: usize) -> Vec<u32> {
@@ -539,5 +542,201 @@ fn a_task_that_gives_a_connection_back_while_a_turn_takes_it_leaves_it_a_reader(
         other.join().unwrap();
         line.close();
         line.finish(runtime);
+    });
+}
+
+/// The sending direction of a socket: a kernel with room for so many bytes, and a peer that takes them.
+struct Pipe {
+    /// What is in the kernel, what the peer has, and whether FIN is behind it.
+    state: Mutex<(Vec<u8>, Vec<u8>, bool)>,
+}
+
+const ROOM: usize = 2;
+
+impl Outgoing for Pipe {
+    fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        let mut state = self.state.lock();
+        assert!(!state.2, "bytes behind FIN");
+        let count = bytes.len().min(ROOM - state.0.len());
+        if count == 0 {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        state.0.extend_from_slice(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn send_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.send(
+            &slices
+                .iter()
+                .flat_map(|slice| slice.iter().copied())
+                .collect::<Vec<_>>(),
+        )
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn is_flushed(&self) -> bool {
+        true
+    }
+
+    fn held(&self) -> usize {
+        0
+    }
+
+    fn shutdown_write(&self) -> io::Result<()> {
+        self.state.lock().2 = true;
+        Ok(())
+    }
+}
+
+/// The sending side of a connection, around the outbox and the switch that ship.
+struct Way {
+    switch: Switch<()>,
+    outbox: Mutex<Outbox<Pipe>>,
+    pipe: std::sync::Arc<Pipe>,
+    /// Tasks that were started and have not begun.
+    tasks: AtomicUsize,
+    /// The last position of which JavaScript was told.
+    told: Mutex<u64>,
+    /// Wakes the runtime: a task was started, the kernel has room again.
+    runtime: Notify,
+    /// Wakes the environment.
+    event: Notify,
+}
+
+impl Body for std::sync::Arc<Way> {
+    type Stream = ();
+
+    fn stream(&self) -> Option<()> {
+        Some(())
+    }
+
+    fn watch(&self, (): &()) -> bool {
+        true
+    }
+
+    fn unwatch(&self, (): &()) {}
+
+    fn is_pending(&self) -> bool {
+        self.outbox.lock().is_pending()
+    }
+
+    fn is_stalled(&self) -> bool {
+        false
+    }
+
+    fn start_task(&self) {
+        self.tasks.fetch_add(1, Ordering::AcqRel);
+        self.runtime.notify();
+    }
+}
+
+impl Way {
+    fn new() -> std::sync::Arc<Self> {
+        let pipe = std::sync::Arc::new(Pipe {
+            state: Mutex::default(),
+        });
+        std::sync::Arc::new(Self {
+            switch: Switch::new(Place::Loop),
+            outbox: Mutex::new(Outbox::new(std::sync::Arc::clone(&pipe))),
+            pipe,
+            tasks: AtomicUsize::new(0),
+            told: Mutex::default(),
+            runtime: Notify::new(),
+            event: Notify::new(),
+        })
+    }
+
+    /// As `Connection::write`: answers the position to wait for.
+    fn write(self: &std::sync::Arc<Self>, bytes: &'static [u8]) -> Option<u64> {
+        let mut outbox = self.outbox.lock();
+        let waits = outbox.write(bytes, Bytes::copy_from_slice).unwrap();
+        if waits.is_some() {
+            self.switch.nudge(self);
+        }
+        waits
+    }
+
+    /// As `Connection::end`.
+    fn end(self: &std::sync::Arc<Self>) -> Option<u64> {
+        let mut outbox = self.outbox.lock();
+        let waits = outbox.end().unwrap();
+        if waits.is_some() {
+            self.switch.nudge(self);
+        }
+        waits
+    }
+
+    /// As `Connection::flush`, by the task.
+    fn flush(self: &std::sync::Arc<Self>) {
+        let mut outbox = self.outbox.lock();
+        let (result, told) = outbox.progress();
+        result.unwrap();
+        drop(outbox);
+        if let Some(position) = told {
+            *self.told.lock() = position;
+            self.event.notify();
+        }
+    }
+
+    /// The runtime, and the peer, which takes all that there is whenever the task waits for room: until the peer has so
+    /// many bytes, and FIN.
+    fn run(self: &std::sync::Arc<Self>, wanted: usize) -> thread::JoinHandle<()> {
+        let way = std::sync::Arc::clone(self);
+        thread::spawn(move || {
+            let mut driving = false;
+            loop {
+                if !driving && way.tasks.load(Ordering::Acquire) > 0 {
+                    way.tasks.fetch_sub(1, Ordering::AcqRel);
+                    driving = way.switch.begin(&way).is_some();
+                    assert!(driving);
+                }
+                let over = {
+                    let (kernel, peer, ended) = &mut *way.pipe.state.lock();
+                    peer.append(kernel);
+                    peer.len() == wanted && *ended
+                };
+                if driving {
+                    way.flush();
+                    driving = !(way.switch.is_idle(&way) && way.switch.may_rest(&way));
+                } else if over {
+                    return;
+                } else if way.tasks.load(Ordering::Acquire) == 0 {
+                    // What nobody was started for stays where it is, and loom reports a deadlock.
+                    way.runtime.wait();
+                }
+            }
+        })
+    }
+
+    /// What the environment does until a promise of `send()` is settled.
+    fn until_told(&self, waits: Option<u64>) {
+        while waits.is_some_and(|position| *self.told.lock() < position) {
+            self.event.wait();
+        }
+    }
+}
+
+#[test]
+fn all_that_is_sent_leaves_in_order_and_whoever_waits_is_told() {
+    bounded(|| {
+        let way = Way::new();
+        let runtime = way.run(6);
+        let first = way.write(b"abc");
+        let second = way.write(b"def");
+        way.until_told(first);
+        way.until_told(second);
+        let last = way.end();
+        if last.is_none() {
+            // FIN left at once: the kernel had all.
+            way.runtime.notify();
+        }
+        way.until_told(last);
+        runtime.join().unwrap();
+        assert_eq!(way.pipe.state.lock().1, b"abcdef");
+        assert_eq!(way.outbox.lock().written(), 6);
     });
 }

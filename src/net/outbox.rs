@@ -1,4 +1,7 @@
 //! Bytes on their way out of one connection, in order, and who waits for them.
+//!
+//! What must hold, and `npm run model` checks on this very code, with the switch behind it: all that is accepted
+//! reaches the stream, once and in order, FIN behind it; and whoever waits for a position is told of it.
 
 use super::stream::Stream;
 use bytes::Bytes;
@@ -12,6 +15,30 @@ const CHUNKS_PER_WRITE: usize = 64;
 /// Something that happens when the last reference to it is gone: a broadcast holds one in every
 /// outbox, and is done when all were written or given up.
 pub(super) type Token = Arc<dyn Send + Sync>;
+
+/// The outgoing direction of a stream.
+pub trait Outgoing {
+    /// Writes what the kernel takes. With TLS, a record of which it took only a part counts as
+    /// written, and is [`held`](Self::held): nothing else is taken before it is gone.
+    fn send(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Writes what the kernel takes of several pieces, as [`send`](Self::send) does of one.
+    fn send_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Gives the kernel what is held back; `WouldBlock` if it does not take all of it.
+    fn flush(&self) -> io::Result<()>;
+
+    /// Whether the kernel has everything. With TLS the answer may turn to no by reading, too: the
+    /// protocol has answers of its own.
+    fn is_flushed(&self) -> bool;
+
+    /// How many of the bytes that [`send`](Self::send) took may not be with the kernel yet.
+    fn held(&self) -> usize;
+
+    /// Ends the sending direction behind everything that was sent; `WouldBlock` if that has to
+    /// wait.
+    fn shutdown_write(&self) -> io::Result<()>;
+}
 
 struct Chunk {
     bytes: Bytes,
@@ -30,9 +57,9 @@ enum End {
 }
 
 /// The outgoing direction of a connection.
-pub(super) struct Outbox {
+pub(super) struct Outbox<S = Stream> {
     /// `None` once the connection is closed or broken.
-    stream: Option<Arc<Stream>>,
+    stream: Option<Arc<S>>,
     queue: VecDeque<Chunk>,
     /// Bytes in `queue`.
     queued: usize,
@@ -40,11 +67,11 @@ pub(super) struct Outbox {
     accepted: u64,
     end: End,
     /// JavaScript waits for a position: progress must be told.
-    pub(super) awaited: bool,
+    awaited: bool,
 }
 
-impl Outbox {
-    pub(super) fn new(stream: Arc<Stream>) -> Self {
+impl<S: Outgoing> Outbox<S> {
+    pub(super) fn new(stream: Arc<S>) -> Self {
         Self {
             stream: Some(stream),
             queue: VecDeque::new(),
@@ -76,19 +103,57 @@ impl Outbox {
         self.queued
     }
 
-    pub(super) fn accepted(&self) -> u64 {
-        self.accepted
-    }
-
     /// Bytes that the kernel has, counted from the beginning.
     pub(super) fn written(&self) -> u64 {
         let held = self.stream.as_ref().map_or(0, |stream| stream.held());
         self.accepted - self.queued as u64 - held as u64
     }
 
+    /// Writes `bytes`, or keeps what the kernel does not take. Answers the position to wait for, if there is one: then
+    /// somebody must [`progress`](Self::progress).
+    pub(super) fn write(
+        &mut self,
+        bytes: &[u8],
+        keep: impl FnOnce(&[u8]) -> Bytes,
+    ) -> io::Result<Option<u64>> {
+        let done = self.write_now(bytes)?;
+        if done < bytes.len() {
+            self.push(keep(&bytes[done..]), None);
+        }
+        Ok(self.wait())
+    }
+
+    /// Takes no more bytes, and writes FIN behind what is queued. Answers as [`write`](Self::write) does.
+    pub(super) fn end(&mut self) -> io::Result<Option<u64>> {
+        if self.end == End::Open {
+            self.end = End::Wanted;
+        }
+        self.flush()?;
+        Ok(self.wait())
+    }
+
+    /// The position to wait for, if something waits.
+    fn wait(&mut self) -> Option<u64> {
+        let pending = self.is_pending();
+        self.awaited |= pending;
+        pending.then_some(self.accepted)
+    }
+
+    /// Goes on with what waits. Answers the position to tell JavaScript of, if it waits and there is news.
+    pub(super) fn progress(&mut self) -> (io::Result<()>, Option<u64>) {
+        let before = self.written();
+        let result = self.flush();
+        let position = self.written();
+        let pending = self.is_pending();
+        let told = self.awaited && (position > before || !pending);
+        if told {
+            self.awaited = pending;
+        }
+        (result, told.then_some(position))
+    }
+
     /// Writes `bytes` now if nothing is before them; answers how many of them the kernel took.
-    /// The rest is the caller's to [`push`](Self::push).
-    pub(super) fn write_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    fn write_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let Some(stream) = &self.stream else {
             return Err(io::ErrorKind::BrokenPipe.into());
         };
@@ -116,7 +181,7 @@ impl Outbox {
     }
 
     /// Writes what the kernel takes, and FIN behind the last byte if the program ended.
-    pub(super) fn flush(&mut self) -> io::Result<()> {
+    fn flush(&mut self) -> io::Result<()> {
         let Some(stream) = &self.stream else {
             return Ok(());
         };
@@ -158,16 +223,9 @@ impl Outbox {
         }
     }
 
-    /// Takes no more bytes; FIN follows what is queued at the next [`flush`](Self::flush).
-    pub(super) fn end(&mut self) {
-        if self.end == End::Open {
-            self.end = End::Wanted;
-        }
-    }
-
     /// Gives up what is queued and lets go of the stream. Answers the stream, and whether all
     /// that was accepted had been written.
-    pub(super) fn close(&mut self) -> Option<(Arc<Stream>, bool)> {
+    pub(super) fn close(&mut self) -> Option<(Arc<S>, bool)> {
         let stream = self.stream.take()?;
         let complete = self.queue.is_empty();
         self.queue = VecDeque::new();

@@ -1,5 +1,6 @@
 //! The socket of a connection: TCP or Unix, always non-blocking, in the clear or with TLS.
 
+use super::outbox::Outgoing;
 use super::tls::{Agreement, Client, Handshake, Tls};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io::{self, IoSlice, Read};
@@ -172,50 +173,6 @@ impl Stream {
         self.tls.as_ref().is_some_and(|tls| tls.has_buffered())
     }
 
-    /// Writes what the kernel takes. With TLS, a record of which it took only a part counts as
-    /// written, and is [`held`](Self::held): nothing else is taken before it is gone.
-    pub fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        match &self.tls {
-            None => self.socket.send_with_flags(bytes, SEND_FLAGS),
-            Some(tls) => tls.send(&self.socket, &[IoSlice::new(bytes)]),
-        }
-    }
-
-    /// Writes what the kernel takes of several pieces, as [`send`](Self::send) does of one.
-    pub fn send_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        match &self.tls {
-            None => self.socket.send_vectored_with_flags(pieces, SEND_FLAGS),
-            Some(tls) => tls.send(&self.socket, pieces),
-        }
-    }
-
-    /// Gives the kernel what is held back; `WouldBlock` if it does not take all of it.
-    pub fn flush(&self) -> io::Result<()> {
-        self.tls
-            .as_ref()
-            .map_or(Ok(()), |tls| tls.flush(&self.socket))
-    }
-
-    /// Whether the kernel has everything. With TLS the answer may turn to no by reading, too: the
-    /// protocol has answers of its own.
-    pub fn is_flushed(&self) -> bool {
-        self.tls.as_ref().is_none_or(|tls| tls.is_flushed())
-    }
-
-    /// How many of the bytes that [`send`](Self::send) took may not be with the kernel yet.
-    pub fn held(&self) -> usize {
-        self.tls.as_ref().map_or(0, |tls| tls.held())
-    }
-
-    /// Ends the sending direction behind everything that was sent; `WouldBlock` if that has to
-    /// wait.
-    pub fn shutdown_write(&self) -> io::Result<()> {
-        match &self.tls {
-            None => self.socket.shutdown(Shutdown::Write),
-            Some(tls) => tls.shutdown_write(&self.socket),
-        }
-    }
-
     /// Ends the sending direction at once, and gives up what is held back.
     pub(super) fn finish(&self) -> io::Result<()> {
         match &self.tls {
@@ -267,6 +224,43 @@ impl Stream {
             self.socket.set_tcp_keepalive(&probes)?;
         }
         Ok(())
+    }
+}
+
+impl Outgoing for Stream {
+    fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+        match &self.tls {
+            None => self.socket.send_with_flags(bytes, SEND_FLAGS),
+            Some(tls) => tls.send(&self.socket, &[IoSlice::new(bytes)]),
+        }
+    }
+
+    fn send_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        match &self.tls {
+            None => self.socket.send_vectored_with_flags(pieces, SEND_FLAGS),
+            Some(tls) => tls.send(&self.socket, pieces),
+        }
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.tls
+            .as_ref()
+            .map_or(Ok(()), |tls| tls.flush(&self.socket))
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.tls.as_ref().is_none_or(|tls| tls.is_flushed())
+    }
+
+    fn held(&self) -> usize {
+        self.tls.as_ref().map_or(0, |tls| tls.held())
+    }
+
+    fn shutdown_write(&self) -> io::Result<()> {
+        match &self.tls {
+            None => self.socket.shutdown(Shutdown::Write),
+            Some(tls) => tls.shutdown_write(&self.socket),
+        }
     }
 }
 

@@ -743,6 +743,7 @@ impl Write for Sink<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::outbox::Outgoing;
     use super::super::stream::Stream;
     use super::*;
     use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
