@@ -179,9 +179,9 @@ function reports(directory) {
   });
 }
 
-/** Frames of allocators, and of V8, Node and libuv. */
+/** Frames of allocators, or without a name (what V8 has compiled), and of V8, Node and libuv. */
 const ALLOCATOR =
-  /^(malloc|calloc|realloc|posix_memalign|aligned_alloc|operator new|__rust|__rdl|alloc::|<alloc::|std::)/;
+  /^(<null>|malloc|calloc|realloc|posix_memalign|aligned_alloc|operator new|__rust|__rdl|alloc::|<alloc::|std::)/;
 const FOREIGN = /^(v8::|node::|uv_|uv__|Builtins_|heap::|cppgc::)/;
 
 /**
