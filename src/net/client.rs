@@ -79,6 +79,10 @@ impl Client {
             inner.attempt = inner.attempt.wrapping_add(1);
             inner.attempt
         };
+        if let Err(error) = runtime::start() {
+            self.failed(attempt, 0, Some(SystemError::new("connect", &error)));
+            return attempt;
+        }
         // One place, as most often: begun here and now, without the hop to the runtime.
         let begun = match (&endpoints[..], &tls) {
             ([only], None) => match self.begin_one(attempt, only) {

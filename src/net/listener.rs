@@ -70,6 +70,7 @@ impl Listener {
         mailbox: Arc<Mailbox>,
     ) -> Result<Arc<Self>, SystemError> {
         let failed = |error: io::Error| SystemError::new("listen", &error);
+        runtime::start().map_err(failed)?;
         let socket = new_socket(address).map_err(failed)?;
         if matches!(address, Address::Inet(_)) {
             // A port in TIME_WAIT may be bound again, as every server does.

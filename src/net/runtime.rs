@@ -1,5 +1,7 @@
 //! The one tokio runtime of the process.
 
+use parking_lot::Mutex;
+use std::io;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -15,23 +17,36 @@ const MAX_THREADS: usize = 256;
 
 static RUNTIME: OnceLock<Runtime> = OnceLock::new();
 
+/// Starts the runtime, if it does not run yet. Whoever listens or connects does so first: what comes of it may need
+/// the runtime when there is no descriptor left to start it with.
+pub fn start() -> io::Result<()> {
+    static STARTING: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = STARTING.lock();
+    if RUNTIME.get().is_none() {
+        let _ = RUNTIME.set(build()?);
+    }
+    Ok(())
+}
+
 /// The runtime, started at the first call and shared by every environment (worker) of the process.
 ///
 /// # Panics
-/// If the operating system refuses to start a thread.
+/// If it does not run yet, and the operating system refuses what it needs: see [`start`].
 pub fn handle() -> &'static Handle {
-    RUNTIME
-        .get_or_init(|| {
-            static NAMES: AtomicUsize = AtomicUsize::new(0);
-            Builder::new_multi_thread()
-                .worker_threads(threads(std::env::var("SOCKHOP_THREADS").ok().as_deref()))
-                .thread_name_fn(|| format!("sockhop-{}", NAMES.fetch_add(1, Ordering::Relaxed)))
-                .enable_io()
-                .enable_time()
-                .build()
-                .expect("the runtime of sockhop-native needs threads")
-        })
-        .handle()
+    if RUNTIME.get().is_none() {
+        start().expect("the runtime of sockhop-native needs threads and descriptors");
+    }
+    RUNTIME.get().expect("it was started").handle()
+}
+
+fn build() -> io::Result<Runtime> {
+    static NAMES: AtomicUsize = AtomicUsize::new(0);
+    Builder::new_multi_thread()
+        .worker_threads(threads(std::env::var("SOCKHOP_THREADS").ok().as_deref()))
+        .thread_name_fn(|| format!("sockhop-{}", NAMES.fetch_add(1, Ordering::Relaxed)))
+        .enable_io()
+        .enable_time()
+        .build()
 }
 
 /// A task that runs at an interval until it is replaced or dropped.
