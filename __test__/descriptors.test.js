@@ -107,6 +107,33 @@ describe('without descriptors', () => {
     },
   );
 
+  it('a server that has one left serves and ends a connection', limit, async (t) => {
+    const run = frugal(t, async (sockhop) => {
+      const fs = require('node:fs');
+      const say = (message) => console.log(JSON.stringify(message));
+      const server = new sockhop.server({ port: 0 });
+      server.on('connect', (sock) => server.kill_socket(sock));
+      server.on('disconnect', () => say({ gone: true }));
+      await server.listen();
+      say({ port: server.server.address().port });
+      const open = [];
+      try {
+        for (;;) open.push(fs.openSync('/dev/null'));
+      } catch {
+        fs.closeSync(open.pop());
+      }
+      say({ full: true });
+    });
+    const { port } = await run.log.next('line', ({ port: there }) => there > 0);
+    await run.log.next('line', ({ full }) => full);
+    const socket = net.connect(port, '127.0.0.1');
+    atEnd(t, () => socket.destroy());
+    const ended = new Promise((resolve) => socket.once('end', resolve));
+    socket.resume();
+    await run.log.next('line', ({ gone }) => gone);
+    await deadline(ended, 'the end of the connection');
+  });
+
   it('a client is told, and connects when there is room', limit, async (t) => {
     const { where } = await startServer(t);
     const run = frugal(

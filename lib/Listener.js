@@ -107,8 +107,10 @@ class Listener extends net.Server {
   }
 
   /** Listens where other workers of the cluster do. */
-  async #join({ path, address, port }, check) {
+  async #join(endpoint, check) {
+    const { path, address, port } = endpoint;
     const native = this.#owner.native._listenElsewhere(this.#id);
+    if (native.errno !== undefined) throw listenError(native, endpoint);
     const share = new Share(native, this);
     try {
       await share.start({ ...(path ? { path } : { host: address, port }), backlog: BACKLOG });

@@ -117,8 +117,13 @@ impl Listener {
     }
 
     /// A listener whose connections somebody else accepts and hands to [`adopt`](Self::adopt).
-    pub fn elsewhere(id: u32, settings: Arc<Settings>, mailbox: Arc<Mailbox>) -> Arc<Self> {
-        Arc::new(Self {
+    pub fn elsewhere(
+        id: u32,
+        settings: Arc<Settings>,
+        mailbox: Arc<Mailbox>,
+    ) -> Result<Arc<Self>, SystemError> {
+        runtime::start().map_err(|error| SystemError::new("listen", &error))?;
+        Ok(Arc::new(Self {
             id,
             address: Address::Unix(None),
             settings,
@@ -128,7 +133,7 @@ impl Listener {
             max_connections: AtomicUsize::new(usize::MAX),
             places: Arc::new(()),
             short: AtomicBool::new(false),
-        })
+        }))
     }
 
     /// Takes over a connection that was accepted elsewhere, and of which nothing was read. `None` if

@@ -17,26 +17,29 @@ const MAX_THREADS: usize = 256;
 
 static RUNTIME: OnceLock<Runtime> = OnceLock::new();
 
-/// Starts the runtime, if it does not run yet. Whoever listens or connects does so first: what comes of it may need
-/// the runtime when there is no descriptor left to start it with.
-pub fn start() -> io::Result<()> {
-    static STARTING: Mutex<()> = Mutex::new(());
-    let _one_at_a_time = STARTING.lock();
-    if RUNTIME.get().is_none() {
-        let _ = RUNTIME.set(build()?);
-    }
-    Ok(())
-}
-
 /// The runtime, started at the first call and shared by every environment (worker) of the process.
 ///
-/// # Panics
-/// If it does not run yet, and the operating system refuses what it needs: see [`start`].
-pub fn handle() -> &'static Handle {
-    if RUNTIME.get().is_none() {
-        start().expect("the runtime of sockhop-native needs threads and descriptors");
+/// Whoever listens or connects begins with this: what comes of it may need the runtime when there is no descriptor left
+/// to start it with.
+pub fn start() -> io::Result<&'static Handle> {
+    static STARTING: Mutex<()> = Mutex::new(());
+    if let Some(runtime) = RUNTIME.get() {
+        return Ok(runtime.handle());
     }
-    RUNTIME.get().expect("it was started").handle()
+    let _one_at_a_time = STARTING.lock();
+    if RUNTIME.get().is_none() {
+        let runtime = build()?;
+        RUNTIME.get_or_init(|| runtime);
+    }
+    Ok(handle())
+}
+
+/// The same, for what comes of listening and connecting.
+///
+/// # Panics
+/// If it does not run yet, and the operating system refuses what it needs.
+pub fn handle() -> &'static Handle {
+    start().expect("the runtime of sockhop-native needs threads and descriptors")
 }
 
 fn build() -> io::Result<Runtime> {

@@ -50,35 +50,23 @@ impl SockhopServer {
         backlog: i32,
     ) -> Result<Either<Listener, ListenFailure>> {
         let address = endpoint.into_net()?;
-        Ok(
-            match net::Listener::listen(
-                id,
-                &address,
-                backlog,
-                Arc::clone(&self.settings),
-                Arc::clone(&self.mailbox),
-            ) {
-                Ok(listener) => Either::A(Listener {
-                    inner: Mutex::new(Some(listener)),
-                }),
-                Err(error) => Either::B(ListenFailure {
-                    errno: error.errno,
-                    syscall: error.syscall.to_owned(),
-                }),
-            },
-        )
+        Ok(listening(net::Listener::listen(
+            id,
+            &address,
+            backlog,
+            Arc::clone(&self.settings),
+            Arc::clone(&self.mailbox),
+        )))
     }
 
     /// A listener whose connections are accepted elsewhere: `adopt` takes them.
     #[napi(js_name = "_listenElsewhere")]
-    pub fn listen_elsewhere(&self, id: u32) -> Listener {
-        Listener {
-            inner: Mutex::new(Some(net::Listener::elsewhere(
-                id,
-                Arc::clone(&self.settings),
-                Arc::clone(&self.mailbox),
-            ))),
-        }
+    pub fn listen_elsewhere(&self, id: u32) -> Either<Listener, ListenFailure> {
+        listening(net::Listener::elsewhere(
+            id,
+            Arc::clone(&self.settings),
+            Arc::clone(&self.mailbox),
+        ))
     }
 
     /// Adds a connection whose session has started.
@@ -119,6 +107,20 @@ impl SockhopServer {
     #[napi(js_name = "_traffic")]
     pub fn traffic(&self) -> Traffic {
         self.inner.traffic().into()
+    }
+}
+
+fn listening(
+    result: std::result::Result<Arc<net::Listener>, net::SystemError>,
+) -> Either<Listener, ListenFailure> {
+    match result {
+        Ok(listener) => Either::A(Listener {
+            inner: Mutex::new(Some(listener)),
+        }),
+        Err(error) => Either::B(ListenFailure {
+            errno: error.errno,
+            syscall: error.syscall.to_owned(),
+        }),
     }
 }
 
