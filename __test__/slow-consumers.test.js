@@ -30,8 +30,8 @@ describe('a server that broadcasts to clients that have stopped reading', () => 
       async () => {
         const result = await run({ ...scale, policy, megabytes: 256 });
         // All of them share one copy of what waits; without a mark it would be all that was sent. The rest is
-        // V8's: newer ones let more garbage gather.
-        assert.ok(result.memory_growth < MARK / MIB + 112, `grew by ${result.memory_growth} MiB`);
+        // V8's.
+        assert.ok(result.memory_growth < MARK / MIB + 48, `grew by ${result.memory_growth} MiB`);
         assert.ok(result.refused_messages > 0);
         if (policy === 'disconnect') {
           assert.equal(result.slow_consumers, scale.stopped);
@@ -48,8 +48,8 @@ describe('a server that broadcasts to clients that have stopped reading', () => 
     const result = await run({ ...scale, policy: 'wait' });
     assert.equal(result.refused_messages, 0);
     assert.equal(result.connections_left, scale.readers + scale.stopped);
-    // 30 copies would be some 2.8 GiB.
-    assert.ok(result.memory_growth < 4 * scale.megabytes, `grew by ${result.memory_growth} MiB`);
+    // 30 copies would be some 2.8 GiB; a second one, in JavaScript or as room behind the bytes, is too much, too.
+    assert.ok(result.memory_growth < 1.6 * scale.megabytes, `grew by ${result.memory_growth} MiB`);
   });
 });
 

@@ -357,10 +357,8 @@ class SockhopServer extends native.SockhopServer {
       if (sock instanceof SockhopSocket) sock.counted();
       else others.push(this.#peerOf(sock).outlet.transmit(text).catch(leftOut));
     }
-    const native = new Promise((resolve) => {
-      broadcasts.set(id, () => resolve(new Array(count).fill(undefined)));
-      this._broadcast(text, text.length, id);
-    });
+    const native = broadcastDone(id, count);
+    this._broadcast(text, text.length, id);
     return others.length === 0 ? native : Promise.all([native, ...others]).then(([all]) => all);
   }
 
@@ -541,6 +539,13 @@ class Owner {
   dead({ socket }) {
     this.#server.kill_socket(socket).catch(noop);
   }
+}
+
+/** What is sent to all has its promise made here, in a scope that keeps neither the object nor its text for it. */
+function broadcastDone(id, count) {
+  return new Promise((resolve) => {
+    broadcasts.set(id, () => resolve(new Array(count).fill(undefined)));
+  });
 }
 
 /** What became of one client is no failure of sending to all. */

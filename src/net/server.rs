@@ -93,6 +93,9 @@ impl Server {
             .map(Arc::clone)
             .collect();
         drop(token);
+        if idle.is_empty() {
+            return;
+        }
         let tasks = runtime::handle()
             .metrics()
             .num_workers()

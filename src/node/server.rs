@@ -86,7 +86,12 @@ impl SockhopServer {
     #[napi(js_name = "_broadcast")]
     pub fn broadcast(&self, text: Unknown<'_>, length: u32, id: u32) -> Result<()> {
         text::with_utf8(&text, length, |bytes| {
-            self.inner.broadcast(std::mem::take(bytes), id);
+            let kept = if text::is_filled(bytes) {
+                std::mem::take(bytes)
+            } else {
+                bytes.clone()
+            };
+            self.inner.broadcast(kept, id);
         })
     }
 
