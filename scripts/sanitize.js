@@ -8,6 +8,7 @@
 //   npm run sanitize -- --quick         fewer tests of the package
 //   npm run sanitize -- --strict        what is missing is a failure
 //   npm run sanitize -- --only rust     one part: rust, node
+//   npm run sanitize -- --tests tls,tls-options   these tests of the package (the part node)
 //
 // It needs a nightly toolchain, whose runtimes of the sanitizers are linked into the tests of Rust. Node is not
 // built for that, so they are preloaded: ASan's from the toolchain, made into a shared library; TSan's cannot be made
@@ -124,7 +125,10 @@ const SANITIZERS = {
   thread: {
     name: 'ThreadSanitizer',
     // The standard library of the toolchain is not instrumented; what is generic in it is, where it is used.
-    flags: '-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer',
+    flags:
+      '-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer ' +
+      // GCC's runtime does not read the newer names.
+      '-Zunstable-options -Csymbol-mangling-version=legacy',
     runtime: threadRuntime,
     rust: { TSAN_OPTIONS: `suppressions=${path.join(HERE, 'tsan.txt')}:halt_on_error=0` },
     node: (log) => ({
@@ -134,6 +138,9 @@ const SANITIZERS = {
     }),
   },
 };
+
+/** Locks of tokio's that are instrumented, as ours are; without this they are the standard library's. */
+const FEATURES = ['--features', 'tokio/parking_lot'];
 
 const cargoEnvironment = (kind) => ({
   CARGO_TARGET_DIR: path.join(CACHE, kind),
@@ -149,6 +156,7 @@ function rustTests(kind) {
     '--lib',
     '--target',
     TARGET,
+    ...FEATURES,
   ];
   const env = { ...cargoEnvironment(kind), ...SANITIZERS[kind].rust };
   const { status, signal } = run([...command, '--', '--test-threads=2'], env, {
@@ -158,8 +166,8 @@ function rustTests(kind) {
 }
 
 function build(kind) {
-  const args = ['build', '--lib', '--target', TARGET, '--message-format=json-render-diagnostics'];
-  const command = ['cargo', '+nightly', ...args];
+  const args = ['build', '--lib', '--target', TARGET, ...FEATURES];
+  const command = ['cargo', '+nightly', ...args, '--message-format=json-render-diagnostics'];
   const result = run(command, cargoEnvironment(kind), { stdio: ['ignore', 'pipe', 'inherit'] });
   if (result.status !== 0) throw new Error(`${command.join(' ')} failed`);
   const library = path.join(CACHE, kind, TARGET, 'debug', 'libsockhop_native.so');
@@ -196,16 +204,14 @@ function ours(report) {
   return first !== undefined && !FOREIGN.test(first);
 }
 
-function nodeTests(kind, quick) {
+function nodeTests(kind, tests) {
   const { runtime, node } = SANITIZERS[kind];
   const preload = runtime();
   const binding = build(kind);
   const logs = fs.mkdtempSync(path.join(CACHE, `${kind}-log-`));
   const failures = [];
   try {
-    const files = (quick ? TESTS.quick : TESTS.whole).map((name) =>
-      path.join(ROOT, '__test__', `${name}.test.js`),
-    );
+    const files = tests.map((name) => path.join(ROOT, '__test__', `${name}.test.js`));
     const env = {
       ...node(path.join(logs, 'report')),
       LD_PRELOAD: preload.join(' '),
@@ -246,15 +252,26 @@ function nodeTests(kind, quick) {
   return failures;
 }
 
+function testNames(list) {
+  const names = list.split(',');
+  for (const name of names) {
+    if (!fs.existsSync(path.join(ROOT, '__test__', `${name}.test.js`))) {
+      throw new Error(`"${name}" is no test: there is no __test__/${name}.test.js`);
+    }
+  }
+  return names;
+}
+
 function parse(argv) {
-  const wanted = { kinds: [], parts: ['rust', 'node'], quick: false, strict: false };
+  const wanted = { kinds: [], parts: ['rust', 'node'], tests: TESTS.whole, strict: false };
   const rest = [...argv];
   while (rest.length > 0) {
     const arg = rest.shift();
     if (arg in SANITIZERS) wanted.kinds.push(arg);
-    else if (arg === '--quick') wanted.quick = true;
+    else if (arg === '--quick') wanted.tests = TESTS.quick;
     else if (arg === '--strict') wanted.strict = true;
     else if (arg === '--only' && wanted.parts.includes(rest[0])) wanted.parts = [rest.shift()];
+    else if (arg === '--tests' && rest.length > 0) wanted.tests = testNames(rest.shift());
     else throw new Error(`"${arg}" is neither a sanitizer (address, thread) nor an option`);
   }
   if (wanted.kinds.length === 0) wanted.kinds = Object.keys(SANITIZERS);
@@ -262,7 +279,7 @@ function parse(argv) {
 }
 
 function main(argv) {
-  const { kinds, parts, quick, strict } = parse(argv);
+  const { kinds, parts, tests, strict } = parse(argv);
   const lines = [];
   let failed = false;
   for (const kind of kinds) {
@@ -275,7 +292,7 @@ function main(argv) {
         sysroot();
         fs.mkdirSync(CACHE, { recursive: true });
         console.log(`\n=== ${SANITIZERS[kind].name}: ${part} ===`);
-        const failures = part === 'rust' ? rustTests(kind) : nodeTests(kind, quick);
+        const failures = part === 'rust' ? rustTests(kind) : nodeTests(kind, tests);
         for (const failure of failures) console.error(failure);
         failed ||= failures.length > 0;
         verdict = failures.length > 0 ? `FAILED, ${failures.length} findings` : 'nothing found';
