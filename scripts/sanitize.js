@@ -25,14 +25,21 @@ const HERE = path.join(__dirname, 'sanitizers');
 const TARGET = 'x86_64-unknown-linux-gnu';
 const CACHE = path.join(process.env.CARGO_TARGET_DIR ?? path.join(ROOT, 'target'), 'sanitize');
 const LIMIT_MS = 30 * 60 * 1000;
-/** Everything runs many times slower, and what is measured in time is not what is looked for. */
+/** Everything runs many times slower and takes more memory, and what is measured of either is not what is looked for. */
 const TESTS = {
   quick: ['client', 'server', 'callbacks', 'session', 'socket'],
   whole: [
     'adopt',
+    'bad-input',
     'callbacks',
     'client',
+    'cluster',
+    'errors',
+    'faults',
+    'handlers',
+    'idioms',
     'interop-framing',
+    'interop-messages',
     'limits',
     'ping',
     'reconnect',
@@ -41,6 +48,8 @@ const TESTS = {
     'session',
     'socket',
     'tls',
+    'tls-certificates',
+    'tls-options',
     'workers',
   ],
 };
@@ -190,7 +199,7 @@ function reports(directory) {
 /** Frames of allocators, or without a name (what V8 has compiled), and of V8, Node and libuv. */
 const ALLOCATOR =
   /^(<null>|malloc|calloc|realloc|posix_memalign|aligned_alloc|operator new|__rust|__rdl|alloc::|<alloc::|std::)/;
-const FOREIGN = /^(v8::|node::|uv_|uv__|Builtins_|heap::|cppgc::)/;
+const FOREIGN = /^(?:\w+ )*(v8::|node::|uv_|uv__|Builtins_|heap::|cppgc::)/;
 
 /**
  * Whether a report is about this package: the binding is on the stack, and, of a leak, it was not V8, Node or libuv that
