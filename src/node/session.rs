@@ -124,11 +124,13 @@ impl SockhopSession {
     #[napi]
     pub fn write(&self, text: Unknown<'_>, length: u32) -> Result<f64> {
         text::with_utf8(&text, length, |bytes| {
-            answer(if text::is_filled(bytes) {
-                self.inner.write_owned(std::mem::take(bytes))
-            } else {
-                self.inner.write(bytes)
-            })
+            answer(
+                if bytes.len() >= net::mailbox::LARGE_FRAME && text::is_filled(bytes) {
+                    self.inner.write_owned(std::mem::take(bytes))
+                } else {
+                    self.inner.write(bytes)
+                },
+            )
         })
     }
 
