@@ -43,7 +43,6 @@ pub(super) fn with_utf8<R>(
 
 /// Whether what [`with_utf8`] has made may be kept as it is while a peer takes its time: the buffer
 /// is nearly filled. Room for characters that did not come would be kept with it.
-#[allow(clippy::ptr_arg, reason = "the room behind the bytes is what counts")]
 pub(super) fn is_filled(bytes: &Vec<u8>) -> bool {
     bytes.capacity() - bytes.len() <= bytes.len() / 8
 }
