@@ -133,6 +133,8 @@ export interface SockhopOptions {
   send_high_water_mark?: number | null | undefined;
   /** What happens past `send_high_water_mark`. Default: `"wait"`. */
   slow_consumer?: SlowConsumerPolicy | null | undefined;
+  /** Emit `sending` and `received` with the bytes of each frame. Default: `false`. */
+  debug?: boolean | null | undefined;
   /**
    * As `EventEmitter` takes it: what an asynchronous handler rejects with is emitted as `error`.
    * Default: `EventEmitter.captureRejections`.
@@ -150,8 +152,6 @@ export interface SockhopClientOptions extends SockhopOptions {
   auto_reconnect_interval?: number | null | undefined;
   /** How long `connect()` tries, TLS handshake included, in ms. Default: `5000`. */
   connect_timeout?: number | null | undefined;
-  /** Emit `sending` and `received` with the bytes of each frame. Default: `false`. */
-  debug?: boolean | null | undefined;
 }
 
 /** Options of a server. A falsy value means the default; unknown options are ignored. */
@@ -406,7 +406,11 @@ export class SockhopClient<In = Anything, Out = Sendable> extends Emitter<
   connect(options?: AbortOptions): Promise<void>;
   /** Ends the connection, and turns pinging and `auto_reconnect` off. */
   disconnect(): Promise<void>;
-  /** The local IP address. */
+  /**
+   * The local IP address.
+   *
+   * @throws SockhopError ERR_NO_SOCKET without a connection
+   */
   get_bound_address(): string;
   /**
    * Sends an object. Fulfilled when the system has taken it; rejects with ERR_SOCKET_DESTROYED without a
@@ -456,6 +460,10 @@ export interface SockhopServerEvents<
   ];
   /** Something went wrong, with a connection or, if `sock` is `null`, with the server itself. */
   error: [err: AnyError, sock: SockhopSocket | null, session: Session | null];
+  /** With the option `debug`: a frame is about to be sent, to any client. */
+  sending: [object: Anything, buffer: Buffer];
+  /** With the option `debug`: a frame was received, from any client. */
+  received: [object: Anything, buffer: Buffer];
 }
 
 /**
@@ -501,7 +509,11 @@ export class SockhopServer<
   disconnect(): Promise<unknown>;
   /** Ends one connection. */
   kill_socket(sock: SockhopSocket): Promise<void>;
-  /** The local IP address, or `undefined` for a Unix socket. */
+  /**
+   * The local IP address, or `undefined` for a Unix socket.
+   *
+   * @throws SockhopError ERR_NO_SOCKET while the server does not listen
+   */
   get_bound_address(): string;
   /**
    * Sends an object to one client. Fulfilled when the system has taken it; rejects with ERR_NO_SOCKET

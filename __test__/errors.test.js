@@ -7,9 +7,8 @@ const net = require('node:net');
 const os = require('node:os');
 const path = require('node:path');
 const test = require('node:test');
-const { inspect } = require('node:util');
 
-const { systemError, lookupError } = require('../lib/errors.js');
+const { systemError } = require('../lib/errors.js');
 
 const DEADLINE = { timeout: 90_000 };
 
@@ -125,21 +124,4 @@ test('a number no system knows does not hide that something failed', () => {
   assert.equal(err.code, 'Unknown system error -123456');
   assert.equal(err.message, 'read Unknown system error -123456');
   assert.equal(systemError('EWHATEVER', 'read').code, 'EWHATEVER');
-});
-
-test('a host name without an address looks as net reports it', DEADLINE, async () => {
-  // Names below "invalid" have no address by definition; without a resolver the answer is EAI_AGAIN.
-  const hostname = 'no-such-host.invalid';
-  const real = await failure(net.connect(1, hostname));
-  assert.equal(real.syscall, 'getaddrinfo');
-  assert.deepEqual(traits(lookupError(real.errno, hostname)), traits(real));
-  assert.deepEqual(traits(lookupError(real.code, hostname)), traits(real));
-});
-
-test('both causes of a missing name are ENOTFOUND', () => {
-  for (const error of [-3007, -3008, 'ENOTFOUND']) {
-    const err = lookupError(error, 'a.invalid');
-    assert.equal(err.code, 'ENOTFOUND', inspect(error));
-    assert.equal(err.message, 'getaddrinfo ENOTFOUND a.invalid');
-  }
 });

@@ -44,6 +44,36 @@ describe('a new server', () => {
   });
 });
 
+describe('get_bound_address()', () => {
+  it('throws ERR_NO_SOCKET on both sides while there is no socket', limit, () => {
+    for (const side of [new impl.server(), new impl.client()]) {
+      assert.throws(() => side.get_bound_address(), { code: 'ERR_NO_SOCKET' });
+    }
+  });
+});
+
+describe('a server with debug', () => {
+  it('shows the frames of all its clients, both ways', limit, async (t) => {
+    const { server, log, where } = await startServer(t, { debug: true });
+    server.on('receive', (_, { callback }) => callback({ answer: 1 }));
+    const frames = [];
+    for (const name of ['received', 'sending']) {
+      server.on(name, (message, bytes) => frames.push([name, message, bytes.toString()]));
+    }
+    for (const who of ['one', 'two']) {
+      const wire = await rawClient(t, where);
+      const sent = { type: 'Object', data: { who }, id: who };
+      wire.write(sent);
+      const answer = await wire.frame();
+      assert.deepEqual(frames.splice(0), [
+        ['received', sent, `${JSON.stringify(sent)}\n`],
+        ['sending', answer, `${JSON.stringify(answer)}\n`],
+      ]);
+    }
+    assert.equal(log.all('error').length, 0);
+  });
+});
+
 describe('listen()', () => {
   it('resolves to a server as net has it', limit, async (t) => {
     const where = await endpoint(t);

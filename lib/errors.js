@@ -24,10 +24,6 @@ const DESCRIPTIONS = {
   EPERM: 'operation not permitted',
 };
 
-// libuv's own numbers; the system's EAI_* differ from platform to platform.
-const UV_EAI_NODATA = -3007;
-const UV_EAI_NONAME = -3008;
-
 /** Made on the first error: @type {?{byErrno: Map<number, [string, string]>, byCode: Map<string, number>}} */
 let tables = null;
 
@@ -90,26 +86,4 @@ function systemError(error, syscall, address, port) {
   return err;
 }
 
-/**
- * The error of a host name that has no address.
- *
- * @param {number|string} error libuv's number (-3008), or the name ("ENOTFOUND", "EAI_AGAIN")
- * @param {string} hostname
- * @returns {Error} with `errno`, `code`, `syscall` ("getaddrinfo") and `hostname`
- */
-function lookupError(error, hostname) {
-  // Two causes, one code: Node has called both ENOTFOUND since before libuv told them apart.
-  const absent = error === UV_EAI_NODATA || error === UV_EAI_NONAME || error === 'ENOTFOUND';
-  const { errno, code } = absent
-    ? { errno: typeof error === 'number' ? error : UV_EAI_NONAME, code: 'ENOTFOUND' }
-    : resolve(error);
-  const err = new Error(`getaddrinfo ${code} ${hostname}`);
-  err.errno = errno;
-  err.code = code;
-  err.syscall = 'getaddrinfo';
-  err.hostname = hostname;
-  Error.captureStackTrace?.(err, lookupError);
-  return err;
-}
-
-module.exports = { systemError, lookupError };
+module.exports = { systemError };

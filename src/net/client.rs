@@ -57,11 +57,6 @@ impl Client {
         })
     }
 
-    /// What the program chose.
-    pub fn settings(&self) -> &Arc<Settings> {
-        &self.settings
-    }
-
     /// Connects to the first of `endpoints` that answers, in their order, within `timeout` over
     /// all. [`Event::Connected`] or [`Event::ConnectFailed`] follows, with the number this answers.
     ///

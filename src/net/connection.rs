@@ -95,8 +95,6 @@ pub struct Traffic {
     pub bytes_in: u64,
     /// Bytes given to the kernel.
     pub bytes_out: u64,
-    /// Frames received, pings and pongs included.
-    pub frames_in: u64,
     /// Bytes waiting to be sent.
     pub queued: u64,
     /// Broadcasts that were refused because the peer reads too slowly.
@@ -135,7 +133,6 @@ pub struct Connection {
     /// Broadcasts that were refused because the peer reads too slowly.
     refused: AtomicU64,
     bytes_in: AtomicU64,
-    frames_in: AtomicU64,
     /// Only while somebody pings.
     liveness: Mutex<Option<Box<Liveness>>>,
     /// The other end, where that is in this very process.
@@ -160,8 +157,8 @@ impl Connection {
         Self::open(stream, Arc::new(settings), Arc::clone(mailbox), None)
     }
 
-    /// Takes over a connected stream and starts its task. Nothing is read before
-    /// [`start`](Self::start).
+    /// Takes over a connected stream. Nothing is read before [`start`](Self::start); a task is started when
+    /// the poller does not read the stream, or when there is something to wait for.
     pub(super) fn open(
         stream: Stream,
         settings: Arc<Settings>,
@@ -204,7 +201,6 @@ impl Connection {
             unread: Gauge::new(),
             refused: AtomicU64::new(0),
             bytes_in: AtomicU64::new(0),
-            frames_in: AtomicU64::new(0),
             liveness: Mutex::new(None),
             twin: OnceLock::new(),
             place: Mutex::new(place),
@@ -224,11 +220,6 @@ impl Connection {
     /// Where the two ends are.
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
-    }
-
-    /// What the program chose.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
     }
 
     // ---- incoming -------------------------------------------------------------------------
@@ -332,10 +323,8 @@ impl Connection {
             lengths,
         } = scratch;
         let input = &input[..count];
-        let mut frames = 0;
         let mut controls = Vec::new();
         let result = framer.push(input, &mut |frame: Frame<'_>| {
-            frames += 1;
             if !self.settings.show_control
                 && let Some(control) = wire::control(frame.as_bytes())
             {
@@ -354,7 +343,6 @@ impl Connection {
                 self.mailbox.append(|mail| mail.large_frame(self, bytes));
             }
         });
-        self.frames_in.fetch_add(frames, Ordering::Relaxed);
         self.post_frames(text, lengths);
         if self.raw.load(Ordering::Acquire) {
             self.unread.add(weight(count));
@@ -657,7 +645,6 @@ impl Connection {
         Traffic {
             bytes_in: self.bytes_in.load(Ordering::Relaxed),
             bytes_out: outbox.written(),
-            frames_in: self.frames_in.load(Ordering::Relaxed),
             queued: outbox.queued() as u64,
             refused: self.refused.load(Ordering::Relaxed),
         }

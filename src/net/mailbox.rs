@@ -398,11 +398,6 @@ impl Mailbox {
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
-
-    /// How many connections report here.
-    pub fn connection_count(&self) -> usize {
-        self.connections.lock().len()
-    }
 }
 
 /// Appends to a mailbox while its lock is held.

@@ -16,9 +16,9 @@
 //! runtime            the one tokio runtime of the process
 //! ```
 //!
-//! Every connection has one task on the runtime, which waits for the socket. Writing, and handing
-//! over what was read, are plain functions under short locks, so that whoever is at hand can do
-//! them: the runtime, or the thread that called `send()`.
+//! A connection has at most one task on the runtime, which waits for its socket. A connection that the
+//! poller reads, and that has nothing left to send, has none. Writing, and handing over what was read, are
+//! plain functions under short locks, so that the runtime or the thread that called `send()` can run them.
 //!
 //! Lock order, where two are held: `pairing` before a connection's `Reader` before its `Outbox`
 //! before the `Mailbox`. Reading may write (a pong), so whoever holds an `Outbox` takes no `Reader`.

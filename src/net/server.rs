@@ -1,6 +1,6 @@
 //! The registry of a server's connections, and what concerns all of them.
 
-use super::connection::{Connection, Traffic};
+use super::connection::Connection;
 use super::mailbox::{Event, Mailbox};
 use super::outbox::Token;
 use super::runtime;
@@ -60,20 +60,6 @@ impl Server {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// The sum of the counters of all connections.
-    pub fn traffic(&self) -> Traffic {
-        let mut sum = Traffic::default();
-        for connection in self.connections.lock().values() {
-            let one = connection.traffic();
-            sum.bytes_in += one.bytes_in;
-            sum.bytes_out += one.bytes_out;
-            sum.frames_in += one.frames_in;
-            sum.queued += one.queued;
-            sum.refused += one.refused;
-        }
-        sum
     }
 
     /// Sends the same bytes to every connection, in the order of each with what else is sent to

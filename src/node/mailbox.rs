@@ -14,7 +14,7 @@ use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// The kinds of events in an index; `lib/mailbox.js` knows them by the same numbers.
+/// The kinds of events in an index; `lib/Mailbox.js` knows them by the same numbers.
 mod kind {
     pub(super) const FRAMES: u32 = 0;
     pub(super) const LARGE_FRAME: u32 = 1;
@@ -474,12 +474,6 @@ impl Mailbox {
             interval(patience).unwrap_or_default(),
             interval(limit).unwrap_or_default(),
         );
-    }
-
-    /// How many connections of this environment are open.
-    #[napi]
-    pub fn connection_count(&self) -> u32 {
-        u32::try_from(self.shared.connection_count()).unwrap_or(u32::MAX)
     }
 }
 

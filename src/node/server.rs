@@ -2,7 +2,7 @@
 
 use super::client::EndpointInit;
 use super::mailbox::Mailbox;
-use super::session::{EndAddress, SockhopSession, Traffic, end_address};
+use super::session::{EndAddress, SockhopSession, end_address};
 use super::settings::{Settings, size};
 use super::text;
 use crate::net;
@@ -106,12 +106,6 @@ impl SockhopServer {
     #[napi(js_name = "_clearPings")]
     pub fn clear_pings(&self) {
         self.inner.clear_pings();
-    }
-
-    /// The counters over all connections that are open.
-    #[napi(js_name = "_traffic")]
-    pub fn traffic(&self) -> Traffic {
-        self.inner.traffic().into()
     }
 }
 

@@ -70,15 +70,13 @@ pub struct PingRecord {
     pub finished: Option<f64>,
 }
 
-/// The counters of a connection, or of all connections of a server.
+/// The counters of a connection.
 #[napi(object)]
 pub struct Traffic {
     /// Bytes read.
     pub bytes_in: f64,
     /// Bytes the kernel took.
     pub bytes_out: f64,
-    /// Frames read.
-    pub frames_in: f64,
     /// Bytes waiting to go out.
     pub queued: f64,
     /// Broadcasts refused for a slow consumer.
@@ -90,7 +88,6 @@ impl From<net::connection::Traffic> for Traffic {
         Self {
             bytes_in: number(traffic.bytes_in),
             bytes_out: number(traffic.bytes_out),
-            frames_in: number(traffic.frames_in),
             queued: number(traffic.queued),
             refused: number(traffic.refused),
         }
@@ -189,12 +186,6 @@ impl SockhopSession {
             addresses.local.as_ref().and_then(end_address),
             addresses.peer.as_ref().and_then(end_address),
         )
-    }
-
-    /// Whether it is a Unix socket.
-    #[napi]
-    pub fn is_unix(&self) -> bool {
-        matches!(self.inner.addresses().local, Some(Address::Unix(_)))
     }
 
     /// `TCP_NODELAY`.

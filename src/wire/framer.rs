@@ -7,9 +7,6 @@ use memchr::memchr_iter;
 
 use super::terminator::Terminator;
 
-/// The longest frame that is accepted unless the program sets another limit, in bytes.
-pub const DEFAULT_MAX_FRAME: usize = 128 * 1024 * 1024;
-
 /// From this size on, in bytes, a frame that was gathered over several chunks is given away
 /// with its buffer; below it, it is lent and the buffer is used again.
 const LARGE: usize = 64 * 1024;

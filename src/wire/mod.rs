@@ -23,5 +23,5 @@ mod terminator;
 
 pub use date::iso8601;
 pub use envelope::{Control, MAX_CONTROL_FRAME, PingBody, control, write_ping, write_pong};
-pub use framer::{DEFAULT_MAX_FRAME, Frame, FrameTooLarge, Framer};
+pub use framer::{Frame, FrameTooLarge, Framer};
 pub use terminator::{EmptyTerminator, Terminator};
