@@ -388,7 +388,7 @@ export class SockhopClient<In = Anything, Out = Sendable> extends Emitter<
   /** Whether there is a connection. */
   get connected(): boolean;
   /** Whether `sending` and `received` are emitted. */
-  get debug(): boolean;
+  debug: boolean;
   /** The connection; assigning a stream makes the client speak through it. */
   get socket(): SockhopSocket | null | undefined;
   set socket(stream: Duplex | null | undefined);

@@ -84,7 +84,7 @@ class Listener extends net.Server {
       check();
       if (!exclusive && inCluster()) await this.#join(endpoint, check);
       else {
-        const result = this.#owner.native._listenAt(this.#id, endpoint, BACKLOG);
+        const result = this.#owner.native.listenAt(this.#id, endpoint, BACKLOG);
         if (result.errno !== undefined) throw listenError(result, endpoint);
         this.#native = result;
       }
@@ -109,7 +109,7 @@ class Listener extends net.Server {
   /** Listens where other workers of the cluster do. */
   async #join(endpoint, check) {
     const { path, address, port } = endpoint;
-    const native = this.#owner.native._listenElsewhere(this.#id);
+    const native = this.#owner.native.listenElsewhere(this.#id);
     if (native.errno !== undefined) throw listenError(native, endpoint);
     const share = new Share(native, this);
     try {

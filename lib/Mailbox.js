@@ -8,6 +8,16 @@
  */
 
 const native = require('./binding.js');
+const {
+  kDead,
+  kEnded,
+  kFailed,
+  kFlushed,
+  kReceive,
+  kReceiveRaw,
+  kScope,
+  kTooLarge,
+} = require('./symbols.js');
 const { guardAtUnload } = require('./teardown.js');
 
 /** The kinds of records in an index; src/node/mailbox.rs knows them by the same numbers. */
@@ -110,7 +120,7 @@ class Batch {
     const socket = sockets.get(index[this.#at + 1]);
     if (socket === undefined) return this.#tellFrames(undefined);
     // What a handler enters (`AsyncLocalStorage#enterWith()`) must not be in force for other connections.
-    return socket.scope.runInAsyncScope(this.#tellFrames, this, socket);
+    return socket[kScope].runInAsyncScope(this.#tellFrames, this, socket);
   }
 
   #tellFrames(whom) {
@@ -129,7 +139,7 @@ class Batch {
         start = end;
         frame += 1;
         // A handler may have destroyed it: what the peer said behind that is not for the program.
-        if (socket !== undefined && !socket.receive(text)) socket = undefined;
+        if (socket !== undefined && !socket[kReceive](text)) socket = undefined;
         look -= 1;
         if (look === 0 && frame < count) {
           look = FRAMES_PER_LOOK;
@@ -156,25 +166,25 @@ class Batch {
   #tell(socket, kind, value) {
     switch (kind) {
       case LARGE_FRAME:
-        socket.receive(this.#extras[value]);
+        socket[kReceive](this.#extras[value]);
         break;
       case RAW:
-        socket.receiveRaw(this.#extras[value]);
+        socket[kReceiveRaw](this.#extras[value]);
         break;
       case TOO_LARGE:
-        socket.tooLarge(this.#extras[value]);
+        socket[kTooLarge](this.#extras[value]);
         break;
       case ENDED:
-        socket.ended();
+        socket[kEnded]();
         break;
       case FAILED:
-        socket.failed(...this.#extras[value]);
+        socket[kFailed](...this.#extras[value]);
         break;
       case FLUSHED:
-        socket.flushed(this.#extras[value]);
+        socket[kFlushed](this.#extras[value]);
         break;
       case DEAD:
-        socket.dead();
+        socket[kDead]();
         break;
     }
   }
@@ -185,7 +195,7 @@ class Batch {
     const value = index[at + 2];
     if (kind <= DEAD) {
       const socket = sockets.get(id);
-      socket?.scope.runInAsyncScope(this.#tell, this, socket, kind, value);
+      socket?.[kScope].runInAsyncScope(this.#tell, this, socket, kind, value);
       return;
     }
     switch (kind) {

@@ -1,6 +1,7 @@
 'use strict';
 
 const { mailbox } = require('./Mailbox.js');
+const { kDepart, kTicked } = require('./symbols.js');
 
 /** Text is handed over when this many characters have gathered, even in mid-tick. */
 const FLUSH_LENGTH = 64 * 1024;
@@ -102,7 +103,7 @@ class Outbox {
   endTick() {
     this.#gone = 0;
     this.flush();
-    if (this.#length === 0) this.#owner.ticked?.();
+    if (this.#length === 0) this.#owner[kTicked]?.();
   }
 
   /** Hands over what has gathered, now. */
@@ -115,7 +116,7 @@ class Outbox {
     this.#pieces = null;
     this.#length = 0;
     this.#departure = null;
-    this.#owner.depart(text, departure);
+    this.#owner[kDepart](text, departure);
   }
 
   /** Characters that wait. */

@@ -14,6 +14,7 @@ const { Habit, stringify } = require('./json.js');
 const { normalizeRequestOptions } = require('./options.js');
 const { surface } = require('./Mailbox.js');
 const { PendingCallbacks } = require('./PendingCallbacks.js');
+const { kConnection, kPings, kPong, kTraffic, kTransmit } = require('./symbols.js');
 
 const noop = () => {};
 
@@ -152,12 +153,12 @@ class Peer {
     }
     if (this.#debug)
       this.#show('sending', { type: data.constructor.name, data, callback_id: id }, text);
-    this.outlet.transmit(text + this.#terminator, true);
+    this.outlet[kTransmit](text + this.#terminator, true);
   }
 
   #answerPing(ping) {
     if (ping === null) return;
-    if (this.outlet.traffic().queued_bytes > PONG_LIMIT) return;
+    if (this.outlet[kTraffic]().queued_bytes > PONG_LIMIT) return;
     const pong = new SockhopPong(ping);
     let text;
     try {
@@ -166,13 +167,13 @@ class Peer {
       // What it says is echoed, and may be nested so deep that it cannot be written.
       return;
     }
-    if (text.length <= PONG_LIMIT) this.outlet.transmit(text);
+    if (text.length <= PONG_LIMIT) this.outlet[kTransmit](text);
   }
 
   /** Only where the native side does not read them: adopted streams, and with `debug`. */
   #takePong(message, text) {
-    if (this.outlet.pong) this.outlet.pong(message.data);
-    else this.outlet.connection.pong(text);
+    if (this.outlet[kPong]) this.outlet[kPong](message.data);
+    else this.outlet[kConnection].pong(text);
   }
 
   #takeRequest(data) {
@@ -257,8 +258,8 @@ class Peer {
       const message = { type: data?.constructor?.name, data, ...(ticket && { id: ticket.id }) };
       this.#show('sending', this.#bare ? data : message, text);
     }
-    if (ticket === undefined) return this.outlet.transmit(text + this.#terminator);
-    const sent = this.outlet.transmit(text + this.#terminator, true);
+    if (ticket === undefined) return this.outlet[kTransmit](text + this.#terminator);
+    const sent = this.outlet[kTransmit](text + this.#terminator, true);
     // Nobody will answer what was not sent. If the connection breaks, close() forgets all of them.
     if (this.options.slow_consumer === 'drop' || this.socket?.destroyed) {
       sent.catch(() => this.#callbacks?.forget(ticket.id));
@@ -337,7 +338,7 @@ class Peer {
     }
     if (this.#debug) this.#show('sending', message, text);
     // Questions and their answers: somebody waits for them.
-    return this.outlet.transmit(text + this.#terminator, true);
+    return this.outlet[kTransmit](text + this.#terminator, true);
   }
 
   /**
@@ -472,8 +473,8 @@ function endStream(stream, reason) {
  */
 function pingsOf(peer) {
   if (!peer) return [];
-  if (peer.outlet.pings) return peer.outlet.pings;
-  return peer.outlet.connection.pings().map(
+  if (peer.outlet[kPings]) return peer.outlet[kPings];
+  return peer.outlet[kConnection].pings().map(
     ({ id, created, returned, finished }) =>
       new SockhopPing({
         _id: id,

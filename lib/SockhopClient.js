@@ -19,11 +19,19 @@ const { sum } = require('./traffic.js');
 const { systemError } = require('./errors.js');
 const { mailbox, clients, Hold, nextId } = require('./Mailbox.js');
 const options = require('./options.js');
+const {
+  kBeat,
+  kClearPings,
+  kFlush,
+  kPeer,
+  kRoundTrip,
+  kStart,
+  kTraffic,
+  kTransmit,
+} = require('./symbols.js');
 const { SockhopRequest } = require('./SockhopRequest.js');
 const { channels } = require('./diagnostics.js');
 const secure = require('./tls.js');
-
-Object.setPrototypeOf(native.SockhopClient.prototype, EventEmitter.prototype);
 
 const noop = () => {};
 
@@ -36,7 +44,8 @@ const noop = () => {};
  * @fires SockhopClient#request (request, response)
  * @fires SockhopClient#error (err)
  */
-class SockhopClient extends native.SockhopClient {
+class SockhopClient extends EventEmitter {
+  #native;
   #id;
   #options;
   #connected = false;
@@ -61,8 +70,8 @@ class SockhopClient extends native.SockhopClient {
   constructor(opts = {}) {
     const checked = options.normalizeClientOptions(opts);
     const id = nextId();
-    super(mailbox, id, nativeSettings(checked));
-    EventEmitter.call(this, { captureRejections: opts?.captureRejections });
+    super({ captureRejections: opts?.captureRejections });
+    this.#native = new native.SockhopClient(mailbox, id, nativeSettings(checked));
     this.#id = id;
     this.#options = checked;
     this.path = checked.path;
@@ -72,7 +81,7 @@ class SockhopClient extends native.SockhopClient {
     this._socket = undefined;
     this._connect_timeout = checked.connect_timeout;
     this._response_stream_map = new TimedMap({ timeout: checked.response_timeout, ref: false });
-    this.#owner = new Owner(this, this.#native());
+    this.#owner = new Owner(this, this.#events());
   }
 
   /** Whether there is a connection. @type {boolean} */
@@ -90,7 +99,7 @@ class SockhopClient extends native.SockhopClient {
     this.#autoReconnect = on;
     if (!changed) return;
     this.#reconnecting = on ? new AsyncResource('SOCKHOPCLIENT') : null;
-    this._setReconnect(on ? this.#options.auto_reconnect_interval : 0);
+    this.#native.setReconnect(on ? this.#options.auto_reconnect_interval : 0);
     this.#track();
   }
 
@@ -108,6 +117,16 @@ class SockhopClient extends native.SockhopClient {
   /** Whether `sending` and `received` are emitted. @type {boolean} */
   get debug() {
     return this.#options.debug;
+  }
+
+  /** The name is the program's, too: assigned, it is a property of its own and changes nothing. */
+  set debug(value) {
+    Object.defineProperty(this, 'debug', {
+      value,
+      configurable: true,
+      enumerable: true,
+      writable: true,
+    });
   }
 
   /** The current socket. Assigning one adopts it: any Duplex stream that is connected will do. */
@@ -128,7 +147,7 @@ class SockhopClient extends native.SockhopClient {
     } else if (!stream.destroyed) {
       this.#connected = true;
     }
-    this.#peer.outlet.start();
+    this.#peer.outlet[kStart]();
   }
 
   #adopted(stream) {
@@ -141,6 +160,11 @@ class SockhopClient extends native.SockhopClient {
   /** The pings sent of late, oldest first. @type {SockhopPing[]} */
   get pings() {
     return pingsOf(this.#peer);
+  }
+
+  /** Assigned, all pings sent so far are forgotten. */
+  set pings(_) {
+    this.#forgetPings();
   }
 
   /** Connects, if the client is to do so by itself and is not connected or connecting. */
@@ -208,7 +232,7 @@ class SockhopClient extends native.SockhopClient {
       if (this.#attempt !== attempt) return;
       clearTimeout(attempt.timer);
       const left = Math.max(1, attempt.deadline - performance.now());
-      attempt.number = this._connectTo(attempt.endpoints, left, attempt.plan?.client);
+      attempt.number = this.#native.connectTo(attempt.endpoints, left, attempt.plan?.client);
     } catch (err) {
       this.#giveUp(attempt, err);
     }
@@ -262,7 +286,7 @@ class SockhopClient extends native.SockhopClient {
 
   /** What rustls would not do, OpenSSL may; and if not, it says why in the words of Node. */
   #tryOpenssl(attempt, lasting) {
-    this._detach();
+    this.#native.detach();
     attempt.number = -1;
     this.#watchClock(attempt);
     if (lasting) this.#needsOpenssl = true;
@@ -278,7 +302,7 @@ class SockhopClient extends native.SockhopClient {
     if (this.#attempt !== attempt) return;
     this.#owner.limits.count(err);
     this.#detachAttempt(attempt);
-    this._detach();
+    this.#native.detach();
     attempt.stream?.on('error', noop).destroy();
     attempt.reject(err);
   }
@@ -291,7 +315,7 @@ class SockhopClient extends native.SockhopClient {
   }
 
   /** What the native side tells a client. */
-  #native() {
+  #events() {
     return {
       failed: (number, ...how) => {
         const attempt = this.#attempt;
@@ -360,7 +384,7 @@ class SockhopClient extends native.SockhopClient {
       this.emit('connect', socket);
     } finally {
       attempt.resolve();
-      if (!socket.destroyed) this.#peer?.outlet.start();
+      if (!socket.destroyed) this.#peer?.outlet[kStart]();
     }
   }
 
@@ -371,7 +395,7 @@ class SockhopClient extends native.SockhopClient {
     this.#peer = peer;
     this._socket = socket;
     if (socket instanceof SockhopSocket) {
-      socket.peer = peer;
+      socket[kPeer] = peer;
       peer.outlet = socket;
       const { idle_timeout } = this.#options;
       if (idle_timeout > 0) {
@@ -402,7 +426,7 @@ class SockhopClient extends native.SockhopClient {
     const was = this.#connected;
     this.#connected = false;
     if (socket) {
-      this._detach();
+      this.#native.detach();
       this.#account();
       this.#peer?.close();
       this.#peer = null;
@@ -423,7 +447,7 @@ class SockhopClient extends native.SockhopClient {
   }
 
   #account() {
-    this.#past = { ...sum([this.#past, this.#peer?.outlet.traffic()]), queued_bytes: 0 };
+    this.#past = { ...sum([this.#past, this.#peer?.outlet[kTraffic]()]), queued_bytes: 0 };
   }
 
   /**
@@ -460,7 +484,7 @@ class SockhopClient extends native.SockhopClient {
   /** Stands in for a server while there is none. */
   get #absent() {
     const peer = new Peer(this.#owner, { ...this.#options, debug: false });
-    peer.outlet = { transmit: () => rejected(notConnected()) };
+    peer.outlet = { [kTransmit]: () => rejected(notConnected()) };
     return peer;
   }
 
@@ -504,8 +528,7 @@ class SockhopClient extends native.SockhopClient {
       : 0;
     clearInterval(this.interval_timer);
     this.interval_timer = null;
-    this._clearPings();
-    this.#peer?.outlet.clearPings?.();
+    this.#forgetPings();
     if (ms) {
       // A connection keeps the process alive, not the pinging of it.
       this.interval_timer = setInterval(() => this.#beat(), ms);
@@ -513,11 +536,16 @@ class SockhopClient extends native.SockhopClient {
     }
   }
 
+  #forgetPings() {
+    this.#native.clearPings();
+    this.#peer?.outlet[kClearPings]?.();
+  }
+
   #beat() {
     if (!this.#connected) return;
     // The native side knows nothing of an adopted stream.
-    if (this.#peer.outlet.beat) this.#peer.outlet.beat();
-    else this._beat();
+    if (this.#peer.outlet[kBeat]) this.#peer.outlet[kBeat]();
+    else this.#native.beat();
   }
 
   /**
@@ -535,7 +563,7 @@ class SockhopClient extends native.SockhopClient {
       );
     }
     if (this._socket) {
-      this.#peer?.outlet.flush();
+      this.#peer?.outlet[kFlush]();
       this._socket.end();
       this._end_socket();
     }
@@ -547,10 +575,10 @@ class SockhopClient extends native.SockhopClient {
     const outlet = this.#peer?.outlet;
     return {
       connections: this.#connected ? 1 : 0,
-      ...sum([this.#past, outlet?.traffic()]),
+      ...sum([this.#past, outlet?.[kTraffic]()]),
       pending_callbacks: this.#peer?.pendingCallbacks ?? 0,
       ...this.#owner.limits,
-      round_trip: outlet?.roundTrip() ?? null,
+      round_trip: outlet?.[kRoundTrip]() ?? null,
     };
   }
 

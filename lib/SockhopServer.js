@@ -18,9 +18,19 @@ const { envelope } = require('./envelope.js');
 const { idle, report, requestRefused } = require('./faults.js');
 const { broadcasts, mailbox, nextId, surface } = require('./Mailbox.js');
 const options = require('./options.js');
+const {
+  kBeat,
+  kClearPings,
+  kConnection,
+  kCounted,
+  kPeer,
+  kRoundTrip,
+  kStart,
+  kStarting,
+  kTraffic,
+  kTransmit,
+} = require('./symbols.js');
 const { sum } = require('./traffic.js');
-
-Object.setPrototypeOf(native.SockhopServer.prototype, EventEmitter.prototype);
 
 const noop = () => {};
 
@@ -36,7 +46,8 @@ const LEFT_OUT = ['ERR_SOCKET_DESTROYED', 'ERR_BACKPRESSURE', 'ERR_SLOW_CONSUMER
  * @fires SockhopServer#request (request, response, meta)
  * @fires SockhopServer#error (err, socket, session)
  */
-class SockhopServer extends native.SockhopServer {
+class SockhopServer extends EventEmitter {
+  #native;
   #options;
   #owner;
   /** Sockets whose session is still starting. */
@@ -54,8 +65,8 @@ class SockhopServer extends native.SockhopServer {
     const checked = options.normalizeServerOptions(opts, {
       defaults: { session_type: SockhopSession },
     });
-    super(mailbox, nativeSettings(checked));
-    EventEmitter.call(this, { captureRejections: opts?.captureRejections });
+    super({ captureRejections: opts?.captureRejections });
+    this.#native = new native.SockhopServer(mailbox, nativeSettings(checked));
     this.#options = checked;
     this.path = checked.path;
     this.address = checked.address;
@@ -66,7 +77,7 @@ class SockhopServer extends native.SockhopServer {
     this._sessions = [];
     this._response_stream_maps = new Map();
     this.#owner = new Owner(this, {
-      native: this,
+      native: this.#native,
       accepted: (connection) => this.#accept(connection),
       ended: (peer) => this.#unregister(peer),
     });
@@ -98,6 +109,11 @@ class SockhopServer extends native.SockhopServer {
     return new Map(this._sockets.map((sock) => [sock, pingsOf(this.#peerOf(sock))]));
   }
 
+  /** Assigned, all pings sent so far are forgotten. */
+  set pings(_) {
+    this.#forgetPings();
+  }
+
   /** Emits an event after the current turn of the event loop, so that it interrupts nobody. */
   emit_async(...args) {
     setImmediate(() => this.emit(...args));
@@ -110,7 +126,7 @@ class SockhopServer extends native.SockhopServer {
     const sock = new SockhopSocket(connection);
     const peer = new Peer(this.#owner, this.#options);
     peer.outlet = sock;
-    sock.peer = peer;
+    sock[kPeer] = peer;
     this.#admit(sock, peer);
     return sock;
   }
@@ -149,7 +165,7 @@ class SockhopServer extends native.SockhopServer {
     sock.destroy();
     channels.error.publish({ server: this, socket: sock, error: err });
     if (this.listenerCount('error') === 0) throw err;
-    this.emit('error', err, sock, SockhopSession._starting.get(sock) ?? null);
+    this.emit('error', err, sock, SockhopSession[kStarting].get(sock) ?? null);
   }
 
   #register(sock, peer) {
@@ -160,7 +176,7 @@ class SockhopServer extends native.SockhopServer {
       sock,
       new TimedMap({ timeout: this.#options.response_timeout, ref: false }),
     );
-    if (peer.outlet === sock) this._add(sock.connection);
+    if (peer.outlet === sock) this.#native.add(sock[kConnection]);
 
     // A native socket knows its peer: the same listeners serve all of them.
     const end = peer.outlet === sock ? socketEnded : () => peer.ended();
@@ -183,7 +199,7 @@ class SockhopServer extends native.SockhopServer {
         this.emit('connect', sock, session);
       } finally {
         if (sock.destroyed) peer.ended();
-        else peer.outlet.start();
+        else peer.outlet[kStart]();
       }
     });
   }
@@ -198,8 +214,8 @@ class SockhopServer extends native.SockhopServer {
       this._sockets.splice(index, 1);
       this._sessions.splice(index, 1);
     }
-    if (peer.outlet === sock) this._remove(sock.connection.id);
-    this.#past = { ...sum([this.#past, peer.outlet.traffic()]), queued_bytes: 0 };
+    if (peer.outlet === sock) this.#native.remove(sock[kConnection].id);
+    this.#past = { ...sum([this.#past, peer.outlet[kTraffic]()]), queued_bytes: 0 };
     peer.close();
     const streams = this._response_stream_maps.get(sock);
     this._response_stream_maps.delete(sock);
@@ -273,7 +289,7 @@ class SockhopServer extends native.SockhopServer {
 
   /** The peer behind a socket of this server; throws nothing. */
   #peerOf(sock) {
-    return sock instanceof SockhopSocket ? sock.peer : (this.#adopted.get(sock) ?? null);
+    return sock instanceof SockhopSocket ? sock[kPeer] : (this.#adopted.get(sock) ?? null);
   }
 
   /**
@@ -354,12 +370,12 @@ class SockhopServer extends native.SockhopServer {
     const count = this._sockets.length;
     const others = [];
     for (const sock of this._sockets) {
-      if (sock instanceof SockhopSocket) sock.counted();
-      else others.push(this.#peerOf(sock).outlet.transmit(text).catch(leftOut));
+      if (sock instanceof SockhopSocket) sock[kCounted]();
+      else others.push(this.#peerOf(sock).outlet[kTransmit](text).catch(leftOut));
     }
-    const native = broadcastDone(id, count);
-    this._broadcast(text, text.length, id);
-    return others.length === 0 ? native : Promise.all([native, ...others]).then(([all]) => all);
+    const done = broadcastDone(id, count);
+    this.#native.broadcast(text, text.length, id);
+    return others.length === 0 ? done : Promise.all([done, ...others]).then(([all]) => all);
   }
 
   // ---- ending ----------------------------------------------------------------------------------
@@ -375,7 +391,7 @@ class SockhopServer extends native.SockhopServer {
       : 0;
     clearInterval(this.interval_timer);
     this.interval_timer = null;
-    this._clearPings();
+    this.#forgetPings();
     if (ms) {
       // A connection keeps the process alive, not the pinging of it.
       this.interval_timer = setInterval(() => this.#beat(), ms);
@@ -383,10 +399,15 @@ class SockhopServer extends native.SockhopServer {
     }
   }
 
+  #forgetPings() {
+    this.#native.clearPings();
+    for (const sock of this._sockets) this.#adopted.get(sock)?.outlet[kClearPings]();
+  }
+
   #beat() {
-    this._beat();
+    this.#native.beat();
     // The native side knows nothing of adopted streams.
-    for (const sock of [...this._sockets]) this.#adopted.get(sock)?.outlet.beat();
+    for (const sock of [...this._sockets]) this.#adopted.get(sock)?.outlet[kBeat]();
   }
 
   /**
@@ -440,10 +461,10 @@ class SockhopServer extends native.SockhopServer {
   /** @returns {object} figures; API.md names them */
   stats() {
     const peers = this._sockets.map((sock) => this.#peerOf(sock));
-    const trips = peers.map((peer) => peer.outlet.roundTrip()).filter((trip) => trip !== null);
+    const trips = peers.map((peer) => peer.outlet[kRoundTrip]()).filter((trip) => trip !== null);
     return {
       connections: this._sockets.length,
-      ...sum([this.#past, ...peers.map((peer) => peer.outlet.traffic())]),
+      ...sum([this.#past, ...peers.map((peer) => peer.outlet[kTraffic]())]),
       pending_callbacks: peers.reduce((count, peer) => count + peer.pendingCallbacks, 0),
       ...this.#owner.limits,
       round_trip: trips.length > 0 ? Math.max(...trips) : null,
@@ -463,11 +484,11 @@ class SockhopServer extends native.SockhopServer {
 }
 
 function socketEnded() {
-  this.peer.ended();
+  this[kPeer].ended();
 }
 
 function socketFailed(err) {
-  this.peer.failed(err);
+  this[kPeer].failed(err);
 }
 
 /** What the listener and the peers need of a server, and the program does not. */

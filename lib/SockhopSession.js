@@ -3,16 +3,18 @@
 const { EventEmitter } = require('node:events');
 const util = require('node:util');
 
+const { kStarting } = require('./symbols.js');
+
 /** Fields that are not the program's. */
 const INTERNAL = ['_events', '_eventsCount', '_maxListeners', '_sock', '_server'];
-
-/** The session that is being started for a socket: start() may fail before anybody else knows it. */
-const starting = new WeakMap();
 
 /**
  * The server's side of one connection, made to be extended. The native side of it is its socket's `connection`.
  */
 class SockhopSession extends EventEmitter {
+  /** Socket -> the session that is being started for it: start() may fail before anybody else knows it. */
+  static [kStarting] = new WeakMap();
+
   /**
    * @param {net.Socket} [sock] the socket; a class that calls `super()` without it gets it all the same, as
    *   soon as it is constructed
@@ -99,7 +101,7 @@ class SockhopSession extends EventEmitter {
     const session = new this(sock, server);
     session._sock ??= sock;
     session._server ??= server;
-    starting.set(sock, session);
+    SockhopSession[kStarting].set(sock, session);
     await session.start();
     return session;
   }
@@ -114,4 +116,3 @@ class SockhopSession extends EventEmitter {
 }
 
 module.exports = SockhopSession;
-Object.defineProperty(SockhopSession, '_starting', { value: starting });

@@ -8,6 +8,26 @@ const { Outbox } = require('./Outbox.js');
 const SockhopError = require('./SockhopError.js');
 const { systemError } = require('./errors.js');
 const { endName } = require('./names.js');
+const {
+  kConnection,
+  kCounted,
+  kDead,
+  kDepart,
+  kEnded,
+  kFailed,
+  kFlush,
+  kFlushed,
+  kPeer,
+  kReceive,
+  kReceiveRaw,
+  kRoundTrip,
+  kScope,
+  kStart,
+  kTicked,
+  kTooLarge,
+  kTraffic,
+  kTransmit,
+} = require('./symbols.js');
 
 /** Answers of the native `write` that are no position in the stream. */
 const WRITTEN = 0;
@@ -76,26 +96,26 @@ class SockhopSocket extends net.Socket {
   // ---- for this package -------------------------------------------------------------------------
 
   /** The native connection. */
-  get connection() {
+  get [kConnection]() {
     return this.#connection;
   }
 
   /** The asynchronous context that its events are told in: that of `connect()`, or of `listen()`. */
-  get scope() {
+  get [kScope]() {
     return this.#scope;
   }
 
   /** Who gets the frames from now on. */
-  set peer(peer) {
+  set [kPeer](peer) {
     this.#peer = peer;
   }
 
-  get peer() {
+  get [kPeer]() {
     return this.#peer;
   }
 
   /** Begins to read. */
-  start() {
+  [kStart]() {
     if (!this.#over && this.#connection.start(this.isPaused())) deliverSoon();
   }
 
@@ -106,7 +126,7 @@ class SockhopSocket extends net.Socket {
    * @returns {Promise<void>} fulfilled when the kernel has it; rejects with ERR_SOCKET_DESTROYED or
    *   ERR_BACKPRESSURE
    */
-  transmit(text, prompt) {
+  [kTransmit](text, prompt) {
     if (this.#over || this.destroyed || this.writableEnded) {
       const promise = Promise.reject(destroyed());
       promise.catch(noop);
@@ -118,22 +138,22 @@ class SockhopSocket extends net.Socket {
   }
 
   /** A message went to this peer among others. */
-  counted() {
+  [kCounted]() {
     this.#messagesOut += 1;
   }
 
   /** Hands over what has gathered, now. */
-  flush() {
+  [kFlush]() {
     this.#outbox?.flush();
   }
 
   /** A tick is over in which something was sent. */
-  ticked() {
+  [kTicked]() {
     this.#outbox = null;
   }
 
   /** Sends what has gathered. */
-  depart(text, departure) {
+  [kDepart](text, departure) {
     const sent = this.#connection.write(text, text.length);
     if (sent === REFUSED) {
       this.#messagesRefused += departure.messages;
@@ -154,45 +174,45 @@ class SockhopSocket extends net.Socket {
   }
 
   /** @returns {boolean} false if the socket is no longer to be given frames */
-  receive(text) {
+  [kReceive](text) {
     if (this.timeout) this._unrefTimer?.();
     this.#messagesIn += 1;
     this.#peer?.receive(text);
     return !this.#over;
   }
 
-  receiveRaw(bytes) {
+  [kReceiveRaw](bytes) {
     if (!this.#over) this.push(bytes);
   }
 
-  tooLarge(limit) {
+  [kTooLarge](limit) {
     this.#peer?.tooLarge(limit);
   }
 
   /** The peer sent FIN. */
-  ended() {
+  [kEnded]() {
     this.push(null);
     // Nobody may be reading this stream; 'end' is for those who listen all the same.
     if (this.readableFlowing !== true && this.listenerCount('readable') === 0) super.resume();
   }
 
-  failed(errno, syscall) {
+  [kFailed](errno, syscall) {
     this.destroy(errno === 0 ? cutOff() : systemError(-errno, syscall));
   }
 
-  flushed(position) {
+  [kFlushed](position) {
     if (this.#waiting === null) return;
     const later = this.#waiting.findIndex(({ position: wanted }) => wanted > position);
     settleAll(this.#waiting.splice(0, later < 0 ? this.#waiting.length : later));
     if (this.timeout) this._unrefTimer?.();
   }
 
-  dead() {
+  [kDead]() {
     this.#peer?.dead();
   }
 
   /** Counters: @returns {object} */
-  traffic() {
+  [kTraffic]() {
     const { bytesIn, bytesOut, queued, refused } = this.#connection.traffic();
     return {
       messages_received: this.#messagesIn,
@@ -206,7 +226,7 @@ class SockhopSocket extends net.Socket {
   }
 
   /** What the last answered ping took, in ms: @returns {?number} */
-  roundTrip() {
+  [kRoundTrip]() {
     return this.#connection.roundTrip() ?? null;
   }
 
@@ -215,7 +235,7 @@ class SockhopSocket extends net.Socket {
   _read() {}
 
   _write(chunk, encoding, callback) {
-    this.flush();
+    this[kFlush]();
     const bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk;
     this.#settle(this.#connection.writeBytes(bytes), callback);
     if (this.timeout) this._unrefTimer?.();
@@ -229,7 +249,7 @@ class SockhopSocket extends net.Socket {
   }
 
   _final(callback) {
-    this.flush();
+    this[kFlush]();
     const sent = this.#connection.end();
     if (this.#connection.isPaired()) deliverSoon();
     // A connection that is gone is as ended as can be.
@@ -238,7 +258,7 @@ class SockhopSocket extends net.Socket {
   }
 
   _destroy(err, callback) {
-    this.flush();
+    this[kFlush]();
     this.#over = true;
     this.connecting = false;
     this.setTimeout(0);
@@ -255,7 +275,7 @@ class SockhopSocket extends net.Socket {
 
   resetAndDestroy() {
     if (!this.destroyed) {
-      this.flush();
+      this[kFlush]();
       this.#connection.close(true);
     }
     return this.destroy();

@@ -1,6 +1,7 @@
 'use strict';
 
 const { SockhopSocket } = require('./SockhopSocket.js');
+const { kFailed } = require('./symbols.js');
 const { failure } = require('./tls.js');
 
 /**
@@ -26,9 +27,9 @@ class SockhopTlsSocket extends SockhopSocket {
     this.servername = details.servername;
   }
 
-  failed(errno, syscall) {
+  [kFailed](errno, syscall) {
     if (syscall === 'tls') this.destroy(failure(errno));
-    else super.failed(errno, syscall);
+    else super[kFailed](errno, syscall);
   }
 
   /**

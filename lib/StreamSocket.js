@@ -5,6 +5,18 @@ const { SockhopPing } = require('./SockhopPing.js');
 const { Outbox } = require('./Outbox.js');
 const { envelope } = require('./envelope.js');
 const { Framer } = require('./Framer.js');
+const {
+  kBeat,
+  kClearPings,
+  kDepart,
+  kFlush,
+  kPings,
+  kPong,
+  kRoundTrip,
+  kStart,
+  kTraffic,
+  kTransmit,
+} = require('./symbols.js');
 
 const noop = () => {};
 /** So many pings in a row without an answer, and the peer counts as dead. */
@@ -40,7 +52,7 @@ class StreamSocket {
   }
 
   /** Begins to read. */
-  start() {
+  [kStart]() {
     if (this.#started || this.#stream.destroyed) return;
     this.#started = true;
     this.#stream.on('data', (chunk) => this.#receive(chunk));
@@ -60,7 +72,7 @@ class StreamSocket {
   }
 
   /** Sends the text of a frame, with its terminator, at the end of the tick. */
-  transmit(text, prompt) {
+  [kTransmit](text, prompt) {
     if (this.#stream.destroyed || this.#stream.writableEnded) {
       const promise = Promise.reject(destroyed());
       promise.catch(noop);
@@ -70,12 +82,12 @@ class StreamSocket {
     return this.#outbox.push(text, prompt);
   }
 
-  flush() {
+  [kFlush]() {
     this.#outbox.flush();
   }
 
   /** Sends what has gathered. */
-  depart(text, departure) {
+  [kDepart](text, departure) {
     const stream = this.#stream;
     if (stream.destroyed || stream.writableEnded) return departure.settle(destroyed());
     const bytes = Buffer.from(text);
@@ -84,25 +96,25 @@ class StreamSocket {
   }
 
   /** The beat of the ping timer. */
-  beat() {
+  [kBeat]() {
     const ping = new SockhopPing();
     this.#pings.push(ping);
     while (this.#pings.length > UNANSWERED_LIMIT) this.#pings.shift();
     const lost = this.#pings.filter((sent) => sent.unanswered()).length;
     if (lost === UNANSWERED_LIMIT) this.peer.dead();
     else
-      this.transmit(this.peer.terminated(this.peer.bare ? JSON.stringify(ping) : envelope(ping)));
+      this[kTransmit](this.peer.terminated(this.peer.bare ? JSON.stringify(ping) : envelope(ping)));
   }
 
-  clearPings() {
+  [kClearPings]() {
     this.#pings = [];
   }
 
-  get pings() {
+  get [kPings]() {
     return this.#pings;
   }
 
-  pong(data) {
+  [kPong](data) {
     for (const ping of this.#pings) {
       if (!ping.unanswered()) continue;
       ping.conclude_with_pong(data);
@@ -111,11 +123,11 @@ class StreamSocket {
   }
 
   /** What the last answered ping took, in ms: @returns {?number} */
-  roundTrip() {
+  [kRoundTrip]() {
     return this.#roundTrip;
   }
 
-  traffic() {
+  [kTraffic]() {
     return {
       messages_received: this.#messagesIn,
       messages_sent: this.#messagesOut,

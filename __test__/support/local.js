@@ -24,9 +24,9 @@ after(() => {
  *
  * @returns {Promise<{ server: object, log: import('./event-log.js').EventLog, where: object }>}
  */
-async function startServer(t, options = {}, where = undefined) {
+async function startServer(t, options = {}, where = undefined, Server = impl.server) {
   const place = where ?? (await endpoint(t));
-  const server = new impl.server({ ...place, ...options });
+  const server = new Server({ ...place, ...options });
   const log = record(server);
   atEnd(t, () => server.close());
   await server.listen();
@@ -34,8 +34,8 @@ async function startServer(t, options = {}, where = undefined) {
 }
 
 /** A client of the package under test, in this process, not connected yet. */
-function makeClient(t, where, options = {}) {
-  const client = new impl.client({ ...where, ...options });
+function makeClient(t, where, options = {}, Client = impl.client) {
+  const client = new Client({ ...where, ...options });
   const log = record(client);
   atEnd(t, () => client.disconnect());
   // An implementation that keeps a timer from construction on would keep the suite from ending.

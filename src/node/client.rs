@@ -40,7 +40,7 @@ impl EndpointInit {
     }
 }
 
-/// The native part of a client. `lib/SockhopClient.js` extends it.
+/// The native part of a client. `lib/SockhopClient.js` has one.
 #[napi]
 pub struct SockhopClient {
     inner: Arc<net::Client>,
@@ -57,7 +57,7 @@ impl SockhopClient {
     }
 
     /// Begins an attempt, over TLS if there is `tls`, and answers its number.
-    #[napi(js_name = "_connectTo")]
+    #[napi]
     pub fn connect_to(
         &self,
         endpoints: Vec<EndpointInit>,
@@ -76,26 +76,26 @@ impl SockhopClient {
     }
 
     /// Gives up an attempt, or lets go of the connection: it is JavaScript that closes it.
-    #[napi(js_name = "_detach")]
+    #[napi]
     pub fn detach(&self) {
         self.inner.detach();
     }
 
     /// Asks for `RECONNECT_DUE` events at the interval in milliseconds while idle; 0 stops them.
-    #[napi(js_name = "_setReconnect")]
+    #[napi]
     pub fn set_reconnect(&self, ms: f64) {
         self.inner.set_reconnect(interval(ms));
     }
 
     /// Pings, and judges by the pings before. JavaScript sets the beat: a program that is blocked
     /// sends no pings, and declares nobody dead for answers it had no time to hear.
-    #[napi(js_name = "_beat")]
+    #[napi]
     pub fn beat(&self) {
         self.inner.beat();
     }
 
     /// Forgets the pings sent so far.
-    #[napi(js_name = "_clearPings")]
+    #[napi]
     pub fn clear_pings(&self) {
         self.inner.clear_pings();
     }

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-/// The native part of a server. `lib/SockhopServer.js` extends it.
+/// The native part of a server. `lib/SockhopServer.js` has one.
 #[napi]
 pub struct SockhopServer {
     inner: Arc<net::Server>,
@@ -42,7 +42,7 @@ impl SockhopServer {
     }
 
     /// Binds and accepts; events of the listener carry `id`.
-    #[napi(js_name = "_listenAt")]
+    #[napi]
     pub fn listen_at(
         &self,
         id: u32,
@@ -60,7 +60,7 @@ impl SockhopServer {
     }
 
     /// A listener whose connections are accepted elsewhere: `adopt` takes them.
-    #[napi(js_name = "_listenElsewhere")]
+    #[napi]
     pub fn listen_elsewhere(&self, id: u32) -> Either<Listener, ListenFailure> {
         listening(net::Listener::elsewhere(
             id,
@@ -70,20 +70,20 @@ impl SockhopServer {
     }
 
     /// Adds a connection whose session has started.
-    #[napi(js_name = "_add")]
+    #[napi]
     pub fn add(&self, session: &SockhopSession) {
         self.inner.add(&session.inner);
     }
 
     /// Removes a connection.
-    #[napi(js_name = "_remove")]
+    #[napi]
     pub fn remove(&self, id: u32) {
         self.inner.remove(id);
     }
 
     /// Sends a text of `length` UTF-16 units to every connection; `BROADCAST_DONE` with `id`
     /// follows.
-    #[napi(js_name = "_broadcast")]
+    #[napi]
     pub fn broadcast(&self, text: Unknown<'_>, length: u32, id: u32) -> Result<()> {
         text::with_utf8(&text, length, |bytes| {
             let kept = if text::is_filled(bytes) {
@@ -97,13 +97,13 @@ impl SockhopServer {
 
     /// Pings, and judges by the pings before. JavaScript sets the beat: a program that is blocked
     /// sends no pings, and declares nobody dead for answers it had no time to hear.
-    #[napi(js_name = "_beat")]
+    #[napi]
     pub fn beat(&self) {
         self.inner.beat();
     }
 
     /// Forgets the pings sent so far.
-    #[napi(js_name = "_clearPings")]
+    #[napi]
     pub fn clear_pings(&self) {
         self.inner.clear_pings();
     }

@@ -1,0 +1,244 @@
+'use strict';
+
+// The names that a program's subclass, or its code that writes to a socket, may use.
+
+const assert = require('node:assert/strict');
+const { once } = require('node:events');
+const net = require('node:net');
+const { describe, it } = require('node:test');
+const { deadline } = require('./support/deadline.js');
+const impl = require('./support/impl.js');
+const { makeClient, startServer } = require('./support/local.js');
+const { implementations } = require('./support/implementations.js');
+
+const limit = { timeout: 90_000 };
+const original = require(implementations.original);
+
+/** The names of strings on a prototype and on those above it, down to `end`. */
+function namesOn(prototype, end = Object.prototype) {
+  const names = new Set();
+  for (let level = prototype; level && level !== end; level = Object.getPrototypeOf(level)) {
+    for (const name of Object.getOwnPropertyNames(level)) names.add(name);
+  }
+  names.delete('constructor');
+  return names;
+}
+
+/**
+ * Names that this package has, or had, for its own use: those of its internal methods, those of the native classes, and
+ * words that an implementation would choose.
+ */
+const internal = (() => {
+  const names = new Set(
+    (
+      'native options owner peer scope connection start transmit counted flush ticked depart receive receiveRaw ' +
+      'tooLarge ended failed flushed dead traffic roundTrip pong beat clearPings starting add remove broadcast ' +
+      'listenAt listenElsewhere connectTo detach setReconnect write_text accepted refused adopt account ' +
+      'outlet outbox hold id limits meta streams responder lost fail report'
+    ).split(' '),
+  );
+  if (process.env.SOCKHOP_UNDER_TEST === undefined) {
+    const native = require('../lib/binding.js');
+    for (const { prototype } of Object.values(native)) {
+      for (const name of prototype ? namesOn(prototype) : []) names.add(name);
+    }
+    for (const symbol of Object.values(require('../lib/symbols.js'))) names.add(symbol.description);
+  }
+  for (const name of [...names]) names.add(`_${name}`);
+  return names;
+})();
+
+/** What each class of 1.8.4 has: names that mean the same to both. */
+const known = {
+  client: new Set([
+    ...namesOn(original.client.prototype),
+    ...Object.getOwnPropertyNames(
+      (() => {
+        const client = new original.client();
+        clearInterval(client._auto_reconnect_timer);
+        return client;
+      })(),
+    ),
+  ]),
+  server: new Set([
+    ...namesOn(original.server.prototype),
+    ...Object.getOwnPropertyNames(new original.server()),
+  ]),
+  session: new Set([
+    ...namesOn(original.session.prototype),
+    ...Object.getOwnPropertyNames(new original.session()),
+  ]),
+};
+
+/** Names that a subclass of 1.8.4 may use as it likes, because 1.8.4 does not. */
+function freeNames(kind) {
+  const names = new Set([...internal, ...namesOn(impl[kind].prototype)]);
+  for (const name of known[kind]) names.delete(name);
+  return names;
+}
+
+/** The names out of `names` that cannot be assigned in the constructor of a subclass. */
+function refusedBy(Base, names) {
+  return [...names].filter((name) => {
+    let refused = false;
+    class Sub extends Base {
+      constructor() {
+        super();
+        clearInterval(this._auto_reconnect_timer);
+        try {
+          this[name] = undefined;
+        } catch {
+          refused = true;
+        }
+      }
+    }
+    new Sub();
+    return refused;
+  });
+}
+
+/** A subclass with a method of each name that writes down that it was called. */
+function withMethods(Base, names, called) {
+  class Sub extends Base {}
+  for (const name of names) {
+    Object.defineProperty(Sub.prototype, name, {
+      configurable: true,
+      writable: true,
+      value() {
+        called.push(name);
+      },
+    });
+  }
+  return Sub;
+}
+
+/** Everything that two ends do with each other. */
+async function converse(t, { server: Server, client: Client, session_type }) {
+  const { server, where } = await startServer(t, { session_type }, undefined, Server);
+  const { client } = makeClient(t, where, {}, Client);
+  server.on('receive', (object, meta) => meta.callback?.({ echo: object }));
+  server.on('request', (request, response) => response.send(request.data));
+  client.on('receive', (object, meta) => meta.callback?.({ echo: object }));
+  const arrived = once(server, 'connect');
+  await client.connect();
+  const [sock, session] = await arrived;
+  const asked = new Promise((resolve) => client.send({ a: 1 }, resolve));
+  assert.deepEqual(await deadline(asked, 'the answer of the server'), { echo: { a: 1 } });
+  const askedBack = new Promise((resolve) => server.send(sock, { b: 1 }, resolve));
+  assert.deepEqual(await deadline(askedBack, 'the answer of the client'), { echo: { b: 1 } });
+  const stream = await client.request({ c: 1 });
+  assert.deepEqual((await stream.next()).data, { c: 1 });
+  for (const send of [() => server.sendall({ d: 1 }), () => session.send({ d: 1 })]) {
+    const received = once(client, 'receive');
+    await send();
+    assert.deepEqual((await deadline(received, 'what the server sends'))[0], { d: 1 });
+  }
+  client.ping(10);
+  server.ping(10);
+  // What is answered behind two beats shows that both went over.
+  for (let i = 0; i < 2; i += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 15));
+    await deadline(new Promise((resolve) => client.send({ a: 2 }, resolve)), 'an answer');
+  }
+  assert.ok(client.connected);
+  const left = once(server, 'disconnect');
+  await client.disconnect();
+  await deadline(left, "the server's disconnect");
+  await server.close();
+}
+
+describe('a name', () => {
+  for (const kind of ['client', 'server', 'session']) {
+    it(`that a ${kind} of 1.8.4 lets a subclass assign can be assigned`, () => {
+      const names = new Set([...known[kind], ...freeNames(kind)]);
+      for (const name of refusedBy(original[kind], names)) names.delete(name);
+      assert.deepEqual(refusedBy(impl[kind], names), []);
+    });
+
+    it(`that 1.8.4 does not use keeps what a subclass of the ${kind} assigns`, () => {
+      const Base = impl[kind];
+      const lost = [...freeNames(kind)].filter((name) => {
+        const value = { name };
+        class Sub extends Base {
+          constructor() {
+            super();
+            clearInterval(this._auto_reconnect_timer);
+            this[name] = value;
+          }
+        }
+        return new Sub()[name] !== value;
+      });
+      assert.deepEqual(lost, []);
+    });
+  }
+
+  it('of a method that a subclass adds is not called by the package', limit, async (t) => {
+    const called = [];
+    await converse(t, {
+      server: withMethods(impl.server, freeNames('server'), called),
+      client: withMethods(impl.client, freeNames('client'), called),
+      session_type: withMethods(impl.session, freeNames('session'), called),
+    });
+    assert.deepEqual(called, []);
+  });
+
+  it('of a property that a program gives a socket is not used by the package', limit, async (t) => {
+    const socketNames = namesOn(net.Socket.prototype);
+    const called = [];
+    const mark = (sock) => {
+      for (const name of internal) {
+        if (socketNames.has(name) || name in new net.Socket()) continue;
+        sock[name] = () => called.push(name);
+      }
+    };
+    class Marker extends impl.session {
+      async start() {
+        mark(this.sock);
+      }
+    }
+    class MarkedClient extends impl.client {
+      constructor(options) {
+        super(options);
+        this.on('connect', mark);
+      }
+    }
+    await converse(t, { server: impl.server, client: MarkedClient, session_type: Marker });
+    assert.deepEqual(called, []);
+  });
+
+  it('debug of a subclass is not what the package goes by', limit, async (t) => {
+    class Loud extends impl.client {
+      debug = true;
+    }
+    const { server, where } = await startServer(t);
+    const { client } = makeClient(t, where, {}, Loud);
+    let shown = 0;
+    client.on('sending', () => {
+      shown += 1;
+    });
+    await client.connect();
+    const received = once(server, 'receive');
+    await client.send({ a: 1 });
+    await deadline(received, 'the message');
+    assert.equal(client.debug, true);
+    assert.equal(shown, 0);
+  });
+
+  it('pings can be assigned, which forgets the pings sent so far', limit, async (t) => {
+    const { server, where } = await startServer(t);
+    const { client } = makeClient(t, where);
+    const arrived = once(server, 'connect');
+    await client.connect();
+    await arrived;
+    client.socket.pause();
+    server.ping(10);
+    const [sock] = server.sockets;
+    while (server.pings.get(sock).length === 0) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    server.pings = new Map([[sock, []]]);
+    assert.equal(server.pings.get(sock).length, 0);
+    client.pings = [];
+    assert.deepEqual(client.pings, []);
+  });
+});

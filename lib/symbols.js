@@ -1,0 +1,32 @@
+'use strict';
+
+/*
+ * The names of methods and accessors that the parts of this package use of each other, on objects that a program has
+ * too. A program may give a socket any property, and a subclass any method: none of these is in its way.
+ */
+
+module.exports = {
+  kBeat: Symbol('beat'),
+  kClearPings: Symbol('clearPings'),
+  kConnection: Symbol('connection'),
+  kCounted: Symbol('counted'),
+  kDead: Symbol('dead'),
+  kDepart: Symbol('depart'),
+  kEnded: Symbol('ended'),
+  kFailed: Symbol('failed'),
+  kFlush: Symbol('flush'),
+  kFlushed: Symbol('flushed'),
+  kPeer: Symbol('peer'),
+  kPings: Symbol('pings'),
+  kPong: Symbol('pong'),
+  kReceive: Symbol('receive'),
+  kReceiveRaw: Symbol('receiveRaw'),
+  kRoundTrip: Symbol('roundTrip'),
+  kScope: Symbol('scope'),
+  kStart: Symbol('start'),
+  kStarting: Symbol('starting'),
+  kTicked: Symbol('ticked'),
+  kTooLarge: Symbol('tooLarge'),
+  kTraffic: Symbol('traffic'),
+  kTransmit: Symbol('transmit'),
+};
