@@ -1,12 +1,14 @@
 'use strict';
 
-// `npm test`: gets everything ready, then runs every check there is. A failing step does not keep
-// the others from running; a table at the end says how each went.
+// `npm test`: sets everything up, then runs the checks a contributor needs many times a day: format, lint, types, the
+// tests of Rust, and the tests of the package. `npm run test:all` runs every check there is. Steps run in two lanes
+// side by side; a failing step does not keep the others from running, and a table at the end says how each went.
 //
-//   npm test -- --only node,rust          only these steps
-//   npm test -- __test__/client.test.js   only these files of the step "node"
+//   npm test -- --only node,rust          these steps alone, of all there are
+//   npm test -- __test__/client.test.js   these test files alone
+//   npm run test:all -- --rest            every check that `npm test` leaves out
 
-const { spawnSync } = require('node:child_process');
+const { spawn } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 
@@ -15,13 +17,27 @@ const { rustMissing } = require('./fuzz');
 const { setup } = require('./setup');
 
 const ROOT = path.dirname(__dirname);
-/** No step is near it; it ends a run in which something waits for ever. */
-const STEP_LIMIT_MS = 20 * 60 * 1000;
+/** Ends a step that waits for ever. No step takes nearly as long. */
+const STEP_LIMIT_MS = 25 * 60 * 1000;
 const TEST_LIMIT_MS = 5 * 60 * 1000;
+/** How often a line reports that a step whose output is held back still runs. */
+const PROGRESS_MS = 60 * 1000;
 
 const NODE = process.execPath;
 const inRoot = (...names) => path.join(ROOT, ...names);
 const nodeModule = (...names) => inRoot('node_modules', ...names);
+
+/** Test files that take long because they repeat, wait or apply load. `npm test` leaves them to `npm run test:all`. */
+const SLOW = [
+  'chaos.test.js',
+  'event-loop.test.js',
+  'exactly-once.test.js',
+  'exit.test.js',
+  'hostile.test.js',
+  'memory.test.js',
+  'workers.test.js',
+];
+const isSlow = (file) => SLOW.includes(path.basename(file));
 
 function findTests(directory) {
   return fs.readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
@@ -41,60 +57,91 @@ function nodeTestOptions() {
   return options;
 }
 
+const nodeTests = (files) => [NODE, ...nodeTestOptions(), ...files];
+
 /**
- * The steps in order. `unless` gives the reason to leave a step out, if there is one, `note` what was left out of one
- * that ran.
+ * The steps, each lane in its order. The first lane prints as it goes; a step of the second lane prints when it has
+ * ended.
+ *
+ * @typedef {object} Step
+ * @property {string} name
+ * @property {string} title
+ * @property {1 | 2} lane
+ * @property {boolean} [daily] `npm test` runs it
+ * @property {function({files: string[]}): string[]} command
+ * @property {object} [env]
+ * @property {function(): string | false} [unless] the reason to leave the step out
+ * @property {function(): string | false} [note] the part of the step that was left out
  */
+
+/** @type {Step[]} */
 const STEPS = [
   {
     name: 'biome',
     title: 'JavaScript: format and lint',
+    lane: 2,
+    daily: true,
     command: () => [NODE, nodeModule('@biomejs/biome/bin/biome'), 'check', '--error-on-warnings'],
   },
   {
     name: 'rustfmt',
     title: 'Rust: format',
+    lane: 2,
+    daily: true,
     command: () => ['cargo', 'fmt', '--check'],
-  },
-  {
-    name: 'clippy',
-    title: 'Rust: lint',
-    command: () => ['cargo', 'clippy', '--all-targets', '--', '-D', 'warnings'],
   },
   {
     name: 'types',
     title: 'Type declarations',
-    unless: () => !fs.existsSync(inRoot('__test__/types')) && 'there is no __test__/types',
+    lane: 2,
+    daily: true,
     command: () => [NODE, nodeModule('typescript/bin/tsc'), '-p', inRoot('__test__/types')],
+  },
+  {
+    name: 'clippy',
+    title: 'Rust: lint',
+    lane: 2,
+    daily: true,
+    command: () => ['cargo', 'clippy', '--all-targets', '--', '-D', 'warnings'],
   },
   {
     name: 'rust',
     title: 'Rust: tests of wire and net',
+    lane: 2,
+    daily: true,
     // A test binary has no Node around it to provide the N-API functions.
     command: () => ['cargo', 'test', '--no-default-features'],
   },
   {
     name: 'node',
     title: 'Node: tests of the package',
-    command: ({ files }) => [
-      NODE,
-      ...nodeTestOptions(),
-      ...(files.length > 0 ? files : findTests(inRoot('__test__'))),
-    ],
+    lane: 1,
+    daily: true,
+    command: ({ files }) =>
+      nodeTests(files.length > 0 ? files : findTests(inRoot('__test__')).filter((f) => !isSlow(f))),
+  },
+  {
+    name: 'node-slow',
+    title: 'Node: tests of the package that take long',
+    lane: 1,
+    command: () => nodeTests(findTests(inRoot('__test__')).filter(isSlow)),
   },
   {
     name: 'readers',
-    title: 'Node: what is read by one reader alone, the runtime, then the event loop',
+    title: 'Node: connections read by one reader alone, the runtime, then the event loop',
+    lane: 1,
     command: () => [NODE, inRoot('scripts/readers.js'), ...nodeTestOptions()],
   },
   {
     name: 'network',
     title: 'Node: interoperability byte by byte, then with delays',
+    lane: 1,
     command: () => [NODE, inRoot('scripts/network.js'), ...nodeTestOptions()],
   },
   {
     name: 'runtimes',
     title: 'Node, Bun and Deno: the packed package on other versions and runtimes',
+    lane: 1,
     unless: () =>
       (process.platform !== 'linux' || process.arch !== 'x64') &&
       `the runtimes are fetched for linux-x64, this is ${process.platform}-${process.arch}`,
@@ -103,45 +150,50 @@ const STEPS = [
   {
     name: 'conformance',
     title: "Conformance: the original's own tests, and both side by side",
-    unless: () =>
-      !fs.existsSync(inRoot('scripts/conformance.js')) && 'there is no scripts/conformance.js',
+    lane: 2,
     // Five in a row where it counts: the suites are full of races.
     command: () => [NODE, inRoot('scripts/conformance.js'), '--runs', process.env.CI ? '5' : '1'],
   },
   {
     name: 'model',
     title: 'Rust: every interleaving of the concurrent parts',
-    // Of the large ones, what can be tried in this time; `npm run model` goes on.
+    lane: 2,
+    // Large models are tried as far as they get in this time; `npm run model` goes on.
     env: { LOOM_MAX_DURATION: '15' },
     command: () => [NODE, inRoot('scripts/model.js')],
   },
   {
     name: 'fuzz',
     title: 'Fuzzing, a minute of each target',
+    lane: 2,
     note: () => rustMissing() && `only objectbuffer: ${rustMissing()}`,
     command: () => [NODE, inRoot('scripts/fuzz.js'), 'all', '60'],
   },
   {
     name: 'soak',
     title: 'A minute of mixed load',
+    lane: 2,
     command: () => [NODE, inRoot('scripts/soak.js'), '1', '--out', inRoot('target/soak')],
   },
   {
     name: 'audit',
-    title: 'What the package is made of',
+    title: 'Licences, sources, versions and advisories of the dependencies',
+    lane: 2,
     // cargo-deny takes some minutes to compile, once.
     command: () => [NODE, inRoot('scripts/audit.js'), ...(process.env.CI ? ['--install'] : [])],
   },
 ];
 
 function parse(argv) {
-  const wanted = { only: null, files: [] };
+  const wanted = { all: false, rest: false, only: null, files: [] };
   const rest = [...argv];
   while (rest.length > 0) {
     const arg = rest.shift();
-    if (arg === '--only') wanted.only = (rest.shift() ?? '').split(',');
+    if (arg === '--all') wanted.all = true;
+    else if (arg === '--rest') wanted.rest = true;
+    else if (arg === '--only') wanted.only = (rest.shift() ?? '').split(',');
     else if (arg.startsWith('--only=')) wanted.only = arg.slice('--only='.length).split(',');
-    else if (arg.startsWith('-')) throw new Error(`unknown option ${arg}`);
+    else if (arg.startsWith('-')) throw new Error(`unknown option ${arg}; see scripts/test.js`);
     else wanted.files.push(path.resolve(arg));
   }
   if (wanted.files.length > 0) wanted.only ??= ['node'];
@@ -153,66 +205,112 @@ function parse(argv) {
   return wanted;
 }
 
-function run(step, wanted) {
-  const [program, ...args] = step.command(wanted);
-  const result = spawnSync(program, args, {
-    cwd: ROOT,
-    env: { ...environment(), ...step.env },
-    stdio: ['ignore', 'inherit', 'inherit'],
-    timeout: STEP_LIMIT_MS,
-    killSignal: 'SIGKILL',
+function isWanted(step, { all, rest, only }) {
+  if (only) return only.includes(step.name);
+  return rest ? !step.daily : all || step.daily;
+}
+
+const secondsSince = (began) => (Date.now() - began) / 1000;
+
+/**
+ * Runs a command to its end.
+ * @returns {Promise<string | null>} how it failed, or null
+ */
+function execute([program, ...args], env, output) {
+  return new Promise((resolve) => {
+    const child = spawn(program, args, {
+      cwd: ROOT,
+      env: { ...environment(), ...env },
+      stdio: ['ignore', output, output],
+    });
+    const timer = setTimeout(() => child.kill('SIGKILL'), STEP_LIMIT_MS);
+    const end = (failure) => {
+      clearTimeout(timer);
+      resolve(failure);
+    };
+    child.on('error', (error) => end(error.message));
+    child.on('close', (code, signal) => {
+      if (signal) end(`ended by ${signal}`);
+      else end(code === 0 ? null : `exit code ${code}`);
+    });
   });
-  if (result.error) return result.error.message;
-  if (result.signal) return `ended by ${result.signal}`;
-  return result.status === 0 ? null : `exit code ${result.status}`;
 }
 
-function timed(name, action) {
+/** Runs a step whose output is printed whole when it has ended. */
+async function runHeld(step, wanted) {
+  const file = path.join(inRoot('target'), `test-${step.name}-${process.pid}.log`);
+  fs.mkdirSync(path.dirname(file), { recursive: true });
+  const output = fs.openSync(file, 'w');
   const began = Date.now();
-  const failure = action();
-  return { name, failure, seconds: (Date.now() - began) / 1000 };
+  const progress = setInterval(() => {
+    console.log(`... ${step.name} has run for ${secondsSince(began).toFixed(0)} s`);
+  }, PROGRESS_MS);
+  try {
+    return await execute(step.command(wanted), step.env, output);
+  } finally {
+    clearInterval(progress);
+    fs.closeSync(output);
+    const text = fs.readFileSync(file, 'utf8').trimEnd();
+    console.log(`\n=== ${step.name}: ${step.title} ===\n${text}\n=== end of ${step.name} ===\n`);
+    fs.rmSync(file);
+  }
 }
 
-function main(argv) {
-  const wanted = parse(argv);
-  const results = [];
+function runShown(step, wanted) {
+  console.log(`\n=== ${step.name}: ${step.title} ===`);
+  return execute(step.command(wanted), step.env, 'inherit');
+}
 
-  results.push(
-    timed('set-up', () => {
-      try {
-        setup();
-        return null;
-      } catch (error) {
-        console.error(`set-up failed: ${error.message}`);
-        return error.message.split('\n')[0];
-      }
-    }),
-  );
-
-  for (const step of STEPS) {
-    if (wanted.only && !wanted.only.includes(step.name)) continue;
+async function runLane(steps, held, wanted, results) {
+  for (const step of steps) {
     const reason = step.unless?.();
     if (reason) {
-      results.push({ name: step.name, skipped: reason });
+      results.set(step, { skipped: reason });
       continue;
     }
-    console.log(`\n=== ${step.name}: ${step.title} ===`);
-    results.push({ ...timed(step.name, () => run(step, wanted)), note: step.note?.() });
+    const began = Date.now();
+    const failure = await (held ? runHeld : runShown)(step, wanted);
+    results.set(step, { failure, seconds: secondsSince(began), note: step.note?.() });
   }
+}
+
+function summaryLine(name, { failure, skipped, seconds, note }) {
+  const verdict = skipped ? 'left out' : failure ? 'FAILED' : 'passed';
+  const time = skipped ? '' : `${seconds.toFixed(1)} s`;
+  const remark = skipped ?? failure ?? (note || '');
+  return `${name.padEnd(12)} ${verdict.padEnd(8)} ${time.padStart(8)}  ${remark}`.trimEnd();
+}
+
+async function main(argv) {
+  const wanted = parse(argv);
+  const began = Date.now();
+  const results = new Map();
+
+  let failure = null;
+  try {
+    setup();
+  } catch (error) {
+    console.error(`set-up failed: ${error.message}`);
+    failure = error.message.split('\n')[0];
+  }
+  results.set({ name: 'set-up' }, { failure, seconds: secondsSince(began) });
+
+  const steps = STEPS.filter((step) => isWanted(step, wanted));
+  for (const step of steps) results.set(step, null);
+  const lanes = [1, 2].map((lane) => steps.filter((step) => step.lane === lane));
+  // A single lane holds nothing back.
+  const alone = lanes.some((lane) => lane.length === 0);
+  await Promise.all(
+    lanes.map((lane, index) => runLane(lane, index > 0 && !alone, wanted, results)),
+  );
 
   console.log('\n=== Summary ===');
-  for (const { name, failure, skipped, seconds, note } of results) {
-    const verdict = skipped ? 'left out' : failure ? 'FAILED' : 'passed';
-    const time = skipped ? '' : `${seconds.toFixed(1)} s`;
-    const line = `${name.padEnd(12)} ${verdict.padEnd(8)} ${time.padStart(8)}  ${skipped ?? failure ?? (note || '')}`;
-    console.log(line.trimEnd());
-  }
-  process.exitCode = results.some(({ failure }) => failure) ? 1 : 0;
+  for (const [step, result] of results) console.log(summaryLine(step.name, result));
+  console.log(`${'in all'.padEnd(12)} ${`${secondsSince(began).toFixed(1)} s`.padStart(17)}`);
+  process.exitCode = [...results.values()].some((result) => result.failure) ? 1 : 0;
 }
 
-try {
-  main(process.argv.slice(2));
-} catch (error) {
+main(process.argv.slice(2)).catch((error) => {
   console.error(error.message);
   process.exitCode = 2;
-}
+});
