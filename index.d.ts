@@ -142,7 +142,7 @@ export interface SockhopOptions {
   captureRejections?: boolean | undefined;
 }
 
-/** Options of a client. A falsy value means the default; unknown options are ignored. */
+/** Options of a client. A falsy value means the default; unknown options are ignored, with a warning where one looks like a mistake. */
 export interface SockhopClientOptions extends SockhopOptions {
   /** Use TLS. Default: `false`, or `true` if `ssl_options` has any key. */
   ssl?: boolean | null | undefined;
@@ -154,7 +154,7 @@ export interface SockhopClientOptions extends SockhopOptions {
   connect_timeout?: number | null | undefined;
 }
 
-/** Options of a server. A falsy value means the default; unknown options are ignored. */
+/** Options of a server. A falsy value means the default; unknown options are ignored, with a warning where one looks like a mistake. */
 export interface SockhopServerOptions<Session extends SockhopSession = SockhopSession>
   extends SockhopOptions {
   /** The class a session is made of for each connection. Default: `SockhopSession`. */

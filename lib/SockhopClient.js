@@ -176,12 +176,13 @@ class SockhopClient extends EventEmitter {
   /**
    * Connects to `path`, or to `address` and `port`, as they are now.
    *
-   * @param {{signal?: AbortSignal}} [opts]
+   * @param {[{signal?: AbortSignal}?]} args nothing, or one object with options
    * @returns {Promise<void>} fulfilled after the `connect` event; rejects with Node's error if the server
    *   refuses, with "Timeout exceeded on connect()" after `connect_timeout`, with ERR_MULTICONNECT while
    *   another call is under way, with an AbortError
    */
-  connect({ signal } = {}) {
+  connect(...args) {
+    const { signal } = options.normalizeCallOptions('connect', args, this);
     if (signal) options.checkSignal('The "options.signal" property', signal);
     if (signal?.aborted) return Promise.reject(aborted(signal));
     if (this.#connected) return Promise.resolve();

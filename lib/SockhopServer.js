@@ -246,13 +246,13 @@ class SockhopServer extends EventEmitter {
   /**
    * Listens on `path`, or on `address` and `port`, as they are now.
    *
-   * @param {object} [opts]
-   * @param {AbortSignal} [opts.signal] aborting closes the listener
-   * @param {boolean} [opts.exclusive=false] in a worker of `node:cluster`: shares the address with no other
+   * @param {[{signal?: AbortSignal, exclusive?: boolean}?]} args nothing, or one object with options: aborting
+   *   `signal` closes the listener; `exclusive`, in a worker of `node:cluster`, shares the address with no other
    * @returns {Promise<net.Server>} fulfilled when it listens; rejects with Node's error (EADDRINUSE, ...),
    *   with ERR_SERVER_ALREADY_LISTEN, with an AbortError
    */
-  listen({ signal, exclusive } = {}) {
+  listen(...args) {
+    const { signal, exclusive } = options.normalizeCallOptions('listen', args, this);
     if (signal) options.checkSignal('The "options.signal" property', signal);
     const listener = this.server;
     const promise = listener
@@ -576,7 +576,9 @@ function leftOut(err) {
 
 function noSocket(sock) {
   return new SockhopError(
-    sock ? 'This socket is none of a SockhopServer' : 'SockhopServer sending requires a socket',
+    sock
+      ? 'This socket does not belong to a SockhopServer'
+      : 'SockhopServer sending requires a socket',
     'ERR_NO_SOCKET',
   );
 }

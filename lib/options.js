@@ -4,12 +4,14 @@
  * What a program may pass to the constructors of client and server, made complete and checked in one place.
  *
  * A falsy value means the default, as programs on sockhop are used to ("port: process.env.PORT"); the one
- * exception is a server's `port: 0`, an ephemeral port. Unknown options are ignored. Whatever else is wrong is
- * reported by name, with what was received and what to do.
+ * exception is a server's `port: 0`, an ephemeral port. Unknown options are ignored, with a warning where one looks
+ * like a mistake. Any other mistake is reported by name, with the value received and the remedy.
  */
 
 const { constants } = require('node:buffer');
 const { inspect } = require('node:util');
+
+const { looksLike, warn, warnOfOptions } = require('./mistakes.js');
 
 const MAX_TIMER_MS = 2 ** 31 - 1; // what setTimeout can wait; it turns anything longer into 1 ms
 const KIB = 1024;
@@ -92,12 +94,31 @@ function checkPort(subject, value) {
   );
 }
 
+/** @returns {string|null} what an address must be that this text is not; null for one that may be an address */
+function notAnAddress(text) {
+  const [, protocol, authority] = /^([a-z][a-z0-9+.-]*):\/\/([^/?#]*)/i.exec(text) ?? [];
+  if (authority === '' || (protocol === undefined && text.includes('/'))) {
+    return 'not a path (for a Unix socket set "path" instead)';
+  }
+  const place = authority === undefined ? text : authority.replace(/^.*@/, '');
+  const [, bracketed, bare, port] = /^(?:\[([^\]]*)\]|([^:]*))(?::(\d*))?$/.exec(place) ?? [];
+  if (protocol === undefined && bracketed === undefined && port === undefined) return null;
+  const address = bracketed ?? bare ?? place;
+  const remedy = [address && `"address" to ${inspect(address)}`, port && `"port" to ${port}`];
+  const wrong = protocol ? 'not a URL' : port === undefined ? 'without brackets' : 'without a port';
+  return `${wrong} (set ${remedy.filter(Boolean).join(' and ')})`;
+}
+
 /**
  * @returns {string} the address
- * @throws {TypeError} ERR_INVALID_ARG_TYPE
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE, or ERR_INVALID_ARG_VALUE for a URL, a path, or one with a port
  */
 function checkAddress(subject, value) {
-  if (typeof value === 'string') return value;
+  if (typeof value === 'string') {
+    const expected = notAnAddress(value);
+    if (expected === null) return value;
+    throw invalidValue(subject, `an IP address or a host name, ${expected}`, value);
+  }
   throw invalidType(
     subject,
     `a string, an IP address or a host name (left out, it is "${DEFAULTS.address}")`,
@@ -192,6 +213,35 @@ function checkSslOptions(subject, value) {
   throw invalidType(subject, 'an object with options of tls.connect()', value);
 }
 
+/** @returns {'json'|'Sockhop'} anything but "json" is a sockhop program, as in 1.8.4 */
+function peerType(value) {
+  if (value === 'json') return value;
+  if (typeof value === 'string' && looksLike(value.trim().toLowerCase(), 'json')) {
+    warn(
+      'peer_type',
+      'SOCKHOP_OPTION_VALUE',
+      `The "options.peer_type" property ${inspect(value)} means "Sockhop", as anything but "json" does. ` +
+        'For peers that speak bare JSON write "json".',
+    );
+  }
+  return 'Sockhop';
+}
+
+/** A server that is thought to be secure must not serve plain text. */
+function refuseTls({ ssl, ssl_options }) {
+  const expected =
+    'left out for a server, which speaks no TLS by itself (make a tls.createServer(options) and give its ' +
+    'connections to the server: secure.on("secureConnection", (stream) => server.server.emit("connection", stream)))';
+  if (ssl) throw invalidValue(option('ssl'), expected, ssl);
+  if (
+    typeof ssl_options === 'object' &&
+    ssl_options !== null &&
+    Object.keys(ssl_options).length > 0
+  ) {
+    throw invalidValue(option('ssl_options'), expected, ssl_options);
+  }
+}
+
 function checkSlowConsumer(subject, value) {
   if (SLOW_CONSUMER_POLICIES.includes(value)) return value;
   throw invalidValue(
@@ -249,7 +299,7 @@ function sharedOptions(opts, { pick, milliseconds, count }) {
     path: pick('path', checkPath),
     address: pick('address', checkAddress),
     response_timeout: milliseconds('response_timeout'),
-    peer_type: opts.peer_type === 'json' ? 'json' : 'Sockhop',
+    peer_type: peerType(opts.peer_type),
     terminator: checkTerminator(option('terminator'), opts.terminator),
     allow_non_objects: opts.allow_non_objects === true,
     debug: Boolean(opts.debug),
@@ -275,6 +325,7 @@ function sharedOptions(opts, { pick, milliseconds, count }) {
  */
 function normalizeClientOptions(opts, { defaults = {} } = {}) {
   const given = checkOptions(opts);
+  warnOfClientOptions(given);
   const read = reader(given, { ...DEFAULTS, ...defaults });
   const ssl_options = read.pick('ssl_options', checkSslOptions) ?? {};
   return {
@@ -298,6 +349,8 @@ function normalizeClientOptions(opts, { defaults = {} } = {}) {
  */
 function normalizeServerOptions(opts, { defaults = {} } = {}) {
   const given = checkOptions(opts);
+  warnOfServerOptions(given);
+  refuseTls(given);
   const read = reader(given, { ...DEFAULTS, ...defaults });
   return {
     ...sharedOptions(given, read),
@@ -305,6 +358,102 @@ function normalizeServerOptions(opts, { defaults = {} } = {}) {
     session_type: read.pick('session_type', checkSessionType),
     max_connections: read.count('max_connections', 'connections', Number.POSITIVE_INFINITY),
   };
+}
+
+/** The names of all options: @type {?{client: string[], server: string[]}} made with the first that has any. */
+let names = null;
+
+function optionNames() {
+  if (names === null) {
+    // Looked up by the functions that the names are taken from.
+    names = { client: [], server: [] };
+    names = {
+      client: [...Object.keys(normalizeClientOptions()), 'captureRejections'],
+      server: [
+        ...Object.keys(normalizeServerOptions({}, { defaults: { session_type: null } })),
+        'captureRejections',
+      ],
+    };
+  }
+  return names;
+}
+
+function warnOfClientOptions(given) {
+  const { client: known, server: silent } = optionNames();
+  if (given.auto_reconnect) {
+    warn(
+      'auto_reconnect',
+      'SOCKHOP_IGNORED_OPTION',
+      'The option "auto_reconnect" of a SockhopClient has no effect, as in sockhop 1.8.4: set the property ' +
+        'instead, client.auto_reconnect = true.',
+    );
+  }
+  if (given.ssl) {
+    for (const name of ['ca', 'cert', 'key']) {
+      if (!given[name]) continue;
+      warn(
+        name,
+        'SOCKHOP_IGNORED_OPTION',
+        `The option "${name}" has no effect on a SockhopClient. Put it into "ssl_options" instead.`,
+      );
+    }
+  }
+  warnOfOptions('a SockhopClient', given, {
+    known,
+    silent: [...silent, 'auto_reconnect'],
+    properties: ['auto_reconnect'],
+  });
+}
+
+function warnOfServerOptions(given) {
+  const { server: known, client } = optionNames();
+  warnOfOptions('a SockhopServer', given, { known, silent: [...client, 'auto_reconnect'] });
+}
+
+const LISTEN_OPTIONS = ['signal', 'exclusive'];
+const CONNECT_OPTIONS = ['signal'];
+
+/**
+ * The options of `connect()` and `listen()`, which take neither a place nor a callback.
+ *
+ * @param {'connect'|'listen'} method
+ * @param {Array} args what the method was called with
+ * @param {{path: ?string, address: string, port: number}} here a client or a server
+ * @returns {{signal?: AbortSignal, exclusive?: boolean}}
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE
+ */
+function normalizeCallOptions(method, args, here) {
+  const [opts] = args;
+  const whose = method === 'connect' ? 'client' : 'server';
+  if (typeof opts === 'function') {
+    throw invalidType(
+      `The argument of ${method}()`,
+      'left out, or an object with options: it takes no callback (the promise that it returns tells when it is done)',
+      opts,
+    );
+  }
+  if (typeof opts === 'number' || typeof opts === 'string') {
+    // The place that is meant is the place that is used.
+    if (String(opts) === String(here.path || here.port)) return {};
+    throw invalidValue(
+      `The argument of ${method}()`,
+      `left out, or an object with options: the place is that of the constructor (new Sockhop.${whose}({ port, address })), or ` +
+        `of the properties "port", "address" and "path" of the ${whose}`,
+      opts,
+    );
+  }
+  if (typeof opts !== 'object' || opts === null) return {};
+  const known = method === 'connect' ? CONNECT_OPTIONS : LISTEN_OPTIONS;
+  for (const name of ['port', 'address', 'host', 'path']) {
+    if (!Object.hasOwn(opts, name) || !opts[name] || opts[name] === here[name]) continue;
+    warn(
+      `${method}() ${name}`,
+      'SOCKHOP_IGNORED_OPTION',
+      `The option "${name}" of ${method}() has no effect: give it to the constructor, or set the property of the ${whose} instead.`,
+    );
+  }
+  warnOfOptions(`${method}()`, opts, { known, silent: ['port', 'address', 'host', 'path'] });
+  return opts;
 }
 
 /**
@@ -329,6 +478,7 @@ module.exports = {
   normalizeClientOptions,
   normalizeServerOptions,
   normalizeRequestOptions,
+  normalizeCallOptions,
   checkAddress,
   checkMilliseconds,
   checkPath,

@@ -1,0 +1,228 @@
+'use strict';
+
+// Mistakes of the program that sockhop 1.8.4 takes in silence: what is said of each, and that programs which have one
+// and work go on working.
+
+const assert = require('node:assert/strict');
+const { describe, it } = require('node:test');
+const { unixPath } = require('./support/addresses.js');
+const impl = require('./support/impl.js');
+const { makeClient, startServer } = require('./support/local.js');
+const { program } = require('./support/program.js');
+
+const limit = { timeout: 90_000 };
+
+/** The warnings of the process in which clients and servers are made with these options, one after the other. */
+async function warningsOf(t, { client = [], server = [] }) {
+  const main = async (sockhop, { clients, servers }) => {
+    process.on('warning', ({ name, code, message }) => {
+      console.log(JSON.stringify({ name, code, message }));
+    });
+    for (const options of clients) new sockhop.client(options);
+    for (const options of servers) new sockhop.server(options);
+  };
+  const argument = { clients: client, servers: server };
+  const { code, lines, stderr } = await program(t, main, argument).ended();
+  assert.equal(code, 0, stderr);
+  return lines.map((line) => JSON.parse(line));
+}
+
+describe('an option that nobody reads', () => {
+  for (const [name, meant] of [
+    ['adress', 'address'],
+    ['prot', 'port'],
+    ['host', 'address'],
+    ['hostname', 'address'],
+    ['pth', 'path'],
+    ['socketPath', 'path'],
+    ['terminater', 'terminator'],
+    ['peerType', 'peer_type'],
+    ['conect_timeout', 'connect_timeout'],
+    ['connectTimeout', 'connect_timeout'],
+    ['max_mesage_size', 'max_message_size'],
+    ['auto_reconnect_intervall', 'auto_reconnect_interval'],
+    ['autoReconnect', 'auto_reconnect'],
+  ]) {
+    it(`${name} is warned of, with ${meant} as what may be meant`, limit, async (t) => {
+      const [warning, ...more] = await warningsOf(t, { client: [{ [name]: 1 }] });
+      assert.deepEqual(more, []);
+      assert.equal(warning.name, 'SockhopWarning');
+      assert.equal(warning.code, 'SOCKHOP_UNKNOWN_OPTION');
+      assert.ok(warning.message.includes(`"${name}"`), warning.message);
+      assert.ok(warning.message.includes(`"${meant}"`), warning.message);
+    });
+  }
+
+  it('is warned of once, however many clients and servers have it', limit, async (t) => {
+    const options = [{ adress: '::1' }, { adress: '::1' }];
+    const warnings = await warningsOf(t, { client: options, server: options });
+    assert.equal(warnings.length, 1);
+  });
+
+  it('is a server’s as much as a client’s', limit, async (t) => {
+    const [{ message }] = await warningsOf(t, { server: [{ maxConnections: 5 }] });
+    assert.match(message, /"maxConnections" of a SockhopServer.*"max_connections"/);
+  });
+
+  for (const [name, value, remedy] of [
+    ['keepAlive', true, /setKeepAlive/],
+    ['rejectUnauthorized', false, /ssl_options/],
+    ['signal', {}, /connect\(\{ signal \}\)/],
+    ['backlog', 5, /no effect/],
+  ]) {
+    it(`${name}, an option of net or tls, is warned of with the remedy`, limit, async (t) => {
+      const [warning, ...more] = await warningsOf(t, { client: [{ [name]: value }] });
+      assert.deepEqual(more, []);
+      assert.equal(warning.code, 'SOCKHOP_IGNORED_OPTION');
+      assert.ok(warning.message.includes(`"${name}"`), warning.message);
+      assert.match(warning.message, remedy);
+    });
+  }
+
+  it('auto_reconnect is warned of with the property to set', limit, async (t) => {
+    const [warning, ...more] = await warningsOf(t, { client: [{ auto_reconnect: true }] });
+    assert.deepEqual(more, []);
+    assert.match(warning.message, /client\.auto_reconnect = true/);
+  });
+
+  it('a certificate beside ssl is warned of with ssl_options as its place', limit, async (t) => {
+    const [warning, ...more] = await warningsOf(t, { client: [{ ssl: true, ca: 'PEM' }] });
+    assert.deepEqual(more, []);
+    assert.match(warning.message, /"ca".*"ssl_options"/);
+  });
+
+  it('a name that is the program’s own is not mentioned', limit, async (t) => {
+    const own = { name: 'a', id: 1, key: 'k', user: 'ada', sort: 1, post: 1, mode: 1, colour: 1 };
+    const environment = { HOST: 'x', PORT: '1', PATH: '/bin', ADRESS: 'y' };
+    const heeded = { address: '::1', host: 'x', noDelay: true, auto_reconnect: false };
+    const of = [own, environment, heeded];
+    assert.deepEqual(await warningsOf(t, { client: of, server: of }), []);
+  });
+
+  it(
+    'options of the other side are not mentioned: both may be given one object',
+    limit,
+    async (t) => {
+      const both = {
+        port: 5000,
+        connect_timeout: 5,
+        max_connections: 5,
+        auto_reconnect_interval: 9,
+      };
+      assert.deepEqual(await warningsOf(t, { client: [both], server: [both] }), []);
+    },
+  );
+});
+
+describe('a value that means something else than it seems to', () => {
+  for (const peer_type of ['JSON', 'Json', ' json']) {
+    it(`peer_type: ${JSON.stringify(peer_type)} is warned of`, limit, async (t) => {
+      const [warning, ...more] = await warningsOf(t, { server: [{ peer_type }] });
+      assert.deepEqual(more, []);
+      assert.equal(warning.code, 'SOCKHOP_OPTION_VALUE');
+      assert.match(warning.message, /means "Sockhop".*write "json"/);
+    });
+  }
+
+  it('the names that 1.8.4 documents for peer_type are not mentioned', limit, async (t) => {
+    const types = ['json', 'Sockhop', 'SockhopClient', 'SockhopServer'];
+    const options = types.map((peer_type) => ({ peer_type }));
+    assert.deepEqual(await warningsOf(t, { client: options, server: options }), []);
+  });
+
+  for (const [address, remedy] of [
+    ['tcp://localhost:5000', /not a URL \(set "address" to 'localhost' and "port" to 5000\)/],
+    ['https://user@example.com/x', /not a URL \(set "address" to 'example\.com'\)/],
+    ['localhost:5000', /without a port \(set "address" to 'localhost' and "port" to 5000\)/],
+    ['127.0.0.1:80', /without a port \(set "address" to '127\.0\.0\.1' and "port" to 80\)/],
+    ['[::1]:80', /without a port \(set "address" to '::1' and "port" to 80\)/],
+    ['[::1]', /without brackets \(set "address" to '::1'\)/],
+    ['/run/a.sock', /set "path" instead/],
+    ['unix:///run/a.sock', /set "path" instead/],
+  ]) {
+    it(`the address ${address} is refused with the remedy`, limit, async () => {
+      const refused = { code: 'ERR_INVALID_ARG_VALUE', message: remedy };
+      for (const Side of [impl.client, impl.server]) {
+        assert.throws(() => new Side({ address }), refused);
+      }
+      const client = new impl.client();
+      client.address = address;
+      await assert.rejects(client.connect(), refused);
+    });
+  }
+
+  for (const address of ['::1', 'fe80::1%lo', '127.0.0.1', 'localhost', 'a_b.example']) {
+    it(`the address ${address} is one`, limit, () => {
+      assert.equal(new impl.client({ address }).address, address);
+    });
+  }
+
+  for (const options of [{ ssl: true }, { ssl_options: { key: 'k', cert: 'c' } }]) {
+    const [name] = Object.keys(options);
+    it(`a server with ${name} is refused: it would serve plain text`, limit, () => {
+      assert.throws(() => new impl.server(options), {
+        name: 'TypeError',
+        code: 'ERR_INVALID_ARG_VALUE',
+        message: new RegExp(`"options\\.${name}" property.*tls\\.createServer`),
+      });
+    });
+  }
+
+  it('a server without TLS may say so', limit, () => {
+    new impl.server({ ssl: false, ssl_options: {} });
+  });
+});
+
+describe('listen() and connect() with arguments', () => {
+  const refused = (message) => ({
+    name: 'TypeError',
+    code: /^ERR_INVALID_ARG_(TYPE|VALUE)$/,
+    message,
+  });
+
+  it('throw for a place, and say where it belongs', limit, () => {
+    for (const place of [5001, '5001', 'localhost', '/run/a.sock']) {
+      assert.throws(
+        () => new impl.server().listen(place),
+        refused(/listen\(\).*new Sockhop\.server\(/),
+      );
+      assert.throws(
+        () => new impl.client().connect(place),
+        refused(/connect\(\).*new Sockhop\.client\(/),
+      );
+    }
+  });
+
+  it('throw for a callback, and name the promise', limit, () => {
+    assert.throws(() => new impl.server().listen(() => {}), refused(/listen\(\).*promise/));
+    assert.throws(() => new impl.client().connect(() => {}), refused(/connect\(\).*promise/));
+  });
+
+  it('take the place that is theirs already, null and undefined', limit, async (t) => {
+    const where = { path: unixPath(t) };
+    const { server } = await startServer(t, {}, where);
+    for (const argument of [where.path, null, undefined]) {
+      const { client } = makeClient(t, where);
+      await client.connect(argument);
+      await server.close();
+      await server.listen(argument);
+    }
+  });
+
+  it('warn of a place among the options', limit, async (t) => {
+    const main = async (sockhop) => {
+      process.on('warning', ({ code, message }) => console.log(code, message));
+      const server = new sockhop.server({ port: 0 });
+      await server.listen({ port: 1 });
+      const client = new sockhop.client({ port: server.server.address().port });
+      await client.connect({ host: 'elsewhere', timeout: 5 });
+      await client.disconnect();
+      await server.close();
+    };
+    const { code, lines, stderr } = await program(t, main).ended();
+    assert.equal(code, 0, stderr);
+    assert.equal(lines.length, 2, lines.join('\n'));
+    assert.match(lines[0], /^SOCKHOP_IGNORED_OPTION .*"port" of listen\(\)/);
+    assert.match(lines[1], /^SOCKHOP_IGNORED_OPTION .*"host" of connect\(\)/);
+  });
+});

@@ -1,0 +1,156 @@
+'use strict';
+
+/*
+ * Mistakes that sockhop 1.8.4 takes in silence: an option that nobody reads, a value that means something else
+ * than it seems to. A program that has them works, so it gets a warning of the process, once for each name.
+ */
+
+/** Names that programs use for an option, from `net`, `tls` and other packages. */
+const OTHER_NAMES = new Map([
+  ['host', 'address'],
+  ['hostname', 'address'],
+  ['socketPath', 'path'],
+  ['connectTimeout', 'connect_timeout'],
+  ['timeout', 'connect_timeout", "response_timeout" or "idle_timeout'],
+  ['delimiter', 'terminator'],
+  ['separator', 'terminator'],
+  ['reconnect', 'auto_reconnect'],
+  ['tls', 'ssl'],
+  ['secure', 'ssl'],
+  ['maxConnections', 'max_connections'],
+  ['highWaterMark', 'receive_high_water_mark" or "send_high_water_mark'],
+]);
+
+const ON_THE_SOCKET = 'Call the method of the socket in a handler of "connect" instead.';
+const NOT_AVAILABLE = 'There is nothing of the kind here.';
+
+/** Options of `net` and `tls` that are not heeded, and what to do instead. */
+const NOT_HEEDED = new Map([
+  ['keepAlive', 'Call sock.setKeepAlive() in a handler of "connect" instead.'],
+  ['keepAliveInitialDelay', 'Call sock.setKeepAlive() in a handler of "connect" instead.'],
+  ['pauseOnConnect', ON_THE_SOCKET],
+  ['allowHalfOpen', NOT_AVAILABLE],
+  ['family', 'Give an IP address of the family as "address" instead.'],
+  ['lookup', 'Give the IP address that it finds as "address" instead.'],
+  ['localAddress', NOT_AVAILABLE],
+  ['localPort', NOT_AVAILABLE],
+  ['backlog', NOT_AVAILABLE],
+  ['ipv6Only', NOT_AVAILABLE],
+  ['reusePort', NOT_AVAILABLE],
+  ['fd', NOT_AVAILABLE],
+  ['readableAll', 'Use fs.chmod() on the path once listen() is fulfilled instead.'],
+  ['writableAll', 'Use fs.chmod() on the path once listen() is fulfilled instead.'],
+  ['exclusive', 'Give it to listen() instead: listen({ exclusive: true }).'],
+  ['signal', 'Give it to connect() or listen() instead: connect({ signal }).'],
+  ['rejectUnauthorized', 'Put it into "ssl_options" instead.'],
+  ['servername', 'Put it into "ssl_options" instead.'],
+  ['checkServerIdentity', 'Put it into "ssl_options" instead.'],
+  ['ALPNProtocols', 'Put it into "ssl_options" instead.'],
+  ['pfx', 'Put it into "ssl_options" instead.'],
+]);
+
+/** What was warned of in this environment. */
+const warned = new Set();
+
+/**
+ * A warning of the process, once for each name.
+ *
+ * @param {string} name what the warning is about
+ * @param {string} code for programs
+ * @param {string} message for people
+ */
+function warn(name, code, message) {
+  if (warned.has(name)) return;
+  warned.add(name);
+  process.emitWarning(message, { type: 'SockhopWarning', code });
+}
+
+/** How names are compared: `connectTimeout`, `connect-timeout` and `connect_timeout` are one. */
+const plain = (name) => name.toLowerCase().replace(/[-_]/g, '');
+
+/** The number of letters that are too many, missing, other ones, or swapped. */
+function distance(a, b) {
+  let before = [];
+  let previous = Array.from({ length: b.length + 1 }, (_, column) => column);
+  for (let row = 1; row <= a.length; row++) {
+    const current = [row];
+    for (let column = 1; column <= b.length; column++) {
+      const same = a[row - 1] === b[column - 1];
+      let least = Math.min(
+        previous[column] + 1,
+        current[column - 1] + 1,
+        previous[column - 1] + (same ? 0 : 1),
+      );
+      const swapped =
+        row > 1 && column > 1 && a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1];
+      if (swapped) least = Math.min(least, before[column - 2] + 1);
+      current.push(least);
+    }
+    before = previous;
+    previous = current;
+  }
+  return previous[b.length];
+}
+
+/** Whether one word is a slip of the pen away from another. Short words that differ in a letter are other words. */
+function looksLike(name, option) {
+  if (name === option) return true;
+  const between = distance(name, option);
+  if (option.length > 4) return between <= (option.length > 6 ? 2 : 1);
+  const replaced =
+    name.length === option.length && [...name].sort().join() !== [...option].sort().join();
+  return between === 1 && !replaced && name.length > 2;
+}
+
+/** @returns {string|undefined} the option that was meant by a name, if there is one that is like it */
+function nearest(name, options) {
+  const wanted = plain(name);
+  for (const [other, option] of OTHER_NAMES) {
+    if (plain(other) === wanted && options.some((known) => option.startsWith(known))) return option;
+  }
+  const found = options
+    .filter((option) => looksLike(wanted, plain(option)))
+    .sort((a, b) => distance(wanted, plain(a)) - distance(wanted, plain(b)));
+  return found[0];
+}
+
+/**
+ * Warns of options that are not read although the program seems to rely on them. A name that is like none is the
+ * program's own: subclasses and shared objects have such.
+ *
+ * @param {string} whose `a SockhopClient`, for people
+ * @param {object} given the options as they were passed
+ * @param {object} names
+ * @param {string[]} names.known what is read
+ * @param {string[]} [names.silent] what need not be mentioned
+ * @param {string[]} [names.properties] what is set on the object and not passed to it
+ */
+function warnOfOptions(whose, given, { known, silent = [], properties = [] }) {
+  for (const name of Object.keys(given)) {
+    if (known.includes(name) || silent.includes(name)) continue;
+    // An environment that was spread into the options has such names.
+    if (name === name.toUpperCase()) continue;
+    const instead = NOT_HEEDED.get(name);
+    if (instead !== undefined) {
+      if (!given[name] && given[name] !== false) continue;
+      warn(
+        name,
+        'SOCKHOP_IGNORED_OPTION',
+        `The option "${name}" has no effect on ${whose}. ${instead}`,
+      );
+      continue;
+    }
+    const meant = nearest(name, [...known, ...properties]);
+    if (meant === undefined || given[meant] || !given[name]) continue;
+    const remedy = properties.includes(meant)
+      ? `If "${meant}" is meant, set the property: ${meant} is no option.`
+      : `Did you mean "${meant}"?`;
+    warn(
+      name,
+      'SOCKHOP_UNKNOWN_OPTION',
+      `The option "${name}" of ${whose} is unknown and has no effect. ${remedy}`,
+    );
+  }
+}
+
+module.exports = { looksLike, plain, warn, warnOfOptions };
