@@ -229,6 +229,16 @@ describe('ObjectBuffer.buf2obj(): errors', () => {
     }
   });
 
+  it('text is an error event, and is read all the same', () => {
+    for (const text of ['{"a":1}\n', '"é"\n']) {
+      const results = [ObjectBuffer, Original].map((Class) => {
+        const { buffer, errors } = watched(Class);
+        return { objects: buffer.buf2obj(text), errors: errors.map(({ code }) => code) };
+      });
+      assert.deepStrictEqual(results[0], results[1]);
+    }
+  });
+
   it('measures terminators in bytes: é and \u2028 split nothing but frames', () => {
     for (const terminator of ['é', '\u2028', '\ud83d\ude80', 'aé']) {
       const bytes = Buffer.from([1, 2, 3].map((n) => `{"n":${n}}${terminator}`).join(''));
@@ -351,5 +361,48 @@ describe('ObjectBuffer.obj2buf(): the same bytes as the original', () => {
       buffer.buf2obj(Buffer.concat(values.map((value) => buffer.obj2buf(value)))),
       values,
     );
+  });
+});
+
+describe('what an ObjectBuffer is seen to have', () => {
+  /** What a program does to a buffer, and what it sees, of both packages. */
+  const agreeOn = (options, program) => {
+    const [here, there] = [ObjectBuffer, Original].map((Class) => program(new Class(options)));
+    assert.deepStrictEqual(here, there);
+  };
+
+  it('is the same fields with the same values', () => {
+    for (const options of [undefined, { terminator: ['a', 'b'], allow_non_objects: true }]) {
+      agreeOn(options, (buffer) => [
+        buffer._buffer,
+        buffer._allow_non_objects,
+        buffer._rx_terminator,
+        buffer._tx_terminator,
+      ]);
+    }
+  });
+
+  it('is the beginning of the next frame, which can be taken away or replaced', () => {
+    agreeOn({}, (buffer) => {
+      const seen = [];
+      buffer.buf2obj(Buffer.from('{"a":1}\n{"b"'));
+      seen.push(String(buffer._buffer));
+      buffer._buffer = null;
+      seen.push(buffer._buffer, buffer.buf2obj(Buffer.from('{"c":1}\n')));
+      buffer._buffer = Buffer.from('{"d"');
+      seen.push(String(buffer._buffer), buffer.buf2obj(Buffer.from(':1')), String(buffer._buffer));
+      seen.push(buffer.buf2obj(Buffer.from('}\n')), buffer._buffer);
+      return seen;
+    });
+  });
+
+  it('is terminators and a mode that can be changed', () => {
+    agreeOn({}, (buffer) => {
+      buffer.buf2obj(Buffer.from('{"a":'));
+      buffer._rx_terminator = '#';
+      buffer._tx_terminator = '%';
+      buffer._allow_non_objects = true;
+      return [buffer.buf2obj(Buffer.from('1}#x#')), String(buffer.obj2buf(5))];
+    });
   });
 });

@@ -33,6 +33,16 @@ class Framer {
     }
     return { frames, fits };
   }
+
+  /** The bytes of the frame that has not ended yet: @returns {Buffer} */
+  pending() {
+    return this.#native.pending();
+  }
+
+  /** Forgets the frame that has not ended yet. */
+  clear() {
+    this.#native.clear();
+  }
 }
 
 module.exports = { Framer };

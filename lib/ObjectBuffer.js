@@ -13,8 +13,10 @@ const { checkTerminator } = require('./options.js');
  */
 class ObjectBuffer extends EventEmitter {
   #framer;
-  #transmit;
-  #allowNonObjects;
+  /** What the framer splits at. */
+  #terminator;
+  /** What the program says is the beginning of the next frame: @type {?Buffer} */
+  #beginning = null;
 
   /**
    * @param {object} [opts]
@@ -29,9 +31,37 @@ class ObjectBuffer extends EventEmitter {
       'The "options.terminator" property',
       opts?.terminator,
     );
+    this.#terminator = receive;
     this.#framer = new Framer(receive, Number.POSITIVE_INFINITY);
-    this.#transmit = transmit;
-    this.#allowNonObjects = opts?.allow_non_objects === true;
+    this._rx_terminator = receive;
+    this._tx_terminator = transmit;
+    this._allow_non_objects = opts?.allow_non_objects === true;
+  }
+
+  /** What has arrived of the frame that has not ended yet; null forgets it. @type {?Buffer} */
+  get _buffer() {
+    const pending = this.#framer.pending();
+    if (this.#beginning !== null) return Buffer.concat([this.#beginning, pending]);
+    return pending.length > 0 ? pending : null;
+  }
+
+  set _buffer(bytes) {
+    this.#framer.clear();
+    this.#beginning = bytes?.length > 0 ? Buffer.from(bytes) : null;
+  }
+
+  /** Cuts frames as the properties say by now. */
+  #split(chunk) {
+    if (this._rx_terminator !== this.#terminator) {
+      const [receive] = checkTerminator('The "_rx_terminator" property', this._rx_terminator);
+      this._buffer = this._buffer;
+      this.#terminator = receive;
+      this.#framer = new Framer(receive, Number.POSITIVE_INFINITY);
+    }
+    if (this.#beginning === null) return this.#framer.push(chunk);
+    const bytes = Buffer.concat([this.#beginning, chunk]);
+    this.#beginning = null;
+    return this.#framer.push(bytes);
   }
 
   /**
@@ -51,9 +81,10 @@ class ObjectBuffer extends EventEmitter {
           'ERR_OBJECTBUFFER_BAD_BUFFER',
         ),
       );
-      return [];
+      // Whoever took the event gets what a text says all the same.
+      if (typeof buffer !== 'string') return [];
     }
-    const { frames } = this.#framer.push(buffer);
+    const { frames } = this.#split(typeof buffer === 'string' ? Buffer.from(buffer) : buffer);
     const withBuffers = opts?.return_buffers === true || opts === true;
     const objects = [];
     for (const frame of frames) {
@@ -61,7 +92,7 @@ class ObjectBuffer extends EventEmitter {
       try {
         value = JSON.parse(frame);
       } catch {
-        if (!this.#allowNonObjects) {
+        if (!this._allow_non_objects) {
           this.emit(
             'error',
             new SockhopError(
@@ -83,7 +114,7 @@ class ObjectBuffer extends EventEmitter {
    * @returns {Buffer|undefined} its frame; undefined after an `error` event, for what is no object
    */
   obj2buf(object) {
-    if (!this.#allowNonObjects && typeof object !== 'object') {
+    if (!this._allow_non_objects && typeof object !== 'object') {
       this.emit(
         'error',
         new SockhopError(
@@ -93,7 +124,7 @@ class ObjectBuffer extends EventEmitter {
       );
       return undefined;
     }
-    return Buffer.from(JSON.stringify(object) + this.#transmit);
+    return Buffer.from(JSON.stringify(object) + this._tx_terminator);
   }
 }
 

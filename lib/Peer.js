@@ -230,13 +230,15 @@ class Peer {
     if (this.#bare) {
       // As it is with envelopes: null, undefined and what has no class are refused at the call.
       if (data === null || data === undefined) throw noPayload(data);
-      if (callback) throw callbackRefused('the "peer_type" of the other end must be Sockhop');
+      if (callback)
+        throw callbackRefused('Unable to use remote callback - peer type must be Sockhop');
       if (!this.#allowNonObjects && typeof data !== 'object') return this.#badObject();
-    } else if (data === null || data === undefined || !data.constructor) {
+    } else if (!isPayload(data)) {
       throw noPayload(data);
     }
     if (callback) {
-      if (typeof callback !== 'function') throw callbackRefused('it must be a function');
+      if (typeof callback !== 'function')
+        throw callbackRefused('remote_callback must be a function');
       this.#callbacks ??= new PendingCallbacks();
       ticket = this.#callbacks.draw();
     }
@@ -440,6 +442,16 @@ function typeName(value) {
   return value?.constructor?.name;
 }
 
+/** Whether a value has a constructor, whatever that is: its name is the type of a message. */
+function isPayload(data) {
+  return (
+    data !== null &&
+    data !== undefined &&
+    data.constructor !== null &&
+    data.constructor !== undefined
+  );
+}
+
 function noPayload(data) {
   const err = new TypeError(
     `Cannot send ${data === null || data === undefined ? data : 'an object without a constructor'}: ` +
@@ -450,7 +462,7 @@ function noPayload(data) {
 }
 
 function callbackRefused(why) {
-  return new SockhopError(`Cannot use a remote callback: ${why}`, 'ERR_REMOTE_CALLBACK_TYPE');
+  return new SockhopError(why, 'ERR_REMOTE_CALLBACK_TYPE');
 }
 
 function endStream(stream, reason) {
@@ -499,4 +511,4 @@ function nativeSettings(options) {
   };
 }
 
-module.exports = { Peer, nativeSettings, pingsOf, rejected };
+module.exports = { Peer, isPayload, nativeSettings, pingsOf, rejected };

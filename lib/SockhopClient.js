@@ -7,7 +7,7 @@ const net = require('node:net');
 const tls = require('node:tls');
 
 const native = require('./binding.js');
-const { Peer, nativeSettings, pingsOf, rejected } = require('./Peer.js');
+const { Peer, isPayload, nativeSettings, pingsOf, rejected } = require('./Peer.js');
 const { aborted, idle, report, requestRefused } = require('./faults.js');
 const SockhopError = require('./SockhopError.js');
 const { SockhopSocket } = require('./SockhopSocket.js');
@@ -510,9 +510,7 @@ class SockhopClient extends EventEmitter {
    */
   request(object, config) {
     if (this.#options.peer_type === 'json') return Promise.reject(requestRefused());
-    if (object === null || (object !== undefined && !object.constructor)) {
-      SockhopRequest.from_data(object);
-    }
+    if (object !== undefined && !isPayload(object)) SockhopRequest.from_data(object);
     if (this.#peer === null) return Promise.reject(notConnected());
     return this.#peer.request(object, config);
   }

@@ -30,7 +30,7 @@ function isPacket(message) {
   const { uuid, data, type } = message;
   if (uuid && typeof uuid !== 'string' && typeof uuid !== 'number') return false;
   if (typeof type === 'string' && type !== '') return true;
-  return data === undefined || (data !== null && typeof data.constructor === 'function');
+  return data === undefined || (data !== null && typeof data.constructor !== 'object');
 }
 
 /** A label that is no text is none: it is made from the payload again. */

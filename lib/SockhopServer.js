@@ -4,7 +4,7 @@ const { EventEmitter } = require('node:events');
 
 const native = require('./binding.js');
 const { Listener } = require('./Listener.js');
-const { Peer, nativeSettings, pingsOf, rejected } = require('./Peer.js');
+const { Peer, isPayload, nativeSettings, pingsOf, rejected } = require('./Peer.js');
 const SockhopError = require('./SockhopError.js');
 const { SockhopRequest } = require('./SockhopRequest.js');
 const SockhopSession = require('./SockhopSession.js');
@@ -334,9 +334,7 @@ class SockhopServer extends EventEmitter {
    */
   request(sock, object, config) {
     if (this.#options.peer_type === 'json') return Promise.reject(requestRefused());
-    if (object === null || (object !== undefined && !object.constructor)) {
-      SockhopRequest.from_data(object);
-    }
+    if (object !== undefined && !isPayload(object)) SockhopRequest.from_data(object);
     const peer = this.#peerOf(sock);
     if (peer === null) return Promise.reject(noSocket(sock));
     return peer.request(object, config);
@@ -361,7 +359,7 @@ class SockhopServer extends EventEmitter {
     try {
       text = envelope(object) + this.#options.terminator[1];
     } catch (err) {
-      if (!object.constructor) throw err;
+      if (!isPayload(object)) throw err;
       return Promise.reject(err);
     }
     // What was sent to one of them before goes out before.

@@ -37,14 +37,14 @@ class SockhopSession extends EventEmitter {
   }
 
   /**
-   * Sends an object to this client.
+   * Sends an object to this client. A callback is for `server.send()`: what follows the object is not heeded, so that
+   * this can be given to `forEach()`.
    *
    * @param {*} object
-   * @param {function(*, {type: string}): void} [callback] called when the client answers
    * @returns {Promise<void>} as `server.send()`
    */
-  send(object, callback) {
-    return this.server.send(this.sock, object, callback);
+  send(object) {
+    return this.server.send(this.sock, object);
   }
 
   /** Sends a message that is an envelope already. */

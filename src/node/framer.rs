@@ -5,7 +5,7 @@ use super::settings::{size, terminator};
 use super::text;
 use crate::wire;
 use napi::Env;
-use napi::bindgen_prelude::{Result, Uint8Array, Unknown};
+use napi::bindgen_prelude::{Buffer, Result, Uint8Array, Unknown};
 use napi_derive::napi;
 
 /// Cuts chunks of bytes into the text of frames.
@@ -59,6 +59,12 @@ impl Framer {
     #[napi]
     pub fn buffered(&self) -> f64 {
         super::mailbox::number(self.inner.buffered() as u64)
+    }
+
+    /// The bytes of the frame that has not ended yet.
+    #[napi]
+    pub fn pending(&self) -> Buffer {
+        self.inner.pending().into()
     }
 
     /// Forgets the frame that has not ended yet.

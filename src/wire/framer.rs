@@ -119,6 +119,12 @@ impl Framer {
         self.pending.len()
     }
 
+    /// What has arrived of the unfinished frame, including what may be its terminator's beginning.
+    #[must_use]
+    pub fn pending(&self) -> &[u8] {
+        &self.pending
+    }
+
     /// Forgets the unfinished frame and any fault: what comes next begins a new stream.
     pub fn clear(&mut self) {
         self.pending = Vec::new();
