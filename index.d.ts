@@ -1,7 +1,7 @@
 /// <reference types="node" />
 
 import { EventEmitter } from 'node:events';
-import type { AddressInfo } from 'node:net';
+import type { Server } from 'node:net';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { ConnectionOptions, DetailedPeerCertificate, PeerCertificate } from 'node:tls';
@@ -157,8 +157,8 @@ export interface SockhopClientOptions extends SockhopOptions {
 /** Options of a server. A falsy value means the default; unknown options are ignored, with a warning where one looks like a mistake. */
 export interface SockhopServerOptions<Session extends SockhopSession = SockhopSession>
   extends SockhopOptions {
-  /** The class a session is made of for each connection. Default: `SockhopSession`. */
-  session_type?: SessionClass<Session> | null | undefined;
+  /** The class a session is made of for each connection, or what makes one. Default: `SockhopSession`. */
+  session_type?: SessionClass<Session> | SessionMaker | null | undefined;
   /** How many connections may be open at a time; more are closed at once. Default: `Infinity`. */
   max_connections?: number | null | undefined;
 }
@@ -167,6 +167,13 @@ export interface SockhopServerOptions<Session extends SockhopSession = SockhopSe
 export interface SessionClass<Session = SockhopSession> {
   new (sock: SockhopSocket, server: Anything): Session;
   _from_socket(sock: SockhopSocket, server: Anything): Promise<Anything>;
+}
+
+/** What makes sessions in another way: it may give each connection a session of another class. */
+export interface SessionMaker {
+  _from_socket(sock: SockhopSocket, server: Anything): Anything;
+  /** A class is a `SessionClass`. */
+  prototype?: undefined;
 }
 
 /** What can be told to one request. */
@@ -331,19 +338,11 @@ export class SockhopSocket extends Socket {
   getCipher?(): { name: string; standardName: string; version: string };
 }
 
-/** What listens, as `net.Server` shows it. */
-export interface SockhopListener extends EventEmitter {
-  /** Whether connections are accepted. */
-  readonly listening: boolean;
-  /** Connections beyond this many are closed at once. */
-  maxConnections: number;
-  /** The address with the port that is really used, the path of a Unix socket, or `null`. */
-  address(): AddressInfo | string | null;
-  getConnections(callback: (error: Error | null, count: number) => void): unknown;
-  close(callback?: (err?: Error) => void): this;
-  ref(): this;
-  unref(): this;
-}
+/**
+ * What listens: a `net.Server`, with its methods, properties and events. A program may put another one in its
+ * place, before or after `listen()`.
+ */
+export interface SockhopListener extends Server {}
 
 // ----------------------------------------------------------------------------------------------- client
 

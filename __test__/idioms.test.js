@@ -267,12 +267,13 @@ describe('AbortSignal', () => {
     const { client, log } = await startClient(t, { port, address });
     const closed = once(listener, 'close');
     second.abort();
-    await closed;
     assert.equal(server.server.listening, false);
     // As with net, that is the listening alone.
     server.on('receive', (object, { callback }) => callback(object));
     await new Promise((resolve) => client.send({}, resolve));
     assert.deepEqual(log.names(), ['connect']);
+    await client.disconnect();
+    await closed;
     await server.listen();
     await startClient(t, { port, address });
   });

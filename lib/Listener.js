@@ -14,12 +14,16 @@ const { Share, inCluster } = require('./Share.js');
 /** As many connections may wait to be accepted as Node lets wait. */
 const BACKLOG = 511;
 
+/** Until Node 21 a `maxConnections` of 0 meant as many as there are. */
+const ZERO_IS_NONE = Number.parseInt(process.versions.node, 10) >= 21;
+
 /**
  * What listens for a server: a `net.Server` to the program, backed by a native listener.
  *
  * @fires Listener#listening
+ * @fires Listener#connection (socket)
  * @fires Listener#error (err)
- * @fires Listener#drop: a connection was turned away because there are `maxConnections`
+ * @fires Listener#drop: a connection was turned away because there are as many as there may be
  * @fires Listener#close
  */
 class Listener extends net.Server {
@@ -28,10 +32,17 @@ class Listener extends net.Server {
   #native = null;
   #path = null;
   #hold = new Hold();
-  #maxConnections = Number.POSITIVE_INFINITY;
+  /** The option of the server; what the program assigns counts instead. */
+  #limit;
+  /** @type {*} as assigned */
+  #maxConnections;
+  /** Accepted sockets that are not destroyed. */
+  #open = 0;
+  /** It was closed, and that is not told yet: connections are open. */
+  #closing = false;
   /** What is being opened: @type {?object} */
   #opening = null;
-  /** In a worker of a cluster: @type {?Share} */
+  /** Node's own server, where it accepts: @type {?Share} */
   #share = null;
   /** The asynchronous context of `listen()`. */
   #scope = null;
@@ -40,25 +51,34 @@ class Listener extends net.Server {
 
   /**
    * @param {{native: object, accepted: Function, refused: Function}} owner
-   * @param {number} maxConnections
+   * @param {number} limit how many connections may be open at a time
    */
-  constructor(owner, maxConnections) {
+  constructor(owner, limit) {
     super();
     this.#owner = owner;
-    this.#maxConnections = maxConnections;
-    // net.Server makes an own property of it.
+    this.#limit = limit;
+    // net.Server may make an own property of it.
     Object.defineProperty(this, 'maxConnections', {
       configurable: true,
       enumerable: true,
       get: () => this.#maxConnections,
       set: (max) => {
-        this.#maxConnections = max ?? Number.POSITIVE_INFINITY;
-        this.#native?.setMaxConnections(this.#maxConnections);
+        this.#maxConnections = max;
+        this.#native?.setMaxConnections(this.#most);
       },
     });
   }
 
+  /** How many connections may be open at a time. */
+  get #most() {
+    const max = this.#maxConnections;
+    if (max === undefined || max === null) return this.#limit;
+    return max || ZERO_IS_NONE ? Number(max) : Number.POSITIVE_INFINITY;
+  }
+
   /**
+   * Listens for a server.
+   *
    * @param {{path: ?string, address: string, port: number}} where
    * @param {AbortSignal} [signal]
    * @param {boolean} [exclusive=false] shares with no other process
@@ -67,6 +87,38 @@ class Listener extends net.Server {
   async open({ path, address, port }, signal, exclusive = false) {
     if (signal?.aborted) throw aborted(signal);
     if (this.#native || this.#opening) throw alreadyListening();
+    const endpoint = path
+      ? { path: options.checkPath('The "path" property', path) }
+      : {
+          host: options.checkAddress('The "address" property', address),
+          port: options.checkPort('The "port" property', port),
+        };
+    await this.#begin({ ...endpoint, signal, exclusive });
+    return this;
+  }
+
+  /**
+   * Listens as `net.Server#listen()` does, with the same arguments.
+   *
+   * @throws Node's errors of arguments; what the system says comes as an `error` event
+   */
+  listen(...args) {
+    if (this.#native || this.#opening) throw alreadyListening();
+    const callback = typeof args.at(-1) === 'function' ? args.at(-1) : null;
+    const endpoint = plainEndpoint(args);
+    const begun = endpoint
+      ? this.#begin(endpoint)
+      : this.#beginInFront(callback ? args.slice(0, -1) : args);
+    if (callback) this.once('listening', callback);
+    begun.catch((err) => {
+      // A signal that is aborted closes it, and that is no error of `net`.
+      if (err.code === 'ABORT_ERR' || err.code === 'ERR_SERVER_NOT_RUNNING') return;
+      process.nextTick(() => this.emit('error', err));
+    });
+    return this;
+  }
+
+  async #begin({ path, host, port, backlog = BACKLOG, signal, exclusive = false }) {
     const opening = {};
     this.#opening = opening;
     this.#scope = new AsyncResource('SOCKHOPSERVER');
@@ -75,65 +127,134 @@ class Listener extends net.Server {
       if (this.#opening !== opening) throw notRunning();
     };
     try {
-      const endpoint = path
-        ? { path: options.checkPath('The "path" property', path) }
-        : await this.#resolve(
-            options.checkAddress('The "address" property', address),
-            options.checkPort('The "port" property', port),
-          );
+      const address = !host || net.isIP(host) !== 0 ? host : await lookup(host);
       check();
-      if (!exclusive && inCluster()) await this.#join(endpoint, check);
-      else {
-        const result = this.#owner.native.listenAt(this.#id, endpoint, BACKLOG);
-        if (result.errno !== undefined) throw listenError(result, endpoint);
-        this.#native = result;
-      }
+      if (!exclusive && inCluster()) {
+        await this.#join([path ? { path, backlog } : { host: address, port, backlog }], check);
+      } else this.#bind({ path, address, port }, backlog);
     } finally {
       if (this.#opening === opening) this.#opening = null;
     }
+    await this.#opened(path, signal);
+  }
+
+  /** Has Node listen where the native side cannot: on a descriptor, or with options that only `net` has. */
+  #beginInFront(args) {
+    const opening = {};
+    this.#opening = opening;
+    this.#scope = new AsyncResource('SOCKHOPSERVER');
+    const check = () => {
+      if (this.#opening !== opening) throw notRunning();
+    };
+    let joined;
+    try {
+      joined = this.#join(args, check);
+    } catch (err) {
+      this.#opening = null;
+      throw err;
+    }
+    return joined
+      .finally(() => {
+        if (this.#opening === opening) this.#opening = null;
+      })
+      .then(() => this.#opened(null, undefined));
+  }
+
+  /** @throws Node's error */
+  #bind({ path, address, port }, backlog) {
+    const at = (endpoint) => {
+      const result = this.#owner.native.listenAt(this.#id, endpoint, backlog);
+      return result.errno === undefined ? result : listenError(result, endpoint);
+    };
+    let bound;
+    if (path) bound = at({ path });
+    else if (address) bound = at({ address, port });
+    else {
+      // As Node: every address of both families, or of the one there is.
+      bound = at({ address: '::', port });
+      if (bound instanceof Error && bound.code !== 'EADDRINUSE') {
+        bound = at({ address: '0.0.0.0', port });
+      }
+    }
+    if (bound instanceof Error) throw bound;
+    this.#native = bound;
+  }
+
+  /**
+   * Listens where other workers of the cluster do, or where Node can alone.
+   *
+   * @param {Array} args of `net.Server#listen()`
+   * @throws Node's errors of arguments
+   */
+  #join(args, check) {
+    const native = this.#owner.native.listenElsewhere(this.#id);
+    if (native.errno !== undefined) throw listenError(native, {});
+    const share = new Share(native, this);
+    const undo = () => {
+      share.stop();
+      native.close();
+    };
+    let started;
+    try {
+      started = share.start(args);
+    } catch (err) {
+      undo();
+      throw err;
+    }
+    return started.then(check).then(
+      () => {
+        this.#share = share;
+        this.#native = native;
+      },
+      (err) => {
+        undo();
+        throw err;
+      },
+    );
+  }
+
+  /** It listens: tells of it in the next tick. */
+  #opened(path, signal) {
     this.#path = path || null;
     listeners.set(this.#id, this);
-    this.#native.setMaxConnections(this.#maxConnections);
+    this.#native.setMaxConnections(this.#most);
     this.#hold.take();
     this.#signal = signal;
     signal?.addEventListener('abort', this.#onAbort, { once: true });
-    try {
-      this.emit('listening');
-    } catch (err) {
-      // It listens all the same.
-      surface(err);
-    }
-    return this;
-  }
-
-  /** Listens where other workers of the cluster do. */
-  async #join(endpoint, check) {
-    const { path, address, port } = endpoint;
-    const native = this.#owner.native.listenElsewhere(this.#id);
-    if (native.errno !== undefined) throw listenError(native, endpoint);
-    const share = new Share(native, this);
-    try {
-      await share.start({ ...(path ? { path } : { host: address, port }), backlog: BACKLOG });
-      check();
-    } catch (err) {
-      share.stop();
-      native.close();
-      throw err;
-    }
-    this.#share = share;
-    this.#native = native;
-  }
-
-  async #resolve(host, port) {
-    if (net.isIP(host) !== 0) return { address: host, port };
-    const { address } = await dns.promises.lookup(host);
-    return { address, port };
+    const native = this.#native;
+    return new Promise((resolve) => {
+      process.nextTick(() => {
+        try {
+          if (this.#native === native) this.emit('listening');
+        } catch (err) {
+          // It listens all the same.
+          surface(err);
+        }
+        resolve();
+      });
+    });
   }
 
   // ---- from the native side ------------------------------------------------------------------
 
+  /**
+   * A connection: the socket is for the program, too, as with `net`. Its own events have no part in the
+   * context of `listen()`.
+   *
+   * @returns {SockhopSocket}
+   */
   accepted(connection) {
-    return this.#scope.runInAsyncScope(this.#owner.accepted, this.#owner, connection);
+    const socket = this.#owner.accepted(connection, () => this.#released());
+    this.#open += 1;
+    this._connections = this.#open;
+    this.#scope.runInAsyncScope(this.emit, this, 'connection', socket);
+    return socket;
+  }
+
+  #released() {
+    this.#open -= 1;
+    this._connections = this.#open;
+    this.#closeIfDrained();
   }
 
   refused() {
@@ -146,7 +267,8 @@ class Listener extends net.Server {
     } catch (err) {
       surface(err);
     }
-    this.#owner.refused(this.#maxConnections);
+    // What the program told the listener is between the two, as with `net`.
+    this.#owner.refused(this.#most, this.#most !== this.#limit);
   }
 
   failed(errno, syscall) {
@@ -166,18 +288,18 @@ class Listener extends net.Server {
   address() {
     if (this.#native === null) return null;
     if (this.#path !== null) return this.#path;
-    const { address, family, port } = (this.#share ?? this.#native).address();
+    if (this.#share !== null) return this.#share.address();
+    const { address, family, port } = this.#native.address();
     return { address, family, port };
   }
 
   getConnections(callback) {
-    const count = this.#native?.connectionCount() ?? 0;
-    process.nextTick(callback, null, count);
+    process.nextTick(callback, null, this.#open);
     return this;
   }
 
   get connections() {
-    return this.#native?.connectionCount() ?? 0;
+    return this.#open;
   }
 
   ref() {
@@ -190,25 +312,33 @@ class Listener extends net.Server {
     return this;
   }
 
-  /** Stops listening; connections stay. */
+  /** Stops listening; connections stay, and `close` is emitted when the last of them is gone. */
   close(callback) {
+    const running = this.#native !== null;
     // What is being opened notices.
     this.#opening = null;
-    if (this.#native === null) {
-      if (callback) process.nextTick(callback, notRunning());
-      return this;
+    if (typeof callback === 'function') {
+      this.once('close', running ? callback : () => callback(notRunning()));
     }
-    if (callback) this.once('close', callback);
-    this.#native.close();
-    this.#native = null;
-    this.#share?.stop();
-    this.#share = null;
-    this.#signal?.removeEventListener('abort', this.#onAbort);
-    this.#signal = null;
-    listeners.delete(this.#id);
-    this.#hold.release();
-    process.nextTick(() => this.emit('close'));
+    if (running) {
+      this.#native.close();
+      this.#native = null;
+      this.#share?.stop();
+      this.#share = null;
+      this.#signal?.removeEventListener('abort', this.#onAbort);
+      this.#signal = null;
+      listeners.delete(this.#id);
+      this.#hold.release();
+    }
+    this.#closing = true;
+    this.#closeIfDrained();
     return this;
+  }
+
+  #closeIfDrained() {
+    if (!this.#closing || this.#open > 0 || this.#native !== null) return;
+    this.#closing = false;
+    process.nextTick(() => this.emit('close'));
   }
 
   [Symbol.for('nodejs.util.inspect.custom')](_depth, { stylize }) {
@@ -217,6 +347,60 @@ class Listener extends net.Server {
     const where = endName(typeof address === 'string' ? { address } : address);
     return `Listener { ${stylize(where, 'string')}, ${this.connections} open }`;
   }
+}
+
+if (typeof Symbol.asyncDispose === 'symbol' && Symbol.asyncDispose in net.Server.prototype) {
+  Object.defineProperty(Listener.prototype, Symbol.asyncDispose, {
+    configurable: true,
+    writable: true,
+    async value() {
+      if (!this.listening) return;
+      await new Promise((resolve) => {
+        this.close(resolve);
+      });
+    },
+  });
+}
+
+/** The options of `net.Server#listen()` that the native side knows; with any other one, Node listens. */
+const PLAIN_OPTIONS = ['port', 'host', 'path', 'backlog', 'exclusive'];
+
+/**
+ * @param {Array} args of `net.Server#listen()`
+ * @returns {?{path: string}|{host: ?string, port: number}} null for what is Node's to do, or to refuse
+ */
+function plainEndpoint(args) {
+  const [first, second, third] = args;
+  let given;
+  if (first === undefined || first === null || typeof first === 'function') given = { port: 0 };
+  else if (typeof first === 'object') {
+    const names = Object.keys(first).filter((name) => first[name] !== undefined);
+    if (!names.every((name) => PLAIN_OPTIONS.includes(name))) return null;
+    given = 'port' in first && (first.port ?? null) === null ? { ...first, port: 0 } : { ...first };
+  } else if (typeof first === 'string' && !(Number(first) >= 0)) given = { path: first };
+  else given = { port: first };
+  if (typeof second === 'string') given.host ??= second;
+  const backlog = given.backlog || count(second) || count(third) || BACKLOG;
+  const { path, host, exclusive } = given;
+  if (given.port !== undefined) {
+    const port = typeof given.port === 'string' && given.port.trim() ? +given.port : given.port;
+    const valid = Number.isInteger(port) && port >= 0 && port <= 0xffff;
+    if (!valid || (host && typeof host !== 'string')) return null;
+    return { host: host || undefined, port, backlog, exclusive };
+  }
+  return typeof path === 'string' && path !== '' && !(Number(path) >= 0)
+    ? { path, backlog, exclusive }
+    : null;
+}
+
+/** @returns {number} the backlog that an argument stands for, or 0 */
+function count(value) {
+  return typeof value !== 'function' && Number(value) > 0 ? Number(value) : 0;
+}
+
+async function lookup(host) {
+  const { address } = await dns.promises.lookup(host);
+  return address;
 }
 
 function listenError({ errno, syscall }, { path, address, port }) {

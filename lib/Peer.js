@@ -67,6 +67,11 @@ class Peer {
     return this.#bare;
   }
 
+  /** @returns {boolean} whether it belongs to the client or server with this owner */
+  isOf(owner) {
+    return this.#owner === owner;
+  }
+
   terminated(text) {
     return text + this.#terminator;
   }

@@ -6,8 +6,9 @@ const net = require('node:net');
 const inCluster = () => require('node:cluster').isWorker;
 
 /**
- * A worker's share of an address that the workers of `node:cluster` listen on together. Node's own server talks
- * to the primary and gets the connections, unread; their descriptors go to the native side.
+ * Where Node's own server accepts: a worker's share of an address that the workers of `node:cluster` listen on
+ * together, a descriptor that listens already, options that only `net` knows. It gets the connections, unread;
+ * their descriptors go to the native side.
  */
 class Share extends net.Server {
   #listener;
@@ -47,13 +48,14 @@ class Share extends net.Server {
   }
 
   /**
-   * @param {object} endpoint as `net.Server#listen()` takes it
+   * @param {Array} args of `net.Server#listen()`
    * @returns {Promise<void>} rejects with Node's error
+   * @throws Node's errors of arguments
    */
-  start(endpoint) {
-    return new Promise((resolve, reject) => {
+  start(args) {
+    const started = new Promise((resolve, reject) => {
       this.once('error', reject);
-      this.listen({ ...endpoint, exclusive: false }, () => {
+      this.once('listening', () => {
         this.removeListener('error', reject);
         // It goes on by itself.
         this.on('error', (err) => this.#listener.troubled(err));
@@ -62,6 +64,8 @@ class Share extends net.Server {
         resolve();
       });
     });
+    this.listen(...args);
+    return started;
   }
 
   /** Listens no more. */

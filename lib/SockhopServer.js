@@ -10,7 +10,7 @@ const { SockhopRequest } = require('./SockhopRequest.js');
 const SockhopSession = require('./SockhopSession.js');
 const { flushAll } = require('./Outbox.js');
 const { SockhopSocket } = require('./SockhopSocket.js');
-const { StreamSocket } = require('./StreamSocket.js');
+const { StrangerSocket, StreamSocket } = require('./StreamSocket.js');
 const TimedMap = require('./TimedMap.js');
 const { LimitCounters } = require('./limits.js');
 const { channels } = require('./diagnostics.js');
@@ -52,8 +52,14 @@ class SockhopServer extends EventEmitter {
   #owner;
   /** Sockets whose session is still starting. */
   #starting = new Set();
+  /** Sockets of a listener of this server that nothing else was done with yet. */
+  #fresh = new WeakSet();
   /** Streams the program brought, and who is behind them. */
   #adopted = new WeakMap();
+  /** How many of the sockets the native side sends to, when all are sent to. */
+  #reached = 0;
+  /** A promise tells of the error that the listener emits. */
+  #told = false;
   /** Sums of connections that are over. */
   #past = sum([]);
 
@@ -78,7 +84,11 @@ class SockhopServer extends EventEmitter {
     this._response_stream_maps = new Map();
     this.#owner = new Owner(this, {
       native: this.#native,
-      accepted: (connection) => this.#accept(connection),
+      accepted: (connection, released) => {
+        const sock = new SockhopSocket(connection, released);
+        this.#fresh.add(sock);
+        return sock;
+      },
       ended: (peer) => this.#unregister(peer),
     });
     this.server = this.#newListener();
@@ -88,9 +98,13 @@ class SockhopServer extends EventEmitter {
     const listener = new Listener(this.#owner, this.#options.max_connections);
     listener.on('error', (err) => {
       channels.error.publish({ server: this, error: err });
-      if (this.listenerCount('error') > 0) this.emit('error', err, null, null);
+      if (!this.#told || this.listenerCount('error') > 0) this.emit('error', err, null, null);
     });
-    listener.on('connection', (stream) => this.#adopt(stream));
+    listener.on('connection', (stream) => {
+      // A socket of the listener's own comes here once; all else is a stream, whose bytes are read in JavaScript.
+      if (this.#fresh.delete(stream)) this.#accept(stream);
+      else this.#adopt(stream);
+    });
     return listener;
   }
 
@@ -122,13 +136,11 @@ class SockhopServer extends EventEmitter {
   // ---- connections ----------------------------------------------------------------------------
 
   /** A new native connection. */
-  #accept(connection) {
-    const sock = new SockhopSocket(connection);
+  #accept(sock) {
     const peer = new Peer(this.#owner, this.#options);
     peer.outlet = sock;
     sock[kPeer] = peer;
     this.#admit(sock, peer);
-    return sock;
   }
 
   /** A stream that the program brings: `server.server.emit('connection', stream)`, as with `net`. */
@@ -176,7 +188,10 @@ class SockhopServer extends EventEmitter {
       sock,
       new TimedMap({ timeout: this.#options.response_timeout, ref: false }),
     );
-    if (peer.outlet === sock) this.#native.add(sock[kConnection]);
+    if (peer.outlet === sock) {
+      this.#native.add(sock[kConnection]);
+      this.#reached += 1;
+    }
 
     // A native socket knows its peer: the same listeners serve all of them.
     const end = peer.outlet === sock ? socketEnded : () => peer.ended();
@@ -214,7 +229,10 @@ class SockhopServer extends EventEmitter {
       this._sockets.splice(index, 1);
       this._sessions.splice(index, 1);
     }
-    if (peer.outlet === sock) this.#native.remove(sock[kConnection].id);
+    if (peer.outlet === sock) {
+      this.#native.remove(sock[kConnection].id);
+      this.#reached -= 1;
+    }
     this.#past = { ...sum([this.#past, peer.outlet[kTraffic]()]), queued_bytes: 0 };
     peer.close();
     const streams = this._response_stream_maps.get(sock);
@@ -244,7 +262,8 @@ class SockhopServer extends EventEmitter {
   // ---- listening -------------------------------------------------------------------------------
 
   /**
-   * Listens on `path`, or on `address` and `port`, as they are now.
+   * Listens on `path`, or on `address` and `port`, as they are now. If the program has put another server in
+   * place of `server.server`, that one listens.
    *
    * @param {[{signal?: AbortSignal, exclusive?: boolean}?]} args nothing, or one object with options: aborting
    *   `signal` closes the listener; `exclusive`, in a worker of `node:cluster`, shares the address with no other
@@ -255,16 +274,21 @@ class SockhopServer extends EventEmitter {
     const { signal, exclusive } = options.normalizeCallOptions('listen', args, this);
     if (signal) options.checkSignal('The "options.signal" property', signal);
     const listener = this.server;
-    const promise = listener
-      .open({ path: this.path, address: this.address, port: this.port }, signal, exclusive)
-      .catch((err) => {
-        try {
-          if (err.syscall) listener.emit('error', err);
-        } catch (thrown) {
-          surface(thrown);
-        }
-        throw err;
-      });
+    const where = { path: this.path, address: this.address, port: this.port };
+    if (listener.listen !== Listener.prototype.listen) {
+      return listenWith(listener, where, signal, exclusive);
+    }
+    const promise = listener.open(where, signal, exclusive).catch((err) => {
+      this.#told = true;
+      try {
+        if (err.syscall) listener.emit('error', err);
+      } catch (thrown) {
+        surface(thrown);
+      } finally {
+        this.#told = false;
+      }
+      throw err;
+    });
     // Who listens for errors knows already.
     if (this.listenerCount('error') > 0) promise.catch(noop);
     return promise;
@@ -287,9 +311,20 @@ class SockhopServer extends EventEmitter {
 
   // ---- sending ---------------------------------------------------------------------------------
 
-  /** The peer behind a socket of this server; throws nothing. */
+  /** The peer behind a socket; null for what cannot be written to. Throws nothing. */
   #peerOf(sock) {
-    return sock instanceof SockhopSocket ? sock[kPeer] : (this.#adopted.get(sock) ?? null);
+    const own = sock instanceof SockhopSocket ? sock[kPeer] : null;
+    return own ?? this.#adopted.get(sock) ?? this.#stranger(sock);
+  }
+
+  /** A socket that no listener gave this server: it is sent to, and not read. */
+  #stranger(sock) {
+    if (typeof sock?.write !== 'function') return null;
+    const peer = new Peer(this.#owner, this.#options);
+    peer.socket = sock;
+    peer.outlet = new StrangerSocket(sock, this.#options, peer);
+    this.#adopted.set(sock, peer);
+    return peer;
   }
 
   /**
@@ -349,9 +384,15 @@ class SockhopServer extends EventEmitter {
    * @throws as `send()`, if there is a client
    */
   sendall(object) {
-    for (const sock of [...this._sockets]) if (sock.destroyed) sock.emit('end');
+    let reached = 0;
+    for (const sock of [...this._sockets]) {
+      if (sock.destroyed) sock.emit('end');
+      else if (sock instanceof SockhopSocket && sock[kPeer]?.isOf(this.#owner)) reached += 1;
+    }
     if (this._sockets.length === 0) return Promise.resolve([]);
-    if (!object || this.#options.debug || this.#options.peer_type === 'json') {
+    // The list is the program's, too: who was taken out of it gets nothing.
+    const all = reached === this.#reached;
+    if (!all || !object || this.#options.debug || this.#options.peer_type === 'json') {
       // Rare: one by one has all the checks.
       return Promise.all(this._sockets.map((sock) => this.send(sock, object).catch(leftOut)));
     }
@@ -368,8 +409,10 @@ class SockhopServer extends EventEmitter {
     const count = this._sockets.length;
     const others = [];
     for (const sock of this._sockets) {
-      if (sock instanceof SockhopSocket) sock[kCounted]();
-      else others.push(this.#peerOf(sock).outlet[kTransmit](text).catch(leftOut));
+      const peer = this.#peerOf(sock);
+      if (peer === null) others.push(rejected(noSocket(sock)));
+      else if (peer.outlet === sock && peer.isOf(this.#owner)) sock[kCounted]();
+      else others.push(peer.outlet[kTransmit](text).catch(leftOut));
     }
     const done = broadcastDone(id, count);
     this.#native.broadcast(text, text.length, id);
@@ -418,9 +461,10 @@ class SockhopServer extends EventEmitter {
     if (this.#peerOf(sock) === null) return rejected(noSocket(sock));
     return new Promise((resolve) => {
       if (sock.destroyed) return resolve();
-      sock.once('close', () => resolve());
+      sock.once?.('close', () => resolve());
       sock.end(() => resolve());
       sock.emit('end');
+      if (sock.readyState === 'closed') resolve();
     });
   }
 
@@ -442,10 +486,11 @@ class SockhopServer extends EventEmitter {
   async close() {
     const listener = this.server;
     const closed = new Promise((resolve) => {
-      if (!listener.listening) resolve();
+      if (!(listener instanceof Listener)) listener.close(() => resolve());
+      else if (!listener.listening) resolve();
       // Before the program's own listeners: one that throws takes the event from those behind it.
       else listener.prependOnceListener('close', resolve);
-      listener.close();
+      if (listener instanceof Listener) listener.close();
     });
     this.server = this.#newListener();
     for (const sock of this.#starting) {
@@ -474,8 +519,8 @@ class SockhopServer extends EventEmitter {
   }
 
   [Symbol.for('nodejs.util.inspect.custom')](_depth, { stylize }) {
-    const where = this.path ?? `${this.address}:${this.server.address()?.port ?? this.port}`;
-    const state = this.server.listening ? 'listening' : 'not listening';
+    const where = this.path ?? `${this.address}:${this.server?.address?.()?.port ?? this.port}`;
+    const state = this.server?.listening ? 'listening' : 'not listening';
     const count = this._sockets.length;
     return `${this.constructor.name} { ${stylize(where, 'string')}, ${state}, ${count} connection${count === 1 ? '' : 's'} }`;
   }
@@ -521,13 +566,13 @@ class Owner {
     report(this.#server, err, null, null);
   }
 
-  refused(max) {
-    this.failed(
-      new SockhopError(
-        `A connection was turned away: there are ${max}, which is the limit ("max_connections")`,
-        'ERR_TOO_MANY_CONNECTIONS',
-      ),
+  refused(max, quiet) {
+    const err = new SockhopError(
+      `A connection was turned away: there are ${max}, which is the limit ("max_connections")`,
+      'ERR_TOO_MANY_CONNECTIONS',
     );
+    if (quiet) this.limits.count(err);
+    else this.failed(err);
   }
 
   meta({ socket, session }, type) {
@@ -558,6 +603,20 @@ class Owner {
   dead({ socket }) {
     this.#server.kill_socket(socket).catch(noop);
   }
+}
+
+/** A server that the program chose listens, as it does. */
+function listenWith(server, { path, address, port }, signal, exclusive) {
+  const where = path ? { path } : { port, host: address };
+  const plain = path ? [path] : [port, address];
+  const args = signal || exclusive ? [{ ...where, signal, exclusive }] : plain;
+  return new Promise((resolve, reject) => {
+    server.once?.('error', reject);
+    server.listen(...args, () => {
+      server.removeListener?.('error', reject);
+      resolve(server);
+    });
+  });
 }
 
 /** What is sent to all has its promise made here, in a scope that keeps neither the object nor its text for it. */

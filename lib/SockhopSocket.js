@@ -79,16 +79,20 @@ class SockhopSocket extends net.Socket {
   #waiting = null;
   #over = false;
   #addresses = null;
+  /** Told when the socket is destroyed: @type {?function(): void} */
+  #released;
   #messagesOut = 0;
   #messagesIn = 0;
   #messagesRefused = 0;
 
   /**
    * @param {object} connection the native connection
+   * @param {function(): void} [released] told when the socket is destroyed
    */
-  constructor(connection) {
+  constructor(connection, released = null) {
     super({ allowHalfOpen: false });
     this.#connection = connection;
+    this.#released = released;
     sockets.set(connection.id, this);
     this.#hold.take();
   }
@@ -100,7 +104,7 @@ class SockhopSocket extends net.Socket {
     return this.#connection;
   }
 
-  /** The asynchronous context that its events are told in: that of `connect()`, or of `listen()`. */
+  /** The asynchronous context that its events are told in: that of `connect()`; none on a server, as with `net`. */
   get [kScope]() {
     return this.#scope;
   }
@@ -266,6 +270,8 @@ class SockhopSocket extends net.Socket {
     if (this.#connection.isPaired()) deliverSoon();
     sockets.delete(this.#connection.id);
     this.#hold.release();
+    this.#released?.();
+    this.#released = null;
     const waiting = this.#waiting ?? [];
     this.#waiting = null;
     if (waiting.length > 0) settleAll(waiting, destroyed());

@@ -138,6 +138,29 @@ class StreamSocket {
   }
 }
 
+/**
+ * A socket that the program sends to through a server that did not accept it: one that it made, or a stand-in for
+ * one in a test. It is written to at the call, a message at a time, and not read.
+ */
+class StrangerSocket extends StreamSocket {
+  #stream;
+
+  constructor(stream, options, peer) {
+    super(stream, options, peer);
+    this.#stream = stream;
+  }
+
+  [kTransmit](text) {
+    const stream = this.#stream;
+    const promise = new Promise((resolve, reject) => {
+      if (stream.destroyed) reject(destroyed());
+      else stream.write(Buffer.from(text), (err) => (err ? reject(err) : resolve()));
+    });
+    promise.catch(noop);
+    return promise;
+  }
+}
+
 const destroyed = () => new SockhopError('Socket was destroyed', 'ERR_SOCKET_DESTROYED');
 
-module.exports = { StreamSocket };
+module.exports = { StrangerSocket, StreamSocket };

@@ -194,17 +194,12 @@ function checkTerminator(subject, value) {
   return pair;
 }
 
-/** Any class that can do what the server asks of one; whoever extends SockhopSession has it all. */
+/** Whatever makes a session of a socket: SockhopSession, what extends it, or an object or class of the program's. */
 function checkSessionType(subject, value) {
-  const usable =
-    typeof value === 'function' &&
-    typeof value._from_socket === 'function' &&
-    typeof value.prototype?.start === 'function' &&
-    typeof value.prototype?.end === 'function';
-  if (usable) return value;
+  if (typeof value._from_socket === 'function') return value;
   const expected =
-    'a session class: SockhopSession, a class that extends it, or one with a static "_from_socket" and the ' +
-    'methods "start" and "end" (pass the class itself, not an instance or its name)';
+    'a session class: SockhopSession or a class that extends it (pass the class itself, not an instance or its ' +
+    'name); or anything else with a function "_from_socket(sock, server)" that returns a session';
   throw invalidType(subject, expected, value);
 }
 

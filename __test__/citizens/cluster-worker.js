@@ -38,7 +38,14 @@ function begin() {
     front.listen(where.port, '127.0.0.1', () => say('listening', { address: front.address() }));
     return;
   }
-  server.server.on('close', () => say('closed'));
+  const { server: listener } = server;
+  const { close } = listener;
+  // The event comes when the last connection is gone.
+  listener.close = (...args) => {
+    close.apply(listener, args);
+    say('closed');
+    return listener;
+  };
   server.listen(listen).then(
     () => say('listening', { address: server.server.address() }),
     (err) => say('failed', { error: plain(err) }),

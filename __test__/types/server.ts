@@ -1,6 +1,6 @@
 // What a program may and may not do with a server and its sessions. Compiled, never run.
 
-import type { Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { SockhopServer, SockhopSession, type SockhopSocket } from 'sockhop-native';
 
 class User extends SockhopSession {
@@ -32,6 +32,7 @@ new SockhopServer({ captureRejections: 'yes' });
 new SockhopServer({ session_type: SockhopSession });
 // @ts-expect-error not what a server needs of a session
 new SockhopServer({ session_type: Map });
+new SockhopServer({ session_type: { _from_socket: async (sock, host) => new User(sock, host) } });
 // @ts-expect-error the class, not an instance
 new SockhopServer({ session_type: new User() });
 // @ts-expect-error the class, not its name
@@ -99,6 +100,8 @@ export async function life(sock: SockhopSocket, raw: Socket) {
   listener.once('close', () => {});
   host.server.getConnections((_err, count: number) => count);
   host.server.maxConnections = 5;
+  host.server.listen(0, '127.0.0.1', () => {});
+  host.server = createServer((stream) => listener.emit('connection', stream));
   const listening: boolean = host.server.listening;
   await host.send(sock, { a: 1 });
   await host.send(raw, { a: 1 }, (reply: Question) => reply.q);
