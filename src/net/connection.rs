@@ -2,6 +2,7 @@
 
 use super::error::SystemError;
 use super::gauge::Gauge;
+use super::linger::{self, Patience};
 use super::liveness::{Beat, Liveness, Ping, now_ms};
 use super::load::Load;
 use super::mailbox::{Event, LARGE_FRAME, Mailbox, weight};
@@ -9,7 +10,7 @@ use super::outbox::{Outbox, Outgoing, Token};
 use super::runtime;
 use super::settings::{Settings, SlowConsumer};
 use super::stream::{Address, Stream, StreamFd, watch};
-use super::switch::{Body, Closing, Flow, Place, Switch};
+use super::switch::{Body, Flow, Place, Switch};
 use crate::wire::{self, Control, Frame, Framer, PingBody};
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -22,7 +23,7 @@ use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
 /// Bytes asked of the kernel at once.
-const READ_SIZE: usize = 64 * 1024;
+pub(super) const READ_SIZE: usize = 64 * 1024;
 /// Bytes read for one connection before others get their turn.
 const READ_BUDGET: usize = 8 * READ_SIZE;
 /// How many times a broken connection is read, a budget each: more than any kernel keeps of what the peer
@@ -33,13 +34,6 @@ const LAST_WAIT: Duration = Duration::from_secs(30);
 const LAST_LOOK: Duration = Duration::from_millis(2);
 /// Answers to pings are not queued beyond this for a peer that does not read them.
 const PONG_LIMIT: usize = 64 * 1024;
-/// How long a closed connection is still read, so that the peer gets our last bytes and FIN and not
-/// a reset on account of its own unread bytes.
-const LINGER: Duration = Duration::from_secs(1);
-/// The same for a connection that the program ended before it closed it: the peer may be slow to read what
-/// it was sent, and a reset would take that away from it. As long as it talks, and no longer than this.
-const PATIENCE: Duration = Duration::from_secs(30);
-const SILENCE: Duration = Duration::from_secs(5);
 
 thread_local! {
     /// A connection borrows these while there is data, and holds no buffer of its own.
@@ -119,7 +113,7 @@ pub struct Connection {
     reader: Mutex<Reader>,
     outbox: Mutex<Outbox>,
     /// Who reads, and who waits.
-    switch: Switch<Arc<Stream>>,
+    switch: Switch,
     /// Writes so far, for the reader to tell a dialogue from what nobody answers.
     writes: AtomicU32,
     /// The program listens to raw bytes.
@@ -137,7 +131,7 @@ pub struct Connection {
     liveness: Mutex<Option<Box<Liveness>>>,
     /// The other end, where that is in this very process.
     twin: OnceLock<Weak<Connection>>,
-    /// Counts this connection against a listener's `max_connections` until it closes.
+    /// Counts this connection among its listener's open ones until it closes.
     place: Mutex<Option<Token>>,
 }
 
@@ -231,7 +225,7 @@ impl Connection {
         self.switch.change_flow(self, Flow::Held, flow);
         let over = self.twin.get().is_some() && !self.is_paired();
         if over {
-            while self.read() == ReadStop::Budget {}
+            self.read_rest();
         }
         over
     }
@@ -676,7 +670,17 @@ impl Connection {
     /// anything that the program does next.
     fn read_twin(&self) {
         if let Some(twin) = self.twin.get().and_then(Weak::upgrade) {
-            while twin.read() == ReadStop::Budget {}
+            twin.read_rest();
+        }
+    }
+
+    /// Reads what a peer that says no more has said.
+    fn read_rest(self: &Arc<Self>) {
+        // A bound all the same: this is the event loop's thread, and the reader goes on by itself.
+        for _ in 0..LAST_READS {
+            if self.read() != ReadStop::Budget {
+                return;
+            }
         }
     }
 
@@ -693,9 +697,9 @@ impl Connection {
     fn shut(self: &Arc<Self>, reset: bool) {
         self.switch.stop();
         self.over_told.store(true, Ordering::Release);
-        let (ended, taken) = {
+        let (sent, ended, taken) = {
             let mut outbox = self.outbox.lock();
-            (outbox.has_ended(), outbox.close())
+            (outbox.written() > 0, outbox.has_ended(), outbox.close())
         };
         {
             let mut reader = self.reader.lock();
@@ -708,22 +712,20 @@ impl Connection {
             reader.framer.clear();
         }
         self.place.lock().take();
-        let mut closing = Closing::Now;
-        let mut remains = None;
         if let Some((stream, _)) = taken {
             if reset {
                 stream.reset_on_close();
-            } else if stream.finish().is_ok() && !self.peer_ended.load(Ordering::Acquire) {
-                remains = Some(stream);
-                closing = if ended {
-                    Closing::Patient
+            } else if stream.finish().is_ok() && sent && !self.peer_ended.load(Ordering::Acquire) {
+                let patience = if ended {
+                    Patience::LONG
                 } else {
-                    Closing::Linger
+                    Patience::BRIEF
                 };
+                linger::start(stream, patience);
             }
         }
         self.mailbox.forget(self.id);
-        self.switch.close(self, closing, remains);
+        self.switch.close();
         self.read_twin();
     }
 
@@ -767,23 +769,8 @@ impl Connection {
     async fn drive(self: Arc<Self>, stream: Arc<Stream>) {
         let mut watched: Option<(Interest, AsyncFd<StreamFd>)> = None;
         loop {
-            match self.switch.closing() {
-                Closing::No => {}
-                // Boxed: the task's own size is what an idle connection costs.
-                Closing::Linger => {
-                    self.switch.take_remains();
-                    return Box::pin(linger(watched, stream, LINGER, LINGER)).await;
-                }
-                Closing::Patient => {
-                    self.switch.take_remains();
-                    return Box::pin(linger(watched, stream, PATIENCE, SILENCE)).await;
-                }
-                Closing::Now => {
-                    if self.switch.let_go() {
-                        return;
-                    }
-                    continue;
-                }
+            if self.switch.is_closed() {
+                return;
             }
             if self.switch.is_idle(&self) {
                 // Before anybody else may watch the descriptor.
@@ -814,11 +801,9 @@ impl Connection {
                     match watch(StreamFd(Arc::clone(&stream)), interest) {
                         Ok(fd) => watched = Some((interest, fd)),
                         Err(error) => {
+                            // The program closes it.
                             self.end_of_input(Some(SystemError::new("read", &error)));
-                            if self.switch.let_go() {
-                                return;
-                            }
-                            continue;
+                            return;
                         }
                     }
                 }
@@ -889,7 +874,7 @@ impl Body for Arc<Connection> {
         // Not here: the caller may hold the reader, or the outbox, which whoever holds the reader waits for.
         let connection = Self::clone(self);
         runtime::handle().spawn(async move {
-            if let Some(stream) = connection.switch.begin(&connection) {
+            if let Some(stream) = connection.stream() {
                 connection.drive(stream).await;
             }
         });
@@ -918,31 +903,4 @@ fn is_read_beside(stream: &Stream) -> bool {
 fn may_switch() -> bool {
     static FIXED: OnceLock<bool> = OnceLock::new();
     !*FIXED.get_or_init(|| std::env::var_os("SOCKHOP_READER").is_some_and(|place| place == "loop"))
-}
-
-/// Reads a closed connection to its end and throws away what comes, for a limited time over all and between
-/// two bytes.
-async fn linger(
-    watched: Option<(Interest, AsyncFd<StreamFd>)>,
-    stream: Arc<Stream>,
-    limit: Duration,
-    silence: Duration,
-) {
-    drop(watched);
-    let Ok(fd) = watch(StreamFd(stream), Interest::READABLE) else {
-        return;
-    };
-    let drain = async {
-        let mut sink = vec![0; 4096];
-        while let Ok(Ok(mut ready)) = tokio::time::timeout(silence, fd.readable()).await {
-            match fd.get_ref().0.discard(&mut sink) {
-                Ok(0) => break,
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => break,
-            }
-        }
-    };
-    let _ = tokio::time::timeout(limit, drain).await;
 }

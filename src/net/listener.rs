@@ -2,6 +2,7 @@
 
 use super::connection::Connection;
 use super::error::SystemError;
+use super::linger::Seats;
 use super::mailbox::{Event, Mailbox};
 use super::outbox::Token;
 use super::pairing;
@@ -13,7 +14,7 @@ use socket2::Socket;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -33,7 +34,8 @@ pub struct Listener {
     /// `None` once closed.
     socket: Mutex<Option<Arc<Socket>>>,
     task: Mutex<Option<AbortHandle>>,
-    max_connections: AtomicUsize,
+    /// `max_connections`, and the descriptors that count against it.
+    seats: Arc<Seats>,
     /// Every connection of this listener that is not closed holds a reference.
     places: Arc<()>,
     /// The system could not give the last connection a descriptor, and that was told.
@@ -97,7 +99,7 @@ impl Listener {
             mailbox,
             socket: Mutex::new(Some(Arc::clone(&socket))),
             task: Mutex::new(None),
-            max_connections: AtomicUsize::new(usize::MAX),
+            seats: Seats::new(),
             places: Arc::new(()),
             short: AtomicBool::new(false),
         });
@@ -130,7 +132,7 @@ impl Listener {
             mailbox,
             socket: Mutex::new(None),
             task: Mutex::new(None),
-            max_connections: AtomicUsize::new(usize::MAX),
+            seats: Seats::new(),
             places: Arc::new(()),
             short: AtomicBool::new(false),
         }))
@@ -152,13 +154,13 @@ impl Listener {
     }
 
     fn is_full(&self) -> bool {
-        self.connection_count() >= self.max_connections.load(Ordering::Relaxed)
+        self.seats.are_taken(self.connection_count())
     }
 
     fn open(&self, stream: Stream) -> Arc<Connection> {
         let place: Token = Arc::clone(&self.places) as Token;
         Connection::open(
-            stream,
+            stream.seated(&self.seats),
             Arc::clone(&self.settings),
             Arc::clone(&self.mailbox),
             Some(place),
@@ -177,7 +179,7 @@ impl Listener {
 
     /// How many connections may be open at a time.
     pub fn set_max_connections(&self, max: usize) {
-        self.max_connections.store(max, Ordering::Relaxed);
+        self.seats.set_max(max);
     }
 
     /// Who is told of its connections.
@@ -316,6 +318,10 @@ async fn accept_loop(listener: std::sync::Weak<Listener>, fd: AsyncFd<ListenerFd
                 listener.short.store(false, Ordering::Relaxed);
                 if drained {
                     ready.clear_ready();
+                } else {
+                    // Clients may come as fast as they are accepted.
+                    drop(listener);
+                    tokio::task::yield_now().await;
                 }
             }
             Err(error) => {

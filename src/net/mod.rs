@@ -6,6 +6,7 @@
 //!     load           what comes over it, for who should read it
 //!     switch         who reads it, and whether it has a task
 //!     outbox         bytes on their way out, in order, and who waits for them
+//!     linger         the last part of one that was closed
 //!     liveness       pings that were sent and what came back
 //!     stream         the socket itself (TCP, Unix), or TLS on it
 //!       tls          the secure session, and whom a client trusts
@@ -29,6 +30,7 @@ pub mod client;
 pub mod connection;
 pub mod error;
 mod gauge;
+mod linger;
 pub mod listener;
 pub mod liveness;
 mod load;

@@ -1,5 +1,6 @@
 //! The socket of a connection: TCP or Unix, always non-blocking, in the clear or with TLS.
 
+use super::linger::Seats;
 use super::outbox::Outgoing;
 use super::tls::{Agreement, Client, Handshake, Tls};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -28,6 +29,8 @@ pub struct Stream {
     socket: Socket,
     inet: bool,
     tls: Option<Box<Tls>>,
+    /// Behind the socket, so that it is dropped once the descriptor is closed.
+    seats: Option<Arc<Seats>>,
 }
 
 impl AsFd for Stream {
@@ -117,7 +120,19 @@ impl Stream {
             socket,
             inet,
             tls: None,
+            seats: None,
         })
+    }
+
+    /// Has the descriptor count among those of a listener until it is closed.
+    pub(super) fn seated(mut self, seats: &Arc<Seats>) -> Self {
+        self.seats = Some(Arc::clone(seats));
+        self
+    }
+
+    /// Where the descriptor counts.
+    pub(super) fn seats(&self) -> Option<&Arc<Seats>> {
+        self.seats.as_ref()
     }
 
     /// Takes over a connected socket on which the client is to speak TLS: what

@@ -8,12 +8,12 @@
 //! What must hold, and `npm run model` checks on this very code: whatever can be read, or waits to be
 //! sent, has somebody who does it; no connection is watched by the poller while it is not to be read
 //! there, for the descriptor would stay readable and the event loop would spin; there is never a
-//! second task; a closed connection is read to its end once.
+//! second task; a closed connection has none, and what is left of it is not the switch's (see `linger.rs`).
 //!
 //! The pattern is the same everywhere: change the state, then the registration or the task; whoever
 //! takes a registration or a task away looks at the state once more afterwards.
 
-use super::sync::{AtomicBool, AtomicU8, Mutex, Notify, Ordering, fence};
+use super::sync::{AtomicBool, AtomicU8, Notify, Ordering, fence};
 
 /// Whether the incoming direction is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,19 +39,6 @@ pub(super) enum Place {
     Loop,
 }
 
-/// How the connection is being closed, for its task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(super) enum Closing {
-    No,
-    /// FIN was sent behind everything; what still comes is read and thrown away.
-    Linger,
-    /// The same, for as long as a peer that was said good-bye to may take.
-    Patient,
-    /// At once.
-    Now,
-}
-
 /// What the switch asks of its connection.
 pub(super) trait Body {
     /// Keeps the descriptor open while it is held.
@@ -67,35 +54,31 @@ pub(super) trait Body {
     fn is_pending(&self) -> bool;
     /// Whether the reader must wait for JavaScript, which has the reader attend again.
     fn is_stalled(&self) -> bool;
-    /// Starts a task, which calls [`Switch::begin`] first. The caller may hold locks of the connection.
+    /// Starts a task, if the connection still has a stream. The caller may hold locks of the connection.
     fn start_task(&self);
 }
 
 /// The state.
-pub(super) struct Switch<S> {
+pub(super) struct Switch {
     /// A [`Flow`].
     flow: AtomicU8,
     /// A [`Place`].
     place: AtomicU8,
-    /// A [`Closing`]; changes under the lock of `remains`.
-    closing: AtomicU8,
+    closed: AtomicBool,
     /// There is a task. A quiet connection has none: nobody waits for it but the poller.
     driven: AtomicBool,
     /// Tells the task that what it waits for has changed.
     wake: Notify,
-    /// The stream of a closed connection that is to be read to its end.
-    remains: Mutex<Option<S>>,
 }
 
-impl<S> Switch<S> {
+impl Switch {
     pub(super) fn new(place: Place) -> Self {
         Self {
             flow: AtomicU8::new(Flow::Held as u8),
             place: AtomicU8::new(place as u8),
-            closing: AtomicU8::new(Closing::No as u8),
+            closed: AtomicBool::new(false),
             driven: AtomicBool::new(false),
             wake: Notify::new(),
-            remains: Mutex::default(),
         }
     }
 
@@ -116,13 +99,9 @@ impl<S> Switch<S> {
         }
     }
 
-    pub(super) fn closing(&self) -> Closing {
-        match self.closing.load(Ordering::Acquire) {
-            0 => Closing::No,
-            1 => Closing::Linger,
-            2 => Closing::Patient,
-            _ => Closing::Now,
-        }
+    /// Whether the connection is closed.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// What the task waits for besides its stream.
@@ -133,7 +112,7 @@ impl<S> Switch<S> {
     // ---- whether it is read ---------------------------------------------------------------
 
     /// Changes the flow if it is `from`, and has the reader go on if there is a reason to.
-    pub(super) fn change_flow(&self, body: &impl Body<Stream = S>, from: Flow, to: Flow) {
+    pub(super) fn change_flow(&self, body: &impl Body, from: Flow, to: Flow) {
         let changed =
             self.flow
                 .compare_exchange(from as u8, to as u8, Ordering::AcqRel, Ordering::Acquire);
@@ -148,7 +127,7 @@ impl<S> Switch<S> {
     }
 
     /// Has the reader, whoever it is, look again.
-    pub(super) fn attend(&self, body: &impl Body<Stream = S>) {
+    pub(super) fn attend(&self, body: &impl Body) {
         // Behind what the caller changed: either the new place is seen here, or the change by whoever
         // gave the connection to the loop.
         fence(Ordering::SeqCst);
@@ -159,7 +138,7 @@ impl<S> Switch<S> {
         }
     }
 
-    fn attend_in_loop(&self, body: &impl Body<Stream = S>) {
+    fn attend_in_loop(&self, body: &impl Body) {
         // Whoever lets it flow attends to it.
         if self.flow() != Flow::Flowing {
             return;
@@ -182,7 +161,7 @@ impl<S> Switch<S> {
     // ---- by whom --------------------------------------------------------------------------
 
     /// The event loop's thread found that it is not to read this: it must not be watched then.
-    pub(super) fn stop_in_loop(&self, body: &impl Body<Stream = S>) {
+    pub(super) fn stop_in_loop(&self, body: &impl Body) {
         if let Some(stream) = body.stream() {
             body.unwatch(&stream);
             self.look_again(body);
@@ -190,21 +169,21 @@ impl<S> Switch<S> {
     }
 
     /// Behind taking a registration away: it may have been somebody's who has just been told to go on.
-    fn look_again(&self, body: &impl Body<Stream = S>) {
+    fn look_again(&self, body: &impl Body) {
         if self.flow() == Flow::Flowing && !body.is_stalled() {
             self.attend(body);
         }
     }
 
     /// The event loop's thread reads from now on.
-    pub(super) fn join_loop(&self, body: &impl Body<Stream = S>) {
+    pub(super) fn join_loop(&self, body: &impl Body) {
         self.place.store(Place::Loop as u8, Ordering::Release);
         fence(Ordering::SeqCst);
         self.attend_in_loop(body);
     }
 
     /// The runtime reads from now on.
-    pub(super) fn leave_loop(&self, body: &impl Body<Stream = S>) {
+    pub(super) fn leave_loop(&self, body: &impl Body) {
         self.place.store(Place::Runtime as u8, Ordering::Release);
         if let Some(stream) = body.stream() {
             body.unwatch(&stream);
@@ -216,7 +195,7 @@ impl<S> Switch<S> {
     // ---- the task -------------------------------------------------------------------------
 
     /// Tells the task that what it waits for has changed; starts one if there is none.
-    pub(super) fn nudge(&self, body: &impl Body<Stream = S>) {
+    pub(super) fn nudge(&self, body: &impl Body) {
         if self.driven.swap(true, Ordering::AcqRel) {
             self.wake.notify_one();
         } else {
@@ -224,60 +203,27 @@ impl<S> Switch<S> {
         }
     }
 
-    /// What a new task is for: the connection's stream, or what remains of it. `None`: nothing.
-    pub(super) fn begin(&self, body: &impl Body<Stream = S>) -> Option<S> {
-        loop {
-            let stream = body.stream().or_else(|| self.remains.lock().take());
-            if stream.is_some() || self.let_go() {
-                return stream;
-            }
-        }
-    }
-
     /// Whether the connection is open, and only the poller has any use for it.
-    pub(super) fn is_idle(&self, body: &impl Body<Stream = S>) -> bool {
-        self.closing() == Closing::No && self.place() == Place::Loop && !body.is_pending()
+    pub(super) fn is_idle(&self, body: &impl Body) -> bool {
+        !self.is_closed() && self.place() == Place::Loop && !body.is_pending()
     }
 
     /// Lets an idle task go. If something came up just then, the task stays, or whoever brought it
     /// up has started another.
-    pub(super) fn may_rest(&self, body: &impl Body<Stream = S>) -> bool {
+    pub(super) fn may_rest(&self, body: &impl Body) -> bool {
         // A swap: if somebody nudged before it, what made them do so is seen behind it.
         self.driven.swap(false, Ordering::AcqRel);
         self.is_idle(body) || self.driven.swap(true, Ordering::AcqRel)
     }
 
-    /// Lets a task go that has no use any more. If something remains that nobody has been started
-    /// for, because this was taken for somebody, it stays.
-    pub(super) fn let_go(&self) -> bool {
-        self.driven.swap(false, Ordering::AcqRel);
-        self.remains.lock().is_none() || self.driven.swap(true, Ordering::AcqRel)
-    }
-
     // ---- the end --------------------------------------------------------------------------
 
-    /// Tells the task how the connection is closed, and leaves it what is to be read to its end.
-    /// The first to close decides, unless it had nothing to leave.
-    pub(super) fn close(&self, body: &impl Body<Stream = S>, closing: Closing, remains: Option<S>) {
-        let remaining = {
-            // Together: a task that finds the one knows of the other.
-            let mut kept = self.remains.lock();
-            let decided = self.closing();
-            if decided == Closing::No || (decided == Closing::Now && remains.is_some()) {
-                *kept = remains;
-                self.closing.store(closing as u8, Ordering::Release);
-            }
-            kept.is_some()
-        };
-        // To find out that nothing is left takes no new task: waking a thread costs more than the rest of this.
-        // (A swap would say that there is one; a load might not see a task that stays just now, nor it the change.)
-        if remaining || self.driven.fetch_or(false, Ordering::AcqRel) {
-            self.nudge(body);
+    /// The connection is closed: its task ends, and lets go of the descriptor.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        // A task that is not seen here has ended, or is about to. (A swap, where a load might miss one that stays.)
+        if self.driven.fetch_or(false, Ordering::AcqRel) {
+            self.wake.notify_one();
         }
-    }
-
-    /// The task reads what remains: it is nobody else's any more.
-    pub(super) fn take_remains(&self) {
-        self.remains.lock().take();
     }
 }

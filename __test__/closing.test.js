@@ -1,0 +1,169 @@
+'use strict';
+
+// What a connection costs after the program has closed it, and what its peer still gets.
+
+const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const net = require('node:net');
+const { describe, it } = require('node:test');
+const { atEnd } = require('./support/at-end.js');
+const { deadline } = require('./support/deadline.js');
+const { program } = require('./support/program.js');
+
+const limit = { timeout: 120_000 };
+const noDescriptors = !fs.existsSync('/proc/self/fd') && 'the system does not list descriptors';
+const MIB = 1024 * 1024;
+
+/** A server that closes each session in some way once it is connected, and counts its own descriptors. */
+function serverThat(t, how, max) {
+  return program(
+    t,
+    ({ server: Server }, { how, max }) => {
+      const fs = require('node:fs');
+      const server = new Server({ port: 0, max_connections: max });
+      const tell = () => console.log(fs.readdirSync('/proc/self/fd').length);
+      server.on('error', () => {});
+      server.on('connect', async (sock) => {
+        if (how.includes('greet')) await server.send(sock, 'welcome').catch(() => {});
+        if (how.includes('end')) server.kill_socket(sock);
+        else sock.destroy();
+        tell();
+      });
+      server.listen().then(() => {
+        server.server.on('drop', tell);
+        console.log(`port ${server.server.address().port}`);
+      });
+    },
+    { how, max },
+  );
+}
+
+async function portOf(child) {
+  const line = await child.line((text) => text.startsWith('port '));
+  return Number(line.slice(5));
+}
+
+/** A peer that says nothing and stays; resolves once it is connected. */
+function silentPeer(t, port) {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+    atEnd(t, () => socket.destroy());
+    socket.once('error', reject);
+    socket.once('connect', () => {
+      socket.off('error', reject);
+      socket.on('error', () => {});
+      socket.resume();
+      resolve(socket);
+    });
+  });
+}
+
+describe('descriptors of closed sessions', { skip: noDescriptors }, () => {
+  const MAX = 20;
+  const PEERS = 150;
+  for (const how of ['destroy', 'end', 'greet and destroy', 'greet and end']) {
+    it(
+      `stay within max_connections and 16 where the server does "${how}" to silent peers`,
+      limit,
+      async (t) => {
+        const child = serverThat(t, how, MAX);
+        const port = await portOf(child);
+        const counts = [];
+        await silentPeer(t, port);
+        const before = Number(await child.line((text) => !text.startsWith('port')));
+        for (let n = 0; n < PEERS; n += 1) {
+          await silentPeer(t, port);
+          counts.push(Number(await child.line((text) => !text.startsWith('port'))));
+        }
+        assert.ok(Math.max(...counts) <= before + MAX + 16, `${before} before, then ${counts}`);
+      },
+    );
+  }
+});
+
+describe('a closed session', () => {
+  it(
+    'keeps no new client out, although its peer stays and the server takes one at a time',
+    limit,
+    async (t) => {
+      const child = serverThat(t, 'greet and end', 1);
+      const port = await portOf(child);
+      for (let n = 0; n < 10; n += 1) {
+        const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+        atEnd(t, () => socket.destroy());
+        let text = '';
+        await deadline(
+          new Promise((resolve, reject) => {
+            socket.setEncoding('utf8').on('data', (more) => {
+              text += more;
+            });
+            socket.on('error', reject);
+            socket.on('end', resolve);
+          }),
+          'the server to end the connection',
+        );
+        assert.match(text, /welcome/, `client ${n} was turned away`);
+      }
+    },
+  );
+
+  it(
+    'is reset at a peer that sends without end, once so many bytes were thrown away',
+    limit,
+    async (t) => {
+      const child = serverThat(t, 'greet and destroy', 10);
+      const port = await portOf(child);
+      const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+      atEnd(t, () => socket.destroy());
+      const chunk = Buffer.alloc(256 * 1024, 'x');
+      await deadline(
+        new Promise((resolve) => {
+          socket.resume();
+          socket.on('error', () => {});
+          socket.on('close', resolve);
+          const more = (err) => err ?? socket.write(chunk, more);
+          more();
+        }),
+        'the server to reset the connection',
+        60_000,
+      );
+      // Eight, and some more that kernels keep on the way.
+      assert.ok(socket.bytesWritten < 48 * MIB, `${socket.bytesWritten / MIB} MiB`);
+    },
+  );
+
+  it(
+    'leaves a peer that is slow to read, and goes on sending, all that it was sent before the end',
+    limit,
+    async (t) => {
+      const child = program(t, ({ server: Server }) => {
+        const server = new Server({ port: 0 });
+        server.on('error', () => {});
+        server.on('connect', async (sock) => {
+          const sends = [];
+          for (let n = 0; n < 40; n += 1) sends.push(server.send(sock, 'x'.repeat(100_000)));
+          await Promise.all(sends);
+          await server.kill_socket(sock);
+          console.log('closed');
+        });
+        server.listen().then(() => console.log(`port ${server.server.address().port}`));
+      });
+      const port = await portOf(child);
+      const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+      atEnd(t, () => socket.destroy());
+      let received = 0;
+      const ended = new Promise((resolve, reject) => {
+        socket.on('error', reject);
+        socket.on('end', resolve);
+      });
+      socket.on('data', (bytes) => {
+        received += bytes.length;
+        // Slowly, and with a word for each piece.
+        socket.pause();
+        socket.write(Buffer.alloc(10_000, 'y'), () => setTimeout(() => socket.resume(), 5));
+      });
+      await deadline(ended, () => `the end; ${received} bytes have come`, 60_000);
+      assert.ok(received > 40 * 100_000, `${received} bytes`);
+    },
+  );
+});
