@@ -180,6 +180,21 @@ for (const [name, { server: Server, client: Client, session: Session }] of [
       for (const [, which] of order) assert.equal(which, sock);
     });
 
+    it('leaves a connection to the program that takes the listener away', limit, async (t) => {
+      const server = make(t);
+      server.server.removeAllListeners('connection');
+      server.server.on('connection', (sock) => {
+        sock.on('data', (data) => sock.end(`heard ${data}`));
+      });
+      server.server.listen(0, '127.0.0.1');
+      await once(server.server, 'listening');
+      const wire = await dial(t, bound(server.server));
+      wire.socket.write('hello');
+      await once(wire.socket, 'close');
+      assert.equal(wire.text, 'heard hello');
+      assert.equal(server.sockets.length, 0);
+    });
+
     it('closes when its last connection is gone', limit, async (t) => {
       const server = make(t);
       answering(server);

@@ -23,6 +23,7 @@ const {
   kClearPings,
   kConnection,
   kCounted,
+  kHalt,
   kPeer,
   kRoundTrip,
   kStart,
@@ -189,6 +190,7 @@ class SockhopServer extends EventEmitter {
       new TimedMap({ timeout: this.#options.response_timeout, ref: false }),
     );
     if (peer.outlet === sock) {
+      sock[kHalt]();
       this.#native.add(sock[kConnection]);
       this.#reached += 1;
     }

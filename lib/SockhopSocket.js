@@ -3,6 +3,7 @@
 const { AsyncResource } = require('node:async_hooks');
 const net = require('node:net');
 
+const { EarlyReader } = require('./EarlyReader.js');
 const { sockets, Hold, deliverSoon, surface } = require('./Mailbox.js');
 const { Outbox } = require('./Outbox.js');
 const SockhopError = require('./SockhopError.js');
@@ -17,6 +18,7 @@ const {
   kFailed,
   kFlush,
   kFlushed,
+  kHalt,
   kPeer,
   kReceive,
   kReceiveRaw,
@@ -78,6 +80,12 @@ class SockhopSocket extends net.Socket {
   /** Who waits for the kernel to have the stream up to a position: {position, settle}, in order. */
   #waiting = null;
   #over = false;
+  /** The peer gets the frames. */
+  #started = false;
+  /** While the program reads it before: @type {?EarlyReader} */
+  #early = null;
+  /** The program has called resume(), and not for listeners. */
+  #resumed = false;
   #addresses = null;
   /** Told when the socket is destroyed: @type {?function(): void} */
   #released;
@@ -118,9 +126,35 @@ class SockhopSocket extends net.Socket {
     return this.#peer;
   }
 
+  /** The session has started: what comes from now on is for the peer. */
+  [kHalt]() {
+    this.#early?.stop();
+  }
+
   /** Begins to read. */
   [kStart]() {
-    if (!this.#over && this.#connection.start(this.isPaused())) deliverSoon();
+    if (this.#over) return;
+    if (this.#early === null && this.readableLength === 0) return this.#begin();
+    this.#early ??= new EarlyReader(this, this.#connection);
+    this.#early.handOver(this.#peer.options, {
+      receive: (text) => {
+        try {
+          this[kReceive](text);
+        } catch (err) {
+          surface(err);
+        }
+      },
+      tooLarge: (limit) => this[kTooLarge](limit),
+      begin: () => this.#begin(),
+    });
+  }
+
+  #begin() {
+    this.#early = null;
+    this.#started = true;
+    // Who listens to 'readable' reads by itself, and a stream counts that as paused.
+    const paused = this.isPaused() && this.listenerCount('readable') === 0;
+    if (this.#connection.start(paused)) deliverSoon();
   }
 
   /**
@@ -186,7 +220,12 @@ class SockhopSocket extends net.Socket {
   }
 
   [kReceiveRaw](bytes) {
-    if (!this.#over) this.push(bytes);
+    if (this.#over) return;
+    if (this.#early === null) this.push(bytes);
+    else {
+      if (this.timeout) this._unrefTimer?.();
+      this.#early.received(bytes);
+    }
   }
 
   [kTooLarge](limit) {
@@ -195,6 +234,7 @@ class SockhopSocket extends net.Socket {
 
   /** The peer sent FIN. */
   [kEnded]() {
+    if (this.#early !== null) return this.#early.received(null);
     this.push(null);
     // Nobody may be reading this stream; 'end' is for those who listen all the same.
     if (this.readableFlowing !== true && this.listenerCount('readable') === 0) super.resume();
@@ -236,7 +276,11 @@ class SockhopSocket extends net.Socket {
 
   // ---- the stream's side ------------------------------------------------------------------------
 
-  _read() {}
+  _read() {
+    if (this.#started || this.#over) return;
+    this.#early ??= new EarlyReader(this, this.#connection);
+    this.#early.read();
+  }
 
   _write(chunk, encoding, callback) {
     this[kFlush]();
@@ -302,7 +346,11 @@ class SockhopSocket extends net.Socket {
   removeListener(event, listener) {
     super.removeListener(event, listener);
     const watched = this.listenerCount('data') > 0 || this.listenerCount('readable') > 0;
-    if (#connection in this && !watched) this.#connection.setRaw(false);
+    if (#connection in this && !watched) {
+      this.#connection.setRaw(false);
+      // What comes behind the bytes that it was listened for is the server's, unless the program throws it away.
+      if (!this.#resumed) this.#early?.keep();
+    }
     return this;
   }
 
@@ -317,6 +365,7 @@ class SockhopSocket extends net.Socket {
   }
 
   resume() {
+    if (this.listenerCount('data') + this.listenerCount('readable') === 0) this.#resumed = true;
     this.#connection.resume();
     return super.resume();
   }

@@ -16,6 +16,7 @@ module.exports = {
   kFailed: Symbol('failed'),
   kFlush: Symbol('flush'),
   kFlushed: Symbol('flushed'),
+  kHalt: Symbol('halt'),
   kPeer: Symbol('peer'),
   kPings: Symbol('pings'),
   kPong: Symbol('pong'),

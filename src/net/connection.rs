@@ -56,6 +56,8 @@ struct Reader {
     stream: Option<Arc<Stream>>,
     framer: Framer,
     load: Load,
+    /// Bytes that were handed over before the connection was started, while it may be read so.
+    early: Option<u64>,
 }
 
 /// Why [`Connection::read`] came back.
@@ -185,6 +187,7 @@ impl Connection {
                 stream: Some(Arc::clone(&stream)),
                 framer,
                 load: Load::default(),
+                early: None,
             }),
             outbox: Mutex::new(Outbox::new(Arc::clone(&stream))),
             switch: Switch::new(reads_in),
@@ -228,6 +231,29 @@ impl Connection {
             self.read_rest();
         }
         over
+    }
+
+    /// Reads once, for the program alone, a connection that has not been started: what comes is handed over as it
+    /// is, and no frame is cut from it.
+    pub fn read_early(self: &Arc<Self>) {
+        self.reader.lock().early.get_or_insert(0);
+        self.switch.change_flow(self, Flow::Held, Flow::Flowing);
+    }
+
+    /// Reads no more for the program alone; [`start`](Self::start) is what comes next. Answers how many bytes have
+    /// been handed over: the last of them may be in the mailbox yet.
+    pub fn stop_early(self: &Arc<Self>) -> u64 {
+        // Nobody reads meanwhile.
+        let mut reader = self.reader.lock();
+        self.switch.change_flow(self, Flow::Flowing, Flow::Held);
+        self.switch.change_flow(self, Flow::Paused, Flow::Held);
+        reader.early.take().unwrap_or(0)
+    }
+
+    /// Takes the beginning of a frame, which was read before the connection was started.
+    pub fn begin_frame(&self, bytes: &[u8]) {
+        // It is as long as another framer let it be, and has no end: there is nothing to tell.
+        let _ = self.reader.lock().framer.push(bytes, &mut |_| {});
     }
 
     /// Stops reading; pings of the peer go unanswered.
@@ -281,6 +307,14 @@ impl Connection {
                     Ok(0) => {
                         self.peer_ended.store(true, Ordering::Release);
                         self.end_of_input(None);
+                        return ReadStop::Stopped;
+                    }
+                    Ok(count) if reader.early.is_some() => {
+                        reader.early = reader.early.map(|before| before + count as u64);
+                        self.bytes_in.fetch_add(count as u64, Ordering::Relaxed);
+                        self.post_raw(&scratch.input[..count]);
+                        // Once: the program says when it has room for more.
+                        self.switch.change_flow(self, Flow::Flowing, Flow::Held);
                         return ReadStop::Stopped;
                     }
                     Ok(count) => {
@@ -339,11 +373,7 @@ impl Connection {
         });
         self.post_frames(text, lengths);
         if self.raw.load(Ordering::Acquire) {
-            self.unread.add(weight(count));
-            self.mailbox.post(Event::Raw {
-                connection: Arc::clone(self),
-                bytes: input.to_vec(),
-            });
+            self.post_raw(input);
         }
         for control in controls {
             match control {
@@ -362,6 +392,14 @@ impl Connection {
                 limit: error.limit,
             });
         }
+    }
+
+    fn post_raw(self: &Arc<Self>, bytes: &[u8]) {
+        self.unread.add(weight(bytes.len()));
+        self.mailbox.post(Event::Raw {
+            connection: Arc::clone(self),
+            bytes: bytes.to_vec(),
+        });
     }
 
     /// Moves the gathered small frames into the mailbox.

@@ -150,6 +150,24 @@ impl SockhopSession {
         self.inner.start(paused)
     }
 
+    /// Reads once before it is started: what comes is told as raw bytes alone.
+    #[napi]
+    pub fn read_early(&self) {
+        self.inner.read_early();
+    }
+
+    /// Reads no more before it is started. Answers how many bytes were told, or will be.
+    #[napi]
+    pub fn stop_early(&self) -> f64 {
+        number(self.inner.stop_early())
+    }
+
+    /// Takes the beginning of a frame that was read before it is started.
+    #[napi]
+    pub fn begin_frame(&self, bytes: Uint8Array) {
+        self.inner.begin_frame(&bytes);
+    }
+
     /// Stops reading.
     #[napi]
     pub fn pause(&self) {

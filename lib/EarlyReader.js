@@ -1,0 +1,111 @@
+'use strict';
+
+const net = require('node:net');
+
+const { Framer } = require('./Framer.js');
+
+/** Of the stream itself: the socket's own tell the native side that the program wants raw bytes. */
+const { on, removeListener } = net.Socket.prototype;
+
+/**
+ * A connection that the program reads before the server does, in `start()` of its session. What comes goes through
+ * the stream as with any `net.Socket`, a read of the kernel each time the stream has room. Once the server takes over,
+ * what the program has not read is cut into frames, and then the native side goes on.
+ */
+class EarlyReader {
+  #socket;
+  #connection;
+  /** Bytes that came here. */
+  #taken = 0;
+  /** Bytes that were read of the connection, once reading has stopped. */
+  #read = null;
+  /** What came since then, not in the stream yet; null is the end. @type {Array<?Buffer>} */
+  #late = [];
+  /** Takes over: @type {?{framer: Framer, receive: Function, tooLarge: Function, begin: Function}} */
+  #heir = null;
+  #onData = (chunk) => this.#frame(chunk);
+
+  /**
+   * @param {net.Socket} socket
+   * @param {object} connection the native connection
+   */
+  constructor(socket, connection) {
+    this.#socket = socket;
+    this.#connection = connection;
+  }
+
+  /** The stream has room. */
+  read() {
+    if (this.#read === null) this.#connection.readEarly();
+  }
+
+  /** @param {?Buffer} bytes what came; null is the end */
+  received(bytes) {
+    this.#taken += bytes?.length ?? 0;
+    if (this.#read === null) {
+      this.#socket.push(bytes);
+      return;
+    }
+    this.#late.push(bytes);
+    if (this.#heir !== null) this.#settle();
+  }
+
+  /** The program has its turn no more: what is not read yet is for the server. */
+  stop() {
+    if (this.#read !== null) return;
+    this.#read = this.#connection.stopEarly();
+    this.keep();
+  }
+
+  /** A stream that flows with no listener throws away what comes. */
+  keep() {
+    const socket = this.#socket;
+    if (socket.readableFlowing === true && socket.listenerCount('data') === 0) {
+      socket.readableFlowing = null;
+    }
+  }
+
+  /**
+   * The server takes over.
+   *
+   * @param {{terminator: string[], max_message_size: number}} options
+   * @param {{receive: function(string): void, tooLarge: function(number): void, begin: function(): void}} heir gets
+   *   the frames, and is to begin when there are no more
+   */
+  handOver({ terminator, max_message_size: limit }, heir) {
+    this.stop();
+    this.#heir = { ...heir, framer: new Framer(terminator[0], limit), limit };
+    on.call(this.#socket, 'data', this.#onData);
+    this.#settle();
+  }
+
+  /** What the program reads is the server's, too. */
+  #frame(chunk) {
+    const { framer, receive, tooLarge, limit } = this.#heir;
+    const socket = this.#socket;
+    const bytes =
+      typeof chunk === 'string' ? Buffer.from(chunk, socket.readableEncoding ?? 'utf8') : chunk;
+    const { frames, fits } = framer.push(bytes);
+    for (const text of frames) {
+      if (socket.destroyed) return;
+      receive(text);
+    }
+    if (!fits) tooLarge(limit);
+    this.#settle();
+  }
+
+  /** Ends this, if nothing is left. */
+  #settle() {
+    const socket = this.#socket;
+    while (this.#late.length > 0) socket.push(this.#late.shift());
+    if (this.#heir === null || socket.destroyed) return;
+    if (this.#taken !== this.#read || socket.readableLength > 0) return;
+    const { framer, begin } = this.#heir;
+    this.#heir = null;
+    removeListener.call(socket, 'data', this.#onData);
+    this.#connection.beginFrame(framer.pending());
+    begin();
+  }
+}
+
+module.exports = { EarlyReader };
