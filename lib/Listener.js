@@ -1,15 +1,16 @@
 'use strict';
 
 const { AsyncResource } = require('node:async_hooks');
-const dns = require('node:dns');
 const net = require('node:net');
 
 const { listeners, Hold, nextId, surface } = require('./Mailbox.js');
 const { aborted } = require('./faults.js');
 const { systemError } = require('./errors.js');
 const { endName } = require('./names.js');
+const { lookup } = require('./lookup.js');
 const options = require('./options.js');
 const { Share, inCluster } = require('./Share.js');
+const { nextTick } = require('./timing.js');
 
 /** As many connections may wait to be accepted as Node lets wait. */
 const BACKLOG = 511;
@@ -113,7 +114,7 @@ class Listener extends net.Server {
     begun.catch((err) => {
       // A signal that is aborted closes it, and that is no error of `net`.
       if (err.code === 'ABORT_ERR' || err.code === 'ERR_SERVER_NOT_RUNNING') return;
-      process.nextTick(() => this.emit('error', err));
+      nextTick(() => this.emit('error', err));
     });
     return this;
   }
@@ -127,7 +128,7 @@ class Listener extends net.Server {
       if (this.#opening !== opening) throw notRunning();
     };
     try {
-      const address = !host || net.isIP(host) !== 0 ? host : await lookup(host);
+      const address = !host || net.isIP(host) !== 0 ? host : (await lookup(host, false))[0].address;
       check();
       if (!exclusive && inCluster()) {
         await this.#join([path ? { path, backlog } : { host: address, port, backlog }], check);
@@ -223,7 +224,7 @@ class Listener extends net.Server {
     signal?.addEventListener('abort', this.#onAbort, { once: true });
     const native = this.#native;
     return new Promise((resolve) => {
-      process.nextTick(() => {
+      nextTick(() => {
         try {
           if (this.#native === native) this.emit('listening');
         } catch (err) {
@@ -294,7 +295,7 @@ class Listener extends net.Server {
   }
 
   getConnections(callback) {
-    process.nextTick(callback, null, this.#open);
+    nextTick(callback, null, this.#open);
     return this;
   }
 
@@ -338,7 +339,7 @@ class Listener extends net.Server {
   #closeIfDrained() {
     if (!this.#closing || this.#open > 0 || this.#native !== null) return;
     this.#closing = false;
-    process.nextTick(() => this.emit('close'));
+    nextTick(() => this.emit('close'));
   }
 
   [Symbol.for('nodejs.util.inspect.custom')](_depth, { stylize }) {
@@ -396,11 +397,6 @@ function plainEndpoint(args) {
 /** @returns {number} the backlog that an argument stands for, or 0 */
 function count(value) {
   return typeof value !== 'function' && Number(value) > 0 ? Number(value) : 0;
-}
-
-async function lookup(host) {
-  const { address } = await dns.promises.lookup(host);
-  return address;
 }
 
 function listenError({ errno, syscall }, { path, address, port }) {

@@ -19,6 +19,7 @@ const {
   kTooLarge,
 } = require('./symbols.js');
 const { guardAtUnload } = require('./teardown.js');
+const timing = require('./timing.js');
 
 /** The kinds of records in an index; src/node/mailbox.rs knows them by the same numbers. */
 const FRAMES = 0;
@@ -35,7 +36,6 @@ const REFUSED = 10;
 const LISTENER_FAILED = 11;
 const CONNECTED = 12;
 const CONNECT_FAILED = 13;
-const RECONNECT_DUE = 14;
 
 /** How long a flood may keep timers and other I/O of the program waiting, in ms. */
 const SLICE_MS = 1;
@@ -64,7 +64,7 @@ let resuming = false;
 
 /** An error of the program's handler is the program's; it must not cost the events behind it. */
 function surface(err) {
-  process.nextTick(() => {
+  timing.nextTick(() => {
     throw err;
   });
 }
@@ -74,7 +74,7 @@ let deadline = 0;
 
 /** @returns {boolean} whether this has gone on for long enough */
 function timeIsUp() {
-  const now = performance.now();
+  const now = timing.now();
   if (deadline === 0) deadline = now + SLICE_MS;
   return now > deadline;
 }
@@ -235,9 +235,6 @@ class Batch {
         clients.get(id)?.failed(attempt, endpoint, errno, syscall);
         break;
       }
-      case RECONNECT_DUE:
-        clients.get(id)?.reconnectDue();
-        break;
     }
   }
 }
@@ -246,7 +243,7 @@ class Batch {
 function later() {
   if (resuming) return;
   resuming = true;
-  setImmediate(() => {
+  timing.setImmediate(() => {
     resuming = false;
     deadline = 0;
     if (current === null || finish(current)) deliverMore();
@@ -294,7 +291,7 @@ let soon = false;
 function deliverSoon() {
   if (soon) return;
   soon = true;
-  queueMicrotask(() => {
+  timing.queueMicrotask(() => {
     soon = false;
     // The rest of a batch comes first, in its time.
     if (current !== null || resuming) return;

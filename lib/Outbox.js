@@ -2,6 +2,7 @@
 
 const { mailbox } = require('./Mailbox.js');
 const { kDepart, kTicked } = require('./symbols.js');
+const { nextTick } = require('./timing.js');
 
 /** Text is handed over when this many characters have gathered, even in mid-tick. */
 const FLUSH_LENGTH = 64 * 1024;
@@ -83,7 +84,7 @@ class Outbox {
     const { promise } = this.#departure;
     this.#pieces ??= [];
     if (this.#pieces.push(text) === 1) {
-      if (dirty.size === 0) process.nextTick(flushAll);
+      if (dirty.size === 0) nextTick(flushAll);
       dirty.add(this);
     }
     this.#length += text.length;

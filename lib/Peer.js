@@ -15,6 +15,7 @@ const { normalizeRequestOptions } = require('./options.js');
 const { surface } = require('./Mailbox.js');
 const { PendingCallbacks } = require('./PendingCallbacks.js');
 const { kConnection, kPings, kPong, kTraffic, kTransmit } = require('./symbols.js');
+const { setImmediate } = require('./timing.js');
 
 const noop = () => {};
 
@@ -116,7 +117,7 @@ class Peer {
         return this.#takeResponse(message.data);
       case 'SockhopHandshake':
         // A peer of the next generation asks what this side can do. Silence means: the old way.
-        if (!this.#bare) return;
+        if (!this.#bare && isHandshake(message)) return;
     }
     if (this.#bare) {
       this.#owner.emit('receive', message, this.#owner.meta(this, typeName(message)));
@@ -233,8 +234,8 @@ class Peer {
     let text;
     let ticket;
     if (this.#bare) {
-      // As it is with envelopes: null, undefined and what has no class are refused at the call.
-      if (data === null || data === undefined) throw noPayload(data);
+      // JSON has no text for it.
+      if (data === undefined) throw noPayload(data);
       if (callback)
         throw callbackRefused('Unable to use remote callback - peer type must be Sockhop');
       if (!this.#allowNonObjects && typeof data !== 'object') return this.#badObject();
@@ -441,6 +442,11 @@ function badFrame() {
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
   }
+}
+
+/** Whether it is the first message of sockhop 2.x, and not a class of the program that has that name. */
+function isHandshake({ data, id }) {
+  return typeof id === 'string' && Number.isInteger(data?.protocol_version);
 }
 
 function typeName(value) {

@@ -1,7 +1,6 @@
 'use strict';
 
 const { AsyncResource } = require('node:async_hooks');
-const dns = require('node:dns');
 const { EventEmitter } = require('node:events');
 const net = require('node:net');
 const tls = require('node:tls');
@@ -18,7 +17,9 @@ const { LimitCounters } = require('./limits.js');
 const { sum } = require('./traffic.js');
 const { systemError } = require('./errors.js');
 const { mailbox, clients, Hold, nextId } = require('./Mailbox.js');
+const { lookup } = require('./lookup.js');
 const options = require('./options.js');
+const { ReconnectTimer } = require('./ReconnectTimer.js');
 const {
   kBeat,
   kClearPings,
@@ -32,6 +33,7 @@ const {
 const { SockhopRequest } = require('./SockhopRequest.js');
 const { channels } = require('./diagnostics.js');
 const secure = require('./tls.js');
+const { setImmediate } = require('./timing.js');
 
 const noop = () => {};
 
@@ -52,6 +54,7 @@ class SockhopClient extends EventEmitter {
   /** The attempt under way: @type {?{number: number, resolve, reject, timer, signal, onAbort}} */
   #attempt = null;
   #autoReconnect = false;
+  #reconnectTimer;
   /** The asynchronous context in which `auto_reconnect` was turned on. */
   #reconnecting = null;
   /** @type {?Peer} */
@@ -82,6 +85,8 @@ class SockhopClient extends EventEmitter {
     this._connect_timeout = checked.connect_timeout;
     this._response_stream_map = new TimedMap({ timeout: checked.response_timeout, ref: false });
     this.#owner = new Owner(this, this.#events());
+    this.#reconnectTimer = new ReconnectTimer(this, checked.auto_reconnect_interval);
+    this._auto_reconnect_timer = this.#reconnectTimer.handle;
   }
 
   /** Whether there is a connection. @type {boolean} */
@@ -91,27 +96,41 @@ class SockhopClient extends EventEmitter {
 
   /** Whether the client connects by itself, at the interval, whenever it is not. @type {boolean} */
   get auto_reconnect() {
-    return this.#autoReconnect;
+    return this._auto_reconnect;
   }
 
   set auto_reconnect(on) {
+    this._auto_reconnect = on;
+  }
+
+  get _auto_reconnect() {
+    return this.#autoReconnect;
+  }
+
+  set _auto_reconnect(on) {
     const changed = Boolean(on) !== Boolean(this.#autoReconnect);
     this.#autoReconnect = on;
     if (!changed) return;
     this.#reconnecting = on ? new AsyncResource('SOCKHOPCLIENT') : null;
-    this.#native.setReconnect(on ? this.#options.auto_reconnect_interval : 0);
+    this.#reconnectTimer.on = Boolean(on);
     this.#track();
   }
 
-  /** While it is about to connect, the client is known to the mailbox and keeps the process alive. */
+  /** Whether a connection is being made. @type {boolean} */
+  get _connecting() {
+    return this.#attempt !== null;
+  }
+
+  set _connecting(on) {
+    if (!on && this.#attempt) this.#giveUp(this.#attempt, givenUp());
+  }
+
+  /** While it is about to connect, the client is known to the mailbox, and an attempt keeps the process alive. */
   #track() {
-    if (this.#attempt || this.#autoReconnect) {
-      clients.set(this.#id, this.#owner);
-      this.#hold.take();
-    } else {
-      clients.delete(this.#id);
-      this.#hold.release();
-    }
+    if (this.#attempt || this.#autoReconnect) clients.set(this.#id, this.#owner);
+    else clients.delete(this.#id);
+    if (this.#attempt) this.#hold.take();
+    else this.#hold.release();
   }
 
   /** Whether `sending` and `received` are emitted. @type {boolean} */
@@ -170,7 +189,7 @@ class SockhopClient extends EventEmitter {
   /** Connects, if the client is to do so by itself and is not connected or connecting. */
   _perform_auto_reconnect() {
     if (!this.#autoReconnect || this.#connected || this.#attempt) return;
-    this.connect().catch(noop);
+    this.#reconnecting.runInAsyncScope(() => this.connect().catch(noop));
   }
 
   /**
@@ -200,7 +219,6 @@ class SockhopClient extends EventEmitter {
         where: null,
         endpoints: [],
         plan: null,
-        deadline: performance.now() + this._connect_timeout,
         timer: null,
         resolve,
         reject,
@@ -222,7 +240,8 @@ class SockhopClient extends EventEmitter {
 
   async #begin(attempt) {
     // The time for looking up a name counts.
-    this.#watchClock(attempt);
+    attempt.timer = setTimeout(() => this.#late(attempt), this._connect_timeout);
+    attempt.timer?.unref?.();
     try {
       attempt.where = this.#where();
       if (this.#options.ssl) {
@@ -231,19 +250,15 @@ class SockhopClient extends EventEmitter {
       }
       attempt.endpoints = await resolveAddress(attempt.where);
       if (this.#attempt !== attempt) return;
-      clearTimeout(attempt.timer);
-      const left = Math.max(1, attempt.deadline - performance.now());
-      attempt.number = this.#native.connectTo(attempt.endpoints, left, attempt.plan?.client);
+      attempt.number = this.#native.connectTo(attempt.endpoints, 0, attempt.plan?.client);
     } catch (err) {
       this.#giveUp(attempt, err);
     }
   }
 
-  /** Ends an attempt in time while the native side does not. */
-  #watchClock(attempt) {
-    const left = Math.max(1, attempt.deadline - performance.now());
-    attempt.timer = setTimeout(() => this.#giveUp(attempt, timedOut()), left);
-    attempt.timer.unref?.();
+  /** Time is up. After a program was busy for long, the connection may be there and yet to be told. */
+  #late(attempt) {
+    setImmediate(() => this.#giveUp(attempt, timedOut()));
   }
 
   /** Where to connect to, as the options are now. */
@@ -289,7 +304,6 @@ class SockhopClient extends EventEmitter {
   #tryOpenssl(attempt, lasting) {
     this.#native.detach();
     attempt.number = -1;
-    this.#watchClock(attempt);
     if (lasting) this.#needsOpenssl = true;
     try {
       this.#beginOpenssl(attempt);
@@ -329,9 +343,6 @@ class SockhopClient extends EventEmitter {
         if (attempt?.number !== number) connection.close(false);
         else attempt.scope.runInAsyncScope(this.#arrived, this, attempt, connection);
       },
-      reconnectDue: () => {
-        this.#reconnecting?.runInAsyncScope(this._perform_auto_reconnect, this);
-      },
     };
   }
 
@@ -342,10 +353,7 @@ class SockhopClient extends EventEmitter {
     // A connection that broke may hold next time; a server that is of another mind will stay so.
     if (syscall === 'handshake') return this.#tryOpenssl(attempt, errno === 0);
     const { path, address, port } = attempt.endpoints[endpoint];
-    this.#giveUp(
-      attempt,
-      errno === 0 ? timedOut() : systemError(-errno, syscall, path ?? address, port),
-    );
+    this.#giveUp(attempt, systemError(-errno, syscall, path ?? address, port));
   }
 
   #arrived(attempt, connection) {
@@ -553,7 +561,7 @@ class SockhopClient extends EventEmitter {
    * @returns {Promise<void>}
    */
   disconnect() {
-    this.auto_reconnect = false;
+    this._auto_reconnect = false;
     this.ping(0);
     if (this.#attempt) {
       this.#giveUp(
@@ -654,11 +662,14 @@ class Owner {
 async function resolveAddress({ path, address, port }) {
   if (path) return [{ path }];
   if (net.isIP(address) !== 0) return [{ address, port }];
-  const found = await dns.promises.lookup(address, { all: true });
+  const found = await lookup(address, true);
   return found.map((entry) => ({ address: entry.address, port }));
 }
 
 const timedOut = () => new Error('Timeout exceeded on connect()');
+
+const givenUp = () =>
+  new SockhopError('The attempt to connect was given up', 'ERR_SOCKET_DESTROYED');
 
 const notConnected = () =>
   new SockhopError('Client unable to send() - it is not connected', 'ERR_SOCKET_DESTROYED');

@@ -4,6 +4,7 @@ const { AsyncResource } = require('node:async_hooks');
 const { EventEmitter } = require('node:events');
 
 const SockhopError = require('./SockhopError.js');
+const { nextTick } = require('./timing.js');
 const { uuid: makeUuid } = require('./uuid.js');
 
 /**
@@ -301,7 +302,7 @@ class SockhopResponseReadableStream extends EventEmitter {
       } catch (err) {
         // A handler's error is the program's; it must not cost the packets behind this one.
         if (i === packets.length - 1 && end === null) throw err;
-        process.nextTick(() => {
+        nextTick(() => {
           throw err;
         });
       }
@@ -311,7 +312,7 @@ class SockhopResponseReadableStream extends EventEmitter {
 
   /** Somebody waits for packets: give them after the tick, when other listeners are in place too. */
   #releaseSoon() {
-    if (this.#held !== null) process.nextTick(() => this._release());
+    if (this.#held !== null) nextTick(() => this._release());
   }
 
   #follow(follower) {

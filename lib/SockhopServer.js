@@ -31,6 +31,7 @@ const {
   kTraffic,
   kTransmit,
 } = require('./symbols.js');
+const { nextTick, setImmediate } = require('./timing.js');
 const { sum } = require('./traffic.js');
 
 const noop = () => {};
@@ -257,7 +258,7 @@ class SockhopServer extends EventEmitter {
       // The program's mistake, not the peer's.
       channels.error.publish({ server: this, socket: sock, session, error: err });
       if (this.listenerCount('error') > 0) this.emit_async('error', err, sock, session);
-      else process.nextTick(() => Promise.reject(err));
+      else nextTick(() => Promise.reject(err));
     }
   }
 

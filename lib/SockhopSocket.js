@@ -30,6 +30,7 @@ const {
   kTraffic,
   kTransmit,
 } = require('./symbols.js');
+const { nextTick } = require('./timing.js');
 
 /** Answers of the native `write` that are no position in the stream. */
 const WRITTEN = 0;
@@ -320,7 +321,7 @@ class SockhopSocket extends net.Socket {
     this.#waiting = null;
     if (waiting.length > 0) settleAll(waiting, destroyed());
     callback(err);
-    process.nextTick(() => this.emit('close', Boolean(err)));
+    nextTick(() => this.emit('close', Boolean(err)));
   }
 
   resetAndDestroy() {

@@ -1,5 +1,7 @@
 'use strict';
 
+const { nextTick } = require('./timing.js');
+
 /**
  * A map whose values live for a limited time.
  *
@@ -75,7 +77,7 @@ class TimedMap {
       try {
         this.#take(key)?.[2]?.('stopped');
       } catch (err) {
-        process.nextTick(() => {
+        nextTick(() => {
           throw err;
         });
       }

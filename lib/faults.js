@@ -1,6 +1,7 @@
 'use strict';
 
 const SockhopError = require('./SockhopError.js');
+const timing = require('./timing.js');
 
 /** A peer that misbehaves all the time must not fill the program's log: so long between two warnings, in ms. */
 const WARNING_INTERVAL = 10_000;
@@ -25,7 +26,7 @@ function report(emitter, err, ...context) {
   const codes = warnings.get(emitter);
   const warning = codes.get(err.code) ?? { next: 0, left: 0 };
   codes.set(err.code, warning);
-  const now = performance.now();
+  const now = timing.now();
   if (now < warning.next) {
     warning.left += 1;
     return;

@@ -15,6 +15,7 @@ const net = require('node:net');
 const tls = require('node:tls');
 
 const native = require('./binding.js');
+const { wallClock } = require('./timing.js');
 
 /** The options that the native side understands; any other one is OpenSSL's. */
 const NATIVE_OPTIONS = new Set([
@@ -378,7 +379,7 @@ class Plan {
 
 /** What is wrong with a certificate at this time of day, if anything. */
 function untimely({ validFrom, validTo }) {
-  const now = Date.now();
+  const now = wallClock();
   if (now < Date.parse(validFrom)) return 'CERT_NOT_YET_VALID';
   // The second it ends in still counts.
   return now >= Date.parse(validTo) + 1000 ? 'CERT_HAS_EXPIRED' : null;

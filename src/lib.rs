@@ -5,7 +5,7 @@
 //! ```text
 //! node   N-API: the classes JavaScript sees, the border. The only place with napi and `unsafe`.
 //!  |
-//! net    tokio: sockets, listeners, connections, reconnecting, liveness. Knows nothing of Node.
+//! net    tokio: sockets, listeners, connections, liveness. Knows nothing of Node.
 //!  |
 //! wire   the protocol: framing and envelopes. No I/O, no clock: bytes in, frames out.
 //! ```

@@ -1,10 +1,10 @@
-//! The client's side of getting connected: attempts, time-outs, and when to try again.
+//! The client's side of getting connected: attempts and time-outs.
 
 use super::connection::Connection;
 use super::error::SystemError;
 use super::mailbox::{Event, Mailbox};
 use super::pairing;
-use super::runtime::{self, Ticker, every};
+use super::runtime;
 use super::settings::Settings;
 use super::stream::{Address, Stream, StreamFd, new_socket, watch};
 use super::tls::{self, Handshake};
@@ -43,7 +43,6 @@ struct Inner {
     state: State,
     /// Counts the attempts: the answer to an attempt that was given up is known as such.
     attempt: u32,
-    reconnect: Option<Ticker>,
 }
 
 impl Client {
@@ -254,25 +253,6 @@ impl Client {
         if let State::Connecting(task) = std::mem::take(&mut inner.state) {
             task.abort();
         }
-    }
-
-    /// Asks for [`Event::ReconnectDue`] at every `interval` at which the client is idle; `None`
-    /// stops that.
-    pub fn set_reconnect(self: &Arc<Self>, interval: Option<Duration>) {
-        let ticker = interval.map(|interval| {
-            let client = Arc::downgrade(self);
-            every(interval, move || {
-                let Some(client) = client.upgrade() else {
-                    return false;
-                };
-                let idle = matches!(client.inner.lock().state, State::Idle);
-                if idle {
-                    client.mailbox.post(Event::ReconnectDue(client.id));
-                }
-                !client.mailbox.is_closed()
-            })
-        });
-        self.inner.lock().reconnect = ticker;
     }
 
     /// Sends a ping if connected, and tells if too many before it went unanswered.

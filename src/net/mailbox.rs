@@ -124,8 +124,6 @@ pub enum Event {
         /// The index, among the attempt's endpoints, of the one the error is about.
         endpoint: u32,
     },
-    /// It is time for a client to connect again.
-    ReconnectDue(u32),
 }
 
 /// A part of what is to be told: events in order, and the text of their frames.

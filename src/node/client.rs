@@ -1,4 +1,4 @@
-//! `SockhopClient`: attempts to connect, reconnecting, pinging.
+//! `SockhopClient`: attempts to connect, pinging.
 
 use super::mailbox::Mailbox;
 use super::settings::{Settings, interval};
@@ -79,12 +79,6 @@ impl SockhopClient {
     #[napi]
     pub fn detach(&self) {
         self.inner.detach();
-    }
-
-    /// Asks for `RECONNECT_DUE` events at the interval in milliseconds while idle; 0 stops them.
-    #[napi]
-    pub fn set_reconnect(&self, ms: f64) {
-        self.inner.set_reconnect(interval(ms));
     }
 
     /// Pings, and judges by the pings before. JavaScript sets the beat: a program that is blocked

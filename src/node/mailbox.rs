@@ -30,7 +30,6 @@ mod kind {
     pub(super) const LISTENER_FAILED: u32 = 11;
     pub(super) const CONNECTED: u32 = 12;
     pub(super) const CONNECT_FAILED: u32 = 13;
-    pub(super) const RECONNECT_DUE: u32 = 14;
 }
 
 /// The JavaScript side of the mailbox: the function that delivers a batch, and the array that
@@ -616,7 +615,6 @@ impl Batch<'_> {
                 )?;
                 self.push([attempt, endpoint]);
             }
-            Event::ReconnectDue(client) => self.record(kind::RECONNECT_DUE, client, 0),
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! mailbox        one a JavaScript environment: wakes it, hands over what happened as one string
-//! client         SockhopClient: attempts, reconnecting, pinging
+//! client         SockhopClient: attempts, pinging
 //! server         SockhopServer and its listener
 //! session        SockhopSession, one connection: writing, reading, ending
 //! framer         the framer for bytes that come from JavaScript (ObjectBuffer, adopted streams)
