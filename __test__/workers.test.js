@@ -12,6 +12,7 @@ const { repeat } = require('./citizens/repeat.js');
 const { endpoint, temporaryDirectory, transports } = require('./support/addresses.js');
 const { atEnd } = require('./support/at-end.js');
 const { deadline } = require('./support/deadline.js');
+const { program } = require('./support/program.js');
 
 const limit = { timeout: 15 * 60_000 };
 const HOST = path.join(__dirname, 'citizens', 'worker-host.js');
@@ -87,4 +88,51 @@ describe('worker threads', () => {
       await host(t, { kind: 'exit under workers', directory: path.join(directory), count: 3, n });
     }
   });
+
+  it('a worker that listens may end while another thread connects to it', limit, async (t) => {
+    const running = program(t, connectsToWorkersThatEnd, {
+      workers: repeat(40),
+      directory: temporaryDirectory(t),
+    });
+    const { code, lines } = await running.ended(5 * 60_000);
+    assert.deepEqual({ code, lines }, { code: 0, lines: ['all have ended'] });
+  });
 });
+
+function connectsToWorkersThatEnd({ client: Client }, { workers, directory }) {
+  const { Worker } = require('node:worker_threads');
+  const sockhop = Object.keys(require.cache).find((name) => name.endsWith('index.js'));
+  const body = `
+    const { parentPort, workerData } = require('node:worker_threads');
+    const { server: Server } = require(workerData.sockhop);
+    const server = new Server({ path: workerData.path });
+    server.on('error', () => {});
+    server.listen().then(() => {
+      parentPort.postMessage('up');
+      setTimeout(() => process.exit(), 5 + 10 * Math.random());
+    });`;
+  const main = async () => {
+    for (let n = 0; n < workers; n += 1) {
+      const path = `${directory}/${n}.sock`;
+      const worker = new Worker(body, { eval: true, workerData: { sockhop, path } });
+      let ended = false;
+      const end = new Promise((resolve) => {
+        worker.on('exit', () => {
+          ended = true;
+          resolve();
+        });
+      });
+      await new Promise((resolve) => {
+        worker.once('message', resolve);
+      });
+      while (!ended) {
+        const clients = Array.from({ length: 20 }, () => new Client({ path }));
+        await Promise.allSettled(clients.map((client) => client.connect()));
+        await Promise.allSettled(clients.map((client) => client.disconnect()));
+      }
+      await end;
+    }
+    console.log('all have ended');
+  };
+  main();
+}

@@ -2,14 +2,14 @@
 
 use super::connection::Connection;
 use super::error::SystemError;
+use super::listener::{Listener, Queue};
 use super::mailbox::{Event, Mailbox};
-use super::pairing;
 use super::runtime;
 use super::settings::Settings;
 use super::stream::{Address, Stream, StreamFd, new_socket, watch};
 use super::tls::{self, Handshake};
 use parking_lot::Mutex;
-use socket2::Socket;
+use socket2::{SockAddr, Socket};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,6 +90,7 @@ impl Client {
             _ => None,
         };
         let client = Arc::clone(self);
+        // Before the task can say how it went.
         let mut inner = self.inner.lock();
         let task = runtime::handle().spawn(async move {
             let all = client.try_all(attempt, &endpoints, tls, begun);
@@ -99,17 +100,15 @@ impl Client {
                 Err(_) => client.failed(attempt, 0, None),
             }
         });
-        inner.state = State::Connecting(task.abort_handle());
+        let before = std::mem::replace(&mut inner.state, State::Connecting(task.abort_handle()));
+        drop(inner);
+        drop(before);
         attempt
     }
 
     /// Tells that an attempt came to nothing; no error is the time-out.
     fn failed(&self, attempt: u32, endpoint: u32, error: Option<SystemError>) {
-        let mut inner = self.inner.lock();
-        if inner.attempt == attempt {
-            inner.state = State::Idle;
-        }
-        drop(inner);
+        self.move_on(attempt, || State::Idle);
         self.mailbox.post(Event::ConnectFailed {
             client: self.id,
             attempt,
@@ -138,7 +137,7 @@ impl Client {
                 Some(tls) => match connect(endpoint).await {
                     Ok(socket) => {
                         let stream = secure(socket, tls).await.map_err(|error| (index, error))?;
-                        self.connected(attempt, stream, endpoint, &mut pairing::lock());
+                        self.connected(attempt, stream, None);
                         Ok(())
                     }
                     Err(error) => Err(error),
@@ -165,9 +164,18 @@ impl Client {
         };
         if let Some(socket) = socket {
             let stream = Stream::new(established(socket).await?)?;
-            self.connected(attempt, stream, endpoint, &mut pairing::lock());
+            match self.listener_at(endpoint) {
+                None => self.connected(attempt, stream, None),
+                Some(listener) => listener.hold(|queue| self.connected(attempt, stream, queue)),
+            }
         }
         Ok(())
+    }
+
+    /// The listener of this environment that a connection to `endpoint` reaches.
+    fn listener_at(&self, endpoint: &Endpoint) -> Option<Arc<Listener>> {
+        let listeners = self.mailbox.listeners();
+        listeners.find(|listener| listener.is_at(endpoint))
     }
 
     /// Begins to connect. On loopback that is all there is to it; otherwise this answers the
@@ -177,80 +185,83 @@ impl Client {
         attempt: u32,
         endpoint: &Endpoint,
     ) -> io::Result<Option<Socket>> {
-        // See `pairing`: on loopback the handshake is over when connect() returns.
-        let mut listeners = pairing::lock();
-        let (socket, connected) = begin(endpoint)?;
-        if !connected {
+        match self.listener_at(endpoint) {
+            None => self.begin_with(attempt, endpoint, None),
+            // See `pairing`: on loopback the handshake is over when connect() returns.
+            Some(listener) => listener.hold(|queue| self.begin_with(attempt, endpoint, queue)),
+        }
+    }
+
+    fn begin_with(
+        self: &Arc<Self>,
+        attempt: u32,
+        endpoint: &Endpoint,
+        queue: Option<Queue<'_>>,
+    ) -> io::Result<Option<Socket>> {
+        let socket = new_socket(endpoint)?;
+        if queue.is_some() {
+            give_name(&socket, endpoint);
+        }
+        if !begin(&socket, endpoint)? {
             return Ok(Some(socket));
         }
-        let stream = Stream::new(socket)?;
-        self.connected(attempt, stream, endpoint, &mut listeners);
+        self.connected(attempt, Stream::new(socket)?, queue);
         Ok(None)
     }
 
-    /// Reports the connection, behind the report of a listener in this process.
-    fn connected(
-        self: &Arc<Self>,
-        attempt: u32,
-        stream: Stream,
-        endpoint: &Endpoint,
-        listeners: &mut pairing::Listeners,
-    ) {
+    /// Reports the connection. With the queue of a listener that it may have reached, whose door the caller holds, the
+    /// other end is accepted and reported first.
+    fn connected(self: &Arc<Self>, attempt: u32, stream: Stream, queue: Option<Queue<'_>>) {
+        let name = stream.name();
         let connection = Connection::open(
             stream,
             Arc::clone(&self.settings),
             Arc::clone(&self.mailbox),
             None,
         );
-        let mut accepted = Vec::new();
-        let listener = listeners.find(endpoint);
-        if let Some(listener) = &listener {
-            // A shortage of descriptors is the listener's to report, at its next turn.
-            while let Ok(false) = listener.accept_waiting(&mut accepted) {}
-            let twin = accepted.iter().rev().find_map(|event| match event {
-                Event::Accepted {
-                    connection: twin, ..
-                } if is_twin(&connection, twin) => Some(twin),
-                _ => None,
-            });
-            if let Some(twin) = twin {
-                connection.pair(twin);
-            }
+        let mut events = Vec::new();
+        if let (Some(queue), Some(name)) = (queue, name)
+            && let Some(twin) = queue.accept_ours(&name, &mut events)
+        {
+            connection.pair(&twin);
         }
-        let mut inner = self.inner.lock();
-        let current = inner.attempt == attempt;
+        let current = self.move_on(attempt, || State::Connected(Arc::clone(&connection)));
         if current {
-            inner.state = State::Connected(Arc::clone(&connection));
+            events.push(Event::Connected {
+                client: self.id,
+                attempt,
+                connection: Arc::clone(&connection),
+            });
         }
-        drop(inner);
-        let connected = current.then(|| Event::Connected {
-            client: self.id,
-            attempt,
-            connection: Arc::clone(&connection),
-        });
-        match listener {
-            Some(listener) if Arc::ptr_eq(listener.mailbox(), &self.mailbox) => {
-                accepted.extend(connected);
-                self.mailbox.post_all(accepted);
-            }
-            listener => {
-                if let Some(listener) = listener {
-                    listener.mailbox().post_all(accepted);
-                }
-                self.mailbox.post_all(connected.into_iter().collect());
-            }
-        }
+        self.mailbox.post_all(events);
         if !current {
             // Given up in the meantime.
             connection.close();
         }
     }
 
+    /// Goes to another state, unless the attempt was given up: then this answers false.
+    fn move_on(&self, attempt: u32, to: impl FnOnce() -> State) -> bool {
+        let before = {
+            let mut inner = self.inner.lock();
+            if inner.attempt != attempt {
+                return false;
+            }
+            std::mem::replace(&mut inner.state, to())
+        };
+        // Not under the lock: a connection may go with it.
+        drop(before);
+        true
+    }
+
     /// Gives up an attempt, and forgets (but does not close) a connection.
     pub fn detach(&self) {
-        let mut inner = self.inner.lock();
-        inner.attempt = inner.attempt.wrapping_add(1);
-        if let State::Connecting(task) = std::mem::take(&mut inner.state) {
+        let before = {
+            let mut inner = self.inner.lock();
+            inner.attempt = inner.attempt.wrapping_add(1);
+            std::mem::take(&mut inner.state)
+        };
+        if let State::Connecting(task) = before {
             task.abort();
         }
     }
@@ -279,21 +290,32 @@ impl Client {
 
 /// A socket that is connected.
 async fn connect(endpoint: &Endpoint) -> io::Result<Socket> {
-    match begin(endpoint)? {
-        (socket, true) => Ok(socket),
-        (socket, false) => established(socket).await,
+    let socket = new_socket(endpoint)?;
+    if begin(&socket, endpoint)? {
+        Ok(socket)
+    } else {
+        established(socket).await
     }
 }
 
-/// A socket that begins to connect, and whether it is connected already.
-fn begin(endpoint: &Endpoint) -> io::Result<(Socket, bool)> {
-    let socket = new_socket(endpoint)?;
-    let connected = match socket.connect(&endpoint.to_sock_addr()?) {
-        Ok(()) => true,
-        Err(error) if in_progress(&error) => socket.peer_addr().is_ok(),
-        Err(error) => return Err(error),
-    };
-    Ok((socket, connected))
+/// Begins to connect; answers whether that is all there is to it.
+pub(super) fn begin(socket: &Socket, endpoint: &Endpoint) -> io::Result<bool> {
+    match socket.connect(&endpoint.to_sock_addr()?) {
+        Ok(()) => Ok(true),
+        Err(error) if in_progress(&error) => Ok(socket.peer_addr().is_ok()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Gives the socket of a client a name, where it has none of its own, by which the listener can tell it from others.
+/// Linux chooses one that no other socket has, which goes with the socket; elsewhere the two ends remain strangers.
+pub(super) fn give_name(socket: &Socket, endpoint: &Endpoint) {
+    if cfg!(any(target_os = "linux", target_os = "android"))
+        && let Endpoint::Unix(_) = endpoint
+        && let Ok(unnamed) = SockAddr::unix("")
+    {
+        let _ = socket.bind(&unnamed);
+    }
 }
 
 /// Waits until a socket is connected.
@@ -355,13 +377,4 @@ async fn secure(socket: Socket, tls: &tls::Client) -> Result<Stream, SystemError
 fn in_progress(error: &io::Error) -> bool {
     const EINPROGRESS: i32 = if cfg!(target_os = "linux") { 115 } else { 36 };
     error.raw_os_error() == Some(EINPROGRESS)
-}
-
-/// Whether an accepted connection is the other end of ours. Unix sockets of clients have no
-/// address; there the last one accepted under the pairing lock is it.
-fn is_twin(ours: &Connection, accepted: &Connection) -> bool {
-    match (&ours.addresses().local, &accepted.addresses().peer) {
-        (Some(Address::Inet(local)), Some(Address::Inet(peer))) => local == peer,
-        _ => true,
-    }
 }

@@ -5,16 +5,16 @@ use super::error::SystemError;
 use super::linger::Seats;
 use super::mailbox::{Event, Mailbox};
 use super::outbox::Token;
-use super::pairing;
+use super::pairing::Door;
 use super::runtime;
 use super::settings::Settings;
-use super::stream::{Address, Stream, new_socket, watch};
+use super::stream::{Address, Stream, new_socket, reaches, watch};
 use parking_lot::Mutex;
-use socket2::Socket;
+use socket2::{SockAddr, Socket};
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -22,6 +22,9 @@ use tokio::task::AbortHandle;
 
 /// Connections accepted before others get their turn.
 const ACCEPT_BATCH: usize = 64;
+/// Connections that a client of the same environment accepts at most to find its own: as many as the kernel lets wait
+/// where nobody changed that, so more of them came later.
+const MOST_AHEAD: usize = 4096;
 /// How long to wait after the system had no descriptor or memory for another connection.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
@@ -31,8 +34,8 @@ pub struct Listener {
     address: Address,
     settings: Arc<Settings>,
     mailbox: Arc<Mailbox>,
-    /// `None` once closed.
-    socket: Mutex<Option<Arc<Socket>>>,
+    door: Door<Entrance>,
+    /// Serves the door where there is no poller.
     task: Mutex<Option<AbortHandle>>,
     /// `max_connections`, and the descriptors that count against it.
     seats: Arc<Seats>,
@@ -51,12 +54,28 @@ impl std::fmt::Debug for Listener {
     }
 }
 
-struct ListenerFd(Arc<Socket>);
+/// The listening socket. Whoever closes it owns it alone: the address is free when the descriptor is closed,
+/// and on some systems not before.
+enum Entrance {
+    /// Watched by the poller.
+    Polled(Socket),
+    /// Watched by the runtime.
+    Watched(AsyncFd<Socket>),
+}
 
-impl AsRawFd for ListenerFd {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
+impl Entrance {
+    fn socket(&self) -> &Socket {
+        match self {
+            Self::Polled(socket) => socket,
+            Self::Watched(fd) => fd.get_ref(),
+        }
     }
+}
+
+/// The connections that wait in the kernel, for whoever holds the listener's door.
+pub(super) struct Queue<'a> {
+    listener: &'a Listener,
+    socket: &'a Socket,
 }
 
 impl Listener {
@@ -91,31 +110,49 @@ impl Listener {
             }
             Address::Unix(_) => address.clone(),
         };
-        let socket = Arc::new(socket);
+        let entrance = if mailbox.poller().is_some() {
+            Entrance::Polled(socket)
+        } else {
+            // Registering a descriptor needs the runtime's context.
+            let _context = runtime::handle().enter();
+            Entrance::Watched(watch(socket, Interest::READABLE).map_err(failed)?)
+        };
         let listener = Arc::new(Self {
             id,
             address: bound,
             settings,
             mailbox,
-            socket: Mutex::new(Some(Arc::clone(&socket))),
+            door: Door::new(Some(entrance)),
             task: Mutex::new(None),
             seats: Seats::new(),
             places: Arc::new(()),
             short: AtomicBool::new(false),
         });
-        pairing::lock().add(&listener);
-        if let Some(poller) = listener.mailbox.poller() {
-            poller.add_listener(&listener, &socket).map_err(failed)?;
-        } else {
-            let fd = {
-                // Registering a descriptor needs the runtime's context.
-                let _context = runtime::handle().enter();
-                watch(ListenerFd(socket), Interest::READABLE).map_err(failed)?
-            };
-            let task = runtime::handle().spawn(accept_loop(Arc::downgrade(&listener), fd));
-            *listener.task.lock() = Some(task.abort_handle());
+        if !listener.mailbox.listeners().add(&listener) {
+            listener.close();
+            return Err(failed(io::ErrorKind::InvalidInput.into()));
+        }
+        if let Err(error) = listener.watch() {
+            listener.close();
+            return Err(failed(error));
         }
         Ok(listener)
+    }
+
+    /// Begins to accept.
+    fn watch(self: &Arc<Self>) -> io::Result<()> {
+        let watched = self.door.hold(|entrance| match entrance {
+            Some(Entrance::Polled(socket)) => {
+                let poller = self.mailbox.poller();
+                poller.map_or(Ok(()), |poller| poller.add_listener(self, socket))
+            }
+            _ => Ok(()),
+        });
+        if self.mailbox.poller().is_none() {
+            let task = runtime::handle().spawn(accept_loop(Arc::downgrade(self)));
+            *self.task.lock() = Some(task.abort_handle());
+        }
+        watched
     }
 
     /// A listener whose connections somebody else accepts and hands to [`adopt`](Self::adopt).
@@ -130,7 +167,7 @@ impl Listener {
             address: Address::Unix(None),
             settings,
             mailbox,
-            socket: Mutex::new(None),
+            door: Door::new(None),
             task: Mutex::new(None),
             seats: Seats::new(),
             places: Arc::new(()),
@@ -182,9 +219,13 @@ impl Listener {
         self.seats.set_max(max);
     }
 
-    /// Who is told of its connections.
-    pub(super) fn mailbox(&self) -> &Arc<Mailbox> {
-        &self.mailbox
+    /// Whether a connection to `target` reaches it, as far as this environment can tell.
+    pub(super) fn is_at(&self, target: &Address) -> bool {
+        match (target, &self.address) {
+            (Address::Inet(target), Address::Inet(bound)) => reaches(target, bound),
+            (Address::Unix(target), Address::Unix(bound)) => target.is_some() && target == bound,
+            _ => false,
+        }
     }
 
     /// How many connections it accepted that are not closed.
@@ -194,16 +235,15 @@ impl Listener {
 
     /// Accepts no more and frees the address. Connections stay.
     pub fn close(&self) {
-        let _order = pairing::lock();
-        let Some(socket) = self.socket.lock().take() else {
+        self.mailbox.listeners().remove(self);
+        let Some(entrance) = self.door.close() else {
             return;
         };
         if let Some(poller) = self.mailbox.poller() {
-            poller.remove_listener(self.id, &socket);
+            poller.remove_listener(self.id, entrance.socket());
         }
-        // The task lets go of the descriptor at its leisure; the address must be free now.
-        let _ = socket.shutdown(std::net::Shutdown::Both);
-        drop(socket);
+        // This closes the descriptor: nobody else has it.
+        drop(entrance);
         if let Some(task) = self.task.lock().take() {
             task.abort();
         }
@@ -212,54 +252,40 @@ impl Listener {
         }
     }
 
-    /// Takes connections that wait in the kernel, and appends what is to be told of them to
-    /// `events`. The caller holds the pairing lock. Answers whether the queue was emptied.
-    pub(super) fn accept_waiting(&self, events: &mut Vec<Event>) -> Result<bool, SystemError> {
-        let Some(socket) = self.socket.lock().clone() else {
-            return Ok(true);
-        };
-        for _ in 0..ACCEPT_BATCH {
-            match socket.accept() {
-                Ok((accepted, _)) => {
-                    if self.is_full() {
-                        drop(accepted);
-                        events.push(Event::Refused(self.id));
-                        continue;
-                    }
-                    let Ok(stream) = Stream::new(accepted) else {
-                        continue;
-                    };
-                    events.push(Event::Accepted {
-                        listener: self.id,
-                        connection: self.open(stream),
-                    });
-                }
-                Err(error) => match error.kind() {
-                    io::ErrorKind::WouldBlock => return Ok(true),
-                    // The peer gave up while it waited, or a signal came.
-                    io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {}
-                    _ => return Err(SystemError::new("accept", &error)),
-                },
-            }
-        }
-        Ok(false)
+    /// Runs `f` while nobody else accepts; with `None` if this is closed.
+    pub(super) fn hold<R>(&self, f: impl FnOnce(Option<Queue<'_>>) -> R) -> R {
+        self.door.hold(|entrance| {
+            f(entrance.map(|entrance| Queue {
+                listener: self,
+                socket: entrance.socket(),
+            }))
+        })
     }
-}
 
-impl Drop for Listener {
-    fn drop(&mut self) {
-        self.close();
-    }
-}
-
-impl Listener {
     /// Accepts what waits, and tells of it. Answers whether nothing is left.
     fn accept(&self) -> Result<bool, SystemError> {
-        let _order = pairing::lock();
-        let mut events = Vec::new();
-        let result = self.accept_waiting(&mut events);
-        self.mailbox.post_all(events);
-        result
+        self.hold(|queue| queue.map_or(Ok(true), Queue::serve))
+    }
+
+    /// The same, for the task: when the runtime finds that something waits.
+    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<Option<Result<bool, SystemError>>> {
+        self.door.hold(|entrance| {
+            let Some(Entrance::Watched(fd)) = entrance else {
+                return Poll::Ready(None);
+            };
+            let Ok(mut ready) = std::task::ready!(fd.poll_read_ready(context)) else {
+                return Poll::Ready(None);
+            };
+            let queue = Queue {
+                listener: self,
+                socket: fd.get_ref(),
+            };
+            let result = queue.serve();
+            if result == Ok(true) {
+                ready.clear_ready();
+            }
+            Poll::Ready(Some(result))
+        })
     }
 
     /// No descriptor, no memory: the queue stays in the kernel. Told once a shortage.
@@ -285,44 +311,128 @@ impl Listener {
 
     /// Not to be watched for a while: it would be ready all the time.
     fn rest_in_loop(self: &Arc<Self>) {
-        let (Some(poller), Some(socket)) = (self.mailbox.poller(), self.socket.lock().clone())
-        else {
+        let Some(poller) = self.mailbox.poller() else {
             return;
         };
-        poller.remove_listener(self.id, &socket);
+        self.hold(|queue| {
+            if let Some(Queue { socket, .. }) = queue {
+                poller.remove_listener(self.id, socket);
+            }
+        });
         let listener = Arc::downgrade(self);
         runtime::handle().spawn(async move {
             tokio::time::sleep(ACCEPT_RETRY).await;
             let Some(listener) = listener.upgrade() else {
                 return;
             };
-            let socket = listener.socket.lock();
-            if let (Some(poller), Some(socket)) = (listener.mailbox.poller(), socket.as_ref()) {
-                // It was there before, so there is room for it.
-                let _ = poller.add_listener(&listener, socket);
-            }
+            // It was there before, so there is room for it.
+            let _ = listener.watch();
         });
     }
 }
 
-async fn accept_loop(listener: std::sync::Weak<Listener>, fd: AsyncFd<ListenerFd>) {
+impl Queue<'_> {
+    /// Accepts a batch, and tells of it. Answers whether nothing is left.
+    fn serve(self) -> Result<bool, SystemError> {
+        let mut events = Vec::new();
+        let mut result = Ok(false);
+        for _ in 0..ACCEPT_BATCH {
+            match self.accept_one(&mut events) {
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    result = Ok(true);
+                    break;
+                }
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            }
+        }
+        self.listener.mailbox.post_all(events);
+        result
+    }
+
+    /// Accepts up to the connection that `ours` is the other end of, and answers that; what is to be told of this
+    /// and of those before it is appended to `events`.
+    pub(super) fn accept_ours(
+        &self,
+        ours: &SockAddr,
+        events: &mut Vec<Event>,
+    ) -> Option<Arc<Connection>> {
+        for _ in 0..MOST_AHEAD {
+            // A shortage of descriptors is the listener's to report, at its next turn.
+            let peer = self.accept_one(events).ok()??;
+            if is_same(ours, &peer) {
+                return match events.last() {
+                    Some(Event::Accepted { connection, .. }) => Some(Arc::clone(connection)),
+                    _ => None,
+                };
+            }
+        }
+        None
+    }
+
+    /// Accepts the connection that has waited longest, and answers the address of its other end; `None` if there is
+    /// none. Appends what is to be told of it.
+    fn accept_one(&self, events: &mut Vec<Event>) -> Result<Option<SockAddr>, SystemError> {
+        let listener = self.listener;
+        loop {
+            match self.socket.accept() {
+                Ok((accepted, peer)) => {
+                    if listener.is_full() {
+                        drop(accepted);
+                        events.push(Event::Refused(listener.id));
+                    } else if let Ok(stream) = Stream::new(accepted) {
+                        events.push(Event::Accepted {
+                            listener: listener.id,
+                            connection: listener.open(stream),
+                        });
+                    }
+                    return Ok(Some(peer));
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return Ok(None),
+                    // The peer gave up while it waited, or a signal came.
+                    io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {}
+                    _ => return Err(SystemError::new("accept", &error)),
+                },
+            }
+        }
+    }
+}
+
+/// Whether two addresses are of the same socket: two that have no name are not known to be.
+fn is_same(one: &SockAddr, other: &SockAddr) -> bool {
+    if let (Some(one), Some(other)) = (one.as_socket(), other.as_socket()) {
+        // A listener for both families writes the one in terms of the other.
+        return one.ip().to_canonical() == other.ip().to_canonical() && one.port() == other.port();
+    }
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let (Some(one), Some(other)) = (one.as_abstract_namespace(), other.as_abstract_namespace()) {
+        return !one.is_empty() && one == other;
+    }
+    false
+}
+
+async fn accept_loop(listener: Weak<Listener>) {
     loop {
-        let Ok(mut ready) = fd.readable().await else {
+        let turn = std::future::poll_fn(|context| {
+            let listener = listener.upgrade();
+            listener.map_or(Poll::Ready(None), |listener| listener.poll_accept(context))
+        });
+        let Some(result) = turn.await else {
             return;
         };
         let Some(listener) = listener.upgrade() else {
             return;
         };
-        match listener.accept() {
-            Ok(drained) => {
+        match result {
+            Ok(_) => {
                 listener.short.store(false, Ordering::Relaxed);
-                if drained {
-                    ready.clear_ready();
-                } else {
-                    // Clients may come as fast as they are accepted.
-                    drop(listener);
-                    tokio::task::yield_now().await;
-                }
+                drop(listener);
+                // However many come, others have their turn.
+                tokio::task::yield_now().await;
             }
             Err(error) => {
                 listener.tell_shortage(error);
@@ -330,5 +440,169 @@ async fn accept_loop(listener: std::sync::Weak<Listener>, fd: AsyncFd<ListenerFd
                 tokio::time::sleep(ACCEPT_RETRY).await;
             }
         }
+    }
+}
+
+#[cfg(all(test, not(sockhop_loom)))]
+mod tests {
+    use super::{Address, Event, Listener, Mailbox, Settings, runtime};
+    use crate::net::Poller;
+    use crate::net::client::{begin, give_name};
+    use crate::net::outbox::Outgoing;
+    use crate::net::stream::{Stream, new_socket};
+    use socket2::{Domain, Socket, Type};
+    use std::io::Write;
+    use std::net::SocketAddr;
+    use std::os::unix::net::UnixStream;
+    use std::sync::{Arc, Barrier};
+    use std::time::{Duration, Instant};
+
+    fn environment(poller: bool) -> Arc<Mailbox> {
+        let poller = poller.then(|| Poller::new().unwrap());
+        Mailbox::new(Box::new(|| {}), poller)
+    }
+
+    fn listen(mailbox: &Arc<Mailbox>, address: &Address) -> Arc<Listener> {
+        let settings = Arc::new(Settings::for_tests());
+        Listener::listen(1, address, 16, settings, Arc::clone(mailbox)).unwrap()
+    }
+
+    fn any_port() -> Address {
+        Address::Inet(SocketAddr::from(([127, 0, 0, 1], 0)))
+    }
+
+    fn path(name: &str) -> String {
+        let name = format!("sockhop-{name}-{}.sock", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        path.to_string_lossy().into_owned()
+    }
+
+    /// Has every thread of the runtime wait until what this answers is dropped.
+    fn busy_runtime() -> impl Drop {
+        struct Release(Vec<std::sync::mpsc::Sender<()>>);
+        impl Drop for Release {
+            fn drop(&mut self) {
+                self.0.clear();
+            }
+        }
+        let handle = runtime::start().unwrap();
+        let workers = handle.metrics().num_workers();
+        let begun = Arc::new(Barrier::new(workers + 1));
+        let release = (0..workers).map(|_| {
+            let (release, released) = std::sync::mpsc::channel::<()>();
+            let begun = Arc::clone(&begun);
+            handle.spawn(async move {
+                begun.wait();
+                let _ = released.recv();
+            });
+            release
+        });
+        let release = Release(release.collect());
+        begun.wait();
+        release
+    }
+
+    #[test]
+    fn an_address_is_free_as_soon_as_its_listener_is_closed() {
+        for poller in [false, cfg!(target_os = "linux")] {
+            let mailbox = environment(poller);
+            let listener = listen(&mailbox, &any_port());
+            let Address::Inet(bound) = listener.address().clone() else {
+                panic!("a port was asked for");
+            };
+            // Other tests need the runtime: it is kept busy for this only.
+            let busy = busy_runtime();
+            listener.close();
+            // Without SO_REUSEADDR, so that a descriptor that is still open is in the way.
+            let next = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            let free = next.bind(&bound.into());
+            drop(busy);
+            free.unwrap();
+            next.listen(1).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_environment_that_ends_closes_its_listeners() {
+        for poller in [false, cfg!(target_os = "linux")] {
+            let mailbox = environment(poller);
+            let path = path(if poller { "polled" } else { "watched" });
+            let listener = listen(&mailbox, &Address::Unix(Some(path.clone())));
+            let weak = Arc::downgrade(&listener);
+            drop(listener);
+            UnixStream::connect(&path).unwrap();
+            mailbox.close();
+            assert!(UnixStream::connect(&path).is_err());
+            assert!(!std::fs::exists(&path).unwrap());
+            // A turn of the runtime may have it for a moment.
+            let began = Instant::now();
+            while weak.strong_count() > 0 {
+                assert!(began.elapsed() < Duration::from_secs(20));
+                std::thread::yield_now();
+            }
+            let settings = Arc::new(Settings::for_tests());
+            let late = Listener::listen(2, &any_port(), 16, settings, mailbox);
+            assert!(late.is_err(), "an environment that has ended listens");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_foreign_client_is_never_taken_for_the_environments_own() {
+        let mailbox = environment(false);
+        let place = path("foreign");
+        let address = Address::Unix(Some(place.clone()));
+        let listener = listen(&mailbox, &address);
+        listener.hold(|queue| {
+            let before = UnixStream::connect(&place).unwrap();
+            let ours = new_socket(&address).unwrap();
+            give_name(&ours, &address);
+            assert!(begin(&ours, &address).unwrap());
+            let behind = UnixStream::connect(&place).unwrap();
+            let ours = Stream::new(ours).unwrap();
+            let mut events = Vec::new();
+            let twin = queue
+                .unwrap()
+                .accept_ours(&ours.name().unwrap(), &mut events)
+                .unwrap();
+            assert_eq!(events.len(), 2, "the one before it, and itself");
+            for (mut foreign, text) in [(before, "before"), (behind, "behind")] {
+                foreign.write_all(text.as_bytes()).unwrap();
+            }
+            assert_eq!(ours.send(b"ours").unwrap(), 4);
+            let mut read = [0; 16];
+            let count = twin.with_stream(|stream| stream.recv(&mut read)).unwrap();
+            assert_eq!(&read[..count.unwrap()], b"ours");
+            for event in events {
+                if let Event::Accepted { connection, .. } = event {
+                    connection.close();
+                }
+            }
+        });
+        listener.close();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_client_that_no_listener_of_the_environment_has_accepted_has_no_other_end_there() {
+        let mailbox = environment(false);
+        let place = path("moved");
+        let address = Address::Unix(Some(place.clone()));
+        let listener = listen(&mailbox, &address);
+        listener.hold(|queue| {
+            let foreign = UnixStream::connect(&place).unwrap();
+            // Another process listens at the same path by now.
+            std::fs::remove_file(&place).unwrap();
+            let other = std::os::unix::net::UnixListener::bind(&place).unwrap();
+            let ours = new_socket(&address).unwrap();
+            give_name(&ours, &address);
+            assert!(begin(&ours, &address).unwrap());
+            let name = Stream::new(ours).unwrap().name().unwrap();
+            let mut events = Vec::new();
+            assert!(queue.unwrap().accept_ours(&name, &mut events).is_none());
+            assert_eq!(events.len(), 1);
+            drop((foreign, other));
+        });
+        listener.close();
     }
 }

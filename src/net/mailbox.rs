@@ -7,6 +7,8 @@
 use super::connection::Connection;
 use super::error::SystemError;
 use super::gauge::Gauge;
+use super::listener::Listener;
+use super::pairing::Listeners;
 use super::poller::Poller;
 use super::sync::{AtomicBool, Mutex, Ordering};
 use std::collections::{HashMap, VecDeque};
@@ -158,11 +160,14 @@ pub struct Mailbox {
     due: AtomicBool,
     /// What is in here, over all segments.
     gauge: Gauge,
-    /// Wakes the environment. Called without any lock held, from any thread.
+    /// Wakes the environment, from any thread. The caller may hold locks, though not one of the mailbox: it must not
+    /// come back here.
     wake: Box<dyn Fn() + Send + Sync>,
     /// Connections that report here, to wake stalled readers and to close what an environment
     /// leaves behind.
     connections: Mutex<HashMap<u32, Weak<Connection>>>,
+    /// Listeners that report here, for clients that do, and to close what an environment leaves behind.
+    listeners: Listeners<Listener>,
     /// The environment is gone: whatever comes is dropped.
     closed: AtomicBool,
     /// Where the environment's own event loop reads, if it can.
@@ -207,6 +212,7 @@ impl Mailbox {
             gauge: Gauge::new(),
             wake,
             connections: Mutex::default(),
+            listeners: Listeners::new(),
             closed: AtomicBool::new(false),
             poller,
         })
@@ -237,7 +243,10 @@ impl Mailbox {
             bytes, appended, ..
         } = appender;
         if self.closed.load(Ordering::Acquire) {
-            inner.segments.clear();
+            let unwanted = std::mem::take(&mut inner.segments);
+            drop(inner);
+            // Not under the lock: what goes with a connection may post.
+            drop(unwanted);
             return result;
         }
         self.gauge.add(bytes);
@@ -340,24 +349,33 @@ impl Mailbox {
     }
 
     fn wake_readers(&self) {
-        for connection in self.connections.lock().values().filter_map(Weak::upgrade) {
+        for connection in self.open_connections() {
             connection.attend();
         }
+    }
+
+    /// In a list of their own, so that none is used, or dropped for the last time, under the lock.
+    fn open_connections(&self) -> Vec<Arc<Connection>> {
+        let connections = self.connections.lock();
+        connections.values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// The listeners that report here.
+    pub(super) fn listeners(&self) -> &Listeners<Listener> {
+        &self.listeners
     }
 
     /// Ends everything that reports here: the environment is going away.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
-        let connections: Vec<_> = self
-            .connections
-            .lock()
-            .drain()
-            .filter_map(|(_, weak)| weak.upgrade())
-            .collect();
-        for connection in connections {
+        for listener in self.listeners.close() {
+            listener.close();
+        }
+        for connection in self.open_connections() {
             connection.close();
         }
-        self.inner.lock().segments.clear();
+        let unwanted = std::mem::take(&mut self.inner.lock().segments);
+        drop(unwanted);
     }
 
     /// Waits until the kernel has all that was sent, as long as the peers take it: no longer than
@@ -370,13 +388,8 @@ impl Mailbox {
         let mut moved = began;
         let mut before = usize::MAX;
         loop {
-            let connections: Vec<_> = self
-                .connections
-                .lock()
-                .values()
-                .filter_map(Weak::upgrade)
-                .collect();
-            let queued = connections
+            let queued = self
+                .open_connections()
                 .iter()
                 .map(|connection| connection.queued())
                 .sum();

@@ -14,6 +14,7 @@
 //!   mailbox          what one JavaScript environment has yet to be told
 //!     gauge          how much that is, and who waits for it to become less
 //! server             the registry of a server's connections
+//! pairing            order between a listener and the clients of its own environment
 //! runtime            the one tokio runtime of the process
 //! ```
 //!
@@ -21,7 +22,7 @@
 //! poller reads, and that has nothing left to send, has none. Writing, and handing over what was read, are
 //! plain functions under short locks, so that the runtime or the thread that called `send()` can run them.
 //!
-//! Lock order, where two are held: `pairing` before a connection's `Reader` before its `Outbox`
+//! Lock order, where two are held: a listener's `Door` before a connection's `Reader` before its `Outbox`
 //! before the `Mailbox`. Reading may write (a pong), so whoever holds an `Outbox` takes no `Reader`.
 
 pub mod client;

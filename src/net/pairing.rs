@@ -1,42 +1,93 @@
-//! Order between two ends that live in one process.
+//! Order between two ends that live in one JavaScript environment.
 //!
 //! A program that is client and server at once may look at the server's list as soon as the
-//! client's `connect()` is fulfilled. Across two processes nobody can promise what it finds there;
-//! within one, the JavaScript package's single thread made it likely, and programs rely on it.
-//! Here it is certain: while a client connects to a listener of the same process, both hold one
-//! lock, so the listener reports the connection before the client does.
+//! client's `connect()` is fulfilled. Across two processes or two workers nobody can promise what it
+//! finds there; within one environment, the JavaScript package's single thread made it likely, and
+//! programs rely on it. Here it is certain: a client that connects to a listener of its own
+//! environment holds the listener's [`Door`] from `connect()` until it has accepted the other end
+//! itself and both were reported, the listener's end first.
+//!
+//! Nothing here is global, and no destructor takes a lock: [`Listeners`] owns its listeners until they
+//! are closed, and hands them out as references that are dropped when no lock is held.
 
-use super::listener::Listener;
-use super::stream::{Address, reaches};
-use parking_lot::{Mutex, MutexGuard};
-use std::sync::{Arc, Weak};
+use super::sync::Mutex;
+use std::sync::Arc;
 
-static LISTENERS: Mutex<Listeners> = Mutex::new(Listeners(Vec::new()));
+/// A listening socket, until it is closed.
+///
+/// A connection is taken out of the kernel's queue, and reported, while the door is held. So the
+/// reports of one listener have the order of its queue, on whatever threads it is served, and a socket
+/// that was taken out of its door is in use nowhere else.
+pub(super) struct Door<S>(Mutex<Option<S>>);
 
-/// The listeners of this process.
-pub(super) struct Listeners(Vec<Weak<Listener>>);
-
-/// Keeps every listener and every connecting client of the process waiting while it is held.
-pub(super) fn lock() -> MutexGuard<'static, Listeners> {
-    LISTENERS.lock()
-}
-
-impl Listeners {
-    pub(super) fn add(&mut self, listener: &Arc<Listener>) {
-        self.0.retain(|known| known.strong_count() > 0);
-        self.0.push(Arc::downgrade(listener));
+impl<S> Door<S> {
+    /// Without a socket it is closed.
+    pub(super) fn new(socket: Option<S>) -> Self {
+        Self(Mutex::new(socket))
     }
 
-    /// The listener that a connection to `target` reaches, if it is in this process.
-    pub(super) fn find(&self, target: &Address) -> Option<Arc<Listener>> {
-        self.0.iter().filter_map(Weak::upgrade).find(|listener| {
-            match (target, listener.address()) {
-                (Address::Inet(target), Address::Inet(bound)) => reaches(target, bound),
-                (Address::Unix(target), Address::Unix(bound)) => {
-                    target.is_some() && target == bound
-                }
-                _ => false,
-            }
-        })
+    /// Runs `f` with the socket, or `None` if it is closed, while everybody else waits.
+    pub(super) fn hold<R>(&self, f: impl FnOnce(Option<&S>) -> R) -> R {
+        f(self.0.lock().as_ref())
+    }
+
+    /// Takes the socket out for good: the caller is the only one who has it.
+    pub(super) fn close(&self) -> Option<S> {
+        self.0.lock().take()
+    }
+}
+
+/// The listeners of one environment that are open.
+pub(super) struct Listeners<L>(Mutex<Registry<L>>);
+
+struct Registry<L> {
+    open: Vec<Arc<L>>,
+    closed: bool,
+}
+
+impl<L> Listeners<L> {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(Registry {
+            open: Vec::new(),
+            closed: false,
+        }))
+    }
+
+    /// Owns `listener` until it is removed. False: the environment is ending, and takes no more.
+    pub(super) fn add(&self, listener: &Arc<L>) -> bool {
+        let mut registry = self.0.lock();
+        if !registry.closed {
+            registry.open.push(Arc::clone(listener));
+        }
+        !registry.closed
+    }
+
+    /// Gives `listener` up.
+    pub(super) fn remove(&self, listener: &L) {
+        let removed = {
+            let open = &mut self.0.lock().open;
+            let place = open
+                .iter()
+                .position(|known| std::ptr::eq(Arc::as_ptr(known), listener));
+            place.map(|place| open.swap_remove(place))
+        };
+        drop(removed);
+    }
+
+    /// The first one that `wanted` answers true for.
+    pub(super) fn find(&self, mut wanted: impl FnMut(&L) -> bool) -> Option<Arc<L>> {
+        let registry = self.0.lock();
+        registry
+            .open
+            .iter()
+            .find(|listener| wanted(listener))
+            .map(Arc::clone)
+    }
+
+    /// Gives all of them up, and takes no more: the caller closes them.
+    pub(super) fn close(&self) -> Vec<Arc<L>> {
+        let mut registry = self.0.lock();
+        registry.closed = true;
+        std::mem::take(&mut registry.open)
     }
 }

@@ -49,7 +49,8 @@ impl Server {
 
     /// Removes a connection.
     pub fn remove(&self, id: u32) {
-        self.connections.lock().remove(&id);
+        let removed = self.connections.lock().remove(&id);
+        drop(removed);
     }
 
     /// How many connections there are.

@@ -203,6 +203,11 @@ impl Stream {
         }
     }
 
+    /// This end's address as the kernel has it.
+    pub(super) fn name(&self) -> Option<SockAddr> {
+        self.socket.local_addr().ok()
+    }
+
     /// This end's address.
     pub fn local_address(&self) -> Option<Address> {
         self.socket

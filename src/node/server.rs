@@ -181,7 +181,8 @@ impl Listener {
     /// Frees the address.
     #[napi]
     pub fn close(&self) {
-        if let Some(listener) = self.inner.lock().take() {
+        let listener = self.inner.lock().take();
+        if let Some(listener) = listener {
             listener.close();
         }
     }
