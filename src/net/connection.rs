@@ -682,6 +682,11 @@ impl Connection {
         }
     }
 
+    /// Bytes read from the socket so far.
+    pub(super) fn bytes_received(&self) -> u64 {
+        self.bytes_in.load(Ordering::Relaxed)
+    }
+
     /// Bytes waiting to be sent.
     pub(super) fn queued(&self) -> usize {
         self.outbox.lock().queued()

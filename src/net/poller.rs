@@ -26,6 +26,10 @@ use std::time::Duration;
 
 /// Connections read in one turn; the descriptor stays readable if there are more.
 const EVENTS_PER_TURN: usize = 256;
+/// With one connection, nothing is asked but that connection: for so many turns, or until so much was read, while a
+/// listener may be ready, too.
+const UNASKED_TURNS: u64 = 16;
+const UNASKED_BYTES: u64 = 64 * 1024;
 /// How often the runtime looks whether the event loop still takes its turns. A peer that pings
 /// faster than four times in twice this may find a blocked program dead.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
@@ -47,6 +51,8 @@ pub struct Poller {
     listeners: Mutex<HashMap<u32, Weak<Listener>>>,
     /// Turns taken by the event loop.
     turns: AtomicU64,
+    /// What was read without asking what is ready, each turn counted as some bytes.
+    unasked: AtomicU64,
     watch: Mutex<Option<Ticker>>,
 }
 
@@ -66,6 +72,7 @@ impl Poller {
             connections: Mutex::default(),
             listeners: Mutex::default(),
             turns: AtomicU64::new(0),
+            unasked: AtomicU64::new(0),
             watch: Mutex::new(None),
         }))
     }
@@ -136,32 +143,56 @@ impl Poller {
                 .filter(|_| all.next().is_none())
                 .and_then(Weak::upgrade)
         };
-        if only.is_some_and(|only| only.read_in_loop()) {
-            // No need to ask which it is. If there is more, the descriptor stays readable.
-            return;
+        let mut had_its_turn = None;
+        if let Some(only) = only {
+            let before = only.bytes_received();
+            if only.read_in_loop() {
+                // If there is more, the descriptor stays readable.
+                if self.need_not_ask(only.bytes_received() - before) {
+                    return;
+                }
+                had_its_turn = Some(only.id());
+            }
         }
         let mut ready: Vec<Event> = Vec::with_capacity(EVENTS_PER_TURN);
         if epoll::wait(&self.epoll, spare_capacity(&mut ready), Some(&NOW)).is_err() {
             // Interrupted: the descriptor is still readable.
             return;
         }
-        for event in ready {
-            let key = event.data.u64();
-            // A key is 33 bits.
-            #[allow(clippy::cast_possible_truncation)]
-            let id = key as u32;
-            if key & LISTENER == 0 {
-                let connection = self.connections.lock().get(&id).and_then(Weak::upgrade);
-                if let Some(connection) = connection {
-                    connection.read_in_loop();
-                }
-            } else {
-                let listener = self.listeners.lock().get(&id).and_then(Weak::upgrade);
-                if let Some(listener) = listener {
-                    listener.accept_in_loop();
-                }
+        // A key is 33 bits.
+        #[allow(clippy::cast_possible_truncation)]
+        let keys = || {
+            ready.iter().map(|event| {
+                let key = event.data.u64();
+                (key & LISTENER != 0, key as u32)
+            })
+        };
+        // Listeners first: what they have to do is short, and reading need not be.
+        for (_, id) in keys().filter(|(is_listener, _)| *is_listener) {
+            let listener = self.listeners.lock().get(&id).and_then(Weak::upgrade);
+            if let Some(listener) = listener {
+                listener.accept_in_loop();
             }
         }
+        for (_, id) in keys().filter(|(is_listener, _)| !is_listener) {
+            if had_its_turn == Some(id) {
+                continue;
+            }
+            let connection = self.connections.lock().get(&id).and_then(Weak::upgrade);
+            if let Some(connection) = connection {
+                connection.read_in_loop();
+            }
+        }
+    }
+
+    /// Whether the turn is over when the only connection was read: not if a listener has waited for long enough.
+    fn need_not_ask(&self, read: u64) -> bool {
+        let unasked = read + UNASKED_BYTES / UNASKED_TURNS;
+        if self.unasked.fetch_add(unasked, Ordering::Relaxed) + unasked < UNASKED_BYTES {
+            return true;
+        }
+        self.unasked.store(0, Ordering::Relaxed);
+        self.listeners.lock().is_empty()
     }
 
     /// Takes the turns that a blocked event loop does not, while there are connections.
