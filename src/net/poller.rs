@@ -224,3 +224,60 @@ impl Poller {
         }));
     }
 }
+
+#[cfg(all(test, not(sockhop_loom)))]
+mod tests {
+    use super::Poller;
+    use crate::net::stream::Address;
+    use crate::net::{Connection, Event, Listener, Mailbox, Settings};
+    use std::io::Write;
+    use std::net::{SocketAddr, TcpStream};
+    use std::sync::Arc;
+
+    /// The connections that were accepted since the last look.
+    fn accepted(mailbox: &Mailbox) -> Vec<Arc<Connection>> {
+        let mut accepted = Vec::new();
+        while let Some(segment) = mailbox.take() {
+            accepted.extend(segment.events.iter().filter_map(|event| match event {
+                Event::Accepted { connection, .. } => Some(Arc::clone(connection)),
+                _ => None,
+            }));
+            mailbox.recycle(segment);
+        }
+        accepted
+    }
+
+    #[test]
+    fn a_listener_has_its_turn_while_the_only_connection_always_has_something_to_say() {
+        for frame in ["{}\n".to_string(), format!("{}\n", "x".repeat(100_000))] {
+            let poller = Poller::new().unwrap();
+            let mailbox = Mailbox::new(Box::new(|| {}), Some(Arc::clone(&poller)));
+            let address = Address::Inet(SocketAddr::from(([127, 0, 0, 1], 0)));
+            let settings = Arc::new(Settings::for_tests());
+            let listener =
+                Listener::listen(1, &address, 16, settings, Arc::clone(&mailbox)).unwrap();
+            let Address::Inet(bound) = listener.address() else {
+                panic!("a port was asked for");
+            };
+            let mut talker = TcpStream::connect(bound).unwrap();
+            let mut connections = Vec::new();
+            while connections.is_empty() {
+                poller.turn();
+                connections = accepted(&mailbox);
+            }
+            connections[0].start(false);
+            let _other = TcpStream::connect(bound).unwrap();
+            let turns = (1..100).find(|_| {
+                talker.write_all(frame.as_bytes()).unwrap();
+                let received = connections[0].traffic().bytes_in;
+                // What was written arrives at some time.
+                while connections[0].traffic().bytes_in == received {
+                    poller.turn();
+                }
+                !accepted(&mailbox).is_empty()
+            });
+            assert!(turns.is_some_and(|turns| turns <= 16), "{turns:?}");
+            mailbox.close();
+        }
+    }
+}
