@@ -27,7 +27,14 @@ async function serveTls(setting) {
   // What a server without TLS takes for a broken frame is no error of the trial.
   const handlers = { receive: (data, reply) => reply(data), tolerant: true };
   for (const serve of [serveOwn, serveBehind]) {
-    const trial = await serve({ ...setting, handlers });
+    let trial;
+    try {
+      trial = await serve({ ...setting, handlers });
+    } catch (err) {
+      // A server that speaks no TLS refuses the options for it.
+      if (err.code !== 'ERR_INVALID_ARG_VALUE') throw err;
+      continue;
+    }
     const answered = await answers(setting.options, setting.certificates);
     await trial.stopFront?.();
     await trial.close();
