@@ -225,8 +225,8 @@ function peerType(value) {
 /** A server that is thought to be secure must not serve plain text. */
 function refuseTls({ ssl, ssl_options }) {
   const expected =
-    'left out for a server, which speaks no TLS by itself (make a tls.createServer(options) and give its ' +
-    'connections to the server: secure.on("secureConnection", (stream) => server.server.emit("connection", stream)))';
+    'left out for a server, which speaks no TLS by itself (put a tls.createServer(options) in the place of ' +
+    'server.server, as in "The listener" of API.md)';
   if (ssl) throw invalidValue(option('ssl'), expected, ssl);
   if (
     typeof ssl_options === 'object' &&

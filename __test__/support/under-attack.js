@@ -1,0 +1,208 @@
+'use strict';
+
+/*
+ * A program in a process of its own whose peer is as hostile as a peer can be: it sends what no honest peer would,
+ * answers with garbage, and leaves at once.
+ */
+
+const { spawn } = require('node:child_process');
+const { once } = require('node:events');
+const net = require('node:net');
+const tls = require('node:tls');
+const { atEnd } = require('./at-end.js');
+const { STEP, deadline } = require('./deadline.js');
+const { hostileInputs } = require('../chaos/hostile-inputs.js');
+
+const PING =
+  '{"type":"SockhopPing","data":{"_id":"alive?","_created":"2024-01-01T00:00:00.000Z"}}\n';
+/** How often it is looked whether somebody listens, in ms. */
+const LOOK = 20;
+
+/** JSON texts that a program may not expect as the data of a message of its own. */
+const DATA = [
+  'null',
+  '5',
+  '"text"',
+  '[]',
+  '{}',
+  '[null]',
+  '{"constructor":null}',
+  '{"toString":1,"valueOf":1,"toJSON":1}',
+  '{"name":{},"password":[],"token":null,"text":{"toString":1},"method":{},"args":5,"from":{},"to":1e99}',
+  '{"name":null,"password":"swordfish","token":"token of ada","text":null,"method":"sort","args":[5]}',
+  '{"method":"add","args":[{"toString":1},{"valueOf":1}],"from":0,"to":1e300,"table":{},"count":1e300}',
+  `${'['.repeat(50_000)}${']'.repeat(50_000)}`,
+];
+
+/** Every kind of message with every data, with and without a question mark. */
+function messages(types) {
+  const texts = ['null', 'not JSON', '{"type":1}', '{}', '[]', '5'];
+  for (const type of types) {
+    texts.push(`{"type":"${type}"}`, `{"type":"${type}","id":"q"}`);
+    for (const data of DATA) {
+      texts.push(`{"type":"${type}","data":${data}}`, `{"type":"${type}","data":${data},"id":"q"}`);
+      texts.push(`{"type":"${type}","data":${data},"callback_id":"q"}`, data);
+      texts.push(
+        `{"type":"SockhopRequest","data":{"uuid":"u","type":"${type}","data":${data}}}`,
+        `{"type":"SockhopResponsePacket","data":{"uuid":"u","type":"${type}","data":${data},"last":true}}`,
+      );
+    }
+  }
+  return texts.map((text) => Buffer.from(`${text}\n`));
+}
+
+/**
+ * Starts a program.
+ *
+ * @param {object} t the test context; a program that still runs at the end of the test is killed
+ * @param {string[]} args for Node
+ * @param {{cwd?: string, env?: object}} options as `spawn()` takes them
+ */
+function startProgram(t, args, options) {
+  const child = spawn(process.execPath, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    stdout = (stdout + text).slice(-20_000);
+  });
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    stderr = (stderr + text).slice(-20_000);
+  });
+  let over = false;
+  const ended = once(child, 'close').then(([code, signal]) => {
+    over = true;
+    return { code, signal, stdout, stderr };
+  });
+  atEnd(t, () => {
+    child.kill('SIGKILL');
+    return ended;
+  });
+  const death = ended.then(({ code, signal }) => {
+    throw new Error(`the program has ended, ${signal ?? `code ${code}`}\n${stderr}`);
+  });
+  death.catch(() => {});
+  return {
+    ended: () => deadline(ended, 'the program to end by itself'),
+    /** Rejects if the program ends before the promise is settled. */
+    alive: (promise, what) => deadline(Promise.race([promise, death]), what, 2 * STEP),
+    isOver: () => over,
+    output: () => stdout,
+  };
+}
+
+/** A socket that forgets what it is sent, and that may break. */
+function quiet(socket) {
+  socket.on('error', () => {});
+  socket.resume();
+  return socket;
+}
+
+/** A connection to a program that listens, or is about to. */
+async function reach(program, where) {
+  while (!program.isOver()) {
+    const socket = where.secure ? tls.connect({ ...where, ...where.secure }) : net.connect(where);
+    try {
+      await once(socket, where.secure ? 'secureConnect' : 'connect');
+      return quiet(socket);
+    } catch (err) {
+      if (err.code !== 'ECONNREFUSED' && err.code !== 'ENOENT') throw err;
+      await new Promise((resolve) => setTimeout(resolve, LOOK));
+    }
+  }
+  throw new Error('the program has ended');
+}
+
+/** Whether the other side of a connection still serves it: its answer to a ping, behind what it wants to hear first. */
+function pong(socket, first = '') {
+  return new Promise((resolve, reject) => {
+    let text = '';
+    socket.on('data', (chunk) => {
+      text += chunk;
+      if (text.includes('alive?')) resolve();
+    });
+    socket.on('close', () => reject(new Error('the connection was closed')));
+    socket.write(first + PING);
+  });
+}
+
+/** Writes, and waits until the system has all of it or the other side has ended the connection. */
+function say(socket, bytes) {
+  return new Promise((resolve) => {
+    const done = () => {
+      socket.removeListener('close', done);
+      resolve();
+    };
+    socket.once('close', done);
+    socket.write(bytes, done);
+  });
+}
+
+/** Attacks a program that listens at a place, and asserts that it serves an honest peer afterwards. */
+async function attackServer(program, where, types, first) {
+  const inputs = [...hostileInputs({ heavy: false }).values()];
+  await program.alive(
+    (async () => {
+      // All of it on one connection, as long as that is left open.
+      let socket = await reach(program, where);
+      for (const bytes of [...messages(types), ...inputs]) {
+        if (socket.destroyed) socket = await reach(program, where);
+        await say(socket, bytes);
+      }
+      socket.destroy();
+      // Each on a connection of its own, which ends in order, or is broken at once.
+      for (const bytes of messages(types)) {
+        const orderly = await reach(program, where);
+        orderly.end(bytes);
+        await new Promise((resolve) => {
+          if (orderly.closed) resolve();
+          else orderly.once('close', resolve);
+        });
+        const brief = await reach(program, where);
+        await say(brief, bytes);
+        if (where.port && !where.secure && brief.resetAndDestroy) brief.resetAndDestroy();
+        else brief.destroy();
+      }
+      for (let i = 0; i < 20; i++) (await reach(program, where)).destroy();
+    })(),
+    'the attack to end',
+  );
+  const honest = await program.alive(reach(program, where), 'an honest peer to be accepted');
+  await program.alive(pong(honest, first), 'an honest peer to be answered');
+  honest.destroy();
+}
+
+/** Is a hostile server to a program that connects to a port, again and again. */
+async function attackClient(t, program, port, types) {
+  const sockets = [];
+  const waiting = [];
+  const server = net.createServer((socket) => {
+    const next = waiting.shift();
+    if (next) next(quiet(socket));
+    else sockets.push(quiet(socket));
+  });
+  atEnd(t, () => server.close());
+  server.listen(port, '127.0.0.1');
+  const accept = () => sockets.shift() ?? new Promise((resolve) => waiting.push(resolve));
+  const inputs = [...hostileInputs({ heavy: false }).values()];
+
+  let socket = await program.alive(accept(), 'the client to connect');
+  // Before it could say anything.
+  socket.destroy();
+  socket = await program.alive(accept(), 'the client to connect again');
+  for (const bytes of [...messages(types), ...inputs]) {
+    if (socket.destroyed) socket = await program.alive(accept(), 'the client to connect again');
+    await program.alive(say(socket, bytes), 'the client to take what it is sent');
+  }
+  socket.destroy();
+  const honest = await program.alive(accept(), 'the client to come back');
+  await program.alive(pong(honest), 'the client to answer an honest server');
+  honest.destroy();
+}
+
+/** The classes a program's text looks for in `type`. */
+function typesIn(source) {
+  const found = [...source.matchAll(/type [!=]== '(\w+)'/g)].map(([, type]) => type);
+  return [...new Set([...found, 'Object', 'String', 'Array'])];
+}
+
+module.exports = { attackClient, attackServer, startProgram, typesIn };
