@@ -702,13 +702,15 @@ describe('send() before the first connect()', () => {
     assert.deepEqual(log.names(), []);
   });
 
-  it('rejects while connecting', limit, async (t) => {
-    const { where } = await startServer(t);
+  it('waits while connecting', limit, async (t) => {
+    const { where, log } = await startServer(t);
     const { client } = makeClient(t, where);
     const connecting = client.connect();
-    await assert.rejects(client.send({ a: 1 }), { code: 'ERR_SOCKET_DESTROYED' });
-    await connecting;
     await client.send({ a: 1 });
+    await connecting;
+    await client.send({ a: 2 });
+    assert.deepEqual((await log.next('receive')).args[0], { a: 1 });
+    assert.deepEqual((await log.next('receive')).args[0], { a: 2 });
   });
 });
 

@@ -7,6 +7,7 @@ const tls = require('node:tls');
 
 const native = require('./binding.js');
 const { Peer, isPayload, nativeSettings, pingsOf, rejected } = require('./Peer.js');
+const { EarlyConnection } = require('./EarlyConnection.js');
 const { aborted, idle, report, requestRefused } = require('./faults.js');
 const SockhopError = require('./SockhopError.js');
 const { SockhopSocket } = require('./SockhopSocket.js');
@@ -21,9 +22,12 @@ const { lookup } = require('./lookup.js');
 const options = require('./options.js');
 const { ReconnectTimer } = require('./ReconnectTimer.js');
 const {
+  kAttach,
   kBeat,
   kClearPings,
+  kConnected,
   kFlush,
+  kMoveTo,
   kPeer,
   kRoundTrip,
   kStart,
@@ -36,6 +40,16 @@ const secure = require('./tls.js');
 const { setImmediate } = require('./timing.js');
 
 const noop = () => {};
+
+/**
+ * Node's own functions for connecting. Where a program has others in their places, it is they that connect. A
+ * `createConnection` that was replaced before this package was loaded is not Node's, which has two names.
+ */
+const nodes = {
+  createConnection: net.createConnection === net.connect ? net.connect : null,
+  connect: net.Socket.prototype.connect,
+  tlsConnect: tls.connect,
+};
 
 /**
  * A client: at most one connection to a server, which it can make again by itself.
@@ -51,7 +65,7 @@ class SockhopClient extends EventEmitter {
   #id;
   #options;
   #connected = false;
-  /** The attempt under way: @type {?{number: number, resolve, reject, timer, signal, onAbort}} */
+  /** The attempt under way: @type {?{number: number, socket, resolve, reject, timer, signal, onAbort}} */
   #attempt = null;
   #autoReconnect = false;
   #reconnectTimer;
@@ -159,6 +173,7 @@ class SockhopClient extends EventEmitter {
         'The socket of a client must be a Duplex stream: a net.Socket, a tls.TLSSocket or the like',
       );
     }
+    if (this.#attempt) this.#giveUp(this.#attempt, givenUp());
     this.#adopt(stream);
     // An adopted stream is connected as soon as it says so; one that already is says nothing more.
     if (stream.connecting) {
@@ -224,7 +239,8 @@ class SockhopClient extends EventEmitter {
         reject,
         signal,
         onAbort: null,
-        stream: null,
+        /** What the program has as `client.socket` meanwhile. */
+        socket: null,
         /** The asynchronous context of `connect()`. */
         scope: new AsyncResource('SOCKHOPCLIENT'),
       };
@@ -247,8 +263,12 @@ class SockhopClient extends EventEmitter {
       if (this.#options.ssl) {
         attempt.plan = this.#planTls(attempt.where);
         if (attempt.plan === null) return this.#beginOpenssl(attempt);
+        this.#adopt(new SockhopTlsSocket(new EarlyConnection(this.#options)), attempt);
+      } else {
+        if (isNetReplaced()) return this.#beginNet(attempt);
+        this.#adopt(new SockhopSocket(new EarlyConnection(this.#options)), attempt);
       }
-      attempt.endpoints = await resolveAddress(attempt.where);
+      attempt.endpoints = await resolveAddress(attempt.where, attempt.socket);
       if (this.#attempt !== attempt) return;
       attempt.number = this.#native.connectTo(attempt.endpoints, 0, attempt.plan?.client);
     } catch (err) {
@@ -270,20 +290,29 @@ class SockhopClient extends EventEmitter {
 
   /** How the native side makes a secure connection; null if OpenSSL has to. */
   #planTls({ address }) {
-    if (this.#needsOpenssl) return null;
+    if (this.#needsOpenssl || isNetReplaced() || tls.connect !== nodes.tlsConnect) return null;
     const { ssl_options, handshake_timeout } = this.#options;
     return secure.plan(ssl_options, address, handshake_timeout);
+  }
+
+  /** Connects through Node's sockets, or what the program has in their place. */
+  #beginNet(attempt) {
+    const { path, address, port } = attempt.where;
+    this.#beginStream(attempt, (connected) =>
+      path ? net.createConnection(path, connected) : net.createConnection(port, address, connected),
+    );
   }
 
   /** Connects through Node's own TLS. */
   #beginOpenssl(attempt) {
     const { path, address, port } = attempt.where;
-    const where = path ? { path } : { host: address, port };
-    const stream = tls.connect({ ...this.#options.ssl_options, ...where });
-    attempt.stream = stream;
+    const { ssl_options } = this.#options;
+    const stream = this.#beginStream(attempt, (connected) =>
+      path
+        ? tls.connect(path, ssl_options, connected)
+        : tls.connect(port, address, ssl_options, connected),
+    );
     let clock = null;
-    const failed = (err) => this.#giveUp(attempt, err);
-    stream.once('error', failed);
     stream.once('connect', () => {
       if (stream.destroyed) return;
       const late = () => this.#giveUp(attempt, secure.handshakeTimedOut());
@@ -291,13 +320,28 @@ class SockhopClient extends EventEmitter {
       clock.unref?.();
     });
     stream.once('close', () => clearTimeout(clock));
-    stream.once('secureConnect', () => {
-      clearTimeout(clock);
-      stream.removeListener('error', failed);
-      if (this.#attempt !== attempt) return stream.destroy();
-      this.#adopt(stream);
-      this.#established(attempt, stream);
-    });
+    stream.once('secureConnect', () => clearTimeout(clock));
+  }
+
+  /**
+   * @param {object} attempt
+   * @param {function(function(): void): import('node:stream').Duplex} open is given a function to call once the
+   *   stream is connected
+   * @returns {import('node:stream').Duplex}
+   */
+  #beginStream(attempt, open) {
+    let stream = null;
+    let isEarly = false;
+    const connected = () => {
+      if (stream === null) isEarly = true;
+      else if (this.#attempt === attempt) this.#established(attempt, stream);
+    };
+    stream = open(connected);
+    const before = attempt.socket;
+    this.#adopt(stream, attempt);
+    before?.[kMoveTo](stream);
+    if (isEarly) setImmediate(connected);
+    return stream;
   }
 
   /** What rustls would not do, OpenSSL may; and if not, it says why in the words of Node. */
@@ -312,14 +356,23 @@ class SockhopClient extends EventEmitter {
     }
   }
 
-  /** An attempt ends without a connection. */
-  #giveUp(attempt, err) {
+  /**
+   * An attempt ends without a connection.
+   *
+   * @param {object} attempt
+   * @param {Error} err why
+   * @param {boolean} [told=false] whether it is an error of the socket, too
+   */
+  #giveUp(attempt, err, told = false) {
     if (this.#attempt !== attempt) return;
     this.#owner.limits.count(err);
     this.#detachAttempt(attempt);
     this.#native.detach();
-    attempt.stream?.on('error', noop).destroy();
     attempt.reject(err);
+    if (this._socket !== attempt.socket) return;
+    this.#peer?.close();
+    this.#peer = null;
+    attempt.socket?.destroy(told ? err : undefined);
   }
 
   #detachAttempt(attempt) {
@@ -353,23 +406,22 @@ class SockhopClient extends EventEmitter {
     // A connection that broke may hold next time; a server that is of another mind will stay so.
     if (syscall === 'handshake') return this.#tryOpenssl(attempt, errno === 0);
     const { path, address, port } = attempt.endpoints[endpoint];
-    this.#giveUp(attempt, systemError(-errno, syscall, path ?? address, port));
+    this.#giveUp(attempt, systemError(-errno, syscall, path ?? address, port), true);
   }
 
   #arrived(attempt, connection) {
-    const socket = this.#socketOf(attempt, connection);
-    if (socket === null) return;
+    const { socket } = attempt;
+    if (socket.destroyed) return connection.close(false);
+    if (attempt.plan === null) socket[kAttach](connection);
+    else if (!this.#isTrusted(attempt, connection)) return;
     // A server in this process has accepted it just now, and starts its session first.
     setImmediate(() => {
-      if (this.#attempt !== attempt) return socket.destroy();
-      this.#adopt(socket);
-      this.#established(attempt, socket);
+      if (this.#attempt === attempt) this.#established(attempt, socket);
     });
   }
 
-  /** The socket of a connection; null if it is one with a server that is not to be trusted. */
-  #socketOf(attempt, connection) {
-    if (attempt.plan === null) return new SockhopSocket(connection);
+  /** Whether a secure connection is one with the right server; if not, the attempt ends or goes on otherwise. */
+  #isTrusted(attempt, connection) {
     let verdict;
     try {
       verdict = attempt.plan.judge(connection.agreement());
@@ -377,49 +429,71 @@ class SockhopClient extends EventEmitter {
       // The program's own check threw.
       verdict = { error: err };
     }
-    if (verdict.details) return new SockhopTlsSocket(connection, verdict.details);
+    if (verdict.details) {
+      attempt.socket[kAttach](connection, verdict.details);
+      return true;
+    }
     connection.close(false);
     if (verdict.again) this.#tryOpenssl(attempt, true);
-    else this.#giveUp(attempt, verdict.error);
-    return null;
+    else this.#giveUp(attempt, verdict.error, true);
+    return false;
   }
 
   /** A connection is there. */
   #established(attempt, socket) {
     this.#detachAttempt(attempt);
     this.#connected = true;
-    try {
-      channels.connect.publish({ client: this, socket });
-      this.emit('connect', socket);
-    } finally {
-      attempt.resolve();
-      if (!socket.destroyed) this.#peer?.outlet[kStart]();
+    const peer = this.#peer;
+    const tell = () => {
+      try {
+        channels.connect.publish({ client: this, socket });
+        this.emit('connect', socket);
+      } finally {
+        attempt.resolve();
+        if (!socket.destroyed) this.#peer?.outlet[kStart]();
+      }
+    };
+    if (!(socket instanceof SockhopSocket)) return tell();
+    const { idle_timeout } = this.#options;
+    if (idle_timeout > 0) {
+      socket.setTimeout(idle_timeout, () => this.#owner.idle(peer));
     }
+    socket[kConnected](tell);
   }
 
-  /** Makes `socket` the current one, and listens to what becomes of it. */
-  #adopt(socket) {
-    const peer = new Peer(this.#owner, this.#options);
+  /**
+   * Makes `socket` the current one, and listens to what becomes of it.
+   *
+   * @param {import('node:stream').Duplex} socket
+   * @param {?object} [attempt] that is to connect it. If it had another one before, what waits for answers there
+   *   waits for them here.
+   */
+  #adopt(socket, attempt = null) {
+    const peer = attempt?.socket ? this.#peer : new Peer(this.#owner, this.#options);
     peer.socket = socket;
     this.#peer = peer;
     this._socket = socket;
+    if (attempt) attempt.socket = socket;
     if (socket instanceof SockhopSocket) {
       socket[kPeer] = peer;
       peer.outlet = socket;
-      const { idle_timeout } = this.#options;
-      if (idle_timeout > 0) {
-        socket.setTimeout(idle_timeout, () => this.#owner.idle(peer));
-      }
     } else {
       peer.outlet = new StreamSocket(socket, this.#options, peer);
     }
+    const isConnecting = () => attempt !== null && attempt === this.#attempt;
     const over = () => {
-      if (this._socket === socket) this._end_socket();
+      if (this._socket === socket && this.#peer === peer && !isConnecting()) this._end_socket();
     };
     socket.on('end', over);
-    socket.on('close', over);
+    socket.on('close', () => {
+      if (isConnecting()) this.#giveUp(attempt, givenUp());
+      else over();
+    });
     socket.on('error', (err) => {
       if (this._socket !== socket) return;
+      if (isConnecting()) return this.#giveUp(attempt, err);
+      // An attempt that failed has told of it.
+      if (this.#peer !== peer) return;
       const quiet =
         err.code === 'ECONNRESET' ||
         err.code === 'EPIPE' ||
@@ -659,11 +733,26 @@ class Owner {
 }
 
 /** The addresses to try for a place to connect to, in their order. */
-async function resolveAddress({ path, address, port }) {
+async function resolveAddress({ path, address, port }, socket) {
   if (path) return [{ path }];
   if (net.isIP(address) !== 0) return [{ address, port }];
-  const found = await lookup(address, true);
+  let found;
+  try {
+    found = await lookup(address, true);
+  } catch (err) {
+    socket.emit('lookup', err, undefined, undefined, address);
+    throw err;
+  }
+  for (const entry of found) socket.emit('lookup', null, entry.address, entry.family, address);
   return found.map((entry) => ({ address: entry.address, port }));
+}
+
+function isNetReplaced() {
+  const { createConnection, connect } = nodes;
+  return (
+    (createConnection !== null && net.createConnection !== createConnection) ||
+    net.Socket.prototype.connect !== connect
+  );
 }
 
 const timedOut = () => new Error('Timeout exceeded on connect()');

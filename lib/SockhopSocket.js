@@ -5,11 +5,14 @@ const net = require('node:net');
 
 const { EarlyReader } = require('./EarlyReader.js');
 const { sockets, Hold, deliverSoon, surface } = require('./Mailbox.js');
+const { EarlyConnection } = require('./EarlyConnection.js');
 const { Outbox } = require('./Outbox.js');
 const SockhopError = require('./SockhopError.js');
 const { systemError } = require('./errors.js');
 const { endName } = require('./names.js');
 const {
+  kAttach,
+  kConnected,
   kConnection,
   kCounted,
   kDead,
@@ -19,6 +22,7 @@ const {
   kFlush,
   kFlushed,
   kHalt,
+  kMoveTo,
   kPeer,
   kReceive,
   kReceiveRaw,
@@ -93,16 +97,19 @@ class SockhopSocket extends net.Socket {
   #messagesOut = 0;
   #messagesIn = 0;
   #messagesRefused = 0;
+  /** Settles what was written before there was a connection: @type {?function(): void} */
+  #settleEarly = null;
 
   /**
-   * @param {object} connection the native connection
+   * @param {object} connection the native connection, or what stands in for it until `kAttach`
    * @param {function(): void} [released] told when the socket is destroyed
    */
   constructor(connection, released = null) {
     super({ allowHalfOpen: false });
     this.#connection = connection;
     this.#released = released;
-    sockets.set(connection.id, this);
+    if (connection instanceof EarlyConnection) this.connecting = true;
+    else sockets.set(connection.id, this);
     this.#hold.take();
   }
 
@@ -130,6 +137,40 @@ class SockhopSocket extends net.Socket {
   /** The session has started: what comes from now on is for the peer. */
   [kHalt]() {
     this.#early?.stop();
+  }
+
+  /** There is a connection: it gets what was written so far. */
+  [kAttach](connection) {
+    this[kFlush]();
+    const early = this.#connection;
+    this.#connection = connection;
+    this.#addresses = null;
+    sockets.set(connection.id, this);
+    const sent = early.handOver(connection);
+    if (sent === WRITTEN) this.#settleEarly = () => this[kFlushed](early.position);
+  }
+
+  /** The program is to know that it is connected. */
+  [kConnected](tell) {
+    this.connecting = false;
+    try {
+      tell();
+    } finally {
+      this.#settleEarly?.();
+      this.#settleEarly = null;
+    }
+    this.emit('connect');
+    this.emit('ready');
+  }
+
+  /** Another stream connects in the place of this one, and gets what was written so far. */
+  [kMoveTo](stream) {
+    this[kFlush]();
+    const early = this.#connection;
+    early.moveTo(stream, (err) => {
+      if (!err) this[kFlushed](early.position);
+      this.destroy();
+    });
   }
 
   /** Begins to read. */
@@ -278,7 +319,7 @@ class SockhopSocket extends net.Socket {
   // ---- the stream's side ------------------------------------------------------------------------
 
   _read() {
-    if (this.#started || this.#over) return;
+    if (this.#started || this.#over || this.connecting) return;
     this.#early ??= new EarlyReader(this, this.#connection);
     this.#early.read();
   }
@@ -450,13 +491,13 @@ class SockhopSocket extends net.Socket {
   }
 
   get pending() {
-    return this.#over;
+    return this.#over || this.connecting;
   }
 
   [Symbol.for('nodejs.util.inspect.custom')](_depth, { stylize }) {
     const ends = this.#ends().map(endName);
     const where = ends.filter((name) => name !== null).map((name) => stylize(name, 'string'));
-    const state = this.destroyed ? 'closed' : 'open';
+    const state = this.destroyed ? 'closed' : this.connecting ? 'connecting' : 'open';
     return `${this.constructor.name} { ${[where.join(' to '), state].filter(Boolean).join(', ')} }`;
   }
 }

@@ -1,7 +1,7 @@
 'use strict';
 
 const { SockhopSocket } = require('./SockhopSocket.js');
-const { kFailed } = require('./symbols.js');
+const { kAttach, kConnected, kFailed } = require('./symbols.js');
 const { failure } = require('./tls.js');
 
 /**
@@ -11,20 +11,33 @@ const { failure } = require('./tls.js');
  * undefined, and `session` and `keylog` events do not come.
  */
 class SockhopTlsSocket extends SockhopSocket {
-  #details;
+  /** What its handshake came to, see `tls.js`; null before. */
+  #details = null;
 
-  /**
-   * @param {object} connection the native connection
-   * @param {object} details what its handshake came to, see `tls.js`
-   */
-  constructor(connection, details) {
+  /** @param {object} connection stands in for the native one until `kAttach` */
+  constructor(connection) {
     super(connection);
-    this.#details = details;
     this.encrypted = true;
+    this.secureConnecting = true;
+    this.authorized = false;
+    this.authorizationError = null;
+    this.alpnProtocol = null;
+    this.servername = null;
+  }
+
+  [kAttach](connection, details) {
+    this.#details = details;
+    this.secureConnecting = false;
     this.authorized = details.authorizationError === null;
     this.authorizationError = details.authorizationError;
     this.alpnProtocol = details.alpnProtocol;
     this.servername = details.servername;
+    super[kAttach](connection);
+  }
+
+  [kConnected](tell) {
+    super[kConnected](tell);
+    this.emit('secureConnect');
   }
 
   [kFailed](errno, syscall) {
@@ -37,22 +50,24 @@ class SockhopTlsSocket extends SockhopSocket {
    * @returns {?import('node:tls').PeerCertificate} null once the socket is destroyed
    */
   getPeerCertificate(detailed = false) {
-    return this.destroyed ? null : this.#details.peerCertificate(Boolean(detailed));
+    if (this.destroyed) return null;
+    return this.#details === null ? {} : this.#details.peerCertificate(Boolean(detailed));
   }
 
   /** @returns {import('node:crypto').X509Certificate|undefined} undefined once the socket is destroyed */
   getPeerX509Certificate() {
-    return this.destroyed ? undefined : this.#details.leaf;
+    return this.destroyed ? undefined : this.#details?.leaf;
   }
 
   /** @returns {?string} "TLSv1.2" or "TLSv1.3"; null once the socket is destroyed */
   getProtocol() {
-    return this.destroyed ? null : this.#details.protocol;
+    return this.destroyed ? null : (this.#details?.protocol ?? null);
   }
 
   /** @returns {?{name: string, standardName: string, version: string}} null once the socket is destroyed */
   getCipher() {
-    return this.destroyed ? null : { ...this.#details.cipher };
+    if (this.destroyed || this.#details === null) return null;
+    return { ...this.#details.cipher };
   }
 
   getSession() {

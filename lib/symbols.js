@@ -6,8 +6,10 @@
  */
 
 module.exports = {
+  kAttach: Symbol('attach'),
   kBeat: Symbol('beat'),
   kClearPings: Symbol('clearPings'),
+  kConnected: Symbol('connected'),
   kConnection: Symbol('connection'),
   kCounted: Symbol('counted'),
   kDead: Symbol('dead'),
@@ -17,6 +19,7 @@ module.exports = {
   kFlush: Symbol('flush'),
   kFlushed: Symbol('flushed'),
   kHalt: Symbol('halt'),
+  kMoveTo: Symbol('moveTo'),
   kPeer: Symbol('peer'),
   kPings: Symbol('pings'),
   kPong: Symbol('pong'),
