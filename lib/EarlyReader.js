@@ -69,7 +69,7 @@ class EarlyReader {
    * The server takes over.
    *
    * @param {{terminator: string[], max_message_size: number}} options
-   * @param {{receive: function(string): void, tooLarge: function(number): void, begin: function(): void}} heir gets
+   * @param {{receive: function(string): void, tooLarge: function(number): void, begin: function(Buffer): void}} heir gets
    *   the frames, and is to begin when there are no more
    */
   handOver({ terminator, max_message_size: limit }, heir) {
@@ -103,8 +103,9 @@ class EarlyReader {
     const { framer, begin } = this.#heir;
     this.#heir = null;
     removeListener.call(socket, 'data', this.#onData);
-    this.#connection.beginFrame(framer.pending());
-    begin();
+    const pending = framer.pending();
+    this.#connection.beginFrame(pending);
+    begin(pending);
   }
 }
 

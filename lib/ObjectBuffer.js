@@ -5,6 +5,7 @@ const { EventEmitter } = require('node:events');
 const { Framer } = require('./Framer.js');
 const SockhopError = require('./SockhopError.js');
 const { checkTerminator } = require('./options.js');
+const { kLimit, kPlain, kTooLarge } = require('./symbols.js');
 
 /**
  * Objects to frames and back, for programs that have a byte stream of their own.
@@ -17,6 +18,7 @@ class ObjectBuffer extends EventEmitter {
   #terminator;
   /** What the program says is the beginning of the next frame: @type {?Buffer} */
   #beginning = null;
+  #limit;
 
   /**
    * @param {object} [opts]
@@ -32,7 +34,9 @@ class ObjectBuffer extends EventEmitter {
       opts?.terminator,
     );
     this.#terminator = receive;
-    this.#framer = new Framer(receive, Number.POSITIVE_INFINITY);
+    // That of a connection has the limit of the connection, and is asked about it.
+    this.#limit = opts?.[kLimit] ?? Number.POSITIVE_INFINITY;
+    this.#framer = new Framer(receive, this.#limit);
     this._rx_terminator = receive;
     this._tx_terminator = transmit;
     this._allow_non_objects = opts?.allow_non_objects === true;
@@ -56,7 +60,7 @@ class ObjectBuffer extends EventEmitter {
       const [receive] = checkTerminator('The "_rx_terminator" property', this._rx_terminator);
       this._buffer = this._buffer;
       this.#terminator = receive;
-      this.#framer = new Framer(receive, Number.POSITIVE_INFINITY);
+      this.#framer = new Framer(receive, this.#limit);
     }
     if (this.#beginning === null) return this.#framer.push(chunk);
     const bytes = Buffer.concat([this.#beginning, chunk]);
@@ -84,7 +88,8 @@ class ObjectBuffer extends EventEmitter {
       // Whoever took the event gets what a text says all the same.
       if (typeof buffer !== 'string') return [];
     }
-    const { frames } = this.#split(typeof buffer === 'string' ? Buffer.from(buffer) : buffer);
+    const { frames, fits } = this.#split(typeof buffer === 'string' ? Buffer.from(buffer) : buffer);
+    if (!fits) this[kTooLarge] = true;
     const withBuffers = opts?.return_buffers === true || opts === true;
     const objects = [];
     for (const frame of frames) {
@@ -127,5 +132,9 @@ class ObjectBuffer extends EventEmitter {
     return Buffer.from(JSON.stringify(object) + this._tx_terminator);
   }
 }
+
+/** The methods of the class, before a program has others in their places. */
+const { buf2obj, obj2buf } = ObjectBuffer.prototype;
+ObjectBuffer[kPlain] = { buf2obj, obj2buf };
 
 module.exports = ObjectBuffer;

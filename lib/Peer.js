@@ -1,5 +1,6 @@
 'use strict';
 
+const ObjectBuffer = require('./ObjectBuffer.js');
 const SockhopError = require('./SockhopError.js');
 const { SockhopPing, SockhopPong } = require('./SockhopPing.js');
 const {
@@ -14,8 +15,25 @@ const { Habit, stringify } = require('./json.js');
 const { normalizeRequestOptions } = require('./options.js');
 const { surface } = require('./Mailbox.js');
 const { PendingCallbacks } = require('./PendingCallbacks.js');
-const { kConnection, kPings, kPong, kTraffic, kTransmit } = require('./symbols.js');
+const {
+  kBeat,
+  kBytesOnly,
+  kConnection,
+  kIsWrapped,
+  kPings,
+  kPlain,
+  kPong,
+  kShow,
+  kStart,
+  kTooLarge,
+  kTraffic,
+  kTransmit,
+  kWrite,
+} = require('./symbols.js');
 const { setImmediate } = require('./timing.js');
+
+const buffers = ObjectBuffer.prototype;
+const { buf2obj, obj2buf } = ObjectBuffer[kPlain];
 
 const noop = () => {};
 
@@ -36,6 +54,12 @@ function rejected(err) {
  * owner: `limits`, and
  * `emit(event, ...args)`, `fail(err, peer)`, `meta(peer, type)`, `streams(peer)`, `responder(peer)`,
  * `lost(peer)`; a server's also `ended(peer)`; and `options`, checked.
+ *
+ * A program may override, replace or spy on the methods that a message passes through in 1.8.4. So an owner has its
+ * `target`, the client or server, the methods that are its own as `plain`, and calls for each that go through
+ * the program's: `received(peer, message)`, `say(peer, data)`, `sendMessage(peer, message)`,
+ * `answer(peer, id, data)`, `responded(peer, packet)`; and its `ObjectBuffer`s, `encoding` and `decoding` as far
+ * as the program has looked at or replaced them, else null; `encoder()` and `decoder(peer)` make them.
  */
 class Peer {
   #owner;
@@ -62,6 +86,8 @@ class Peer {
     /** The socket the program sees. */
     this.socket = null;
     this.session = null;
+    /** Of a server's peer, once somebody has looked: @type {?ObjectBuffer} */
+    this.decoding = null;
   }
 
   get bare() {
@@ -94,6 +120,10 @@ class Peer {
    * @param {string} text
    */
   receive(text) {
+    const owner = this.#owner;
+    if (!this.readsPlainly()) {
+      return this.feed(Buffer.from(text + this.options.terminator[0]));
+    }
     // An exception costs as much as many messages, and a peer may send nothing but terminators.
     if (text === '' && !this.#allowNonObjects) return this.#bad();
     let message;
@@ -106,6 +136,52 @@ class Peer {
     if (this.#debug) this.#show('received', message, text);
     // No peer of this kind sends it, and it has no properties to look at.
     if (message === null) return this.#bad();
+    if (owner.target._on_recieved_object !== owner.plain._on_recieved_object) {
+      this.look();
+      return owner.received(this, message);
+    }
+    this.dispatch(message, text);
+  }
+
+  /**
+   * Bytes of the peer that the program's own `ObjectBuffer`, or one with its methods, is to read.
+   *
+   * @param {Buffer} bytes
+   */
+  feed(bytes) {
+    const decoder = this.#owner.decoder(this);
+    let messages;
+    try {
+      messages = decoder.buf2obj(bytes);
+    } catch (err) {
+      // The program's codec is the program's, and bytes are the peer's.
+      return surface(err);
+    }
+    for (const message of messages) {
+      if (this.socket?.destroyed) return;
+      if (message === null || message === undefined) {
+        this.#bad();
+        continue;
+      }
+      try {
+        this.#owner.received(this, message);
+      } catch (err) {
+        surface(err);
+      }
+    }
+    if (decoder[kTooLarge]) {
+      decoder[kTooLarge] = false;
+      this.tooLarge(this.options.max_message_size);
+    }
+  }
+
+  /**
+   * What becomes of a message by its type.
+   *
+   * @param {*} message
+   * @param {string} [text] of it
+   */
+  dispatch(message, text) {
     switch (message.type) {
       case 'SockhopPing':
         return this.#answerPing(message.data);
@@ -131,17 +207,30 @@ class Peer {
   }
 
   #bad() {
-    this.#owner.fail(badFrame(), this);
+    // A program may listen to its ObjectBuffer, which tells the owner.
+    const decoder = this.decoding ?? this.#owner.decoding;
+    if (decoder === null) this.#owner.fail(badFrame(), this);
+    else decoder.emit('error', badFrame());
   }
 
   /** The program's way to answer a message that asks for it. */
   #replier(id) {
-    return this.#owner.replyDefault === undefined
-      ? (data) => this.#reply(id, data)
-      : (data = this.#owner.replyDefault()) => this.#reply(id, data);
+    const owner = this.#owner;
+    const reply = (data) => {
+      if (owner.target._trigger_remote_callback === owner.plain._trigger_remote_callback) {
+        this.reply(id, data);
+      } else owner.answer(this, id, data);
+    };
+    return owner.replyDefault === undefined ? reply : (data = owner.replyDefault()) => reply(data);
   }
 
-  #reply(id, data) {
+  /**
+   * Answers a message that asks for it.
+   *
+   * @param {*} id what the peer calls its question
+   * @param {*} data
+   */
+  reply(id, data) {
     let text;
     try {
       text = envelope(data, 'callback_id', id);
@@ -159,13 +248,15 @@ class Peer {
     }
     if (this.#debug)
       this.#show('sending', { type: data.constructor.name, data, callback_id: id }, text);
-    this.outlet[kTransmit](text + this.#terminator, true);
+    if (this.#writesPlainly()) this.outlet[kTransmit](text + this.#terminator, true);
+    else this.#encode({ type: data.constructor.name, data, callback_id: id }).catch(noop);
   }
 
   #answerPing(ping) {
     if (ping === null) return;
-    if (this.outlet[kTraffic]().queued_bytes > PONG_LIMIT) return;
+    if (this.outlet[kTraffic]?.().queued_bytes > PONG_LIMIT) return;
     const pong = new SockhopPong(ping);
+    if (this.isWatched()) return this.#owner.say(this, pong);
     let text;
     try {
       text = this.terminated(this.#bare ? JSON.stringify(pong) : envelope(pong));
@@ -179,7 +270,7 @@ class Peer {
   /** Only where the native side does not read them: adopted streams, and with `debug`. */
   #takePong(message, text) {
     if (this.outlet[kPong]) this.outlet[kPong](message.data);
-    else this.outlet[kConnection].pong(text);
+    else this.outlet[kConnection]?.pong(text ?? JSON.stringify(message));
   }
 
   #takeRequest(data) {
@@ -195,7 +286,7 @@ class Peer {
   #takeResponse(data) {
     const packet = SockhopResponsePacket.parse(data);
     if (packet === null) return this.#bad();
-    this.#owner.streams(this)?.get(packet.uuid)?.receive_packet(packet);
+    this.#owner.responded(this, packet);
   }
 
   #takeAnswer({ callback_id: id, data, type }) {
@@ -218,6 +309,75 @@ class Peer {
 
   dead() {
     this.#owner.dead(this);
+  }
+
+  // ---- who looks on ---------------------------------------------------------------------------
+
+  /** Whether what is sent over this connection passes through something of the program's. */
+  isWatched() {
+    const { target, plain } = this.#owner;
+    return (
+      target.send !== plain.send ||
+      target._send_message !== plain._send_message ||
+      !this.#writesPlainly() ||
+      this.outlet[kIsWrapped] === true
+    );
+  }
+
+  /** Whether frames are found and read by this package, not by the program. */
+  readsPlainly() {
+    const decoder = this.decoding ?? this.#owner.decoding;
+    if (decoder === null) return buffers.buf2obj === buf2obj;
+    return (
+      decoder.buf2obj === buf2obj &&
+      decoder._rx_terminator === this.options.terminator[0] &&
+      decoder._allow_non_objects === this.#allowNonObjects
+    );
+  }
+
+  #writesPlainly() {
+    const { encoding } = this.#owner;
+    if (encoding === null) return buffers.obj2buf === obj2buf;
+    return (
+      encoding.obj2buf === obj2buf &&
+      encoding._tx_terminator === this.#terminator &&
+      encoding._allow_non_objects === this.#allowNonObjects
+    );
+  }
+
+  /** Looks whether the program is to see pings and pongs, too, and has the native side show them accordingly. */
+  look() {
+    const { target, plain } = this.#owner;
+    const on = this.isWatched() || target._on_recieved_object !== plain._on_recieved_object;
+    this.outlet[kShow]?.(on);
+  }
+
+  /** Begins to read. */
+  start() {
+    this.look();
+    if (!this.readsPlainly()) this.outlet[kBytesOnly]?.();
+    this.outlet[kStart]();
+  }
+
+  /** The beat of the ping timer, where the native side does not see to it. */
+  beat() {
+    const { outlet } = this;
+    if (outlet[kBeat]) {
+      const ping = outlet[kBeat]();
+      if (ping) this.#ping(ping);
+      return;
+    }
+    this.look();
+    const connection = outlet[kConnection];
+    if (!this.isWatched()) connection.beat();
+    else if (connection.duePing()) this.#ping(pingsOf(this).at(-1));
+  }
+
+  #ping(ping) {
+    if (this.isWatched()) return this.#owner.say(this, ping);
+    this.outlet[kTransmit](
+      this.terminated(this.#bare ? JSON.stringify(ping) : envelope(ping)),
+    ).catch(noop);
   }
 
   // ---- what it is told ------------------------------------------------------------------------
@@ -248,6 +408,13 @@ class Peer {
       this.#callbacks ??= new PendingCallbacks();
       ticket = this.#callbacks.draw();
     }
+    const { target, plain } = this.#owner;
+    if (target._send_message !== plain._send_message || !this.#writesPlainly()) {
+      this.look();
+      const refusal = ticket === undefined ? null : this.#expect(ticket, callback);
+      if (refusal) return rejected(refusal);
+      return this.#owner.sendMessage(this, this.#message(data, ticket));
+    }
     try {
       text = this.#bare
         ? stringify(data, this.#habit)
@@ -262,10 +429,7 @@ class Peer {
       const refusal = this.#expect(ticket, callback);
       if (refusal) return rejected(refusal);
     }
-    if (this.#debug) {
-      const message = { type: data?.constructor?.name, data, ...(ticket && { id: ticket.id }) };
-      this.#show('sending', this.#bare ? data : message, text);
-    }
+    if (this.#debug) this.#show('sending', this.#message(data, ticket), text);
     if (ticket === undefined) return this.outlet[kTransmit](text + this.#terminator);
     const sent = this.outlet[kTransmit](text + this.#terminator, true);
     // Nobody will answer what was not sent. If the connection breaks, close() forgets all of them.
@@ -273,6 +437,18 @@ class Peer {
       sent.catch(() => this.#callbacks?.forget(ticket.id));
     }
     return sent;
+  }
+
+  /** A payload as 1.8.4 has it before it is text. */
+  #message(data, ticket) {
+    if (this.#bare) return data;
+    return { type: data?.constructor?.name, data, ...(ticket && { id: ticket.id }) };
+  }
+
+  /** Sends a message through the `obj2buf()` of the program. */
+  async #encode(message) {
+    const bytes = this.#owner.encoder().obj2buf(message);
+    return this.outlet[kWrite](bytes);
   }
 
   #badObject() {
@@ -338,6 +514,9 @@ class Peer {
    * @returns {Promise<void>}
    */
   sendMessage(message) {
+    if (!this.#writesPlainly()) return this.#encode(message);
+    if (this.#bare && !this.#allowNonObjects && typeof message !== 'object')
+      return this.#badObject();
     let text;
     try {
       text = JSON.stringify(message);
@@ -373,7 +552,7 @@ class Peer {
       streams.delete(stream.uuid);
     });
     try {
-      await this.sendMessage({ type: 'SockhopRequest', data: request });
+      await this.#owner.sendMessage(this, { type: 'SockhopRequest', data: request });
     } catch (err) {
       stream._release();
       stream.end();
@@ -418,6 +597,28 @@ class Peer {
       surface(err);
     }
   }
+}
+
+/** The methods of a client or server that messages pass through. */
+function pick({
+  send,
+  _send_message,
+  _on_recieved_object,
+  _on_response_packet,
+  _trigger_remote_callback,
+}) {
+  return {
+    send,
+    _send_message,
+    _on_recieved_object,
+    _on_response_packet,
+    _trigger_remote_callback,
+  };
+}
+
+/** What a method of the program answers is a promise, or not; that it fails is no matter of this package. */
+function swallow(answer) {
+  answer?.catch?.(noop);
 }
 
 /** Whether a value that came in as JSON can go out as JSON: parsing has no limit in depth, writing has. */
@@ -522,4 +723,4 @@ function nativeSettings(options) {
   };
 }
 
-module.exports = { Peer, isPayload, nativeSettings, pingsOf, rejected };
+module.exports = { Peer, isPayload, nativeSettings, pick, pingsOf, rejected, swallow };

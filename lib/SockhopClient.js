@@ -6,9 +6,10 @@ const net = require('node:net');
 const tls = require('node:tls');
 
 const native = require('./binding.js');
-const { Peer, isPayload, nativeSettings, pingsOf, rejected } = require('./Peer.js');
 const { EarlyConnection } = require('./EarlyConnection.js');
+const { Peer, isPayload, nativeSettings, pick, pingsOf, rejected, swallow } = require('./Peer.js');
 const { aborted, idle, report, requestRefused } = require('./faults.js');
+const ObjectBuffer = require('./ObjectBuffer.js');
 const SockhopError = require('./SockhopError.js');
 const { SockhopSocket } = require('./SockhopSocket.js');
 const { SockhopTlsSocket } = require('./SockhopTlsSocket.js');
@@ -23,14 +24,13 @@ const options = require('./options.js');
 const { ReconnectTimer } = require('./ReconnectTimer.js');
 const {
   kAttach,
-  kBeat,
   kClearPings,
   kConnected,
   kFlush,
+  kLimit,
   kMoveTo,
   kPeer,
   kRoundTrip,
-  kStart,
   kTraffic,
   kTransmit,
 } = require('./symbols.js');
@@ -98,7 +98,7 @@ class SockhopClient extends EventEmitter {
     this._socket = undefined;
     this._connect_timeout = checked.connect_timeout;
     this._response_stream_map = new TimedMap({ timeout: checked.response_timeout, ref: false });
-    this.#owner = new Owner(this, this.#events());
+    this.#owner = new Owner(this, { options: checked, ...this.#events() });
     this.#reconnectTimer = new ReconnectTimer(this, checked.auto_reconnect_interval);
     this._auto_reconnect_timer = this.#reconnectTimer.handle;
   }
@@ -181,7 +181,7 @@ class SockhopClient extends EventEmitter {
     } else if (!stream.destroyed) {
       this.#connected = true;
     }
-    this.#peer.outlet[kStart]();
+    this.#peer.start();
   }
 
   #adopted(stream) {
@@ -189,6 +189,15 @@ class SockhopClient extends EventEmitter {
     this.#connected = true;
     channels.connect.publish({ client: this, socket: stream });
     this.emit('connect', stream);
+  }
+
+  /** What messages are made bytes with, and read with. @type {ObjectBuffer} */
+  get _objectbuffer() {
+    return this.#owner.decoder();
+  }
+
+  set _objectbuffer(buffer) {
+    this.#owner.objectBuffer = buffer;
   }
 
   /** The pings sent of late, oldest first. @type {SockhopPing[]} */
@@ -450,7 +459,7 @@ class SockhopClient extends EventEmitter {
         this.emit('connect', socket);
       } finally {
         attempt.resolve();
-        if (!socket.destroyed) this.#peer?.outlet[kStart]();
+        if (!socket.destroyed) this.#peer?.start();
       }
     };
     if (!(socket instanceof SockhopSocket)) return tell();
@@ -581,6 +590,22 @@ class SockhopClient extends EventEmitter {
     return this.#peer === null ? rejected(notConnected()) : this.#peer.sendMessage(message);
   }
 
+  /** A message of the server. */
+  _on_recieved_object(message) {
+    (this.#peer ?? this.#absent).dispatch(message);
+  }
+
+  /** A packet of an answer of the server. */
+  _on_response_packet(packet) {
+    this._response_stream_map.get(packet.uuid)?.receive_packet(packet);
+  }
+
+  /** Answers a message of the server that asks for it. */
+  _trigger_remote_callback(id, object) {
+    if (this.#peer === null) throw notConnected();
+    this.#peer.reply(id, object);
+  }
+
   /**
    * Asks the server for a stream of answers.
    *
@@ -624,9 +649,7 @@ class SockhopClient extends EventEmitter {
 
   #beat() {
     if (!this.#connected) return;
-    // The native side knows nothing of an adopted stream.
-    if (this.#peer.outlet[kBeat]) this.#peer.outlet[kBeat]();
-    else this.#native.beat();
+    this.#peer.beat();
   }
 
   /**
@@ -678,10 +701,59 @@ class SockhopClient extends EventEmitter {
 class Owner {
   #client;
   limits = new LimitCounters();
+  plain = plain;
+  /** What the program has looked at or replaced: @type {?ObjectBuffer} */
+  encoding = null;
+  decoding = null;
 
   constructor(client, native) {
     this.#client = client;
+    this.target = client;
     Object.assign(this, native);
+  }
+
+  encoder() {
+    return this.decoder();
+  }
+
+  decoder() {
+    if (this.decoding === null) {
+      const { terminator, allow_non_objects, max_message_size } = this.options;
+      const buffer = new ObjectBuffer({
+        terminator,
+        allow_non_objects,
+        [kLimit]: max_message_size,
+      });
+      buffer.on('error', (err) => this.fail(err));
+      this.objectBuffer = buffer;
+    }
+    return this.decoding;
+  }
+
+  /** One for both directions. */
+  set objectBuffer(buffer) {
+    this.encoding = buffer;
+    this.decoding = buffer;
+  }
+
+  received(_peer, message) {
+    this.#client._on_recieved_object(message);
+  }
+
+  say(_peer, data) {
+    swallow(this.#client.send(data));
+  }
+
+  sendMessage(_peer, message) {
+    return this.#client._send_message(message);
+  }
+
+  answer(_peer, id, data) {
+    this.#client._trigger_remote_callback(id, data);
+  }
+
+  responded(_peer, packet) {
+    this.#client._on_response_packet(packet);
   }
 
   emit(...args) {
@@ -731,6 +803,9 @@ class Owner {
     }
   }
 }
+
+/** The methods that messages pass through, before a program has others in their places. */
+const plain = pick(SockhopClient.prototype);
 
 /** The addresses to try for a place to connect to, in their order. */
 async function resolveAddress({ path, address, port }, socket) {

@@ -4,7 +4,8 @@ const { EventEmitter } = require('node:events');
 
 const native = require('./binding.js');
 const { Listener } = require('./Listener.js');
-const { Peer, isPayload, nativeSettings, pingsOf, rejected } = require('./Peer.js');
+const { Peer, isPayload, nativeSettings, pick, pingsOf, rejected, swallow } = require('./Peer.js');
+const ObjectBuffer = require('./ObjectBuffer.js');
 const SockhopError = require('./SockhopError.js');
 const { SockhopRequest } = require('./SockhopRequest.js');
 const SockhopSession = require('./SockhopSession.js');
@@ -19,14 +20,13 @@ const { idle, report, requestRefused } = require('./faults.js');
 const { broadcasts, mailbox, nextId, surface } = require('./Mailbox.js');
 const options = require('./options.js');
 const {
-  kBeat,
   kClearPings,
   kConnection,
   kCounted,
   kHalt,
+  kLimit,
   kPeer,
   kRoundTrip,
-  kStart,
   kStarting,
   kTraffic,
   kTransmit,
@@ -35,6 +35,9 @@ const { nextTick, setImmediate } = require('./timing.js');
 const { sum } = require('./traffic.js');
 
 const noop = () => {};
+
+/** A property as assignment makes it. */
+const OWN_PROPERTY = { configurable: true, enumerable: true, writable: true };
 
 /** Why a client may not get what is sent to all. */
 const LEFT_OUT = ['ERR_SOCKET_DESTROYED', 'ERR_BACKPRESSURE', 'ERR_SLOW_CONSUMER'];
@@ -85,6 +88,7 @@ class SockhopServer extends EventEmitter {
     this._sessions = [];
     this._response_stream_maps = new Map();
     this.#owner = new Owner(this, {
+      options: checked,
       native: this.#native,
       accepted: (connection, released) => {
         const sock = new SockhopSocket(connection, released);
@@ -118,6 +122,25 @@ class SockhopServer extends EventEmitter {
   /** The sessions of all clients, a live array: same index, same client. @type {SockhopSession[]} */
   get sessions() {
     return this._sessions;
+  }
+
+  /** What messages are made bytes with. @type {ObjectBuffer} */
+  get _encoding_objectbuffer() {
+    return this.#owner.encoder();
+  }
+
+  set _encoding_objectbuffer(buffer) {
+    this.#owner.encoding = buffer;
+  }
+
+  /** What the bytes of each client are read with: same index, same client. @type {ObjectBuffer[]} */
+  get _objectbuffers() {
+    return this._sockets.map((sock) => this.#owner.decoder(this.#speaker(sock)));
+  }
+
+  /** The name is the program's, too. */
+  set _objectbuffers(value) {
+    Object.defineProperty(this, '_objectbuffers', { ...OWN_PROPERTY, value });
   }
 
   /** The pings sent of late. @type {Map<net.Socket, SockhopPing[]>} */
@@ -211,13 +234,15 @@ class SockhopServer extends EventEmitter {
         }
       });
     }
+    const isPlain = this.emit_async === emit_async;
+    if (!isPlain) this.emit_async('connect', sock, session);
     setImmediate(() => {
       try {
         channels.connect.publish({ server: this, socket: sock, session });
-        this.emit('connect', sock, session);
+        if (isPlain) this.emit('connect', sock, session);
       } finally {
         if (sock.destroyed) peer.ended();
-        else peer.outlet[kStart]();
+        else peer.start();
       }
     });
   }
@@ -243,9 +268,11 @@ class SockhopServer extends EventEmitter {
     sock.destroy();
     streams?.stop();
     ended.then(() => {
+      const isPlain = this.emit_async === emit_async;
+      if (!isPlain) this.emit_async('disconnect', sock, session);
       setImmediate(() => {
         channels.disconnect.publish({ server: this, socket: sock, session });
-        this.emit('disconnect', sock, session);
+        if (isPlain) this.emit('disconnect', sock, session);
       });
     });
   }
@@ -362,6 +389,33 @@ class SockhopServer extends EventEmitter {
     return peer.sendMessage(message);
   }
 
+  /** A message of a client. */
+  _on_recieved_object(message, sock, session) {
+    this.#speaker(sock, session).dispatch(message);
+  }
+
+  /** A packet of an answer of a client. */
+  _on_response_packet(sock, packet) {
+    this._response_stream_maps.get(sock)?.get(packet.uuid)?.receive_packet(packet);
+  }
+
+  /** Answers a message of a client that asks for it. */
+  _trigger_remote_callback(sock, id, object) {
+    this.#speaker(sock).reply(id, object);
+  }
+
+  /** The peer behind a socket that is said to have sent something; of one without a socket, too. */
+  #speaker(sock, session) {
+    let peer = this.#peerOf(sock);
+    if (peer === null) {
+      peer = new Peer(this.#owner, this.#options);
+      peer.socket = sock;
+      peer.outlet = { [kTransmit]: () => rejected(noSocket(sock)) };
+    }
+    peer.session ??= session ?? null;
+    return peer;
+  }
+
   /**
    * Asks one client for a stream of answers.
    *
@@ -395,9 +449,17 @@ class SockhopServer extends EventEmitter {
     if (this._sockets.length === 0) return Promise.resolve([]);
     // The list is the program's, too: who was taken out of it gets nothing.
     const all = reached === this.#reached;
-    if (!all || !object || this.#options.debug || this.#options.peer_type === 'json') {
-      // Rare: one by one has all the checks.
-      return Promise.all(this._sockets.map((sock) => this.send(sock, object).catch(leftOut)));
+    if (
+      !all ||
+      !object ||
+      this.#options.debug ||
+      this.#options.peer_type === 'json' ||
+      this._sockets.some((sock) => this.#peerOf(sock)?.isWatched() !== false)
+    ) {
+      // Rare: one by one has all the checks, and is seen by the program.
+      const send = async (sock) => this.send(sock, object);
+      if (!object) return Promise.all(this._sockets.map((sock) => this.send(sock, object)));
+      return Promise.all(this._sockets.map((sock) => send(sock).catch(leftOut)));
     }
     let text;
     try {
@@ -449,9 +511,11 @@ class SockhopServer extends EventEmitter {
   }
 
   #beat() {
-    this.#native.beat();
-    // The native side knows nothing of adopted streams.
-    for (const sock of [...this._sockets]) this.#adopted.get(sock)?.outlet[kBeat]();
+    const peers = this._sockets.map((sock) => this.#peerOf(sock));
+    // The native side knows nothing of adopted streams, nor of a program that wants to see the pings.
+    const isNative = (peer) => peer !== null && peer.outlet === peer.socket && !peer.isWatched();
+    if (peers.every(isNative)) this.#native.beat();
+    else for (const peer of peers) peer?.beat();
   }
 
   /**
@@ -541,10 +605,57 @@ function socketFailed(err) {
 class Owner {
   #server;
   limits = new LimitCounters();
+  plain = plain;
+  /** What the program has looked at or replaced: @type {?ObjectBuffer} */
+  encoding = null;
+  /** Each peer has its own. */
+  decoding = null;
 
   constructor(server, native) {
     this.#server = server;
+    this.target = server;
     Object.assign(this, native);
+  }
+
+  encoder() {
+    this.encoding ??= this.#objectBuffer(null);
+    return this.encoding;
+  }
+
+  decoder(peer) {
+    peer.decoding ??= this.#objectBuffer(peer);
+    return peer.decoding;
+  }
+
+  #objectBuffer(peer) {
+    const { terminator, allow_non_objects, max_message_size } = this.options;
+    const buffer = new ObjectBuffer({ terminator, allow_non_objects, [kLimit]: max_message_size });
+    buffer.on('error', (err) => {
+      if (peer) this.fail(err, peer);
+      // As 1.8.4: an encoder of a server has no listener of its own.
+      else this.failed(err);
+    });
+    return buffer;
+  }
+
+  received({ socket, session }, message) {
+    this.#server._on_recieved_object(message, socket, session);
+  }
+
+  say({ socket }, data) {
+    swallow(this.#server.send(socket, data));
+  }
+
+  sendMessage({ socket }, message) {
+    return this.#server._send_message(socket, message);
+  }
+
+  answer({ socket }, id, data) {
+    this.#server._trigger_remote_callback(socket, id, data);
+  }
+
+  responded({ socket }, packet) {
+    this.#server._on_response_packet(socket, packet);
   }
 
   emit(...args) {
@@ -604,7 +715,7 @@ class Owner {
   }
 
   dead({ socket }) {
-    this.#server.kill_socket(socket).catch(noop);
+    swallow(this.#server.kill_socket(socket));
   }
 }
 
@@ -621,6 +732,10 @@ function listenWith(server, { path, address, port }, signal, exclusive) {
     });
   });
 }
+
+/** The methods that messages pass through, before a program has others in their places. */
+const plain = pick(SockhopServer.prototype);
+const { emit_async } = SockhopServer.prototype;
 
 /** What is sent to all has its promise made here, in a scope that keeps neither the object nor its text for it. */
 function broadcastDone(id, count) {

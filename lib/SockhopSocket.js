@@ -2,6 +2,7 @@
 
 const { AsyncResource } = require('node:async_hooks');
 const net = require('node:net');
+const { Duplex } = require('node:stream');
 
 const { EarlyReader } = require('./EarlyReader.js');
 const { sockets, Hold, deliverSoon, surface } = require('./Mailbox.js');
@@ -12,6 +13,7 @@ const { systemError } = require('./errors.js');
 const { endName } = require('./names.js');
 const {
   kAttach,
+  kBytesOnly,
   kConnected,
   kConnection,
   kCounted,
@@ -22,17 +24,20 @@ const {
   kFlush,
   kFlushed,
   kHalt,
+  kIsWrapped,
   kMoveTo,
   kPeer,
   kReceive,
   kReceiveRaw,
   kRoundTrip,
   kScope,
+  kShow,
   kStart,
   kTicked,
   kTooLarge,
   kTraffic,
   kTransmit,
+  kWrite,
 } = require('./symbols.js');
 const { nextTick } = require('./timing.js');
 
@@ -97,6 +102,14 @@ class SockhopSocket extends net.Socket {
   #messagesOut = 0;
   #messagesIn = 0;
   #messagesRefused = 0;
+  /** Pings and pongs are shown to the peer. */
+  #shown = false;
+  /** The program's codec finds the frames. */
+  #bytesOnly = false;
+  /** Raw bytes are listened to. */
+  #isTapped = false;
+  /** The stream machinery emits `data`. */
+  #streaming = false;
   /** Settles what was written before there was a connection: @type {?function(): void} */
   #settleEarly = null;
 
@@ -187,7 +200,10 @@ class SockhopSocket extends net.Socket {
         }
       },
       tooLarge: (limit) => this[kTooLarge](limit),
-      begin: () => this.#begin(),
+      begin: (pending) => {
+        if (this.#bytesOnly && pending.length > 0) this.#peer.feed(pending);
+        this.#begin();
+      },
     });
   }
 
@@ -212,9 +228,42 @@ class SockhopSocket extends net.Socket {
       promise.catch(noop);
       return promise;
     }
+    if (this.write !== write || netPrototype.write !== netWrite)
+      return this[kWrite](Buffer.from(text));
     this.#messagesOut += 1;
     this.#outbox ??= new Outbox(this);
     return this.#outbox.push(text, prompt);
+  }
+
+  /** Whether `write()` is the program's, which then sees all that is sent. */
+  get [kIsWrapped]() {
+    return this.write !== write || netPrototype.write !== netWrite;
+  }
+
+  /** Sends the bytes of a message with `write()`, as a program would. */
+  [kWrite](bytes) {
+    const promise = new Promise((resolve, reject) => {
+      this.write(bytes, (err) => {
+        if (err) reject(destroyed());
+        else resolve();
+      });
+    });
+    promise.catch(noop);
+    this.#messagesOut += 1;
+    return promise;
+  }
+
+  /** Whether pings and pongs are frames like all others, for the peer to answer. */
+  [kShow](on) {
+    if (on === this.#shown || this.#over) return;
+    this.#shown = on;
+    this.#connection.setShowControl(on);
+  }
+
+  /** Has the peer fed with bytes, which the program's own codec reads. Before the start. */
+  [kBytesOnly]() {
+    this.#bytesOnly = true;
+    this.#connection.setBytesOnly();
   }
 
   /** A message went to this peer among others. */
@@ -263,11 +312,16 @@ class SockhopSocket extends net.Socket {
 
   [kReceiveRaw](bytes) {
     if (this.#over) return;
-    if (this.#early === null) this.push(bytes);
-    else {
+    if (this.#early !== null) {
       if (this.timeout) this._unrefTimer?.();
       this.#early.received(bytes);
+      return;
     }
+    if (this.#bytesOnly) {
+      this.#messagesIn += 1;
+      this.#peer?.feed(bytes);
+    }
+    if (this.#isTapped) this.push(bytes);
   }
 
   [kTooLarge](limit) {
@@ -375,9 +429,7 @@ class SockhopSocket extends net.Socket {
 
   on(event, listener) {
     // The constructor of net.Socket listens before there is a connection.
-    if (#connection in this && (event === 'data' || event === 'readable')) {
-      this.#connection.setRaw(true);
-    }
+    if (#connection in this) this.#tap(event);
     return super.on(event, listener);
   }
 
@@ -385,19 +437,74 @@ class SockhopSocket extends net.Socket {
     return this.on(event, listener);
   }
 
+  prependListener(event, listener) {
+    if (#connection in this) this.#tap(event);
+    super.prependListener(event, listener);
+    // on() would do so.
+    if (event === 'data' && this.readableFlowing === null) this.resume();
+    return this;
+  }
+
   removeListener(event, listener) {
     super.removeListener(event, listener);
-    const watched = this.listenerCount('data') > 0 || this.listenerCount('readable') > 0;
-    if (#connection in this && !watched) {
-      this.#connection.setRaw(false);
-      // What comes behind the bytes that it was listened for is the server's, unless the program throws it away.
-      if (!this.#resumed) this.#early?.keep();
-    }
+    if (#connection in this) this.#untap();
     return this;
   }
 
   off(event, listener) {
     return this.removeListener(event, listener);
+  }
+
+  removeAllListeners(...events) {
+    super.removeAllListeners(...events);
+    if (#connection in this) this.#untap();
+    return this;
+  }
+
+  /** Has raw bytes handed over, too, if `event` tells of them. */
+  #tap(event) {
+    if (event !== 'data' && event !== 'readable') return;
+    this.#isTapped = true;
+    this.#connection.setRaw(true);
+  }
+
+  /** Nobody listens to raw bytes any more, if that is so. */
+  #untap() {
+    if (!this.#isTapped || this.listenerCount('data') + this.listenerCount('readable') > 0) return;
+    this.#isTapped = false;
+    this.#connection.setRaw(false);
+    // What comes behind the bytes that it was listened for is the server's, unless the program throws it away.
+    if (!this.#resumed) this.#early?.keep();
+  }
+
+  push(chunk, encoding) {
+    return #connection in this
+      ? this.#stream(super.push, chunk, encoding)
+      : super.push(chunk, encoding);
+  }
+
+  read(size) {
+    return #connection in this ? this.#stream(super.read, size) : super.read(size);
+  }
+
+  unshift(chunk, encoding) {
+    return this.#stream(super.unshift, chunk, encoding);
+  }
+
+  #stream(method, ...args) {
+    const before = this.#streaming;
+    this.#streaming = true;
+    try {
+      return method.apply(this, args);
+    } finally {
+      this.#streaming = before;
+    }
+  }
+
+  /** A test may say what a peer would: `data` that does not come from the stream is read as the peer's. */
+  emit(event, ...args) {
+    if (event === 'data' && #connection in this && !this.#streaming) this.#peer?.feed(args[0]);
+    return super.emit(event, ...args);
   }
 
   /** Stops reading. Pings of the peer go unanswered: it will find this side dead. */
@@ -501,5 +608,13 @@ class SockhopSocket extends net.Socket {
     return `${this.constructor.name} { ${[where.join(' to '), state].filter(Boolean).join(', ')} }`;
   }
 }
+
+const netPrototype = net.Socket.prototype;
+/** As it is before a program wraps it: Node's `net.Socket` has it from `Duplex`. */
+const netWrite =
+  process.versions.bun === undefined && process.versions.deno === undefined
+    ? Duplex.prototype.write
+    : net.Socket.prototype.write;
+const { write } = SockhopSocket.prototype;
 
 module.exports = { SockhopSocket };

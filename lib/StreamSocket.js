@@ -3,7 +3,6 @@
 const SockhopError = require('./SockhopError.js');
 const { SockhopPing } = require('./SockhopPing.js');
 const { Outbox } = require('./Outbox.js');
-const { envelope } = require('./envelope.js');
 const { Framer } = require('./Framer.js');
 const {
   kBeat,
@@ -16,6 +15,7 @@ const {
   kStart,
   kTraffic,
   kTransmit,
+  kWrite,
 } = require('./symbols.js');
 
 const noop = () => {};
@@ -60,9 +60,9 @@ class StreamSocket {
 
   #receive(chunk) {
     this.#bytesIn += chunk.length;
-    const { frames, fits } = this.#framer.push(
-      typeof chunk === 'string' ? Buffer.from(chunk) : chunk,
-    );
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
+    if (!this.peer.readsPlainly()) return this.peer.feed(bytes);
+    const { frames, fits } = this.#framer.push(bytes);
     for (const text of frames) {
       if (this.#stream.destroyed) return;
       this.#messagesIn += 1;
@@ -82,6 +82,12 @@ class StreamSocket {
     return this.#outbox.push(text, prompt);
   }
 
+  /** Sends bytes that the program made of a message. */
+  [kWrite](bytes) {
+    this.#messagesOut += 1;
+    return written(this.#stream, bytes);
+  }
+
   [kFlush]() {
     this.#outbox.flush();
   }
@@ -95,15 +101,15 @@ class StreamSocket {
     stream.write(bytes, (err) => departure.settle(err || stream.destroyed ? destroyed() : null));
   }
 
-  /** The beat of the ping timer. */
+  /** The beat of the ping timer: @returns {?SockhopPing} to be sent */
   [kBeat]() {
     const ping = new SockhopPing();
     this.#pings.push(ping);
     while (this.#pings.length > UNANSWERED_LIMIT) this.#pings.shift();
     const lost = this.#pings.filter((sent) => sent.unanswered()).length;
-    if (lost === UNANSWERED_LIMIT) this.peer.dead();
-    else
-      this[kTransmit](this.peer.terminated(this.peer.bare ? JSON.stringify(ping) : envelope(ping)));
+    if (lost < UNANSWERED_LIMIT) return ping;
+    this.peer.dead();
+    return null;
   }
 
   [kClearPings]() {
@@ -159,6 +165,13 @@ class StrangerSocket extends StreamSocket {
     promise.catch(noop);
     return promise;
   }
+}
+
+/** Writes to a stream as a program would: @returns {Promise<void>} rejects with ERR_SOCKET_DESTROYED */
+function written(stream, bytes) {
+  return new Promise((resolve, reject) => {
+    stream.write(bytes, (err) => (err ? reject(destroyed()) : resolve()));
+  });
 }
 
 const destroyed = () => new SockhopError('Socket was destroyed', 'ERR_SOCKET_DESTROYED');

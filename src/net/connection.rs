@@ -120,6 +120,10 @@ pub struct Connection {
     writes: AtomicU32,
     /// The program listens to raw bytes.
     raw: AtomicBool,
+    /// Pings and pongs are frames like all others: JavaScript answers them.
+    show_control: AtomicBool,
+    /// JavaScript finds the frames itself.
+    bytes_only: AtomicBool,
     /// The peer ended its direction: nothing is to be expected of it.
     peer_ended: AtomicBool,
     /// The end of the connection was told, as `Ended` or `Failed`.
@@ -178,6 +182,7 @@ impl Connection {
         } else {
             Place::Runtime
         };
+        let show_control = settings.show_control;
         let connection = Arc::new(Self {
             id: IDS.fetch_add(1, Ordering::Relaxed),
             settings,
@@ -193,6 +198,8 @@ impl Connection {
             switch: Switch::new(reads_in),
             writes: AtomicU32::new(0),
             raw: AtomicBool::new(false),
+            show_control: AtomicBool::new(show_control),
+            bytes_only: AtomicBool::new(false),
             peer_ended: AtomicBool::new(false),
             over_told: AtomicBool::new(false),
             unread: Gauge::new(),
@@ -269,6 +276,18 @@ impl Connection {
     /// Hands over raw bytes, too, from now on (or no more).
     pub fn set_raw(&self, on: bool) {
         self.raw.store(on, Ordering::Release);
+    }
+
+    /// Hands over pings and pongs as frames from now on, if they are not in any case (or no more).
+    pub fn set_show_control(&self, on: bool) {
+        let on = on || self.settings.show_control;
+        self.show_control.store(on, Ordering::Release);
+    }
+
+    /// Hands over bytes only: for a program with a codec of its own. To be called before
+    /// [`start`](Self::start): bytes that were framed are not to be had again.
+    pub fn set_bytes_only(&self) {
+        self.bytes_only.store(true, Ordering::Release);
     }
 
     /// JavaScript took `amount` of this connection out of the mailbox.
@@ -351,11 +370,14 @@ impl Connection {
             lengths,
         } = scratch;
         let input = &input[..count];
+        if self.bytes_only.load(Ordering::Acquire) {
+            self.post_raw(input);
+            return;
+        }
+        let show_control = self.show_control.load(Ordering::Acquire);
         let mut controls = Vec::new();
         let result = framer.push(input, &mut |frame: Frame<'_>| {
-            if !self.settings.show_control
-                && let Some(control) = wire::control(frame.as_bytes())
-            {
+            if !show_control && let Some(control) = wire::control(frame.as_bytes()) {
                 controls.push(control);
                 return;
             }
@@ -607,10 +629,18 @@ impl Connection {
     // ---- liveness -------------------------------------------------------------------------
 
     /// The beat of the ping timer.
-    pub(super) fn beat(self: &Arc<Self>) {
+    pub fn beat(self: &Arc<Self>) {
+        if let Some(frame) = self.due_ping() {
+            self.write(&frame);
+        }
+    }
+
+    /// The frame of the ping that is due at a beat, which counts as sent. Nothing if the peer has not read the
+    /// pings before, or is dead: then an event tells of it.
+    pub fn due_ping(self: &Arc<Self>) -> Option<Vec<u8>> {
         let flow = self.switch.flow();
         if matches!(flow, Flow::Held | Flow::Over) {
-            return;
+            return None;
         }
         // The answers may be waiting behind what this program has not taken, or not even read yet. Of one that
         // paused the socket nobody knows when it will read: to it the peer is dead, as to the JavaScript package.
@@ -621,12 +651,11 @@ impl Connection {
             liveness.clear();
         }
         match liveness.beat(&self.settings) {
-            Beat::Send(frame) => {
-                if self.outbox.lock().queued() <= PONG_LIMIT {
-                    self.write(&frame);
-                }
+            Beat::Send(frame) => (self.outbox.lock().queued() <= PONG_LIMIT).then_some(frame),
+            Beat::Dead => {
+                self.mailbox.post(Event::Dead(Arc::clone(self)));
+                None
             }
-            Beat::Dead => self.mailbox.post(Event::Dead(Arc::clone(self))),
         }
     }
 

@@ -186,6 +186,30 @@ impl SockhopSession {
         self.inner.set_raw(on);
     }
 
+    /// Whether pings and pongs are frames like all others, for JavaScript to answer.
+    #[napi]
+    pub fn set_show_control(&self, on: bool) {
+        self.inner.set_show_control(on);
+    }
+
+    /// Has bytes handed over and no frames. To be called before `start`.
+    #[napi]
+    pub fn set_bytes_only(&self) {
+        self.inner.set_bytes_only();
+    }
+
+    /// The beat of the ping timer, for this connection alone.
+    #[napi]
+    pub fn beat(&self) {
+        self.inner.beat();
+    }
+
+    /// As `beat`, but the ping, the last of `pings`, is for JavaScript to send. Answers whether there is one.
+    #[napi]
+    pub fn due_ping(&self) -> bool {
+        self.inner.due_ping().is_some()
+    }
+
     /// Closes the connection in order, or with a reset. No event follows.
     #[napi]
     pub fn close(&self, reset: bool) {
