@@ -6,6 +6,7 @@ const net = require('node:net');
 const { listeners, Hold, nextId, surface } = require('./Mailbox.js');
 const { aborted } = require('./faults.js');
 const { systemError } = require('./errors.js');
+const handles = require('./handles.js');
 const { endName } = require('./names.js');
 const { lookup } = require('./lookup.js');
 const options = require('./options.js');
@@ -45,6 +46,8 @@ class Listener extends net.Server {
   #opening = null;
   /** Node's own server, where it accepts: @type {?Share} */
   #share = null;
+  /** Node's own handle on a duplicate of the descriptor, once something has asked for it. */
+  #handle = null;
   /** The asynchronous context of `listen()`. */
   #scope = null;
   #signal = null;
@@ -294,6 +297,18 @@ class Listener extends net.Server {
     return { address, family, port };
   }
 
+  /** Node's handle, where it gives the listener to another process. Nothing is accepted through it. */
+  get _handle() {
+    // The constructor of net.Server comes before the fields.
+    if (!(#native in this) || this.#native === null) return null;
+    if (this.#share !== null) return this.#share._handle;
+    this.#handle ??= handles.ofListener(this.#native.duplicate());
+    return this.#handle;
+  }
+
+  /** The constructor of net.Server sets it. */
+  set _handle(_) {}
+
   getConnections(callback) {
     nextTick(callback, null, this.#open);
     return this;
@@ -324,6 +339,8 @@ class Listener extends net.Server {
     if (running) {
       this.#native.close();
       this.#native = null;
+      this.#handle?.close();
+      this.#handle = null;
       this.#share?.stop();
       this.#share = null;
       this.#signal?.removeEventListener('abort', this.#onAbort);

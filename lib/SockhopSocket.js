@@ -10,6 +10,7 @@ const { EarlyConnection } = require('./EarlyConnection.js');
 const { Outbox } = require('./Outbox.js');
 const SockhopError = require('./SockhopError.js');
 const { systemError } = require('./errors.js');
+const handles = require('./handles.js');
 const { endName } = require('./names.js');
 const {
   kAttach,
@@ -62,6 +63,20 @@ const cutOff = () =>
     'ERR_SLOW_CONSUMER',
   );
 
+/** Why a connection cannot be given to another process. */
+function immovable({ encrypted }) {
+  if (encrypted) {
+    const err = new TypeError('A connection with TLS cannot be given to another process');
+    err.code = 'ERR_INVALID_HANDLE_TYPE';
+    return err;
+  }
+  return new SockhopError(
+    'The connection cannot be given to another process while something that was sent waits for the peer: wait for ' +
+      'send(), or the callback of write(), first',
+    'ERR_BACKPRESSURE',
+  );
+}
+
 /** A callback of the program's may throw: that is no matter of the writes behind it. */
 function settleAll(waiting, err) {
   for (const { settle } of waiting) {
@@ -97,6 +112,10 @@ class SockhopSocket extends net.Socket {
   /** The program has called resume(), and not for listeners. */
   #resumed = false;
   #addresses = null;
+  /** Node's own handle on a duplicate of the descriptor, once the program has asked for it. */
+  #handle = null;
+  /** The native side does not read: the handle was looked at in this tick, or is a `tls.TLSSocket`'s. */
+  #lent = false;
   /** Told when the socket is destroyed: @type {?function(): void} */
   #released;
   #messagesOut = 0;
@@ -207,12 +226,16 @@ class SockhopSocket extends net.Socket {
     });
   }
 
+  /** Who listens to 'readable' reads by itself, and a stream counts that as paused. */
+  #isPaused() {
+    return this.isPaused() && this.listenerCount('readable') === 0;
+  }
+
   #begin() {
     this.#early = null;
     this.#started = true;
-    // Who listens to 'readable' reads by itself, and a stream counts that as paused.
-    const paused = this.isPaused() && this.listenerCount('readable') === 0;
-    if (this.#connection.start(paused)) deliverSoon();
+    const paused = this.#isPaused();
+    if (this.#connection.start(paused || this.#lent)) deliverSoon();
   }
 
   /**
@@ -373,7 +396,7 @@ class SockhopSocket extends net.Socket {
   // ---- the stream's side ------------------------------------------------------------------------
 
   _read() {
-    if (this.#started || this.#over || this.connecting) return;
+    if (this.#started || this.#over || this.#lent || this.connecting) return;
     this.#early ??= new EarlyReader(this, this.#connection);
     this.#early.read();
   }
@@ -406,6 +429,8 @@ class SockhopSocket extends net.Socket {
     this.#over = true;
     this.connecting = false;
     this.setTimeout(0);
+    this.#handle?.close();
+    this.#handle = null;
     this.#connection.close(false);
     if (this.#connection.isPaired()) deliverSoon();
     sockets.delete(this.#connection.id);
@@ -515,7 +540,7 @@ class SockhopSocket extends net.Socket {
 
   resume() {
     if (this.listenerCount('data') + this.listenerCount('readable') === 0) this.#resumed = true;
-    this.#connection.resume();
+    if (!this.#lent) this.#connection.resume();
     return super.resume();
   }
 
@@ -599,6 +624,44 @@ class SockhopSocket extends net.Socket {
 
   get pending() {
     return this.#over || this.connecting;
+  }
+
+  /**
+   * Node's handle, for programs that look at its descriptor, and for Node where it gives a connection to another
+   * process or to a `tls.TLSSocket`, which reads it in place of the native side.
+   */
+  get _handle() {
+    // The constructor of net.Socket comes before there is a connection.
+    if (!(#connection in this) || this.#over || this.connecting) return null;
+    this.#handle ??= handles.ofConnection(this.#connection.duplicate());
+    if (this.#handle !== null) this.#lend();
+    return this.#handle;
+  }
+
+  #lend() {
+    if (this.#lent) return;
+    this.#lent = true;
+    this.#connection.pause();
+    process.nextTick(() => {
+      if (this.#over || this.#handle === null || handles.isTaken(this.#handle)) return;
+      this.#lent = false;
+      if (!this.#started) {
+        // The stream may have asked for more.
+        this.#connection.resume();
+        if (this._readableState.reading) this._read();
+      } else if (!this.#isPaused()) this.#connection.resume();
+    });
+  }
+
+  /** Node takes the handle away as it sends it to another process, which has the connection from then on. */
+  set _handle(handle) {
+    if (handle !== null || !(#connection in this) || this.#handle === null || this.#over) return;
+    this[kFlush]();
+    if (!this.#connection.release()) throw immovable(this);
+    this.#handle = null;
+    // What was read of it before is delivered yet.
+    deliverSoon();
+    setImmediate(() => this.destroy());
   }
 
   [Symbol.for('nodejs.util.inspect.custom')](_depth, { stylize }) {

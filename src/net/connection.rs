@@ -97,6 +97,17 @@ pub struct Traffic {
     pub refused: u64,
 }
 
+/// How a connection is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leave {
+    /// FIN behind what the kernel has.
+    InOrder,
+    /// With a reset.
+    Reset,
+    /// As it is: it is somebody else's.
+    Open,
+}
+
 /// Where the two ends of a connection are.
 #[derive(Debug, Clone, Default)]
 pub struct Addresses {
@@ -758,15 +769,28 @@ impl Connection {
 
     /// Closes the connection: FIN behind what the kernel has; what it does not have is given up.
     pub fn close(self: &Arc<Self>) {
-        self.shut(false);
+        self.shut(Leave::InOrder);
     }
 
     /// Closes the connection with a reset.
     pub fn reset(self: &Arc<Self>) {
-        self.shut(true);
+        self.shut(Leave::Reset);
     }
 
-    fn shut(self: &Arc<Self>, reset: bool) {
+    /// Lets go of the connection and does not end it: a duplicate of its descriptor lives on. Answers whether it did
+    /// so: not with TLS, whose state is here, and not while something waits to be sent.
+    pub fn release(self: &Arc<Self>) -> bool {
+        let ready = !self.outbox.lock().is_pending()
+            && self
+                .with_stream(|stream| !stream.is_secure())
+                .unwrap_or(false);
+        if ready {
+            self.shut(Leave::Open);
+        }
+        ready
+    }
+
+    fn shut(self: &Arc<Self>, leave: Leave) {
         self.switch.stop();
         self.over_told.store(true, Ordering::Release);
         let (sent, ended, taken) = {
@@ -785,9 +809,13 @@ impl Connection {
         }
         self.place.lock().take();
         if let Some((stream, _)) = taken {
-            if reset {
+            if leave == Leave::Reset {
                 stream.reset_on_close();
-            } else if stream.finish().is_ok() && sent && !self.peer_ended.load(Ordering::Acquire) {
+            } else if leave == Leave::InOrder
+                && stream.finish().is_ok()
+                && sent
+                && !self.peer_ended.load(Ordering::Acquire)
+            {
                 let patience = if ended {
                     Patience::LONG
                 } else {

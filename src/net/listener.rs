@@ -12,6 +12,7 @@ use super::stream::{Address, Stream, new_socket, reaches, watch};
 use parking_lot::Mutex;
 use socket2::{SockAddr, Socket};
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
@@ -233,6 +234,11 @@ impl Listener {
         Arc::strong_count(&self.places) - 1
     }
 
+    /// Another descriptor of the listening socket. `None`: it is closed, or listens elsewhere.
+    pub fn duplicate(&self) -> Option<OwnedFd> {
+        self.hold(|queue| queue?.socket.as_fd().try_clone_to_owned().ok())
+    }
+
     /// Accepts no more and frees the address. Connections stay.
     pub fn close(&self) {
         self.mailbox.listeners().remove(self);
@@ -242,7 +248,7 @@ impl Listener {
         if let Some(poller) = self.mailbox.poller() {
             poller.remove_listener(self.id, entrance.socket());
         }
-        // This closes the descriptor: nobody else has it.
+        // This closes the descriptor: but for a duplicate elsewhere, nobody else has it.
         drop(entrance);
         if let Some(task) = self.task.lock().take() {
             task.abort();

@@ -9,7 +9,7 @@ use crate::net;
 use napi::bindgen_prelude::{Either, Error, Result, Status, Unknown};
 use napi_derive::napi;
 use parking_lot::Mutex;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, IntoRawFd};
 use std::sync::Arc;
 
 /// The native part of a server. `lib/SockhopServer.js` has one.
@@ -160,6 +160,13 @@ impl Listener {
         let adopted = own.and_then(|own| listener.adopt(own.into()));
         let adopted = adopted.map_err(|error| unusable(&error.to_string()))?;
         Ok(adopted.map(|inner| SockhopSession { inner }))
+    }
+
+    /// Another descriptor of the listening socket, for the caller to close; -1 if there is none.
+    #[napi]
+    pub fn duplicate(&self) -> i32 {
+        let own = self.inner.lock().as_ref().and_then(|it| it.duplicate());
+        own.map_or(-1, IntoRawFd::into_raw_fd)
     }
 
     /// Connections beyond this many are turned away.

@@ -8,6 +8,7 @@ use crate::net::stream::Address;
 use crate::net::{self};
 use napi::bindgen_prelude::{Result, Uint8Array, Unknown};
 use napi_derive::napi;
+use std::os::fd::IntoRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -218,6 +219,21 @@ impl SockhopSession {
         } else {
             self.inner.close();
         }
+    }
+
+    /// Another descriptor of the connection, for the caller to close; -1 if there is none.
+    #[napi]
+    pub fn duplicate(&self) -> i32 {
+        let own = self.inner.with_stream(net::stream::Stream::duplicate);
+        own.and_then(std::result::Result::ok)
+            .map_or(-1, IntoRawFd::into_raw_fd)
+    }
+
+    /// Lets go of the connection and does not end it, because a duplicate of its descriptor lives on. False: something
+    /// waits to be sent, or it speaks TLS. No event follows.
+    #[napi]
+    pub fn release(&self) -> bool {
+        self.inner.release()
     }
 
     /// This end and the other.

@@ -1,0 +1,38 @@
+'use strict';
+
+// A child that is given connections and listeners: `heir.js IMPLEMENTATION`.
+
+const net = require('node:net');
+const { implementations } = require('../support/implementations.js');
+
+const { server: Server } = require(implementations[process.argv[2]]);
+
+let server = null;
+
+const ways = {
+  /** Speaks for itself. */
+  echo: (socket) => {
+    socket.on('data', (data) => socket.write(`child: ${data}`));
+    socket.on('end', () => socket.end());
+  },
+  /** Has a server of its own serve it. */
+  serve: (socket) => {
+    server ??= new Server().on('receive', (object, { callback }) => {
+      callback({ by: 'child', object });
+    });
+    server.server.emit('connection', socket);
+  },
+  /** Listens. */
+  listen: (handle) => {
+    net
+      .createServer((socket) => socket.end('child'))
+      .listen(handle, () => process.send('listening'));
+  },
+};
+
+process.on('message', (way, handle) => {
+  process.send(handle ? handle.constructor.name : 'nothing');
+  ways[way](handle);
+});
+process.on('disconnect', () => process.exit());
+process.send('ready');

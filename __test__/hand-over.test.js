@@ -1,0 +1,245 @@
+'use strict';
+
+// A socket has a handle of Node's: it goes to other processes, and to TLS. What both packages do alike runs on both.
+
+const assert = require('node:assert/strict');
+const { fork, spawn } = require('node:child_process');
+const { once } = require('node:events');
+const fs = require('node:fs');
+const net = require('node:net');
+const path = require('node:path');
+const { describe, it } = require('node:test');
+const tls = require('node:tls');
+const { atEnd } = require('./support/at-end.js');
+const { hierarchy } = require('./support/certificates.js');
+const { STEP, deadline, until } = require('./support/deadline.js');
+const { record } = require('./support/event-log.js');
+const impl = require('./support/impl.js');
+
+const limit = { timeout: 3 * STEP };
+const HEIR = path.join(__dirname, 'citizens', 'heir.js');
+
+/** A raw connection, and what came over it. */
+async function dial(t, port) {
+  const socket = net.connect(port, '127.0.0.1');
+  const wire = { socket, text: '' };
+  socket.on('error', () => {});
+  atEnd(t, () => socket.destroy());
+  await once(socket, 'connect');
+  socket.on('data', (data) => {
+    wire.text += data;
+  });
+  return wire;
+}
+
+const message = (n) => `{"type":"Number","data":${n},"id":"${n}"}\n`;
+
+for (const [name, { server: Server, session: Session }] of [
+  ['native', impl],
+  ['original', require('sockhop-1.8')],
+]) {
+  const native = name === 'native';
+
+  const serve = async (t, options = {}) => {
+    const server = new Server(options);
+    const log = record(server);
+    atEnd(t, () => {
+      const closed = server.close();
+      // The original waits for connections that it has given away.
+      return native && deadline(closed, 'close()');
+    });
+    await new Promise((resolve) => server.server.listen(0, '127.0.0.1', resolve));
+    return { server, log, port: server.server.address().port };
+  };
+
+  const heir = async (t) => {
+    const child = fork(HEIR, [name], { execArgv: [] });
+    const log = record(child, ['message']);
+    atEnd(t, () => child.kill('SIGKILL'));
+    const said = async (what) => {
+      const { args } = await log.next('message');
+      assert.equal(args[0], what);
+    };
+    await said('ready');
+    return { child, said };
+  };
+
+  describe(`a connection given to another process (${name})`, () => {
+    it('is the child that speaks from then on', limit, async (t) => {
+      const { child, said } = await heir(t);
+      const { server, log, port } = await serve(t);
+      server.on('connect', (sock) => child.send('echo', sock));
+      const wire = await dial(t, port);
+      // The original may have read something already when it tells of the connection.
+      if (native) wire.socket.write('one');
+      await said('Socket');
+      if (!native) wire.socket.write('one');
+      await until(() => wire.text === 'child: one', 'the child answers');
+      wire.socket.write('two');
+      await until(() => wire.text === 'child: onechild: two', 'the child answers again');
+      if (native) {
+        await log.next('disconnect');
+        assert.deepEqual(server.sockets, []);
+        await deadline(server.close(), 'close()');
+      }
+      // It ends as the child ends it.
+      wire.socket.end();
+      await once(wire.socket, 'close');
+      assert.equal(log.count('receive') + log.count('error'), 0);
+    });
+
+    it('is served by a server in the child, with what was said before', limit, async (t) => {
+      const { child, said } = await heir(t);
+      const { server, log, port } = await serve(t);
+      server.on('receive', (object, { socket, callback }) => {
+        callback({ by: 'parent', object });
+        setImmediate(() => child.send('serve', socket));
+      });
+      const wire = await dial(t, port);
+      wire.socket.write(message(1));
+      await said('Socket');
+      for (const n of [2, 3]) wire.socket.write(message(n));
+      await until(() => wire.text.split('\n').length === 4, 'three answers are here');
+      const answers = wire.text
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line).data);
+      assert.deepEqual(answers, [
+        { by: 'parent', object: 1 },
+        { by: 'child', object: 2 },
+        { by: 'child', object: 3 },
+      ]);
+      assert.equal(log.count('receive'), 1);
+    });
+
+    it('may be the output of a program', limit, async (t) => {
+      const { server, port } = await serve(t);
+      const connect = once(server, 'connect');
+      const wire = await dial(t, port);
+      const [sock] = await connect;
+      const child = spawn(process.execPath, ['-e', 'console.log("from the program")'], {
+        stdio: ['ignore', sock, 'inherit'],
+      });
+      await once(child, 'exit');
+      await until(() => wire.text === 'from the program\n', 'it is heard');
+      assert.equal(sock.destroyed, false);
+    });
+
+    it('may be a listener', limit, async (t) => {
+      const { child, said } = await heir(t);
+      const { server, port } = await serve(t);
+      child.send('listen', server.server);
+      await said('Server');
+      await said('listening');
+      await deadline(server.close(), 'close()');
+      const wire = await dial(t, port);
+      await once(wire.socket, 'close');
+      assert.equal(wire.text, 'child');
+    });
+
+    if (!native) return;
+
+    it('stays where it is, with an error, while something waits to be sent', limit, async (t) => {
+      const { child } = await heir(t);
+      const { server, port } = await serve(t);
+      const connect = once(server, 'connect');
+      const wire = await dial(t, port);
+      const [sock] = await connect;
+      wire.socket.pause();
+      const sent = server.send(sock, 'x'.repeat(32 * 1024 * 1024));
+      assert.throws(() => child.send('echo', sock), { code: 'ERR_BACKPRESSURE' });
+      wire.socket.resume();
+      await sent;
+      wire.socket.write(message(1));
+      const [object] = await once(server, 'receive');
+      assert.equal(object, 1);
+    });
+  });
+
+  describe(`sock._handle (${name})`, () => {
+    it('has a descriptor while the connection is open', limit, async (t) => {
+      const { server, port } = await serve(t);
+      const connect = once(server, 'connect');
+      const wire = await dial(t, port);
+      const [sock] = await connect;
+      const { fd } = sock._handle;
+      assert.ok(Number.isInteger(fd) && fd > 2);
+      assert.equal(sock._handle, sock._handle);
+      assert.ok(fs.fstatSync(fd).isSocket());
+      assert.equal(typeof sock._handle.getAsyncId(), 'number');
+      // The connection goes on.
+      wire.socket.write(message(1));
+      const [object] = await once(server, 'receive');
+      assert.equal(object, 1);
+      const gone = once(server, 'disconnect');
+      wire.socket.end();
+      await gone;
+      assert.equal(sock._handle, null);
+      await until(() => {
+        try {
+          fs.fstatSync(fd);
+          return false;
+        } catch {
+          return true;
+        }
+      }, 'the descriptor is closed');
+    });
+
+    it('goes to TLS in start(), behind a line in the clear', limit, async (t) => {
+      const { root, server: issued, chain } = await hierarchy();
+      const secureContext = tls.createSecureContext({ cert: chain, key: issued.key });
+      class Upgraded extends Session {
+        async start() {
+          const [line] = await once(this.sock, 'data');
+          this.line = String(line);
+          this.sock.write('go\n');
+          this.secure = new tls.TLSSocket(this.sock, { isServer: true, secureContext });
+          this.secure.on('data', (data) => this.secure.write(`heard ${data}`));
+          this.secure.on('error', () => {});
+          await once(this.secure, 'secure');
+        }
+      }
+      const { server, log, port } = await serve(t, { session_type: Upgraded });
+      const wire = await dial(t, port);
+      wire.socket.removeAllListeners('data');
+      wire.socket.write('STARTTLS\n');
+      await once(wire.socket, 'data');
+      const secure = tls.connect({ socket: wire.socket, ca: root.cert, servername: 'localhost' });
+      await once(secure, 'secureConnect');
+      secure.write('hello');
+      assert.equal(String((await once(secure, 'data'))[0]), 'heard hello');
+      const [, session] = (await log.next('connect')).args;
+      assert.equal(session.line, 'STARTTLS\n');
+      // The server hears nothing of what is secret.
+      secure.write('again');
+      assert.equal(String((await once(secure, 'data'))[0]), 'heard again');
+      assert.equal(log.count('receive') + log.count('error'), 0);
+      secure.destroy();
+      if (native) await log.next('disconnect');
+      else for (const sock of server.sockets) sock.destroy();
+    });
+
+    if (!native || !fs.existsSync('/proc/self/fd')) return;
+
+    it('takes a descriptor of its own only once it is looked at', limit, async (t) => {
+      const count = () => fs.readdirSync('/proc/self/fd').length;
+      const { server, port } = await serve(t);
+      const connect = once(server, 'connect');
+      const wire = await dial(t, port);
+      const [sock] = await connect;
+      const before = count();
+      sock.setTimeout(10_000);
+      sock.setNoDelay(true).setKeepAlive(true).ref().pause().resume();
+      sock.once('data', () => {});
+      wire.socket.write(message(1));
+      await once(server, 'receive');
+      await server.send(sock, 1);
+      assert.equal(count(), before);
+      assert.ok(sock._handle.fd);
+      assert.equal(count(), before + 1);
+      const closed = once(sock, 'close');
+      sock.end();
+      await closed;
+    });
+  });
+}

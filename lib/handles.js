@@ -1,0 +1,44 @@
+'use strict';
+
+/*
+ * Handles of Node's own on descriptors of the native side: `socket._handle` and `server.server._handle`, made when
+ * something looks at them. Node sends them to other processes, and programs look at their `fd`.
+ */
+
+const fs = require('node:fs');
+const net = require('node:net');
+
+/**
+ * @param {number} fd a descriptor of its own, or -1
+ * @returns {?object} null where there is none
+ */
+function ofConnection(fd) {
+  if (fd < 0) return null;
+  try {
+    const holder = new net.Socket({ fd, manualStart: true });
+    return holder._handle ?? null;
+  } catch {
+    fs.closeSync(fd);
+    return null;
+  }
+}
+
+/** @returns {boolean} whether a `tls.TLSSocket` has made the handle its own: it replaces this property then */
+function isTaken(handle) {
+  return Object.getOwnPropertyDescriptor(handle, 'reading')?.get !== undefined;
+}
+
+/**
+ * @param {number} fd a descriptor of its own, or -1
+ * @returns {?object} null where there is none
+ */
+function ofListener(fd) {
+  if (fd < 0) return null;
+  // Older than any way to say it that is documented, and in every version of Node.
+  const handle = net._createServerHandle?.(null, null, null, fd);
+  if (typeof handle === 'object') return handle;
+  fs.closeSync(fd);
+  return null;
+}
+
+module.exports = { isTaken, ofConnection, ofListener };
