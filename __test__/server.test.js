@@ -398,4 +398,15 @@ describe('kill_socket(), disconnect() and close()', () => {
     await deadline(server.close(), 'close() once more');
     await deadline(new impl.server().close(), 'close() before listen()');
   });
+
+  it('tells of an EPIPE of a connection, which is not over by that', limit, async (t) => {
+    const { server, log, where } = await startServer(t);
+    await startClient(t, where);
+    const { args } = await log.next('connect');
+    const [sock, session] = args;
+    const err = Object.assign(new Error('write EPIPE'), { code: 'EPIPE' });
+    sock.emit('error', err);
+    assert.deepEqual((await log.next('error')).args, [err, sock, session]);
+    assert.deepEqual(server.sockets, [sock]);
+  });
 });

@@ -1,8 +1,8 @@
 'use strict';
 
 const { mailbox } = require('./Mailbox.js');
-const { kDepart, kTicked } = require('./symbols.js');
-const { nextTick } = require('./timing.js');
+const { kDepart, kIsClear, kLeave } = require('./symbols.js');
+const { nextTick, now } = require('./timing.js');
 
 /** Text is handed over when this many characters have gathered, even in mid-tick. */
 const FLUSH_LENGTH = 64 * 1024;
@@ -14,17 +14,39 @@ const FLUSH_LENGTH = 64 * 1024;
 const PROMPT_LENGTH = 4 * 1024;
 const PROMPT_PART = 1 / 4;
 
+/**
+ * A message leaves at its call this many ms after the last write. The more ticks sent several messages, the longer it
+ * is, up to the limit: a system call more in so much time is not felt.
+ */
+const GAP_MS = 0.1;
+const GAP_LIMIT_MS = 0.8;
+/** So many may follow sooner, and leave at their calls, too; this many ms without a write, and they may again. */
+const CREDIT = 8;
+const REST_MS = 10;
+/** While text gathers, the clock is looked at for so many messages one by one, then for one in so many. */
+const LOOKS = 8;
+const MESSAGES_PER_LOOK = 32;
+
 /** How long an exit may wait for peers that take nothing, and in all, in ms. */
 const EXIT_PATIENCE_MS = 500;
 const EXIT_LIMIT_MS = 2000;
 
 const noop = () => {};
 
-/** The outboxes that have text to hand over at the end of the tick. */
+/** Who is to be told of the end of the tick. */
 const dirty = new Set();
 
 function flushAll() {
-  for (const outbox of dirty) outbox.endTick();
+  for (const sender of dirty) {
+    dirty.delete(sender);
+    sender.endTick();
+  }
+}
+
+/** @param {{endTick(): void}} sender is told when the tick is over, once */
+function atEndOfTick(sender) {
+  if (dirty.size === 0) nextTick(flushAll);
+  dirty.add(sender);
 }
 
 /** There will be no other tick: what handlers of 'exit' send leaves at once. */
@@ -36,6 +58,59 @@ process.on('exit', () => {
   flushAll();
   mailbox.drain(EXIT_PATIENCE_MS, EXIT_LIMIT_MS);
 });
+
+/**
+ * Says which messages leave at their calls: those of a program that sends now and then. One that computes, blocks or is
+ * killed behind its `send()` has sent. A burst gathers, because a system call a message costs more than the message.
+ */
+class Pace {
+  /** When something left last. */
+  #left = Number.NEGATIVE_INFINITY;
+  #gap = GAP_MS;
+  #credit = CREDIT;
+  /** Messages of this tick. */
+  #count = 0;
+  /** Whether the last tick in which something was sent had one message: where this has, too, it costs nothing to send it now. */
+  #single = true;
+
+  /** @returns {boolean} whether this message leaves at its call, if nothing waits before it; then it counts as left */
+  leaves() {
+    if (exiting) return true;
+    this.#count += 1;
+    const time = now();
+    const gap = time - this.#left;
+    if (gap >= REST_MS) this.#credit = CREDIT;
+    if (gap < this.#gap && !(this.#single && this.#count === 1)) {
+      if (this.#credit === 0) {
+        this.#count -= 1;
+        return false;
+      }
+      this.#credit -= 1;
+    }
+    this.#left = time;
+    return true;
+  }
+
+  /** @returns {boolean} whether the last write is so long ago that this is no burst any more */
+  isOver() {
+    return now() - this.#left >= this.#gap;
+  }
+
+  /** So many messages that gathered leave now. */
+  left(count) {
+    this.#count += count;
+    this.#left = now();
+  }
+
+  /** The tick is over. */
+  endTick() {
+    this.#single = this.#count === 1;
+    this.#gap = this.#single
+      ? Math.max(this.#gap / 2, GAP_MS)
+      : Math.min(this.#gap * 2, GAP_LIMIT_MS);
+    this.#count = 0;
+  }
+}
 
 /** All that was sent in one go: it reaches the kernel together, so one promise serves for all of it. */
 class Departure {
@@ -51,24 +126,27 @@ class Departure {
 
   settle(err) {
     if (err) this.reject(err);
-    else this.resolve();
+    // As the callback of a socket's write().
+    else this.resolve(null);
   }
 }
 
-/** Gathers the text of a tick for one connection. */
+/** Gathers the text of a burst for one connection, until the tick ends at the latest. */
 class Outbox {
   #owner;
-  /** Made when something is sent. */
+  #pace = new Pace();
+  /** Made when something gathers. */
   #pieces = null;
   #length = 0;
-  /** Characters handed over since the tick began. */
+  /** How many pieces there are when the clock is looked at next. */
+  #look = 0;
+  /** Characters handed over since the tick began, behind the first that gathered. */
   #gone = 0;
   #departure = null;
+  /** The end of this tick will be told. */
+  #due = false;
 
-  /**
-   * @param {{depart(text: string, departure: Departure): void, ticked?: function(): void}} owner sends what has
-   *   gathered; is told when a tick is over, and may then forget this
-   */
+  /** @param {SockhopSocket} owner sends what is pushed */
   constructor(owner) {
     this.#owner = owner;
   }
@@ -76,24 +154,43 @@ class Outbox {
   /**
    * @param {string} text
    * @param {boolean} [prompt] whether somebody waits for it
-   * @returns {Promise<void>} settled by the owner
+   * @returns {Promise<null>} settled by the owner
    */
   push(text, prompt = false) {
-    this.#departure ??= new Departure();
-    this.#departure.messages += 1;
+    if (this.#length === 0) return this.#begin(text, prompt);
     const { promise } = this.#departure;
-    this.#pieces ??= [];
-    if (this.#pieces.push(text) === 1) {
-      if (dirty.size === 0) nextTick(flushAll);
-      dirty.add(this);
-    }
+    const count = this.#pieces.push(text);
     this.#length += text.length;
-    if (this.#length >= FLUSH_LENGTH || (prompt && this.#isPromptEnough()) || exiting) {
-      this.#gone += this.#length;
-      this.flush();
-      dirty.add(this);
-    }
+    if (prompt || count === this.#look || this.#length >= FLUSH_LENGTH) this.#review(count, prompt);
     return promise;
+  }
+
+  /** A message before which none has gathered. */
+  #begin(text, prompt) {
+    if (!this.#due) {
+      this.#due = true;
+      atEndOfTick(this);
+    }
+    if (this.#owner[kIsClear]() && this.#pace.leaves()) return this.#owner[kLeave](text);
+    this.#pieces = [text];
+    this.#length = text.length;
+    this.#look = 2;
+    this.#departure = new Departure();
+    const { promise } = this.#departure;
+    this.#review(1, prompt);
+    return promise;
+  }
+
+  /** Hands over what has gathered if that is enough, or has taken long. */
+  #review(count, prompt) {
+    let leaves = exiting || this.#length >= FLUSH_LENGTH || (prompt && this.#isPromptEnough());
+    if (!leaves && count === this.#look) {
+      this.#look += count < LOOKS ? 1 : MESSAGES_PER_LOOK;
+      leaves = this.#owner[kIsClear]() && this.#pace.isOver();
+    }
+    if (!leaves) return;
+    this.#gone += this.#length;
+    this.flush();
   }
 
   #isPromptEnough() {
@@ -102,22 +199,24 @@ class Outbox {
 
   /** Hands over what has gathered; a new tick begins. */
   endTick() {
+    this.#due = false;
     this.#gone = 0;
     this.flush();
-    if (this.#length === 0) this.#owner[kTicked]?.();
+    this.#pace.endTick();
   }
 
   /** Hands over what has gathered, now. */
   flush() {
-    dirty.delete(this);
     if (this.#length === 0) return;
-    // Joining copies each piece once; a string that grew by `+=` is copied into pages of its own first.
-    const text = this.#pieces.length === 1 ? this.#pieces[0] : this.#pieces.join('');
+    const pieces = this.#pieces;
     const departure = this.#departure;
     this.#pieces = null;
     this.#length = 0;
     this.#departure = null;
-    this.#owner[kDepart](text, departure);
+    departure.messages = pieces.length;
+    this.#pace.left(pieces.length);
+    // Joining copies each piece once; a string that grew by `+=` is copied into pages of its own first.
+    this.#owner[kDepart](pieces.length === 1 ? pieces[0] : pieces.join(''), departure);
   }
 
   /** Characters that wait. */
@@ -126,4 +225,4 @@ class Outbox {
   }
 }
 
-module.exports = { Outbox, flushAll };
+module.exports = { Departure, Outbox, Pace, atEndOfTick, flushAll };

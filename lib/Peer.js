@@ -579,9 +579,7 @@ class Peer {
 
   /** The socket of a server's connection reports an error. */
   failed(err) {
-    if (!this.#over && err.code !== 'ECONNRESET' && err.code !== 'EPIPE') {
-      this.#owner.fail(err, this);
-    }
+    if (!this.#over && err.code !== 'ECONNRESET') this.#owner.fail(err, this);
   }
 
   /** How many callbacks wait for an answer. */

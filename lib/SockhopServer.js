@@ -25,6 +25,7 @@ const {
   kCounted,
   kHalt,
   kLimit,
+  kHeld,
   kPeer,
   kRoundTrip,
   kStarting,
@@ -473,14 +474,16 @@ class SockhopServer extends EventEmitter {
     const id = nextId();
     const count = this._sockets.length;
     const others = [];
-    for (const sock of this._sockets) {
-      const peer = this.#peerOf(sock);
-      if (peer === null) others.push(rejected(noSocket(sock)));
-      else if (peer.outlet === sock && peer.isOf(this.#owner)) sock[kCounted]();
-      else others.push(peer.outlet[kTransmit](text).catch(leftOut));
-    }
     const done = broadcastDone(id, count);
     this.#native.broadcast(text, text.length, id);
+    for (const sock of this._sockets) {
+      const peer = this.#peerOf(sock);
+      // The native side leaves out a socket that the program writes bytes to: they come first.
+      if (peer === null) others.push(rejected(noSocket(sock)));
+      else if (peer.outlet === sock && peer.isOf(this.#owner) && !sock[kHeld]) {
+        sock[kCounted](text.length);
+      } else others.push(peer.outlet[kTransmit](text).catch(leftOut));
+    }
     return others.length === 0 ? done : Promise.all([done, ...others]).then(([all]) => all);
   }
 
@@ -740,7 +743,7 @@ const { emit_async } = SockhopServer.prototype;
 /** What is sent to all has its promise made here, in a scope that keeps neither the object nor its text for it. */
 function broadcastDone(id, count) {
   return new Promise((resolve) => {
-    broadcasts.set(id, () => resolve(new Array(count).fill(undefined)));
+    broadcasts.set(id, () => resolve(new Array(count).fill(null)));
   });
 }
 

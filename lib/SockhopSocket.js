@@ -7,7 +7,7 @@ const { Duplex } = require('node:stream');
 const { EarlyReader } = require('./EarlyReader.js');
 const { sockets, Hold, deliverSoon, surface } = require('./Mailbox.js');
 const { EarlyConnection } = require('./EarlyConnection.js');
-const { Outbox } = require('./Outbox.js');
+const { Departure, Outbox } = require('./Outbox.js');
 const SockhopError = require('./SockhopError.js');
 const { systemError } = require('./errors.js');
 const handles = require('./handles.js');
@@ -27,14 +27,17 @@ const {
   kHalt,
   kIsWrapped,
   kMoveTo,
+  kHeld,
+  kIsClear,
+  kLeave,
   kPeer,
   kReceive,
   kReceiveRaw,
+  kRelease,
   kRoundTrip,
   kScope,
   kShow,
   kStart,
-  kTicked,
   kTooLarge,
   kTraffic,
   kTransmit,
@@ -46,6 +49,9 @@ const { nextTick } = require('./timing.js');
 const WRITTEN = 0;
 const CLOSED = -1;
 const REFUSED = -2;
+
+/** No `highWaterMark` of a socket is below this. */
+const LEAST_MARK = 16 * 1024;
 
 const noop = () => {};
 
@@ -77,6 +83,29 @@ function immovable({ encrypted }) {
   );
 }
 
+/** The position that a stand-in waits for. */
+const position = Symbol('position');
+
+/**
+ * Stands for bytes that the native side has and the kernel has not: to a Writable it is a chunk of that length, so its
+ * `writableLength`, the answers of `write()` and `drain` tell of what `send()` has waiting as of what `write()` has.
+ */
+function standIn(length, where) {
+  const chunk = Buffer.alloc(0);
+  Object.defineProperty(chunk, 'length', { value: length });
+  chunk[position] = where;
+  return chunk;
+}
+
+const bytesOf = ({ chunk, encoding }) =>
+  typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk;
+
+const release = (socket) => socket[kRelease]();
+
+function drained(socket) {
+  if (socket.listenerCount('drain') > 0 && socket.writableLength === 0) socket.emit('drain');
+}
+
 /** A callback of the program's may throw: that is no matter of the writes behind it. */
 function settleAll(waiting, err) {
   for (const { settle } of waiting) {
@@ -100,10 +129,16 @@ class SockhopSocket extends net.Socket {
   #hold = new Hold();
   /** Gets the frames: @type {{receive(text: string): void, dead(): void, tooLarge(limit: number): void}} */
   #peer = null;
-  /** While something gathers in it. */
+  /** Made when something is sent. */
   #outbox = null;
   /** Who waits for the kernel to have the stream up to a position: {position, settle}, in order. */
   #waiting = null;
+  /** So far the kernel has the stream, as was told. */
+  #flushed = 0;
+  /** Of what the Writable counts: so much the native side has. The rest waits in the Writable. */
+  #handed = 0;
+  /** The program writes bytes of its own, in this tick or behind a cork: the native side sends nothing of its own. */
+  #held = false;
   #over = false;
   /** The peer gets the frames. */
   #started = false;
@@ -239,10 +274,10 @@ class SockhopSocket extends net.Socket {
   }
 
   /**
-   * Sends the text of a frame, with its terminator, at the end of the tick.
+   * Sends the text of a frame, with its terminator: at once if nothing is under way, with the rest of its burst otherwise.
    *
    * @param {string} text
-   * @returns {Promise<void>} fulfilled when the kernel has it; rejects with ERR_SOCKET_DESTROYED or
+   * @returns {Promise<null>} fulfilled when the kernel has it; rejects with ERR_SOCKET_DESTROYED or
    *   ERR_BACKPRESSURE
    */
   [kTransmit](text, prompt) {
@@ -268,7 +303,7 @@ class SockhopSocket extends net.Socket {
     const promise = new Promise((resolve, reject) => {
       this.write(bytes, (err) => {
         if (err) reject(destroyed());
-        else resolve();
+        else resolve(null);
       });
     });
     promise.catch(noop);
@@ -289,9 +324,13 @@ class SockhopSocket extends net.Socket {
     this.#connection.setBytesOnly();
   }
 
-  /** A message went to this peer among others. */
-  [kCounted]() {
+  /** A message of `length` characters went to this peer among others. */
+  [kCounted](length) {
     this.#messagesOut += 1;
+    if (this.listenerCount('drain') > 0) {
+      this.#account();
+      this.#drainSoon(length);
+    }
   }
 
   /** Hands over what has gathered, now. */
@@ -299,20 +338,85 @@ class SockhopSocket extends net.Socket {
     this.#outbox?.flush();
   }
 
-  /** A tick is over in which something was sent. */
-  [kTicked]() {
-    this.#outbox = null;
+  /** Whether nothing waits for the kernel, or behind bytes that the program writes. */
+  [kIsClear]() {
+    return this.#waiting === null && !(this.#held && this.#isBehind());
+  }
+
+  /** Whether the program is in the midst of writing bytes of its own. */
+  get [kHeld]() {
+    return this.#held;
+  }
+
+  /** Sends one message. */
+  [kLeave](text) {
+    const sent = this.#connection.write(text, text.length);
+    if (sent === WRITTEN) {
+      this.#drainSoon(text.length);
+      if (this.timeout) this._unrefTimer?.();
+      return Promise.resolve(null);
+    }
+    const departure = new Departure();
+    departure.messages = 1;
+    this.#departed(sent, text, departure);
+    return departure.promise;
   }
 
   /** Sends what has gathered. */
   [kDepart](text, departure) {
-    const sent = this.#connection.write(text, text.length);
-    if (sent === REFUSED) {
-      this.#messagesRefused += departure.messages;
-      this.#messagesOut -= departure.messages;
-    }
+    if (this.#held && this.#isBehind()) this.#follow(text, departure);
+    else this.#departed(this.#connection.write(text, text.length), text, departure);
+  }
+
+  #departed(sent, text, departure) {
+    if (sent === REFUSED) this.#countRefused(departure);
     this.#settle(sent, (err) => departure.settle(err));
+    if (sent > WRITTEN) this.#standIn(Buffer.byteLength(text), sent);
+    else if (departure.messages === 1) this.#drainSoon(text.length);
     if (this.timeout) this._unrefTimer?.();
+  }
+
+  #countRefused({ messages }) {
+    this.#messagesRefused += messages;
+    this.#messagesOut -= messages;
+  }
+
+  /** Whether the Writable has bytes that the native side has not: they come first. */
+  #isBehind() {
+    return this.writableCorked > 0 || super.writableLength > this.#handed;
+  }
+
+  /** Sends text behind the bytes that the program has written. */
+  #follow(text, departure) {
+    const { send_high_water_mark, slow_consumer } = this.#peer?.options ?? {};
+    if (super.writableLength >= send_high_water_mark && slow_consumer !== 'wait') {
+      this.#countRefused(departure);
+      this.#settle(REFUSED, (err) => departure.settle(err));
+      if (slow_consumer === 'disconnect') this.destroy(cutOff());
+      return;
+    }
+    super.write(Buffer.from(text), (err) => departure.settle(err ? destroyed() : null));
+  }
+
+  /** Has the Writable count what waits for the kernel. */
+  #standIn(length, where) {
+    if (this.destroyed || this.writableEnded) return;
+    this.#handed += length;
+    super.write(standIn(length, where));
+  }
+
+  /** Has the Writable count what else waits: what was sent to all, and answers to pings. */
+  #account() {
+    this[kFlush]();
+    if (this.#over || this.destroyed || this.writableEnded) return;
+    const [queued, where] = this.#connection.waiting();
+    if (queued > this.#handed) this.#standIn(queued - this.#handed, where);
+  }
+
+  /** A `drain` follows a chunk that is as large as the mark, also if the kernel took it at once. */
+  #drainSoon(length) {
+    if (length < LEAST_MARK || length < this.writableHighWaterMark) return;
+    if (this.#waiting === null) nextTick(drained, this);
   }
 
   /** What becomes of a write that was answered with `sent`. */
@@ -363,10 +467,13 @@ class SockhopSocket extends net.Socket {
     this.destroy(errno === 0 ? cutOff() : systemError(-errno, syscall));
   }
 
-  [kFlushed](position) {
-    if (this.#waiting === null) return;
-    const later = this.#waiting.findIndex(({ position: wanted }) => wanted > position);
-    settleAll(this.#waiting.splice(0, later < 0 ? this.#waiting.length : later));
+  [kFlushed](where) {
+    this.#flushed = where;
+    const waiting = this.#waiting;
+    if (waiting === null) return;
+    const later = waiting.findIndex(({ position: wanted }) => wanted > where);
+    if (later < 0) this.#waiting = null;
+    settleAll(later < 0 ? waiting : waiting.splice(0, later));
     if (this.timeout) this._unrefTimer?.();
   }
 
@@ -401,18 +508,81 @@ class SockhopSocket extends net.Socket {
     this.#early.read();
   }
 
-  _write(chunk, encoding, callback) {
+  write(chunk, encoding, callback) {
+    this.#precede();
+    return super.write(chunk, encoding, callback);
+  }
+
+  end(chunk, encoding, callback) {
+    if (!this.#over) this.#precede();
+    return super.end(chunk, encoding, callback);
+  }
+
+  cork() {
+    this.#precede();
+    super.cork();
+  }
+
+  uncork() {
+    super.uncork();
+    if (this.#held) nextTick(release, this);
+  }
+
+  /** What was sent goes before what the program writes now; what is sent, or answered, from now on goes behind it. */
+  #precede() {
     this[kFlush]();
-    const bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk;
-    this.#settle(this.#connection.writeBytes(bytes), callback);
-    if (this.timeout) this._unrefTimer?.();
+    if (this.#held) return;
+    this.#held = true;
+    this.#connection.hold(true);
+    nextTick(release, this);
+  }
+
+  /** The tick is over, or what was behind a cork has left. */
+  [kRelease]() {
+    if (!this.#held || this.#isBehind()) return;
+    this.#held = false;
+    if (!this.#over) this.#connection.hold(false);
+  }
+
+  get writableLength() {
+    this.#account();
+    return super.writableLength;
+  }
+
+  get writableNeedDrain() {
+    this.#account();
+    return super.writableNeedDrain;
+  }
+
+  get bufferSize() {
+    return this.destroyed ? undefined : this.writableLength;
+  }
+
+  _write(chunk, encoding, callback) {
+    this._writev([{ chunk, encoding }], callback);
   }
 
   _writev(chunks, callback) {
-    const bytes = chunks.map(({ chunk, encoding }) =>
-      typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk,
-    );
-    this._write(Buffer.concat(bytes), 'buffer', callback);
+    let length = 0;
+    let sent = WRITTEN;
+    const bytes = [];
+    for (const entry of chunks) {
+      length += entry.chunk.length;
+      const where = entry.chunk[position];
+      if (where === undefined) bytes.push(entry);
+      else if (where > this.#flushed) sent = where;
+    }
+    if (bytes.length > 0) {
+      const all = bytes.length === 1 ? bytesOf(bytes[0]) : Buffer.concat(bytes.map(bytesOf));
+      for (const { chunk } of bytes) this.#handed += chunk.length;
+      sent = this.#connection.writeBytes(all);
+      if (this.#held) nextTick(release, this);
+    }
+    this.#settle(sent, (err) => {
+      this.#handed -= length;
+      callback(err);
+    });
+    if (this.timeout) this._unrefTimer?.();
   }
 
   _final(callback) {
@@ -619,7 +789,7 @@ class SockhopSocket extends net.Socket {
 
   get bytesWritten() {
     const { bytesOut, queued } = this.#connection.traffic();
-    return bytesOut + queued + (this.#outbox?.length ?? 0) + this.writableLength;
+    return bytesOut + queued + (this.#outbox?.length ?? 0) + super.writableLength - this.#handed;
   }
 
   get pending() {

@@ -2,12 +2,11 @@
 
 const SockhopError = require('./SockhopError.js');
 const { SockhopPing } = require('./SockhopPing.js');
-const { Outbox } = require('./Outbox.js');
+const { Pace, atEndOfTick } = require('./Outbox.js');
 const { Framer } = require('./Framer.js');
 const {
   kBeat,
   kClearPings,
-  kDepart,
   kFlush,
   kPings,
   kPong,
@@ -19,6 +18,8 @@ const {
 } = require('./symbols.js');
 
 const noop = () => {};
+/** A burst leaves when so many bytes have gathered, even in mid-tick. */
+const BURST_LENGTH = 64 * 1024;
 /** So many pings in a row without an answer, and the peer counts as dead. */
 const UNANSWERED_LIMIT = 4;
 
@@ -35,7 +36,11 @@ class StreamSocket {
   #messagesOut = 0;
   #bytesIn = 0;
   #bytesOut = 0;
-  #outbox = new Outbox(this);
+  #pace = new Pace();
+  /** Bytes behind the cork that this has put on the stream, for a burst; -1 while there is none. */
+  #corked = -1;
+  /** The end of this tick will be told. */
+  #due = false;
   #limit;
   #started = false;
 
@@ -71,15 +76,51 @@ class StreamSocket {
     if (!fits) this.peer.tooLarge(this.#limit);
   }
 
-  /** Sends the text of a frame, with its terminator, at the end of the tick. */
-  [kTransmit](text, prompt) {
-    if (this.#stream.destroyed || this.#stream.writableEnded) {
-      const promise = Promise.reject(destroyed());
-      promise.catch(noop);
-      return promise;
+  /**
+   * Sends the text of a frame, with its terminator, through the stream: in order with what the program writes to it. A
+   * burst leaves together, as it does for a `SockhopSocket`.
+   *
+   * @param {string} text
+   * @returns {Promise<null>} fulfilled when the stream has passed it on; rejects with ERR_SOCKET_DESTROYED
+   */
+  [kTransmit](text) {
+    const stream = this.#stream;
+    const promise = new Promise((resolve, reject) => {
+      if (stream.destroyed || stream.writableEnded) return reject(destroyed());
+      const bytes = Buffer.from(text);
+      this.#messagesOut += 1;
+      this.#bytesOut += bytes.length;
+      this.#gather(bytes.length);
+      stream.write(bytes, (err) => {
+        if (err || stream.destroyed) reject(destroyed());
+        else resolve(null);
+      });
+    });
+    promise.catch(noop);
+    return promise;
+  }
+
+  /** Puts a cork on the stream if a message of so many bytes is part of a burst, or takes it off again. */
+  #gather(length) {
+    const stream = this.#stream;
+    if (!this.#due) {
+      this.#due = true;
+      atEndOfTick(this);
     }
-    this.#messagesOut += 1;
-    return this.#outbox.push(text, prompt);
+    if (this.#corked >= 0) {
+      this.#corked += length;
+      if (this.#corked >= BURST_LENGTH || this.#pace.isOver()) this[kFlush]();
+    } else if (stream.writableLength === 0 && typeof stream.cork === 'function') {
+      if (this.#pace.leaves()) return;
+      stream.cork();
+      this.#corked = length;
+    }
+  }
+
+  endTick() {
+    this.#due = false;
+    this[kFlush]();
+    this.#pace.endTick();
   }
 
   /** Sends bytes that the program made of a message. */
@@ -89,16 +130,11 @@ class StreamSocket {
   }
 
   [kFlush]() {
-    this.#outbox.flush();
-  }
-
-  /** Sends what has gathered. */
-  [kDepart](text, departure) {
-    const stream = this.#stream;
-    if (stream.destroyed || stream.writableEnded) return departure.settle(destroyed());
-    const bytes = Buffer.from(text);
-    this.#bytesOut += bytes.length;
-    stream.write(bytes, (err) => departure.settle(err || stream.destroyed ? destroyed() : null));
+    if (this.#corked < 0) return;
+    this.#corked = -1;
+    // Of a burst there are several.
+    this.#pace.left(2);
+    this.#stream.uncork();
   }
 
   /** The beat of the ping timer: @returns {?SockhopPing} to be sent */
@@ -160,7 +196,7 @@ class StrangerSocket extends StreamSocket {
     const stream = this.#stream;
     const promise = new Promise((resolve, reject) => {
       if (stream.destroyed) reject(destroyed());
-      else stream.write(Buffer.from(text), (err) => (err ? reject(err) : resolve()));
+      else stream.write(Buffer.from(text), (err) => (err ? reject(err) : resolve(null)));
     });
     promise.catch(noop);
     return promise;
@@ -170,7 +206,7 @@ class StrangerSocket extends StreamSocket {
 /** Writes to a stream as a program would: @returns {Promise<void>} rejects with ERR_SOCKET_DESTROYED */
 function written(stream, bytes) {
   return new Promise((resolve, reject) => {
-    stream.write(bytes, (err) => (err ? reject(destroyed()) : resolve()));
+    stream.write(bytes, (err) => (err ? reject(destroyed()) : resolve(null)));
   });
 }
 

@@ -465,9 +465,7 @@ impl Connection {
             &self.settings.transmit_terminator,
             self.settings.bare,
         );
-        if self.outbox.lock().queued() <= PONG_LIMIT {
-            self.write(&pong);
-        }
+        self.write_control(&pong);
     }
 
     /// The peer ended, or the connection broke: tells the program, once.
@@ -488,6 +486,48 @@ impl Connection {
     /// Sends bytes: at once if the kernel takes them, otherwise behind what already waits.
     pub fn write(self: &Arc<Self>, bytes: &[u8]) -> Sent {
         self.write_with(bytes, Bytes::copy_from_slice)
+    }
+
+    /// As [`write`](Self::write), for a part of what the program writes by itself: where such a part is missing, what
+    /// follows is worth nothing, so it is never left out for a slow consumer.
+    pub fn write_part(self: &Arc<Self>, bytes: &[u8]) -> Sent {
+        let mut outbox = self.outbox.lock();
+        if outbox.is_open() && self.settings.slow_consumer == SlowConsumer::Drop {
+            return self.write_open(&mut outbox, bytes, Bytes::copy_from_slice);
+        }
+        self.write_locked(&mut outbox, bytes, Bytes::copy_from_slice)
+    }
+
+    /// Sends a ping or a pong, unless too much waits already. It stays out of what the program is in the midst of.
+    fn write_control(self: &Arc<Self>, frame: &[u8]) {
+        let mut outbox = self.outbox.lock();
+        if !outbox.keep(frame, PONG_LIMIT) && outbox.queued() <= PONG_LIMIT {
+            self.write_locked(&mut outbox, frame, Bytes::copy_from_slice);
+        }
+    }
+
+    /// Says that the program is in the midst of writing bytes of its own, or no longer is: meanwhile pings, pongs and
+    /// broadcasts must not come in between.
+    pub fn hold(self: &Arc<Self>, on: bool) {
+        let mut outbox = self.outbox.lock();
+        if on {
+            outbox.hold();
+            return;
+        }
+        let kept = outbox.release();
+        if !kept.is_empty() {
+            self.write_locked(&mut outbox, &kept, Bytes::copy_from_slice);
+        }
+    }
+
+    /// How many bytes wait for the kernel, and the position that [`Event::Flushed`] will tell of when it has them.
+    pub fn waiting(self: &Arc<Self>) -> (usize, u64) {
+        let mut outbox = self.outbox.lock();
+        let position = outbox.wait();
+        if position.is_some() {
+            self.nudge();
+        }
+        (outbox.queued(), position.unwrap_or(0))
     }
 
     /// As [`write`](Self::write), for a buffer that need not be copied if it has to wait.
@@ -521,6 +561,15 @@ impl Connection {
                 }
             }
         }
+        self.write_open(outbox, bytes, keep)
+    }
+
+    fn write_open(
+        self: &Arc<Self>,
+        outbox: &mut Outbox,
+        bytes: &[u8],
+        keep: impl FnOnce(&[u8]) -> Bytes,
+    ) -> Sent {
         self.writes.fetch_add(1, Ordering::Relaxed);
         match outbox.write(bytes, keep) {
             Ok(None) => Sent::Written,
@@ -536,10 +585,11 @@ impl Connection {
     }
 
     /// Appends to the outbox without writing: the fan-out flushes many at once. Answers whether
-    /// somebody must [`flush`](Self::flush).
+    /// somebody must [`flush`](Self::flush). Where the program is in the midst of writing bytes of its own, the
+    /// message is its own affair, too.
     pub(super) fn enqueue(self: &Arc<Self>, bytes: &Bytes, token: &Token) -> bool {
         let mut outbox = self.outbox.lock();
-        if !outbox.is_open() {
+        if !outbox.is_open() || outbox.is_held() {
             return false;
         }
         if outbox.queued() >= self.settings.send_high_water_mark {
@@ -642,7 +692,7 @@ impl Connection {
     /// The beat of the ping timer.
     pub fn beat(self: &Arc<Self>) {
         if let Some(frame) = self.due_ping() {
-            self.write(&frame);
+            self.write_control(&frame);
         }
     }
 

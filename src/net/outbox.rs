@@ -68,6 +68,8 @@ pub(super) struct Outbox<S = Stream> {
     end: End,
     /// JavaScript waits for a position: progress must be told.
     awaited: bool,
+    /// Pings and pongs that wait while the program is in the midst of writing bytes of its own.
+    held: Option<Vec<u8>>,
 }
 
 impl<S: Outgoing> Outbox<S> {
@@ -79,7 +81,34 @@ impl<S: Outgoing> Outbox<S> {
             accepted: 0,
             end: End::Open,
             awaited: false,
+            held: None,
         }
+    }
+
+    /// From now on the program is in the midst of writing bytes of its own.
+    pub(super) fn hold(&mut self) {
+        self.held.get_or_insert_default();
+    }
+
+    /// It no longer is. Answers what waited for that.
+    pub(super) fn release(&mut self) -> Vec<u8> {
+        self.held.take().unwrap_or_default()
+    }
+
+    /// Whether the program is in the midst of writing bytes of its own.
+    pub(super) fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// Keeps a ping or pong back if it must wait, or gives it up if `limit` bytes do. Answers whether it did either.
+    pub(super) fn keep(&mut self, frame: &[u8], limit: usize) -> bool {
+        let Some(held) = &mut self.held else {
+            return false;
+        };
+        if held.len() + frame.len() <= limit {
+            held.extend_from_slice(frame);
+        }
+        true
     }
 
     /// Whether bytes are still taken.
@@ -132,8 +161,8 @@ impl<S: Outgoing> Outbox<S> {
         Ok(self.wait())
     }
 
-    /// The position to wait for, if something waits.
-    fn wait(&mut self) -> Option<u64> {
+    /// The position to wait for, if something waits: then somebody must [`progress`](Self::progress).
+    pub(super) fn wait(&mut self) -> Option<u64> {
         let pending = self.is_pending();
         self.awaited |= pending;
         pending.then_some(self.accepted)

@@ -8,15 +8,22 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Connections whose sending one task of a broadcast takes care of, at least.
 const FLUSHES_PER_TASK: usize = 64;
+/// To so many connections a broadcast is sent by the calling thread, so that it has left at its call.
+const FLUSHES_AT_CALL: usize = 32;
+/// Unless it follows the last one by less than this: a burst gathers.
+const GAP: Duration = Duration::from_micros(100);
 
 /// The connections of one server, in no order.
 #[derive(Debug)]
 pub struct Server {
     mailbox: Arc<Mailbox>,
     connections: Mutex<HashMap<u32, Arc<Connection>>>,
+    /// When the last broadcast was sent by the calling thread, or by the runtime.
+    last: Mutex<Option<Instant>>,
 }
 
 /// Says that a broadcast is done when the last outbox lets go of it.
@@ -37,6 +44,7 @@ impl Server {
         Arc::new(Self {
             mailbox,
             connections: Mutex::default(),
+            last: Mutex::default(),
         })
     }
 
@@ -81,6 +89,14 @@ impl Server {
             .collect();
         drop(token);
         if idle.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let before = self.last.lock().replace(now);
+        if idle.len() <= FLUSHES_AT_CALL && before.is_none_or(|before| now - before >= GAP) {
+            for connection in &idle {
+                connection.flush();
+            }
             return;
         }
         let tasks = runtime::handle()

@@ -132,10 +132,23 @@ impl SockhopSession {
         })
     }
 
-    /// As `write`, for bytes.
+    /// As `write`, for bytes that the program writes by itself.
     #[napi]
     pub fn write_bytes(&self, bytes: Uint8Array) -> f64 {
-        answer(self.inner.write(&bytes))
+        answer(self.inner.write_part(&bytes))
+    }
+
+    /// Whether the program is in the midst of writing bytes of its own: pings, pongs and broadcasts stay out of it.
+    #[napi]
+    pub fn hold(&self, on: bool) {
+        self.inner.hold(on);
+    }
+
+    /// How many bytes wait for the kernel, and the position that a `FLUSHED` event will tell of when it has them.
+    #[napi]
+    pub fn waiting(&self) -> (f64, f64) {
+        let (queued, position) = self.inner.waiting();
+        (number(queued as u64), number(position))
     }
 
     /// Ends the outgoing direction behind what was sent. Answers as `write` does.
