@@ -60,6 +60,7 @@ function rejected(err) {
  * the program's: `received(peer, message)`, `say(peer, data)`, `sendMessage(peer, message)`,
  * `answer(peer, id, data)`, `responded(peer, packet)`; and its `ObjectBuffer`s, `encoding` and `decoding` as far
  * as the program has looked at or replaced them, else null; `encoder()` and `decoder(peer)` make them.
+ * Once the program has looked for its callbacks, `callbacks` are they.
  */
 class Peer {
   #owner;
@@ -290,7 +291,9 @@ class Peer {
   }
 
   #takeAnswer({ callback_id: id, data, type }) {
-    this.#callbacks?.take(id)?.answer(data, { type });
+    const pending = this.#callbacks?.take(id);
+    if (pending) pending.answer(data, { type });
+    else this.#owner.callbacks?.take(id)?.(data, { type });
   }
 
   tooLarge(limit) {
@@ -317,6 +320,7 @@ class Peer {
   isWatched() {
     const { target, plain } = this.#owner;
     return (
+      this.#owner.isRetyped ||
       target.send !== plain.send ||
       target._send_message !== plain._send_message ||
       !this.#writesPlainly() ||
@@ -350,6 +354,14 @@ class Peer {
     const { target, plain } = this.#owner;
     const on = this.isWatched() || target._on_recieved_object !== plain._on_recieved_object;
     this.outlet[kShow]?.(on);
+  }
+
+  /** The program says that the other end is of another type. */
+  retype(options) {
+    this.options = options;
+    this.#bare = options.peer_type === 'json';
+    if (this.#bare) this.#habit ??= new Habit();
+    this.look();
   }
 
   /** Begins to read. */
@@ -562,10 +574,15 @@ class Peer {
     return stream;
   }
 
-  /** The connection is over: nobody will answer any more. */
-  close() {
+  /** The connection is over: no callback is late any more. Until `close()` the program may look at them. */
+  leave() {
     clearTimeout(this.#sweep);
     this.#sweep = null;
+  }
+
+  /** The connection is over: nobody will answer any more. */
+  close() {
+    this.leave();
     this.#callbacks?.clear();
     this.#callbacks = null;
   }
@@ -580,6 +597,11 @@ class Peer {
   /** The socket of a server's connection reports an error. */
   failed(err) {
     if (!this.#over && err.code !== 'ECONNRESET') this.#owner.fail(err, this);
+  }
+
+  /** Those that wait for an answer: @type {?PendingCallbacks} */
+  get callbacks() {
+    return this.#callbacks;
   }
 
   /** How many callbacks wait for an answer. */

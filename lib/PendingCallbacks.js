@@ -2,7 +2,7 @@
 
 const { AsyncResource } = require('node:async_hooks');
 
-const { countOf, lastParts, uuid } = require('./uuid.js');
+const { countOf, idOf, lastParts, uuid } = require('./uuid.js');
 
 /** A callback that waits for its answer, in the asynchronous context of the send() that asked. */
 class PendingCallback extends AsyncResource {
@@ -71,6 +71,18 @@ class PendingCallbacks {
     if (pending === undefined || !id.startsWith(pending.prefix)) return null;
     this.#waiting.delete(count);
     return pending;
+  }
+
+  /** As `take()`, but it goes on waiting. */
+  find(id) {
+    const count = countOf(id);
+    const pending = count < 0 ? undefined : this.#waiting.get(count);
+    return pending?.prefix && id.startsWith(pending.prefix) ? pending : null;
+  }
+
+  /** The ids of all: @returns {string[]} */
+  ids() {
+    return Array.from(this.#waiting, ([count, { prefix }]) => idOf(count, prefix));
   }
 
   /** Nobody will answer this one. */

@@ -10,12 +10,14 @@ const { EarlyConnection } = require('./EarlyConnection.js');
 const { Peer, isPayload, nativeSettings, pick, pingsOf, rejected, swallow } = require('./Peer.js');
 const { aborted, idle, report, requestRefused } = require('./faults.js');
 const ObjectBuffer = require('./ObjectBuffer.js');
+const { SendCallbacks } = require('./SendCallbacks.js');
 const SockhopError = require('./SockhopError.js');
 const { SockhopSocket } = require('./SockhopSocket.js');
 const { SockhopTlsSocket } = require('./SockhopTlsSocket.js');
 const { StreamSocket } = require('./StreamSocket.js');
 const TimedMap = require('./TimedMap.js');
 const { LimitCounters } = require('./limits.js');
+const { tolerateStandIns } = require('./standIns.js');
 const { sum } = require('./traffic.js');
 const { systemError } = require('./errors.js');
 const { mailbox, clients, Hold, nextId } = require('./Mailbox.js');
@@ -73,6 +75,8 @@ class SockhopClient extends EventEmitter {
   #reconnecting = null;
   /** @type {?Peer} */
   #peer = null;
+  /** The one whose `disconnect` is being told: @type {?Peer} */
+  #leaving = null;
   #owner;
   #hold = new Hold();
   /** The server is one that only OpenSSL gets on with. */
@@ -198,6 +202,47 @@ class SockhopClient extends EventEmitter {
 
   set _objectbuffer(buffer) {
     this.#owner.objectBuffer = buffer;
+  }
+
+  /** The callbacks that wait for an answer, by the ids of their messages. @type {Object<string, function>} */
+  get _send_callbacks() {
+    return this.#callbacks().view;
+  }
+
+  set _send_callbacks(object) {
+    this.#callbacks().replace(object);
+  }
+
+  #callbacks() {
+    this.#owner.callbacks ??= new SendCallbacks(() =>
+      [this.#peer, this.#leaving].filter((peer) => peer !== null),
+    );
+    return this.#owner.callbacks;
+  }
+
+  /** As `connected`, to be assigned as well. */
+  get _connected() {
+    return this.#connected;
+  }
+
+  set _connected(on) {
+    this.#connected = Boolean(on);
+  }
+
+  /** "Sockhop" or "json". @type {string} */
+  get _peer_type() {
+    return this.#options.peer_type;
+  }
+
+  /** Anything but "Sockhop" means "json" here, as in 1.8.4. */
+  set _peer_type(type) {
+    const peer_type = type === 'Sockhop' ? type : 'json';
+    if (peer_type === this.#options.peer_type) return;
+    this.#options = { ...this.#options, peer_type };
+    this.#owner.options = this.#options;
+    // The native side keeps to what it was made for.
+    this.#owner.isRetyped = true;
+    this.#peer?.retype(this.#options);
   }
 
   /** The pings sent of late, oldest first. @type {SockhopPing[]} */
@@ -520,15 +565,19 @@ class SockhopClient extends EventEmitter {
     if (socket) {
       this.#native.detach();
       this.#account();
-      this.#peer?.close();
+      this.#leaving = this.#peer;
+      this.#peer?.leave();
       this.#peer = null;
     }
+    const leaving = this.#leaving;
     try {
       if (was) {
         channels.disconnect.publish({ client: this, socket });
         this.emit('disconnect', socket);
       }
     } finally {
+      leaving?.close();
+      if (this.#leaving === leaving) this.#leaving = null;
       if (socket) {
         // A handler of 'disconnect' may have made a new one.
         if (this._socket === socket) this._socket = null;
@@ -695,6 +744,10 @@ class SockhopClient extends EventEmitter {
     const state = this.#connected ? 'connected' : this.#attempt ? 'connecting' : 'not connected';
     return `${this.constructor.name} { ${stylize(where, 'string')}, ${state} }`;
   }
+
+  static {
+    tolerateStandIns(SockhopClient.prototype, (object) => #id in object);
+  }
 }
 
 /** What the mailbox and the peer need of a client, and the program does not. */
@@ -705,6 +758,10 @@ class Owner {
   /** What the program has looked at or replaced: @type {?ObjectBuffer} */
   encoding = null;
   decoding = null;
+  /** @type {?SendCallbacks} */
+  callbacks = null;
+  /** The program has assigned `_peer_type`. */
+  isRetyped = false;
 
   constructor(client, native) {
     this.#client = client;

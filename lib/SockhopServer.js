@@ -6,6 +6,7 @@ const native = require('./binding.js');
 const { Listener } = require('./Listener.js');
 const { Peer, isPayload, nativeSettings, pick, pingsOf, rejected, swallow } = require('./Peer.js');
 const ObjectBuffer = require('./ObjectBuffer.js');
+const { SendCallbacks } = require('./SendCallbacks.js');
 const SockhopError = require('./SockhopError.js');
 const { SockhopRequest } = require('./SockhopRequest.js');
 const SockhopSession = require('./SockhopSession.js');
@@ -33,6 +34,7 @@ const {
   kTransmit,
 } = require('./symbols.js');
 const { nextTick, setImmediate } = require('./timing.js');
+const { tolerateStandIns } = require('./standIns.js');
 const { sum } = require('./traffic.js');
 
 const noop = () => {};
@@ -66,6 +68,8 @@ class SockhopServer extends EventEmitter {
   #reached = 0;
   /** A promise tells of the error that the listener emits. */
   #told = false;
+  /** Peers that are gone, with callbacks, whose `disconnect` is to be told. */
+  #leaving = new Set();
   /** Sums of connections that are over. */
   #past = sum([]);
 
@@ -123,6 +127,39 @@ class SockhopServer extends EventEmitter {
   /** The sessions of all clients, a live array: same index, same client. @type {SockhopSession[]} */
   get sessions() {
     return this._sessions;
+  }
+
+  /** The callbacks that wait for an answer, by the ids of their messages. @type {Object<string, function>} */
+  get _send_callbacks() {
+    return this.#callbacks().view;
+  }
+
+  set _send_callbacks(object) {
+    this.#callbacks().replace(object);
+  }
+
+  #callbacks() {
+    this.#owner.callbacks ??= new SendCallbacks(() => [
+      ...this._sockets.map((sock) => this.#peerOf(sock)).filter((peer) => peer !== null),
+      ...this.#leaving,
+    ]);
+    return this.#owner.callbacks;
+  }
+
+  /** "Sockhop" or "json". @type {string} */
+  get _peer_type() {
+    return this.#options.peer_type;
+  }
+
+  /** Anything but "Sockhop" means "json" here, as in 1.8.4. */
+  set _peer_type(type) {
+    const peer_type = type === 'Sockhop' ? type : 'json';
+    if (peer_type === this.#options.peer_type) return;
+    this.#options = { ...this.#options, peer_type };
+    this.#owner.options = this.#options;
+    // The native side keeps to what it was made for.
+    this.#owner.isRetyped = true;
+    for (const sock of this._sockets) this.#peerOf(sock)?.retype(this.#options);
   }
 
   /** What messages are made bytes with. @type {ObjectBuffer} */
@@ -263,7 +300,10 @@ class SockhopServer extends EventEmitter {
       this.#reached -= 1;
     }
     this.#past = { ...sum([this.#past, peer.outlet[kTraffic]()]), queued_bytes: 0 };
-    peer.close();
+    peer.leave();
+    // A listener of `disconnect` may look for what is not answered.
+    const waits = peer.pendingCallbacks > 0;
+    if (waits) this.#leaving.add(peer);
     const streams = this._response_stream_maps.get(sock);
     this._response_stream_maps.delete(sock);
     sock.destroy();
@@ -272,8 +312,13 @@ class SockhopServer extends EventEmitter {
       const isPlain = this.emit_async === emit_async;
       if (!isPlain) this.emit_async('disconnect', sock, session);
       setImmediate(() => {
-        channels.disconnect.publish({ server: this, socket: sock, session });
-        if (isPlain) this.emit('disconnect', sock, session);
+        try {
+          channels.disconnect.publish({ server: this, socket: sock, session });
+          if (isPlain) this.emit('disconnect', sock, session);
+        } finally {
+          this.#leaving.delete(peer);
+          peer.close();
+        }
       });
     });
   }
@@ -594,6 +639,10 @@ class SockhopServer extends EventEmitter {
     const count = this._sockets.length;
     return `${this.constructor.name} { ${stylize(where, 'string')}, ${state}, ${count} connection${count === 1 ? '' : 's'} }`;
   }
+
+  static {
+    tolerateStandIns(SockhopServer.prototype, (object) => #owner in object);
+  }
 }
 
 function socketEnded() {
@@ -613,6 +662,10 @@ class Owner {
   encoding = null;
   /** Each peer has its own. */
   decoding = null;
+  /** @type {?SendCallbacks} */
+  callbacks = null;
+  /** The program has assigned `_peer_type`. */
+  isRetyped = false;
 
   constructor(server, native) {
     this.#server = server;

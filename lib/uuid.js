@@ -79,4 +79,13 @@ function countOf(id) {
   return count;
 }
 
-module.exports = { countOf, lastParts, uuid };
+/**
+ * @param {number} count
+ * @param {string} prefix
+ * @returns {string} the id of which `lastParts()` told these
+ */
+function idOf(count, prefix) {
+  return prefix + DIGITS[count % HALF];
+}
+
+module.exports = { countOf, idOf, lastParts, uuid };

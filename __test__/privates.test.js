@@ -1,0 +1,142 @@
+'use strict';
+
+// Fields of 1.8.4 that are not of its API, and that programs read and assign all the same.
+// With SOCKHOP_UNDER_TEST=sockhop-1.8 the same tests pass on the original.
+
+const assert = require('node:assert/strict');
+const { once } = require('node:events');
+const { describe, it } = require('node:test');
+const { deadline } = require('./support/deadline.js');
+const impl = require('./support/impl.js');
+const { clientOnWire, makeClient, startServer } = require('./support/local.js');
+const { rawClient } = require('./support/raw.js');
+
+const limit = { timeout: 90_000 };
+
+async function pair(t) {
+  const { server, where } = await startServer(t);
+  const { client } = makeClient(t, where);
+  const arrived = once(server, 'connect');
+  await client.connect();
+  const [sock] = await deadline(arrived, 'the connection');
+  return { server, client, sock };
+}
+
+describe('_send_callbacks', () => {
+  it('of a client has what is not answered when the connection is lost', limit, async (t) => {
+    const { server, client } = await pair(t);
+    const told = [];
+    const callback = (_object, meta) => told.push(meta.type);
+    client.send({ q: 1 }, callback);
+    client.send({ q: 2 }, callback);
+    const lost = new Promise((resolve) => {
+      client.on('disconnect', () => {
+        for (const id in client._send_callbacks) {
+          assert.equal(client._send_callbacks[id], callback);
+          client._send_callbacks[id](null, { type: 'Lost' });
+        }
+        client._send_callbacks = {};
+        resolve(Object.keys(client._send_callbacks).length);
+      });
+    });
+    await once(server, 'receive');
+    server.disconnect();
+    assert.equal(await deadline(lost, 'the end of the connection'), 0);
+    assert.deepEqual(told, ['Lost', 'Lost']);
+  });
+
+  it('of a server has what its clients did not answer when they leave', limit, async (t) => {
+    const { server, client, sock } = await pair(t);
+    const told = [];
+    server.send(sock, { q: 1 }, (_object, meta) => told.push(meta.type));
+    await once(client, 'receive');
+    const left = new Promise((resolve) => {
+      server.on('disconnect', () => {
+        for (const callback of Object.values(server._send_callbacks)) {
+          callback(null, { type: 'Lost' });
+        }
+        resolve();
+      });
+    });
+    await client.disconnect();
+    await deadline(left, 'the disconnect');
+    assert.deepEqual(told, ['Lost']);
+  });
+
+  it('is by the ids of the messages, of which one can be replaced or added', limit, async (t) => {
+    const { client, wire } = await clientOnWire(t);
+    const told = [];
+    client.send({ q: 1 }, () => told.push('first'));
+    const { id } = await wire.frame();
+    assert.deepEqual(Object.keys(client._send_callbacks), [id]);
+    assert.ok(id in client._send_callbacks);
+    const plain = client._send_callbacks[id];
+    client._send_callbacks[id] = (...args) => {
+      told.push('replaced');
+      plain(...args);
+    };
+    client._send_callbacks.mine = (object) => told.push(object);
+    wire.write({ type: 'Object', data: {}, callback_id: id });
+    wire.write({ type: 'String', data: 'added', callback_id: 'mine' });
+    const received = once(client, 'receive');
+    wire.write({ type: 'String', data: 'last' });
+    await deadline(received, 'the last message');
+    assert.deepEqual(told, ['replaced', 'first', 'added']);
+    assert.deepEqual(Object.keys(client._send_callbacks), []);
+  });
+});
+
+describe('_connected and _peer_type', () => {
+  it('say what they do in 1.8.4', limit, async (t) => {
+    const { client } = await pair(t);
+    assert.equal(client._connected, true);
+    assert.equal(client._peer_type, 'Sockhop');
+    client._connected = false;
+    assert.equal(client.connected, false);
+    client._connected = true;
+    for (const peer_type of ['json', 'Sockhop', 'else', undefined]) {
+      const expected = peer_type === 'json' ? 'json' : 'Sockhop';
+      assert.equal(new impl.server({ peer_type })._peer_type, expected);
+    }
+  });
+
+  it('can be assigned while there is a connection', limit, async (t) => {
+    const { client, wire } = await clientOnWire(t);
+    client._peer_type = 'json';
+    await client.send({ a: 1 });
+    assert.deepEqual(await wire.frame(), { a: 1 });
+    const bare = once(client, 'receive');
+    wire.write({ b: 1 });
+    assert.deepEqual(await deadline(bare, 'the bare message'), [{ b: 1 }, { type: 'Object' }]);
+    wire.write({ type: 'SockhopPing', data: { _id: 'x' } });
+    assert.equal((await wire.frame())._id, 'x');
+
+    const { server, where } = await startServer(t, { peer_type: 'json' });
+    server._peer_type = 'Sockhop';
+    const arrived = once(server, 'connect');
+    const raw = await rawClient(t, where);
+    const [sock] = await deadline(arrived, 'the connection');
+    await server.sendall({ c: 1 });
+    assert.deepEqual(await raw.frame(), { type: 'Object', data: { c: 1 } });
+    await server.send(sock, { d: 1 });
+    assert.deepEqual(await raw.frame(), { type: 'Object', data: { d: 1 } });
+  });
+});
+
+describe('an object that is made from a prototype only', () => {
+  it('has no fields until they are assigned', () => {
+    for (const Class of [impl.client, impl.server]) {
+      const standIn = Object.create(Class.prototype);
+      for (const name of ['pings', '_send_callbacks', '_peer_type']) {
+        assert.equal(standIn[name], undefined, name);
+        standIn[name] = name;
+        assert.equal(standIn[name], name);
+      }
+    }
+    const client = Object.create(impl.client.prototype);
+    assert.equal(client.connected, undefined);
+    assert.equal(client.auto_reconnect, undefined);
+    assert.equal(client.socket, undefined);
+    assert.ok(client instanceof impl.client);
+  });
+});
