@@ -12,6 +12,7 @@ const { lookup } = require('./lookup.js');
 const options = require('./options.js');
 const { Share, inCluster } = require('./Share.js');
 const { nextTick } = require('./timing.js');
+const { mark, transparent } = require('./transparent.js');
 
 /** As many connections may wait to be accepted as Node lets wait. */
 const BACKLOG = 511;
@@ -59,6 +60,7 @@ class Listener extends net.Server {
    */
   constructor(owner, limit) {
     super();
+    mark(this);
     this.#owner = owner;
     this.#limit = limit;
     // net.Server may make an own property of it.
@@ -366,6 +368,8 @@ class Listener extends net.Server {
     return `Listener { ${stylize(where, 'string')}, ${this.connections} open }`;
   }
 }
+
+transparent(Listener);
 
 if (typeof Symbol.asyncDispose === 'symbol' && Symbol.asyncDispose in net.Server.prototype) {
   Object.defineProperty(Listener.prototype, Symbol.asyncDispose, {

@@ -6,6 +6,7 @@ const { Framer } = require('./Framer.js');
 const SockhopError = require('./SockhopError.js');
 const { checkTerminator } = require('./options.js');
 const { kLimit, kPlain, kTooLarge } = require('./symbols.js');
+const { mark, transparent } = require('./transparent.js');
 
 /**
  * Objects to frames and back, for programs that have a byte stream of their own.
@@ -29,6 +30,7 @@ class ObjectBuffer extends EventEmitter {
    */
   constructor(opts = {}) {
     super();
+    mark(this);
     const [receive, transmit] = checkTerminator(
       'The "options.terminator" property',
       opts?.terminator,
@@ -132,6 +134,8 @@ class ObjectBuffer extends EventEmitter {
     return Buffer.from(JSON.stringify(object) + this._tx_terminator);
   }
 }
+
+transparent(ObjectBuffer);
 
 /** The methods of the class, before a program has others in their places. */
 const { buf2obj, obj2buf } = ObjectBuffer.prototype;

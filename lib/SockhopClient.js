@@ -40,6 +40,7 @@ const { SockhopRequest } = require('./SockhopRequest.js');
 const { channels } = require('./diagnostics.js');
 const secure = require('./tls.js');
 const { setImmediate } = require('./timing.js');
+const { mark, transparent } = require('./transparent.js');
 
 const noop = () => {};
 
@@ -92,6 +93,7 @@ class SockhopClient extends EventEmitter {
     const checked = options.normalizeClientOptions(opts);
     const id = nextId();
     super({ captureRejections: opts?.captureRejections });
+    mark(this);
     this.#native = new native.SockhopClient(mailbox, id, nativeSettings(checked));
     this.#id = id;
     this.#options = checked;
@@ -749,6 +751,8 @@ class SockhopClient extends EventEmitter {
     tolerateStandIns(SockhopClient.prototype, (object) => #id in object);
   }
 }
+
+transparent(SockhopClient);
 
 /** What the mailbox and the peer need of a client, and the program does not. */
 class Owner {

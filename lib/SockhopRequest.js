@@ -5,6 +5,7 @@ const { EventEmitter } = require('node:events');
 
 const SockhopError = require('./SockhopError.js');
 const { nextTick } = require('./timing.js');
+const { mark, transparent } = require('./transparent.js');
 const { uuid: makeUuid } = require('./uuid.js');
 
 /**
@@ -149,6 +150,7 @@ class SockhopResponseReadableStream extends EventEmitter {
    */
   constructor({ uuid } = {}) {
     super();
+    mark(this);
     this.uuid = uuid || makeUuid();
   }
 
@@ -369,6 +371,7 @@ class SockhopResponseWriteableStream {
    * @param {SockhopClient|SockhopSession} [opts.sockhop] what the answers are sent through
    */
   constructor({ uuid, sockhop } = {}) {
+    mark(this);
     this.uuid = uuid || makeUuid();
     this._sockhop = sockhop;
   }
@@ -441,6 +444,9 @@ function refused(message) {
   promise.catch(() => {});
   return promise;
 }
+
+transparent(SockhopResponseReadableStream);
+transparent(SockhopResponseWriteableStream);
 
 module.exports = {
   SockhopRequest,

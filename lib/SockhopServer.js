@@ -35,6 +35,7 @@ const {
 } = require('./symbols.js');
 const { nextTick, setImmediate } = require('./timing.js');
 const { tolerateStandIns } = require('./standIns.js');
+const { mark, transparent } = require('./transparent.js');
 const { sum } = require('./traffic.js');
 
 const noop = () => {};
@@ -82,6 +83,7 @@ class SockhopServer extends EventEmitter {
       defaults: { session_type: SockhopSession },
     });
     super({ captureRejections: opts?.captureRejections });
+    mark(this);
     this.#native = new native.SockhopServer(mailbox, nativeSettings(checked));
     this.#options = checked;
     this.path = checked.path;
@@ -644,6 +646,8 @@ class SockhopServer extends EventEmitter {
     tolerateStandIns(SockhopServer.prototype, (object) => #owner in object);
   }
 }
+
+transparent(SockhopServer);
 
 function socketEnded() {
   this[kPeer].ended();

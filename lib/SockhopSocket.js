@@ -44,6 +44,7 @@ const {
   kWrite,
 } = require('./symbols.js');
 const { nextTick } = require('./timing.js');
+const { mark, transparent } = require('./transparent.js');
 
 /** Answers of the native `write` that are no position in the stream. */
 const WRITTEN = 0;
@@ -173,6 +174,7 @@ class SockhopSocket extends net.Socket {
    */
   constructor(connection, released = null) {
     super({ allowHalfOpen: false });
+    mark(this);
     this.#connection = connection;
     this.#released = released;
     if (connection instanceof EarlyConnection) this.connecting = true;
@@ -841,6 +843,8 @@ class SockhopSocket extends net.Socket {
     return `${this.constructor.name} { ${[where.join(' to '), state].filter(Boolean).join(', ')} }`;
   }
 }
+
+transparent(SockhopSocket);
 
 const netPrototype = net.Socket.prototype;
 /** As it is before a program wraps it: Node's `net.Socket` has it from `Duplex`. */

@@ -3,6 +3,7 @@
 const { SockhopSocket } = require('./SockhopSocket.js');
 const { kAttach, kConnected, kFailed } = require('./symbols.js');
 const { failure } = require('./tls.js');
+const { transparent } = require('./transparent.js');
 
 /**
  * The socket of a secure connection: to the program, what it would ask of a `tls.TLSSocket`.
@@ -82,5 +83,7 @@ class SockhopTlsSocket extends SockhopSocket {
     return false;
   }
 }
+
+transparent(SockhopTlsSocket);
 
 module.exports = { SockhopTlsSocket };

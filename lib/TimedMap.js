@@ -1,6 +1,7 @@
 'use strict';
 
 const { nextTick } = require('./timing.js');
+const { mark, transparent } = require('./transparent.js');
 
 /**
  * A map whose values live for a limited time.
@@ -19,6 +20,7 @@ class TimedMap {
    * @param {boolean} [opts.ref=true] whether a value that waits for its time-out keeps the process alive
    */
   constructor({ timeout = 30000, ref = true } = {}) {
+    mark(this);
     this._timeout = timeout;
     this.#ref = ref;
   }
@@ -92,5 +94,7 @@ class TimedMap {
     return entry;
   }
 }
+
+transparent(TimedMap);
 
 module.exports = TimedMap;

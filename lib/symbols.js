@@ -35,6 +35,7 @@ module.exports = {
   kRelease: Symbol('release'),
   kRoundTrip: Symbol('roundTrip'),
   kScope: Symbol('scope'),
+  kSelf: Symbol('self'),
   kShow: Symbol('show'),
   kStart: Symbol('start'),
   kStarting: Symbol('starting'),
