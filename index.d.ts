@@ -286,6 +286,12 @@ export class SockhopError extends Error {
   constructor(message?: string, code?: string, options?: { cause?: unknown });
   /** What happened, for programs: one of `SockhopErrorCode`, or a program's own. */
   code: string | undefined;
+  /** Of a bad frame: how it begins, at most 64 characters and escaped. */
+  data?: string;
+  /** Of a bad frame that came over TCP: the peer's address. */
+  address?: string;
+  /** Of a bad frame that came over TCP: the peer's port. */
+  port?: number;
 }
 
 /** The codes of errors this package makes itself; API.md has a table of causes and remedies. */

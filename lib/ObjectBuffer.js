@@ -3,6 +3,7 @@
 const { EventEmitter } = require('node:events');
 
 const { Framer } = require('./Framer.js');
+const { describeFrame } = require('./causes.js');
 const SockhopError = require('./SockhopError.js');
 const { checkTerminator } = require('./options.js');
 const { kLimit, kPlain, kTooLarge } = require('./symbols.js');
@@ -100,13 +101,11 @@ class ObjectBuffer extends EventEmitter {
         value = JSON.parse(frame);
       } catch {
         if (!this._allow_non_objects) {
-          this.emit(
-            'error',
-            new SockhopError(
-              'Skipping corrupted data in buffer',
-              'ERR_OBJECTBUFFER_BAD_BUFFER_DATA',
-            ),
+          const err = new SockhopError(
+            'Skipping corrupted data in buffer',
+            'ERR_OBJECTBUFFER_BAD_BUFFER_DATA',
           );
+          this.emit('error', describeFrame(err, frame));
           continue;
         }
         value = frame;

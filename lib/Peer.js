@@ -9,6 +9,7 @@ const {
   SockhopResponseReadableStream,
   SockhopResponseWriteableStream,
 } = require('./SockhopRequest.js');
+const { describeFrame, explain } = require('./causes.js');
 const { envelope } = require('./envelope.js');
 const { aborted } = require('./faults.js');
 const { Habit, stringify } = require('./json.js');
@@ -73,6 +74,8 @@ class Peer {
   #sweep = null;
   #habit = null;
   #over = false;
+  /** Whose mistakes are reported, for people: @type {?{address?: string, port?: number}} */
+  #from = null;
 
   constructor(owner, options) {
     this.#owner = owner;
@@ -126,17 +129,17 @@ class Peer {
       return this.feed(Buffer.from(text + this.options.terminator[0]));
     }
     // An exception costs as much as many messages, and a peer may send nothing but terminators.
-    if (text === '' && !this.#allowNonObjects) return this.#bad();
+    if (text === '' && !this.#allowNonObjects) return this.#bad(text);
     let message;
     try {
       message = JSON.parse(text);
     } catch {
-      if (!this.#allowNonObjects) return this.#bad();
+      if (!this.#allowNonObjects) return this.#bad(text);
       message = text;
     }
     if (this.#debug) this.#show('received', message, text);
     // No peer of this kind sends it, and it has no properties to look at.
-    if (message === null) return this.#bad();
+    if (message === null) return this.#bad(text);
     if (owner.target._on_recieved_object !== owner.plain._on_recieved_object) {
       this.look();
       return owner.received(this, message);
@@ -189,9 +192,9 @@ class Peer {
       case 'SockhopPong':
         return this.#takePong(message, text);
       case 'SockhopRequest':
-        return this.#takeRequest(message.data);
+        return this.#takeRequest(message.data, text);
       case 'SockhopResponsePacket':
-        return this.#takeResponse(message.data);
+        return this.#takeResponse(message.data, text);
       case 'SockhopHandshake':
         // A peer of the next generation asks what this side can do. Silence means: the old way.
         if (!this.#bare && isHandshake(message)) return;
@@ -207,11 +210,14 @@ class Peer {
     }
   }
 
-  #bad() {
+  /** @param {string} [text] a frame that is not JSON, or not the message that it says it is */
+  #bad(text) {
+    this.#from ??= { address: this.socket?.remoteAddress, port: this.socket?.remotePort };
+    const err = badFrame(text, this.#from);
     // A program may listen to its ObjectBuffer, which tells the owner.
     const decoder = this.decoding ?? this.#owner.decoding;
-    if (decoder === null) this.#owner.fail(badFrame(), this);
-    else decoder.emit('error', badFrame());
+    if (decoder === null) this.#owner.fail(err, this);
+    else decoder.emit('error', err);
   }
 
   /** The program's way to answer a message that asks for it. */
@@ -274,9 +280,9 @@ class Peer {
     else this.outlet[kConnection]?.pong(text ?? JSON.stringify(message));
   }
 
-  #takeRequest(data) {
+  #takeRequest(data, text) {
     const request = SockhopRequest.parse(data);
-    if (request === null) return this.#bad();
+    if (request === null) return this.#bad(text);
     const response = SockhopResponseWriteableStream.from_request(
       request,
       this.#owner.responder(this),
@@ -284,9 +290,9 @@ class Peer {
     this.#owner.request_received(request, response, this);
   }
 
-  #takeResponse(data) {
+  #takeResponse(data, text) {
     const packet = SockhopResponsePacket.parse(data);
-    if (packet === null) return this.#bad();
+    if (packet === null) return this.#bad(text);
     this.#owner.responded(this, packet);
   }
 
@@ -416,7 +422,7 @@ class Peer {
     }
     if (callback) {
       if (typeof callback !== 'function')
-        throw callbackRefused('remote_callback must be a function');
+        throw callbackRefused('remote_callback must be a function', NO_OPTIONS);
       this.#callbacks ??= new PendingCallbacks();
       ticket = this.#callbacks.draw();
     }
@@ -651,18 +657,25 @@ function writable(value) {
   }
 }
 
-/** Made without a stack: that costs most of the time, and is the same for every frame. */
-function badFrame() {
+/**
+ * Made without a stack: that costs most of the time, and is the same for every frame.
+ *
+ * @param {string} [text] the frame, where it is known
+ * @param {{address?: string, port?: number}} from
+ * @returns {SockhopError} with `data`, the beginning of the frame, and where known `address`, `port` and `cause`
+ */
+function badFrame(text, { address, port }) {
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 0;
+  let err;
   try {
-    return new SockhopError(
-      'Skipping corrupted data in buffer',
-      'ERR_OBJECTBUFFER_BAD_BUFFER_DATA',
-    );
+    err = new SockhopError('Skipping corrupted data in buffer', 'ERR_OBJECTBUFFER_BAD_BUFFER_DATA');
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
   }
+  if (address !== undefined) err.address = address;
+  if (port !== undefined) err.port = port;
+  return text === undefined ? err : describeFrame(err, text);
 }
 
 /** Whether it is the first message of sockhop 2.x, and not a class of the program that has that name. */
@@ -693,8 +706,12 @@ function noPayload(data) {
   return err;
 }
 
-function callbackRefused(why) {
-  return new SockhopError(why, 'ERR_REMOTE_CALLBACK_TYPE');
+const NO_OPTIONS =
+  'send() takes a callback and no options. How long to wait for the answer is the option "callback_timeout" of the ' +
+  'constructor, or "timeout" of request().';
+
+function callbackRefused(why, meaning) {
+  return explain(new SockhopError(why, 'ERR_REMOTE_CALLBACK_TYPE'), meaning);
 }
 
 function endStream(stream, reason) {

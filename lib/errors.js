@@ -5,8 +5,11 @@
  * `port` or the message do not notice that the system call was made elsewhere.
  */
 
+const net = require('node:net');
 const os = require('node:os');
 const util = require('node:util');
+
+const { causeOfPath, explain } = require('./causes.js');
 
 // What libuv says about the errors a bind or listen can meet, for runtimes without `util.getSystemErrorMap`.
 const DESCRIPTIONS = {
@@ -67,7 +70,8 @@ function resolve(error) {
  * @param {string} syscall "connect", "listen", "bind", "read", "write", "shutdown", "accept"
  * @param {string} [address] the IP address or the path of the Unix socket
  * @param {number} [port] the TCP port; for a Unix socket leave it out, or give -1, as `listen` has it
- * @returns {Error} with `errno`, `code`, `syscall` and, where given, `address` and `port`
+ * @returns {Error} with `errno`, `code`, `syscall` and, where given, `address` and `port`; for a path also with
+ *   `cause`, what is wrong with it, where that can be told
  */
 function systemError(error, syscall, address, port) {
   const { errno, code, description } = resolve(error);
@@ -82,6 +86,9 @@ function systemError(error, syscall, address, port) {
   err.syscall = syscall;
   if (address !== undefined) err.address = address;
   if (port) err.port = port;
+  if (address && !(port > 0) && net.isIP(address) === 0) {
+    explain(err, causeOfPath(code, syscall, address));
+  }
   Error.captureStackTrace?.(err, systemError);
   return err;
 }

@@ -1,5 +1,6 @@
 'use strict';
 
+const { endName } = require('./names.js');
 const SockhopError = require('./SockhopError.js');
 const timing = require('./timing.js');
 
@@ -39,8 +40,20 @@ function report(emitter, err, ...context) {
     {
       type: 'SockhopWarning',
       code: err.code,
+      detail: details(err),
     },
   );
+}
+
+/** What is known of a fault besides its message. */
+function details(err) {
+  const from = endName(err);
+  const lines = [
+    from && `from ${from}`,
+    err.data && `received: ${err.data}`,
+    err.cause instanceof Error && err.cause.message,
+  ];
+  return lines.filter(Boolean).join('\n') || undefined;
 }
 
 /**

@@ -1,0 +1,229 @@
+'use strict';
+
+// What an error says besides its message: where a path is wrong, who sent a bad frame, and what it was. The messages are
+// Node's and those of sockhop 1.8.4, to the letter.
+
+const assert = require('node:assert/strict');
+const { spawn } = require('node:child_process');
+const { once } = require('node:events');
+const fs = require('node:fs');
+const net = require('node:net');
+const path = require('node:path');
+const { describe, it } = require('node:test');
+const { temporaryDirectory } = require('./support/addresses.js');
+const impl = require('./support/impl.js');
+const { clientOnWire, startClient, startServer } = require('./support/local.js');
+const { program } = require('./support/program.js');
+const { rawClient } = require('./support/raw.js');
+
+const limit = { timeout: 90_000 };
+const LONGEST = process.platform === 'linux' ? 107 : 103;
+const TEXT = 'Skipping corrupted data in buffer';
+
+/** What a program sees of an error, without the cause. */
+const traits = (err) => ({ message: err.message, string: String(err), ...err });
+
+/** The socket file of a server that was killed. */
+async function leftBehind(directory) {
+  const where = path.join(directory, 'left.sock');
+  const source = `require('node:net').createServer().listen(${JSON.stringify(where)}, () => console.log('up'))`;
+  const child = spawn(process.execPath, ['-e', source], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await once(child.stdout, 'data');
+  child.kill('SIGKILL');
+  await once(child, 'close');
+  return where;
+}
+
+const PATHS = {
+  'a file': {
+    make(directory) {
+      const where = path.join(directory, 'file');
+      fs.writeFileSync(where, '');
+      return where;
+    },
+    connect: /is a file and not a socket/,
+    listen: /is a file and not a socket/,
+  },
+  'in a directory that is missing': {
+    make: (directory) => path.join(directory, 'missing', 'deep', 'a.sock'),
+    connect: /The directory .*missing does not exist/,
+    listen: /The directory .*missing does not exist/,
+  },
+  'below a file': {
+    make(directory) {
+      fs.writeFileSync(path.join(directory, 'file'), '');
+      return path.join(directory, 'file', 'a.sock');
+    },
+    connect: /file is a file and not a directory/,
+    listen: /file is a file and not a directory/,
+  },
+  'what a dead server left behind': {
+    make: leftBehind,
+    connect:
+      /Nobody listens on the socket .*left behind|Nobody listens on the socket .*left it behind/,
+    listen: /[Nn]obody listens on the socket .*left it behind.*[Rr]emove it/,
+  },
+  nothing: {
+    make: (directory) => path.join(directory, 'nothing'),
+    connect: /There is nothing at .*nothing/,
+  },
+};
+
+describe('a path', () => {
+  for (const [what, { make, connect, listen }] of Object.entries(PATHS)) {
+    it(`that is ${what}: connect() rejects as net does, with a cause`, limit, async (t) => {
+      const where = await make(temporaryDirectory(t));
+      const [real] = await once(net.connect(where), 'error').catch((err) => [err]);
+      const err = await new impl.client({ path: where }).connect().then(assert.fail, (e) => e);
+      assert.deepEqual(traits(err), traits(real));
+      assert.match(err.cause?.message, connect);
+    });
+
+    if (!listen) continue;
+    it(`that is ${what}: listen() rejects as net does, with a cause`, limit, async (t) => {
+      const where = await make(temporaryDirectory(t));
+      const [real] = await once(net.createServer().listen(where), 'error').catch((err) => [err]);
+      const err = await new impl.server({ path: where }).listen().then(assert.fail, (e) => e);
+      assert.deepEqual(traits(err), traits(real));
+      assert.match(err.cause?.message, listen);
+    });
+  }
+
+  it('on which a server listens already: listen() says so', limit, async (t) => {
+    const { where } = await startServer(t, {}, { path: path.join(temporaryDirectory(t), 'a') });
+    const err = await new impl.server(where).listen().then(assert.fail, (e) => e);
+    assert.equal(err.code, 'EADDRINUSE');
+    assert.match(err.cause?.message, /Another server listens|If nobody listens/);
+  });
+
+  it('that is too long: both say how long it is and how long it may be', limit, async (t) => {
+    const where = path.join(temporaryDirectory(t), 'é'.repeat(LONGEST));
+    const bytes = Buffer.byteLength(where);
+    for (const call of [
+      () => new impl.client({ path: where }).connect(),
+      () => new impl.server({ path: where }).listen(),
+    ]) {
+      const err = await call().then(assert.fail, (e) => e);
+      assert.equal(err.address, where);
+      assert.match(err.cause?.message, new RegExp(`${bytes} bytes.*at most ${LONGEST}`));
+    }
+  });
+
+  it('of the longest length there is works', limit, async (t) => {
+    const directory = temporaryDirectory(t);
+    const where = path.join(directory, 'x'.repeat(LONGEST - directory.length - 1));
+    await startServer(t, {}, { path: where });
+    await startClient(t, { path: where });
+  });
+});
+
+describe('a bad frame', () => {
+  const frames = [
+    ['not JSON', 'not JSON', undefined],
+    ['', '', undefined],
+    ['null', 'null', undefined],
+    ['{"type":"SockhopRequest","data":5}', '{"type":"SockhopRequest","data":5}', undefined],
+    ['\x1b[2J\x00grüße €', '\\x1b[2J\\x00gr\\xfc\\xdfe \\u20ac', undefined],
+    ['x'.repeat(1000), `${'x'.repeat(64)}...`, undefined],
+    ['GET / HTTP/1.1\r', 'GET / HTTP/1.1\\x0d', /HTTP/],
+    ['HTTP/1.1 400 Bad Request\r', 'HTTP/1.1 400 Bad Request\\x0d', /HTTP/],
+    ['\x16\x03\x01\x02\x00\x01', '\\x16\\x03\\x01\\x02\\x00\\x01', /TLS/],
+  ];
+
+  it('is told of with who sent it, how it begins, and what it is', limit, async (t) => {
+    const { where, log } = await startServer(t);
+    const wire = await rawClient(t, where);
+    for (const [frame, data, cause] of frames) {
+      wire.write(frame);
+      const { args } = await log.next('error');
+      const [err] = args;
+      assert.equal(err.message, TEXT);
+      assert.equal(err.code, 'ERR_OBJECTBUFFER_BAD_BUFFER_DATA');
+      assert.deepEqual([err.address, err.port], ['127.0.0.1', wire.socket.localPort]);
+      assert.equal(err.data, data);
+      if (cause) assert.match(err.cause?.message, cause);
+      else assert.equal(err.cause?.message, undefined);
+    }
+  });
+
+  it('of a server is told of with the address of the server', limit, async (t) => {
+    const { log, wire, raw } = await clientOnWire(t);
+    wire.write('HTTP/1.1 200 OK\r');
+    const [err] = (await log.next('error')).args;
+    assert.deepEqual([err.message, err.address, err.port], [TEXT, '127.0.0.1', raw.where.port]);
+    assert.match(err.cause?.message, /HTTP/);
+  });
+
+  it('of an ObjectBuffer is told of with how it begins', limit, () => {
+    const buffer = new impl.ObjectBuffer();
+    const seen = [];
+    buffer.on('error', ({ message, data }) => seen.push([message, data]));
+    buffer.buf2obj(Buffer.from('nonsense\n'));
+    assert.deepEqual(seen, [[TEXT, 'nonsense']]);
+  });
+
+  it('that nobody listens for is a warning that says the same', limit, async (t) => {
+    const main = async (sockhop) => {
+      const server = new sockhop.server({ port: 0 });
+      process.on('warning', ({ name, message, detail }) => {
+        console.log(JSON.stringify({ name, message, detail }));
+        server.close();
+      });
+      const { port } = (await server.listen()).address();
+      const client = require('node:net').connect(port, '127.0.0.1');
+      client.write('GET / HTTP/1.1\r\n');
+    };
+    const { lines, code, stderr } = await program(t, main).ended();
+    assert.equal(code, 0, stderr);
+    const { name, message, detail } = JSON.parse(lines[0]);
+    assert.equal(name, 'SockhopWarning');
+    assert.ok(message.startsWith(TEXT), message);
+    assert.match(detail, /^from 127\.0\.0\.1:\d+\nreceived: GET \/ HTTP\/1\.1\\x0d\nThis is HTTP/);
+  });
+
+  it('does not keep the rest of a long one', limit, async (t) => {
+    const main = async (sockhop, { frames, length }) => {
+      const server = new sockhop.server({ port: 0 });
+      const kept = [];
+      const { port } = (await server.listen()).address();
+      const client = require('node:net').connect(port, '127.0.0.1');
+      global.gc();
+      const before = process.memoryUsage().heapUsed;
+      server.on('error', (err) => {
+        if (kept.push(err) < frames) return;
+        client.destroy();
+        server.close();
+        setImmediate(() => {
+          global.gc();
+          console.log(process.memoryUsage().heapUsed - before);
+        });
+      });
+      for (let i = 0; i < frames; i++) client.write(`${'x'.repeat(length)}\n`);
+    };
+    const sizes = { frames: 200, length: 1024 * 1024 };
+    const { lines, code, stderr } = await program(t, main, sizes, {
+      flags: ['--expose-gc'],
+    }).ended();
+    assert.equal(code, 0, stderr);
+    // Two frames may still be on their way through.
+    assert.ok(Number(lines[0]) < 3 * sizes.length, `${lines[0]} bytes are kept`);
+  });
+});
+
+describe('send()', () => {
+  it('with options in place of a callback says where they belong', limit, async (t) => {
+    const { client } = await clientOnWire(t);
+    const refused = (err) => {
+      assert.equal(err.message, 'remote_callback must be a function');
+      assert.equal(err.code, 'ERR_REMOTE_CALLBACK_TYPE');
+      assert.match(err.cause?.message, /callback_timeout.*request\(\)/);
+      return true;
+    };
+    assert.throws(() => client.send({ a: 1 }, { timeout: 5 }), refused);
+  });
+
+  it('to a socket of nobody says so', limit, async () => {
+    const server = new impl.server();
+    await assert.rejects(server.send({ write: null }, { a: 1 }), { code: 'ERR_NO_SOCKET' });
+  });
+});
