@@ -1,14 +1,18 @@
 'use strict';
 
 // Every program in examples/ runs once on the original and once on this package, and prints the
-// same.
+// same. Its server outlives a hostile client.
 
 const assert = require('node:assert/strict');
 const { spawn, spawnSync } = require('node:child_process');
 const { once } = require('node:events');
+const fs = require('node:fs');
 const path = require('node:path');
 const { describe, it } = require('node:test');
 const { original, underTest } = require('../conformance/under-test.js');
+const { freePort, unixPath } = require('./support/addresses.js');
+const { implementations } = require('./support/implementations.js');
+const { attackClient, attackServer, startProgram, typesIn } = require('./support/under-attack.js');
 
 const EXAMPLES = path.join(__dirname, '..', 'examples');
 const DEADLINE_MS = 20_000;
@@ -104,4 +108,42 @@ describe('examples', () => {
       if (endsByItself) assert.deepEqual([ended.code, ended.signal], [0, null]);
     });
   }
+});
+
+/** The servers among the examples: the file, and the text that starts it at a place. */
+const SERVERS = {
+  'chat/server.js': 'openRoom',
+  'json-peer/server.js': 'startServer',
+  'rpc/index.js': 'startServer',
+  'requests/index.js': 'startServer',
+  'sessions/index.js': 'startServer',
+};
+
+describe('the servers among the examples', () => {
+  for (const [file, start] of Object.entries(SERVERS)) {
+    it(`${file} outlives a hostile client`, { timeout: 180_000 }, async (t) => {
+      const module = path.join(EXAMPLES, file);
+      const where = { path: unixPath(t) };
+      const takesOptions = /(chat|json-peer)\//.test(file);
+      const argument = JSON.stringify(takesOptions ? where : where.path);
+      const source = `require(${JSON.stringify(module)}).${start}(${argument});`;
+      const env = { ...process.env, SOCKHOP: path.resolve(implementations.native) };
+      const program = startProgram(t, ['-e', source], { env });
+      await attackServer(program, where, typesIn(fs.readFileSync(module, 'utf8')));
+    });
+  }
+
+  it('the guest of the chat outlives a hostile server', { timeout: 180_000 }, async (t) => {
+    const port = await freePort();
+    const module = path.join(EXAMPLES, 'chat', 'client.js');
+    const source = `
+      const { enter } = require(${JSON.stringify(module)});
+      const again = () => setTimeout(begin, 50);
+      const begin = () => enter('Ada', { port: ${port} }).then(({ client }) => client.on('disconnect', again), again);
+      begin();
+    `;
+    const env = { ...process.env, SOCKHOP: path.resolve(implementations.native) };
+    const program = startProgram(t, ['-e', source], { env });
+    await attackClient(t, program, port, ['Say', 'Join', 'String']);
+  });
 });

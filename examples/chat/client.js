@@ -17,7 +17,8 @@ class Say {
 }
 
 async function enter(name, options) {
-  const client = new Sockhop.client(options);
+  const client = new Sockhop.client({ ...options, captureRejections: true });
+  client.on('error', (error) => console.error(error.message));
   await client.connect();
   await client.send(new Join(name));
   return {
@@ -31,11 +32,20 @@ module.exports = { enter };
 
 async function main(name = 'somebody', port = '50000') {
   const guest = await enter(name, { port: Number(port) });
-  guest.client.on('receive', (said) => console.log(`${said.name}: ${said.text}`));
+  guest.client.on('receive', async (said) => {
+    if (typeof said?.name === 'string' && typeof said.text === 'string') {
+      console.log(`${said.name}: ${said.text}`);
+    }
+  });
   guest.client.on('disconnect', () => process.exit());
   const lines = require('node:readline').createInterface({ input: process.stdin });
-  lines.on('line', (line) => guest.say(line));
+  lines.on('line', (line) => guest.say(line).catch((error) => console.error(error.message)));
   lines.on('close', () => guest.leave());
 }
 
-if (require.main === module) main(...process.argv.slice(2));
+if (require.main === module) {
+  main(...process.argv.slice(2)).catch((error) => {
+    console.error(error.message);
+    process.exitCode = 1;
+  });
+}

@@ -12,24 +12,29 @@ class Say {
   }
 }
 
+const LONGEST = 1000;
+const isText = (value) => typeof value === 'string' && value.length <= LONGEST;
+
 /** One guest; the session keeps what belongs to the connection. */
 class Guest extends Sockhop.session {
   name = 'somebody';
 }
 
 async function openRoom(options) {
-  const room = new Sockhop.server({ ...options, session_type: Guest });
+  const room = new Sockhop.server({ ...options, session_type: Guest, captureRejections: true });
   const announce = (text) => room.sendall(new Say('room', text));
 
-  room.on('receive', (object, { type, session }) => {
-    if (type === 'Join') {
+  // Async, with captureRejections: an exception in here becomes an 'error' event.
+  room.on('receive', async (object, { type, session }) => {
+    // A guest may send anything as anything.
+    if (type === 'Join' && isText(object?.name)) {
       session.name = object.name;
-      announce(`${session.name} came in`);
-    } else if (type === 'Say') {
-      room.sendall(new Say(session.name, object.text));
+      await announce(`${session.name} came in`);
+    } else if (type === 'Say' && isText(object?.text)) {
+      await room.sendall(new Say(session.name, object.text));
     }
   });
-  room.on('disconnect', (_, session) => announce(`${session.name} left`));
+  room.on('disconnect', async (_, session) => announce(`${session.name} left`));
   room.on('error', (error) => console.error(error.message));
 
   await room.listen();

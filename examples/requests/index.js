@@ -13,16 +13,22 @@ class Query {
   }
 }
 
+const isNumber = (value) => Number.isInteger(value) && value >= 0 && value <= 1000;
+
 async function startServer(path) {
-  const server = new Sockhop.server({ path });
+  const server = new Sockhop.server({ path, captureRejections: true });
+  // With captureRejections, an exception in here becomes an 'error' event; so does an answer to a peer that has left.
   server.on('request', async (req, res) => {
-    if (req.type !== 'Query') {
-      res.send({ error: `cannot answer a ${req.type}` });
+    // A peer may ask for anything.
+    const { from, to } = req.data ?? {};
+    if (req.type !== 'Query' || !isNumber(from) || !isNumber(to)) {
+      await res.send({ error: `cannot answer a ${req.type}` });
       return;
     }
-    for (let n = req.data.from; n < req.data.to; n++) await res.write({ n, square: n * n });
-    await res.send({ n: req.data.to, square: req.data.to ** 2 });
+    for (let n = from; n < to; n++) await res.write({ n, square: n * n });
+    await res.send({ n: to, square: to ** 2 });
   });
+  server.on('error', (error) => console.error(`server: ${error.message}`));
   await server.listen();
   return server;
 }
@@ -58,7 +64,11 @@ async function main() {
   await server.close();
 }
 
-main().catch((error) => {
-  console.error(error);
-  process.exitCode = 1;
-});
+module.exports = { startServer };
+
+if (require.main === module) {
+  main().catch((error) => {
+    console.error(error);
+    process.exitCode = 1;
+  });
+}

@@ -13,18 +13,26 @@ class Call {
   }
 }
 
+/** What comes of a call, for the other side. It may have sent anything. */
+async function perform(methods, call) {
+  try {
+    // Only what was offered: a method's name comes from the other side.
+    if (!Object.hasOwn(methods, call.method)) throw new Error(`no method ${call.method}`);
+    return { result: await methods[call.method](...call.args) };
+  } catch (error) {
+    return { error: error.message };
+  }
+}
+
 /** Answers the calls that arrive at an emitter of 'receive': a client, or a server. */
 function provide(peer, methods) {
+  // An exception outside the `try`, such as that of an answer to a peer that has left, becomes an 'error' event: clients
+  // and servers here are made with captureRejections.
   peer.on('receive', async (object, { type, callback }) => {
     if (type !== 'Call' || !callback) return;
-    try {
-      // Only what was offered: a method's name comes from the other side.
-      if (!Object.hasOwn(methods, object.method)) throw new Error(`no method ${object.method}`);
-      callback({ result: await methods[object.method](...object.args) });
-    } catch (error) {
-      callback({ error: error.message });
-    }
+    callback(await perform(methods, object));
   });
+  peer.on('error', (error) => console.error(error.message));
 }
 
 /** A function that calls a method of the other side; `send` is client.send or server.send. */
@@ -36,9 +44,8 @@ const caller =
       send(new Call(method, args), answered).catch(reject);
     });
 
-async function main() {
-  const path = scratchPath();
-  const server = new Sockhop.server({ path });
+async function startServer(path) {
+  const server = new Sockhop.server({ path, captureRejections: true });
   provide(server, {
     add: (a, b) => a + b,
     sort: async (words) => words.sort(),
@@ -47,8 +54,14 @@ async function main() {
     },
   });
   await server.listen();
+  return server;
+}
 
-  const client = new Sockhop.client({ path });
+async function main() {
+  const path = scratchPath();
+  const server = await startServer(path);
+
+  const client = new Sockhop.client({ path, captureRejections: true });
   provide(client, { name: () => 'the client' });
   await client.connect();
 
@@ -68,7 +81,11 @@ async function main() {
   await server.close();
 }
 
-main().catch((error) => {
-  console.error(error);
-  process.exitCode = 1;
-});
+module.exports = { startServer };
+
+if (require.main === module) {
+  main().catch((error) => {
+    console.error(error);
+    process.exitCode = 1;
+  });
+}

@@ -12,6 +12,8 @@ const TOKENS = new Map([
   ['token of charles', 'Charles'],
 ]);
 
+const MOST_NOTES = 100;
+
 class Login {
   constructor(token) {
     this.token = token;
@@ -43,27 +45,31 @@ class Member extends Sockhop.session {
 }
 
 async function startServer(path) {
-  const server = new Sockhop.server({ path, session_type: Member });
-  server.on('receive', (object, { type, session, callback }) => {
+  const server = new Sockhop.server({ path, session_type: Member, captureRejections: true });
+  // Async, with captureRejections: an exception in here becomes an 'error' event.
+  server.on('receive', async (object, { type, session, callback }) => {
+    // A peer may send anything as anything, and may not ask for an answer.
     if (type === 'Login') {
-      const welcome = session.login(object.token);
+      const welcome = session.login(object?.token);
       console.log(
         `server: ${welcome ? `${session.user} is here` : 'a stranger is shown the door'}`,
       );
-      callback({ welcome, user: session.user });
-      if (!welcome) session.kill();
+      callback?.({ welcome, user: session.user });
+      if (!welcome) await session.kill();
     } else if (!session.user) {
-      session.kill();
-    } else if (type === 'Note') {
-      session.notes.push(object.text);
-      callback({ notes: session.notes });
+      await session.kill();
+    } else if (type === 'Note' && typeof object?.text === 'string') {
+      if (session.notes.length < MOST_NOTES) session.notes.push(object.text);
+      callback?.({ notes: session.notes });
     }
   });
+  server.on('error', (error) => console.error(`server: ${error.message}`));
   await server.listen();
   return server;
 }
 
-const ask = (client, object) => new Promise((resolve) => client.send(object, resolve));
+const ask = (client, object) =>
+  new Promise((resolve, reject) => client.send(object, resolve).catch(reject));
 
 async function main() {
   const path = scratchPath();
@@ -97,7 +103,11 @@ async function main() {
   await server.close();
 }
 
-main().catch((error) => {
-  console.error(error);
-  process.exitCode = 1;
-});
+module.exports = { startServer };
+
+if (require.main === module) {
+  main().catch((error) => {
+    console.error(error);
+    process.exitCode = 1;
+  });
+}
