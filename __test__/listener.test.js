@@ -172,6 +172,7 @@ for (const [name, { server: Server, client: Client, session: Session }] of [
       await dial(t, bound(server.server));
       const [sock] = await connect;
       assert.ok(sock instanceof net.Socket);
+      assert.equal(sock.server, server.server);
       const names = ['before', 'constructor', 'start', 'connection', 'started'];
       assert.deepEqual(
         order.map(([what]) => what),
@@ -243,7 +244,19 @@ for (const [name, { server: Server, client: Client, session: Session }] of [
       await connect;
       const drop = once(server.server, 'drop');
       const second = await dial(t, bound(server.server));
-      await Promise.all([once(second.socket, 'close'), drop]);
+      const { localPort, localAddress } = second.socket;
+      const [[told]] = await Promise.all([drop, once(second.socket, 'close')]);
+      assert.deepEqual(
+        { ...told },
+        {
+          localAddress,
+          localPort: server.server.address().port,
+          localFamily: 'IPv4',
+          remoteAddress: localAddress,
+          remotePort: localPort,
+          remoteFamily: 'IPv4',
+        },
+      );
       assert.deepEqual(errors, []);
       const gone = once(server, 'disconnect');
       first.socket.end();
@@ -345,6 +358,20 @@ for (const [name, { server: Server, client: Client, session: Session }] of [
       await sent;
       server.send(mock, { b: 2 }, () => {});
       assert.match(mock.written[1], /^{"type":"Object","data":{"b":2},"id":"[^"]+"}\n$/);
+    });
+
+    it('is ended by kill_socket(), whatever else it can', limit, async (t) => {
+      const server = make(t);
+      const seen = [];
+      const mock = {
+        end(done) {
+          seen.push('end');
+          done();
+        },
+        emit: (event) => seen.push(event),
+      };
+      await server.kill_socket(mock);
+      assert.deepEqual(seen, ['end', 'end']);
     });
 
     it('is refused once it is destroyed', limit, async (t) => {

@@ -26,7 +26,7 @@ const ZERO_IS_NONE = Number.parseInt(process.versions.node, 10) >= 21;
  * @fires Listener#listening
  * @fires Listener#connection (socket)
  * @fires Listener#error (err)
- * @fires Listener#drop: a connection was turned away because there are as many as there may be
+ * @fires Listener#drop (?ends): a connection was turned away because there are as many as there may be
  * @fires Listener#close
  */
 class Listener extends net.Server {
@@ -222,6 +222,7 @@ class Listener extends net.Server {
   /** It listens: tells of it in the next tick. */
   #opened(path, signal) {
     this.#path = path || null;
+    if (path) this._pipeName = path;
     listeners.set(this.#id, this);
     this.#native.setMaxConnections(this.#most);
     this.#hold.take();
@@ -253,6 +254,7 @@ class Listener extends net.Server {
     const socket = this.#owner.accepted(connection, () => this.#released());
     this.#open += 1;
     this._connections = this.#open;
+    socket.server = this;
     this.#scope.runInAsyncScope(this.emit, this, 'connection', socket);
     return socket;
   }
@@ -263,13 +265,15 @@ class Listener extends net.Server {
     this.#closeIfDrained();
   }
 
-  refused() {
-    this.#scope.runInAsyncScope(this.#refused, this);
+  /** @param {?Array} [ends] of TCP: address, port and family of this end and the other */
+  refused(ends) {
+    this.#scope.runInAsyncScope(this.#refused, this, ends);
   }
 
-  #refused() {
+  #refused(ends) {
     try {
-      this.emit('drop');
+      if (ends) this.emit('drop', dropped(ends));
+      else this.emit('drop');
     } catch (err) {
       surface(err);
     }
@@ -418,6 +422,11 @@ function plainEndpoint(args) {
 /** @returns {number} the backlog that an argument stands for, or 0 */
 function count(value) {
   return typeof value !== 'function' && Number(value) > 0 ? Number(value) : 0;
+}
+
+/** What Node tells of a connection that it drops. */
+function dropped([localAddress, localPort, localFamily, remoteAddress, remotePort, remoteFamily]) {
+  return { localAddress, localPort, localFamily, remoteAddress, remotePort, remoteFamily };
 }
 
 function listenError({ errno, syscall }, { path, address, port }) {

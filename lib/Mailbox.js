@@ -213,7 +213,7 @@ class Batch {
         break;
       }
       case REFUSED:
-        listeners.get(id)?.refused();
+        listeners.get(id)?.refused(this.#extras[value]);
         break;
       case LISTENER_FAILED:
         listeners.get(id)?.failed(...this.#extras[value]);

@@ -33,9 +33,20 @@ class Share extends net.Server {
         // There is no descriptor, or none left for a duplicate. It is as good as one that the program brings.
         return listener.emit('connection', stream);
       }
+      const { localAddress, localPort, localFamily } = stream;
+      const { remoteAddress, remotePort, remoteFamily } = stream;
       stream.destroy();
-      if (connection === null) listener.refused();
-      else this.#track(listener.accepted(connection));
+      if (connection === null) {
+        const ends = [
+          localAddress,
+          localPort,
+          localFamily,
+          remoteAddress,
+          remotePort,
+          remoteFamily,
+        ];
+        listener.refused(remotePort === undefined ? null : ends);
+      } else this.#track(listener.accepted(connection));
     });
   }
 

@@ -575,7 +575,7 @@ class SockhopServer extends EventEmitter {
    * @returns {Promise<void>}
    */
   kill_socket(sock) {
-    if (this.#peerOf(sock) === null) return rejected(noSocket(sock));
+    if (typeof sock?.end !== 'function') return rejected(noSocket(sock));
     return new Promise((resolve) => {
       if (sock.destroyed) return resolve();
       sock.once?.('close', () => resolve());

@@ -387,8 +387,13 @@ impl Queue<'_> {
             match self.socket.accept() {
                 Ok((accepted, peer)) => {
                     if listener.is_full() {
+                        let local = accepted.local_addr().ok();
+                        let local = local.and_then(|address| address.as_socket());
+                        events.push(Event::Refused {
+                            listener: listener.id,
+                            ends: local.zip(peer.as_socket()).map(Box::new),
+                        });
                         drop(accepted);
-                        events.push(Event::Refused(listener.id));
                     } else if let Ok(stream) = Stream::new(accepted) {
                         events.push(Event::Accepted {
                             listener: listener.id,

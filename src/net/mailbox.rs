@@ -12,6 +12,7 @@ use super::pairing::Listeners;
 use super::poller::Poller;
 use super::sync::{AtomicBool, Mutex, Ordering};
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -98,7 +99,12 @@ pub enum Event {
         connection: Arc<Connection>,
     },
     /// A listener turned a connection away, because there are `max_connections`.
-    Refused(u32),
+    Refused {
+        /// Which listener.
+        listener: u32,
+        /// The two ends, of TCP: this one and the other.
+        ends: Option<Box<(SocketAddr, SocketAddr)>>,
+    },
     /// A listener could not accept; it tries again by itself.
     ListenerFailed {
         /// Which listener.

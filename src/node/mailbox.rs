@@ -4,12 +4,13 @@ use super::session::SockhopSession;
 use super::settings::interval;
 use super::{text, uv};
 use crate::net::{self, Event, Segment, SystemError};
-use napi::bindgen_prelude::{Error, Function, Result, Status, ToNapiValue, Unknown};
+use napi::bindgen_prelude::{Error, Function, Null, Result, Status, ToNapiValue, Unknown};
 use napi::{Env, JsValue, check_status, sys};
 use napi_derive::napi;
 use parking_lot::Mutex;
 use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
+use std::net::SocketAddr;
 use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -578,7 +579,10 @@ impl Batch<'_> {
                 let value = instance(env, SockhopSession { inner: connection })?;
                 self.extra(kind::ACCEPTED, listener, value);
             }
-            Event::Refused(listener) => self.record(kind::REFUSED, listener, 0),
+            Event::Refused { listener, ends } => {
+                let value = ends_of_tcp(env, ends.as_deref())?;
+                self.extra(kind::REFUSED, listener, value);
+            }
             Event::ListenerFailed { listener, error } => {
                 self.list(
                     env,
@@ -658,6 +662,28 @@ impl Batch<'_> {
 #[allow(clippy::cast_precision_loss)]
 pub(super) fn number(value: u64) -> f64 {
     value as f64
+}
+
+/// `[address, port, family, address, port, family]` of this end and the other, or null.
+fn ends_of_tcp(
+    env: sys::napi_env,
+    ends: Option<&(SocketAddr, SocketAddr)>,
+) -> Result<sys::napi_value> {
+    let Some((local, peer)) = ends else {
+        // SAFETY: as in `number`.
+        return unsafe { ToNapiValue::to_napi_value(env, Null) };
+    };
+    let mut values = Vec::with_capacity(6);
+    for end in [local, peer] {
+        let family = if end.is_ipv4() { "IPv4" } else { "IPv6" };
+        // SAFETY: as in `number`.
+        unsafe {
+            values.push(ToNapiValue::to_napi_value(env, end.ip().to_string())?);
+            values.push(ToNapiValue::to_napi_value(env, u32::from(end.port()))?);
+            values.push(ToNapiValue::to_napi_value(env, family)?);
+        }
+    }
+    array(env, &values)
 }
 
 fn instance(env: sys::napi_env, session: SockhopSession) -> Result<sys::napi_value> {
