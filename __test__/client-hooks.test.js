@@ -6,12 +6,14 @@ const assert = require('node:assert/strict');
 const dns = require('node:dns');
 const { once } = require('node:events');
 const { describe, it } = require('node:test');
+const tls = require('node:tls');
 const { atEnd } = require('./support/at-end.js');
-const { freePort } = require('./support/addresses.js');
+const { endpoint, freePort } = require('./support/addresses.js');
+const { record } = require('./support/event-log.js');
 const impl = require('./support/impl.js');
 const { clientOnWire, makeClient, startClient, startServer } = require('./support/local.js');
 const { program } = require('./support/program.js');
-const { rawServer } = require('./support/raw.js');
+const { rawClient, rawServer } = require('./support/raw.js');
 
 const limit = { timeout: 90_000 };
 
@@ -145,6 +147,85 @@ describe('a private name of a client', () => {
     assert.equal(client._connect_timeout, 5_000);
     client._connect_timeout = 1;
     await assert.rejects(client.connect(), { message: 'Timeout exceeded on connect()' });
+  });
+});
+
+describe('options that are changed after the constructor', () => {
+  it('of a server: the terminator counts for new connections', limit, async (t) => {
+    const where = await endpoint(t);
+    const options = { ...where };
+    const server = new impl.server(options);
+    const log = record(server);
+    atEnd(t, () => server.close());
+    await server.listen();
+    const before = await rawClient(t, where);
+    await log.next('connect');
+    options.terminator = ';';
+    const after = await rawClient(t, where);
+    await log.next('connect');
+    options.terminator = ['\n', ';'];
+    const last = await rawClient(t, where);
+    await log.next('connect');
+    before.socket.write('{"type":"A","data":1}\n');
+    assert.equal((await log.next('receive')).args[0], 1);
+    after.socket.write('{"type":"A","data":2};{"type":"A","data":3}\n;');
+    assert.equal((await log.next('receive')).args[0], 2);
+    assert.equal((await log.next('receive')).args[0], 3);
+    last.socket.write('{"type":"A","data":4}\n');
+    assert.equal((await log.next('receive')).args[0], 4);
+    await server.sendall('to all');
+    for (const wire of [before, after, last]) {
+      assert.deepEqual(await wire.frame(), { type: 'String', data: 'to all' });
+    }
+  });
+
+  it('of a server: allow_non_objects counts for new connections', limit, async (t) => {
+    const where = await endpoint(t);
+    const options = { ...where };
+    const server = new impl.server(options);
+    const log = record(server);
+    atEnd(t, () => server.close());
+    await server.listen();
+    options.allow_non_objects = true;
+    const wire = await rawClient(t, where);
+    wire.socket.write('no JSON\n{"type":"A","data":1}\n');
+    const [data] = (await log.next('receive', ({ args }) => args[0] === 1)).args;
+    assert.equal(data, 1);
+    assert.equal(log.count('error'), 0);
+  });
+
+  it(
+    'of a server: a terminator that is none ends the connection, and nothing else',
+    limit,
+    async (t) => {
+      const where = await endpoint(t);
+      const options = { ...where };
+      const server = new impl.server(options);
+      const log = record(server);
+      atEnd(t, () => server.close());
+      await server.listen();
+      options.terminator = '';
+      const wire = await rawClient(t, where);
+      assert.equal((await log.next('error')).args[0].code, 'ERR_INVALID_ARG_VALUE');
+      await wire.next('close');
+      assert.equal(server.server.listening, true);
+    },
+  );
+
+  it('of a client: ssl_options count for the next attempt', limit, async (t) => {
+    const ssl_options = { rejectUnauthorized: false };
+    const { client } = makeClient(t, { port: 1, ssl_options });
+    const connect = t.mock.method(tls, 'connect', () => {
+      throw new Error('seen');
+    });
+    ssl_options.servername = 'changed.example';
+    await assert.rejects(client.connect(), { message: 'seen' });
+    client._ssl_options = { servername: 'replaced.example' };
+    await assert.rejects(client.connect(), { message: 'seen' });
+    assert.deepEqual(
+      connect.mock.calls.map(({ arguments: [, , { servername }] }) => servername),
+      ['changed.example', 'replaced.example'],
+    );
   });
 });
 

@@ -33,6 +33,9 @@ async function clientSide(t) {
   return { side: client, log, wire, raw };
 }
 
+/** The pings that a client, or a server with one client, has sent. */
+const sent = ({ pings }) => (pings instanceof Map ? [...pings.values()][0] : pings);
+
 for (const [role, connect] of Object.entries({ client: clientSide, server: serverOnWire })) {
   describe(`a ${role} that pings`, () => {
     it('sends pings as the reference does', limit, async (t) => {
@@ -93,6 +96,54 @@ for (const [role, connect] of Object.entries({ client: clientSide, server: serve
       };
       deceive().catch(() => {});
       await log.next('disconnect');
+    });
+
+    it('lives as long as the program forgets the pings', limit, async (t) => {
+      const { side, log, wire } = await connect(t);
+      side.ping(INTERVAL);
+      for (let i = 0; i < 10; i += 1) {
+        await wire.frame(isPing);
+        sent(side).length = 0;
+      }
+      assert.equal(log.count('disconnect'), 0);
+      await log.next('disconnect');
+    });
+
+    it('lives as long as the program takes one away', limit, async (t) => {
+      const { side, log, wire } = await connect(t);
+      side.ping(INTERVAL);
+      for (let i = 0; i < 10; i += 1) {
+        await wire.frame(isPing);
+        sent(side).shift();
+      }
+      assert.equal(log.count('disconnect'), 0);
+    });
+
+    it('lives as long as the program concludes the pings itself', limit, async (t) => {
+      const { side, log, wire } = await connect(t);
+      side.ping(INTERVAL);
+      for (let i = 0; i < 10; i += 1) {
+        await wire.frame(isPing);
+        for (const ping of sent(side)) ping.conclude_with_pong({ _id: ping._id });
+      }
+      assert.equal(log.count('disconnect'), 0);
+      await log.next('disconnect');
+    });
+
+    it('dies although the program looks at the pings', limit, async (t) => {
+      const { side, log, wire } = await connect(t);
+      side.ping(INTERVAL);
+      await wire.frame(isPing);
+      const list = sent(side);
+      assert.deepEqual(
+        list.map((ping) => ping.unanswered()),
+        [true],
+      );
+      const { data } = await wire.frame(isPing);
+      assert.equal(sent(side), list, 'it is the same array');
+      assert.equal(list[1]._id, data._id);
+      await log.next('disconnect');
+      assert.equal(wire.all('frame').length, 3, 'the fourth is not sent');
     });
 
     it('ends with ping(0)', limit, async (t) => {

@@ -2,7 +2,8 @@
 
 const ObjectBuffer = require('./ObjectBuffer.js');
 const SockhopError = require('./SockhopError.js');
-const { SockhopPing, SockhopPong } = require('./SockhopPing.js');
+const { Pings } = require('./Pings.js');
+const { SockhopPong } = require('./SockhopPing.js');
 const {
   SockhopRequest,
   SockhopResponsePacket,
@@ -18,6 +19,7 @@ const { surface } = require('./Mailbox.js');
 const { PendingCallbacks } = require('./PendingCallbacks.js');
 const {
   kBeat,
+  kClearPings,
   kBytesOnly,
   kConnection,
   kIsWrapped,
@@ -72,6 +74,8 @@ class Peer {
   /** @type {?PendingCallbacks} made when something is asked */
   #callbacks = null;
   #sweep = null;
+  /** Once the program has looked at the pings of a native connection: @type {?Pings} */
+  #pings = null;
   #habit = null;
   #over = false;
   /** Whose mistakes are reported, for people: @type {?{address?: string, port?: number}} */
@@ -387,8 +391,29 @@ class Peer {
     }
     this.look();
     const connection = outlet[kConnection];
+    this.#pings?.tell(connection);
     if (!this.isWatched()) connection.beat();
-    else if (connection.duePing()) this.#ping(pingsOf(this).at(-1));
+    else if (connection.duePing()) this.#ping(this.pings.at(-1));
+    this.#pings?.of(connection);
+  }
+
+  /** The pings sent of late, oldest first. @type {SockhopPing[]} */
+  get pings() {
+    const { outlet } = this;
+    if (outlet[kPings]) return outlet[kPings];
+    this.#pings ??= new Pings();
+    return this.#pings.of(outlet[kConnection]);
+  }
+
+  /** Whether the program has looked at the pings, and may have changed them. */
+  get hasShownPings() {
+    return this.#pings !== null;
+  }
+
+  /** The pings so far count no more. */
+  forgetPings() {
+    this.#pings = null;
+    this.outlet[kClearPings]?.();
   }
 
   #ping(ping) {
@@ -726,26 +751,6 @@ function endStream(stream, reason) {
   );
 }
 
-/**
- * The pings of a peer, as objects of the public class.
- *
- * @param {?Peer} peer
- * @returns {SockhopPing[]} oldest first
- */
-function pingsOf(peer) {
-  if (!peer) return [];
-  if (peer.outlet[kPings]) return peer.outlet[kPings];
-  return peer.outlet[kConnection].pings().map(
-    ({ id, created, returned, finished }) =>
-      new SockhopPing({
-        _id: id,
-        _created: new Date(created),
-        _returned: JSON.parse(returned),
-        _finished: finished ? new Date(finished) : null,
-      }),
-  );
-}
-
 /** What a client or server tells the native side of its options. */
 function nativeSettings(options) {
   return {
@@ -760,4 +765,4 @@ function nativeSettings(options) {
   };
 }
 
-module.exports = { Peer, isPayload, nativeSettings, pick, pingsOf, rejected, swallow };
+module.exports = { Peer, isPayload, nativeSettings, pick, rejected, swallow };

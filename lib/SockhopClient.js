@@ -7,7 +7,7 @@ const tls = require('node:tls');
 
 const native = require('./binding.js');
 const { EarlyConnection } = require('./EarlyConnection.js');
-const { Peer, isPayload, nativeSettings, pick, pingsOf, rejected, swallow } = require('./Peer.js');
+const { Peer, isPayload, nativeSettings, pick, rejected, swallow } = require('./Peer.js');
 const { aborted, idle, report, requestRefused } = require('./faults.js');
 const ObjectBuffer = require('./ObjectBuffer.js');
 const { SendCallbacks } = require('./SendCallbacks.js');
@@ -26,7 +26,6 @@ const options = require('./options.js');
 const { ReconnectTimer } = require('./ReconnectTimer.js');
 const {
   kAttach,
-  kClearPings,
   kConnected,
   kFlush,
   kLimit,
@@ -103,6 +102,8 @@ class SockhopClient extends EventEmitter {
     this.interval_timer = null;
     this._socket = undefined;
     this._connect_timeout = checked.connect_timeout;
+    this._ssl = checked.ssl;
+    this._ssl_options = checked.ssl_options;
     this._response_stream_map = new TimedMap({ timeout: checked.response_timeout, ref: false });
     this.#owner = new Owner(this, { options: checked, ...this.#events() });
     this.#reconnectTimer = new ReconnectTimer(this, checked.auto_reconnect_interval);
@@ -249,7 +250,7 @@ class SockhopClient extends EventEmitter {
 
   /** The pings sent of late, oldest first. @type {SockhopPing[]} */
   get pings() {
-    return pingsOf(this.#peer);
+    return this.#peer?.pings ?? [];
   }
 
   /** Assigned, all pings sent so far are forgotten. */
@@ -316,7 +317,7 @@ class SockhopClient extends EventEmitter {
     attempt.timer?.unref?.();
     try {
       attempt.where = this.#where();
-      if (this.#options.ssl) {
+      if (this._ssl) {
         attempt.plan = this.#planTls(attempt.where);
         if (attempt.plan === null) return this.#beginOpenssl(attempt);
         this.#adopt(new SockhopTlsSocket(new EarlyConnection(this.#options)), attempt);
@@ -347,8 +348,7 @@ class SockhopClient extends EventEmitter {
   /** How the native side makes a secure connection; null if OpenSSL has to. */
   #planTls({ address }) {
     if (this.#needsOpenssl || isNetReplaced() || tls.connect !== nodes.tlsConnect) return null;
-    const { ssl_options, handshake_timeout } = this.#options;
-    return secure.plan(ssl_options, address, handshake_timeout);
+    return secure.plan(this._ssl_options, address, this.#options.handshake_timeout);
   }
 
   /** Connects through Node's sockets, or what the program has in their place. */
@@ -362,7 +362,7 @@ class SockhopClient extends EventEmitter {
   /** Connects through Node's own TLS. */
   #beginOpenssl(attempt) {
     const { path, address, port } = attempt.where;
-    const { ssl_options } = this.#options;
+    const ssl_options = this._ssl_options;
     const stream = this.#beginStream(attempt, (connected) =>
       path
         ? tls.connect(path, ssl_options, connected)
@@ -536,7 +536,8 @@ class SockhopClient extends EventEmitter {
     } else {
       peer.outlet = new StreamSocket(socket, this.#options, peer);
     }
-    const isConnecting = () => attempt !== null && attempt === this.#attempt;
+    const isConnecting = () =>
+      attempt !== null && attempt === this.#attempt && attempt.socket === socket;
     const over = () => {
       if (this._socket === socket && this.#peer === peer && !isConnecting()) this._end_socket();
     };
@@ -695,7 +696,7 @@ class SockhopClient extends EventEmitter {
 
   #forgetPings() {
     this.#native.clearPings();
-    this.#peer?.outlet[kClearPings]?.();
+    this.#peer?.forgetPings();
   }
 
   #beat() {

@@ -4,7 +4,7 @@ const { EventEmitter } = require('node:events');
 
 const native = require('./binding.js');
 const { Listener } = require('./Listener.js');
-const { Peer, isPayload, nativeSettings, pick, pingsOf, rejected, swallow } = require('./Peer.js');
+const { Peer, isPayload, nativeSettings, pick, rejected, swallow } = require('./Peer.js');
 const ObjectBuffer = require('./ObjectBuffer.js');
 const { SendCallbacks } = require('./SendCallbacks.js');
 const SockhopError = require('./SockhopError.js');
@@ -21,7 +21,6 @@ const { idle, report, requestRefused } = require('./faults.js');
 const { broadcasts, mailbox, nextId, surface } = require('./Mailbox.js');
 const options = require('./options.js');
 const {
-  kClearPings,
   kConnection,
   kCounted,
   kHalt,
@@ -69,6 +68,9 @@ class SockhopServer extends EventEmitter {
   #reached = 0;
   /** A promise tells of the error that the listener emits. */
   #told = false;
+  /** What the program passed, and what of it was in force: a change counts for new connections. */
+  #given;
+  #reading;
   /** Peers that are gone, with callbacks, whose `disconnect` is to be told. */
   #leaving = new Set();
   /** Sums of connections that are over. */
@@ -86,6 +88,8 @@ class SockhopServer extends EventEmitter {
     mark(this);
     this.#native = new native.SockhopServer(mailbox, nativeSettings(checked));
     this.#options = checked;
+    this.#given = opts;
+    this.#reading = readingOf(opts);
     this.path = checked.path;
     this.address = checked.address;
     this.port = checked.port;
@@ -185,7 +189,7 @@ class SockhopServer extends EventEmitter {
 
   /** The pings sent of late. @type {Map<net.Socket, SockhopPing[]>} */
   get pings() {
-    return new Map(this._sockets.map((sock) => [sock, pingsOf(this.#peerOf(sock))]));
+    return new Map(this._sockets.map((sock) => [sock, this.#peerOf(sock)?.pings ?? []]));
   }
 
   /** Assigned, all pings sent so far are forgotten. */
@@ -224,6 +228,13 @@ class SockhopServer extends EventEmitter {
     sock.on('error', early);
     this.#starting.add(sock);
     try {
+      const { terminator, allow_non_objects } = readingOf(this.#given);
+      if (
+        terminator !== this.#reading.terminator ||
+        allow_non_objects !== this.#reading.allow_non_objects
+      ) {
+        this.#owner.decoder(peer, { terminator, allow_non_objects });
+      }
       peer.session = await this._session_type._from_socket(sock, this);
     } catch (err) {
       this.#starting.delete(sock);
@@ -557,13 +568,14 @@ class SockhopServer extends EventEmitter {
 
   #forgetPings() {
     this.#native.clearPings();
-    for (const sock of this._sockets) this.#adopted.get(sock)?.outlet[kClearPings]();
+    for (const sock of this._sockets) this.#peerOf(sock)?.forgetPings();
   }
 
   #beat() {
     const peers = this._sockets.map((sock) => this.#peerOf(sock));
-    // The native side knows nothing of adopted streams, nor of a program that wants to see the pings.
-    const isNative = (peer) => peer !== null && peer.outlet === peer.socket && !peer.isWatched();
+    // The native side knows nothing of adopted streams, nor of a program that wants to see the pings, or has.
+    const isNative = (peer) =>
+      peer !== null && peer.outlet === peer.socket && !peer.isWatched() && !peer.hasShownPings;
     if (peers.every(isNative)) this.#native.beat();
     else for (const peer of peers) peer?.beat();
   }
@@ -649,6 +661,11 @@ class SockhopServer extends EventEmitter {
 
 transparent(SockhopServer);
 
+/** What options say of reading. */
+function readingOf({ terminator, allow_non_objects }) {
+  return { terminator: Array.isArray(terminator) ? terminator[0] : terminator, allow_non_objects };
+}
+
 function socketEnded() {
   this[kPeer].ended();
 }
@@ -682,13 +699,14 @@ class Owner {
     return this.encoding;
   }
 
-  decoder(peer) {
-    peer.decoding ??= this.#objectBuffer(peer);
+  /** @param {{terminator: string, allow_non_objects: boolean}} [reading] other than the options say */
+  decoder(peer, reading) {
+    peer.decoding ??= this.#objectBuffer(peer, reading);
     return peer.decoding;
   }
 
-  #objectBuffer(peer) {
-    const { terminator, allow_non_objects, max_message_size } = this.options;
+  #objectBuffer(peer, reading) {
+    const { terminator, allow_non_objects, max_message_size } = { ...this.options, ...reading };
     const buffer = new ObjectBuffer({ terminator, allow_non_objects, [kLimit]: max_message_size });
     buffer.on('error', (err) => {
       if (peer) this.fail(err, peer);

@@ -290,6 +290,12 @@ impl SockhopSession {
             .collect()
     }
 
+    /// Forgets the pings sent so far.
+    #[napi]
+    pub fn clear_pings(&self) {
+        self.inner.clear_pings();
+    }
+
     /// Takes a pong that was shown to JavaScript, as JSON text of its frame.
     #[napi]
     pub fn pong(&self, frame: String) {
