@@ -44,12 +44,19 @@ const FRAMES_PER_LOOK = 32;
 
 /**
  * What is in the batch under delivery, written by the native side: how many numbers are in use (0: the batch
- * is done), whether more was waiting, whether the native mailbox is gone, then records `kind, id, value`. For
+ * is done), whether more was waiting, whether the native mailbox is gone, then records `kind, id (its lower
+ * and upper half), value`. For
  * frames `value` is how many, and so many ends in the text follow; for others it is a number, or a place among
  * the extras.
  */
 const index = new Uint32Array(16 * 1024);
 const HEADER = 3;
+
+/** @returns {number} the id in a record; ids are never given again, and count up to 2^53 */
+function idAt(at) {
+  const high = index[at + 2];
+  return high === 0 ? index[at + 1] : high * 2 ** 32 + index[at + 1];
+}
 
 /** Who gets what: open connections by connection id, listeners and clients by an id of their own. */
 const sockets = new Map();
@@ -102,7 +109,7 @@ class Batch {
         if (!this.#deliverFrames()) return false;
       } else {
         const at = this.#at;
-        this.#at += 3;
+        this.#at += 4;
         try {
           this.#dispatch(at);
         } catch (err) {
@@ -117,7 +124,7 @@ class Batch {
   }
 
   #deliverFrames() {
-    const socket = sockets.get(index[this.#at + 1]);
+    const socket = sockets.get(idAt(this.#at));
     if (socket === undefined) return this.#tellFrames(undefined);
     // What a handler enters (`AsyncLocalStorage#enterWith()`) must not be in force for other connections.
     return socket[kScope].runInAsyncScope(this.#tellFrames, this, socket);
@@ -125,8 +132,8 @@ class Batch {
 
   #tellFrames(whom) {
     const at = this.#at;
-    const count = index[at + 2];
-    const ends = at + 3;
+    const count = index[at + 3];
+    const ends = at + 4;
     let socket = whom;
     let frame = this.#frame;
     let start = this.#start;
@@ -191,8 +198,8 @@ class Batch {
 
   #dispatch(at) {
     const kind = index[at];
-    const id = index[at + 1];
-    const value = index[at + 2];
+    const id = idAt(at);
+    const value = index[at + 3];
     if (kind <= DEAD) {
       const socket = sockets.get(id);
       socket?.[kScope].runInAsyncScope(this.#tell, this, socket, kind, value);
@@ -219,7 +226,7 @@ class Batch {
         listeners.get(id)?.failed(...this.#extras[value]);
         break;
       case CONNECTED: {
-        const attempt = index[at + 3];
+        const attempt = index[at + 4];
         this.#at += 1;
         const connection = this.#extras[value];
         const client = clients.get(id);
@@ -228,8 +235,8 @@ class Batch {
         break;
       }
       case CONNECT_FAILED: {
-        const attempt = index[at + 3];
-        const endpoint = index[at + 4];
+        const attempt = index[at + 4];
+        const endpoint = index[at + 5];
         this.#at += 2;
         const [errno, syscall] = this.#extras[value];
         clients.get(id)?.failed(attempt, endpoint, errno, syscall);
@@ -357,7 +364,7 @@ let lastId = 0;
 
 /** @returns {number} an id for a listener, client or broadcast of this environment */
 function nextId() {
-  lastId = (lastId + 1) >>> 0;
+  lastId += 1;
   return lastId;
 }
 

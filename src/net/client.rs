@@ -32,7 +32,7 @@ enum State {
 /// A client: at most one connection at a time.
 #[derive(Debug)]
 pub struct Client {
-    id: u32,
+    id: u64,
     settings: Arc<Settings>,
     mailbox: Arc<Mailbox>,
     inner: Mutex<Inner>,
@@ -47,7 +47,7 @@ struct Inner {
 
 impl Client {
     /// A client that is not connected. `id` comes back in the events.
-    pub fn new(id: u32, settings: Arc<Settings>, mailbox: Arc<Mailbox>) -> Arc<Self> {
+    pub fn new(id: u64, settings: Arc<Settings>, mailbox: Arc<Mailbox>) -> Arc<Self> {
         Arc::new(Self {
             id,
             settings,

@@ -35,6 +35,13 @@ const LAST_LOOK: Duration = Duration::from_millis(2);
 /// Answers to pings are not queued beyond this for a peer that does not read them.
 const PONG_LIMIT: usize = 64 * 1024;
 
+/// The id of the next connection. In a debug build the ids soon need more than 32 bits, so that tests see such ids.
+pub(super) static NEXT_ID: AtomicU64 = AtomicU64::new(if cfg!(debug_assertions) {
+    (1 << 32) - 4
+} else {
+    1
+});
+
 thread_local! {
     /// A connection borrows these while there is data, and holds no buffer of its own.
     static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
@@ -119,7 +126,7 @@ pub struct Addresses {
 
 /// One connection: reads frames into the mailbox, writes what it is given, ends in order.
 pub struct Connection {
-    id: u32,
+    id: u64,
     settings: Arc<Settings>,
     mailbox: Arc<Mailbox>,
     addresses: Addresses,
@@ -176,7 +183,6 @@ impl Connection {
         mailbox: Arc<Mailbox>,
         place: Option<Token>,
     ) -> Arc<Self> {
-        static IDS: AtomicU32 = AtomicU32::new(1);
         let stream = Arc::new(stream);
         let addresses = Addresses {
             local: stream.local_address(),
@@ -195,7 +201,7 @@ impl Connection {
         };
         let show_control = settings.show_control;
         let connection = Arc::new(Self {
-            id: IDS.fetch_add(1, Ordering::Relaxed),
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             settings,
             mailbox,
             addresses,
@@ -227,8 +233,9 @@ impl Connection {
         connection
     }
 
-    /// Unique in the process while the connection lives.
-    pub fn id(&self) -> u32 {
+    /// No other connection of the process has it, or had it before: what was read from one peer can never reach the
+    /// session of another. JavaScript counts up to 2^53, which takes some centuries.
+    pub fn id(&self) -> u64 {
         self.id
     }
 

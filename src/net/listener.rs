@@ -31,7 +31,7 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// A listening socket.
 pub struct Listener {
-    id: u32,
+    id: u64,
     address: Address,
     settings: Arc<Settings>,
     mailbox: Arc<Mailbox>,
@@ -85,7 +85,7 @@ impl Listener {
     /// # Errors
     /// What the system says, as the system call `listen`, which is what Node calls the whole.
     pub fn listen(
-        id: u32,
+        id: u64,
         address: &Address,
         backlog: i32,
         settings: Arc<Settings>,
@@ -158,7 +158,7 @@ impl Listener {
 
     /// A listener whose connections somebody else accepts and hands to [`adopt`](Self::adopt).
     pub fn elsewhere(
-        id: u32,
+        id: u64,
         settings: Arc<Settings>,
         mailbox: Arc<Mailbox>,
     ) -> Result<Arc<Self>, SystemError> {
@@ -206,7 +206,7 @@ impl Listener {
     }
 
     /// Comes back in the events.
-    pub(super) fn id(&self) -> u32 {
+    pub(super) fn id(&self) -> u64 {
         self.id
     }
 

@@ -90,32 +90,32 @@ pub enum Event {
     /// Four pings in a row were not answered.
     Dead(Arc<Connection>),
     /// What was sent to many is on its way, or its connection is gone, for every one of them.
-    BroadcastDone(u32),
+    BroadcastDone(u64),
     /// A listener has a new connection, which does not read until told to.
     Accepted {
         /// Which listener.
-        listener: u32,
+        listener: u64,
         /// The connection.
         connection: Arc<Connection>,
     },
     /// A listener turned a connection away, because there are `max_connections`.
     Refused {
         /// Which listener.
-        listener: u32,
+        listener: u64,
         /// The two ends, of TCP: this one and the other.
         ends: Option<Box<(SocketAddr, SocketAddr)>>,
     },
     /// A listener could not accept; it tries again by itself.
     ListenerFailed {
         /// Which listener.
-        listener: u32,
+        listener: u64,
         /// Why.
         error: SystemError,
     },
     /// A client's attempt succeeded. The connection does not read until told to.
     Connected {
         /// Which client.
-        client: u32,
+        client: u64,
         /// Which of its attempts.
         attempt: u32,
         /// The connection.
@@ -124,7 +124,7 @@ pub enum Event {
     /// A client's attempt failed.
     ConnectFailed {
         /// Which client.
-        client: u32,
+        client: u64,
         /// Which of its attempts.
         attempt: u32,
         /// Why; `None` is the time-out.
@@ -171,7 +171,7 @@ pub struct Mailbox {
     wake: Box<dyn Fn() + Send + Sync>,
     /// Connections that report here, to wake stalled readers and to close what an environment
     /// leaves behind.
-    connections: Mutex<HashMap<u32, Weak<Connection>>>,
+    connections: Mutex<HashMap<u64, Weak<Connection>>>,
     /// Listeners that report here, for clients that do, and to close what an environment leaves behind.
     listeners: Listeners<Listener>,
     /// The environment is gone: whatever comes is dropped.
@@ -350,7 +350,7 @@ impl Mailbox {
             .insert(connection.id(), Arc::downgrade(connection));
     }
 
-    pub(super) fn forget(&self, id: u32) {
+    pub(super) fn forget(&self, id: u64) {
         self.connections.lock().remove(&id);
     }
 

@@ -13,7 +13,7 @@ use loom::thread;
 use std::io::{self, ErrorKind, IoSlice};
 
 /// What the environment's thread does: sleeps until woken, then takes until there is no more.
-fn take_until(mailbox: &Mailbox, woken: &Notify, wanted: usize) -> Vec<u32> {
+fn take_until(mailbox: &Mailbox, woken: &Notify, wanted: usize) -> Vec<u64> {
     let mut taken = Vec::new();
     while taken.len() < wanted {
         // If a wake-up is lost, this waits for ever, and loom reports a deadlock.

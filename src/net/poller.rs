@@ -39,7 +39,7 @@ const NOW: Timespec = Timespec {
 };
 
 /// Set in the key of a listener, which is no connection's.
-const LISTENER: u64 = 1 << 32;
+const LISTENER: u64 = 1 << 63;
 
 /// The quiet connections of one JavaScript environment, and its listeners.
 ///
@@ -47,8 +47,8 @@ const LISTENER: u64 = 1 << 32;
 /// connection that is not to be read must not be watched.
 pub struct Poller {
     epoll: OwnedFd,
-    connections: Mutex<HashMap<u32, Weak<Connection>>>,
-    listeners: Mutex<HashMap<u32, Weak<Listener>>>,
+    connections: Mutex<HashMap<u64, Weak<Connection>>>,
+    listeners: Mutex<HashMap<u64, Weak<Listener>>>,
     /// Turns taken by the event loop.
     turns: AtomicU64,
     /// What was read without asking what is ready, each turn counted as some bytes.
@@ -93,14 +93,14 @@ impl Poller {
             // Together: a descriptor that is watched without its connection would make the loop spin.
             let mut connections = self.connections.lock();
             connections.insert(id, Arc::downgrade(connection));
-            self.watch_fd(stream, id.into())
+            self.watch_fd(stream, id)
         };
         self.watch();
         watched
     }
 
     /// Watches a connection no more.
-    pub(super) fn remove(&self, id: u32, stream: &Stream) {
+    pub(super) fn remove(&self, id: u64, stream: &Stream) {
         let mut connections = self.connections.lock();
         // It may not have come as far as being added.
         let _ = epoll::delete(&self.epoll, stream);
@@ -111,11 +111,11 @@ impl Poller {
     pub(super) fn add_listener(&self, listener: &Arc<Listener>, socket: &Socket) -> io::Result<()> {
         let id = listener.id();
         self.listeners.lock().insert(id, Arc::downgrade(listener));
-        self.watch_fd(socket, LISTENER | u64::from(id))
+        self.watch_fd(socket, LISTENER | id)
     }
 
     /// Watches a listener no more.
-    pub(super) fn remove_listener(&self, id: u32, socket: &Socket) {
+    pub(super) fn remove_listener(&self, id: u64, socket: &Socket) {
         let _ = epoll::delete(&self.epoll, socket);
         self.listeners.lock().remove(&id);
     }
@@ -159,12 +159,10 @@ impl Poller {
             // Interrupted: the descriptor is still readable.
             return;
         }
-        // A key is 33 bits.
-        #[allow(clippy::cast_possible_truncation)]
         let keys = || {
             ready.iter().map(|event| {
                 let key = event.data.u64();
-                (key & LISTENER != 0, key as u32)
+                (key & LISTENER != 0, key & !LISTENER)
             })
         };
         // Listeners first: what they have to do is short, and reading need not be.

@@ -32,7 +32,7 @@ impl Poller {
         match *self {}
     }
 
-    pub(super) fn remove(&self, _: u32, _: &Stream) {
+    pub(super) fn remove(&self, _: u64, _: &Stream) {
         match *self {}
     }
 
@@ -40,7 +40,7 @@ impl Poller {
         match *self {}
     }
 
-    pub(super) fn remove_listener(&self, _: u32, _: &Socket) {
+    pub(super) fn remove_listener(&self, _: u64, _: &Socket) {
         match *self {}
     }
 }

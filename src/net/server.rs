@@ -21,14 +21,14 @@ const GAP: Duration = Duration::from_micros(100);
 #[derive(Debug)]
 pub struct Server {
     mailbox: Arc<Mailbox>,
-    connections: Mutex<HashMap<u32, Arc<Connection>>>,
+    connections: Mutex<HashMap<u64, Arc<Connection>>>,
     /// When the last broadcast was sent by the calling thread, or by the runtime.
     last: Mutex<Option<Instant>>,
 }
 
 /// Says that a broadcast is done when the last outbox lets go of it.
 struct Broadcast {
-    id: u32,
+    id: u64,
     mailbox: Arc<Mailbox>,
 }
 
@@ -56,7 +56,7 @@ impl Server {
     }
 
     /// Removes a connection.
-    pub fn remove(&self, id: u32) {
+    pub fn remove(&self, id: u64) {
         let removed = self.connections.lock().remove(&id);
         drop(removed);
     }
@@ -74,7 +74,7 @@ impl Server {
     /// Sends the same bytes to every connection, in the order of each with what else is sent to
     /// it. [`Event::BroadcastDone`] with `id` follows when the kernel has all of them, or the
     /// connections that did not take them are gone.
-    pub fn broadcast(&self, bytes: Vec<u8>, id: u32) {
+    pub fn broadcast(&self, bytes: Vec<u8>, id: u64) {
         let bytes = Bytes::from(bytes);
         let token: Token = Arc::new(Broadcast {
             id,

@@ -1,12 +1,13 @@
 //! Connections over real sockets, without Node: what a peer does, and what the mailbox is told.
 
-use super::connection::Sent;
+use super::connection::{NEXT_ID, Sent};
 use super::stream::Stream;
 use super::{Connection, Event, Mailbox, Settings, SlowConsumer};
 use socket2::{Domain, Socket, Type};
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -245,6 +246,24 @@ fn a_peer_that_was_said_good_bye_to_gets_everything_however_much_it_talks() {
     let mut received = Vec::new();
     peer.read_to_end(&mut received).unwrap();
     assert_eq!(received.len(), sent.len());
+}
+
+#[test]
+fn after_so_many_connections_as_32_bits_count_an_id_is_not_given_again() {
+    let (environment, first, _peer) = open(Domain::UNIX, small_marks(SlowConsumer::Wait));
+    let again = first.id() + (1 << 32);
+    NEXT_ID.fetch_max(again, Ordering::Relaxed);
+    let (near, _far) = pair(Domain::UNIX);
+    let second = Connection::open(
+        Stream::new(near).unwrap(),
+        Arc::new(Settings::for_tests()),
+        Arc::clone(&environment.mailbox),
+        None,
+    );
+    assert!(second.id() >= again, "{}", second.id());
+    assert_eq!(environment.mailbox.connection_count(), 2);
+    second.close();
+    assert_eq!(environment.mailbox.connection_count(), 1);
 }
 
 #[test]

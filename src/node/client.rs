@@ -1,7 +1,7 @@
 //! `SockhopClient`: attempts to connect, pinging.
 
 use super::mailbox::Mailbox;
-use super::settings::{Settings, interval};
+use super::settings::{Settings, id_of, interval};
 use super::tls::TlsClient;
 use crate::net::{self, Endpoint};
 use napi::bindgen_prelude::{Error, Result, Status};
@@ -50,9 +50,9 @@ pub struct SockhopClient {
 impl SockhopClient {
     /// A client that is not connected; its events carry `id`.
     #[napi(constructor)]
-    pub fn new(mailbox: &Mailbox, id: u32, settings: Settings) -> Result<Self> {
+    pub fn new(mailbox: &Mailbox, id: f64, settings: Settings) -> Result<Self> {
         Ok(Self {
-            inner: net::Client::new(id, settings.into_net()?, Arc::clone(&mailbox.shared)),
+            inner: net::Client::new(id_of(id), settings.into_net()?, Arc::clone(&mailbox.shared)),
         })
     }
 

@@ -53,9 +53,9 @@ struct Desk {
 
 /// Where records begin.
 const HEADER: usize = 3;
-/// Room for the largest segment: every frame takes a number, every event five at most.
+/// Room for the largest segment: every frame takes a number, every event six at most.
 const INDEX_CAPACITY: usize =
-    HEADER + net::mailbox::SEGMENT_FRAMES + 5 * net::mailbox::SEGMENT_EVENTS;
+    HEADER + net::mailbox::SEGMENT_FRAMES + 6 * net::mailbox::SEGMENT_EVENTS;
 
 impl Desk {
     /// The desk of an environment. It is for that environment's thread alone.
@@ -623,12 +623,13 @@ impl Batch<'_> {
         Ok(())
     }
 
-    fn record(&mut self, kind: u32, id: u32, value: u32) {
-        self.push([kind, id, value]);
+    fn record(&mut self, kind: u32, id: u64, value: u32) {
+        let [low, high] = words(id);
+        self.push([kind, low, high, value]);
     }
 
     /// A record whose value is the place of `value` in `extras`.
-    fn extra(&mut self, kind: u32, id: u32, value: sys::napi_value) {
+    fn extra(&mut self, kind: u32, id: u64, value: sys::napi_value) {
         // A segment has a bounded number of events.
         #[allow(clippy::cast_possible_truncation)]
         let place = self.extras.len() as u32;
@@ -636,7 +637,7 @@ impl Batch<'_> {
         self.extras.push(value);
     }
 
-    fn number(&mut self, env: sys::napi_env, kind: u32, id: u32, value: f64) -> Result<()> {
+    fn number(&mut self, env: sys::napi_env, kind: u32, id: u64, value: f64) -> Result<()> {
         // SAFETY: the value is made in this environment and used in it.
         let value = unsafe { ToNapiValue::to_napi_value(env, value) }?;
         self.extra(kind, id, value);
@@ -644,7 +645,7 @@ impl Batch<'_> {
     }
 
     /// An extra `[errno, syscall]`.
-    fn list(&mut self, env: sys::napi_env, kind: u32, id: u32, error: (i32, &str)) -> Result<()> {
+    fn list(&mut self, env: sys::napi_env, kind: u32, id: u64, error: (i32, &str)) -> Result<()> {
         // SAFETY: as in `number`.
         let values = unsafe {
             [
@@ -656,6 +657,12 @@ impl Batch<'_> {
         self.extra(kind, id, value);
         Ok(())
     }
+}
+
+/// An id in two numbers of an index, the lower half first.
+#[allow(clippy::cast_possible_truncation)]
+fn words(id: u64) -> [u32; 2] {
+    [id as u32, (id >> 32) as u32]
 }
 
 /// A position or size as JavaScript counts: exact up to 2^53.

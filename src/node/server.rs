@@ -3,7 +3,7 @@
 use super::client::EndpointInit;
 use super::mailbox::Mailbox;
 use super::session::{EndAddress, SockhopSession, end_address};
-use super::settings::{Settings, size};
+use super::settings::{Settings, id_of, size};
 use super::text;
 use crate::net;
 use napi::bindgen_prelude::{Either, Error, Result, Status, Unknown};
@@ -45,13 +45,13 @@ impl SockhopServer {
     #[napi]
     pub fn listen_at(
         &self,
-        id: u32,
+        id: f64,
         endpoint: EndpointInit,
         backlog: i32,
     ) -> Result<Either<Listener, ListenFailure>> {
         let address = endpoint.into_net()?;
         Ok(listening(net::Listener::listen(
-            id,
+            id_of(id),
             &address,
             backlog,
             Arc::clone(&self.settings),
@@ -61,9 +61,9 @@ impl SockhopServer {
 
     /// A listener whose connections are accepted elsewhere: `adopt` takes them.
     #[napi]
-    pub fn listen_elsewhere(&self, id: u32) -> Either<Listener, ListenFailure> {
+    pub fn listen_elsewhere(&self, id: f64) -> Either<Listener, ListenFailure> {
         listening(net::Listener::elsewhere(
-            id,
+            id_of(id),
             Arc::clone(&self.settings),
             Arc::clone(&self.mailbox),
         ))
@@ -77,21 +77,21 @@ impl SockhopServer {
 
     /// Removes a connection.
     #[napi]
-    pub fn remove(&self, id: u32) {
-        self.inner.remove(id);
+    pub fn remove(&self, id: f64) {
+        self.inner.remove(id_of(id));
     }
 
     /// Sends a text of `length` UTF-16 units to every connection; `BROADCAST_DONE` with `id`
     /// follows.
     #[napi]
-    pub fn broadcast(&self, text: Unknown<'_>, length: u32, id: u32) -> Result<()> {
+    pub fn broadcast(&self, text: Unknown<'_>, length: u32, id: f64) -> Result<()> {
         text::with_utf8(&text, length, |bytes| {
             let kept = if text::is_filled(bytes) {
                 std::mem::take(bytes)
             } else {
                 bytes.clone()
             };
-            self.inner.broadcast(kept, id);
+            self.inner.broadcast(kept, id_of(id));
         })
     }
 

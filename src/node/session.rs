@@ -104,10 +104,10 @@ pub struct SockhopSession {
 
 #[napi]
 impl SockhopSession {
-    /// Unique in the process while the connection lives.
+    /// No other connection of the process has it, or had it before.
     #[napi(getter)]
-    pub fn id(&self) -> u32 {
-        self.inner.id()
+    pub fn id(&self) -> f64 {
+        number(self.inner.id())
     }
 
     /// Whether the other end is in this process and reads: what this one did is in its mailbox by then.

@@ -57,6 +57,12 @@ pub(super) fn size(bytes: f64) -> usize {
     bytes as usize
 }
 
+/// An id that JavaScript gave; it counts up to 2^53.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+pub(super) fn id_of(number: f64) -> u64 {
+    number as u64
+}
+
 /// A time in milliseconds; nothing, zero or less is none.
 pub(super) fn interval(ms: f64) -> Option<Duration> {
     (ms > 0.0).then(|| Duration::try_from_secs_f64(ms / 1000.0).unwrap_or(Duration::MAX))
