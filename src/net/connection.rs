@@ -34,6 +34,11 @@ const LAST_WAIT: Duration = Duration::from_secs(30);
 const LAST_LOOK: Duration = Duration::from_millis(2);
 /// Answers to pings are not queued beyond this for a peer that does not read them.
 const PONG_LIMIT: usize = 64 * 1024;
+/// What a ping takes of the budget besides its bytes: reading and answering it takes as long as reading so many.
+const PING_COST: usize = 1024;
+/// After a read that brought so many pings, the next asks for no more than so many bytes, which may be pings, too.
+const MANY_PINGS: usize = 64;
+const CAREFUL_READ: usize = 16 * 1024;
 
 /// The id of the next connection. In a debug build the ids soon need more than 32 bits, so that tests see such ids.
 pub(super) static NEXT_ID: AtomicU64 = AtomicU64::new(if cfg!(debug_assertions) {
@@ -65,6 +70,8 @@ struct Reader {
     load: Load,
     /// Bytes that were handed over before the connection was started, while it may be read so.
     early: Option<u64>,
+    /// The last read brought many pings.
+    careful: bool,
 }
 
 /// Why [`Connection::read`] came back.
@@ -210,6 +217,7 @@ impl Connection {
                 framer,
                 load: Load::default(),
                 early: None,
+                careful: false,
             }),
             outbox: Mutex::new(Outbox::new(Arc::clone(&stream))),
             switch: Switch::new(reads_in),
@@ -340,7 +348,12 @@ impl Connection {
                 if self.switch.flow() != Flow::Flowing || self.is_stalled() {
                     return ReadStop::Stopped;
                 }
-                match stream.recv(&mut scratch.input) {
+                let most = if reader.careful {
+                    CAREFUL_READ
+                } else {
+                    READ_SIZE
+                };
+                match stream.recv(&mut scratch.input[..most]) {
                     Ok(0) => {
                         self.peer_ended.store(true, Ordering::Release);
                         self.end_of_input(None);
@@ -355,13 +368,14 @@ impl Connection {
                         return ReadStop::Stopped;
                     }
                     Ok(count) => {
-                        self.receive(&mut reader.framer, scratch, count);
+                        let pings = self.receive(&mut reader.framer, scratch, count);
+                        reader.careful = pings >= MANY_PINGS;
                         let writes = self.writes.load(Ordering::Relaxed);
                         reader.load.add(Instant::now(), count, writes);
-                        if count < READ_SIZE && !stream.has_buffered() {
+                        if count < most && !stream.has_buffered() {
                             return ReadStop::Drained;
                         }
-                        budget = budget.saturating_sub(count);
+                        budget = budget.saturating_sub(count + pings * PING_COST);
                         if budget == 0 {
                             return ReadStop::Budget;
                         }
@@ -369,7 +383,13 @@ impl Connection {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         return ReadStop::Drained;
                     }
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                        // With TLS also after much of which nothing came.
+                        budget = budget.saturating_sub(READ_SIZE);
+                        if budget == 0 {
+                            return ReadStop::Budget;
+                        }
+                    }
                     Err(error) => {
                         self.end_of_input(Some(SystemError::new("read", &error)));
                         return ReadStop::Stopped;
@@ -379,8 +399,13 @@ impl Connection {
         })
     }
 
-    /// Frames `count` bytes of the scratch input and posts what came of it.
-    fn receive(self: &Arc<Self>, framer: &mut Framer, scratch: &mut Scratch, count: usize) {
+    /// Frames `count` bytes of the scratch input and posts what came of it. Answers how many pings were in it.
+    fn receive(
+        self: &Arc<Self>,
+        framer: &mut Framer,
+        scratch: &mut Scratch,
+        count: usize,
+    ) -> usize {
         self.bytes_in.fetch_add(count as u64, Ordering::Relaxed);
         let Scratch {
             input,
@@ -390,13 +415,16 @@ impl Connection {
         let input = &input[..count];
         if self.bytes_only.load(Ordering::Acquire) {
             self.post_raw(input);
-            return;
+            return 0;
         }
         let show_control = self.show_control.load(Ordering::Acquire);
-        let mut controls = Vec::new();
+        let mut pings = Vec::new();
         let result = framer.push(input, &mut |frame: Frame<'_>| {
             if !show_control && let Some(control) = wire::control(frame.as_bytes()) {
-                controls.push(control);
+                match control {
+                    Control::Ping(ping) => pings.push(ping),
+                    Control::Pong(pong) => self.answered(&pong),
+                }
                 return;
             }
             if frame.as_bytes().len() < LARGE_FRAME {
@@ -415,16 +443,7 @@ impl Connection {
         if self.raw.load(Ordering::Acquire) {
             self.post_raw(input);
         }
-        for control in controls {
-            match control {
-                Control::Ping(ping) => self.answer_ping(&ping),
-                Control::Pong(pong) => {
-                    if let Some(liveness) = self.liveness.lock().as_mut() {
-                        liveness.answered(&pong);
-                    }
-                }
-            }
-        }
+        self.answer_pings(&pings);
         if let Err(error) = result {
             self.switch.stop();
             self.mailbox.post(Event::TooLarge {
@@ -432,6 +451,7 @@ impl Connection {
                 limit: error.limit,
             });
         }
+        pings.len()
     }
 
     fn post_raw(self: &Arc<Self>, bytes: &[u8]) {
@@ -463,16 +483,27 @@ impl Connection {
         }
     }
 
-    fn answer_ping(self: &Arc<Self>, ping: &PingBody) {
-        let mut pong = Vec::with_capacity(192);
-        wire::write_pong(
-            &mut pong,
-            ping,
-            now_ms(),
-            &self.settings.transmit_terminator,
-            self.settings.bare,
-        );
-        self.write_control(&pong);
+    /// Answers the pings of one read, in as few writes as the limit allows.
+    fn answer_pings(self: &Arc<Self>, pings: &[PingBody]) {
+        if pings.is_empty() {
+            return;
+        }
+        let now = now_ms();
+        let mut pongs = Vec::with_capacity((192 * pings.len()).min(PONG_LIMIT));
+        for (place, ping) in (1..).zip(pings) {
+            wire::write_pong(
+                &mut pongs,
+                ping,
+                now,
+                &self.settings.transmit_terminator,
+                self.settings.bare,
+            );
+            if pongs.len() < PONG_LIMIT && place < pings.len() {
+                continue;
+            }
+            self.write_control(&pongs);
+            pongs.clear();
+        }
     }
 
     /// The peer ended, or the connection broke: tells the program, once.
@@ -782,6 +813,12 @@ impl Connection {
     /// Bytes read from the socket so far.
     pub(super) fn bytes_received(&self) -> u64 {
         self.bytes_in.load(Ordering::Relaxed)
+    }
+
+    /// How often something was written.
+    #[cfg(test)]
+    pub(super) fn writes(&self) -> u32 {
+        self.writes.load(Ordering::Relaxed)
     }
 
     /// Bytes waiting to be sent.

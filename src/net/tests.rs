@@ -231,6 +231,21 @@ fn a_pong_that_has_to_wait_holds_nobody_up() {
 }
 
 #[test]
+fn the_pongs_of_a_read_leave_together() {
+    const PINGS: usize = 1000;
+    let (_environment, connection, mut peer) = open(Domain::UNIX, Settings::for_tests());
+    peer.write_all(&b"{\"type\":\"SockhopPing\",\"data\":{\"_id\":\"1\"}}\n".repeat(PINGS))
+        .unwrap();
+    let mut pongs = 0;
+    let mut bytes = vec![0; 64 * 1024];
+    while pongs < PINGS {
+        let count = peer.read(&mut bytes).unwrap();
+        pongs += memchr::memchr_iter(b'\n', &bytes[..count]).count();
+    }
+    assert!(connection.writes() < 50, "{}", connection.writes());
+}
+
+#[test]
 fn a_peer_that_was_said_good_bye_to_gets_everything_however_much_it_talks() {
     let (_environment, connection, mut peer) = open(Domain::IPV4, small_marks(SlowConsumer::Wait));
     let sent = vec![b'y'; 50_000];

@@ -29,6 +29,8 @@ use super::stream::SEND_FLAGS;
 
 /// Bytes asked of the kernel at once.
 const READ_SIZE: usize = 64 * 1024;
+/// How often in a row records are opened that bring nothing to read, before others get their turn.
+const FRUITLESS_MOST: usize = 16;
 
 thread_local! {
     /// A session borrows this while it has records to open, and holds no buffer of its own.
@@ -449,6 +451,8 @@ struct Session {
     ended: bool,
     /// To be told once everything before it is read.
     failure: Option<Broken>,
+    /// Reading stopped although the kernel may have more, so that others get their turn.
+    paused: bool,
 }
 
 /// Why no more can be read.
@@ -478,6 +482,7 @@ impl Tls {
                 end: 0,
                 ended: false,
                 failure: None,
+                paused: false,
             }),
             trust: Arc::clone(&client.trust),
             agreement: OnceLock::new(),
@@ -532,7 +537,10 @@ impl Tls {
             let _ = session.write_out(socket);
             self.note_unsent(&session);
         }
-        let more = matches!(result, Ok(1..)) && session.has_more();
+        let more = match &result {
+            Ok(count) => *count > 0 && session.has_more(),
+            Err(_) => session.paused,
+        };
         self.buffered.store(more, Ordering::Release);
         result
     }
@@ -621,6 +629,8 @@ impl Session {
 
     fn recv(&mut self, socket: &Socket, buffer: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
+        let mut fruitless = 0;
+        self.paused = false;
         loop {
             match self.connection.reader().read(&mut buffer[filled..]) {
                 Ok(0) => {
@@ -629,6 +639,7 @@ impl Session {
                 }
                 Ok(count) => {
                     filled += count;
+                    fruitless = 0;
                     if filled == buffer.len() {
                         return Ok(filled);
                     }
@@ -640,6 +651,16 @@ impl Session {
                 Err(error) => return Err(error),
             }
             if self.failure.is_none() {
+                fruitless += 1;
+                if fruitless > FRUITLESS_MOST {
+                    // Records without a byte in them may come as fast as they are opened.
+                    self.paused = true;
+                    return if filled > 0 {
+                        Ok(filled)
+                    } else {
+                        Err(io::ErrorKind::Interrupted.into())
+                    };
+                }
                 match self.take_in(socket) {
                     Ok(()) => {}
                     Err(error) if would_block(&error) && filled > 0 => return Ok(filled),
@@ -656,7 +677,7 @@ impl Session {
 
     /// Whether there is something to read, or to be told, without the kernel.
     fn has_more(&self) -> bool {
-        self.at < self.end || self.ended || self.failure.is_some()
+        self.at < self.end || self.ended || self.failure.is_some() || self.paused
     }
 
     /// Opens some of what the kernel has.
