@@ -310,7 +310,9 @@ class Peer {
     try {
       this.#owner.fail(
         new SockhopError(
-          `The peer sent a message of more than ${limit} bytes, which is the limit here ("max_message_size"); the connection is closed`,
+          limit === Number.POSITIVE_INFINITY
+            ? 'The peer sent a message that is longer than a string can be; the connection is closed'
+            : `The peer sent a message of more than ${limit} bytes, which is the limit here ("max_message_size"); the connection is closed`,
           'ERR_MESSAGE_TOO_LARGE',
         ),
         this,

@@ -67,7 +67,14 @@ class StreamSocket {
     this.#bytesIn += chunk.length;
     const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
     if (!this.peer.readsPlainly()) return this.peer.feed(bytes);
-    const { frames, fits } = this.#framer.push(bytes);
+    let cut;
+    try {
+      cut = this.#framer.push(bytes);
+    } catch {
+      // The frame that this ends is longer than a string can be.
+      return this.peer.tooLarge(Number.POSITIVE_INFINITY);
+    }
+    const { frames, fits } = cut;
     for (const text of frames) {
       if (this.#stream.destroyed) return;
       this.#messagesIn += 1;

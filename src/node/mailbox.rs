@@ -477,16 +477,62 @@ impl Mailbox {
     }
 }
 
+/// What is to be done where an event cannot be laid out.
+enum Lost {
+    /// A connection said something that cannot become a value of JavaScript.
+    Said(Arc<net::Connection>),
+    /// A new connection cannot; and the attempt of a client that it came of, with that client.
+    Made(Arc<net::Connection>, Option<(u64, u32)>),
+    /// Nothing, as this is nothing that a peer can bring about.
+    Nothing,
+}
+
+impl Lost {
+    fn of(event: &Event, has_text: bool) -> Self {
+        match event {
+            Event::LargeFrame { connection, .. } | Event::Raw { connection, .. } => {
+                Self::Said(Arc::clone(connection))
+            }
+            Event::Frames { connection, .. } if !has_text => Self::Said(Arc::clone(connection)),
+            Event::Accepted { connection, .. } => Self::Made(Arc::clone(connection), None),
+            Event::Connected {
+                client,
+                attempt,
+                connection,
+            } => Self::Made(Arc::clone(connection), Some((*client, *attempt))),
+            _ => Self::Nothing,
+        }
+    }
+}
+
+const ENOMEM: i32 = 12;
+
+/// Takes away the exception that a call into the environment has left, so that the next call can succeed.
+fn clear_exception(env: sys::napi_env) {
+    let mut thrown = false;
+    let mut exception = ptr::null_mut();
+    // SAFETY: the pointers are to live variables, and this is the environment's thread.
+    unsafe {
+        sys::napi_is_exception_pending(env, &raw mut thrown);
+        if thrown {
+            sys::napi_get_and_clear_last_exception(env, &raw mut exception);
+        }
+    }
+}
+
 /// A segment in the terms of JavaScript.
 struct Batch<'index> {
     index: &'index mut [u32],
     /// How many numbers of the index are in use.
     used: usize,
     extras: Vec<sys::napi_value>,
+    /// The text of the frames became a string.
+    has_text: bool,
 }
 
 impl Batch<'_> {
-    /// Lays out `segment`; answers its text, and its extras or undefined.
+    /// Lays out `segment`; answers its text, and its extras or undefined. What cannot be laid out costs nothing but
+    /// itself.
     fn of(
         env: sys::napi_env,
         segment: &mut Segment,
@@ -497,15 +543,24 @@ impl Batch<'_> {
         }
         let mut ends = ENDS.take();
         ends.clear();
-        let text = text::frames(env, &segment.text, &segment.lengths, &mut ends)?;
+        let text = text::frames(env, &segment.text, &segment.lengths, &mut ends);
+        let has_text = text.is_ok();
+        let text = match text {
+            Ok(text) => text,
+            Err(_) => {
+                clear_exception(env);
+                text::ascii(env, b"")?
+            }
+        };
         let mut batch = Batch {
             index,
             used: HEADER,
             extras: Vec::new(),
+            has_text,
         };
         let mut rest = ends.iter().copied();
         for event in segment.events.drain(..) {
-            batch.add(env, event, &mut rest)?;
+            batch.lay(env, event, &mut rest);
         }
         // Bounded by INDEX_CAPACITY.
         #[allow(clippy::cast_possible_truncation)]
@@ -530,6 +585,39 @@ impl Batch<'_> {
         }
     }
 
+    /// Adds an event, or what there is to say of one that JavaScript cannot have: a message that cannot become a string
+    /// is too large.
+    fn lay(&mut self, env: sys::napi_env, event: Event, ends: &mut impl Iterator<Item = u32>) {
+        let (used, extras) = (self.used, self.extras.len());
+        let lost = Lost::of(&event, self.has_text);
+        if self.add(env, event, ends).is_ok() {
+            return;
+        }
+        clear_exception(env);
+        self.used = used;
+        self.extras.truncate(extras);
+        let told = match lost {
+            Lost::Said(connection) => {
+                self.number(env, kind::TOO_LARGE, connection.id(), f64::INFINITY)
+            }
+            Lost::Made(connection, attempt) => {
+                connection.close();
+                attempt.map_or(Ok(()), |(client, attempt)| {
+                    self.list(env, kind::CONNECT_FAILED, client, (ENOMEM, "connect"))?;
+                    self.push([attempt, 0]);
+                    Ok(())
+                })
+            }
+            Lost::Nothing => Ok(()),
+        };
+        if told.is_err() {
+            // The environment is ending: it takes nothing at all.
+            clear_exception(env);
+            self.used = used;
+            self.extras.truncate(extras);
+        }
+    }
+
     fn add(
         &mut self,
         env: sys::napi_env,
@@ -538,6 +626,9 @@ impl Batch<'_> {
     ) -> Result<()> {
         match event {
             Event::Frames { connection, count } => {
+                if !self.has_text {
+                    return Err(Error::from_status(Status::GenericFailure));
+                }
                 self.record(kind::FRAMES, connection.id(), count);
                 self.push(ends.take(count as usize));
             }
