@@ -972,6 +972,8 @@ impl Connection {
                 if self.switch.may_rest(&self) {
                     return;
                 }
+                // Closing it may be what came up, and whoever closed it saw no task.
+                continue;
             }
             let here = self.switch.place() == Place::Runtime;
             let reads = here && self.switch.flow() == Flow::Flowing && !self.is_stalled();

@@ -296,6 +296,7 @@ impl Line {
                 if switch.may_rest(self) {
                     return;
                 }
+                continue;
             }
             self.registered.store(true, STD);
             let here = switch.place() == Place::Runtime;

@@ -208,8 +208,8 @@ impl Switch {
         !self.is_closed() && self.place() == Place::Loop && !body.is_pending()
     }
 
-    /// Lets an idle task go. If something came up just then, the task stays, or whoever brought it
-    /// up has started another.
+    /// Lets an idle task go. If something came up just then, the task stays and looks at everything once more, or
+    /// whoever brought it up has started another.
     pub(super) fn may_rest(&self, body: &impl Body) -> bool {
         // A swap: if somebody nudged before it, what made them do so is seen behind it.
         self.driven.swap(false, Ordering::AcqRel);
