@@ -34,6 +34,8 @@ const LAST_WAIT: Duration = Duration::from_secs(30);
 const LAST_LOOK: Duration = Duration::from_millis(2);
 /// Answers to pings are not queued beyond this for a peer that does not read them.
 const PONG_LIMIT: usize = 64 * 1024;
+/// So many bytes of them leave in one write.
+const PONGS_AT_ONCE: usize = PONG_LIMIT / 2;
 /// What a ping takes of the budget besides its bytes: reading and answering it takes as long as reading so many.
 const PING_COST: usize = 1024;
 /// After a read that brought so many pings, the next asks for no more than so many bytes, which may be pings, too.
@@ -489,7 +491,7 @@ impl Connection {
             return;
         }
         let now = now_ms();
-        let mut pongs = Vec::with_capacity((192 * pings.len()).min(PONG_LIMIT));
+        let mut pongs = Vec::with_capacity((192 * pings.len()).min(PONGS_AT_ONCE));
         for (place, ping) in (1..).zip(pings) {
             wire::write_pong(
                 &mut pongs,
@@ -498,7 +500,7 @@ impl Connection {
                 &self.settings.transmit_terminator,
                 self.settings.bare,
             );
-            if pongs.len() < PONG_LIMIT && place < pings.len() {
+            if pongs.len() < PONGS_AT_ONCE && place < pings.len() {
                 continue;
             }
             self.write_control(&pongs);
