@@ -411,6 +411,12 @@ impl Mailbox {
         }
     }
 
+    /// How many connections report here.
+    #[cfg(test)]
+    pub(super) fn known(&self) -> usize {
+        self.connections.lock().len()
+    }
+
     /// Whether the environment is gone.
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)

@@ -98,7 +98,7 @@ fn what_the_loops_own_thread_reads_and_what_the_runtime_posts_is_all_taken() {
             thread::spawn(move || mailbox.post(Event::BroadcastDone(1)))
         };
         let mut taken = Vec::new();
-        let take_all = |taken: &mut Vec<u32>| {
+        let take_all = |taken: &mut Vec<u64>| {
             while let Some(segment) = mailbox.take() {
                 taken.extend(segment.events.iter().map(|event| match event {
                     Event::BroadcastDone(id) => *id,

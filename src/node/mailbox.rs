@@ -545,13 +545,10 @@ impl Batch<'_> {
         ends.clear();
         let text = text::frames(env, &segment.text, &segment.lengths, &mut ends);
         let has_text = text.is_ok();
-        let text = match text {
-            Ok(text) => text,
-            Err(_) => {
-                clear_exception(env);
-                text::ascii(env, b"")?
-            }
-        };
+        let text = text.or_else(|_| {
+            clear_exception(env);
+            text::ascii(env, b"")
+        })?;
         let mut batch = Batch {
             index,
             used: HEADER,
