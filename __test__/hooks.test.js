@@ -12,6 +12,7 @@ const { underTest } = require('../conformance/under-test.js');
 const { deadline, until } = require('./support/deadline.js');
 const impl = require('./support/impl.js');
 const { makeClient, startServer } = require('./support/local.js');
+const { rawClient } = require('./support/raw.js');
 
 const ObjectBuffer = require(path.join(underTest(), 'lib', 'ObjectBuffer.js'));
 
@@ -182,6 +183,43 @@ describe('an overridden method', () => {
       calls.emit_async.map(([name]) => name),
       ['connect', 'disconnect'],
     );
+  });
+
+  it('emit() takes errors that no listener is there for', limit, async (t) => {
+    const taken = [];
+    class Taking extends impl.server {
+      emit(name, ...args) {
+        if (name !== 'error') return super.emit(name, ...args);
+        taken.push(args[0].code);
+        return true;
+      }
+    }
+    const { server, where } = await startServer(t, {}, undefined, Taking);
+    const wire = await rawClient(t, where);
+    const received = once(server, 'receive');
+    server.removeAllListeners('error');
+    wire.write('no JSON', { type: 'A', data: 1 });
+    await deadline(received, 'the message behind the bad one');
+    assert.deepEqual(taken, ['ERR_OBJECTBUFFER_BAD_BUFFER_DATA']);
+  });
+
+  it('_send() of a response stream sees its packets', limit, async (t) => {
+    const { server, client } = await pair(t);
+    const packets = [];
+    server.removeAllListeners('request');
+    server.on('request', (_request, response) => {
+      const { _send } = response;
+      response._send = function spy(packet) {
+        packets.push(packet.data);
+        return _send.call(this, packet);
+      };
+      response.write(1);
+      response.send(2);
+    });
+    const stream = await client.request({ q: 1 });
+    await deadline(once(stream, 'end'), 'the end of the stream');
+    assert.deepEqual(packets, [1, 2]);
+    assert.equal(stream._ended, true);
   });
 
   it('of a prototype may be replaced while a connection lasts', limit, async (t) => {
@@ -386,6 +424,32 @@ describe('a socket', () => {
       assert.equal(chunks.join(''), method.includes('nce') ? frame(1) : frame(1) + frame(2));
     });
   }
+
+  it(
+    'can be taken over by removing the listeners of its data, and given back',
+    limit,
+    async (t) => {
+      const { server, client, sock } = await pair(t);
+      const objects = [];
+      server.on('receive', (object) => objects.push(object));
+      const [reader, ...others] = sock.listeners('data');
+      assert.deepEqual(others, []);
+      sock.removeAllListeners('data');
+      let text = '';
+      sock.on('data', (chunk) => {
+        text += chunk;
+      });
+      await client.send({ a: 1 });
+      await until(() => text.endsWith('\n'), 'the bytes came');
+      assert.equal(text, '{"type":"Object","data":{"a":1}}\n');
+      assert.deepEqual(sock.listeners('data').length, 1);
+      sock.on('data', reader);
+      const received = once(server, 'receive');
+      await client.send({ a: 2 });
+      await deadline(received, 'the message');
+      assert.deepEqual(objects, [{ a: 2 }]);
+    },
+  );
 
   it('gives its bytes to events.once()', limit, async (t) => {
     const { client, sock } = await pair(t);

@@ -123,6 +123,30 @@ describe('_connected and _peer_type', () => {
   });
 });
 
+describe('_ssl, _ssl_options and the times', () => {
+  it('are as the options say', () => {
+    const options = { ssl: true, ssl_options: { a: 1, b: 2 }, auto_reconnect_interval: 5000 };
+    const client = new impl.client(options);
+    clearInterval(client._auto_reconnect_timer);
+    assert.equal(client._ssl, true);
+    assert.deepEqual(client._ssl_options, { a: 1, b: 2 });
+    assert.equal(client._auto_reconnect_interval, 5000);
+    assert.equal(new impl.server({ response_timeout: 7 })._res_stream_timeout, 7);
+    assert.equal(new impl.server()._res_stream_timeout, undefined);
+  });
+
+  it('count for what begins after they are assigned', limit, async (t) => {
+    const { server, where } = await startServer(t);
+    server._res_stream_timeout = 20;
+    const arrived = once(server, 'connect');
+    await rawClient(t, where);
+    const [sock] = await deadline(arrived, 'the connection');
+    const stream = await server.request(sock, { q: 1 });
+    const [err] = await deadline(once(stream, 'end'), 'the end of the stream');
+    assert.equal(err.code, 'ERR_RESPONSE_TIMEOUT');
+  });
+});
+
 describe('an object that is made from a prototype only', () => {
   it('has no fields until they are assigned', () => {
     for (const Class of [impl.client, impl.server]) {

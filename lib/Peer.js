@@ -22,10 +22,12 @@ const {
   kClearPings,
   kBytesOnly,
   kConnection,
+  kHold,
   kIsWrapped,
   kPings,
   kPlain,
   kPong,
+  kRelease,
   kShow,
   kStart,
   kTooLarge,
@@ -588,7 +590,7 @@ class Peer {
     const streams = this.#owner.streams(this);
     if (!streams) throw new SockhopError('Socket was destroyed', 'ERR_SOCKET_DESTROYED');
     // The answer may be here before the program has the stream.
-    stream._hold();
+    stream[kHold]();
     streams.set(stream.uuid, stream, (reason) => endStream(stream, reason), timeout);
     const onAbort = signal && (() => stream.end(aborted(signal)));
     signal?.addEventListener('abort', onAbort, { once: true });
@@ -599,11 +601,11 @@ class Peer {
     try {
       await this.#owner.sendMessage(this, { type: 'SockhopRequest', data: request });
     } catch (err) {
-      stream._release();
+      stream[kRelease]();
       stream.end();
       throw err;
     }
-    setImmediate(() => stream._release());
+    setImmediate(() => stream[kRelease]());
     return stream;
   }
 

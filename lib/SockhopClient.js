@@ -104,6 +104,7 @@ class SockhopClient extends EventEmitter {
     this._connect_timeout = checked.connect_timeout;
     this._ssl = checked.ssl;
     this._ssl_options = checked.ssl_options;
+    this._auto_reconnect_interval = checked.auto_reconnect_interval;
     this._response_stream_map = new TimedMap({ timeout: checked.response_timeout, ref: false });
     this.#owner = new Owner(this, { options: checked, ...this.#events() });
     this.#reconnectTimer = new ReconnectTimer(this, checked.auto_reconnect_interval);

@@ -4,6 +4,7 @@ const { AsyncResource } = require('node:async_hooks');
 const { EventEmitter } = require('node:events');
 
 const SockhopError = require('./SockhopError.js');
+const { kHold, kRelease } = require('./symbols.js');
 const { nextTick } = require('./timing.js');
 const { mark, transparent } = require('./transparent.js');
 const { uuid: makeUuid } = require('./uuid.js');
@@ -159,6 +160,14 @@ class SockhopResponseReadableStream extends EventEmitter {
     return this.#ended;
   }
 
+  get _ended() {
+    return this.#ended;
+  }
+
+  set _ended(ended) {
+    this.#ended = ended;
+  }
+
   /**
    * @param {SockhopRequest} req
    * @returns {SockhopResponseReadableStream} the stream of its answers
@@ -287,13 +296,13 @@ class SockhopResponseReadableStream extends EventEmitter {
     return `${this.constructor.name} { ${stylize(this.uuid, 'string')}, ${state} }`;
   }
 
-  /** Keeps packets back until `_release()`: the program does not have the stream yet. */
-  _hold() {
+  /** Keeps packets back until `kRelease`: the program does not have the stream yet. */
+  [kHold]() {
     if (!this.#ended) this.#held ??= { packets: [], end: null };
   }
 
   /** Delivers what was kept back, in the order it came, and from now on as it comes. */
-  _release() {
+  [kRelease]() {
     if (this.#held === null) return;
     const { packets, end } = this.#held;
     this.#held = null;
@@ -314,7 +323,7 @@ class SockhopResponseReadableStream extends EventEmitter {
 
   /** Somebody waits for packets: give them after the tick, when other listeners are in place too. */
   #releaseSoon() {
-    if (this.#held !== null) nextTick(() => this._release());
+    if (this.#held !== null) nextTick(() => this[kRelease]());
   }
 
   #follow(follower) {
@@ -394,7 +403,7 @@ class SockhopResponseWriteableStream {
    * @throws {TypeError} (ERR_BAD_DATA) if the data has no constructor
    */
   send(data) {
-    return this.#transmit(SockhopResponsePacket.for_data(data, this.uuid, true));
+    return this._send(SockhopResponsePacket.for_data(data, this.uuid, true));
   }
 
   /**
@@ -405,7 +414,7 @@ class SockhopResponseWriteableStream {
    * @throws {TypeError} (ERR_BAD_DATA) if the data has no constructor
    */
   write(data) {
-    return this.#transmit(SockhopResponsePacket.for_data(data, this.uuid));
+    return this._send(SockhopResponsePacket.for_data(data, this.uuid));
   }
 
   /**
@@ -417,7 +426,8 @@ class SockhopResponseWriteableStream {
     return this.send({});
   }
 
-  #transmit(pkt) {
+  /** Sends a packet. */
+  _send(pkt) {
     if (!this._sockhop) return refused('This end of the stream cannot send: it has no connection');
     if (this.#ended) return refused('Response packet cannot be sent: the stream has been ended');
     const message = { type: 'SockhopResponsePacket', data: pkt };
@@ -425,7 +435,7 @@ class SockhopResponseWriteableStream {
 
     const sending = this._sockhop._send_message(message);
     this.#ended = true;
-    const sent = sending.catch((err) => {
+    const sent = Promise.resolve(sending).catch((err) => {
       this.#ended = false;
       // That the asking side went away is no mistake of the program that answers it.
       if (err?.code === 'ERR_SOCKET_DESTROYED') sent.catch(() => {});

@@ -97,6 +97,7 @@ class SockhopServer extends EventEmitter {
     this._session_type = checked.session_type;
     this._sockets = [];
     this._sessions = [];
+    this._res_stream_timeout = opts?.response_timeout;
     this._response_stream_maps = new Map();
     this.#owner = new Owner(this, {
       options: checked,
@@ -262,7 +263,10 @@ class SockhopServer extends EventEmitter {
     this._sessions.push(session);
     this._response_stream_maps.set(
       sock,
-      new TimedMap({ timeout: this.#options.response_timeout, ref: false }),
+      new TimedMap({
+        timeout: this._res_stream_timeout || this.#options.response_timeout,
+        ref: false,
+      }),
     );
     if (peer.outlet === sock) {
       sock[kHalt]();

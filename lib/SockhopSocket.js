@@ -161,6 +161,12 @@ class SockhopSocket extends net.Socket {
   #shown = false;
   /** The program's codec finds the frames. */
   #bytesOnly = false;
+  /** The package reads it, or will as soon as it begins. */
+  #isRead = false;
+  /** The program has taken that away, see `listeners()`. */
+  #isAway = false;
+  /** Stands for the package among the listeners of `data`. */
+  #listener = null;
   /** Raw bytes are listened to. */
   #isTapped = false;
   /** The stream machinery emits `data`. */
@@ -177,7 +183,8 @@ class SockhopSocket extends net.Socket {
     mark(this);
     this.#connection = connection;
     this.#released = released;
-    if (connection instanceof EarlyConnection) this.connecting = true;
+    this.#isRead = connection instanceof EarlyConnection;
+    if (this.#isRead) this.connecting = true;
     else sockets.set(connection.id, this);
     this.#hold.take();
   }
@@ -205,6 +212,7 @@ class SockhopSocket extends net.Socket {
 
   /** The session has started: what comes from now on is for the peer. */
   [kHalt]() {
+    this.#isRead = true;
     this.#early?.stop();
   }
 
@@ -245,6 +253,7 @@ class SockhopSocket extends net.Socket {
   /** Begins to read. */
   [kStart]() {
     if (this.#over) return;
+    this.#isRead = true;
     if (this.#early === null && this.readableLength === 0) return this.#begin();
     this.#early ??= new EarlyReader(this, this.#connection);
     this.#early.handOver(this.#peer.options, {
@@ -322,6 +331,7 @@ class SockhopSocket extends net.Socket {
 
   /** Has the peer fed with bytes, which the program's own codec reads. Before the start. */
   [kBytesOnly]() {
+    if (this.#isAway) return;
     this.#bytesOnly = true;
     this.#connection.setBytesOnly();
   }
@@ -433,6 +443,7 @@ class SockhopSocket extends net.Socket {
 
   /** @returns {boolean} false if the socket is no longer to be given frames */
   [kReceive](text) {
+    if (this.#isAway) return false;
     if (this.timeout) this._unrefTimer?.();
     this.#messagesIn += 1;
     this.#peer?.receive(text);
@@ -644,7 +655,10 @@ class SockhopSocket extends net.Socket {
 
   removeListener(event, listener) {
     super.removeListener(event, listener);
-    if (#connection in this) this.#untap();
+    if (#connection in this) {
+      if (event === 'data' && listener === this.#listener) this.#turnAway();
+      this.#untap();
+    }
     return this;
   }
 
@@ -654,8 +668,34 @@ class SockhopSocket extends net.Socket {
 
   removeAllListeners(...events) {
     super.removeAllListeners(...events);
-    if (#connection in this) this.#untap();
+    if (#connection in this) {
+      if (events.length === 0 || events[0] === 'data') this.#turnAway();
+      this.#untap();
+    }
     return this;
+  }
+
+  listeners(event) {
+    return this.#withReader(event, super.listeners(event));
+  }
+
+  rawListeners(event) {
+    return this.#withReader(event, super.rawListeners(event));
+  }
+
+  /** In 1.8.4 a listener of `data` reads the messages. A program may take it away, call it, and put it back. */
+  #withReader(event, listeners) {
+    if (event !== 'data' || !this.#isRead || this.#isAway) return listeners;
+    this.#listener ??= (chunk) => this.#peer?.feed(chunk);
+    return [this.#listener, ...listeners];
+  }
+
+  /** That listener is gone: the program has the socket for itself. */
+  #turnAway() {
+    if (!this.#isRead || this.#isAway) return;
+    this.#isAway = true;
+    this.#bytesOnly = false;
+    this.#connection.setBytesOnly();
   }
 
   /** Has raw bytes handed over, too, if `event` tells of them. */
@@ -700,7 +740,9 @@ class SockhopSocket extends net.Socket {
 
   /** A test may say what a peer would: `data` that does not come from the stream is read as the peer's. */
   emit(event, ...args) {
-    if (event === 'data' && #connection in this && !this.#streaming) this.#peer?.feed(args[0]);
+    if (event === 'data' && #connection in this && !this.#streaming && !this.#isAway) {
+      this.#peer?.feed(args[0]);
+    }
     return super.emit(event, ...args);
   }
 

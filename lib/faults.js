@@ -1,5 +1,7 @@
 'use strict';
 
+const { EventEmitter } = require('node:events');
+
 const { endName } = require('./names.js');
 const SockhopError = require('./SockhopError.js');
 const timing = require('./timing.js');
@@ -22,6 +24,15 @@ function report(emitter, err, ...context) {
   if (emitter.listenerCount('error') > 0) {
     emitter.emit('error', err, ...context);
     return;
+  }
+  // A program may override emit() and take errors there. That of Node throws what nobody listens to.
+  if (emitter.emit !== EventEmitter.prototype.emit) {
+    try {
+      emitter.emit('error', err, ...context);
+      return;
+    } catch (thrown) {
+      if (thrown !== err) throw thrown;
+    }
   }
   if (!warnings.has(emitter)) warnings.set(emitter, new Map());
   const codes = warnings.get(emitter);

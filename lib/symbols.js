@@ -22,6 +22,7 @@ module.exports = {
   kHalt: Symbol('halt'),
   kHeld: Symbol('held'),
   kIsClear: Symbol('isClear'),
+  kHold: Symbol('hold'),
   kIsWrapped: Symbol('isWrapped'),
   kLeave: Symbol('leave'),
   kLimit: Symbol('limit'),
