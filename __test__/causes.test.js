@@ -11,8 +11,9 @@ const net = require('node:net');
 const path = require('node:path');
 const { describe, it } = require('node:test');
 const { temporaryDirectory } = require('./support/addresses.js');
+const { atEnd } = require('./support/at-end.js');
 const impl = require('./support/impl.js');
-const { clientOnWire, startClient, startServer } = require('./support/local.js');
+const { clientOnWire, makeClient, startClient, startServer } = require('./support/local.js');
 const { program } = require('./support/program.js');
 const { rawClient } = require('./support/raw.js');
 
@@ -226,4 +227,51 @@ describe('send()', () => {
     const server = new impl.server();
     await assert.rejects(server.send({ write: null }, { a: 1 }), { code: 'ERR_NO_SOCKET' });
   });
+});
+
+describe('a client with TLS', () => {
+  /** The error of connect() to a plain server that does this with each connection. */
+  async function failure(t, serve, options) {
+    const server = net.createServer((socket) => {
+      socket.on('error', () => {});
+      serve(socket);
+    });
+    atEnd(t, () => server.close());
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address();
+    const { client } = makeClient(t, { port }, { ssl: true, ...options });
+    const err = await client.connect().then(assert.fail, (e) => e);
+    assert.deepEqual([err.address, err.port], ['127.0.0.1', port]);
+    assert.match(err.cause.message, /TLS/);
+    return err;
+  }
+
+  it(
+    'is told at once, with the address, of a server that answers without TLS',
+    limit,
+    async (t) => {
+      const err = await failure(t, (socket) => socket.write('{"hello":1}\n'.repeat(10)), {});
+      assert.match(err.code, /^ERR_SSL_/);
+    },
+  );
+
+  it(
+    'is told at once, with the address, of a server that ends the connection',
+    limit,
+    async (t) => {
+      const err = await failure(t, (socket) => socket.once('data', () => socket.destroy()), {});
+      assert.equal(err.code, 'ECONNRESET');
+    },
+  );
+
+  it(
+    'is told in time, with the address and a code, of a server that is silent',
+    limit,
+    async (t) => {
+      const err = await failure(t, (socket) => socket.resume(), { connect_timeout: 500 });
+      assert.equal(err.message, 'Timeout exceeded on connect()');
+      assert.equal(err.code, 'ETIMEDOUT');
+    },
+  );
 });

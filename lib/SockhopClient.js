@@ -11,6 +11,7 @@ const { Peer, isPayload, nativeSettings, pick, rejected, swallow } = require('./
 const { aborted, idle, report, requestRefused } = require('./faults.js');
 const ObjectBuffer = require('./ObjectBuffer.js');
 const { SendCallbacks } = require('./SendCallbacks.js');
+const { describeAttempt } = require('./causes.js');
 const SockhopError = require('./SockhopError.js');
 const { SockhopSocket } = require('./SockhopSocket.js');
 const { SockhopTlsSocket } = require('./SockhopTlsSocket.js');
@@ -336,7 +337,8 @@ class SockhopClient extends EventEmitter {
 
   /** Time is up. After a program was busy for long, the connection may be there and yet to be told. */
   #late(attempt) {
-    setImmediate(() => this.#giveUp(attempt, timedOut()));
+    const how = { ssl: this.#options.ssl, late: true };
+    setImmediate(() => this.#giveUp(attempt, describeAttempt(timedOut(), attempt.where, how)));
   }
 
   /** Where to connect to, as the options are now. */
@@ -423,6 +425,7 @@ class SockhopClient extends EventEmitter {
   #giveUp(attempt, err, told = false) {
     if (this.#attempt !== attempt) return;
     this.#owner.limits.count(err);
+    describeAttempt(err, attempt.where, { ssl: this.#options.ssl });
     this.#detachAttempt(attempt);
     this.#native.detach();
     attempt.reject(err);

@@ -180,4 +180,47 @@ function describeFrame(err, text) {
   return explain(err, causeOfFrame(text));
 }
 
-module.exports = { causeOfPath, describeFrame, explain };
+/** Codes of OpenSSL for an answer to the handshake that is no TLS. */
+const NO_TLS = [
+  'ERR_SSL_WRONG_VERSION_NUMBER',
+  'ERR_SSL_PACKET_LENGTH_TOO_LONG',
+  'ERR_SSL_HTTP_REQUEST',
+];
+
+/**
+ * Says of a failed attempt to connect with which server it was, where the error itself does not.
+ *
+ * @template {Error} E
+ * @param {E} err
+ * @param {?{path?: string, address?: string, port?: number}} where
+ * @param {{ssl: boolean, late?: boolean}} how whether TLS was to be used, and whether the time was up
+ * @returns {E} the same
+ */
+function describeAttempt(err, where, { ssl, late = false }) {
+  const isPlain = NO_TLS.includes(err.code);
+  const isCut = ssl && err.code === 'ECONNRESET';
+  if (!late && !isPlain && !isCut) return err;
+  err.address ??= where?.path ?? where?.address;
+  if (!where?.path) err.port ??= where?.port;
+  if (isPlain)
+    return explain(
+      err,
+      'The server answers with what is no TLS: it does not use TLS on this port.',
+    );
+  if (isCut) {
+    return explain(
+      err,
+      'The server ended the connection before TLS was set up: it may not use TLS on this port.',
+    );
+  }
+  err.code = 'ETIMEDOUT';
+  err.syscall = 'connect';
+  return ssl
+    ? explain(
+        err,
+        'The server did not connect, or did not answer TLS: it may not use TLS on this port.',
+      )
+    : err;
+}
+
+module.exports = { causeOfPath, describeAttempt, describeFrame, explain };

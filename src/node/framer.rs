@@ -55,12 +55,6 @@ impl Framer {
         }
     }
 
-    /// Bytes of the frame that has not ended yet.
-    #[napi]
-    pub fn buffered(&self) -> f64 {
-        super::mailbox::number(self.inner.buffered() as u64)
-    }
-
     /// The bytes of the frame that has not ended yet.
     #[napi]
     pub fn pending(&self) -> Buffer {
