@@ -141,6 +141,11 @@ describe('a private name of a client', () => {
     assert.equal(client._connecting, false);
   });
 
+  it('_auto_reconnect_interval tells how far apart the beats are', limit, (t) => {
+    const { client } = makeClient(t, { port: 1 }, { auto_reconnect_interval: 1234 });
+    assert.equal(client._auto_reconnect_interval, 1234);
+  });
+
   it('_connect_timeout counts for the next attempt', limit, async (t) => {
     t.mock.method(dns, 'lookup', () => {});
     const { client } = makeClient(t, { address: 'nowhere.example', port: 1 });

@@ -103,6 +103,7 @@ class SockhopClient extends EventEmitter {
     this.interval_timer = null;
     this._socket = undefined;
     this._connect_timeout = checked.connect_timeout;
+    this._auto_reconnect_interval = checked.auto_reconnect_interval;
     this._ssl = checked.ssl;
     this._ssl_options = checked.ssl_options;
     this._auto_reconnect_interval = checked.auto_reconnect_interval;
