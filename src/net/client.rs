@@ -73,10 +73,13 @@ impl Client {
             inner.attempt = inner.attempt.wrapping_add(1);
             inner.attempt
         };
-        if let Err(error) = runtime::start() {
-            self.failed(attempt, 0, Some(SystemError::new("connect", &error)));
-            return attempt;
-        }
+        let runtime = match runtime::start() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                self.failed(attempt, 0, Some(SystemError::new("connect", &error)));
+                return attempt;
+            }
+        };
         // One place, as most often: begun here and now, without the hop to the runtime.
         let begun = match (&endpoints[..], &tls) {
             ([only], None) => match self.begin_one(attempt, only) {
@@ -92,7 +95,7 @@ impl Client {
         let client = Arc::clone(self);
         // Before the task can say how it went.
         let mut inner = self.inner.lock();
-        let task = runtime::handle().spawn(async move {
+        let task = runtime.spawn(async move {
             let all = client.try_all(attempt, &endpoints, tls, begun);
             match tokio::time::timeout(timeout, all).await {
                 Ok(Ok(())) => {}
@@ -370,7 +373,11 @@ async fn secure(socket: Socket, tls: &tls::Client) -> Result<Stream, SystemError
         }
     }
     drop(fd);
-    Ok(Arc::into_inner(stream).expect("the descriptor's reference is gone, and there is no other"))
+    // The descriptor's reference is gone, and there is no other.
+    Arc::into_inner(stream).ok_or(SystemError {
+        errno: 0,
+        syscall: "handshake",
+    })
 }
 
 /// Whether a non-blocking connect goes on by itself. (std has no stable kind for `EINPROGRESS`.)

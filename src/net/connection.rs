@@ -704,7 +704,7 @@ impl Connection {
         let connection = Arc::clone(self);
         let began = Instant::now();
         // Not here: the caller holds the outbox.
-        runtime::handle().spawn(async move {
+        let _ = runtime::spawn(async move {
             let mut reads = 0;
             // A peer that is cut off has said enough.
             while error.is_some() && reads < LAST_READS && began.elapsed() < LAST_WAIT {
@@ -1071,11 +1071,27 @@ impl Body for Arc<Connection> {
     fn start_task(&self) {
         // Not here: the caller may hold the reader, or the outbox, which whoever holds the reader waits for.
         let connection = Self::clone(self);
-        runtime::handle().spawn(async move {
+        // Whoever listened or connected has started the runtime.
+        let _ = runtime::spawn(async move {
             if let Some(stream) = connection.stream() {
+                let _fault = TellsOfFault(Self::clone(&connection));
                 connection.drive(stream).await;
             }
         });
+    }
+}
+
+/// Ends a connection whose task has a fault and panics, so that the program learns of it.
+struct TellsOfFault(Arc<Connection>);
+
+impl Drop for TellsOfFault {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.end_of_input(Some(SystemError {
+                errno: 0,
+                syscall: "read",
+            }));
+        }
     }
 }
 

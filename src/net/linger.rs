@@ -125,7 +125,8 @@ impl Drop for Lingering {
 /// Reads a closed connection to its end, in a task of its own; closes it at once if too many are being read.
 pub(super) fn start(stream: Arc<Stream>, patience: Patience) {
     if let Some(counted) = Lingering::begin() {
-        runtime::handle().spawn(async move {
+        // What cannot be run is dropped, which closes it.
+        let _ = runtime::spawn(async move {
             linger(&stream, patience).await;
             drop(stream);
             drop(counted);

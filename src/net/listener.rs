@@ -115,7 +115,7 @@ impl Listener {
             Entrance::Polled(socket)
         } else {
             // Registering a descriptor needs the runtime's context.
-            let _context = runtime::handle().enter();
+            let _context = runtime::start().map_err(failed)?.enter();
             Entrance::Watched(watch(socket, Interest::READABLE).map_err(failed)?)
         };
         let listener = Arc::new(Self {
@@ -150,8 +150,8 @@ impl Listener {
             _ => Ok(()),
         });
         if self.mailbox.poller().is_none() {
-            let task = runtime::handle().spawn(accept_loop(Arc::downgrade(self)));
-            *self.task.lock() = Some(task.abort_handle());
+            let task = runtime::spawn(accept_loop(Arc::downgrade(self)))?;
+            *self.task.lock() = Some(task);
         }
         watched
     }
@@ -326,7 +326,7 @@ impl Listener {
             }
         });
         let listener = Arc::downgrade(self);
-        runtime::handle().spawn(async move {
+        let _ = runtime::spawn(async move {
             tokio::time::sleep(ACCEPT_RETRY).await;
             let Some(listener) = listener.upgrade() else {
                 return;

@@ -201,7 +201,7 @@ impl Poller {
         }
         let poller = Arc::downgrade(self);
         let mut seen = 0;
-        *watch = Some(every(WATCH_INTERVAL, move || {
+        let ticker = every(WATCH_INTERVAL, move || {
             let Some(poller) = poller.upgrade() else {
                 return false;
             };
@@ -219,7 +219,9 @@ impl Poller {
             }
             seen = turns;
             true
-        }));
+        });
+        // There is a connection, so there is a runtime.
+        *watch = ticker.ok();
     }
 }
 

@@ -1,9 +1,12 @@
 //! The one tokio runtime of the process.
 
 use parking_lot::Mutex;
+use std::future::Future;
 use std::io;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::AbortHandle;
@@ -14,6 +17,12 @@ pub const DEFAULT_THREADS: usize = 2;
 
 /// More threads than this is a typing error, not a wish.
 const MAX_THREADS: usize = 256;
+
+/// How long the runtime may take to start: its threads are to be had, so it is there at once.
+const START_TIME: Duration = Duration::from_secs(10);
+
+/// What the system says where it has no thread to give.
+const EAGAIN: i32 = if cfg!(target_vendor = "apple") { 35 } else { 11 };
 
 static RUNTIME: OnceLock<Runtime> = OnceLock::new();
 
@@ -27,25 +36,54 @@ pub fn start() -> io::Result<&'static Handle> {
         return Ok(runtime.handle());
     }
     let _one_at_a_time = STARTING.lock();
-    if RUNTIME.get().is_none() {
-        let runtime = build()?;
-        RUNTIME.get_or_init(|| runtime);
-    }
-    Ok(handle())
+    let runtime = match RUNTIME.get() {
+        Some(runtime) => runtime,
+        None => {
+            let runtime = build()?;
+            RUNTIME.get_or_init(|| runtime)
+        }
+    };
+    Ok(runtime.handle())
 }
 
-/// The same, for what comes of listening and connecting.
+/// Runs a task. There is an error only where [`start`] has one, so never for what came of listening or connecting.
+pub(super) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> io::Result<AbortHandle> {
+    Ok(start()?.spawn(task).abort_handle())
+}
+
+/// Starts the runtime, or says why that cannot be.
 ///
-/// # Panics
-/// If it does not run yet, and the operating system refuses what it needs.
-pub fn handle() -> &'static Handle {
-    start().expect("the runtime of sockhop-native needs threads and descriptors")
+/// tokio panics where it gets no thread, and waits for ever where it gets some and not all. So the threads are tried
+/// out first, and the start is left to one that can be left alone.
+fn build() -> io::Result<Runtime> {
+    let count = threads(std::env::var("SOCKHOP_THREADS").ok().as_deref());
+    try_threads(count + 1)?;
+    let (started, result) = mpsc::sync_channel(1);
+    thread::Builder::new()
+        .name("sockhop-start".into())
+        .spawn(move || started.send(build_with(count)))?;
+    // A panic there drops the sender.
+    let refused = |_| io::Error::from_raw_os_error(EAGAIN);
+    result.recv_timeout(START_TIME).map_err(refused)?
 }
 
-fn build() -> io::Result<Runtime> {
+/// Whether the system gives so many threads.
+fn try_threads(count: usize) -> io::Result<()> {
+    let all = Mutex::new(());
+    let until_all = all.lock();
+    thread::scope(|scope| {
+        let tried: io::Result<Vec<_>> = (0..count)
+            .map(|_| thread::Builder::new().spawn_scoped(scope, || drop(all.lock())))
+            .collect();
+        drop(until_all);
+        tried.map(drop)
+    })
+}
+
+fn build_with(threads: usize) -> io::Result<Runtime> {
     static NAMES: AtomicUsize = AtomicUsize::new(0);
     Builder::new_multi_thread()
-        .worker_threads(threads(std::env::var("SOCKHOP_THREADS").ok().as_deref()))
+        .worker_threads(threads)
         .thread_name_fn(|| format!("sockhop-{}", NAMES.fetch_add(1, Ordering::Relaxed)))
         .enable_io()
         .enable_time()
@@ -63,8 +101,11 @@ impl Drop for Ticker {
 }
 
 /// Calls `beat` every `period`, first after one period, while it answers true.
-pub(super) fn every(period: Duration, mut beat: impl FnMut() -> bool + Send + 'static) -> Ticker {
-    let task = handle().spawn(async move {
+pub(super) fn every(
+    period: Duration,
+    mut beat: impl FnMut() -> bool + Send + 'static,
+) -> io::Result<Ticker> {
+    let task = spawn(async move {
         let mut interval = tokio::time::interval_at(Instant::now() + period, period);
         // After a pause of the whole machine one beat is enough.
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -74,8 +115,8 @@ pub(super) fn every(period: Duration, mut beat: impl FnMut() -> bool + Send + 's
                 return;
             }
         }
-    });
-    Ticker(task.abort_handle())
+    })?;
+    Ok(Ticker(task))
 }
 
 /// How many worker threads the text of `SOCKHOP_THREADS` asks for; nonsense is the default.

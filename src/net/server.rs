@@ -99,7 +99,10 @@ impl Server {
             }
             return;
         }
-        let tasks = runtime::handle()
+        let Ok(runtime) = runtime::start() else {
+            return;
+        };
+        let tasks = runtime
             .metrics()
             .num_workers()
             .min(idle.len() / FLUSHES_PER_TASK)
@@ -108,7 +111,7 @@ impl Server {
         let mut rest = idle;
         while !rest.is_empty() {
             let batch = rest.split_off(rest.len().saturating_sub(share));
-            runtime::handle().spawn(async move {
+            runtime.spawn(async move {
                 for connection in &batch {
                     connection.flush();
                 }

@@ -2,7 +2,7 @@
 
 use super::session::SockhopSession;
 use super::settings::interval;
-use super::{text, uv};
+use super::{contain, text, uv};
 use crate::net::{self, Event, Segment, SystemError};
 use napi::bindgen_prelude::{Error, Function, Null, Result, Status, ToNapiValue, Unknown};
 use napi::{Env, JsValue, check_status, sys};
@@ -282,7 +282,7 @@ struct Environment {
 unsafe extern "C" fn clean_up(data: *mut c_void) {
     // SAFETY: `data` is the box that `Mailbox::new` leaked for this one call.
     let environment = unsafe { Box::from_raw(data.cast::<Environment>()) };
-    environment.mailbox.close();
+    contain(|| environment.mailbox.close());
     environment.desk.release();
     if let Some(function) = environment.waker.0.lock().take() {
         // SAFETY: this thread owns the one reference that creation gave.
@@ -307,13 +307,15 @@ unsafe extern "C" fn call_js(
         return;
     }
     // SAFETY: the context is the desk that `wake_function` gave; `let_go` has not run yet.
-    unsafe { &*context.cast::<Desk>() }.deliver();
+    let desk = unsafe { &*context.cast::<Desk>() };
+    contain(|| desk.deliver());
 }
 
 /// Runs on the thread of the environment when its thread-safe function is gone.
 unsafe extern "C" fn let_go(_env: sys::napi_env, _data: *mut c_void, context: *mut c_void) {
     // SAFETY: this is the reference that `wake_function` gave, and this runs once.
-    drop(unsafe { Rc::from_raw(context.cast::<Desk>()) });
+    let desk = unsafe { Rc::from_raw(context.cast::<Desk>()) };
+    contain(|| drop(desk));
 }
 
 /// The thread-safe function by which other threads wake this environment.

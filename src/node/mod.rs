@@ -30,3 +30,9 @@ mod settings;
 mod text;
 mod tls;
 mod uv;
+
+/// Keeps a panic out of the frames of C that called: unwinding into them ends the process.
+fn contain(f: impl FnOnce()) {
+    // What a panic says is on stderr already.
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
+}

@@ -4,6 +4,7 @@
 //! needed: a runtime that has no libuv can still load this library, and JavaScript does not ask for
 //! a handle on it.
 
+use super::contain;
 use libloading::os::unix::Library;
 use napi::bindgen_prelude::{Error, Result, Status};
 use napi::{check_status, sys};
@@ -116,7 +117,8 @@ unsafe extern "C" fn readable(handle: Handle, status: c_int, _events: c_int) {
     unsafe {
         let Some(uv) = Uv::get() else { return };
         let poll = (uv.get_data)(handle).cast::<Poll>();
-        ((*poll).ready)();
+        let ready = &(*poll).ready;
+        contain(ready);
     }
 }
 
@@ -139,6 +141,8 @@ unsafe extern "C" fn closed(handle: Handle) {
     unsafe {
         let Some(uv) = Uv::get() else { return };
         let poll = Box::from_raw((uv.get_data)(handle).cast::<Poll>());
-        sys::napi_remove_async_cleanup_hook(poll.hook);
+        let hook = poll.hook;
+        contain(|| drop(poll));
+        sys::napi_remove_async_cleanup_hook(hook);
     }
 }
