@@ -22,7 +22,11 @@ const MAX_THREADS: usize = 256;
 const START_TIME: Duration = Duration::from_secs(10);
 
 /// What the system says where it has no thread to give.
-const EAGAIN: i32 = if cfg!(target_vendor = "apple") { 35 } else { 11 };
+const EAGAIN: i32 = if cfg!(target_vendor = "apple") {
+    35
+} else {
+    11
+};
 
 static RUNTIME: OnceLock<Runtime> = OnceLock::new();
 
@@ -36,14 +40,11 @@ pub fn start() -> io::Result<&'static Handle> {
         return Ok(runtime.handle());
     }
     let _one_at_a_time = STARTING.lock();
-    let runtime = match RUNTIME.get() {
-        Some(runtime) => runtime,
-        None => {
-            let runtime = build()?;
-            RUNTIME.get_or_init(|| runtime)
-        }
-    };
-    Ok(runtime.handle())
+    if let Some(runtime) = RUNTIME.get() {
+        return Ok(runtime.handle());
+    }
+    let runtime = build()?;
+    Ok(RUNTIME.get_or_init(|| runtime).handle())
 }
 
 /// Runs a task. There is an error only where [`start`] has one, so never for what came of listening or connecting.
