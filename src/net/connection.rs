@@ -312,8 +312,8 @@ impl Connection {
         self.show_control.store(on, Ordering::Release);
     }
 
-    /// Hands over bytes only: for a program with a codec of its own. To be called before
-    /// [`start`](Self::start): bytes that were framed are not to be had again.
+    /// Hands over bytes only, for a program that finds its frames itself: from the first byte on if this is
+    /// called before [`start`](Self::start). Bytes of a frame that has begun are not to be had again.
     pub fn set_bytes_only(&self) {
         self.bytes_only.store(true, Ordering::Release);
     }
