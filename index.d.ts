@@ -268,6 +268,8 @@ export interface SockhopStats {
   slow_consumers: number;
   /** Frames that were not JSON, or not what their kind of message must be. */
   bad_frames: number;
+  /** How often `auto_reconnect` could not connect, for whatever reason; of a server always 0. */
+  failed_reconnects: number;
   /** How long the last answered ping took, in ms; `null` before there is one. */
   round_trip: number | null;
 }

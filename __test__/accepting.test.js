@@ -6,9 +6,16 @@ const assert = require('node:assert/strict');
 const { spawn } = require('node:child_process');
 const net = require('node:net');
 const { describe, it } = require('node:test');
-const { endpoint, nodeEndpoint, transports } = require('./support/addresses.js');
+const {
+  endpoint,
+  freePort,
+  nodeEndpoint,
+  transports,
+  unixPath,
+} = require('./support/addresses.js');
 const { atEnd } = require('./support/at-end.js');
 const { deadline } = require('./support/deadline.js');
+const { implementations } = require('./support/implementations.js');
 const { startServer } = require('./support/local.js');
 
 const limit = { timeout: 120_000 };
@@ -64,6 +71,64 @@ describe('one peer that never pauses', () => {
         assert.equal(flooder.exitCode, null);
         assert.equal(server.sockets.length, 11);
       });
+    }
+  }
+});
+
+describe('both ends in one process', () => {
+  const places = {
+    tcp: () => ({ port: 0 }),
+    unix: (t) => ({ path: unixPath(t) }),
+    'a host name': () => ({ address: 'localhost', port: 0 }),
+  };
+  const packages = Object.entries(implementations);
+  for (const [place, make] of Object.entries(places)) {
+    for (const [name, specifier] of packages) {
+      it(
+        `the client is connected before the server is told (${place}, ${name})`,
+        limit,
+        async (t) => {
+          const { server: Server, client: Client } = require(specifier);
+          for (let n = 0; n < 20; n += 1) {
+            const where = make(t);
+            // The original takes port 0 for its default.
+            if (where.port === 0) where.port = await freePort();
+            const server = new Server(where);
+            const client = new Client(where);
+            atEnd(t, () => clearInterval(client._auto_reconnect_timer));
+            const order = [];
+            const all = new Promise((resolve) => {
+              const note = (what) => {
+                order.push(what);
+                if (order.length === 4) resolve();
+              };
+              server.on('connect', (sock) => {
+                note(`server: connect, client ${client.connected ? 'connected' : 'not connected'}`);
+                server.send(sock, { from: 'server' });
+                // The client hears of it before the program's timers.
+                setTimeout(() => note('timer'), 0);
+              });
+              server.on('receive', (object) => assert.deepEqual(object, { from: 'client' }));
+              client.on('connect', () => {
+                note('client: connect');
+                client.send({ from: 'client' });
+              });
+              client.on('receive', () => note('client: receive'));
+            });
+            const received = new Promise((resolve) => server.once('receive', resolve));
+            await server.listen();
+            await client.connect();
+            await deadline(Promise.all([all, received]), () => `all events, ${order}`);
+            assert.deepEqual(order.slice(0, 2), [
+              'client: connect',
+              'server: connect, client connected',
+            ]);
+            if (name === 'native') assert.deepEqual(order.slice(2), ['client: receive', 'timer']);
+            await client.disconnect();
+            await server.close();
+          }
+        },
+      );
     }
   }
 });

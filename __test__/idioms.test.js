@@ -479,6 +479,7 @@ describe('stats()', () => {
     'bytes_received',
     'bytes_sent',
     'connections',
+    'failed_reconnects',
     'handshake_timeouts',
     'idle_timeouts',
     'messages_received',

@@ -337,3 +337,36 @@ describe('a client over TLS', () => {
     assert.equal(client.socket.getPeerCertificate, undefined);
   });
 });
+
+describe('a connection that ends during the handshake', () => {
+  const ends = {
+    'by FIN': (socket) => socket.end(),
+    'by a reset': (socket) => socket.resetAndDestroy(),
+  };
+  for (const [how, end] of Object.entries(ends)) {
+    it(`${how} is no reason to do without the native TLS from then on`, {
+      ...limit,
+      skip: !nativeTls && 'TLS is not native here',
+    }, async (t) => {
+      const inner = await secureServer(t, identity(), (socket) => socket.resume());
+      let number = 0;
+      const front = net.createServer((socket) => {
+        socket.on('error', () => {});
+        number += 1;
+        if (number === 1) socket.once('data', () => end(socket));
+        else inner.server.emit('connection', socket);
+      });
+      atEnd(t, () => new Promise((resolve) => front.close(resolve)));
+      await new Promise((resolve) => front.listen(0, '127.0.0.1', resolve));
+      const { client } = makeClient(t, { port: front.address().port }, { ssl_options: trusting() });
+      // OpenSSL may have made this one.
+      await client.connect();
+      for (let n = 0; n < 2; n += 1) {
+        await client.disconnect();
+        await client.connect();
+        assert.equal(client.socket instanceof tls.TLSSocket, false);
+      }
+      await client.disconnect();
+    });
+  }
+});

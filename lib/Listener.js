@@ -9,6 +9,7 @@ const { systemError } = require('./errors.js');
 const handles = require('./handles.js');
 const { endName } = require('./names.js');
 const { lookup } = require('./lookup.js');
+const { shown, socketName } = require('./addresses.js');
 const options = require('./options.js');
 const { Share, inCluster } = require('./Share.js');
 const { nextTick } = require('./timing.js');
@@ -169,7 +170,8 @@ class Listener extends net.Server {
   /** @throws Node's error */
   #bind({ path, address, port }, backlog) {
     const at = (endpoint) => {
-      const result = this.#owner.native.listenAt(this.#id, endpoint, backlog);
+      const place = path ? { path: socketName(path) } : endpoint;
+      const result = this.#owner.native.listenAt(this.#id, place, backlog);
       return result.errno === undefined ? result : listenError(result, endpoint);
     };
     let bound;
@@ -299,8 +301,7 @@ class Listener extends net.Server {
     if (this.#native === null) return null;
     if (this.#path !== null) return this.#path;
     if (this.#share !== null) return this.#share.address();
-    const { address, family, port } = this.#native.address();
-    return { address, family, port };
+    return shown(this.#native.address());
   }
 
   /** Node's handle, where it gives the listener to another process. Nothing is accepted through it. */

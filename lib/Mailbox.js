@@ -236,10 +236,8 @@ class Batch {
       }
       case CONNECT_FAILED: {
         const attempt = index[at + 4];
-        const endpoint = index[at + 5];
-        this.#at += 2;
-        const [errno, syscall] = this.#extras[value];
-        clients.get(id)?.failed(attempt, endpoint, errno, syscall);
+        this.#at += 1;
+        clients.get(id)?.failed(attempt, this.#extras[value]);
         break;
       }
     }

@@ -20,6 +20,7 @@ const TimedMap = require('./TimedMap.js');
 const { LimitCounters } = require('./limits.js');
 const { tolerateStandIns } = require('./standIns.js');
 const { sum } = require('./traffic.js');
+const { byFamiliesInTurn, pace, socketName } = require('./addresses.js');
 const { systemError } = require('./errors.js');
 const { mailbox, clients, Hold, nextId } = require('./Mailbox.js');
 const { lookup } = require('./lookup.js');
@@ -42,7 +43,8 @@ const secure = require('./tls.js');
 const { setImmediate } = require('./timing.js');
 const { mark, transparent } = require('./transparent.js');
 
-const noop = () => {};
+/** What the native side calls a connection with the client's own port. */
+const ITSELF = 'connect itself';
 
 /**
  * Node's own functions for connecting. Where a program has others in their places, it is they that connect. A
@@ -264,7 +266,17 @@ class SockhopClient extends EventEmitter {
   /** Connects, if the client is to do so by itself and is not connected or connecting. */
   _perform_auto_reconnect() {
     if (!this.#autoReconnect || this.#connected || this.#attempt) return;
-    this.#reconnecting.runInAsyncScope(() => this.connect().catch(noop));
+    this.#reconnecting.runInAsyncScope(() => this.connect().catch((err) => this.#missed(err)));
+  }
+
+  /** Nobody holds the promise of an attempt of the client's own. */
+  #missed(err) {
+    // The program itself gave it up.
+    if (err.code === 'ERR_SOCKET_DESTROYED' || !this.#autoReconnect) return;
+    this.#owner.limits.failed_reconnects += 1;
+    // That nobody listens yet is what reconnecting is for. (A name may have an address of a family that is not there.)
+    const refused = [err, ...(err.errors ?? [])].some(({ code }) => code === 'ECONNREFUSED');
+    if (!refused) this.#owner.tell(err);
   }
 
   /**
@@ -301,6 +313,7 @@ class SockhopClient extends EventEmitter {
         onAbort: null,
         /** What the program has as `client.socket` meanwhile. */
         socket: null,
+        lasting: false,
         /** The asynchronous context of `connect()`. */
         scope: new AsyncResource('SOCKHOPCLIENT'),
       };
@@ -330,7 +343,10 @@ class SockhopClient extends EventEmitter {
       }
       attempt.endpoints = await resolveAddress(attempt.where, attempt.socket);
       if (this.#attempt !== attempt) return;
-      attempt.number = this.#native.connectTo(attempt.endpoints, 0, attempt.plan?.client);
+      const places = attempt.endpoints.map(({ path, address, port }) =>
+        path ? { path: socketName(path) } : { address, port },
+      );
+      attempt.number = this.#native.connectTo(places, pace(), 0, attempt.plan?.client);
     } catch (err) {
       this.#giveUp(attempt, err);
     }
@@ -380,7 +396,10 @@ class SockhopClient extends EventEmitter {
       clock.unref?.();
     });
     stream.once('close', () => clearTimeout(clock));
-    stream.once('secureConnect', () => clearTimeout(clock));
+    stream.once('secureConnect', () => {
+      clearTimeout(clock);
+      if (attempt.lasting) this.#needsOpenssl = true;
+    });
   }
 
   /**
@@ -404,11 +423,16 @@ class SockhopClient extends EventEmitter {
     return stream;
   }
 
-  /** What rustls would not do, OpenSSL may; and if not, it says why in the words of Node. */
+  /**
+   * What rustls would not do, OpenSSL may; and if not, it says why in the words of Node.
+   *
+   * @param {object} attempt
+   * @param {boolean} lasting whether later attempts begin with OpenSSL, if this one gets on with the server by it
+   */
   #tryOpenssl(attempt, lasting) {
     this.#native.detach();
     attempt.number = -1;
-    if (lasting) this.#needsOpenssl = true;
+    attempt.lasting = lasting;
     try {
       this.#beginOpenssl(attempt);
     } catch (err) {
@@ -460,14 +484,22 @@ class SockhopClient extends EventEmitter {
     };
   }
 
-  #failed(attempt, endpoint, errno, syscall) {
+  /** @param {Array} failures a place among the endpoints, an errno and a call, for each endpoint that was tried */
+  #failed(attempt, failures) {
+    const [, errno, syscall] = failures;
     if (syscall === 'handshake timeout') {
       return this.#giveUp(attempt, secure.handshakeTimedOut());
     }
     // A connection that broke may hold next time; a server that is of another mind will stay so.
     if (syscall === 'handshake') return this.#tryOpenssl(attempt, errno === 0);
-    const { path, address, port } = attempt.endpoints[endpoint];
-    this.#giveUp(attempt, systemError(-errno, syscall, path ?? address, port), true);
+    const errors = [];
+    for (let at = 0; at < failures.length; at += 3) {
+      errors.push(
+        connectError(attempt.endpoints[failures[at]], failures[at + 1], failures[at + 2]),
+      );
+    }
+    if (errors.length === 0) this.#giveUp(attempt, timedOut());
+    else this.#giveUp(attempt, errors.length === 1 ? errors[0] : allFailed(errors), true);
   }
 
   #arrived(attempt, connection) {
@@ -495,8 +527,11 @@ class SockhopClient extends EventEmitter {
       return true;
     }
     connection.close(false);
-    if (verdict.again) this.#tryOpenssl(attempt, true);
-    else this.#giveUp(attempt, verdict.error, true);
+    if (verdict.again) {
+      // The certificate stays the same, whatever OpenSSL makes of it.
+      this.#needsOpenssl = true;
+      this.#tryOpenssl(attempt, true);
+    } else this.#giveUp(attempt, verdict.error, true);
     return false;
   }
 
@@ -833,6 +868,10 @@ class Owner {
 
   fail(err) {
     this.limits.count(err);
+    this.tell(err);
+  }
+
+  tell(err) {
     channels.error.publish({ client: this.#client, error: err });
     report(this.#client, err);
   }
@@ -886,7 +925,25 @@ async function resolveAddress({ path, address, port }, socket) {
     throw err;
   }
   for (const entry of found) socket.emit('lookup', null, entry.address, entry.family, address);
-  return found.map((entry) => ({ address: entry.address, port }));
+  return byFamiliesInTurn(found).map((entry) => ({ address: entry.address, port }));
+}
+
+/** Why one address could not be connected to. */
+function connectError({ path, address, port }, errno, call) {
+  const itself = call === ITSELF;
+  const err = systemError(-errno, itself ? 'connect' : call, path ?? address, port);
+  if (itself) {
+    err.message +=
+      ': nobody listens there, and the client had been connected to itself, by its own port';
+  }
+  return err;
+}
+
+/** Why none of the addresses of a name could be connected to, as Node has it: the code is that of the first. */
+function allFailed(errors) {
+  const err = new AggregateError(errors, errors.map(({ message }) => message).join(', '));
+  err.code = errors[0].code;
+  return err;
 }
 
 function isNetReplaced() {

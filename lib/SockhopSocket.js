@@ -9,6 +9,7 @@ const { sockets, Hold, deliverSoon, surface } = require('./Mailbox.js');
 const { EarlyConnection } = require('./EarlyConnection.js');
 const { Departure, Outbox } = require('./Outbox.js');
 const SockhopError = require('./SockhopError.js');
+const { shown } = require('./addresses.js');
 const { systemError } = require('./errors.js');
 const handles = require('./handles.js');
 const { endName } = require('./names.js');
@@ -280,6 +281,8 @@ class SockhopSocket extends net.Socket {
   #begin() {
     this.#early = null;
     this.#started = true;
+    // What a handler of the 'connect' event has sent.
+    this[kFlush]();
     const paused = this.#isPaused();
     if (this.#connection.start(paused || this.#lent)) deliverSoon();
   }
@@ -781,7 +784,7 @@ class SockhopSocket extends net.Socket {
   // ---- addresses and counters ----------------------------------------------------------------
 
   #ends() {
-    this.#addresses ??= this.#connection.addresses();
+    this.#addresses ??= this.#connection.addresses().map((end) => end && shown(end));
     return this.#addresses;
   }
 

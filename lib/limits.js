@@ -14,6 +14,9 @@ const COUNTERS = Object.freeze({
 
 /** How often each limit of a client or server was met since it was made. */
 class LimitCounters {
+  /** How often a client could not connect by itself. */
+  failed_reconnects = 0;
+
   constructor() {
     for (const name of Object.values(COUNTERS)) this[name] = 0;
   }

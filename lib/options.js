@@ -138,8 +138,10 @@ function checkPath(subject, value) {
       value,
     );
   }
-  // A NUL at the beginning is Linux's way to write an abstract name; inside, it would cut the name short.
-  if (value.indexOf('\0', 1) !== -1) throw invalidValue(subject, 'free of NUL characters', value);
+  // A NUL at the beginning is Linux's way to write an abstract name, in which any byte may be; in the path of a file it
+  // would cut the name short.
+  if (value[0] !== '\0' && value.includes('\0'))
+    throw invalidValue(subject, 'free of NUL characters', value);
   return value;
 }
 

@@ -1,7 +1,7 @@
 //! The client's side of getting connected: attempts and time-outs.
 
 use super::connection::Connection;
-use super::error::SystemError;
+use super::error::{Itself, SystemError};
 use super::listener::{Listener, Queue};
 use super::mailbox::{Event, Mailbox};
 use super::runtime;
@@ -14,10 +14,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::Interest;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinSet};
 
 /// A place to connect to.
 pub type Endpoint = Address;
+
+/// Why endpoints could not be connected to, and their places in the list.
+type Failures = Vec<(u32, SystemError)>;
 
 /// Where a client stands.
 #[derive(Debug, Default)]
@@ -56,8 +59,9 @@ impl Client {
         })
     }
 
-    /// Connects to the first of `endpoints` that answers, in their order, within `timeout` over
-    /// all. [`Event::Connected`] or [`Event::ConnectFailed`] follows, with the number this answers.
+    /// Connects to the first of `endpoints` that answers, within `timeout` over all. They are tried in their order: the
+    /// next one when the one before it has failed, or has not answered for `pace`; it goes on meanwhile (RFC 8305).
+    /// [`Event::Connected`] or [`Event::ConnectFailed`] follows, with the number this answers.
     ///
     /// With `tls` the connection is secure, but whether it is one with the right server is still
     /// to be looked at: see [`Stream::agreement`]. A handshake that fails is a failure of the
@@ -65,6 +69,7 @@ impl Client {
     pub fn connect(
         self: &Arc<Self>,
         endpoints: Vec<Endpoint>,
+        pace: Duration,
         timeout: Duration,
         tls: Option<Arc<tls::Client>>,
     ) -> u32 {
@@ -76,7 +81,7 @@ impl Client {
         let runtime = match runtime::start() {
             Ok(runtime) => runtime,
             Err(error) => {
-                self.failed(attempt, 0, Some(SystemError::new("connect", &error)));
+                self.failed(attempt, vec![(0, SystemError::new("connect", &error))]);
                 return attempt;
             }
         };
@@ -86,7 +91,7 @@ impl Client {
                 Ok(None) => return attempt,
                 Ok(Some(socket)) => Some(socket),
                 Err(error) => {
-                    self.failed(attempt, 0, Some(SystemError::new("connect", &error)));
+                    self.failed(attempt, vec![(0, SystemError::new("connect", &error))]);
                     return attempt;
                 }
             },
@@ -96,11 +101,11 @@ impl Client {
         // Before the task can say how it went.
         let mut inner = self.inner.lock();
         let task = runtime.spawn(async move {
-            let all = client.try_all(attempt, &endpoints, tls, begun);
+            let all = client.try_all(attempt, &endpoints, pace, tls, begun);
             match tokio::time::timeout(timeout, all).await {
                 Ok(Ok(())) => {}
-                Ok(Err((endpoint, error))) => client.failed(attempt, endpoint, Some(error)),
-                Err(_) => client.failed(attempt, 0, None),
+                Ok(Err(failures)) => client.failed(attempt, failures),
+                Err(_) => client.failed(attempt, Vec::new()),
             }
         });
         let before = std::mem::replace(&mut inner.state, State::Connecting(task.abort_handle()));
@@ -109,14 +114,13 @@ impl Client {
         attempt
     }
 
-    /// Tells that an attempt came to nothing; no error is the time-out.
-    fn failed(&self, attempt: u32, endpoint: u32, error: Option<SystemError>) {
+    /// Tells that an attempt came to nothing; no failures are the time-out.
+    fn failed(&self, attempt: u32, failures: Failures) {
         self.move_on(attempt, || State::Idle);
         self.mailbox.post(Event::ConnectFailed {
             client: self.id,
             attempt,
-            error,
-            endpoint,
+            failures,
         });
     }
 
@@ -124,53 +128,36 @@ impl Client {
         self: &Arc<Self>,
         attempt: u32,
         endpoints: &[Endpoint],
+        pace: Duration,
         tls: Option<Arc<tls::Client>>,
-        mut begun: Option<Socket>,
-    ) -> Result<(), (u32, SystemError)> {
-        let mut last = (
-            0,
-            SystemError {
-                errno: 0,
-                syscall: "connect",
-            },
-        );
-        for (index, endpoint) in (0..).zip(endpoints) {
-            let result = match &tls {
-                None => self.try_one(attempt, endpoint, begun.take()).await,
-                Some(tls) => match connect(endpoint).await {
-                    Ok(socket) => {
-                        let stream = secure(socket, tls).await.map_err(|error| (index, error))?;
-                        self.connected(attempt, stream, None);
-                        Ok(())
-                    }
-                    Err(error) => Err(error),
-                },
+        begun: Option<Socket>,
+    ) -> Result<(), Failures> {
+        let Some(tls) = tls else {
+            let begin = |endpoint: &Endpoint| self.begin_one(attempt, endpoint);
+            let Some((index, socket)) = race(endpoints, pace, begun, begin).await? else {
+                return Ok(());
             };
-            match result {
-                Ok(()) => return Ok(()),
-                Err(error) => last = (index, SystemError::new("connect", &error)),
-            }
+            let opened = self.open(attempt, socket, &endpoints[index as usize]);
+            return opened.map_err(|error| vec![(index, SystemError::new("connect", &error))]);
+        };
+        let begin = |endpoint: &Endpoint| {
+            let socket = new_socket(endpoint)?;
+            begin(&socket, endpoint).map(|_| Some(socket))
+        };
+        if let Some((index, socket)) = race(endpoints, pace, None, begin).await? {
+            let stream = secure(socket, &tls).await;
+            let stream = stream.map_err(|error| vec![(index, error)])?;
+            self.connected(attempt, stream, None);
         }
-        Err(last)
+        Ok(())
     }
 
-    /// Goes on with a socket that has begun to connect, or begins.
-    async fn try_one(
-        self: &Arc<Self>,
-        attempt: u32,
-        endpoint: &Endpoint,
-        begun: Option<Socket>,
-    ) -> io::Result<()> {
-        let socket = match begun {
-            Some(socket) => Some(socket),
-            None => self.begin_one(attempt, endpoint)?,
-        };
-        if let Some(socket) = socket {
-            let stream = Stream::new(established(socket).await?)?;
-            match self.listener_at(endpoint) {
-                None => self.connected(attempt, stream, None),
-                Some(listener) => listener.hold(|queue| self.connected(attempt, stream, queue)),
-            }
+    /// Takes over a socket that was on its way and is connected.
+    fn open(self: &Arc<Self>, attempt: u32, socket: Socket, endpoint: &Endpoint) -> io::Result<()> {
+        let stream = Stream::new(socket)?;
+        match self.listener_at(endpoint) {
+            None => self.connected(attempt, stream, None),
+            Some(listener) => listener.hold(|queue| self.connected(attempt, stream, queue)),
         }
         Ok(())
     }
@@ -208,6 +195,7 @@ impl Client {
         if !begin(&socket, endpoint)? {
             return Ok(Some(socket));
         }
+        refuse_itself(&socket)?;
         self.connected(attempt, Stream::new(socket)?, queue);
         Ok(None)
     }
@@ -291,14 +279,73 @@ impl Client {
     }
 }
 
-/// A socket that is connected.
-async fn connect(endpoint: &Endpoint) -> io::Result<Socket> {
-    let socket = new_socket(endpoint)?;
-    if begin(&socket, endpoint)? {
-        Ok(socket)
-    } else {
-        established(socket).await
+/// The first socket that is connected, and the place of its endpoint; or all failures, in the order of the endpoints. `begin`
+/// begins to connect, and answers nothing if it has done all that there is to do: then so does this.
+async fn race(
+    endpoints: &[Endpoint],
+    pace: Duration,
+    begun: Option<Socket>,
+    begin: impl Fn(&Endpoint) -> io::Result<Option<Socket>>,
+) -> Result<Option<(u32, Socket)>, Failures> {
+    let mut rest = endpoints.iter();
+    let mut waiting = JoinSet::new();
+    let mut failures = Vec::new();
+    if let Some(socket) = begun {
+        rest.next();
+        waiting.spawn(async { (0, established(socket).await) });
     }
+    loop {
+        if let Some(endpoint) = rest.next() {
+            // A name has few addresses.
+            #[allow(clippy::cast_possible_truncation)]
+            let index = (endpoints.len() - rest.len() - 1) as u32;
+            match begin(endpoint) {
+                Ok(None) => return Ok(None),
+                Ok(Some(socket)) => {
+                    waiting.spawn(async move { (index, established(socket).await) });
+                }
+                Err(error) => {
+                    failures.push((index, SystemError::new("connect", &error)));
+                    continue;
+                }
+            }
+        }
+        // The next one has its turn when one has failed, or when it is time.
+        let more = rest.len() > 0;
+        let next = async {
+            if more {
+                tokio::time::timeout(pace, waiting.join_next()).await
+            } else {
+                Ok(waiting.join_next().await)
+            }
+        };
+        match next.await {
+            // It is time, or a task of the runtime came to nothing.
+            Err(_) | Ok(Some(Err(_))) => {}
+            Ok(Some(Ok((index, Ok(socket))))) => return Ok(Some((index, socket))),
+            Ok(Some(Ok((index, Err(error))))) => {
+                failures.push((index, SystemError::new("connect", &error)));
+            }
+            Ok(None) if more => {}
+            Ok(None) => {
+                failures.sort_unstable_by_key(|(index, _)| *index);
+                return Err(failures);
+            }
+        }
+    }
+}
+
+/// TCP lets a socket connect to itself, by its own port, where nobody listens: it would answer itself, and take
+/// the port from the server that is to come.
+fn refuse_itself(socket: &Socket) -> io::Result<()> {
+    let ends = [socket.local_addr(), socket.peer_addr()];
+    let [local, peer] = ends.map(|end| end.ok().and_then(|end| end.as_socket()));
+    if local.is_some() && local == peer {
+        // Reset, so that the port is free at once.
+        let _ = socket.set_linger(Some(Duration::ZERO));
+        return Err(io::Error::new(io::ErrorKind::ConnectionRefused, Itself));
+    }
+    Ok(())
 }
 
 /// Begins to connect; answers whether that is all there is to it.
@@ -323,24 +370,32 @@ pub(super) fn give_name(socket: &Socket, endpoint: &Endpoint) {
 
 /// Waits until a socket is connected.
 async fn established(socket: Socket) -> io::Result<Socket> {
-    let stream = Stream::new(socket.try_clone()?)?;
-    let fd = watch(StreamFd(Arc::new(stream)), Interest::WRITABLE)?;
-    loop {
-        let mut ready = fd.writable().await?;
-        if let Some(error) = socket.take_error()? {
-            return Err(error);
+    if socket.peer_addr().is_err() {
+        let stream = Stream::new(socket.try_clone()?)?;
+        let fd = watch(StreamFd(Arc::new(stream)), Interest::WRITABLE)?;
+        loop {
+            let mut ready = fd.writable().await?;
+            if let Some(error) = socket.take_error()? {
+                return Err(error);
+            }
+            if socket.peer_addr().is_ok() {
+                break;
+            }
+            ready.clear_ready();
         }
-        if socket.peer_addr().is_ok() {
-            return Ok(socket);
-        }
-        ready.clear_ready();
     }
+    refuse_itself(&socket)?;
+    Ok(socket)
 }
 
 /// A stream on which the TLS handshake is done.
 async fn secure(socket: Socket, tls: &tls::Client) -> Result<Stream, SystemError> {
     let failed = |error: io::Error| SystemError {
-        errno: error.raw_os_error().unwrap_or(0),
+        // A connection that ended is the network's failure, as one that was reset is; 0 is TLS's own.
+        errno: match error.kind() {
+            io::ErrorKind::UnexpectedEof => SystemError::new("handshake", &error).errno,
+            _ => error.raw_os_error().unwrap_or(0),
+        },
         syscall: "handshake",
     };
     let stream = Arc::new(Stream::secure(socket, tls).map_err(failed)?);
@@ -384,4 +439,96 @@ async fn secure(socket: Socket, tls: &tls::Client) -> Result<Stream, SystemError
 fn in_progress(error: &io::Error) -> bool {
     const EINPROGRESS: i32 = if cfg!(target_os = "linux") { 115 } else { 36 };
     error.raw_os_error() == Some(EINPROGRESS)
+}
+
+#[cfg(all(test, not(sockhop_loom)))]
+mod tests {
+    use super::{Endpoint, Failures, begin, race, refuse_itself};
+    use crate::net::SystemError;
+    use crate::net::runtime;
+    use crate::net::stream::new_socket;
+    use socket2::{Domain, Socket, Type};
+    use std::net::{SocketAddr, TcpListener};
+    use std::time::Duration;
+
+    const LONG: Duration = Duration::from_secs(600);
+
+    /// A socket that takes one connection and answers no further one, neither yes nor no.
+    fn silent() -> (Socket, Vec<Socket>, Endpoint) {
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        listener
+            .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+            .unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        let endpoint = Endpoint::Inet(address);
+        let mut waiting = Vec::new();
+        loop {
+            let socket = new_socket(&endpoint).unwrap();
+            let answered = begin(&socket, &endpoint).unwrap();
+            waiting.push(socket);
+            if !answered {
+                return (listener, waiting, endpoint);
+            }
+            assert!(waiting.len() < 100, "the queue never filled");
+        }
+    }
+
+    fn refused() -> Endpoint {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Endpoint::Inet(listener.local_addr().unwrap())
+    }
+
+    fn run(endpoints: &[Endpoint], pace: Duration) -> Result<Option<(u32, Socket)>, Failures> {
+        let begin = |endpoint: &Endpoint| {
+            let socket = new_socket(endpoint)?;
+            begin(&socket, endpoint).map(|_| Some(socket))
+        };
+        runtime::start()
+            .unwrap()
+            .block_on(race(endpoints, pace, None, begin))
+    }
+
+    #[test]
+    fn an_address_that_does_not_answer_does_not_keep_the_next_one_waiting() {
+        let (_listener, _waiting, silent) = silent();
+        let good = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoints = [silent, Endpoint::Inet(good.local_addr().unwrap())];
+        let found = run(&endpoints, Duration::from_millis(250));
+        assert_eq!(found.unwrap().unwrap().0, 1);
+    }
+
+    #[test]
+    fn an_address_that_refuses_is_followed_by_the_next_at_once() {
+        let good = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoints = [refused(), Endpoint::Inet(good.local_addr().unwrap())];
+        assert_eq!(run(&endpoints, LONG).unwrap().unwrap().0, 1);
+    }
+
+    #[test]
+    fn a_name_none_of_whose_addresses_answers_fails_with_all_reasons() {
+        let failures = run(&[refused(), refused()], LONG).unwrap_err();
+        let places: Vec<_> = failures.iter().map(|(place, _)| *place).collect();
+        assert_eq!(places, [0, 1]);
+        assert!(failures.iter().all(|(_, error)| error.syscall == "connect"));
+        assert!(run(&[], LONG).unwrap_err().is_empty());
+    }
+
+    #[test]
+    fn a_client_that_is_connected_to_itself_is_refused() {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket
+            .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+            .unwrap();
+        let own = socket.local_addr().unwrap();
+        // TCP's simultaneous open, with oneself.
+        socket.connect(&own).unwrap();
+        let error = SystemError::new("connect", &refuse_itself(&socket).unwrap_err());
+        assert_eq!(error.syscall, "connect itself");
+        assert!(error.to_string().contains("refused"), "{error}");
+        drop(socket);
+        // A server can have the port at once.
+        let server = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        server.bind(&own).unwrap();
+    }
 }

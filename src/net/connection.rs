@@ -256,16 +256,18 @@ impl Connection {
 
     // ---- incoming -------------------------------------------------------------------------
 
-    /// Begins to read: the program knows of the connection now, and may have paused it already. Answers
-    /// whether the other end is in this process and closed: then all is read already.
+    /// Begins to read: the program knows of the connection now, and may have paused it already. Answers whether the
+    /// other end is in this environment, too: then what each end has to say to the other is read already, and the
+    /// program learns of it before its timers have their turn.
     pub fn start(self: &Arc<Self>, paused: bool) -> bool {
         let flow = if paused { Flow::Paused } else { Flow::Flowing };
         self.switch.change_flow(self, Flow::Held, flow);
-        let over = self.twin.get().is_some() && !self.is_paired();
-        if over {
+        let within = self.twin.get().is_some();
+        if within {
             self.read_rest();
+            self.read_twin();
         }
-        over
+        within
     }
 
     /// Reads once, for the program alone, a connection that has not been started: what comes is handed over as it

@@ -13,7 +13,7 @@ pub struct SystemError {
     /// The positive number of the operating system, or 0 if the failure was not the system's.
     pub errno: i32,
     /// The call as libuv names it: `connect`, `listen`, `bind`, `accept`, `read`, `write`. With
-    /// `tls`, the number is that of a [`Failure`].
+    /// `tls`, the number is that of a [`Failure`]; with `connect itself`, the other end was the client.
     pub syscall: &'static str,
 }
 
@@ -27,6 +27,13 @@ impl SystemError {
                 syscall: "tls",
             };
         }
+        let itself: Option<&Itself> = error.get_ref().and_then(|inner| inner.downcast_ref());
+        if itself.is_some() {
+            return Self {
+                errno: ECONNREFUSED,
+                syscall: ITSELF,
+            };
+        }
         let errno = error.raw_os_error().unwrap_or_else(|| match error.kind() {
             // Errors that std makes up itself have no number; these are what they stand for.
             io::ErrorKind::InvalidInput => EINVAL,
@@ -38,6 +45,14 @@ impl SystemError {
     }
 }
 
+/// A client was connected to itself: nobody else listens there.
+#[derive(Debug, thiserror::Error)]
+#[error("connected to itself")]
+pub(super) struct Itself;
+
+/// The call of which that is told.
+const ITSELF: &str = "connect itself";
+
 const EIO: i32 = 5;
 const EINVAL: i32 = 22;
 const EPIPE: i32 = 32;
@@ -45,3 +60,7 @@ const EPIPE: i32 = 32;
 const ECONNRESET: i32 = 104;
 #[cfg(not(target_os = "linux"))]
 const ECONNRESET: i32 = 54;
+#[cfg(target_os = "linux")]
+const ECONNREFUSED: i32 = 111;
+#[cfg(not(target_os = "linux"))]
+const ECONNREFUSED: i32 = 61;

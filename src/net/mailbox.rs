@@ -127,10 +127,8 @@ pub enum Event {
         client: u64,
         /// Which of its attempts.
         attempt: u32,
-        /// Why; `None` is the time-out.
-        error: Option<SystemError>,
-        /// The index, among the attempt's endpoints, of the one the error is about.
-        endpoint: u32,
+        /// Why: the place of each endpoint among the attempt's, and its error. None is the time-out.
+        failures: Vec<(u32, SystemError)>,
     },
 }
 

@@ -6,7 +6,7 @@ use super::tls::TlsClient;
 use crate::net::{self, Endpoint};
 use napi::bindgen_prelude::{Error, Result, Status};
 use napi_derive::napi;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,17 +27,31 @@ impl EndpointInit {
             return Ok(Endpoint::Unix(self.path));
         }
         let address = self.address.unwrap_or_default();
-        // "fe80::1%2" names its link by number; "fe80::1%eth0", by name, is JavaScript's to turn down.
-        let (text, scope) = address.split_once('%').unwrap_or((&address, "0"));
+        let (text, zone) = address.split_once('%').unwrap_or((&address, ""));
         let ip: IpAddr = text
             .parse()
             .map_err(|_| Error::new(Status::InvalidArg, format!("not an IP address: {address}")))?;
         let mut socket = SocketAddr::new(ip, self.port.unwrap_or(0));
-        if let (SocketAddr::V6(v6), Ok(scope)) = (&mut socket, scope.parse()) {
-            v6.set_scope_id(scope);
+        if let SocketAddr::V6(v6) = &mut socket
+            && !zone.is_empty()
+        {
+            v6.set_scope_id(scope_of(&address, zone));
         }
         Ok(Endpoint::Inet(socket))
     }
+}
+
+/// The number of the link that the zone of an IPv6 address names; 0, which the system refuses where it needs one, if there
+/// is no such link.
+fn scope_of(address: &str, zone: &str) -> u32 {
+    zone.parse().unwrap_or_else(|_| {
+        // An address that is written out is not looked up anywhere: only its link is.
+        let mut found = (address, 0).to_socket_addrs().into_iter().flatten();
+        match found.next() {
+            Some(SocketAddr::V6(v6)) => v6.scope_id(),
+            _ => 0,
+        }
+    })
 }
 
 /// The native part of a client. `lib/SockhopClient.js` has one.
@@ -56,11 +70,13 @@ impl SockhopClient {
         })
     }
 
-    /// Begins an attempt, over TLS if there is `tls`, and answers its number.
+    /// Begins an attempt, over TLS if there is `tls`, and answers its number. The next endpoint is tried when the one
+    /// before it has failed or taken `pace` milliseconds.
     #[napi]
     pub fn connect_to(
         &self,
         endpoints: Vec<EndpointInit>,
+        pace: f64,
         timeout: f64,
         tls: Option<&TlsClient>,
     ) -> Result<u32> {
@@ -70,6 +86,7 @@ impl SockhopClient {
             .collect::<Result<_>>()?;
         Ok(self.inner.connect(
             endpoints,
+            interval(pace).unwrap_or_default(),
             interval(timeout).unwrap_or(Duration::MAX),
             tls.map(|tls| Arc::clone(&tls.inner)),
         ))

@@ -3,7 +3,7 @@
 use super::session::SockhopSession;
 use super::settings::interval;
 use super::{contain, text, uv};
-use crate::net::{self, Event, Segment, SystemError};
+use crate::net::{self, Event, Segment};
 use napi::bindgen_prelude::{Error, Function, Null, Result, Status, ToNapiValue, Unknown};
 use napi::{Env, JsValue, check_status, sys};
 use napi_derive::napi;
@@ -694,20 +694,22 @@ impl Batch<'_> {
             Event::ConnectFailed {
                 client,
                 attempt,
-                error,
-                endpoint,
+                failures,
             } => {
-                let error = error.unwrap_or(SystemError {
-                    errno: 0,
-                    syscall: "timeout",
-                });
-                self.list(
-                    env,
-                    kind::CONNECT_FAILED,
-                    client,
-                    (error.errno, error.syscall),
-                )?;
-                self.push([attempt, endpoint]);
+                let mut values = Vec::with_capacity(3 * failures.len());
+                for (endpoint, error) in failures {
+                    // SAFETY: as in `number`.
+                    values.extend(unsafe {
+                        [
+                            ToNapiValue::to_napi_value(env, endpoint)?,
+                            ToNapiValue::to_napi_value(env, error.errno)?,
+                            ToNapiValue::to_napi_value(env, error.syscall)?,
+                        ]
+                    });
+                }
+                let value = array(env, &values)?;
+                self.extra(kind::CONNECT_FAILED, client, value);
+                self.push([attempt]);
             }
         }
         Ok(())

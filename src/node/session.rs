@@ -8,6 +8,7 @@ use crate::net::stream::Address;
 use crate::net::{self};
 use napi::bindgen_prelude::{Result, Uint8Array, Unknown};
 use napi_derive::napi;
+use std::net::SocketAddr;
 use std::os::fd::IntoRawFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +38,8 @@ pub struct EndAddress {
     pub port: Option<u16>,
     /// `IPv4` or `IPv6`, of an IP address.
     pub family: Option<String>,
+    /// The number of the link, of a link-local address.
+    pub scope: Option<u32>,
 }
 
 pub(super) fn end_address(address: &Address) -> Option<EndAddress> {
@@ -44,6 +47,10 @@ pub(super) fn end_address(address: &Address) -> Option<EndAddress> {
         Address::Inet(inet) => Some(EndAddress {
             address: inet.ip().to_string(),
             port: Some(inet.port()),
+            scope: match inet {
+                SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() => Some(v6.scope_id()),
+                _ => None,
+            },
             family: Some(if inet.is_ipv4() {
                 "IPv4".into()
             } else {
@@ -54,6 +61,7 @@ pub(super) fn end_address(address: &Address) -> Option<EndAddress> {
             address,
             port: None,
             family: None,
+            scope: None,
         }),
     }
 }
@@ -157,8 +165,8 @@ impl SockhopSession {
         answer(self.inner.end())
     }
 
-    /// Begins to read, or would if it were not paused. Answers whether that was all: the other end is in this
-    /// process and closed, and what it said is in the mailbox.
+    /// Begins to read, or would if it were not paused. Answers whether the other end is in this environment: then what
+    /// each has said to the other is in the mailbox.
     #[napi]
     pub fn start(&self, paused: bool) -> bool {
         self.inner.start(paused)
