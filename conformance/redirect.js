@@ -2,7 +2,8 @@
 
 // Preloaded (NODE_OPTIONS=--require) into the original's test runner and into every program its
 // tests start. A file of the original's test directory, or its slambang.js, that requires
-// `../index.js` or `../lib/X.js` gets the package under test instead. Nothing else changes.
+// `../index.js` or `../lib/X.js` gets the package under test instead. So does a file of the test directory of a package
+// that uses the original, or of conformance/downstream, that requires `sockhop`. Nothing else changes.
 
 const fs = require('node:fs');
 const Module = require('node:module');
@@ -13,7 +14,12 @@ const to = process.env.CONFORMANCE_UNDER_TEST;
 const trace = process.env.CONFORMANCE_TRACE;
 
 if (from && to) {
-  const requesters = [path.join(from, 'test') + path.sep, path.join(from, 'slambang.js')];
+  const uses = process.env.CONFORMANCE_USES === '1';
+  const requesters = [
+    path.join(from, 'test') + path.sep,
+    path.join(from, 'slambang.js'),
+    path.join(__dirname, 'downstream') + path.sep,
+  ];
   const resolve = Module._resolveFilename;
 
   Module._resolveFilename = function (request, parent, ...rest) {
@@ -21,7 +27,12 @@ if (from && to) {
     if (!file || !requesters.some((prefix) => file.startsWith(prefix))) {
       return resolve.call(this, request, parent, ...rest);
     }
-    if (request.startsWith('.')) {
+    if (request === 'sockhop') {
+      const found = resolve.call(this, path.join(to, 'index.js'), parent, ...rest);
+      if (trace) fs.appendFileSync(trace, `${request} ${found}\n`);
+      return found;
+    }
+    if (request.startsWith('.') && !uses) {
       const wanted = path.relative(from, path.resolve(path.dirname(file), request));
       if (wanted.startsWith('..')) return resolve.call(this, request, parent, ...rest);
       const found = resolve.call(this, path.join(to, wanted), parent, ...rest);
