@@ -317,7 +317,7 @@ class SockhopSocket extends net.Socket {
     const promise = new Promise((resolve, reject) => {
       this.write(bytes, (err) => {
         if (err) reject(destroyed());
-        else resolve(null);
+        else resolve(err);
       });
     });
     promise.catch(noop);
