@@ -13,6 +13,7 @@ const { describe, it } = require('node:test');
 const { temporaryDirectory } = require('./support/addresses.js');
 const { atEnd } = require('./support/at-end.js');
 const impl = require('./support/impl.js');
+const { implementations } = require('./support/implementations.js');
 const { clientOnWire, makeClient, startClient, startServer } = require('./support/local.js');
 const { program } = require('./support/program.js');
 const { rawClient } = require('./support/raw.js');
@@ -274,4 +275,67 @@ describe('a client with TLS', () => {
       assert.equal(err.code, 'ETIMEDOUT');
     },
   );
+});
+
+describe('an exception of a handler that is not caught', () => {
+  for (const place of ['a program', 'a worker of a program']) {
+    it(`is shown with the line of ${place} that threw it`, limit, async (t) => {
+      const directory = temporaryDirectory(t);
+      const file = path.join(directory, 'throws.js');
+      const source = `
+        const { client, server } = require(${JSON.stringify(path.resolve(implementations.native))});
+        const s = new server({ path: ${JSON.stringify(path.join(directory, 'a.sock'))} });
+        s.on('receive', () => {
+          throw new Error('thrown here');
+        });
+        s.listen().then(async () => {
+          const c = new client({ path: s.path });
+          await c.connect();
+          c.send('hello');
+        });
+      `;
+      fs.writeFileSync(file, source);
+      const starter = path.join(directory, 'starts.js');
+      fs.writeFileSync(
+        starter,
+        `new (require('node:worker_threads').Worker)(${JSON.stringify(file)});`,
+      );
+      const child = spawn(process.execPath, [place === 'a program' ? file : starter], {
+        stdio: ['ignore', 'ignore', 'pipe'],
+      });
+      let stderr = '';
+      child.stderr.on('data', (chunk) => {
+        stderr += chunk;
+      });
+      const [code] = await once(child, 'close');
+      assert.equal(code, 1, stderr);
+      assert.match(stderr, /Error: thrown here/);
+      assert.match(stderr, /throws\.js:5:/);
+      // Above the error of a worker Node shows a line of its own.
+      if (place === 'a program') {
+        assert.match(stderr, /^.*throws\.js:5\n +throw new Error\('thrown here'\);\n/);
+      }
+    });
+  }
+
+  it('is told to uncaughtException, and what is behind it is delivered', limit, async (t) => {
+    const main = async (sockhop) => {
+      process.on('uncaughtException', (err, origin) => console.log(err.message ?? err, origin));
+      const server = new sockhop.server({ port: 0 });
+      server.on('receive', (object) => {
+        console.log('received', object);
+        if (object === 3) server.close();
+        else throw object === 1 ? new Error('one') : 'two';
+      });
+      const { port } = (await server.listen()).address();
+      const client = new sockhop.client({ port });
+      await client.connect();
+      for (const object of [1, 2, 3]) client.send(object);
+    };
+    const { lines, code, stderr } = await program(t, main).ended();
+    assert.equal(code, 0, stderr);
+    const told = lines.filter((line) => !line.startsWith('received'));
+    assert.deepEqual(told, ['one uncaughtException', 'two uncaughtException']);
+    assert.equal(lines.length, 5);
+  });
 });

@@ -69,10 +69,15 @@ const broadcasts = new Map();
 let current = null;
 let resuming = false;
 
+/** Whether the runtime shows, for an error that is reported so, where it was made. */
+const showsOrigin = process.versions.bun === undefined && process.versions.deno === undefined;
+
 /** An error of the program's handler is the program's; it must not cost the events behind it. */
 function surface(err) {
   timing.nextTick(() => {
-    throw err;
+    // Node shows the line that threw: for an error it should be the program's.
+    if (showsOrigin && err instanceof Error) native.reportUncaught(err);
+    else throw err;
   });
 }
 

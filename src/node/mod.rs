@@ -6,6 +6,7 @@
 //! server         SockhopServer and its listener
 //! session        SockhopSession, one connection: writing, reading, ending
 //! framer         the framer for bytes that come from JavaScript (ObjectBuffer, adopted streams)
+//! fatal          errors of the program that nobody caught
 //! uv             the event loop's poll handle, by which quiet connections are read without a hop
 //! settings       options, as JavaScript has checked them
 //! tls            whom a client trusts, how it secures its connections
@@ -22,6 +23,7 @@
 #![allow(unreachable_pub, clippy::needless_pass_by_value)]
 
 mod client;
+mod fatal;
 mod framer;
 mod mailbox;
 mod server;
