@@ -355,7 +355,8 @@ for (const [name, { server: Server, client: Client, session: Session }] of [
       const mock = new Mock();
       const sent = server.send(mock, { a: 1 });
       assert.deepEqual(mock.written, ['{"type":"Object","data":{"a":1}}\n']);
-      await sent;
+      // What its callback is given.
+      assert.equal(await sent, undefined);
       server.send(mock, { b: 2 }, () => {});
       assert.match(mock.written[1], /^{"type":"Object","data":{"b":2},"id":"[^"]+"}\n$/);
     });

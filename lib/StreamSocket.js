@@ -189,7 +189,8 @@ class StreamSocket {
 
 /**
  * A socket that the program sends to through a server that did not accept it: one that it made, or a stand-in for
- * one in a test. It is written to at the call, a message at a time, and not read.
+ * one in a test. It is written to at the call, a message at a time, and not read;
+ * what its callback says is what send() is fulfilled with.
  */
 class StrangerSocket extends StreamSocket {
   #stream;
@@ -203,7 +204,7 @@ class StrangerSocket extends StreamSocket {
     const stream = this.#stream;
     const promise = new Promise((resolve, reject) => {
       if (stream.destroyed) reject(destroyed());
-      else stream.write(Buffer.from(text), (err) => (err ? reject(err) : resolve(null)));
+      else stream.write(Buffer.from(text), (err) => (err ? reject(err) : resolve(err)));
     });
     promise.catch(noop);
     return promise;
