@@ -39,18 +39,19 @@ const CONNECT_FAILED = 13;
 
 /** How long a flood may keep timers and other I/O of the program waiting, in ms. */
 const SLICE_MS = 1;
-/** Frames between two looks at the clock; the first look is after the first frame of many. */
+/** Frames between two looks at the clock, at most; the first look is after the first frame of many. */
 const FRAMES_PER_LOOK = 32;
 
 /**
  * What is in the batch under delivery, written by the native side: how many numbers are in use (0: the batch
- * is done), whether more was waiting, whether the native mailbox is gone, then records `kind, id (its lower
- * and upper half), value`. For
+ * is done), whether more was waiting, whether the native mailbox is gone, how often this side interrupted it
+ * because its time was up, then records `kind, id (its lower and upper half), value`. For
  * frames `value` is how many, and so many ends in the text follow; for others it is a number, or a place among
  * the extras.
  */
 const index = new Uint32Array(16 * 1024);
-const HEADER = 3;
+const HEADER = 4;
+const INTERRUPTIONS = 3;
 
 /** @returns {number} the id in a record; ids are never given again, and count up to 2^53 */
 function idAt(at) {
@@ -91,6 +92,13 @@ function timeIsUp() {
   return now > deadline;
 }
 
+/** As `timeIsUp`, in the middle of a batch; the native side learns of it, and makes the next ones shorter. */
+function interrupts() {
+  if (!timeIsUp()) return false;
+  index[INTERRUPTIONS] += 1;
+  return true;
+}
+
 /** One batch of the native mailbox, delivered in order, possibly with interruptions. */
 class Batch {
   #text;
@@ -122,7 +130,7 @@ class Batch {
           return false;
         }
         // Both ends of a connection within this process are told of in one turn.
-        if (index[at] !== ACCEPTED && this.#at < used && timeIsUp()) return false;
+        if (index[at] !== ACCEPTED && this.#at < used && interrupts()) return false;
       }
     }
     return true;
@@ -143,6 +151,7 @@ class Batch {
     let frame = this.#frame;
     let start = this.#start;
     let look = 1;
+    let frames = 1;
     let interrupted = false;
     try {
       while (frame < count) {
@@ -154,8 +163,10 @@ class Batch {
         if (socket !== undefined && !socket[kReceive](text)) socket = undefined;
         look -= 1;
         if (look === 0 && frame < count) {
-          look = FRAMES_PER_LOOK;
-          if (timeIsUp()) {
+          // Handlers may take long: the first looks come soon.
+          if (frames < FRAMES_PER_LOOK) frames *= 2;
+          look = frames;
+          if (interrupts()) {
             interrupted = true;
             break;
           }
@@ -255,7 +266,7 @@ function later() {
   resuming = true;
   timing.setImmediate(() => {
     resuming = false;
-    deadline = 0;
+    deadline = performance.now() + SLICE_MS;
     if (current === null || finish(current)) deliverMore();
   });
 }

@@ -5,7 +5,7 @@ use super::gauge::Gauge;
 use super::linger::{self, Patience};
 use super::liveness::{Beat, Liveness, Ping, now_ms};
 use super::load::Load;
-use super::mailbox::{Event, LARGE_FRAME, Mailbox, weight};
+use super::mailbox::{Event, LARGE_FRAME, Mailbox, Turn, weight};
 use super::outbox::{Outbox, Outgoing, Token};
 use super::runtime;
 use super::settings::{Settings, SlowConsumer};
@@ -157,6 +157,8 @@ pub struct Connection {
     over_told: AtomicBool,
     /// What is in the mailbox and JavaScript has not taken.
     unread: Gauge,
+    /// What of that is queued, and what waits beside the queue.
+    turn: Turn,
     /// Broadcasts that were refused because the peer reads too slowly.
     refused: AtomicU64,
     bytes_in: AtomicU64,
@@ -230,6 +232,7 @@ impl Connection {
             peer_ended: AtomicBool::new(false),
             over_told: AtomicBool::new(false),
             unread: Gauge::new(),
+            turn: Turn::new(),
             refused: AtomicU64::new(0),
             bytes_in: AtomicU64::new(0),
             liveness: Mutex::new(None),
@@ -320,14 +323,22 @@ impl Connection {
         self.bytes_only.store(true, Ordering::Release);
     }
 
+    /// How far it has come with its turn at the mailbox.
+    pub(super) fn turn(&self) -> &Turn {
+        &self.turn
+    }
+
     /// JavaScript took `amount` of this connection out of the mailbox.
     pub(super) fn taken(self: &Arc<Self>, amount: usize) {
-        if self
-            .unread
-            .remove(amount, self.settings.receive_high_water_mark)
-        {
+        if self.unread.remove(amount, self.mark()) {
             self.attend();
         }
+    }
+
+    /// How much of it may wait for JavaScript: less where others have filled the mailbox.
+    fn mark(&self) -> usize {
+        let mark = self.settings.receive_high_water_mark;
+        mark.min(self.mailbox.share())
     }
 
     /// Has the reader, whoever it is, look again.
@@ -337,17 +348,21 @@ impl Connection {
 
     /// Whether the reader must wait for JavaScript. A reader that heeds this is woken.
     fn is_stalled(&self) -> bool {
-        self.unread.must_stop(self.settings.receive_high_water_mark) || self.mailbox.is_over_mark()
+        self.unread.must_stop(self.mark()) || self.mailbox.is_over_mark()
     }
 
     /// Reads and hands over what the kernel has, up to a budget.
     fn read(self: &Arc<Self>) -> ReadStop {
+        self.read_up_to(READ_BUDGET)
+    }
+
+    fn read_up_to(self: &Arc<Self>, budget: usize) -> ReadStop {
         let mut reader = self.reader.lock();
         let Some(stream) = reader.stream.clone() else {
             return ReadStop::Stopped;
         };
         SCRATCH.with_borrow_mut(|scratch| {
-            let mut budget = READ_BUDGET;
+            let mut budget = budget;
             loop {
                 if self.switch.flow() != Flow::Flowing || self.is_stalled() {
                     return ReadStop::Stopped;
@@ -472,14 +487,7 @@ impl Connection {
             return;
         }
         self.unread.add(text.len() + lengths.len() * weight(0));
-        self.mailbox.append(|mail| {
-            let mut rest = text.as_slice();
-            for length in lengths.iter() {
-                let (frame, behind) = rest.split_at(*length as usize);
-                mail.frame(self, frame);
-                rest = behind;
-            }
-        });
+        self.mailbox.append(|mail| mail.frames(self, text, lengths));
         text.clear();
         lengths.clear();
         if text.capacity() > 4 * READ_SIZE {
@@ -930,14 +938,14 @@ impl Connection {
     // ---- who reads ------------------------------------------------------------------------
 
     /// Reads on the event loop's thread (or, while that is blocked, in its stead). Answers whether
-    /// there was anything to read.
-    pub(super) fn read_in_loop(self: &Arc<Self>) -> bool {
+    /// there was anything to read. `share`: how many connections there are to read in this turn.
+    pub(super) fn read_in_loop(self: &Arc<Self>, share: usize) -> bool {
         if self.switch.place() != Place::Loop {
             self.switch.stop_in_loop(self);
             return false;
         }
         let before = self.bytes_in.load(Ordering::Relaxed);
-        let stop = self.read();
+        let stop = self.read_up_to(READ_BUDGET / share);
         let leaves = {
             let mut reader = self.reader.lock();
             let leaves = reader.stream.as_ref().is_some_and(|stream| {

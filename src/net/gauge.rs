@@ -53,7 +53,6 @@ impl Gauge {
     }
 
     /// What was added and is not removed.
-    #[cfg(sockhop_loom)]
     pub(super) fn amount(&self) -> usize {
         self.amount.load(Ordering::Acquire)
     }

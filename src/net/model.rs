@@ -149,6 +149,35 @@ fn a_reader_that_stops_is_woken() {
 }
 
 #[test]
+fn a_reader_that_stops_is_woken_although_the_mark_moves() {
+    // Other connections fill the mailbox, or leave it, while this one is read and taken.
+    for marks in [[2, 0], [1, 4], [2, 1]] {
+        loom::model(move || {
+            let gauge = Arc::new(Gauge::new());
+            let woken = Arc::new(Notify::new());
+            gauge.add(2);
+            let environment = {
+                let (gauge, woken) = (Arc::clone(&gauge), Arc::clone(&woken));
+                thread::spawn(move || {
+                    for mark in marks {
+                        if gauge.remove(1, mark) {
+                            woken.notify();
+                        }
+                    }
+                })
+            };
+            for mark in marks {
+                while gauge.must_stop(mark) {
+                    woken.wait();
+                }
+            }
+            environment.join().unwrap();
+            assert_eq!(gauge.amount(), 0);
+        });
+    }
+}
+
+#[test]
 fn a_reader_goes_on_however_often_it_stops() {
     const MARK: usize = 1;
     loom::model(|| {

@@ -146,7 +146,7 @@ impl Poller {
         let mut had_its_turn = None;
         if let Some(only) = only {
             let before = only.bytes_received();
-            if only.read_in_loop() {
+            if only.read_in_loop(1) {
                 // If there is more, the descriptor stays readable.
                 if self.need_not_ask(only.bytes_received() - before) {
                     return;
@@ -172,13 +172,15 @@ impl Poller {
                 listener.accept_in_loop();
             }
         }
+        // So many take their turn at reading, and none of them is long.
+        let share = ready.len();
         for (_, id) in keys().filter(|(is_listener, _)| !is_listener) {
             if had_its_turn == Some(id) {
                 continue;
             }
             let connection = self.connections.lock().get(&id).and_then(Weak::upgrade);
             if let Some(connection) = connection {
-                connection.read_in_loop();
+                connection.read_in_loop(share);
             }
         }
     }

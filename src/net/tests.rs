@@ -18,6 +18,8 @@ struct Environment {
     mailbox: Arc<Mailbox>,
     woken: Receiver<()>,
     told: Vec<String>,
+    /// How many slices of time it takes for a segment.
+    slices: u32,
 }
 
 impl Environment {
@@ -33,6 +35,7 @@ impl Environment {
             ),
             woken,
             told: Vec::new(),
+            slices: 0,
         }
     }
 
@@ -60,6 +63,7 @@ impl Environment {
                 }
             }
             self.mailbox.recycle(segment);
+            self.mailbox.delivered(self.slices);
         }
     }
 
@@ -89,6 +93,15 @@ fn pair(domain: Domain) -> (Socket, Socket) {
 
 fn open(domain: Domain, settings: Settings) -> (Environment, Arc<Connection>, Socket) {
     let environment = Environment::new();
+    let (connection, far) = connect(&environment, domain, settings);
+    (environment, connection, far)
+}
+
+fn connect(
+    environment: &Environment,
+    domain: Domain,
+    settings: Settings,
+) -> (Arc<Connection>, Socket) {
     let (near, far) = pair(domain);
     far.set_read_timeout(Some(PATIENCE)).unwrap();
     let connection = Connection::open(
@@ -98,7 +111,7 @@ fn open(domain: Domain, settings: Settings) -> (Environment, Arc<Connection>, So
         None,
     );
     connection.start(false);
-    (environment, connection, far)
+    (connection, far)
 }
 
 fn small_marks(slow_consumer: SlowConsumer) -> Settings {
@@ -144,6 +157,82 @@ fn a_reader_that_stopped_at_the_mark_goes_on_when_all_is_taken() {
         environment.wait_for(20 * round);
     }
     assert_eq!(connection.traffic().bytes_in, 199 * 20 * 501);
+}
+
+/// Sends `frames` numbered frames of 100 bytes, the peer's end behind them, and waits until all of them are read.
+fn flood(connection: &Connection, peer: Socket, frames: usize) {
+    let mut peer = peer;
+    for number in 0..frames {
+        peer.write_all(format!("{number:099}\n").as_bytes())
+            .unwrap();
+    }
+    peer.shutdown(Shutdown::Write).unwrap();
+    let began = Instant::now();
+    while connection.traffic().bytes_in < 100 * frames as u64 {
+        assert!(began.elapsed() < PATIENCE, "it is not read");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn one_that_says_little_waits_for_a_turn_of_the_others_and_not_for_all_they_have_sent() {
+    const FRAMES: usize = 5000;
+    let mut environment = Environment::new();
+    let noisy: Vec<_> = (0..8)
+        .map(|_| {
+            let (connection, peer) = connect(&environment, Domain::IPV4, Settings::for_tests());
+            flood(&connection, peer, FRAMES);
+            connection
+        })
+        .collect();
+    let (quiet, mut peer) = connect(&environment, Domain::UNIX, Settings::for_tests());
+    peer.write_all(b"a word\n").unwrap();
+    while quiet.traffic().bytes_in == 0 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    environment.wait_for(8 * FRAMES + 9);
+    let place = environment.told.iter().position(|told| told == "a word");
+    // A turn of this sort of frames is 500 of them.
+    assert!(place.unwrap() < 8 * 600, "{place:?}");
+    drop(noisy);
+}
+
+#[test]
+fn what_one_connection_says_keeps_its_order_through_turns_of_any_length() {
+    for slices in [0, 2, 7, 1000] {
+        let (mut environment, connection, peer) = open(Domain::IPV4, Settings::for_tests());
+        environment.slices = slices;
+        flood(&connection, peer, 8000);
+        let told = environment.wait_for(8001);
+        assert!(
+            told[..8000]
+                .iter()
+                .enumerate()
+                .all(|(number, text)| text.parse() == Ok(number))
+        );
+        assert_eq!(told[8000], "(end)");
+    }
+}
+
+#[test]
+fn a_turn_is_as_short_as_a_slow_program_needs_it_and_grows_again() {
+    const FRAMES: usize = 8000;
+    let (environment, connection, peer) = open(Domain::IPV4, Settings::for_tests());
+    flood(&connection, peer, FRAMES);
+    let took = |slices| {
+        let segment = environment.mailbox.take().unwrap();
+        let frames = segment.lengths.len();
+        environment.mailbox.recycle(segment);
+        environment.mailbox.delivered(slices);
+        frames
+    };
+    let fast = took(50);
+    // The next one was on its way already.
+    took(50);
+    let slow = took(0);
+    assert!(slow <= fast / 10, "{slow} of {fast}");
+    let lengths: Vec<_> = (0..12).map(|_| took(0)).collect();
+    assert!(lengths.iter().max() > Some(&(8 * slow)), "{lengths:?}");
 }
 
 #[test]

@@ -38,7 +38,8 @@ mod kind {
 ///
 /// The array is made once and written for every batch. Its first number says how many numbers are
 /// in use, and is set to 0 by JavaScript when it is done with the batch; its second says whether
-/// more was waiting, its third whether the mailbox is gone. Records follow.
+/// more was waiting, its third whether the mailbox is gone. Its fourth is for JavaScript to say how often it
+/// interrupted the batch because its time was up. Records follow.
 struct Desk {
     mailbox: Arc<net::Mailbox>,
     env: sys::napi_env,
@@ -52,7 +53,7 @@ struct Desk {
 }
 
 /// Where records begin.
-const HEADER: usize = 3;
+const HEADER: usize = 4;
 /// Room for the largest segment: every frame takes a number, every event six at most.
 const INDEX_CAPACITY: usize =
     HEADER + net::mailbox::SEGMENT_FRAMES + 6 * net::mailbox::SEGMENT_EVENTS;
@@ -142,6 +143,7 @@ impl Desk {
         if index[0] != 0 {
             return Ok(None);
         }
+        self.mailbox.delivered(std::mem::take(&mut index[3]));
         let Some(mut segment) = self.mailbox.take() else {
             return Ok(None);
         };
@@ -624,7 +626,9 @@ impl Batch<'_> {
         ends: &mut impl Iterator<Item = u32>,
     ) -> Result<()> {
         match event {
-            Event::Frames { connection, count } => {
+            Event::Frames {
+                connection, count, ..
+            } => {
                 if !self.has_text {
                     return Err(Error::from_status(Status::GenericFailure));
                 }
