@@ -117,6 +117,10 @@ class EarlyConnection {
     return [this.#length, this.position];
   }
 
+  silence() {
+    return Number.POSITIVE_INFINITY;
+  }
+
   traffic() {
     return { bytesIn: 0, bytesOut: 0, framesIn: 0, queued: this.#length, refused: 0 };
   }

@@ -44,7 +44,7 @@ const {
   kTransmit,
   kWrite,
 } = require('./symbols.js');
-const { nextTick } = require('./timing.js');
+const { clearTimeout, nextTick, setTimeout } = require('./timing.js');
 const { mark, transparent } = require('./transparent.js');
 
 /** Answers of the native `write` that are no position in the stream. */
@@ -149,6 +149,8 @@ class SockhopSocket extends net.Socket {
   /** The program has called resume(), and not for listeners. */
   #resumed = false;
   #addresses = null;
+  /** The program's `setTimeout()` was to fire, and bytes had moved: fires when that is as long ago. */
+  #rest = null;
   /** Node's own handle on a duplicate of the descriptor, once the program has asked for it. */
   #handle = null;
   /** The native side does not read: the handle was looked at in this tick, or is a `tls.TLSSocket`'s. */
@@ -342,6 +344,7 @@ class SockhopSocket extends net.Socket {
   /** A message of `length` characters went to this peer among others. */
   [kCounted](length) {
     this.#messagesOut += 1;
+    if (this.timeout) this._unrefTimer?.();
     if (this.listenerCount('drain') > 0) {
       this.#account();
       this.#drainSoon(length);
@@ -759,6 +762,33 @@ class SockhopSocket extends net.Socket {
     if (this.listenerCount('data') + this.listenerCount('readable') === 0) this.#resumed = true;
     if (!this.#lent) this.#connection.resume();
     return super.resume();
+  }
+
+  /** The timer of `setTimeout()` has fired. Bytes that only the native side has seen are activity as well. */
+  _onTimeout() {
+    this.#stopRest();
+    if (!this.timeout || this.destroyed) return;
+    const left = this.timeout - this.#connection.silence();
+    if (left < 1) return this.emit('timeout');
+    this.#rest = setTimeout(() => this._onTimeout(), left);
+    this.#rest.unref?.();
+  }
+
+  /** The program sent something, or was told something: the time begins anew. */
+  _unrefTimer() {
+    this.#stopRest();
+    super._unrefTimer?.();
+  }
+
+  setTimeout(ms, callback) {
+    if (#connection in this) this.#stopRest();
+    return super.setTimeout(ms, callback);
+  }
+
+  #stopRest() {
+    if (this.#rest === null) return;
+    clearTimeout(this.#rest);
+    this.#rest = null;
   }
 
   ref() {

@@ -20,6 +20,8 @@ const {
 const noop = () => {};
 /** A burst leaves when so many bytes have gathered, even in mid-tick. */
 const BURST_LENGTH = 64 * 1024;
+/** A ping or a pong, as this kind of peer writes it. */
+const CONTROL = /^\{"type":"SockhopP[io]ng"/;
 /** So many pings in a row without an answer, and the peer counts as dead. */
 const UNANSWERED_LIMIT = 4;
 
@@ -35,6 +37,8 @@ class StreamSocket {
   #messagesIn = 0;
   #messagesOut = 0;
   #bytesIn = 0;
+  /** Of those, pings and pongs. */
+  #controlBytes = 0;
   #bytesOut = 0;
   #pace = new Pace();
   /** Bytes behind the cork that this has put on the stream, for a burst; -1 while there is none. */
@@ -43,6 +47,9 @@ class StreamSocket {
   #due = false;
   #limit;
   #started = false;
+  /** Beats of the ping timer in a row between which nothing moved, and what had moved at the last. */
+  #still = 0;
+  #progress = { received: 0, waiting: 0 };
 
   /**
    * @param {import('node:stream').Duplex} stream
@@ -78,6 +85,7 @@ class StreamSocket {
     for (const text of frames) {
       if (this.#stream.destroyed) return;
       this.#messagesIn += 1;
+      if (CONTROL.test(text)) this.#controlBytes += text.length;
       this.peer.guarded(text);
     }
     if (!fits) this.peer.tooLarge(this.#limit);
@@ -147,12 +155,25 @@ class StreamSocket {
   /** The beat of the ping timer: @returns {?SockhopPing} to be sent */
   [kBeat]() {
     const ping = new SockhopPing();
+    this.#still = this.#moves() ? 0 : this.#still + 1;
     this.#pings.push(ping);
     while (this.#pings.length > UNANSWERED_LIMIT) this.#pings.shift();
     const lost = this.#pings.filter((sent) => sent.unanswered()).length;
-    if (lost < UNANSWERED_LIMIT) return ping;
+    if (lost < UNANSWERED_LIMIT || this.#still < UNANSWERED_LIMIT - 1) return ping;
     this.peer.dead();
     return null;
+  }
+
+  /** Whether bytes came, or some that waited left, since the last beat: then the answer to a ping may be behind them. */
+  #moves() {
+    const before = this.#progress;
+    // A large chunk stays in the Writable until all of it has left; a handle of Node's tells how much has.
+    const queue = this.#stream._handle?.writeQueueSize;
+    const waiting = queue ?? this.#stream.writableLength ?? 0;
+    const received = this.#bytesIn - this.#controlBytes;
+    this.#progress = { received, waiting };
+    const left = queue === undefined ? waiting < before.waiting : waiting !== before.waiting;
+    return received > before.received || (before.waiting > 0 && left);
   }
 
   [kClearPings]() {

@@ -13,11 +13,14 @@ const { performance } = require('node:perf_hooks');
 const { nextTick } = process;
 const { setImmediate, queueMicrotask } = globalThis;
 const { now: wallClock } = Date;
+const { setTimeout, clearTimeout } = globalThis;
 
 module.exports = {
   nextTick,
   setImmediate,
   queueMicrotask,
+  setTimeout,
+  clearTimeout,
   /** @returns {number} milliseconds on a clock that never goes back */
   now: performance.now.bind(performance),
   /** @returns {number} milliseconds since 1970 */

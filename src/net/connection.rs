@@ -3,7 +3,7 @@
 use super::error::SystemError;
 use super::gauge::Gauge;
 use super::linger::{self, Patience};
-use super::liveness::{Beat, Liveness, Ping, now_ms};
+use super::liveness::{Beat, Liveness, Ping, Progress, now_ms};
 use super::load::Load;
 use super::mailbox::{Event, LARGE_FRAME, Mailbox, Turn, weight};
 use super::outbox::{Outbox, Outgoing, Token};
@@ -162,6 +162,11 @@ pub struct Connection {
     /// Broadcasts that were refused because the peer reads too slowly.
     refused: AtomicU64,
     bytes_in: AtomicU64,
+    /// Of those, pings and pongs.
+    control_bytes: AtomicU64,
+    /// When bytes came, or left without the program's doing, in milliseconds since the connection began.
+    active: AtomicU64,
+    began: Instant,
     /// Only while somebody pings.
     liveness: Mutex<Option<Box<Liveness>>>,
     /// The other end, where that is in this very process.
@@ -235,6 +240,9 @@ impl Connection {
             turn: Turn::new(),
             refused: AtomicU64::new(0),
             bytes_in: AtomicU64::new(0),
+            control_bytes: AtomicU64::new(0),
+            active: AtomicU64::new(0),
+            began: Instant::now(),
             liveness: Mutex::new(None),
             twin: OnceLock::new(),
             place: Mutex::new(place),
@@ -390,7 +398,9 @@ impl Connection {
                         let pings = self.receive(&mut reader.framer, scratch, count);
                         reader.careful = pings >= MANY_PINGS;
                         let writes = self.writes.load(Ordering::Relaxed);
-                        reader.load.add(Instant::now(), count, writes);
+                        let now = Instant::now();
+                        reader.load.add(now, count, writes);
+                        self.active(now);
                         if count < most && !stream.has_buffered() {
                             return ReadStop::Drained;
                         }
@@ -440,6 +450,10 @@ impl Connection {
         let mut pings = Vec::new();
         let result = framer.push(input, &mut |frame: Frame<'_>| {
             if !show_control && let Some(control) = wire::control(frame.as_bytes()) {
+                let terminator = self.settings.receive_terminator.as_bytes();
+                let length = frame.as_bytes().len() + terminator.len();
+                self.control_bytes
+                    .fetch_add(length as u64, Ordering::Relaxed);
                 match control {
                     Control::Ping(ping) => pings.push(ping),
                     Control::Pong(pong) => self.answered(&pong),
@@ -551,6 +565,7 @@ impl Connection {
     /// Sends a ping or a pong, unless too much waits already. It stays out of what the program is in the midst of.
     fn write_control(self: &Arc<Self>, frame: &[u8]) {
         let mut outbox = self.outbox.lock();
+        self.active(Instant::now());
         if !outbox.keep(frame, PONG_LIMIT) && outbox.queued() <= PONG_LIMIT {
             self.write_locked(&mut outbox, frame, Bytes::copy_from_slice);
         }
@@ -756,12 +771,24 @@ impl Connection {
         // The answers may be waiting behind what this program has not taken, or not even read yet. Of one that
         // paused the socket nobody knows when it will read: to it the peer is dead, as to the JavaScript package.
         let behind = flow == Flow::Flowing && (self.unread.is_stopped() || self.is_behind());
+        // Before the lock of the pings, which a reader takes.
+        let held = self.with_stream(Stream::send_buffer).unwrap_or_default();
         let mut liveness = self.liveness.lock();
         let liveness = liveness.get_or_insert_default();
         if behind {
             liveness.clear();
         }
-        match liveness.beat(&self.settings) {
+        let progress = {
+            let outbox = self.outbox.lock();
+            Progress {
+                received: self.bytes_in.load(Ordering::Relaxed)
+                    - self.control_bytes.load(Ordering::Relaxed),
+                sent: outbox.written(),
+                waiting: outbox.queued() > 0,
+                held,
+            }
+        };
+        match liveness.beat(&self.settings, progress) {
             Beat::Send(frame) => (self.outbox.lock().queued() <= PONG_LIMIT).then_some(frame),
             Beat::Dead => {
                 self.mailbox.post(Event::Dead(Arc::clone(self)));
@@ -831,6 +858,18 @@ impl Connection {
     #[cfg(test)]
     pub(super) fn writes(&self) -> u32 {
         self.writes.load(Ordering::Relaxed)
+    }
+
+    fn active(&self, now: Instant) {
+        let since = now.saturating_duration_since(self.began).as_millis();
+        self.active
+            .store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// How long nothing came, and nothing left but what the program sent.
+    pub fn silence(&self) -> Duration {
+        let active = Duration::from_millis(self.active.load(Ordering::Relaxed));
+        self.began.elapsed().saturating_sub(active)
     }
 
     /// Bytes waiting to be sent.
@@ -1023,6 +1062,7 @@ impl Connection {
                 ready = when(fd, Interest::WRITABLE), if writes => {
                     let Ok(mut ready) = ready else { return };
                     self.flush();
+                    self.active(Instant::now());
                     if self.outbox.lock().is_pending() {
                         ready.clear_ready_matching(tokio::io::Ready::WRITABLE);
                     }

@@ -32,11 +32,42 @@ pub enum Beat {
     Dead,
 }
 
+/// How far the bytes of a connection have come. Each count only grows.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Progress {
+    /// Bytes that came from the peer, without pings and pongs: those that answer nothing are no sign of life.
+    pub received: u64,
+    /// Bytes that the kernel has taken.
+    pub sent: u64,
+    /// Whether more waits for the kernel: then the peer must take some for the kernel to take more.
+    pub waiting: bool,
+    /// How many bytes the kernel holds when it is full.
+    pub held: u64,
+}
+
+/// For so many beats at most a peer may take the bytes that the kernel holds.
+const CREDIT_LIMIT: u64 = 32;
+
+impl Progress {
+    /// Whether bytes have moved since `before` that tell of a living peer.
+    fn is_ahead_of(&self, before: &Self) -> bool {
+        self.received > before.received || (before.waiting && self.sent != before.sent)
+    }
+}
+
 /// The last few pings of one connection.
 #[derive(Debug, Default)]
 pub struct Liveness {
     pings: VecDeque<Ping>,
     round_trip: Option<Duration>,
+    /// At the last beat.
+    progress: Progress,
+    /// Beats in a row between which nothing moved.
+    still: usize,
+    /// The most that left between two beats while more waited, and for how many beats the peer may be busy with
+    /// the rest, which is with the kernel, and with others on the way, before it hears a ping.
+    pace: u64,
+    credit: u64,
 }
 
 /// Milliseconds since 1970.
@@ -49,8 +80,23 @@ pub(super) fn now_ms() -> u64 {
 }
 
 impl Liveness {
-    /// The timer beat: counts what is unanswered and makes the next ping.
-    pub fn beat(&mut self, settings: &Settings) -> Beat {
+    /// The timer beat: counts what is unanswered and makes the next ping. A peer whose bytes still move is alive: its
+    /// answer may be behind a large message, in either direction.
+    pub fn beat(&mut self, settings: &Settings, progress: Progress) -> Beat {
+        let moves = progress.is_ahead_of(&self.progress);
+        if self.progress.waiting && progress.sent > self.progress.sent {
+            self.pace = self.pace.max(progress.sent - self.progress.sent);
+            self.credit = (2 * progress.held / self.pace).min(CREDIT_LIMIT);
+        }
+        self.progress = progress;
+        if moves {
+            self.still = 0;
+        } else if self.credit > 0 {
+            self.credit -= 1;
+        } else {
+            self.still += 1;
+            self.pace = 0;
+        }
         let ping = Ping {
             id: uuid::Uuid::new_v4().to_string(),
             created: now_ms(),
@@ -72,6 +118,7 @@ impl Liveness {
         }
         if self.pings.len() == UNANSWERED_LIMIT
             && self.pings.iter().all(|ping| ping.finished.is_none())
+            && self.still >= UNANSWERED_LIMIT - 1
         {
             return Beat::Dead;
         }
@@ -110,7 +157,7 @@ impl Liveness {
 
 #[cfg(test)]
 mod tests {
-    use super::{Beat, Liveness, Settings};
+    use super::{Beat, Liveness, Progress, Settings};
     use crate::wire::{Control, control};
 
     fn sent(beat: Beat) -> Vec<u8> {
@@ -132,9 +179,9 @@ mod tests {
         let settings = Settings::for_tests();
         let mut liveness = Liveness::default();
         for _ in 0..3 {
-            sent(liveness.beat(&settings));
+            sent(liveness.beat(&settings, Progress::default()));
         }
-        assert_eq!(liveness.beat(&settings), Beat::Dead);
+        assert_eq!(liveness.beat(&settings, Progress::default()), Beat::Dead);
     }
 
     #[test]
@@ -142,7 +189,7 @@ mod tests {
         let settings = Settings::for_tests();
         let mut liveness = Liveness::default();
         for round in 0..20 {
-            let frame = sent(liveness.beat(&settings));
+            let frame = sent(liveness.beat(&settings, Progress::default()));
             if round % 3 == 0 {
                 liveness.answered(&pong_to(&frame));
             }
@@ -154,14 +201,74 @@ mod tests {
     fn an_answer_to_no_ping_counts_for_nothing() {
         let settings = Settings::for_tests();
         let mut liveness = Liveness::default();
-        let frame = sent(liveness.beat(&settings));
+        let frame = sent(liveness.beat(&settings, Progress::default()));
         let mut stranger = pong_to(&frame);
         stranger.id = "somebody else's".into();
         liveness.answered(&stranger);
         stranger.id = serde_json::Value::Null;
         liveness.answered(&stranger);
-        sent(liveness.beat(&settings));
-        sent(liveness.beat(&settings));
-        assert_eq!(liveness.beat(&settings), Beat::Dead);
+        sent(liveness.beat(&settings, Progress::default()));
+        sent(liveness.beat(&settings, Progress::default()));
+        assert_eq!(liveness.beat(&settings, Progress::default()), Beat::Dead);
+    }
+
+    #[test]
+    fn a_peer_is_alive_while_bytes_move_and_dead_when_they_have_stopped() {
+        let settings = Settings::for_tests();
+        let incoming = |beat: u64| Progress {
+            received: 1000 * beat,
+            ..Progress::default()
+        };
+        let outgoing = |beat: u64| Progress {
+            sent: 1000 * beat,
+            waiting: true,
+            held: 400,
+            ..Progress::default()
+        };
+        for moving in [incoming as fn(u64) -> Progress, outgoing] {
+            let mut liveness = Liveness::default();
+            for beat in 0..50 {
+                sent(liveness.beat(&settings, moving(beat)));
+            }
+            for _ in 0..2 {
+                sent(liveness.beat(&settings, moving(49)));
+            }
+            assert_eq!(liveness.beat(&settings, moving(49)), Beat::Dead);
+        }
+    }
+
+    #[test]
+    fn a_peer_has_time_for_what_the_kernel_still_holds() {
+        let settings = Settings::for_tests();
+        let mut liveness = Liveness::default();
+        let mut beats = 0;
+        loop {
+            let progress = Progress {
+                sent: 1000 * beats.min(10),
+                waiting: beats < 10,
+                held: 3000,
+                ..Progress::default()
+            };
+            if liveness.beat(&settings, progress) == Beat::Dead {
+                break;
+            }
+            beats += 1;
+        }
+        // Six for twice what is held, and three that are unanswered.
+        assert_eq!(beats, 10 + 6 + 3);
+    }
+
+    #[test]
+    fn what_the_kernel_takes_at_once_is_no_sign_of_life() {
+        let settings = Settings::for_tests();
+        let mut liveness = Liveness::default();
+        let beats = (0..10).take_while(|beat| {
+            let progress = Progress {
+                sent: 200 * beat,
+                ..Progress::default()
+            };
+            liveness.beat(&settings, progress) != Beat::Dead
+        });
+        assert_eq!(beats.count(), 3);
     }
 }

@@ -193,6 +193,11 @@ impl Stream {
         self.tls.as_ref().is_some_and(|tls| tls.has_buffered())
     }
 
+    /// How many bytes on their way out the kernel holds when it is full.
+    pub(super) fn send_buffer(&self) -> u64 {
+        self.socket.send_buffer_size().unwrap_or_default() as u64
+    }
+
     /// Ends the sending direction at once, and gives up what is held back.
     pub(super) fn finish(&self) -> io::Result<()> {
         match &self.tls {

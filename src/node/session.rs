@@ -328,6 +328,12 @@ impl SockhopSession {
             .flatten()
     }
 
+    /// For how many milliseconds nothing came, and nothing left but what JavaScript has written.
+    #[napi]
+    pub fn silence(&self) -> f64 {
+        self.inner.silence().as_secs_f64() * 1000.0
+    }
+
     /// The counters.
     #[napi]
     pub fn traffic(&self) -> Traffic {
