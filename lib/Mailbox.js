@@ -266,7 +266,7 @@ function later() {
   resuming = true;
   timing.setImmediate(() => {
     resuming = false;
-    deadline = performance.now() + SLICE_MS;
+    deadline = timing.now() + SLICE_MS;
     if (current === null || finish(current)) deliverMore();
   });
 }
