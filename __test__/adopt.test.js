@@ -5,9 +5,12 @@ const { once } = require('node:events');
 const net = require('node:net');
 const { Duplex } = require('node:stream');
 const { describe, it } = require('node:test');
+const { setImmediate } = require('node:timers/promises');
 const { atEnd } = require('./support/at-end.js');
 const { freePort } = require('./support/addresses.js');
 const { makeClient, startClient, startServer } = require('./support/local.js');
+
+const limit = { timeout: 60_000 };
 
 class Widget {
   constructor(n) {
@@ -30,6 +33,27 @@ function tunnel(inner) {
   inner.on('end', () => outer.push(null));
   inner.on('error', (err) => outer.destroy(err));
   return outer;
+}
+
+/** Has `told` called with exceptions that nobody caught; meanwhile the runner of the tests does not see them. */
+function surfaced(t, told) {
+  const others = process.listeners('uncaughtException');
+  process.removeAllListeners('uncaughtException');
+  atEnd(t, () => {
+    process.removeAllListeners('uncaughtException');
+    for (const listener of others) process.on('uncaughtException', listener);
+  });
+  process.on('uncaughtException', told);
+}
+
+/** The numbers in so many messages of clients. */
+function received(server, count) {
+  const numbers = [];
+  return new Promise((resolve) => {
+    server.on('receive', ({ n }) => {
+      if (numbers.push(n) === count) resolve(numbers);
+    });
+  });
 }
 
 /** Objects, callbacks and requests both ways, and the end. */
@@ -112,6 +136,38 @@ describe('a stream that is given to a client', { timeout: 90_000 }, () => {
     socket.write('{"type":"String","data":"the last"}\n');
     await log.next('receive', ({ args }) => args[0] === 'the last');
     assert.equal(server.sockets.length, 1);
+  });
+
+  it('costs nobody else a message if it throws as a burst leaves', limit, async (t) => {
+    const { server, where } = await startServer(t);
+    const { client: good } = await startClient(t, where);
+    const { client: bad } = makeClient(t, {});
+    let throws = false;
+    bad.socket = new Duplex({
+      read() {},
+      write: (_chunk, _encoding, callback) => callback(),
+      writev(_chunks, callback) {
+        if (throws) throw new Error('of the program');
+        callback();
+      },
+    });
+    // Some of a burst leave at their calls. The more ticks had one, the more gathers.
+    for (let tick = 0; tick < 20; tick += 1) {
+      for (let n = 0; n < 20; n += 1) bad.send({ n });
+      await setImmediate();
+    }
+    throws = true;
+    // On a machine that is busy the burst may leave before its end, and then the exception is that of a promise.
+    const thrown = new Promise((resolve) => {
+      surfaced(t, resolve);
+      for (let n = 0; n < 20; n += 1) bad.send({ n }).catch(resolve);
+    });
+    const all = received(server, 200);
+    const sent = Array.from({ length: 100 }, (_, n) => good.send({ n }));
+    assert.match((await thrown).message, /of the program/);
+    for (let n = 100; n < 200; n += 1) sent.push(good.send({ n }));
+    assert.deepEqual(await all, Array.from(sent.keys()));
+    await Promise.all(sent);
   });
 
   it('must be a stream', (t) => {

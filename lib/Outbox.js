@@ -1,6 +1,6 @@
 'use strict';
 
-const { mailbox } = require('./Mailbox.js');
+const { mailbox, surface } = require('./Mailbox.js');
 const { kDepart, kIsClear, kLeave } = require('./symbols.js');
 const { nextTick, now } = require('./timing.js');
 
@@ -39,7 +39,12 @@ const dirty = new Set();
 function flushAll() {
   for (const sender of dirty) {
     dirty.delete(sender);
-    sender.endTick();
+    try {
+      sender.endTick();
+    } catch (err) {
+      // A stream of the program's may throw: that is no matter of what others have sent.
+      surface(err);
+    }
   }
 }
 
