@@ -10,6 +10,7 @@ const { describe, it } = require('node:test');
 const { endpoint, transports } = require('./support/addresses.js');
 const { atEnd } = require('./support/at-end.js');
 const { implementations } = require('./support/implementations.js');
+const { startServer } = require('./support/local.js');
 const { rawClient, rawServer } = require('./support/raw.js');
 
 const limit = { timeout: 90_000 };
@@ -284,6 +285,18 @@ for (const transport of transports) {
         await wire.next('frame', ({ json }) => json.data.n === n);
         open();
       }
+    });
+
+    it('is all that was sent to all, also to those whose sockets are destroyed behind it', async (t) => {
+      const { server, log, where } = await startServer(t, {}, await endpoint(t, transport));
+      const wires = await Promise.all(Array.from({ length: 40 }, () => rawClient(t, where)));
+      await log.take('connect', wires.length);
+      // The second of a burst, and what goes to so many, waits for its turn.
+      server.sendall({ n: 1 });
+      server.sendall({ n: 2 });
+      for (const socket of server.sockets.slice()) socket.destroy();
+      const all = await Promise.all(wires.map((wire) => numbers(wire, 2)));
+      assert.deepEqual(all, new Array(wires.length).fill([1, 2]));
     });
   });
 }

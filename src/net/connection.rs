@@ -940,6 +940,10 @@ impl Connection {
         self.over_told.store(true, Ordering::Release);
         let (sent, ended, taken) = {
             let mut outbox = self.outbox.lock();
+            if leave == Leave::InOrder {
+                // What was sent to all may wait for nothing but its turn. Nobody is told how far this goes.
+                let _ = outbox.progress();
+            }
             (outbox.written() > 0, outbox.has_ended(), outbox.close())
         };
         {
