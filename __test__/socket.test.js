@@ -7,7 +7,12 @@ const { PassThrough } = require('node:stream');
 const { describe, it } = require('node:test');
 const { freePort } = require('./support/addresses.js');
 const impl = require('./support/impl.js');
+const { turn, until } = require('./support/deadline.js');
 const { clientOnWire, startClient, startServer } = require('./support/local.js');
+const { rawClient } = require('./support/raw.js');
+
+/** So many messages are more than the kernel keeps of what a peer has said. */
+const MANY = 5000;
 
 /** Both ends of a connection of the package with itself. */
 async function pair(t, options) {
@@ -26,6 +31,56 @@ async function text(socket) {
 }
 
 describe('the socket of a connection', { timeout: 90_000 }, () => {
+  it("is read no faster than a listener of 'readable' reads", async (t) => {
+    const { server, log, where } = await startServer(t);
+    const wire = await rawClient(t, where);
+    const [{ args }] = await log.take('connect', 1);
+    const [sock] = args;
+    let isReading = false;
+    let most = 0;
+    const read = () => {
+      most = Math.max(most, sock.readableLength);
+      if (isReading) while (sock.read() !== null);
+    };
+    sock.on('readable', read);
+    const numbers = [];
+    const all = new Promise((resolve) => {
+      server.on('receive', ({ n }) => {
+        if (numbers.push(n) === MANY) resolve();
+      });
+    });
+    const text = 'x'.repeat(4096);
+    for (let n = 0; n < MANY; n += 1) wire.write({ type: 'Object', data: { n, text } });
+    // Until nothing has come for many turns.
+    for (let quiet = 0, last = -1; quiet < 200; quiet = last === most ? quiet + 1 : 0) {
+      last = most;
+      await turn();
+      read();
+    }
+    isReading = true;
+    read();
+    await all;
+    assert.deepEqual(numbers, Array.from(numbers.keys()));
+    assert.ok(most < 4 << 20, `${most} bytes waited for the program`);
+  });
+
+  it("is read on, and silently, when nobody listens to 'readable' any more", async (t) => {
+    const { server, log, where } = await startServer(t);
+    const wire = await rawClient(t, where);
+    const [{ args }] = await log.take('connect', 1);
+    const [sock] = args;
+    const unread = () => {};
+    sock.on('readable', unread);
+    const text = 'x'.repeat(4096);
+    for (let n = 0; n < 256; n += 1) wire.write({ type: 'Object', data: { n, text } });
+    await until(() => sock.readableLength >= sock.readableHighWaterMark, 'the stream is full');
+    const last = new Promise((resolve) => {
+      server.on('receive', ({ n }) => n === 255 && resolve());
+    });
+    sock.removeListener('readable', unread);
+    await last;
+  });
+
   it('is one net.Socket, the same everywhere', async (t) => {
     const { server, client, sock, session } = await pair(t);
     assert.ok(sock instanceof net.Socket);

@@ -172,6 +172,8 @@ class SockhopSocket extends net.Socket {
   #listener = null;
   /** Raw bytes are listened to. */
   #isTapped = false;
+  /** The stream is full of what nobody has read yet, and the native side waits for that. */
+  #isFull = false;
   /** The stream machinery emits `data`. */
   #streaming = false;
   /** Settles what was written before there was a connection: @type {?function(): void} */
@@ -467,7 +469,10 @@ class SockhopSocket extends net.Socket {
       this.#messagesIn += 1;
       this.#peer?.feed(bytes);
     }
-    if (this.#isTapped) this.push(bytes);
+    if (!this.#isTapped || this.push(bytes) || this.listenerCount('readable') === 0) return;
+    // Who listens to 'readable' reads in its own time: no more is read of the peer meanwhile.
+    this.#isFull = true;
+    this.#connection.pause();
   }
 
   [kTooLarge](limit) {
@@ -522,9 +527,16 @@ class SockhopSocket extends net.Socket {
   // ---- the stream's side ------------------------------------------------------------------------
 
   _read() {
+    if (this.#isFull) return this.#refill();
     if (this.#started || this.#over || this.#lent || this.connecting) return;
     this.#early ??= new EarlyReader(this, this.#connection);
     this.#early.read();
+  }
+
+  /** The stream has room again, or is not read by the program any more. */
+  #refill() {
+    this.#isFull = false;
+    if (!this.#over && !this.#lent) this.#connection.resume();
   }
 
   write(chunk, encoding, callback) {
@@ -716,6 +728,7 @@ class SockhopSocket extends net.Socket {
     if (!this.#isTapped || this.listenerCount('data') + this.listenerCount('readable') > 0) return;
     this.#isTapped = false;
     this.#connection.setRaw(false);
+    if (this.#isFull) this.#refill();
     // What comes behind the bytes that it was listened for is the server's, unless the program throws it away.
     if (!this.#resumed) this.#early?.keep();
   }
