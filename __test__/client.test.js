@@ -321,6 +321,24 @@ describe('the disconnect event of a client', () => {
     await log.take('connect', 2);
     assert.equal(client.connected, true);
   });
+
+  it('may ask for a stream of answers, which the next connection brings', limit, async (t) => {
+    const { server, where } = await startServer(t);
+    server.on('request', (request, response) => response.send({ asked: request.data }));
+    const { client } = await startClient(t, where);
+    const answer = new Promise((resolve, reject) => {
+      client.once('disconnect', () => {
+        client.connect().catch(reject);
+        client
+          .request('behind')
+          .then((stream) => stream.next())
+          .then(resolve, reject);
+      });
+    });
+    server.sockets[0].destroy();
+    const { data } = await deadline(answer, 'the answer');
+    assert.deepEqual(data, { asked: 'behind' });
+  });
 });
 
 describe('disconnect()', () => {

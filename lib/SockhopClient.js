@@ -613,6 +613,8 @@ class SockhopClient extends EventEmitter {
       this.#peer = null;
     }
     const leaving = this.#leaving;
+    // What a handler of 'disconnect' asks goes to the next connection.
+    const asked = [...(this._response_stream_map._map?.keys() ?? [])];
     try {
       if (was) {
         channels.disconnect.publish({ client: this, socket });
@@ -625,7 +627,7 @@ class SockhopClient extends EventEmitter {
         // A handler of 'disconnect' may have made a new one.
         if (this._socket === socket) this._socket = null;
         socket.destroy();
-        this._response_stream_map.stop();
+        this._response_stream_map.stop(asked);
       }
     }
   }

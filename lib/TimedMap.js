@@ -72,10 +72,11 @@ class TimedMap {
   /**
    * Takes all values out; their callbacks are told `"stopped"`. A callback that throws does not keep the
    * others from being told: its error is thrown from the next tick.
+   *
+   * @param {Iterable} [keys] of the values to take out, if not all
    */
-  stop() {
-    if (this.#map === null) return;
-    for (const key of [...this.#map.keys()]) {
+  stop(keys = [...(this.#map?.keys() ?? [])]) {
+    for (const key of keys) {
       try {
         this.#take(key)?.[2]?.('stopped');
       } catch (err) {
