@@ -778,11 +778,13 @@ impl Connection {
         if behind {
             liveness.clear();
         }
+        // A part of a ping may have come from the program, and another is counted by a reader in between.
+        let control = self.control_bytes.load(Ordering::Relaxed);
+        let received = self.bytes_in.load(Ordering::Relaxed);
         let progress = {
             let outbox = self.outbox.lock();
             Progress {
-                received: self.bytes_in.load(Ordering::Relaxed)
-                    - self.control_bytes.load(Ordering::Relaxed),
+                received: received.saturating_sub(control),
                 sent: outbox.written(),
                 waiting: outbox.queued() > 0,
                 held,

@@ -320,6 +320,16 @@ fn a_pong_that_has_to_wait_holds_nobody_up() {
 }
 
 #[test]
+fn a_ping_of_which_the_program_had_read_the_beginning_counts_for_no_more_than_came() {
+    let (mut environment, connection, mut peer) =
+        open(Domain::UNIX, small_marks(SlowConsumer::Wait));
+    connection.begin_frame(br#"{"type":"SockhopPing","data":{"_id":"1","#);
+    peer.write_all(b"\"_created\":null}}\n{}\n").unwrap();
+    assert_eq!(environment.wait_for(1), ["{}"]);
+    assert!(connection.due_ping().is_some());
+}
+
+#[test]
 fn the_pongs_of_a_read_leave_together() {
     const PINGS: usize = 1000;
     let (_environment, connection, mut peer) = open(Domain::UNIX, Settings::for_tests());
