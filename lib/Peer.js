@@ -10,6 +10,7 @@ const {
   SockhopResponseReadableStream,
   SockhopResponseWriteableStream,
 } = require('./SockhopRequest.js');
+const { Backlog, isHungry } = require('./Backlog.js');
 const { describeFrame, explain } = require('./causes.js');
 const { envelope } = require('./envelope.js');
 const { aborted } = require('./faults.js');
@@ -18,6 +19,7 @@ const { normalizeRequestOptions } = require('./options.js');
 const { surface } = require('./Mailbox.js');
 const { PendingCallbacks } = require('./PendingCallbacks.js');
 const {
+  kBacklog,
   kBeat,
   kClearPings,
   kBytesOnly,
@@ -29,6 +31,7 @@ const {
   kPong,
   kRelease,
   kShow,
+  kSize,
   kStart,
   kTooLarge,
   kTraffic,
@@ -78,6 +81,8 @@ class Peer {
   #sweep = null;
   /** Once the program has looked at the pings of a native connection: @type {?Pings} */
   #pings = null;
+  /** @type {?Backlog} made by the first request */
+  #kept = null;
   #habit = null;
   #over = false;
   /** Whose mistakes are reported, for people: @type {?{address?: string, port?: number}} */
@@ -299,6 +304,7 @@ class Peer {
   #takeResponse(data, text) {
     const packet = SockhopResponsePacket.parse(data);
     if (packet === null) return this.#bad(text);
+    packet[kSize] = text.length;
     this.#owner.responded(this, packet);
   }
 
@@ -522,6 +528,7 @@ class Peer {
     }
     const expires = callback_timeout > 0 ? performance.now() + callback_timeout : 0;
     this.#callbacks.add(ticket, callback, expires);
+    this.#kept?.review();
     if (expires > 0) this.#sweepLater(callback_timeout);
     return null;
   }
@@ -589,9 +596,11 @@ class Peer {
     const stream = SockhopResponseReadableStream.from_request(request);
     const streams = this.#owner.streams(this);
     if (!streams) throw new SockhopError('Socket was destroyed', 'ERR_SOCKET_DESTROYED');
+    stream[kBacklog] = this.#backlog;
     // The answer may be here before the program has the stream.
     stream[kHold]();
     streams.set(stream.uuid, stream, (reason) => endStream(stream, reason), timeout);
+    this.#backlog.review();
     const onAbort = signal && (() => stream.end(aborted(signal)));
     signal?.addEventListener('abort', onAbort, { once: true });
     stream.once('end', () => {
@@ -607,6 +616,21 @@ class Peer {
     }
     setImmediate(() => stream[kRelease]());
     return stream;
+  }
+
+  /** The packets that iterators keep. */
+  get #backlog() {
+    this.#kept ??= new Backlog(
+      this.outlet,
+      () => this.pendingCallbacks > 0 || this.#hasHungryStream(),
+    );
+    return this.#kept;
+  }
+
+  #hasHungryStream() {
+    const streams = this.#owner.streams(this)?._map.values() ?? [];
+    for (const [stream] of streams) if (isHungry(stream)) return true;
+    return false;
   }
 
   /** The connection is over: no callback is late any more. Until `close()` the program may look at them. */

@@ -4,7 +4,7 @@ const { AsyncResource } = require('node:async_hooks');
 const { EventEmitter } = require('node:events');
 
 const SockhopError = require('./SockhopError.js');
-const { kHold, kRelease } = require('./symbols.js');
+const { kBacklog, kHold, kKeeps, kRelease, kSize } = require('./symbols.js');
 const { nextTick } = require('./timing.js');
 const { mark, transparent } = require('./transparent.js');
 const { uuid: makeUuid } = require('./uuid.js');
@@ -144,6 +144,10 @@ class SockhopResponseReadableStream extends EventEmitter {
   #nexts = [];
   /** Those who follow the stream to its end. @type {Set<{packet: Function, end: Function}>} */
   #followers = new Set();
+  /** Characters of packets that iterators keep. */
+  #kept = 0;
+  /** Counts them for the connection; a stream without one counts for itself. @type {?Backlog} */
+  [kBacklog] = null;
 
   /**
    * @param {object} [opts]
@@ -241,14 +245,22 @@ class SockhopResponseReadableStream extends EventEmitter {
     const packets = [];
     const waiting = []; // calls of next() that no packet was there for
     let over = null; // {err} when the stream has ended
+    let kept = 0; // characters of the packets, as far as the reader is to know of them
+    const keep = (change) => {
+      kept += change;
+      this.#keep(change);
+    };
 
     const follower = {
-      packet(packet) {
-        if (waiting.length > 0) waiting.shift().resolve({ value: packet, done: false });
-        else packets.push(packet);
+      packet(packet, size) {
+        if (waiting.length > 0) return waiting.shift().resolve({ value: packet, done: false });
+        packets.push({ packet, size });
+        keep(size);
       },
       end(err) {
         over = { err };
+        // Nothing more comes, so the reader need not wait for the rest to be taken.
+        keep(-kept);
         for (const { resolve, reject } of waiting.splice(0)) {
           // The error is thrown once; after it the iterator is done, like a generator that threw.
           if (over.err === undefined) resolve({ value: undefined, done: true });
@@ -268,7 +280,11 @@ class SockhopResponseReadableStream extends EventEmitter {
     };
     return {
       next() {
-        if (packets.length > 0) return Promise.resolve({ value: packets.shift(), done: false });
+        if (packets.length > 0) {
+          const { packet, size } = packets.shift();
+          if (over === null) keep(-size);
+          return Promise.resolve({ value: packet, done: false });
+        }
         if (over === null) {
           return new Promise((resolve, reject) => waiting.push({ resolve, reject }));
         }
@@ -294,6 +310,18 @@ class SockhopResponseReadableStream extends EventEmitter {
   [Symbol.for('nodejs.util.inspect.custom')](_depth, { stylize }) {
     const state = this.#ended ? 'ended' : 'open';
     return `${this.constructor.name} { ${stylize(this.uuid, 'string')}, ${state} }`;
+  }
+
+  /** Whether an iterator keeps a packet that the program has not taken. */
+  [kKeeps]() {
+    return this.#kept > 0;
+  }
+
+  /** An iterator keeps so many characters more, or less. */
+  #keep(change) {
+    this.#kept += change;
+    if (change > 0) this[kBacklog]?.add(change);
+    else if (change < 0) this[kBacklog]?.take(-change);
   }
 
   /** Keeps packets back until `kRelease`: the program does not have the stream yet. */
@@ -341,7 +369,7 @@ class SockhopResponseReadableStream extends EventEmitter {
     const nexts = this.#nexts;
     this.#nexts = [];
     for (const { resolve } of nexts) resolve({ data, type });
-    for (const follower of this.#followers) follower.packet({ data, type });
+    for (const follower of this.#followers) follower.packet({ data, type }, pkt[kSize] ?? 0);
     try {
       this.#scope.runInAsyncScope(this.emit, this, 'data', data, type);
     } finally {

@@ -25,6 +25,7 @@ const {
   kFailed,
   kFlush,
   kFlushed,
+  kGiveBack,
   kHalt,
   kIsWrapped,
   kMoveTo,
@@ -35,6 +36,7 @@ const {
   kReceive,
   kReceiveRaw,
   kRelease,
+  kRetain,
   kRoundTrip,
   kScope,
   kShow,
@@ -341,6 +343,16 @@ class SockhopSocket extends net.Socket {
     if (this.#isAway) return;
     this.#bytesOnly = true;
     this.#connection.setBytesOnly();
+  }
+
+  /** So much that has been delivered still waits for the program: it counts as unread. */
+  [kRetain](amount) {
+    if (!this.#over) this.#connection.retain(amount);
+  }
+
+  /** The program has taken so much of that. */
+  [kGiveBack](amount) {
+    if (!this.#over) this.#connection.giveBack(amount);
   }
 
   /** A message of `length` characters went to this peer among others. */

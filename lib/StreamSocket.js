@@ -8,8 +8,10 @@ const {
   kBeat,
   kClearPings,
   kFlush,
+  kGiveBack,
   kPings,
   kPong,
+  kRetain,
   kRoundTrip,
   kStart,
   kTraffic,
@@ -46,6 +48,11 @@ class StreamSocket {
   /** The end of this tick will be told. */
   #due = false;
   #limit;
+  /** Bytes that have been delivered and wait for the program, and how many may. */
+  #retained = 0;
+  #mark;
+  /** The stream is paused because of them. */
+  #stops = false;
   #started = false;
   /** Beats of the ping timer in a row between which nothing moved, and what had moved at the last. */
   #still = 0;
@@ -53,14 +60,15 @@ class StreamSocket {
 
   /**
    * @param {import('node:stream').Duplex} stream
-   * @param {{terminator: string[], max_message_size: number}} options
+   * @param {{terminator: string[], max_message_size: number, receive_high_water_mark: number}} options
    * @param {{receive(text: string): void, dead(): void, tooLarge(limit: number): void}} peer
    */
-  constructor(stream, { terminator, max_message_size }, peer) {
+  constructor(stream, { terminator, max_message_size, receive_high_water_mark }, peer) {
     this.#stream = stream;
     this.#framer = new Framer(terminator[0], max_message_size);
     this.peer = peer;
     this.#limit = max_message_size;
+    this.#mark = receive_high_water_mark;
   }
 
   /** Begins to read. */
@@ -130,6 +138,22 @@ class StreamSocket {
       stream.cork();
       this.#corked = length;
     }
+  }
+
+  /** So much that has been delivered still waits for the program: past the mark the stream is read no further. */
+  [kRetain](amount) {
+    this.#retained += amount;
+    if (this.#stops || this.#retained < this.#mark || this.#stream.isPaused?.()) return;
+    this.#stops = true;
+    this.#stream.pause();
+  }
+
+  /** The program has taken so much of that. */
+  [kGiveBack](amount) {
+    this.#retained -= amount;
+    if (!this.#stops || this.#retained > this.#mark / 2) return;
+    this.#stops = false;
+    this.#stream.resume();
   }
 
   endTick() {

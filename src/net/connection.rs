@@ -868,6 +868,17 @@ impl Connection {
             .store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
+    /// JavaScript keeps `amount` of what it took for the program: it counts as unread until
+    /// [`give_back`](Self::give_back).
+    pub fn retain(&self, amount: usize) {
+        self.unread.add(amount);
+    }
+
+    /// The program took `amount` of what was retained.
+    pub fn give_back(self: &Arc<Self>, amount: usize) {
+        self.taken(amount);
+    }
+
     /// How long nothing came, and nothing left but what the program sent.
     pub fn silence(&self) -> Duration {
         let active = Duration::from_millis(self.active.load(Ordering::Relaxed));

@@ -328,6 +328,18 @@ impl SockhopSession {
             .flatten()
     }
 
+    /// Counts `amount` that was delivered as unread, because the program has not taken it.
+    #[napi]
+    pub fn retain(&self, amount: u32) {
+        self.inner.retain(amount as usize);
+    }
+
+    /// Takes back what `retain` counted.
+    #[napi]
+    pub fn give_back(&self, amount: u32) {
+        self.inner.give_back(amount as usize);
+    }
+
     /// For how many milliseconds nothing came, and nothing left but what JavaScript has written.
     #[napi]
     pub fn silence(&self) -> f64 {

@@ -1,0 +1,142 @@
+'use strict';
+
+// A loop over a stream of answers that is slower than the peer: the peer waits, and nothing else does for ever.
+
+const assert = require('node:assert/strict');
+const { once } = require('node:events');
+const net = require('node:net');
+const { describe, it } = require('node:test');
+const { endpoint, transports } = require('./support/addresses.js');
+const { deadline } = require('./support/deadline.js');
+const { makeClient, startClient, startServer } = require('./support/local.js');
+
+const limit = { timeout: 120_000 };
+const TEXT = 'x'.repeat(10_000);
+/** Far more than the mark of 1 MiB and the buffers of the kernel. */
+const MOST = 6000;
+/** So many answers may be under way: 15 MB. */
+const AHEAD = 1500;
+const TAKEN = 200;
+
+/** A server that answers each request with as many packets as its connection takes, and what is asked with the same. */
+async function generous(t, where) {
+  const { server } = await startServer(t, {}, where);
+  const counts = { written: 0 };
+  server.on('request', async (_request, response) => {
+    try {
+      while (counts.written < MOST) {
+        await response.write({ text: TEXT });
+        counts.written += 1;
+      }
+      await response.end();
+    } catch (err) {
+      // The client has gone.
+      assert.equal(err.code, 'ERR_SOCKET_DESTROYED');
+    }
+  });
+  server.on('receive', (object, { socket, callback }) => {
+    if (callback) callback(object);
+    else server.send(socket, object).catch(() => {});
+  });
+  return { server, counts };
+}
+
+async function takeSlowly(client, counts) {
+  const stream = await client.request('all of it');
+  let taken = 0;
+  let ahead = 0;
+  for await (const { data } of stream) {
+    assert.equal(data.text.length, TEXT.length);
+    taken += 1;
+    ahead = Math.max(ahead, counts.written - taken);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    if (taken === TAKEN) break;
+  }
+  return ahead;
+}
+
+const asked = (client, object) =>
+  deadline(new Promise((resolve) => client.send(object, resolve)), 'an answer');
+
+for (const transport of transports) {
+  describe(`a loop over a stream of answers, over ${transport}`, () => {
+    it('has the peer wait while it is slower', limit, async (t) => {
+      const where = await endpoint(t, transport);
+      const { counts } = await generous(t, where);
+      const { client } = await startClient(t, where);
+      const ahead = await takeSlowly(client, counts);
+      assert.ok(ahead < AHEAD, `${ahead} packets ahead`);
+    });
+
+    it('that is left lets the connection be read again', limit, async (t) => {
+      const where = await endpoint(t, transport);
+      await generous(t, where);
+      const { client } = await startClient(t, where);
+      const stream = await client.request('all of it');
+      for await (const _ of stream) break;
+      assert.deepEqual(await asked(client, { after: 'the loop' }), { after: 'the loop' });
+    });
+
+    it('may wait in it for the answer to a callback', limit, async (t) => {
+      const where = await endpoint(t, transport);
+      await generous(t, where);
+      const { client } = await startClient(t, where);
+      const stream = await client.request('all of it');
+      let n = 0;
+      for await (const _ of stream) {
+        n += 1;
+        assert.deepEqual(await asked(client, { n }), { n });
+        if (n === 3) break;
+      }
+    });
+
+    it('may wait in it for a message', limit, async (t) => {
+      const where = await endpoint(t, transport);
+      await generous(t, where);
+      const { client } = await startClient(t, where);
+      const stream = await client.request('all of it');
+      for await (const _ of stream) {
+        const receiving = once(client, 'receive');
+        await client.send({ echo: true });
+        const [object] = await deadline(receiving, 'the message behind the answers', 60_000);
+        assert.deepEqual(object, { echo: true });
+        break;
+      }
+    });
+
+    it('gets all packets, in order, at its own pace', limit, async (t) => {
+      const where = await endpoint(t, transport);
+      const { server } = await startServer(t, {}, where);
+      const COUNT = 400;
+      server.on('request', async (_request, response) => {
+        for (let n = 0; n < COUNT; n++) await response.write({ n, text: TEXT });
+        await response.end();
+      });
+      const { client } = await startClient(t, where);
+      const stream = await client.request('all of it');
+      const numbers = [];
+      for await (const { data } of stream) {
+        if (data.n !== undefined) numbers.push(data.n);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      assert.deepEqual(
+        numbers,
+        Array.from({ length: COUNT }, (_, n) => n),
+      );
+    });
+  });
+}
+
+describe('a loop over a stream of answers, over a stream that the program brought', () => {
+  it('has the peer wait while it is slower', limit, async (t) => {
+    const where = await endpoint(t);
+    const { counts } = await generous(t, where);
+    const { client } = makeClient(t, where);
+    const socket = net.connect(where.path ?? { host: where.address, port: where.port });
+    await once(socket, 'connect');
+    client.socket = socket;
+    const ahead = await takeSlowly(client, counts);
+    assert.ok(ahead < AHEAD, `${ahead} packets ahead`);
+    assert.deepEqual(await asked(client, { after: 'the loop' }), { after: 'the loop' });
+  });
+});

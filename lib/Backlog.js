@@ -1,0 +1,91 @@
+'use strict';
+
+const { kGiveBack, kKeeps, kRetain } = require('./symbols.js');
+const { clearTimeout, setTimeout } = require('./timing.js');
+
+/** Characters in one step: each step crosses to the native side. */
+const STEP = 64 * 1024;
+/**
+ * A consumer that takes nothing for so long, in ms, may wait for a message behind the packets. Then another step is read,
+ * and twice as much after each further pause, until it takes a packet.
+ */
+const STALL_MS = 1000;
+const PAUSE_MS = 100;
+
+/**
+ * The packets of one connection that iterators keep until the program takes them. They count as bytes that the program
+ * has not read, so a slow consumer stops the reader at "receive_high_water_mark".
+ *
+ * A consumer may wait for something else that comes over the same connection. So nothing counts while a callback or
+ * another stream waits for an answer, and of the rest less and less while nothing is taken.
+ */
+class Backlog {
+  #outlet;
+  #awaits;
+  /** Characters kept. */
+  #length = 0;
+  /** Characters that the reader was told of. */
+  #retained = 0;
+  /** Characters that do not count, because nothing was taken for a while. */
+  #allowance = 0;
+  #timer = null;
+  /** Something was taken since the timer was set. */
+  #taken = false;
+
+  /**
+   * @param {SockhopSocket|StreamSocket} outlet stops its reader
+   * @param {function(): boolean} awaits whether something else waits for an answer
+   */
+  constructor(outlet, awaits) {
+    this.#outlet = outlet;
+    this.#awaits = awaits;
+  }
+
+  /** A packet of `length` characters is kept. */
+  add(length) {
+    this.#length += length;
+    if (this.#length - this.#allowance - this.#retained >= STEP) this.review();
+  }
+
+  /** Packets of `length` characters were taken, or given up. */
+  take(length) {
+    this.#length -= length;
+    this.#allowance = 0;
+    this.#taken = true;
+    if (this.#retained > this.#length) this.review();
+  }
+
+  /** Tells the reader as much as counts now. */
+  review() {
+    const counts = this.#awaits() ? 0 : Math.max(0, this.#length - this.#allowance);
+    const target = counts - (counts % STEP);
+    const change = target - this.#retained;
+    this.#retained = target;
+    if (change > 0) this.#outlet[kRetain](change);
+    else if (change < 0) this.#outlet[kGiveBack](-change);
+    this.#watch();
+  }
+
+  #watch() {
+    if (this.#retained === 0) {
+      clearTimeout(this.#timer);
+      this.#timer = null;
+    } else if (this.#timer === null) {
+      const delay = this.#allowance === 0 ? STALL_MS : PAUSE_MS;
+      this.#taken = false;
+      this.#timer = setTimeout(() => {
+        this.#timer = null;
+        if (!this.#taken) this.#allowance = Math.max(STEP, this.#allowance * 2);
+        this.review();
+      }, delay);
+      this.#timer.unref?.();
+    }
+  }
+}
+
+/** @returns {boolean} whether a stream has nothing that its program could take: it waits for its peer */
+function isHungry(stream) {
+  return !stream[kKeeps]?.();
+}
+
+module.exports = { Backlog, isHungry };
