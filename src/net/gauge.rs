@@ -33,7 +33,8 @@ impl Gauge {
     pub(super) fn remove(&self, amount: usize, mark: usize) -> bool {
         let left = self.amount.fetch_sub(amount, Ordering::AcqRel) - amount;
         fence(Ordering::SeqCst);
-        left <= mark / 2 && self.stopped.swap(false, Ordering::AcqRel)
+        // A load first: what is not set is not written, and so hides nothing that is set just now.
+        left <= mark / 2 && self.is_stopped() && self.stopped.swap(false, Ordering::AcqRel)
     }
 
     /// Whether the adding side must stop. If it does, a [`remove`](Self::remove) will answer true.
