@@ -8,7 +8,7 @@ const { describe, it } = require('node:test');
 const { setImmediate } = require('node:timers/promises');
 const { atEnd } = require('./support/at-end.js');
 const { freePort } = require('./support/addresses.js');
-const { makeClient, startClient, startServer } = require('./support/local.js');
+const { clientOnWire, makeClient, startClient, startServer } = require('./support/local.js');
 
 const limit = { timeout: 60_000 };
 
@@ -214,6 +214,24 @@ describe('a request with a signal', { timeout: 90_000 }, () => {
       name: 'AbortError',
     });
   });
+
+  for (const [why, { config, code }] of Object.entries({
+    'its time is up': { config: () => ({ timeout: 50 }), code: 'ERR_RESPONSE_TIMEOUT' },
+    'its signal is aborted': {
+      config: () => ({ signal: AbortSignal.timeout(50) }),
+      code: 'ABORT_ERR',
+    },
+  })) {
+    it(`waits no longer for a peer that does not read when ${why}`, limit, async (t) => {
+      const { client, wire } = await clientOnWire(t);
+      wire.socket.pause();
+      // More than the kernel takes.
+      client.send('x'.repeat(32 << 20)).catch(() => {});
+      const stream = await client.request('Q', config());
+      await assert.rejects(stream.all(), { code });
+      assert.equal(client._response_stream_map._map.size, 0);
+    });
+  }
 
   it('is answered packet by packet in a loop', async (t) => {
     const { server } = await startServer(t, {}, { port: 0 });

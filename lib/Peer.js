@@ -599,16 +599,34 @@ class Peer {
     stream[kBacklog] = this.#backlog;
     // The answer may be here before the program has the stream.
     stream[kHold]();
-    streams.set(stream.uuid, stream, (reason) => endStream(stream, reason), timeout);
+    // What is asked may have to wait for a peer that does not read: nobody waits longer for that than for the answer.
+    let goOn = noop;
+    const giveUp = (err) => {
+      stream.end(err);
+      goOn();
+    };
+    streams.set(
+      stream.uuid,
+      stream,
+      (reason) => {
+        if (reason === 'timed-out') giveUp(responseTimedOut());
+        else if (reason !== 'deleted') stream.end(stopped(reason));
+      },
+      timeout,
+    );
     this.#backlog.review();
-    const onAbort = signal && (() => stream.end(aborted(signal)));
+    const onAbort = signal && (() => giveUp(aborted(signal)));
     signal?.addEventListener('abort', onAbort, { once: true });
     stream.once('end', () => {
       signal?.removeEventListener('abort', onAbort);
       streams.delete(stream.uuid);
     });
     try {
-      await this.#owner.sendMessage(this, { type: 'SockhopRequest', data: request });
+      const sent = this.#owner.sendMessage(this, { type: 'SockhopRequest', data: request });
+      await new Promise((resolve, reject) => {
+        goOn = resolve;
+        Promise.resolve(sent).then(resolve, reject);
+      });
     } catch (err) {
       stream[kRelease]();
       stream.end();
@@ -767,17 +785,11 @@ function callbackRefused(why, meaning) {
   return explain(new SockhopError(why, 'ERR_REMOTE_CALLBACK_TYPE'), meaning);
 }
 
-function endStream(stream, reason) {
-  if (reason === 'deleted') return;
-  stream.end(
-    reason === 'timed-out'
-      ? new SockhopError('Response stream timed out before ending', 'ERR_RESPONSE_TIMEOUT')
-      : new SockhopError(
-          `Response stream was stopped locally because ${reason}`,
-          'ERR_SOCKET_DESTROYED',
-        ),
-  );
-}
+const responseTimedOut = () =>
+  new SockhopError('Response stream timed out before ending', 'ERR_RESPONSE_TIMEOUT');
+
+const stopped = (reason) =>
+  new SockhopError(`Response stream was stopped locally because ${reason}`, 'ERR_SOCKET_DESTROYED');
 
 /** What a client or server tells the native side of its options. */
 function nativeSettings(options) {
