@@ -63,6 +63,23 @@ describe('an overridden method', () => {
     assert.deepEqual((await deadline(received, 'what is sent to all'))[0], { a: 1, stamp: 1 });
   });
 
+  it(
+    '_on_recieved_object() sees the packets of an answer, which arrive all the same',
+    limit,
+    async (t) => {
+      const near = spied(impl.client, ['_on_recieved_object']);
+      const far = spied(impl.server, ['_on_recieved_object']);
+      const { server, client, sock } = await pair(t, { Server: far.Spied, Client: near.Spied });
+      const answer = async (stream) => (await deadline(stream.next(), 'the answer')).data;
+      assert.equal(await answer(await client.request('Q')), 'Q');
+      assert.equal(await answer(await server.request(sock, 'Q')), 'Q');
+      for (const { calls } of [near, far]) {
+        const packets = calls._on_recieved_object.map(([message]) => message.type);
+        assert.ok(packets.includes('SockhopResponsePacket'), packets.join());
+      }
+    },
+  );
+
   it('send() of a client and of a server sees their pings and pongs', limit, async (t) => {
     const near = spied(impl.client, ['send']);
     const far = spied(impl.server, ['send']);

@@ -304,7 +304,8 @@ class Peer {
   #takeResponse(data, text) {
     const packet = SockhopResponsePacket.parse(data);
     if (packet === null) return this.#bad(text);
-    packet[kSize] = text.length;
+    // A message that came through a method of the program's has no text: it does not count.
+    packet[kSize] = text?.length ?? 0;
     this.#owner.responded(this, packet);
   }
 
