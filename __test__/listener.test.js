@@ -484,3 +484,14 @@ for (const [name, { server: Server, client: Client, session: Session }] of [
     }
   });
 }
+
+describe('a net.Server in place of server.server', () => {
+  it('has listen() reject when its signal is aborted before it listens', limit, async () => {
+    const server = new impl.server({ port: 0 });
+    server.server = net.createServer();
+    const controller = new AbortController();
+    const listening = server.listen({ signal: controller.signal });
+    controller.abort(new Error('enough'));
+    await assert.rejects(listening, { name: 'AbortError', code: 'ABORT_ERR' });
+  });
+});

@@ -448,4 +448,4 @@ function notRunning() {
   return err;
 }
 
-module.exports = { Listener };
+module.exports = { Listener, notRunning };

@@ -3,7 +3,7 @@
 const { EventEmitter } = require('node:events');
 
 const native = require('./binding.js');
-const { Listener } = require('./Listener.js');
+const { Listener, notRunning } = require('./Listener.js');
 const { Peer, isPayload, nativeSettings, pick, rejected, swallow } = require('./Peer.js');
 const ObjectBuffer = require('./ObjectBuffer.js');
 const { SendCallbacks } = require('./SendCallbacks.js');
@@ -17,7 +17,7 @@ const TimedMap = require('./TimedMap.js');
 const { LimitCounters } = require('./limits.js');
 const { channels } = require('./diagnostics.js');
 const { envelope } = require('./envelope.js');
-const { idle, report, requestRefused } = require('./faults.js');
+const { aborted, idle, report, requestRefused } = require('./faults.js');
 const { broadcasts, mailbox, nextId, surface } = require('./Mailbox.js');
 const options = require('./options.js');
 const {
@@ -807,9 +807,13 @@ function listenWith(server, { path, address, port }, signal, exclusive) {
   const plain = path ? [path] : [port, address];
   const args = signal || exclusive ? [{ ...where, signal, exclusive }] : plain;
   return new Promise((resolve, reject) => {
+    // What is closed before it listens says nothing else.
+    const closed = () => reject(signal?.aborted ? aborted(signal) : notRunning());
     server.once?.('error', reject);
+    server.once?.('close', closed);
     server.listen(...args, () => {
       server.removeListener?.('error', reject);
+      server.removeListener?.('close', closed);
       resolve(server);
     });
   });
