@@ -426,6 +426,32 @@ describe('a socket', () => {
     }
   });
 
+  it('that emits ECONNRESET in a test is over, on either side', limit, async (t) => {
+    for (const which of ['server', 'client']) {
+      const ends = await pair(t);
+      const gone = Promise.all([once(ends.server, 'disconnect'), once(ends.client, 'disconnect')]);
+      const err = Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' });
+      (which === 'server' ? ends.sock : ends.client.socket).emit('error', err);
+      await deadline(gone, `the end of the connection whose ${which} was told`);
+      assert.equal(ends.client.connected, false);
+      assert.deepEqual(ends.server.sockets, []);
+    }
+  });
+
+  for (const code of ['EPIPE', 'ETIMEDOUT', 'ECONNREFUSED']) {
+    it(`that emits ${code} in a test goes on, and the client tells of it`, limit, async (t) => {
+      const { client, asked } = await pair(t);
+      const seen = [];
+      client.on('error', (err) => seen.push(err));
+      client.on('disconnect', () => seen.push('disconnect'));
+      const err = Object.assign(new Error(`connect ${code}`), { code });
+      client.socket.emit('error', err);
+      assert.deepEqual(await deadline(asked(1), 'the answer'), { echo: 1 });
+      assert.deepEqual(seen, [err]);
+      assert.equal(client.connected, true);
+    });
+  }
+
   for (const method of ['on', 'addListener', 'once', 'prependListener', 'prependOnceListener']) {
     it(`shows its bytes to a listener added with ${method}()`, limit, async (t) => {
       const { server, client, sock } = await pair(t);

@@ -674,7 +674,9 @@ class Peer {
 
   /** The socket of a server's connection reports an error. */
   failed(err) {
-    if (!this.#over && err.code !== 'ECONNRESET') this.#owner.fail(err, this);
+    if (this.#over) return;
+    if (err.code === 'ECONNRESET') this.socket.emit('end');
+    else this.#owner.fail(err, this);
   }
 
   /** Those that wait for an answer: @type {?PendingCallbacks} */

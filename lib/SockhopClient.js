@@ -591,12 +591,13 @@ class SockhopClient extends EventEmitter {
       if (isConnecting()) return this.#giveUp(attempt, err);
       // An attempt that failed has told of it.
       if (this.#peer !== peer) return;
-      const quiet =
-        err.code === 'ECONNRESET' ||
-        err.code === 'EPIPE' ||
-        (this.#autoReconnect && err.code === 'ECONNREFUSED');
-      over();
-      if (!quiet) this.#owner.fail(err);
+      if (err.code === 'ECONNRESET') return over();
+      try {
+        if (!this.#autoReconnect || err.code !== 'ECONNREFUSED') this.#owner.fail(err);
+      } finally {
+        // An error that the program emits does not end the connection.
+        if (socket.destroyed) over();
+      }
     });
   }
 
