@@ -230,6 +230,18 @@ describe('send()', () => {
   });
 });
 
+describe('a stream of answers', () => {
+  it('that its connection ended says so', limit, async (t) => {
+    const { client, wire } = await clientOnWire(t);
+    const stream = await client.request({ a: 1 });
+    const ended = once(stream, 'end');
+    wire.socket.destroy();
+    const [err] = await ended;
+    assert.equal(err.code, 'ERR_SOCKET_DESTROYED');
+    assert.match(err.cause?.message, /The connection ended/);
+  });
+});
+
 describe('a client with TLS', () => {
   /** The error of connect() to a plain server that does this with each connection. */
   async function failure(t, serve, options) {

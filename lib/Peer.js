@@ -792,7 +792,13 @@ const responseTimedOut = () =>
   new SockhopError('Response stream timed out before ending', 'ERR_RESPONSE_TIMEOUT');
 
 const stopped = (reason) =>
-  new SockhopError(`Response stream was stopped locally because ${reason}`, 'ERR_SOCKET_DESTROYED');
+  explain(
+    new SockhopError(
+      `Response stream was stopped locally because ${reason}`,
+      'ERR_SOCKET_DESTROYED',
+    ),
+    'The connection ended before the last packet of the answer arrived.',
+  );
 
 /** What a client or server tells the native side of its options. */
 function nativeSettings(options) {
