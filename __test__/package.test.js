@@ -105,6 +105,8 @@ describe('the packed package', () => {
     const files = packed.files.map((file) => file.path);
     const wanted = ['package.json', 'index.js', 'index.d.ts', 'lib/binding.js', BINDING];
     wanted.push('README.md', 'API.md', 'MIGRATION.md', 'CHANGELOG.md', 'LICENSE');
+    wanted.push('SECURITY.md', 'RELIABILITY.md', 'ARCHITECTURE.md');
+    wanted.push(...fs.readdirSync(path.join(ROOT, 'lib')).map((name) => `lib/${name}`));
     assert.deepEqual(
       wanted.filter((name) => !files.includes(name)),
       [],
