@@ -1,5 +1,6 @@
 /// <reference types="node" />
 
+import type { X509Certificate } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import type { Server } from 'node:net';
 import { Socket } from 'node:net';
@@ -296,7 +297,7 @@ export class SockhopError extends Error {
   port?: number;
 }
 
-/** The codes of errors this package makes itself; API.md has a table of causes and remedies. */
+/** The codes of `SockhopError`s; API.md has a table of all codes, with causes and remedies. */
 export type SockhopErrorCode =
   | 'ERR_MULTICONNECT'
   | 'ERR_SOCKET_DESTROYED'
@@ -340,10 +341,18 @@ export class SockhopSocket extends Socket {
   /** The peer's certificate; TLS only. */
   getPeerCertificate?(detailed: true): DetailedPeerCertificate;
   getPeerCertificate?(detailed?: boolean): PeerCertificate;
+  /** The peer's certificate as an object of `node:crypto`; TLS only. */
+  getPeerX509Certificate?(): X509Certificate | undefined;
   /** The version of TLS, such as `"TLSv1.3"`; TLS only. */
   getProtocol?(): string | null;
   /** The cipher agreed on; TLS only. */
   getCipher?(): { name: string; standardName: string; version: string };
+  /** The session to resume; TLS only, and `undefined` where TLS is native. */
+  getSession?(): Buffer | undefined;
+  /** The ticket of the session; TLS only, and `undefined` where TLS is native. */
+  getTLSTicket?(): Buffer | undefined;
+  /** Whether the session was resumed; TLS only, and `false` where TLS is native. */
+  isSessionReused?(): boolean;
 }
 
 /**
