@@ -149,7 +149,7 @@ export interface SockhopClientOptions extends SockhopOptions {
   ssl?: boolean | null | undefined;
   /** Options of `tls.connect()`. Default: `{}`. */
   ssl_options?: ConnectionOptions | null | undefined;
-  /** How long to wait before connecting again while `auto_reconnect` is on, in ms. Default: `2000`. */
+  /** How often a client without a connection tries while `auto_reconnect` is on, in ms. Default: `2000`. */
   auto_reconnect_interval?: number | null | undefined;
   /** How long `connect()` tries, TLS handshake included, in ms. Default: `5000`. */
   connect_timeout?: number | null | undefined;
@@ -399,7 +399,10 @@ export class SockhopClient<In = Anything, Out = Sendable> extends Emitter<
   address: string;
   /** TCP port; a change counts from the next `connect()`. */
   port: number | string;
-  /** Connect by itself, now and whenever the connection is lost; `disconnect()` turns it off. */
+  /**
+   * Connect by itself whenever there is no connection, at the next beat of `auto_reconnect_interval`;
+   * `disconnect()` turns it off.
+   */
   auto_reconnect: boolean;
   /** Whether there is a connection. */
   get connected(): boolean;
