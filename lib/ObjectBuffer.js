@@ -83,10 +83,7 @@ class ObjectBuffer extends EventEmitter {
     if (!Buffer.isBuffer(buffer)) {
       this.emit(
         'error',
-        new SockhopError(
-          'buf2obj called with what is no Buffer (buf2obj called with non buffer object)',
-          'ERR_OBJECTBUFFER_BAD_BUFFER',
-        ),
+        new SockhopError('buf2obj called with non buffer object', 'ERR_OBJECTBUFFER_BAD_BUFFER'),
       );
       // Whoever took the event gets what a text says all the same.
       if (typeof buffer !== 'string') return [];

@@ -259,9 +259,12 @@ class Peer {
     }
     if (this.socket.destroyed) {
       this.#owner.lost(this);
-      throw new SockhopError(
-        'Cannot answer the callback: the socket has been destroyed',
-        'ERR_SOCKET_DESTROYED',
+      throw explain(
+        new SockhopError(
+          'Client unable to send() - socket has been destroyed',
+          'ERR_SOCKET_DESTROYED',
+        ),
+        'Cannot answer the callback: its connection is over',
       );
     }
     if (this.#debug)
@@ -507,7 +510,7 @@ class Peer {
 
   #badObject() {
     const err = new SockhopError(
-      'send() in "json" mode takes objects only; set allow_non_objects to send other values',
+      'obj2buf called with non object type (set allow_non_objects if you want this behavior)',
       'ERR_OBJECTBUFFER_BAD_OBJECT',
     );
     if (this.#owner.listenerCount('error') > 0) this.#owner.fail(err, this);

@@ -11,7 +11,7 @@ const { Peer, isPayload, nativeSettings, pick, rejected, swallow } = require('./
 const { aborted, idle, report, requestRefused } = require('./faults.js');
 const ObjectBuffer = require('./ObjectBuffer.js');
 const { SendCallbacks } = require('./SendCallbacks.js');
-const { describeAttempt } = require('./causes.js');
+const { describeAttempt, explain } = require('./causes.js');
 const SockhopError = require('./SockhopError.js');
 const { SockhopSocket } = require('./SockhopSocket.js');
 const { SockhopTlsSocket } = require('./SockhopTlsSocket.js');
@@ -295,7 +295,7 @@ class SockhopClient extends EventEmitter {
     if (this.#attempt) {
       return Promise.reject(
         new SockhopError(
-          'connect() has been called already and is still trying',
+          'You have already called connect() once. Still trying to connect!',
           'ERR_MULTICONNECT',
         ),
       );
@@ -963,6 +963,9 @@ const givenUp = () =>
   new SockhopError('The attempt to connect was given up', 'ERR_SOCKET_DESTROYED');
 
 const notConnected = () =>
-  new SockhopError('Client unable to send() - it is not connected', 'ERR_SOCKET_DESTROYED');
+  explain(
+    new SockhopError('Client unable to send() - socket has been destroyed', 'ERR_SOCKET_DESTROYED'),
+    'The client is not connected',
+  );
 
 module.exports = SockhopClient;

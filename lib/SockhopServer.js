@@ -15,6 +15,7 @@ const { SockhopSocket } = require('./SockhopSocket.js');
 const { StrangerSocket, StreamSocket } = require('./StreamSocket.js');
 const TimedMap = require('./TimedMap.js');
 const { LimitCounters } = require('./limits.js');
+const { explain } = require('./causes.js');
 const { channels } = require('./diagnostics.js');
 const { envelope } = require('./envelope.js');
 const { aborted, idle, report, requestRefused } = require('./faults.js');
@@ -433,9 +434,9 @@ class SockhopServer extends EventEmitter {
    */
   send(sock, object, callback) {
     if (!object) {
-      throw new SockhopError(
+      throw explain(
+        new SockhopError('SockhopServer send() requires a socket and data', 'ERR_BAD_DATA'),
         `send() needs something to send. Received ${String(object) || '""'}`,
-        'ERR_BAD_DATA',
       );
     }
     const peer = this.#peerOf(sock);

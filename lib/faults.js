@@ -88,10 +88,7 @@ function idle({ idle_timeout }) {
 
 /** @returns {SockhopError} */
 function requestRefused() {
-  return new SockhopError(
-    'Cannot make a request: the "peer_type" of the other end must be Sockhop',
-    'ERR_REQUEST_TYPE',
-  );
+  return new SockhopError('Unable to use requests - peer type must be Sockhop', 'ERR_REQUEST_TYPE');
 }
 
 module.exports = { aborted, idle, report, requestRefused };
