@@ -24,11 +24,12 @@ const help = `Usage: npm run bench -- [workload ...] [options]
 
 Measures this package side by side with sockhop 1.8.4 and others, over the loopback. The peers are
 taken in turn in one run, each end in a process of its own. Without a workload all are run, which
-takes about 20 minutes; "core" is the first four, about 3 minutes.
+takes about 25 minutes; "core" is the first four, about 3 minutes.
 
 Workloads:
 ${workloads.names.map((name) => `  ${name.padEnd(15)} ${workloads.get(name).title}`).join('\n')}
   core            ${workloads.core.join(', ')}
+  fairness        fairness-1, -4 and -16; so with "oneway", "object", "fanin" and the like
   all             all of them
 
 Options:
@@ -101,7 +102,7 @@ function options() {
     if (name === 'all') {
       return workloads.names;
     }
-    return name === 'core' ? workloads.core : [workloads.get(name).name];
+    return name === 'core' ? workloads.core : workloads.select(name);
   });
   return {
     help: values.help,

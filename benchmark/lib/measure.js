@@ -148,13 +148,17 @@ class Contestant {
       this.#ends.client = client;
     }
     if (definition.generator) {
+      const { open, processes = 1 } = definition.generator;
       const args = definition.generator.arguments({ peer: this.peer });
-      const generator = await Generator.start(binary, ['drive', targetOf(address), ...args]);
-      this.#ends.generator = this.#keep(generator);
-      const { open } = definition.generator;
-      if (open) {
-        await generator.call(`open count=${open.count} lanes=${open.lanes}`);
+      const generators = [];
+      while (generators.length < processes) {
+        const generator = await Generator.start(binary, ['drive', targetOf(address), ...args]);
+        generators.push(this.#keep(generator));
+        if (open) {
+          await generator.call(`open count=${open.count} lanes=${open.lanes}`);
+        }
       }
+      Object.assign(this.#ends, { generator: generators[0], generators });
     }
   }
 

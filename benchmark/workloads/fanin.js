@@ -3,8 +3,14 @@ const { text } = require('../lib/payload.js');
 const { READY_HEX, WELCOME, connectionHex, deferred, frameHex, per } = require('./common.js');
 
 /**
+ * A flood is bounded by a count, too: so many messages for each of its milliseconds in all, several
+ * times as many as any server takes.
+ */
+const MOST_PER_MS = 10_000;
+
+/**
  * The server's side of a flood by the load generator: counts messages until every connection has
- * said that it is done.
+ * said that it is done. Questions that come in between are answered.
  */
 async function countingServer({ peer, transport, address, connections, onBegin, onEnd }) {
   const meter = new Meter();
@@ -21,6 +27,8 @@ async function countingServer({ peer, transport, address, connections, onBegin, 
         }
       } else if (data.op === 'hello') {
         reply(WELCOME);
+      } else if (data.op === 'question') {
+        reply({ seq: data.seq });
       } else if (++over === connections) {
         done.resolve({ messages, ...meter.stop(), ...onEnd?.() });
       }
@@ -37,17 +45,23 @@ async function countingServer({ peer, transport, address, connections, onBegin, 
   };
 }
 
-/** One round of that flood; throws when a message was lost. */
-async function flood({ server, generator, peer, ms, batch, rate = 0 }) {
+/** One round of that flood, by one generator or by several; throws when a message was lost. */
+async function flood({ server, generators, peer, ms, batch, rate = 0 }) {
   await server.call('begin');
   const frame = frameHex(peer, { seq: 1, body: text(64) });
   const last = frameHex(peer, { op: 'last' });
-  const [received, sent] = await Promise.all([
+  const most = Math.ceil((ms * MOST_PER_MS) / generators.length);
+  const command = `flood ms=${ms} most=${most} rate=${rate} batch=${batch} frame=${frame} last=${last}`;
+  const [received, ...floods] = await Promise.all([
     server.call('finish'),
-    generator.call(`flood ms=${ms} rate=${rate} batch=${batch} frame=${frame} last=${last}`),
+    ...generators.map((generator) => generator.call(command)),
   ]);
-  if (received.messages !== sent.sent) {
-    throw new Error(`${received.messages} messages arrived of ${sent.sent}`);
+  const sent = floods.reduce((sum, each) => sum + each.sent, 0);
+  if (received.messages !== sent) {
+    throw new Error(`${received.messages} messages arrived of ${sent}`);
+  }
+  if (floods.some((each) => each.sent >= most)) {
+    throw new Error(`a flood of ${most} messages was over before its time`);
   }
   return received;
 }
@@ -79,7 +93,7 @@ function fanin(connections) {
       open: { count: connections, lanes: 32 },
     },
 
-    async round({ server, generator, peer, ms }) {
+    async round({ server, generators, peer, ms }) {
       const {
         messages,
         cpuUs,
@@ -87,7 +101,7 @@ function fanin(connections) {
         ms: time,
       } = await flood({
         server,
-        generator,
+        generators,
         peer,
         ms,
         batch: 1,
@@ -116,7 +130,9 @@ function fanin(connections) {
           `${JSON.stringify({ type: 'Object', data: { seq: 1, body: text(64) } })}\n`,
         ).toString('hex');
         const before = await server.call('stats');
-        const sent = await client.call(`flood ms=${ms} rate=${rate} batch=1 frame=${frame} last=-`);
+        const sent = await client.call(
+          `flood ms=${ms} most=${ms * MOST_PER_MS} rate=${rate} batch=1 frame=${frame} last=-`,
+        );
         let after = await server.call('stats');
         while (after.frames - before.frames < sent.sent) {
           after = await server.call('stats');

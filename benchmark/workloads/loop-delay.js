@@ -51,9 +51,9 @@ const loopDelay = {
     };
   },
 
-  async round({ server, generator, peer, ms }) {
+  async round({ server, generators, peer, ms }) {
     const idleMs = await server.call('idle', { ms });
-    const run = await flood({ server, generator, peer, ms, batch: 32 });
+    const run = await flood({ server, generators, peer, ms, batch: 32 });
     return {
       value: run.p99Ms,
       moreMs: run.p99Ms - idleMs,

@@ -7,9 +7,10 @@
 //!   overflows.
 //! * `connect count=<n>`: opens connections to a server that answers nothing.
 //! * `churn ms=<n> lanes=<n>`: the same, but each connection is closed as soon as it is open.
-//! * `flood ms=<n> rate=<n> batch=<n> frame=<hex> last=<hex>`: one `write` is `batch` frames,
-//!   one on each connection in turn; with a `rate` (frames a second in all, 0 is as fast as they are
-//!   taken) it pauses between these turns. At the end `last` goes out once on every connection.
+//! * `flood ms=<n> most=<n> rate=<n> batch=<n> frame=<hex> last=<hex>`: one `write` is `batch`
+//!   frames, one on each connection in turn; with a `rate` (frames a second in all, 0 is as fast as
+//!   they are taken) it pauses between these turns. It ends after `ms`, or when `most` frames were
+//!   sent in all. At the end `last` goes out once on every connection.
 //! * `await total=<n>`: answers when `n` ready bytes have been read since the last `reset`.
 //! * `reset`: forgets the count. `close`: drops all connections.
 
@@ -26,6 +27,8 @@ struct Connection {
     socket: OwnedFd,
     /// What the kernel did not take of the last write; sent before anything else.
     unsent: Vec<u8>,
+    /// The last write found no room, so the kernel is to report when there is some.
+    full: bool,
     /// Bytes read so far.
     heard: usize,
     /// The second part of the hello has been sent.
@@ -184,6 +187,7 @@ impl Driver {
         let mut connection = Connection {
             socket,
             unsent: Vec::new(),
+            full: false,
             heard: 0,
             greeted: self.hello.rest.is_empty(),
             open: false,
@@ -259,6 +263,7 @@ impl Driver {
 
     fn flood(&mut self, words: &[&str]) -> Result<String> {
         let duration = Duration::from_millis(sys::field(words, "ms")?);
+        let most: u64 = sys::field(words, "most")?;
         let rate: f64 = sys::field(words, "rate")?;
         let batch: usize = sys::field(words, "batch")?;
         let frame = sys::hex(&sys::field::<String>(words, "frame")?)?.repeat(batch);
@@ -274,7 +279,7 @@ impl Driver {
             }
             let mut taken = 0;
             for at in 0..self.connections.len() {
-                if at % 64 == 0 && begin.elapsed() >= duration {
+                if sent >= most || (at % 64 == 0 && begin.elapsed() >= duration) {
                     break 'sending;
                 }
                 let Some(connection) = &mut self.connections[at] else {
@@ -348,28 +353,35 @@ fn put(poll: &Poll, at: usize, connection: &mut Connection, bytes: &[u8]) -> Res
         .map_err(|e| format!("writing: {e}"))?
         .unwrap_or(0);
     if taken < bytes.len() {
+        if !connection.full {
+            connection.full = true;
+            poll.change(fd, at as u64, Interest::ReadWrite)?;
+        }
         // A hello must not be lost; a frame of a flood that found no room at all is just not sent.
         if taken == 0 && connection.open {
             return Ok(false);
         }
         connection.unsent.extend_from_slice(&bytes[taken..]);
-        poll.change(fd, at as u64, Interest::ReadWrite)?;
     }
     Ok(true)
 }
 
+/// Writes what is unsent. The kernel reports room for more exactly while something is unsent.
 fn flush(poll: &Poll, at: usize, connection: &mut Connection) -> Result<()> {
-    if connection.unsent.is_empty() {
-        return Ok(());
-    }
     let fd = connection.socket.as_raw_fd();
-    let taken = sys::write(fd, &connection.unsent).map_err(|e| format!("writing: {e}"))?;
-    connection.unsent.drain(..taken.unwrap_or(0));
-    let interest = if connection.unsent.is_empty() {
-        Interest::Read
-    } else {
-        Interest::ReadWrite
-    };
-    poll.change(fd, at as u64, interest)?;
+    if !connection.unsent.is_empty() {
+        let taken = sys::write(fd, &connection.unsent).map_err(|e| format!("writing: {e}"))?;
+        connection.unsent.drain(..taken.unwrap_or(0));
+    }
+    let full = !connection.unsent.is_empty();
+    if full != connection.full {
+        connection.full = full;
+        let interest = if full {
+            Interest::ReadWrite
+        } else {
+            Interest::Read
+        };
+        poll.change(fd, at as u64, interest)?;
+    }
     Ok(())
 }
