@@ -4,6 +4,7 @@
 // With SOCKHOP_UNDER_TEST=sockhop-1.8 the same tests pass on the original.
 
 const assert = require('node:assert/strict');
+const { once } = require('node:events');
 const { it } = require('node:test');
 const { makeClient, startClient, startServer } = require('./support/local.js');
 
@@ -43,6 +44,27 @@ it('a second connect() says that the first is still trying', limit, async (t) =>
     message: 'You have already called connect() once. Still trying to connect!',
   });
   await first;
+});
+
+it('a packet behind the last one, or one that has no way back, says so', limit, async (t) => {
+  const { server, where } = await startServer(t);
+  const { client } = await startClient(t, where);
+  const asked = once(server, 'request');
+  await client.request({ a: 1 });
+  const [request, response] = await asked;
+  await response.send({ b: 1 });
+  const refusal = {
+    code: 'ERR_RESPONSE_SEND',
+    message: 'Response packet cannot be sent after end',
+  };
+  await assert.rejects(response.send({ b: 2 }), refusal);
+  await assert.rejects(response.end(), refusal);
+
+  const { constructor: Stream } = response;
+  await assert.rejects(new Stream({ uuid: request.uuid }).send({ b: 3 }), {
+    code: 'ERR_RESPONSE_SEND',
+    message: 'Response packet cannot be sent back to responder',
+  });
 });
 
 it('requests to a peer of another type say so', limit, async (t) => {

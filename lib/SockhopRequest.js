@@ -3,6 +3,7 @@
 const { AsyncResource } = require('node:async_hooks');
 const { EventEmitter } = require('node:events');
 
+const { explain } = require('./causes.js');
 const SockhopError = require('./SockhopError.js');
 const { kBacklog, kHold, kKeeps, kRelease, kSize } = require('./symbols.js');
 const { nextTick } = require('./timing.js');
@@ -456,8 +457,13 @@ class SockhopResponseWriteableStream {
 
   /** Sends a packet. */
   _send(pkt) {
-    if (!this._sockhop) return refused('This end of the stream cannot send: it has no connection');
-    if (this.#ended) return refused('Response packet cannot be sent: the stream has been ended');
+    if (!this._sockhop) {
+      return refused(
+        'Response packet cannot be sent back to responder',
+        'This stream was made without a client or a session that it could send through.',
+      );
+    }
+    if (this.#ended) return refused('Response packet cannot be sent after end');
     const message = { type: 'SockhopResponsePacket', data: pkt };
     if (!pkt.last) return this._sockhop._send_message(message);
 
@@ -477,8 +483,8 @@ class SockhopResponseWriteableStream {
  * A refusal the program may look at or not: a packet too many is a mistake, but none that should end the
  * process as an unhandled rejection.
  */
-function refused(message) {
-  const promise = Promise.reject(new SockhopError(message, 'ERR_RESPONSE_SEND'));
+function refused(message, meaning) {
+  const promise = Promise.reject(explain(new SockhopError(message, 'ERR_RESPONSE_SEND'), meaning));
   promise.catch(() => {});
   return promise;
 }
