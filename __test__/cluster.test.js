@@ -362,9 +362,14 @@ describe('a worker of a cluster', () => {
     };
     const first = await round();
     for (let n = 0; n < 4; n += 1) {
-      const { connections, descriptors } = await round();
+      let { connections, descriptors } = await round();
       assert.equal(connections, 0);
-      assert.ok(descriptors <= first.descriptors, `${first.descriptors}, then ${descriptors}`);
+      // A task of the runtime closes the descriptor, behind the event.
+      const began = Date.now();
+      while (descriptors > first.descriptors) {
+        assert.ok(Date.now() - began < PATIENCE, `${first.descriptors}, then ${descriptors}`);
+        ({ descriptors } = await cluster.tell(1, 'count', 'count'));
+      }
     }
   });
 

@@ -1,11 +1,14 @@
 'use strict';
 
+const { EventEmitter } = require('node:events');
 const net = require('node:net');
 
 const { Framer } = require('./Framer.js');
+const { surface } = require('./Mailbox.js');
 
 /** Of the stream itself: the socket's own tell the native side that the program wants raw bytes. */
-const { on, removeListener } = net.Socket.prototype;
+const { removeListener } = net.Socket.prototype;
+const { prependListener } = EventEmitter.prototype;
 
 /**
  * A connection that the program reads before the server does, in `start()` of its session. What comes goes through
@@ -75,7 +78,9 @@ class EarlyReader {
   handOver({ terminator, max_message_size: limit }, heir) {
     this.stop();
     this.#heir = { ...heir, framer: new Framer(terminator[0], limit), limit };
-    on.call(this.#socket, 'data', this.#onData);
+    // Before the program's listeners: one that throws takes the bytes from those behind it.
+    prependListener.call(this.#socket, 'data', this.#onData);
+    if (this.#socket.readableFlowing !== false) this.#socket.resume();
     this.#settle();
   }
 
@@ -97,7 +102,14 @@ class EarlyReader {
   /** Ends this, if nothing is left. */
   #settle() {
     const socket = this.#socket;
-    while (this.#late.length > 0) socket.push(this.#late.shift());
+    while (this.#late.length > 0) {
+      try {
+        socket.push(this.#late.shift());
+      } catch (err) {
+        // A listener of the program's threw. The bytes behind these are no less the server's.
+        surface(err);
+      }
+    }
     if (this.#heir === null || socket.destroyed) return;
     if (this.#taken !== this.#read || socket.readableLength > 0) return;
     const { framer, begin } = this.#heir;

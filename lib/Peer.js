@@ -342,13 +342,17 @@ class Peer {
 
   /** Whether what is sent over this connection passes through something of the program's. */
   isWatched() {
+    return this.isOwnerWatched() || this.outlet[kIsWrapped] === true;
+  }
+
+  /** The same of all connections of its client or server. */
+  isOwnerWatched() {
     const { target, plain } = this.#owner;
     return (
       this.#owner.isRetyped ||
       target.send !== plain.send ||
       target._send_message !== plain._send_message ||
-      !this.#writesPlainly() ||
-      this.outlet[kIsWrapped] === true
+      !this.#writesPlainly()
     );
   }
 

@@ -11,7 +11,7 @@ const SockhopError = require('./SockhopError.js');
 const { SockhopRequest } = require('./SockhopRequest.js');
 const SockhopSession = require('./SockhopSession.js');
 const { flushAll } = require('./Outbox.js');
-const { SockhopSocket } = require('./SockhopSocket.js');
+const { countBroadcast, isSocketOf, SockhopSocket } = require('./SockhopSocket.js');
 const { StrangerSocket, StreamSocket } = require('./StreamSocket.js');
 const TimedMap = require('./TimedMap.js');
 const { LimitCounters } = require('./limits.js');
@@ -23,10 +23,9 @@ const { broadcasts, mailbox, nextId, surface } = require('./Mailbox.js');
 const options = require('./options.js');
 const {
   kConnection,
-  kCounted,
   kHalt,
   kLimit,
-  kHeld,
+  kIsWrapped,
   kPeer,
   kRoundTrip,
   kStarting,
@@ -505,21 +504,22 @@ class SockhopServer extends EventEmitter {
    * @throws as `send()`, if there is a client
    */
   sendall(object) {
+    const owner = this.#owner;
     let reached = 0;
+    let isWatched = false;
     for (const sock of [...this._sockets]) {
       if (sock.destroyed) sock.emit('end');
-      else if (sock instanceof SockhopSocket && sock[kPeer]?.isOf(this.#owner)) reached += 1;
+      else if (isSocketOf(sock, owner)) {
+        if (reached === 0) isWatched ||= sock[kPeer].isOwnerWatched();
+        reached += 1;
+        if (sock[kIsWrapped]) isWatched = true;
+      } else isWatched ||= this.#peerOf(sock)?.isWatched() !== false;
     }
     if (this._sockets.length === 0) return Promise.resolve([]);
-    // The list is the program's, too: who was taken out of it gets nothing.
+    // The list is the program's, too: a socket that was taken out of it gets nothing.
     const all = reached === this.#reached;
-    if (
-      !all ||
-      !object ||
-      this.#options.debug ||
-      this.#options.peer_type === 'json' ||
-      this._sockets.some((sock) => this.#peerOf(sock)?.isWatched() !== false)
-    ) {
+    const isRare = !all || !object || this.#options.debug || this.#options.peer_type === 'json';
+    if (isRare || isWatched) {
       // Rare: one by one has all the checks, and is seen by the program.
       const send = async (sock) => this.send(sock, object);
       if (!object) return Promise.all(this._sockets.map((sock) => this.send(sock, object)));
@@ -536,16 +536,15 @@ class SockhopServer extends EventEmitter {
     flushAll();
     const id = nextId();
     const count = this._sockets.length;
+    const { length } = text;
     const others = [];
     const done = broadcastDone(id, count);
-    this.#native.broadcast(text, text.length, id);
+    this.#native.broadcast(text, length, id);
     for (const sock of this._sockets) {
+      if (countBroadcast(sock, owner, length)) continue;
       const peer = this.#peerOf(sock);
-      // The native side leaves out a socket that the program writes bytes to: they come first.
       if (peer === null) others.push(rejected(noSocket(sock)));
-      else if (peer.outlet === sock && peer.isOf(this.#owner) && !sock[kHeld]) {
-        sock[kCounted](text.length);
-      } else others.push(peer.outlet[kTransmit](text).catch(leftOut));
+      else others.push(peer.outlet[kTransmit](text).catch(leftOut));
     }
     return others.length === 0 ? done : Promise.all([done, ...others]).then(([all]) => all);
   }

@@ -18,7 +18,6 @@ const {
   kBytesOnly,
   kConnected,
   kConnection,
-  kCounted,
   kDead,
   kDepart,
   kEnded,
@@ -29,7 +28,6 @@ const {
   kHalt,
   kIsWrapped,
   kMoveTo,
-  kHeld,
   kIsClear,
   kLeave,
   kPeer,
@@ -122,6 +120,21 @@ function settleAll(waiting, err) {
 }
 
 /**
+ * Whether a socket, and not a Proxy of one, belongs to a client or server.
+ *
+ * @type {function(object, object): boolean}
+ */
+let isSocketOf;
+
+/**
+ * Counts a broadcast of `length` characters that the native side sends. False: the native side leaves out this socket, to
+ * which the program writes bytes, and does not know one of another owner.
+ *
+ * @type {function(object, object, number): boolean}
+ */
+let countBroadcast;
+
+/**
  * The socket of one connection: a `net.Socket` to the program, backed by a native connection.
  *
  * Nothing passes through the stream machinery unless the program uses it: frames go from the native side
@@ -194,6 +207,21 @@ class SockhopSocket extends net.Socket {
     if (this.#isRead) this.connecting = true;
     else sockets.set(connection.id, this);
     this.#hold.take();
+  }
+
+  static {
+    isSocketOf = (sock, owner) => #peer in sock && sock.#peer !== null && sock.#peer.isOf(owner);
+    countBroadcast = (sock, owner, length) => {
+      if (!isSocketOf(sock, owner) || sock.#peer.outlet !== sock || sock.#held) return false;
+      sock.#messagesOut += 1;
+      if (sock.timeout) sock._unrefTimer?.();
+      // Asking `listenerCount()` for each of many sockets takes as long as the rest.
+      if (sock._events.drain !== undefined) {
+        sock.#account();
+        sock.#drainSoon(length);
+      }
+      return true;
+    };
   }
 
   // ---- for this package -------------------------------------------------------------------------
@@ -355,16 +383,6 @@ class SockhopSocket extends net.Socket {
     if (!this.#over) this.#connection.giveBack(amount);
   }
 
-  /** A message of `length` characters went to this peer among others. */
-  [kCounted](length) {
-    this.#messagesOut += 1;
-    if (this.timeout) this._unrefTimer?.();
-    if (this.listenerCount('drain') > 0) {
-      this.#account();
-      this.#drainSoon(length);
-    }
-  }
-
   /** Hands over what has gathered, now. */
   [kFlush]() {
     this.#outbox?.flush();
@@ -373,11 +391,6 @@ class SockhopSocket extends net.Socket {
   /** Whether nothing waits for the kernel, or behind bytes that the program writes. */
   [kIsClear]() {
     return this.#waiting === null && !(this.#held && this.#isBehind());
-  }
-
-  /** Whether the program is in the midst of writing bytes of its own. */
-  get [kHeld]() {
-    return this.#held;
   }
 
   /** Sends one message. */
@@ -954,4 +967,4 @@ const netWrite =
     : net.Socket.prototype.write;
 const { write } = SockhopSocket.prototype;
 
-module.exports = { SockhopSocket };
+module.exports = { countBroadcast, isSocketOf, SockhopSocket };
