@@ -295,6 +295,26 @@ for (const [name, { server: Server, client: Client, session: Session }] of [
       assert.deepEqual([mine.listening, old.listening], [false, true]);
     });
 
+    it('is made by net.createServer() where the program has replaced that', limit, async (t) => {
+      const own = net.createServer;
+      const made = [];
+      const mock = t.mock.method(net, 'createServer', (...args) => {
+        made.push(own(...args));
+        return made.at(-1);
+      });
+      const path = unixPath(t);
+      const server = make(t, { path });
+      answering(server);
+      assert.equal(server.server, made[0]);
+      assert.equal(await server.listen(), made[0]);
+      assert.deepEqual(await ask(t, path), { answer: 1 });
+      const second = make(t, { path });
+      const failed = once(second, 'error');
+      second.listen().catch(() => {});
+      assert.equal((await deadline(failed, 'an error'))[0].code, 'EADDRINUSE');
+      mock.mock.restore();
+    });
+
     it('may be replaced by a server with TLS', limit, async (t) => {
       const { root, server: issued, chain } = await hierarchy();
       const server = make(t, { port: await freePort() });
@@ -486,6 +506,24 @@ for (const [name, { server: Server, client: Client, session: Session }] of [
 }
 
 describe('a net.Server in place of server.server', () => {
+  it(
+    'rejects, and throws nothing, when one of net.createServer() finds the address taken',
+    limit,
+    async (t) => {
+      const { createServer } = net;
+      t.mock.method(net, 'createServer', (...args) => createServer(...args));
+      const path = unixPath(t);
+      const holder = new impl.server({ path });
+      atEnd(t, () => holder.close());
+      await holder.listen();
+      const server = new impl.server({ path });
+      await assert.rejects(deadline(server.listen(), 'listen()'), { code: 'EADDRINUSE' });
+      server.path = unixPath(t);
+      atEnd(t, () => server.close());
+      await server.listen();
+    },
+  );
+
   it('has listen() reject when its signal is aborted before it listens', limit, async () => {
     const server = new impl.server({ port: 0 });
     server.server = net.createServer();

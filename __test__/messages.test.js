@@ -94,3 +94,24 @@ it(
     });
   },
 );
+
+it(
+  'a packet behind the end of an answer says that it cannot be sent after that',
+  limit,
+  async (t) => {
+    const { server, where } = await startServer(t);
+    const { client } = await startClient(t, where);
+    const refused = new Promise((resolve) => {
+      server.on('request', async (_request, response) => {
+        await response.send({ a: 1 });
+        response.write({ a: 2 }).catch(resolve);
+      });
+    });
+    await client.request({});
+    const { code, message } = await refused;
+    assert.deepEqual(
+      [code, message],
+      ['ERR_RESPONSE_SEND', 'Response packet cannot be sent after end'],
+    );
+  },
+);

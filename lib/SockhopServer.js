@@ -1,6 +1,7 @@
 'use strict';
 
 const { EventEmitter } = require('node:events');
+const net = require('node:net');
 
 const native = require('./binding.js');
 const { Listener, notRunning } = require('./Listener.js');
@@ -38,6 +39,9 @@ const { mark, transparent } = require('./transparent.js');
 const { sum } = require('./traffic.js');
 
 const noop = () => {};
+
+/** Node's own. Where a program has another in its place, it is that which makes `server.server`. */
+const { createServer } = net;
 
 /** A property as assignment makes it. */
 const OWN_PROPERTY = { configurable: true, enumerable: true, writable: true };
@@ -113,7 +117,10 @@ class SockhopServer extends EventEmitter {
   }
 
   #newListener() {
-    const listener = new Listener(this.#owner, this.#options.max_connections);
+    const listener =
+      net.createServer === createServer
+        ? new Listener(this.#owner, this.#options.max_connections)
+        : net.createServer();
     listener.on('error', (err) => {
       channels.error.publish({ server: this, error: err });
       if (!this.#told || this.listenerCount('error') > 0) this.emit('error', err, null, null);
@@ -369,7 +376,15 @@ class SockhopServer extends EventEmitter {
     const listener = this.server;
     const where = { path: this.path, address: this.address, port: this.port };
     if (listener.listen !== Listener.prototype.listen) {
-      return listenWith(listener, where, signal, exclusive);
+      const listening = listenWith(listener, where, signal, exclusive);
+      // Who listens for errors knows already; where nobody does, the promise tells.
+      this.#told = true;
+      const settled = () => {
+        this.#told = false;
+      };
+      listening.then(settled, settled);
+      if (this.listenerCount('error') > 0) listening.catch(noop);
+      return listening;
     }
     const promise = listener.open(where, signal, exclusive).catch((err) => {
       this.#told = true;
