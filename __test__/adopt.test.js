@@ -9,6 +9,7 @@ const { setImmediate } = require('node:timers/promises');
 const { atEnd } = require('./support/at-end.js');
 const { freePort } = require('./support/addresses.js');
 const { clientOnWire, makeClient, startClient, startServer } = require('./support/local.js');
+const { onNodeOnly } = require('./support/runtime.js');
 
 const limit = { timeout: 60_000 };
 

@@ -917,7 +917,7 @@ class SockhopSocket extends net.Socket {
    */
   get _handle() {
     // The constructor of net.Socket comes before there is a connection.
-    if (!(#connection in this) || this.#over || this.connecting) return null;
+    if (!handles.exist || !(#connection in this) || this.#over || this.connecting) return null;
     this.#handle ??= handles.ofConnection(this.#connection.duplicate());
     if (this.#handle !== null) this.#lend();
     return this.#handle;

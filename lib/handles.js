@@ -8,6 +8,9 @@
 const fs = require('node:fs');
 const net = require('node:net');
 
+/** Bun's and Deno's sockets look at their own handle as they read, and a second one would take bytes from the first. */
+const exist = process.versions.bun === undefined && process.versions.deno === undefined;
+
 /**
  * @param {number} fd a descriptor of its own, or -1
  * @returns {?object} null where there is none
@@ -41,4 +44,4 @@ function ofListener(fd) {
   return null;
 }
 
-module.exports = { isTaken, ofConnection, ofListener };
+module.exports = { exist, isTaken, ofConnection, ofListener };
