@@ -43,6 +43,8 @@ class StreamSocket {
   #controlBytes = 0;
   #bytesOut = 0;
   #pace = new Pace();
+  /** Rejects what the stream has not passed on. */
+  #pending = new Set();
   /** Bytes behind the cork that this has put on the stream, for a burst; -1 while there is none. */
   #corked = -1;
   /** The end of this tick will be told. */
@@ -68,6 +70,11 @@ class StreamSocket {
     this.#framer = new Framer(terminator[0], max_message_size);
     this.peer = peer;
     this.#limit = max_message_size;
+    // Node 18 calls no callback of what is behind a cork when the stream is destroyed.
+    stream.on('close', () => {
+      for (const reject of this.#pending) reject(destroyed());
+      this.#pending.clear();
+    });
     this.#mark = receive_high_water_mark;
   }
 
@@ -114,7 +121,9 @@ class StreamSocket {
       this.#messagesOut += 1;
       this.#bytesOut += bytes.length;
       this.#gather(bytes.length);
+      this.#pending.add(reject);
       stream.write(bytes, (err) => {
+        this.#pending.delete(reject);
         if (err || stream.destroyed) reject(destroyed());
         else resolve(null);
       });
