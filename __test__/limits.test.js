@@ -192,7 +192,11 @@ for (const role of Object.keys(roles)) {
       for (let part = 0; part < 5; part += 1) {
         const before = side.stats().bytes_received;
         wire.socket.write('x');
-        await until(() => side.stats().bytes_received > before, 'the part is here');
+        // On a busy machine the time may be over between two parts.
+        await until(
+          () => side.stats().bytes_received > before || log.count('error') > 0,
+          'the part is here, or the connection has ended',
+        );
       }
       assert.equal((await log.next('error')).args[0].code, 'ERR_IDLE_TIMEOUT');
       await log.next('disconnect');
