@@ -7,10 +7,12 @@ const os = require('node:os');
 const path = require('node:path');
 const { afterEach, beforeEach, describe, it } = require('node:test');
 
-const { bindingFileName, platformTag } = require('../lib/platform');
+const { bindingFileName, platformTag } = require('../lib/internal/native/platform.js');
 
 const ROOT = path.dirname(__dirname);
 const TAG = platformTag();
+/** Where the loader is. */
+const NATIVE = 'lib/internal/native';
 const BINDING = path.join(ROOT, bindingFileName(TAG));
 
 /** Requires `module` in a process of its own; gives the error as the program would see it. */
@@ -71,9 +73,9 @@ describe('loading the binding', () => {
 
   beforeEach(() => {
     directory = fs.mkdtempSync(path.join(os.tmpdir(), 'sockhop-binding-'));
-    fs.mkdirSync(path.join(directory, 'lib'));
+    fs.mkdirSync(path.join(directory, NATIVE), { recursive: true });
     for (const name of ['binding.js', 'platform.js']) {
-      fs.copyFileSync(path.join(ROOT, 'lib', name), path.join(directory, 'lib', name));
+      fs.copyFileSync(path.join(ROOT, NATIVE, name), path.join(directory, NATIVE, name));
     }
   });
 
@@ -81,7 +83,7 @@ describe('loading the binding', () => {
 
   it('takes the file beside the package', () => {
     fs.copyFileSync(BINDING, path.join(directory, bindingFileName(TAG)));
-    const { keys } = requireIn(directory, './lib/binding');
+    const { keys } = requireIn(directory, `./${NATIVE}/binding`);
     assert.deepEqual(keys, Object.keys(require(BINDING)));
     assert.notEqual(keys.length, 0);
   });
@@ -91,21 +93,21 @@ describe('loading the binding', () => {
     fs.mkdirSync(home, { recursive: true });
     fs.writeFileSync(path.join(home, 'package.json'), JSON.stringify({ main: 'binding.node' }));
     fs.copyFileSync(BINDING, path.join(home, 'binding.node'));
-    const { keys } = requireIn(directory, './lib/binding');
+    const { keys } = requireIn(directory, `./${NATIVE}/binding`);
     assert.deepEqual(keys, Object.keys(require(BINDING)));
   });
 
   it('takes the file named by SOCKHOP_NATIVE_BINDING before all others', () => {
     fs.writeFileSync(path.join(directory, bindingFileName(TAG)), 'never read');
     fs.copyFileSync(BINDING, path.join(directory, 'mine.node'));
-    const { keys } = requireIn(directory, './lib/binding', {
+    const { keys } = requireIn(directory, `./${NATIVE}/binding`, {
       env: { SOCKHOP_NATIVE_BINDING: './mine.node' },
     });
     assert.deepEqual(keys, Object.keys(require(BINDING)));
   });
 
   it('without any binding names the platform, what was looked for, and the remedy', () => {
-    const { name, code, message } = requireIn(directory, './lib/binding');
+    const { name, code, message } = requireIn(directory, `./${NATIVE}/binding`);
     assert.equal(name, 'Error');
     assert.equal(code, 'ERR_SOCKHOP_BINDING');
     assert.match(message, new RegExp(`on ${TAG} \\(Node ${process.version}\\)`));
@@ -117,7 +119,7 @@ describe('loading the binding', () => {
 
   it('says in what way a damaged file does not load', () => {
     fs.writeFileSync(path.join(directory, bindingFileName(TAG)), 'this is no shared library');
-    const { code, message } = requireIn(directory, './lib/binding');
+    const { code, message } = requireIn(directory, `./${NATIVE}/binding`);
     assert.equal(code, 'ERR_SOCKHOP_BINDING');
     assert.match(message, /\.node: .*(too short|invalid ELF|not a mach-o|slice is not valid)/i);
   });
@@ -129,14 +131,14 @@ describe('loading the binding', () => {
     const bytes = fs.readFileSync(BINDING);
     bytes.writeUInt16LE(0xf3, 18);
     fs.writeFileSync(path.join(directory, bindingFileName(TAG)), bytes);
-    const { code, message } = requireIn(directory, './lib/binding');
+    const { code, message } = requireIn(directory, `./${NATIVE}/binding`);
     assert.equal(code, 'ERR_SOCKHOP_BINDING');
     assert.match(message, /\.node: .*(machine|ELF|architecture|cannot open)/i);
   });
 
   it('does not fall back when SOCKHOP_NATIVE_BINDING names a missing file', () => {
     fs.copyFileSync(BINDING, path.join(directory, bindingFileName(TAG)));
-    const { code, message } = requireIn(directory, './lib/binding', {
+    const { code, message } = requireIn(directory, `./${NATIVE}/binding`, {
       env: { SOCKHOP_NATIVE_BINDING: './nowhere.node' },
     });
     assert.equal(code, 'ERR_SOCKHOP_BINDING');
@@ -146,7 +148,7 @@ describe('loading the binding', () => {
   it('says on Windows that Windows is not supported, instead of how to build', () => {
     const preload = path.join(directory, 'windows.js');
     fs.writeFileSync(preload, "Object.defineProperty(process, 'platform', { value: 'win32' });");
-    const { code, message } = requireIn(directory, './lib/binding', { preload });
+    const { code, message } = requireIn(directory, `./${NATIVE}/binding`, { preload });
     assert.equal(code, 'ERR_SOCKHOP_BINDING');
     assert.match(message, /on win32-/);
     assert.match(message, /Windows is not supported yet/);

@@ -8,7 +8,7 @@ const os = require('node:os');
 const path = require('node:path');
 const test = require('node:test');
 
-const { systemError } = require('../lib/errors.js');
+const { systemError } = require('../lib/internal/errors/system-errors.js');
 
 const DEADLINE = { timeout: 90_000 };
 

@@ -1,11 +1,11 @@
 'use strict';
 
-// Texts of long strings are put together by lib/json.js; they must be what JSON.stringify() makes.
+// Texts of long strings are put together by lib/internal/messaging/json.js; they must be what JSON.stringify() makes.
 
 const assert = require('node:assert');
 const { describe, it } = require('node:test');
 
-const { Habit, stringify } = require('../lib/json.js');
+const { Habit, stringify } = require('../lib/internal/messaging/json.js');
 
 /** The text of `make()` as the package makes it for a kind that is known to be long. */
 function walked(make) {

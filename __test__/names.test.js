@@ -38,11 +38,12 @@ const internal = (() => {
     ).split(' '),
   );
   if (process.env.SOCKHOP_UNDER_TEST === undefined) {
-    const native = require('../lib/binding.js');
+    const native = require('../lib/internal/native/binding.js');
     for (const { prototype } of Object.values(native)) {
       for (const name of prototype ? namesOn(prototype) : []) names.add(name);
     }
-    for (const symbol of Object.values(require('../lib/symbols.js'))) names.add(symbol.description);
+    for (const symbol of Object.values(require('../lib/internal/symbols.js')))
+      names.add(symbol.description);
   }
   for (const name of [...names]) names.add(`_${name}`);
   return names;

@@ -11,7 +11,7 @@ const {
   normalizeClientOptions: client,
   normalizeRequestOptions: request,
   normalizeServerOptions,
-} = require('../lib/options.js');
+} = require('../lib/internal/options/options.js');
 
 class DefaultSession {
   async start() {}

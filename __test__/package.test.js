@@ -7,8 +7,9 @@ const os = require('node:os');
 const path = require('node:path');
 const { after, before, describe, it } = require('node:test');
 
-const { bindingFileName, platformTag } = require('../lib/platform');
+const { bindingFileName, platformTag } = require('../lib/internal/native/platform.js');
 const manifest = require('../package.json');
+const { filesIn } = require('./support/files.js');
 
 const ROOT = path.dirname(__dirname);
 const BINDING = bindingFileName(platformTag());
@@ -103,10 +104,16 @@ describe('the packed package', () => {
 
   it('contains the documents, the declarations and the binding of this platform', () => {
     const files = packed.files.map((file) => file.path);
-    const wanted = ['package.json', 'index.js', 'index.d.ts', 'lib/binding.js', BINDING];
+    const wanted = [
+      'package.json',
+      'index.js',
+      'index.d.ts',
+      'lib/internal/native/binding.js',
+      BINDING,
+    ];
     wanted.push('README.md', 'API.md', 'MIGRATION.md', 'CHANGELOG.md', 'LICENSE');
     wanted.push('SECURITY.md', 'RELIABILITY.md', 'ARCHITECTURE.md');
-    wanted.push(...fs.readdirSync(path.join(ROOT, 'lib')).map((name) => `lib/${name}`));
+    wanted.push(...filesIn('lib'));
     assert.deepEqual(
       wanted.filter((name) => !files.includes(name)),
       [],

@@ -3,8 +3,8 @@
 const assert = require('node:assert/strict');
 const test = require('node:test');
 
-const { PendingCallbacks } = require('../lib/PendingCallbacks.js');
-const { countOf, lastParts, uuid } = require('../lib/uuid.js');
+const { PendingCallbacks } = require('../lib/internal/messaging/pending-callbacks.js');
+const { countOf, lastParts, uuid } = require('../lib/internal/messaging/ids.js');
 
 test('a callback is found by its id alone, and once', () => {
   const callbacks = new PendingCallbacks();

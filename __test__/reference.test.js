@@ -8,17 +8,20 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { describe, it } = require('node:test');
 const { client, server } = require('../index.js');
-const { normalizeClientOptions, normalizeServerOptions } = require('../lib/options.js');
+const {
+  normalizeClientOptions,
+  normalizeServerOptions,
+} = require('../lib/internal/options/options.js');
+const { filesIn } = require('./support/files.js');
 
 const ROOT = path.join(__dirname, '..');
 const read = (...names) => fs.readFileSync(path.join(ROOT, ...names), 'utf8');
 
 const guide = read('API.md');
 const declarations = read('index.d.ts');
-const sources = fs
-  .readdirSync(path.join(ROOT, 'lib'))
+const sources = filesIn('lib')
   .filter((name) => name.endsWith('.js'))
-  .map((name) => read('lib', name));
+  .map((name) => read(name));
 
 /** All that an expression finds in the sources, each once. */
 function inSources(expression) {

@@ -11,7 +11,7 @@ const {
   SockhopResponseReadableStream: Readable,
   SockhopResponseWriteableStream: Writeable,
 } = require('../lib/SockhopRequest.js');
-const { kHold, kRelease } = require('../lib/symbols.js');
+const { kHold, kRelease } = require('../lib/internal/symbols.js');
 
 const DEADLINE = { timeout: 10_000 };
 const overTheWire = (value) => JSON.parse(JSON.stringify(value));

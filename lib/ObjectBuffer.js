@@ -2,12 +2,12 @@
 
 const { EventEmitter } = require('node:events');
 
-const { Framer } = require('./Framer.js');
-const { describeFrame } = require('./causes.js');
+const { Framer } = require('./internal/transport/framer.js');
+const { describeFrame } = require('./internal/errors/explanations.js');
 const SockhopError = require('./SockhopError.js');
-const { checkTerminator } = require('./options.js');
-const { kLimit, kPlain, kTooLarge } = require('./symbols.js');
-const { mark, transparent } = require('./transparent.js');
+const { checkTerminator } = require('./internal/options/options.js');
+const { kLimit, kPlain, kTooLarge } = require('./internal/symbols.js');
+const { mark, transparent } = require('./internal/proxy-support.js');
 
 /**
  * Objects to frames and back, for programs that have a byte stream of their own.

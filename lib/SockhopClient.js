@@ -5,27 +5,34 @@ const { EventEmitter } = require('node:events');
 const net = require('node:net');
 const tls = require('node:tls');
 
-const native = require('./binding.js');
-const { EarlyConnection } = require('./EarlyConnection.js');
-const { Peer, isPayload, nativeSettings, pick, rejected, swallow } = require('./Peer.js');
-const { aborted, idle, report, requestRefused } = require('./faults.js');
+const native = require('./internal/native/binding.js');
+const { EarlyConnection } = require('./internal/transport/pending-connection.js');
+const {
+  Peer,
+  isPayload,
+  nativeSettings,
+  pick,
+  rejected,
+  swallow,
+} = require('./internal/messaging/message-channel.js');
+const { aborted, idle, report, requestRefused } = require('./internal/errors/faults.js');
 const ObjectBuffer = require('./ObjectBuffer.js');
-const { SendCallbacks } = require('./SendCallbacks.js');
-const { describeAttempt, explain } = require('./causes.js');
+const { SendCallbacks } = require('./internal/messaging/send-callbacks.js');
+const { describeAttempt, explain } = require('./internal/errors/explanations.js');
 const SockhopError = require('./SockhopError.js');
 const { SockhopSocket } = require('./SockhopSocket.js');
-const { SockhopTlsSocket } = require('./SockhopTlsSocket.js');
-const { StreamSocket } = require('./StreamSocket.js');
+const { SockhopTlsSocket } = require('./internal/transport/tls-socket.js');
+const { StreamSocket } = require('./internal/transport/stream-transport.js');
 const TimedMap = require('./TimedMap.js');
-const { LimitCounters } = require('./limits.js');
-const { tolerateStandIns } = require('./standIns.js');
-const { sum } = require('./traffic.js');
-const { byFamiliesInTurn, pace, socketName } = require('./addresses.js');
-const { systemError } = require('./errors.js');
-const { mailbox, clients, Hold, nextId } = require('./Mailbox.js');
-const { lookup } = require('./lookup.js');
-const options = require('./options.js');
-const { ReconnectTimer } = require('./ReconnectTimer.js');
+const { LimitCounters } = require('./internal/stats/limit-counters.js');
+const { tolerateStandIns } = require('./internal/unconstructed.js');
+const { sum } = require('./internal/stats/traffic.js');
+const { byFamiliesInTurn, pace, socketName } = require('./internal/transport/addresses.js');
+const { systemError } = require('./internal/errors/system-errors.js');
+const { mailbox, clients, Hold, nextId } = require('./internal/native/dispatcher.js');
+const { lookup } = require('./internal/client/lookup.js');
+const options = require('./internal/options/options.js');
+const { ReconnectTimer } = require('./internal/client/reconnect-timer.js');
 const {
   kAttach,
   kConnected,
@@ -36,12 +43,12 @@ const {
   kRoundTrip,
   kTraffic,
   kTransmit,
-} = require('./symbols.js');
+} = require('./internal/symbols.js');
 const { SockhopRequest } = require('./SockhopRequest.js');
-const { channels } = require('./diagnostics.js');
-const secure = require('./tls.js');
-const { setImmediate } = require('./timing.js');
-const { mark, transparent } = require('./transparent.js');
+const { channels } = require('./internal/diagnostics.js');
+const secure = require('./internal/tls/tls.js');
+const { setImmediate } = require('./internal/real-timers.js');
+const { mark, transparent } = require('./internal/proxy-support.js');
 
 /** What the native side calls a connection with the client's own port. */
 const ITSELF = 'connect itself';

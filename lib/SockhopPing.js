@@ -1,6 +1,6 @@
 'use strict';
 
-const { uuid } = require('./uuid.js');
+const { uuid } = require('./internal/messaging/ids.js');
 
 // A peer may send anything where a ping or a pong belongs.
 const fieldsOf = (value) => (typeof value === 'object' && value !== null ? value : {});

@@ -3,12 +3,12 @@
 const { AsyncResource } = require('node:async_hooks');
 const { EventEmitter } = require('node:events');
 
-const { explain } = require('./causes.js');
+const { explain } = require('./internal/errors/explanations.js');
 const SockhopError = require('./SockhopError.js');
-const { kBacklog, kHold, kKeeps, kRelease, kSize } = require('./symbols.js');
-const { nextTick } = require('./timing.js');
-const { mark, transparent } = require('./transparent.js');
-const { uuid: makeUuid } = require('./uuid.js');
+const { kBacklog, kHold, kKeeps, kRelease, kSize } = require('./internal/symbols.js');
+const { nextTick } = require('./internal/real-timers.js');
+const { mark, transparent } = require('./internal/proxy-support.js');
+const { uuid: makeUuid } = require('./internal/messaging/ids.js');
 
 /**
  * The label a payload travels under.

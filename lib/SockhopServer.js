@@ -3,25 +3,32 @@
 const { EventEmitter } = require('node:events');
 const net = require('node:net');
 
-const native = require('./binding.js');
-const { Listener, notRunning } = require('./Listener.js');
-const { Peer, isPayload, nativeSettings, pick, rejected, swallow } = require('./Peer.js');
+const native = require('./internal/native/binding.js');
+const { Listener, notRunning } = require('./internal/server/listener.js');
+const {
+  Peer,
+  isPayload,
+  nativeSettings,
+  pick,
+  rejected,
+  swallow,
+} = require('./internal/messaging/message-channel.js');
 const ObjectBuffer = require('./ObjectBuffer.js');
-const { SendCallbacks } = require('./SendCallbacks.js');
+const { SendCallbacks } = require('./internal/messaging/send-callbacks.js');
 const SockhopError = require('./SockhopError.js');
 const { SockhopRequest } = require('./SockhopRequest.js');
 const SockhopSession = require('./SockhopSession.js');
-const { flushAll } = require('./Outbox.js');
+const { flushAll } = require('./internal/transport/write-coalescer.js');
 const { countBroadcast, isSocketOf, SockhopSocket } = require('./SockhopSocket.js');
-const { StrangerSocket, StreamSocket } = require('./StreamSocket.js');
+const { StrangerSocket, StreamSocket } = require('./internal/transport/stream-transport.js');
 const TimedMap = require('./TimedMap.js');
-const { LimitCounters } = require('./limits.js');
-const { explain } = require('./causes.js');
-const { channels } = require('./diagnostics.js');
-const { envelope } = require('./envelope.js');
-const { aborted, idle, report, requestRefused } = require('./faults.js');
-const { broadcasts, mailbox, nextId, surface } = require('./Mailbox.js');
-const options = require('./options.js');
+const { LimitCounters } = require('./internal/stats/limit-counters.js');
+const { explain } = require('./internal/errors/explanations.js');
+const { channels } = require('./internal/diagnostics.js');
+const { envelope } = require('./internal/messaging/envelope.js');
+const { aborted, idle, report, requestRefused } = require('./internal/errors/faults.js');
+const { broadcasts, mailbox, nextId, surface } = require('./internal/native/dispatcher.js');
+const options = require('./internal/options/options.js');
 const {
   kConnection,
   kHalt,
@@ -32,11 +39,11 @@ const {
   kStarting,
   kTraffic,
   kTransmit,
-} = require('./symbols.js');
-const { nextTick, setImmediate } = require('./timing.js');
-const { tolerateStandIns } = require('./standIns.js');
-const { mark, transparent } = require('./transparent.js');
-const { sum } = require('./traffic.js');
+} = require('./internal/symbols.js');
+const { nextTick, setImmediate } = require('./internal/real-timers.js');
+const { tolerateStandIns } = require('./internal/unconstructed.js');
+const { mark, transparent } = require('./internal/proxy-support.js');
+const { sum } = require('./internal/stats/traffic.js');
 
 const noop = () => {};
 

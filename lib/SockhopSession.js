@@ -3,7 +3,7 @@
 const { EventEmitter } = require('node:events');
 const util = require('node:util');
 
-const { kStarting } = require('./symbols.js');
+const { kStarting } = require('./internal/symbols.js');
 
 /** Fields that are not the program's. */
 const INTERNAL = ['_events', '_eventsCount', '_maxListeners', '_sock', '_server'];

@@ -4,15 +4,15 @@ const { AsyncResource } = require('node:async_hooks');
 const net = require('node:net');
 const { Duplex } = require('node:stream');
 
-const { EarlyReader } = require('./EarlyReader.js');
-const { sockets, Hold, deliverSoon, surface } = require('./Mailbox.js');
-const { EarlyConnection } = require('./EarlyConnection.js');
-const { Departure, Outbox } = require('./Outbox.js');
+const { EarlyReader } = require('./internal/transport/pre-session-reader.js');
+const { sockets, Hold, deliverSoon, surface } = require('./internal/native/dispatcher.js');
+const { EarlyConnection } = require('./internal/transport/pending-connection.js');
+const { Departure, Outbox } = require('./internal/transport/write-coalescer.js');
 const SockhopError = require('./SockhopError.js');
-const { shown } = require('./addresses.js');
-const { systemError } = require('./errors.js');
-const handles = require('./handles.js');
-const { endName } = require('./names.js');
+const { shown } = require('./internal/transport/addresses.js');
+const { systemError } = require('./internal/errors/system-errors.js');
+const handles = require('./internal/native/node-handles.js');
+const { endName } = require('./internal/transport/format-address.js');
 const {
   kAttach,
   kBytesOnly,
@@ -43,9 +43,9 @@ const {
   kTraffic,
   kTransmit,
   kWrite,
-} = require('./symbols.js');
-const { clearTimeout, nextTick, setTimeout } = require('./timing.js');
-const { mark, transparent } = require('./transparent.js');
+} = require('./internal/symbols.js');
+const { clearTimeout, nextTick, setTimeout } = require('./internal/real-timers.js');
+const { mark, transparent } = require('./internal/proxy-support.js');
 
 /** Answers of the native `write` that are no position in the stream. */
 const WRITTEN = 0;

@@ -1,7 +1,7 @@
 'use strict';
 
-const { nextTick } = require('./timing.js');
-const { mark, transparent } = require('./transparent.js');
+const { nextTick } = require('./internal/real-timers.js');
+const { mark, transparent } = require('./internal/proxy-support.js');
 
 /**
  * A map whose values live for a limited time.

@@ -15,7 +15,7 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 
-const { bindingFileName, platformTag } = require('../lib/platform');
+const { bindingFileName, platformTag } = require('../lib/internal/native/platform.js');
 
 const ROOT = path.dirname(__dirname);
 const BINDING = path.join(ROOT, bindingFileName(platformTag()));

@@ -15,7 +15,7 @@ use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// The kinds of events in an index; `lib/Mailbox.js` knows them by the same numbers.
+/// The kinds of events in an index; `lib/internal/native/dispatcher.js` knows them by the same numbers.
 mod kind {
     pub(super) const FRAMES: u32 = 0;
     pub(super) const LARGE_FRAME: u32 = 1;
@@ -137,7 +137,7 @@ impl Desk {
             return Ok(None);
         }
         // SAFETY: the array is alive, see `new`, and never detached: it is private to
-        // lib/Mailbox.js. The desk is used on the environment's thread only, and JavaScript does
+        // lib/internal/native/dispatcher.js. The desk is used on the environment's thread only, and JavaScript does
         // not run while this slice lives.
         let index = unsafe { std::slice::from_raw_parts_mut(self.index, self.capacity) };
         if index[0] != 0 {
@@ -179,7 +179,7 @@ impl Desk {
                     &raw mut result,
                 );
             }
-            // lib/Mailbox.js lets nothing through but the end of a worker, by `process.exit()` in a
+            // lib/internal/native/dispatcher.js lets nothing through but the end of a worker, by `process.exit()` in a
             // handler or by `terminate()`. That must not stay with the environment: the clean-up
             // hook of the napi crate would find it where there is no scope to put it, and abort.
             sys::napi_is_exception_pending(self.env, &raw mut thrown);
@@ -365,7 +365,7 @@ pub struct Mailbox {
     desk: Rc<Desk>,
 }
 
-/// Deno gives native objects back before it stops to run JavaScript: see lib/teardown.js.
+/// Deno gives native objects back before it stops to run JavaScript: see lib/internal/native/deno-unload.js.
 impl Drop for Mailbox {
     fn drop(&mut self) {
         self.desk.tell_gone();

@@ -7,7 +7,7 @@ use napi_derive::napi;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What `lib/options.js` makes of the program's options for the connections of a client or server.
+/// What `lib/internal/options/options.js` makes of the program's options for the connections of a client or server.
 #[napi(object)]
 pub struct Settings {
     /// Ends a received frame.

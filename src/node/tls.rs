@@ -1,4 +1,4 @@
-//! TLS of clients, as `lib/tls.js` asks for it.
+//! TLS of clients, as `lib/internal/tls/tls.js` asks for it.
 
 use super::settings::interval;
 use crate::net::tls::{self, Agreement, ConfigError, Options, Trust};

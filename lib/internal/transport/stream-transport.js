@@ -1,9 +1,9 @@
 'use strict';
 
-const SockhopError = require('./SockhopError.js');
-const { SockhopPing } = require('./SockhopPing.js');
-const { Pace, atEndOfTick } = require('./Outbox.js');
-const { Framer } = require('./Framer.js');
+const SockhopError = require('../../SockhopError.js');
+const { SockhopPing } = require('../../SockhopPing.js');
+const { Pace, atEndOfTick } = require('./write-coalescer.js');
+const { Framer } = require('./framer.js');
 const {
   kBeat,
   kClearPings,
@@ -17,7 +17,7 @@ const {
   kTraffic,
   kTransmit,
   kWrite,
-} = require('./symbols.js');
+} = require('../symbols.js');
 
 const noop = () => {};
 /** A burst leaves when so many bytes have gathered, even in mid-tick. */

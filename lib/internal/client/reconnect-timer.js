@@ -16,7 +16,7 @@ class ReconnectTimer {
   #wish = null;
 
   /**
-   * @param {import('./SockhopClient.js')} client whose `_perform_auto_reconnect()` is called
+   * @param {import('../../SockhopClient.js')} client whose `_perform_auto_reconnect()` is called
    * @param {number} interval in ms
    */
   constructor(client, interval) {

@@ -2,7 +2,7 @@
 
 const { AsyncResource } = require('node:async_hooks');
 
-const { countOf, idOf, lastParts, uuid } = require('./uuid.js');
+const { countOf, idOf, lastParts, uuid } = require('./ids.js');
 
 /** A callback that waits for its answer, in the asynchronous context of the send() that asked. */
 class PendingCallback extends AsyncResource {

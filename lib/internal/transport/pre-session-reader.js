@@ -3,8 +3,8 @@
 const { EventEmitter } = require('node:events');
 const net = require('node:net');
 
-const { Framer } = require('./Framer.js');
-const { surface } = require('./Mailbox.js');
+const { Framer } = require('./framer.js');
+const { surface } = require('../native/dispatcher.js');
 
 /** Of the stream itself: the socket's own tell the native side that the program wants raw bytes. */
 const { removeListener } = net.Socket.prototype;

@@ -4,9 +4,9 @@
 
 const path = require('node:path');
 
-const { bindingFileName, platformTag } = require('./platform');
+const { bindingFileName, platformTag } = require('./platform.js');
 
-const ROOT = path.dirname(__dirname);
+const ROOT = path.join(__dirname, '..', '..', '..');
 
 /** The first line says everything: that is what is left of an error in most logs. */
 function failure(tag, attempts) {

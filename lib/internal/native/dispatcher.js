@@ -17,9 +17,9 @@ const {
   kReceiveRaw,
   kScope,
   kTooLarge,
-} = require('./symbols.js');
-const { guardAtUnload } = require('./teardown.js');
-const timing = require('./timing.js');
+} = require('../symbols.js');
+const { guardAtUnload } = require('./deno-unload.js');
+const timing = require('../real-timers.js');
 
 /** The kinds of records in an index; src/node/mailbox.rs knows them by the same numbers. */
 const FRAMES = 0;

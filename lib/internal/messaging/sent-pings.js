@@ -1,6 +1,6 @@
 'use strict';
 
-const { SockhopPing } = require('./SockhopPing.js');
+const { SockhopPing } = require('../../SockhopPing.js');
 
 /** So many pings are remembered. */
 const MOST = 4;

@@ -9,7 +9,7 @@ const net = require('node:net');
 const os = require('node:os');
 const util = require('node:util');
 
-const { causeOfPath, explain } = require('./causes.js');
+const { causeOfPath, explain } = require('./explanations.js');
 
 // What libuv says about the errors a bind or listen can meet, for runtimes without `util.getSystemErrorMap`.
 const DESCRIPTIONS = {

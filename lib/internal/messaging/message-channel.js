@@ -1,23 +1,23 @@
 'use strict';
 
-const ObjectBuffer = require('./ObjectBuffer.js');
-const SockhopError = require('./SockhopError.js');
-const { Pings } = require('./Pings.js');
-const { SockhopPong } = require('./SockhopPing.js');
+const ObjectBuffer = require('../../ObjectBuffer.js');
+const SockhopError = require('../../SockhopError.js');
+const { Pings } = require('./sent-pings.js');
+const { SockhopPong } = require('../../SockhopPing.js');
 const {
   SockhopRequest,
   SockhopResponsePacket,
   SockhopResponseReadableStream,
   SockhopResponseWriteableStream,
-} = require('./SockhopRequest.js');
-const { Backlog, isHungry } = require('./Backlog.js');
-const { describeFrame, explain } = require('./causes.js');
+} = require('../../SockhopRequest.js');
+const { Backlog, isHungry } = require('./backlog.js');
+const { describeFrame, explain } = require('../errors/explanations.js');
 const { envelope } = require('./envelope.js');
-const { aborted } = require('./faults.js');
+const { aborted } = require('../errors/faults.js');
 const { Habit, stringify } = require('./json.js');
-const { normalizeRequestOptions } = require('./options.js');
-const { surface } = require('./Mailbox.js');
-const { PendingCallbacks } = require('./PendingCallbacks.js');
+const { normalizeRequestOptions } = require('../options/options.js');
+const { surface } = require('../native/dispatcher.js');
+const { PendingCallbacks } = require('./pending-callbacks.js');
 const {
   kBacklog,
   kBeat,
@@ -37,8 +37,8 @@ const {
   kTraffic,
   kTransmit,
   kWrite,
-} = require('./symbols.js');
-const { setImmediate } = require('./timing.js');
+} = require('../symbols.js');
+const { setImmediate } = require('../real-timers.js');
 
 const buffers = ObjectBuffer.prototype;
 const { buf2obj, obj2buf } = ObjectBuffer[kPlain];

@@ -14,8 +14,8 @@ const fs = require('node:fs');
 const net = require('node:net');
 const tls = require('node:tls');
 
-const native = require('./binding.js');
-const { wallClock } = require('./timing.js');
+const native = require('../native/binding.js');
+const { wallClock } = require('../real-timers.js');
 
 /** The options that the native side understands; any other one is OpenSSL's. */
 const NATIVE_OPTIONS = new Set([

@@ -3,17 +3,17 @@
 const { AsyncResource } = require('node:async_hooks');
 const net = require('node:net');
 
-const { listeners, Hold, nextId, surface } = require('./Mailbox.js');
-const { aborted } = require('./faults.js');
-const { systemError } = require('./errors.js');
-const handles = require('./handles.js');
-const { endName } = require('./names.js');
-const { lookup } = require('./lookup.js');
-const { shown, socketName } = require('./addresses.js');
-const options = require('./options.js');
-const { Share, inCluster } = require('./Share.js');
-const { nextTick } = require('./timing.js');
-const { mark, transparent } = require('./transparent.js');
+const { listeners, Hold, nextId, surface } = require('../native/dispatcher.js');
+const { aborted } = require('../errors/faults.js');
+const { systemError } = require('../errors/system-errors.js');
+const handles = require('../native/node-handles.js');
+const { endName } = require('../transport/format-address.js');
+const { lookup } = require('../client/lookup.js');
+const { shown, socketName } = require('../transport/addresses.js');
+const options = require('../options/options.js');
+const { Share, inCluster } = require('./cluster-server.js');
+const { nextTick } = require('../real-timers.js');
+const { mark, transparent } = require('../proxy-support.js');
 
 /** As many connections may wait to be accepted as Node lets wait. */
 const BACKLOG = 511;

@@ -1,9 +1,9 @@
 'use strict';
 
-const { SockhopSocket } = require('./SockhopSocket.js');
-const { kAttach, kConnected, kFailed } = require('./symbols.js');
-const { failure } = require('./tls.js');
-const { transparent } = require('./transparent.js');
+const { SockhopSocket } = require('../../SockhopSocket.js');
+const { kAttach, kConnected, kFailed } = require('../symbols.js');
+const { failure } = require('../tls/tls.js');
+const { transparent } = require('../proxy-support.js');
 
 /**
  * The socket of a secure connection: to the program, what it would ask of a `tls.TLSSocket`.

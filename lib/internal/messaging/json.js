@@ -11,7 +11,7 @@
 
 const { types } = require('node:util');
 
-const native = require('./binding.js');
+const native = require('../native/binding.js');
 
 /** A text of so many characters has the next one of its kind walked. */
 const LONG_TEXT = 1024;

@@ -1,7 +1,7 @@
 'use strict';
 
-const { kGiveBack, kKeeps, kRetain } = require('./symbols.js');
-const { clearTimeout, setTimeout } = require('./timing.js');
+const { kGiveBack, kKeeps, kRetain } = require('../symbols.js');
+const { clearTimeout, setTimeout } = require('../real-timers.js');
 
 /** Characters in one step: each step crosses to the native side. */
 const STEP = 64 * 1024;

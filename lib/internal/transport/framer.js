@@ -1,6 +1,6 @@
 'use strict';
 
-const native = require('./binding.js');
+const native = require('../native/binding.js');
 
 /**
  * Cuts bytes that come from JavaScript into the text of frames, with the framer that native connections have.

@@ -1,6 +1,6 @@
 'use strict';
 
-const native = require('./binding.js');
+const native = require('../native/binding.js');
 
 /** As the native connection answers a write. */
 const WRITTEN = 0;

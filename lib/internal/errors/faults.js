@@ -2,9 +2,9 @@
 
 const { EventEmitter } = require('node:events');
 
-const { endName } = require('./names.js');
-const SockhopError = require('./SockhopError.js');
-const timing = require('./timing.js');
+const { endName } = require('../transport/format-address.js');
+const SockhopError = require('../../SockhopError.js');
+const timing = require('../real-timers.js');
 
 /** A peer that misbehaves all the time must not fill the program's log: so long between two warnings, in ms. */
 const WARNING_INTERVAL = 10_000;

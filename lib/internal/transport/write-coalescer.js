@@ -1,8 +1,8 @@
 'use strict';
 
-const { mailbox, surface } = require('./Mailbox.js');
-const { kDepart, kIsClear, kLeave } = require('./symbols.js');
-const { nextTick, now } = require('./timing.js');
+const { mailbox, surface } = require('../native/dispatcher.js');
+const { kDepart, kIsClear, kLeave } = require('../symbols.js');
+const { nextTick, now } = require('../real-timers.js');
 
 /** Text is handed over when this many characters have gathered, even in mid-tick. */
 const FLUSH_LENGTH = 64 * 1024;
