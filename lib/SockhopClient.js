@@ -8,7 +8,7 @@ const tls = require('node:tls');
 const native = require('./internal/native/binding.js');
 const { EarlyConnection } = require('./internal/transport/pending-connection.js');
 const {
-  Peer,
+  MessageChannel,
   isPayload,
   nativeSettings,
   pick,
@@ -39,13 +39,13 @@ const {
   kFlush,
   kLimit,
   kMoveTo,
-  kPeer,
+  kChannel,
   kRoundTrip,
   kTraffic,
   kTransmit,
 } = require('./internal/symbols.js');
 const { SockhopRequest } = require('./SockhopRequest.js');
-const { channels } = require('./internal/diagnostics.js');
+const { diagnostics } = require('./internal/diagnostics.js');
 const secure = require('./internal/tls/tls.js');
 const { setImmediate } = require('./internal/real-timers.js');
 const { mark, transparent } = require('./internal/proxy-support.js');
@@ -83,9 +83,9 @@ class SockhopClient extends EventEmitter {
   #reconnectTimer;
   /** The asynchronous context in which `auto_reconnect` was turned on. */
   #reconnecting = null;
-  /** @type {?Peer} */
-  #peer = null;
-  /** The one whose `disconnect` is being told: @type {?Peer} */
+  /** @type {?MessageChannel} */
+  #channel = null;
+  /** The one whose `disconnect` is being told: @type {?MessageChannel} */
   #leaving = null;
   #owner;
   #hold = new Hold();
@@ -200,13 +200,13 @@ class SockhopClient extends EventEmitter {
     } else if (!stream.destroyed) {
       this.#connected = true;
     }
-    this.#peer.start();
+    this.#channel.start();
   }
 
   #adopted(stream) {
     if (this._socket !== stream || this.#connected) return;
     this.#connected = true;
-    channels.connect.publish({ client: this, socket: stream });
+    diagnostics.connect.publish({ client: this, socket: stream });
     this.emit('connect', stream);
   }
 
@@ -230,7 +230,7 @@ class SockhopClient extends EventEmitter {
 
   #callbacks() {
     this.#owner.callbacks ??= new SendCallbacks(() =>
-      [this.#peer, this.#leaving].filter((peer) => peer !== null),
+      [this.#channel, this.#leaving].filter((channel) => channel !== null),
     );
     return this.#owner.callbacks;
   }
@@ -257,12 +257,12 @@ class SockhopClient extends EventEmitter {
     this.#owner.options = this.#options;
     // The native side keeps to what it was made for.
     this.#owner.isRetyped = true;
-    this.#peer?.retype(this.#options);
+    this.#channel?.retype(this.#options);
   }
 
   /** The pings sent of late, oldest first. @type {SockhopPing[]} */
   get pings() {
-    return this.#peer?.pings ?? [];
+    return this.#channel?.pings ?? [];
   }
 
   /** Assigned, all pings sent so far are forgotten. */
@@ -462,8 +462,8 @@ class SockhopClient extends EventEmitter {
     this.#native.detach();
     attempt.reject(err);
     if (this._socket !== attempt.socket) return;
-    this.#peer?.close();
-    this.#peer = null;
+    this.#channel?.close();
+    this.#channel = null;
     attempt.socket?.destroy(told ? err : undefined);
   }
 
@@ -546,20 +546,20 @@ class SockhopClient extends EventEmitter {
   #established(attempt, socket) {
     this.#detachAttempt(attempt);
     this.#connected = true;
-    const peer = this.#peer;
+    const channel = this.#channel;
     const tell = () => {
       try {
-        channels.connect.publish({ client: this, socket });
+        diagnostics.connect.publish({ client: this, socket });
         this.emit('connect', socket);
       } finally {
         attempt.resolve();
-        if (!socket.destroyed) this.#peer?.start();
+        if (!socket.destroyed) this.#channel?.start();
       }
     };
     if (!(socket instanceof SockhopSocket)) return tell();
     const { idle_timeout } = this.#options;
     if (idle_timeout > 0) {
-      socket.setTimeout(idle_timeout, () => this.#owner.idle(peer));
+      socket.setTimeout(idle_timeout, () => this.#owner.idle(channel));
     }
     socket[kConnected](tell);
   }
@@ -572,21 +572,24 @@ class SockhopClient extends EventEmitter {
    *   waits for them here.
    */
   #adopt(socket, attempt = null) {
-    const peer = attempt?.socket ? this.#peer : new Peer(this.#owner, this.#options);
-    peer.socket = socket;
-    this.#peer = peer;
+    const channel = attempt?.socket
+      ? this.#channel
+      : new MessageChannel(this.#owner, this.#options);
+    channel.socket = socket;
+    this.#channel = channel;
     this._socket = socket;
     if (attempt) attempt.socket = socket;
     if (socket instanceof SockhopSocket) {
-      socket[kPeer] = peer;
-      peer.outlet = socket;
+      socket[kChannel] = channel;
+      channel.outlet = socket;
     } else {
-      peer.outlet = new StreamSocket(socket, this.#options, peer);
+      channel.outlet = new StreamSocket(socket, this.#options, channel);
     }
     const isConnecting = () =>
       attempt !== null && attempt === this.#attempt && attempt.socket === socket;
     const over = () => {
-      if (this._socket === socket && this.#peer === peer && !isConnecting()) this._end_socket();
+      if (this._socket === socket && this.#channel === channel && !isConnecting())
+        this._end_socket();
     };
     socket.on('end', over);
     socket.on('close', () => {
@@ -597,7 +600,7 @@ class SockhopClient extends EventEmitter {
       if (this._socket !== socket) return;
       if (isConnecting()) return this.#giveUp(attempt, err);
       // An attempt that failed has told of it.
-      if (this.#peer !== peer) return;
+      if (this.#channel !== channel) return;
       if (err.code === 'ECONNRESET') return over();
       try {
         if (!this.#autoReconnect || err.code !== 'ECONNREFUSED') this.#owner.fail(err);
@@ -616,16 +619,16 @@ class SockhopClient extends EventEmitter {
     if (socket) {
       this.#native.detach();
       this.#account();
-      this.#leaving = this.#peer;
-      this.#peer?.leave();
-      this.#peer = null;
+      this.#leaving = this.#channel;
+      this.#channel?.leave();
+      this.#channel = null;
     }
     const leaving = this.#leaving;
     // What a handler of 'disconnect' asks goes to the next connection.
     const asked = [...(this._response_stream_map._map?.keys() ?? [])];
     try {
       if (was) {
-        channels.disconnect.publish({ client: this, socket });
+        diagnostics.disconnect.publish({ client: this, socket });
         this.emit('disconnect', socket);
       }
     } finally {
@@ -641,7 +644,7 @@ class SockhopClient extends EventEmitter {
   }
 
   #account() {
-    this.#past = { ...sum([this.#past, this.#peer?.outlet[kTraffic]()]), queued_bytes: 0 };
+    this.#past = { ...sum([this.#past, this.#channel?.outlet[kTraffic]()]), queued_bytes: 0 };
   }
 
   /**
@@ -669,17 +672,17 @@ class SockhopClient extends EventEmitter {
    * @throws {SockhopError} ERR_REMOTE_CALLBACK_TYPE
    */
   send(object, callback) {
-    const peer = this.#peer;
-    if (peer !== null) return peer.send(object, callback);
+    const channel = this.#channel;
+    if (channel !== null) return channel.send(object, callback);
     // The same mistakes are reported, connected or not.
     return this.#absent.send(object, callback);
   }
 
   /** Stands in for a server while there is none. */
   get #absent() {
-    const peer = new Peer(this.#owner, { ...this.#options, debug: false });
-    peer.outlet = { [kTransmit]: () => rejected(notConnected()) };
-    return peer;
+    const channel = new MessageChannel(this.#owner, { ...this.#options, debug: false });
+    channel.outlet = { [kTransmit]: () => rejected(notConnected()) };
+    return channel;
   }
 
   /**
@@ -689,12 +692,12 @@ class SockhopClient extends EventEmitter {
    * @returns {Promise<void>} as `send()`
    */
   _send_message(message) {
-    return this.#peer === null ? rejected(notConnected()) : this.#peer.sendMessage(message);
+    return this.#channel === null ? rejected(notConnected()) : this.#channel.sendMessage(message);
   }
 
   /** A message of the server. */
   _on_recieved_object(message) {
-    (this.#peer ?? this.#absent).dispatch(message);
+    (this.#channel ?? this.#absent).dispatch(message);
   }
 
   /** A packet of an answer of the server. */
@@ -704,8 +707,8 @@ class SockhopClient extends EventEmitter {
 
   /** Answers a message of the server that asks for it. */
   _trigger_remote_callback(id, object) {
-    if (this.#peer === null) throw notConnected();
-    this.#peer.reply(id, object);
+    if (this.#channel === null) throw notConnected();
+    this.#channel.reply(id, object);
   }
 
   /**
@@ -720,8 +723,8 @@ class SockhopClient extends EventEmitter {
   request(object, config) {
     if (this.#options.peer_type === 'json') return Promise.reject(requestRefused());
     if (object !== undefined && !isPayload(object)) SockhopRequest.from_data(object);
-    if (this.#peer === null) return Promise.reject(notConnected());
-    return this.#peer.request(object, config);
+    if (this.#channel === null) return Promise.reject(notConnected());
+    return this.#channel.request(object, config);
   }
 
   /**
@@ -746,12 +749,12 @@ class SockhopClient extends EventEmitter {
 
   #forgetPings() {
     this.#native.clearPings();
-    this.#peer?.forgetPings();
+    this.#channel?.forgetPings();
   }
 
   #beat() {
     if (!this.#connected) return;
-    this.#peer.beat();
+    this.#channel.beat();
   }
 
   /**
@@ -769,7 +772,7 @@ class SockhopClient extends EventEmitter {
       );
     }
     if (this._socket) {
-      this.#peer?.outlet[kFlush]();
+      this.#channel?.outlet[kFlush]();
       this._socket.end();
       this._end_socket();
     }
@@ -778,11 +781,11 @@ class SockhopClient extends EventEmitter {
 
   /** @returns {object} figures; API.md names them */
   stats() {
-    const outlet = this.#peer?.outlet;
+    const outlet = this.#channel?.outlet;
     return {
       connections: this.#connected ? 1 : 0,
       ...sum([this.#past, outlet?.[kTraffic]()]),
-      pending_callbacks: this.#peer?.pendingCallbacks ?? 0,
+      pending_callbacks: this.#channel?.pendingCallbacks ?? 0,
       ...this.#owner.limits,
       round_trip: outlet?.[kRoundTrip]() ?? null,
     };
@@ -882,7 +885,7 @@ class Owner {
   }
 
   tell(err) {
-    channels.error.publish({ client: this.#client, error: err });
+    diagnostics.error.publish({ client: this.#client, error: err });
     report(this.#client, err);
   }
 
@@ -906,16 +909,16 @@ class Owner {
     if (this.#client.socket === socket) this.#client._end_socket();
   }
 
-  dead(peer) {
-    if (this.#client.socket === peer.socket) this.#client._end_socket();
+  dead(channel) {
+    if (this.#client.socket === channel.socket) this.#client._end_socket();
   }
 
-  idle(peer) {
-    if (this.#client.socket !== peer.socket) return;
+  idle(channel) {
+    if (this.#client.socket !== channel.socket) return;
     try {
-      this.fail(idle(peer.options));
+      this.fail(idle(channel.options));
     } finally {
-      if (this.#client.socket === peer.socket) this.#client._end_socket();
+      if (this.#client.socket === channel.socket) this.#client._end_socket();
     }
   }
 }

@@ -6,7 +6,7 @@ const net = require('node:net');
 const native = require('./internal/native/binding.js');
 const { Listener, notRunning } = require('./internal/server/listener.js');
 const {
-  Peer,
+  MessageChannel,
   isPayload,
   nativeSettings,
   pick,
@@ -24,7 +24,7 @@ const { StrangerSocket, StreamSocket } = require('./internal/transport/stream-tr
 const TimedMap = require('./TimedMap.js');
 const { LimitCounters } = require('./internal/stats/limit-counters.js');
 const { explain } = require('./internal/errors/explanations.js');
-const { channels } = require('./internal/diagnostics.js');
+const { diagnostics } = require('./internal/diagnostics.js');
 const { envelope } = require('./internal/messaging/envelope.js');
 const { aborted, idle, report, requestRefused } = require('./internal/errors/faults.js');
 const { broadcasts, mailbox, nextId, surface } = require('./internal/native/dispatcher.js');
@@ -34,7 +34,7 @@ const {
   kHalt,
   kLimit,
   kIsWrapped,
-  kPeer,
+  kChannel,
   kRoundTrip,
   kStarting,
   kTraffic,
@@ -118,7 +118,7 @@ class SockhopServer extends EventEmitter {
         this.#fresh.add(sock);
         return sock;
       },
-      ended: (peer) => this.#unregister(peer),
+      ended: (channel) => this.#unregister(channel),
     });
     this.server = this.#newListener();
   }
@@ -129,7 +129,7 @@ class SockhopServer extends EventEmitter {
         ? new Listener(this.#owner, this.#options.max_connections)
         : net.createServer();
     listener.on('error', (err) => {
-      channels.error.publish({ server: this, error: err });
+      diagnostics.error.publish({ server: this, error: err });
       if (!this.#told || this.listenerCount('error') > 0) this.emit('error', err, null, null);
     });
     listener.on('connection', (stream) => {
@@ -161,7 +161,7 @@ class SockhopServer extends EventEmitter {
 
   #callbacks() {
     this.#owner.callbacks ??= new SendCallbacks(() => [
-      ...this._sockets.map((sock) => this.#peerOf(sock)).filter((peer) => peer !== null),
+      ...this._sockets.map((sock) => this.#channelOf(sock)).filter((channel) => channel !== null),
       ...this.#leaving,
     ]);
     return this.#owner.callbacks;
@@ -180,7 +180,7 @@ class SockhopServer extends EventEmitter {
     this.#owner.options = this.#options;
     // The native side keeps to what it was made for.
     this.#owner.isRetyped = true;
-    for (const sock of this._sockets) this.#peerOf(sock)?.retype(this.#options);
+    for (const sock of this._sockets) this.#channelOf(sock)?.retype(this.#options);
   }
 
   /** What messages are made bytes with. @type {ObjectBuffer} */
@@ -204,7 +204,7 @@ class SockhopServer extends EventEmitter {
 
   /** The pings sent of late. @type {Map<net.Socket, SockhopPing[]>} */
   get pings() {
-    return new Map(this._sockets.map((sock) => [sock, this.#peerOf(sock)?.pings ?? []]));
+    return new Map(this._sockets.map((sock) => [sock, this.#channelOf(sock)?.pings ?? []]));
   }
 
   /** Assigned, all pings sent so far are forgotten. */
@@ -221,25 +221,25 @@ class SockhopServer extends EventEmitter {
 
   /** A new native connection. */
   #accept(sock) {
-    const peer = new Peer(this.#owner, this.#options);
-    peer.outlet = sock;
-    sock[kPeer] = peer;
-    this.#admit(sock, peer);
+    const channel = new MessageChannel(this.#owner, this.#options);
+    channel.outlet = sock;
+    sock[kChannel] = channel;
+    this.#admit(sock, channel);
   }
 
   /** A stream that the program brings: `server.server.emit('connection', stream)`, as with `net`. */
   #adopt(stream) {
-    const peer = new Peer(this.#owner, this.#options);
-    peer.outlet = new StreamSocket(stream, this.#options, peer);
-    this.#adopted.set(stream, peer);
-    this.#admit(stream, peer);
+    const channel = new MessageChannel(this.#owner, this.#options);
+    channel.outlet = new StreamSocket(stream, this.#options, channel);
+    this.#adopted.set(stream, channel);
+    this.#admit(stream, channel);
   }
 
   /** A new connection: its session starts, then the program is told, then it is read. */
-  async #admit(sock, peer) {
-    peer.socket = sock;
+  async #admit(sock, channel) {
+    channel.socket = sock;
     // A session may write before it has started.
-    const early = (err) => this.#owner.fail(err, peer);
+    const early = (err) => this.#owner.fail(err, channel);
     sock.on('error', early);
     this.#starting.add(sock);
     try {
@@ -248,9 +248,9 @@ class SockhopServer extends EventEmitter {
         terminator !== this.#reading.terminator ||
         allow_non_objects !== this.#reading.allow_non_objects
       ) {
-        this.#owner.decoder(peer, { terminator, allow_non_objects });
+        this.#owner.decoder(channel, { terminator, allow_non_objects });
       }
-      peer.session = await this._session_type._from_socket(sock, this);
+      channel.session = await this._session_type._from_socket(sock, this);
     } catch (err) {
       this.#starting.delete(sock);
       this.#refuse(sock, err);
@@ -259,20 +259,20 @@ class SockhopServer extends EventEmitter {
     sock.removeListener('error', early);
     // close() may have ended it meanwhile.
     if (!this.#starting.delete(sock)) return;
-    this.#register(sock, peer);
+    this.#register(sock, channel);
   }
 
   /** The session did not start. @throws what the program threw, if nobody listens for errors */
   #refuse(sock, err) {
     sock.end();
     sock.destroy();
-    channels.error.publish({ server: this, socket: sock, error: err });
+    diagnostics.error.publish({ server: this, socket: sock, error: err });
     if (this.listenerCount('error') === 0) throw err;
     this.emit('error', err, sock, SockhopSession[kStarting].get(sock) ?? null);
   }
 
-  #register(sock, peer) {
-    const { session } = peer;
+  #register(sock, channel) {
+    const { session } = channel;
     this._sockets.push(sock);
     this._sessions.push(session);
     this._response_stream_maps.set(
@@ -282,22 +282,22 @@ class SockhopServer extends EventEmitter {
         ref: false,
       }),
     );
-    if (peer.outlet === sock) {
+    if (channel.outlet === sock) {
       sock[kHalt]();
       this.#native.add(sock[kConnection]);
       this.#reached += 1;
     }
 
     // A native socket knows its peer: the same listeners serve all of them.
-    const end = peer.outlet === sock ? socketEnded : () => peer.ended();
+    const end = channel.outlet === sock ? socketEnded : () => channel.ended();
     sock.on('end', end);
     sock.on('close', end);
-    sock.on('error', peer.outlet === sock ? socketFailed : (err) => peer.failed(err));
+    sock.on('error', channel.outlet === sock ? socketFailed : (err) => channel.failed(err));
     const { idle_timeout } = this.#options;
     if (idle_timeout > 0) {
       sock.setTimeout?.(idle_timeout, () => {
         try {
-          this.#owner.fail(idle(this.#options), peer);
+          this.#owner.fail(idle(this.#options), channel);
         } finally {
           sock.destroy();
         }
@@ -307,18 +307,18 @@ class SockhopServer extends EventEmitter {
     if (!isPlain) this.emit_async('connect', sock, session);
     setImmediate(() => {
       try {
-        channels.connect.publish({ server: this, socket: sock, session });
+        diagnostics.connect.publish({ server: this, socket: sock, session });
         if (isPlain) this.emit('connect', sock, session);
       } finally {
-        if (sock.destroyed) peer.ended();
-        else peer.start();
+        if (sock.destroyed) channel.ended();
+        else channel.start();
       }
     });
   }
 
   /** The connection is over, whoever ended it. */
-  #unregister(peer) {
-    const { socket: sock, session } = peer;
+  #unregister(channel) {
+    const { socket: sock, session } = channel;
     // The session still finds its socket among the server's when it begins to end.
     const ended = this.#endSession(sock, session);
     const index = this._sockets.indexOf(sock);
@@ -326,15 +326,15 @@ class SockhopServer extends EventEmitter {
       this._sockets.splice(index, 1);
       this._sessions.splice(index, 1);
     }
-    if (peer.outlet === sock) {
+    if (channel.outlet === sock) {
       this.#native.remove(sock[kConnection].id);
       this.#reached -= 1;
     }
-    this.#past = { ...sum([this.#past, peer.outlet[kTraffic]()]), queued_bytes: 0 };
-    peer.leave();
+    this.#past = { ...sum([this.#past, channel.outlet[kTraffic]()]), queued_bytes: 0 };
+    channel.leave();
     // A listener of `disconnect` may look for what is not answered.
-    const waits = peer.pendingCallbacks > 0;
-    if (waits) this.#leaving.add(peer);
+    const waits = channel.pendingCallbacks > 0;
+    if (waits) this.#leaving.add(channel);
     const streams = this._response_stream_maps.get(sock);
     this._response_stream_maps.delete(sock);
     sock.destroy();
@@ -344,11 +344,11 @@ class SockhopServer extends EventEmitter {
       if (!isPlain) this.emit_async('disconnect', sock, session);
       setImmediate(() => {
         try {
-          channels.disconnect.publish({ server: this, socket: sock, session });
+          diagnostics.disconnect.publish({ server: this, socket: sock, session });
           if (isPlain) this.emit('disconnect', sock, session);
         } finally {
-          this.#leaving.delete(peer);
-          peer.close();
+          this.#leaving.delete(channel);
+          channel.close();
         }
       });
     });
@@ -360,7 +360,7 @@ class SockhopServer extends EventEmitter {
       await session.end();
     } catch (err) {
       // The program's mistake, not the peer's.
-      channels.error.publish({ server: this, socket: sock, session, error: err });
+      diagnostics.error.publish({ server: this, socket: sock, session, error: err });
       if (this.listenerCount('error') > 0) this.emit_async('error', err, sock, session);
       else nextTick(() => Promise.reject(err));
     }
@@ -427,19 +427,19 @@ class SockhopServer extends EventEmitter {
   // ---- sending ---------------------------------------------------------------------------------
 
   /** The peer behind a socket; null for what cannot be written to. Throws nothing. */
-  #peerOf(sock) {
-    const own = sock instanceof SockhopSocket ? sock[kPeer] : null;
+  #channelOf(sock) {
+    const own = sock instanceof SockhopSocket ? sock[kChannel] : null;
     return own ?? this.#adopted.get(sock) ?? this.#stranger(sock);
   }
 
   /** A socket that no listener gave this server: it is sent to, and not read. */
   #stranger(sock) {
     if (typeof sock?.write !== 'function') return null;
-    const peer = new Peer(this.#owner, this.#options);
-    peer.socket = sock;
-    peer.outlet = new StrangerSocket(sock, this.#options, peer);
-    this.#adopted.set(sock, peer);
-    return peer;
+    const channel = new MessageChannel(this.#owner, this.#options);
+    channel.socket = sock;
+    channel.outlet = new StrangerSocket(sock, this.#options, channel);
+    this.#adopted.set(sock, channel);
+    return channel;
   }
 
   /**
@@ -460,18 +460,18 @@ class SockhopServer extends EventEmitter {
         `send() needs something to send. Received ${String(object) || '""'}`,
       );
     }
-    const peer = this.#peerOf(sock);
-    if (peer === null) return rejected(noSocket(sock));
-    if (sock.destroyed) this.#owner.lost(peer);
-    return peer.send(object, callback);
+    const channel = this.#channelOf(sock);
+    if (channel === null) return rejected(noSocket(sock));
+    if (sock.destroyed) this.#owner.lost(channel);
+    return channel.send(object, callback);
   }
 
   /** Sends a message that is an envelope already. */
   _send_message(sock, message) {
-    const peer = this.#peerOf(sock);
-    if (peer === null) return rejected(noSocket(sock));
-    if (sock.destroyed) this.#owner.lost(peer);
-    return peer.sendMessage(message);
+    const channel = this.#channelOf(sock);
+    if (channel === null) return rejected(noSocket(sock));
+    if (sock.destroyed) this.#owner.lost(channel);
+    return channel.sendMessage(message);
   }
 
   /** A message of a client. */
@@ -491,14 +491,14 @@ class SockhopServer extends EventEmitter {
 
   /** The peer behind a socket that is said to have sent something; of one without a socket, too. */
   #speaker(sock, session) {
-    let peer = this.#peerOf(sock);
-    if (peer === null) {
-      peer = new Peer(this.#owner, this.#options);
-      peer.socket = sock;
-      peer.outlet = { [kTransmit]: () => rejected(noSocket(sock)) };
+    let channel = this.#channelOf(sock);
+    if (channel === null) {
+      channel = new MessageChannel(this.#owner, this.#options);
+      channel.socket = sock;
+      channel.outlet = { [kTransmit]: () => rejected(noSocket(sock)) };
     }
-    peer.session ??= session ?? null;
-    return peer;
+    channel.session ??= session ?? null;
+    return channel;
   }
 
   /**
@@ -512,9 +512,9 @@ class SockhopServer extends EventEmitter {
   request(sock, object, config) {
     if (this.#options.peer_type === 'json') return Promise.reject(requestRefused());
     if (object !== undefined && !isPayload(object)) SockhopRequest.from_data(object);
-    const peer = this.#peerOf(sock);
-    if (peer === null) return Promise.reject(noSocket(sock));
-    return peer.request(object, config);
+    const channel = this.#channelOf(sock);
+    if (channel === null) return Promise.reject(noSocket(sock));
+    return channel.request(object, config);
   }
 
   /**
@@ -532,10 +532,10 @@ class SockhopServer extends EventEmitter {
     for (const sock of [...this._sockets]) {
       if (sock.destroyed) sock.emit('end');
       else if (isSocketOf(sock, owner)) {
-        if (reached === 0) isWatched ||= sock[kPeer].isOwnerWatched();
+        if (reached === 0) isWatched ||= sock[kChannel].isOwnerWatched();
         reached += 1;
         if (sock[kIsWrapped]) isWatched = true;
-      } else isWatched ||= this.#peerOf(sock)?.isWatched() !== false;
+      } else isWatched ||= this.#channelOf(sock)?.isWatched() !== false;
     }
     if (this._sockets.length === 0) return Promise.resolve([]);
     // The list is the program's, too: a socket that was taken out of it gets nothing.
@@ -564,9 +564,9 @@ class SockhopServer extends EventEmitter {
     this.#native.broadcast(text, length, id);
     for (const sock of this._sockets) {
       if (countBroadcast(sock, owner, length)) continue;
-      const peer = this.#peerOf(sock);
-      if (peer === null) others.push(rejected(noSocket(sock)));
-      else others.push(peer.outlet[kTransmit](text).catch(leftOut));
+      const channel = this.#channelOf(sock);
+      if (channel === null) others.push(rejected(noSocket(sock)));
+      else others.push(channel.outlet[kTransmit](text).catch(leftOut));
     }
     return others.length === 0 ? done : Promise.all([done, ...others]).then(([all]) => all);
   }
@@ -594,16 +594,19 @@ class SockhopServer extends EventEmitter {
 
   #forgetPings() {
     this.#native.clearPings();
-    for (const sock of this._sockets) this.#peerOf(sock)?.forgetPings();
+    for (const sock of this._sockets) this.#channelOf(sock)?.forgetPings();
   }
 
   #beat() {
-    const peers = this._sockets.map((sock) => this.#peerOf(sock));
+    const channels = this._sockets.map((sock) => this.#channelOf(sock));
     // The native side knows nothing of adopted streams, nor of a program that wants to see the pings, or has.
-    const isNative = (peer) =>
-      peer !== null && peer.outlet === peer.socket && !peer.isWatched() && !peer.hasShownPings;
-    if (peers.every(isNative)) this.#native.beat();
-    else for (const peer of peers) peer?.beat();
+    const isNative = (channel) =>
+      channel !== null &&
+      channel.outlet === channel.socket &&
+      !channel.isWatched() &&
+      !channel.hasShownPings;
+    if (channels.every(isNative)) this.#native.beat();
+    else for (const channel of channels) channel?.beat();
   }
 
   /**
@@ -658,12 +661,14 @@ class SockhopServer extends EventEmitter {
 
   /** @returns {object} figures; API.md names them */
   stats() {
-    const peers = this._sockets.map((sock) => this.#peerOf(sock));
-    const trips = peers.map((peer) => peer.outlet[kRoundTrip]()).filter((trip) => trip !== null);
+    const channels = this._sockets.map((sock) => this.#channelOf(sock));
+    const trips = channels
+      .map((channel) => channel.outlet[kRoundTrip]())
+      .filter((trip) => trip !== null);
     return {
       connections: this._sockets.length,
-      ...sum([this.#past, ...peers.map((peer) => peer.outlet[kTraffic]())]),
-      pending_callbacks: peers.reduce((count, peer) => count + peer.pendingCallbacks, 0),
+      ...sum([this.#past, ...channels.map((channel) => channel.outlet[kTraffic]())]),
+      pending_callbacks: channels.reduce((count, channel) => count + channel.pendingCallbacks, 0),
       ...this.#owner.limits,
       round_trip: trips.length > 0 ? Math.max(...trips) : null,
     };
@@ -693,11 +698,11 @@ function readingOf({ terminator, allow_non_objects }) {
 }
 
 function socketEnded() {
-  this[kPeer].ended();
+  this[kChannel].ended();
 }
 
 function socketFailed(err) {
-  this[kPeer].failed(err);
+  this[kChannel].failed(err);
 }
 
 /** What the listener and the peers need of a server, and the program does not. */
@@ -726,16 +731,16 @@ class Owner {
   }
 
   /** @param {{terminator: string, allow_non_objects: boolean}} [reading] other than the options say */
-  decoder(peer, reading) {
-    peer.decoding ??= this.#objectBuffer(peer, reading);
-    return peer.decoding;
+  decoder(channel, reading) {
+    channel.decoding ??= this.#objectBuffer(channel, reading);
+    return channel.decoding;
   }
 
-  #objectBuffer(peer, reading) {
+  #objectBuffer(channel, reading) {
     const { terminator, allow_non_objects, max_message_size } = { ...this.options, ...reading };
     const buffer = new ObjectBuffer({ terminator, allow_non_objects, [kLimit]: max_message_size });
     buffer.on('error', (err) => {
-      if (peer) this.fail(err, peer);
+      if (channel) this.fail(err, channel);
       // As 1.8.4: an encoder of a server has no listener of its own.
       else this.failed(err);
     });
@@ -773,14 +778,14 @@ class Owner {
   /** Of a peer. */
   fail(err, { socket, session }) {
     this.limits.count(err);
-    channels.error.publish({ server: this.#server, socket, session, error: err });
+    diagnostics.error.publish({ server: this.#server, socket, session, error: err });
     report(this.#server, err, socket, session);
   }
 
   /** Of the listener: it goes on by itself. */
   failed(err) {
     this.limits.count(err);
-    channels.error.publish({ server: this.#server, error: err });
+    diagnostics.error.publish({ server: this.#server, error: err });
     report(this.#server, err, null, null);
   }
 
@@ -806,8 +811,8 @@ class Owner {
     this.#server.emit('request', request, response, { socket, session });
   }
 
-  responder(peer) {
-    return peer.session;
+  responder(channel) {
+    return channel.session;
   }
 
   streams({ socket }) {

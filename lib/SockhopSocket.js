@@ -30,7 +30,7 @@ const {
   kMoveTo,
   kIsClear,
   kLeave,
-  kPeer,
+  kChannel,
   kReceive,
   kReceiveRaw,
   kRelease,
@@ -145,7 +145,7 @@ class SockhopSocket extends net.Socket {
   #scope = new AsyncResource('SOCKHOPSOCKET');
   #hold = new Hold();
   /** Gets the frames: @type {{receive(text: string): void, dead(): void, tooLarge(limit: number): void}} */
-  #peer = null;
+  #channel = null;
   /** Made when something is sent. */
   #outbox = null;
   /** Who waits for the kernel to have the stream up to a position: {position, settle}, in order. */
@@ -210,9 +210,10 @@ class SockhopSocket extends net.Socket {
   }
 
   static {
-    isSocketOf = (sock, owner) => #peer in sock && sock.#peer !== null && sock.#peer.isOf(owner);
+    isSocketOf = (sock, owner) =>
+      #channel in sock && sock.#channel !== null && sock.#channel.isOf(owner);
     countBroadcast = (sock, owner, length) => {
-      if (!isSocketOf(sock, owner) || sock.#peer.outlet !== sock || sock.#held) return false;
+      if (!isSocketOf(sock, owner) || sock.#channel.outlet !== sock || sock.#held) return false;
       sock.#messagesOut += 1;
       if (sock.timeout) sock._unrefTimer?.();
       // Asking `listenerCount()` for each of many sockets takes as long as the rest.
@@ -237,12 +238,12 @@ class SockhopSocket extends net.Socket {
   }
 
   /** Who gets the frames from now on. */
-  set [kPeer](peer) {
-    this.#peer = peer;
+  set [kChannel](channel) {
+    this.#channel = channel;
   }
 
-  get [kPeer]() {
-    return this.#peer;
+  get [kChannel]() {
+    return this.#channel;
   }
 
   /** The session has started: what comes from now on is for the peer. */
@@ -291,7 +292,7 @@ class SockhopSocket extends net.Socket {
     this.#isRead = true;
     if (this.#early === null && this.readableLength === 0) return this.#begin();
     this.#early ??= new EarlyReader(this, this.#connection);
-    this.#early.handOver(this.#peer.options, {
+    this.#early.handOver(this.#channel.options, {
       receive: (text) => {
         try {
           this[kReceive](text);
@@ -301,7 +302,7 @@ class SockhopSocket extends net.Socket {
       },
       tooLarge: (limit) => this[kTooLarge](limit),
       begin: (pending) => {
-        if (this.#bytesOnly && pending.length > 0) this.#peer.feed(pending);
+        if (this.#bytesOnly && pending.length > 0) this.#channel.feed(pending);
         this.#begin();
       },
     });
@@ -433,7 +434,7 @@ class SockhopSocket extends net.Socket {
 
   /** Sends text behind the bytes that the program has written. */
   #follow(text, departure) {
-    const { send_high_water_mark, slow_consumer } = this.#peer?.options ?? {};
+    const { send_high_water_mark, slow_consumer } = this.#channel?.options ?? {};
     if (super.writableLength >= send_high_water_mark && slow_consumer !== 'wait') {
       this.#countRefused(departure);
       this.#settle(REFUSED, (err) => departure.settle(err));
@@ -471,7 +472,7 @@ class SockhopSocket extends net.Socket {
       this.#waiting.push({ position: sent, settle });
     } else if (sent === WRITTEN) settle();
     else if (sent === CLOSED) settle(destroyed());
-    else settle(this.#peer?.options.slow_consumer === 'disconnect' ? cutOff() : refused());
+    else settle(this.#channel?.options.slow_consumer === 'disconnect' ? cutOff() : refused());
   }
 
   /** @returns {boolean} false if the socket is no longer to be given frames */
@@ -479,7 +480,7 @@ class SockhopSocket extends net.Socket {
     if (this.#isAway) return false;
     if (this.timeout) this._unrefTimer?.();
     this.#messagesIn += 1;
-    this.#peer?.receive(text);
+    this.#channel?.receive(text);
     return !this.#over;
   }
 
@@ -492,7 +493,7 @@ class SockhopSocket extends net.Socket {
     }
     if (this.#bytesOnly) {
       this.#messagesIn += 1;
-      this.#peer?.feed(bytes);
+      this.#channel?.feed(bytes);
     }
     if (!this.#isTapped || this.push(bytes) || this.listenerCount('readable') === 0) return;
     // Who listens to 'readable' reads in its own time: no more is read of the peer meanwhile.
@@ -501,7 +502,7 @@ class SockhopSocket extends net.Socket {
   }
 
   [kTooLarge](limit) {
-    this.#peer?.tooLarge(limit);
+    this.#channel?.tooLarge(limit);
   }
 
   /** The peer sent FIN. */
@@ -527,7 +528,7 @@ class SockhopSocket extends net.Socket {
   }
 
   [kDead]() {
-    this.#peer?.dead();
+    this.#channel?.dead();
   }
 
   /** Counters: @returns {object} */
@@ -729,7 +730,7 @@ class SockhopSocket extends net.Socket {
   /** In 1.8.4 a listener of `data` reads the messages. A program may take it away, call it, and put it back. */
   #withReader(event, listeners) {
     if (event !== 'data' || !this.#isRead || this.#isAway) return listeners;
-    this.#listener ??= (chunk) => this.#peer?.feed(chunk);
+    this.#listener ??= (chunk) => this.#channel?.feed(chunk);
     return [this.#listener, ...listeners];
   }
 
@@ -785,7 +786,7 @@ class SockhopSocket extends net.Socket {
   /** A test may say what a peer would: `data` that does not come from the stream is read as the peer's. */
   emit(event, ...args) {
     if (event === 'data' && #connection in this && !this.#streaming && !this.#isAway) {
-      this.#peer?.feed(args[0]);
+      this.#channel?.feed(args[0]);
     }
     return super.emit(event, ...args);
   }
@@ -862,8 +863,8 @@ class SockhopSocket extends net.Socket {
   }
 
   _getpeername() {
-    const [, peer] = this.#ends();
-    return peer?.family ? peer : {};
+    const [, remote] = this.#ends();
+    return remote?.family ? remote : {};
   }
 
   address() {

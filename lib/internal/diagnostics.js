@@ -15,10 +15,10 @@ class Channel {
   }
 }
 
-const channels = {
+const diagnostics = {
   connect: new Channel('sockhop:connect'),
   disconnect: new Channel('sockhop:disconnect'),
   error: new Channel('sockhop:error'),
 };
 
-module.exports = { channels };
+module.exports = { diagnostics };

@@ -5,11 +5,11 @@
  * themselves. Private fields are in the object that the constructor made and nowhere else, so methods look for that.
  */
 
-const { kPeer, kSelf } = require('./symbols.js');
+const { kChannel, kSelf } = require('./symbols.js');
 
 /** Names that are no strings, and that a program, or this package with an object of the program, uses all the same. */
 const SYMBOLS = new Set([
-  kPeer,
+  kChannel,
   Symbol.asyncIterator,
   Symbol.for('nodejs.util.inspect.custom'),
   Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose'),

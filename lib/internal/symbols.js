@@ -28,7 +28,7 @@ module.exports = {
   kLeave: Symbol('leave'),
   kLimit: Symbol('limit'),
   kMoveTo: Symbol('moveTo'),
-  kPeer: Symbol('peer'),
+  kChannel: Symbol('channel'),
   kPings: Symbol('pings'),
   kPlain: Symbol('plain'),
   kPong: Symbol('pong'),

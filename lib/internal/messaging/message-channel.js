@@ -70,7 +70,7 @@ function rejected(err) {
  * as the program has looked at or replaced them, else null; `encoder()` and `decoder(peer)` make them.
  * Once the program has looked for its callbacks, `callbacks` are they.
  */
-class Peer {
+class MessageChannel {
   #owner;
   #terminator;
   #bare;
@@ -821,4 +821,4 @@ function nativeSettings(options) {
   };
 }
 
-module.exports = { Peer, isPayload, nativeSettings, pick, rejected, swallow };
+module.exports = { MessageChannel, isPayload, nativeSettings, pick, rejected, swallow };

@@ -6,16 +6,16 @@
  * the answer to that id from any peer, as in 1.8.4.
  */
 class SendCallbacks {
-  /** Gives the peers that may have callbacks: @type {function(): Iterable<Peer>} */
-  #peers;
+  /** Gives the peers that may have callbacks: @type {function(): Iterable<MessageChannel>} */
+  #channels;
   /** What the program added: @type {Map<string, function>} */
   #own = new Map();
   /** The object that the program gets. */
   view = new Proxy({}, this);
 
-  /** @param {function(): Iterable<Peer>} peers */
-  constructor(peers) {
-    this.#peers = peers;
+  /** @param {function(): Iterable<MessageChannel>} channels */
+  constructor(channels) {
+    this.#channels = channels;
   }
 
   /**
@@ -38,9 +38,9 @@ class SendCallbacks {
   }
 
   #find(id) {
-    for (const peer of this.#peers()) {
-      const pending = peer.callbacks?.find(id) ?? null;
-      if (pending !== null) return { peer, pending };
+    for (const channel of this.#channels()) {
+      const pending = channel.callbacks?.find(id) ?? null;
+      if (pending !== null) return { channel, pending };
     }
     return null;
   }
@@ -68,14 +68,15 @@ class SendCallbacks {
 
   deleteProperty(_target, id) {
     const found = this.#find(id);
-    if (found) found.peer.callbacks.forget(id);
+    if (found) found.channel.callbacks.forget(id);
     this.#own.delete(id);
     return true;
   }
 
   ownKeys() {
     const ids = [];
-    for (const peer of this.#peers()) if (peer.callbacks) ids.push(...peer.callbacks.ids());
+    for (const channel of this.#channels())
+      if (channel.callbacks) ids.push(...channel.callbacks.ids());
     return [...new Set([...ids, ...this.#own.keys()])];
   }
 

@@ -65,10 +65,10 @@ class StreamSocket {
    * @param {{terminator: string[], max_message_size: number, receive_high_water_mark: number}} options
    * @param {{receive(text: string): void, dead(): void, tooLarge(limit: number): void}} peer
    */
-  constructor(stream, { terminator, max_message_size, receive_high_water_mark }, peer) {
+  constructor(stream, { terminator, max_message_size, receive_high_water_mark }, channel) {
     this.#stream = stream;
     this.#framer = new Framer(terminator[0], max_message_size);
-    this.peer = peer;
+    this.channel = channel;
     this.#limit = max_message_size;
     // Node 18 calls no callback of what is behind a cork when the stream is destroyed.
     stream.on('close', () => {
@@ -88,22 +88,22 @@ class StreamSocket {
   #receive(chunk) {
     this.#bytesIn += chunk.length;
     const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
-    if (!this.peer.readsPlainly()) return this.peer.feed(bytes);
+    if (!this.channel.readsPlainly()) return this.channel.feed(bytes);
     let cut;
     try {
       cut = this.#framer.push(bytes);
     } catch {
       // The frame that this ends is longer than a string can be.
-      return this.peer.tooLarge(Number.POSITIVE_INFINITY);
+      return this.channel.tooLarge(Number.POSITIVE_INFINITY);
     }
     const { frames, fits } = cut;
     for (const text of frames) {
       if (this.#stream.destroyed) return;
       this.#messagesIn += 1;
       if (CONTROL.test(text)) this.#controlBytes += text.length;
-      this.peer.guarded(text);
+      this.channel.guarded(text);
     }
-    if (!fits) this.peer.tooLarge(this.#limit);
+    if (!fits) this.channel.tooLarge(this.#limit);
   }
 
   /**
@@ -193,7 +193,7 @@ class StreamSocket {
     while (this.#pings.length > UNANSWERED_LIMIT) this.#pings.shift();
     const lost = this.#pings.filter((sent) => sent.unanswered()).length;
     if (lost < UNANSWERED_LIMIT || this.#still < UNANSWERED_LIMIT - 1) return ping;
-    this.peer.dead();
+    this.channel.dead();
     return null;
   }
 
@@ -249,8 +249,8 @@ class StreamSocket {
 class StrangerSocket extends StreamSocket {
   #stream;
 
-  constructor(stream, options, peer) {
-    super(stream, options, peer);
+  constructor(stream, options, channel) {
+    super(stream, options, channel);
     this.#stream = stream;
   }
 
