@@ -22,7 +22,7 @@ const { describeAttempt, explain } = require('./internal/errors/explanations.js'
 const SockhopError = require('./SockhopError.js');
 const { SockhopSocket } = require('./SockhopSocket.js');
 const { SockhopTlsSocket } = require('./internal/transport/tls-socket.js');
-const { StreamSocket } = require('./internal/transport/stream-transport.js');
+const { StreamTransport } = require('./internal/transport/stream-transport.js');
 const TimedMap = require('./TimedMap.js');
 const { LimitCounters } = require('./internal/stats/limit-counters.js');
 const { tolerateStandIns } = require('./internal/unconstructed.js');
@@ -581,9 +581,9 @@ class SockhopClient extends EventEmitter {
     if (attempt) attempt.socket = socket;
     if (socket instanceof SockhopSocket) {
       socket[kChannel] = channel;
-      channel.outlet = socket;
+      channel.transport = socket;
     } else {
-      channel.outlet = new StreamSocket(socket, this.#options, channel);
+      channel.transport = new StreamTransport(socket, this.#options, channel);
     }
     const isConnecting = () =>
       attempt !== null && attempt === this.#attempt && attempt.socket === socket;
@@ -644,7 +644,7 @@ class SockhopClient extends EventEmitter {
   }
 
   #account() {
-    this.#past = { ...sum([this.#past, this.#channel?.outlet[kTraffic]()]), queued_bytes: 0 };
+    this.#past = { ...sum([this.#past, this.#channel?.transport[kTraffic]()]), queued_bytes: 0 };
   }
 
   /**
@@ -681,7 +681,7 @@ class SockhopClient extends EventEmitter {
   /** Stands in for a server while there is none. */
   get #absent() {
     const channel = new MessageChannel(this.#owner, { ...this.#options, debug: false });
-    channel.outlet = { [kTransmit]: () => rejected(notConnected()) };
+    channel.transport = { [kTransmit]: () => rejected(notConnected()) };
     return channel;
   }
 
@@ -772,7 +772,7 @@ class SockhopClient extends EventEmitter {
       );
     }
     if (this._socket) {
-      this.#channel?.outlet[kFlush]();
+      this.#channel?.transport[kFlush]();
       this._socket.end();
       this._end_socket();
     }
@@ -781,13 +781,13 @@ class SockhopClient extends EventEmitter {
 
   /** @returns {object} figures; API.md names them */
   stats() {
-    const outlet = this.#channel?.outlet;
+    const transport = this.#channel?.transport;
     return {
       connections: this.#connected ? 1 : 0,
-      ...sum([this.#past, outlet?.[kTraffic]()]),
+      ...sum([this.#past, transport?.[kTraffic]()]),
       pending_callbacks: this.#channel?.pendingCallbacks ?? 0,
       ...this.#owner.limits,
-      round_trip: outlet?.[kRoundTrip]() ?? null,
+      round_trip: transport?.[kRoundTrip]() ?? null,
     };
   }
 

@@ -20,7 +20,10 @@ const { SockhopRequest } = require('./SockhopRequest.js');
 const SockhopSession = require('./SockhopSession.js');
 const { flushAll } = require('./internal/transport/write-coalescer.js');
 const { countBroadcast, isSocketOf, SockhopSocket } = require('./SockhopSocket.js');
-const { StrangerSocket, StreamSocket } = require('./internal/transport/stream-transport.js');
+const {
+  UnreadStreamTransport,
+  StreamTransport,
+} = require('./internal/transport/stream-transport.js');
 const TimedMap = require('./TimedMap.js');
 const { LimitCounters } = require('./internal/stats/limit-counters.js');
 const { explain } = require('./internal/errors/explanations.js');
@@ -222,7 +225,7 @@ class SockhopServer extends EventEmitter {
   /** A new native connection. */
   #accept(sock) {
     const channel = new MessageChannel(this.#owner, this.#options);
-    channel.outlet = sock;
+    channel.transport = sock;
     sock[kChannel] = channel;
     this.#admit(sock, channel);
   }
@@ -230,7 +233,7 @@ class SockhopServer extends EventEmitter {
   /** A stream that the program brings: `server.server.emit('connection', stream)`, as with `net`. */
   #adopt(stream) {
     const channel = new MessageChannel(this.#owner, this.#options);
-    channel.outlet = new StreamSocket(stream, this.#options, channel);
+    channel.transport = new StreamTransport(stream, this.#options, channel);
     this.#adopted.set(stream, channel);
     this.#admit(stream, channel);
   }
@@ -282,17 +285,17 @@ class SockhopServer extends EventEmitter {
         ref: false,
       }),
     );
-    if (channel.outlet === sock) {
+    if (channel.transport === sock) {
       sock[kHalt]();
       this.#native.add(sock[kConnection]);
       this.#reached += 1;
     }
 
     // A native socket knows its peer: the same listeners serve all of them.
-    const end = channel.outlet === sock ? socketEnded : () => channel.ended();
+    const end = channel.transport === sock ? socketEnded : () => channel.ended();
     sock.on('end', end);
     sock.on('close', end);
-    sock.on('error', channel.outlet === sock ? socketFailed : (err) => channel.failed(err));
+    sock.on('error', channel.transport === sock ? socketFailed : (err) => channel.failed(err));
     const { idle_timeout } = this.#options;
     if (idle_timeout > 0) {
       sock.setTimeout?.(idle_timeout, () => {
@@ -326,11 +329,11 @@ class SockhopServer extends EventEmitter {
       this._sockets.splice(index, 1);
       this._sessions.splice(index, 1);
     }
-    if (channel.outlet === sock) {
+    if (channel.transport === sock) {
       this.#native.remove(sock[kConnection].id);
       this.#reached -= 1;
     }
-    this.#past = { ...sum([this.#past, channel.outlet[kTraffic]()]), queued_bytes: 0 };
+    this.#past = { ...sum([this.#past, channel.transport[kTraffic]()]), queued_bytes: 0 };
     channel.leave();
     // A listener of `disconnect` may look for what is not answered.
     const waits = channel.pendingCallbacks > 0;
@@ -437,7 +440,7 @@ class SockhopServer extends EventEmitter {
     if (typeof sock?.write !== 'function') return null;
     const channel = new MessageChannel(this.#owner, this.#options);
     channel.socket = sock;
-    channel.outlet = new StrangerSocket(sock, this.#options, channel);
+    channel.transport = new UnreadStreamTransport(sock, this.#options, channel);
     this.#adopted.set(sock, channel);
     return channel;
   }
@@ -495,7 +498,7 @@ class SockhopServer extends EventEmitter {
     if (channel === null) {
       channel = new MessageChannel(this.#owner, this.#options);
       channel.socket = sock;
-      channel.outlet = { [kTransmit]: () => rejected(noSocket(sock)) };
+      channel.transport = { [kTransmit]: () => rejected(noSocket(sock)) };
     }
     channel.session ??= session ?? null;
     return channel;
@@ -566,7 +569,7 @@ class SockhopServer extends EventEmitter {
       if (countBroadcast(sock, owner, length)) continue;
       const channel = this.#channelOf(sock);
       if (channel === null) others.push(rejected(noSocket(sock)));
-      else others.push(channel.outlet[kTransmit](text).catch(leftOut));
+      else others.push(channel.transport[kTransmit](text).catch(leftOut));
     }
     return others.length === 0 ? done : Promise.all([done, ...others]).then(([all]) => all);
   }
@@ -602,7 +605,7 @@ class SockhopServer extends EventEmitter {
     // The native side knows nothing of adopted streams, nor of a program that wants to see the pings, or has.
     const isNative = (channel) =>
       channel !== null &&
-      channel.outlet === channel.socket &&
+      channel.transport === channel.socket &&
       !channel.isWatched() &&
       !channel.hasShownPings;
     if (channels.every(isNative)) this.#native.beat();
@@ -663,11 +666,11 @@ class SockhopServer extends EventEmitter {
   stats() {
     const channels = this._sockets.map((sock) => this.#channelOf(sock));
     const trips = channels
-      .map((channel) => channel.outlet[kRoundTrip]())
+      .map((channel) => channel.transport[kRoundTrip]())
       .filter((trip) => trip !== null);
     return {
       connections: this._sockets.length,
-      ...sum([this.#past, ...channels.map((channel) => channel.outlet[kTraffic]())]),
+      ...sum([this.#past, ...channels.map((channel) => channel.transport[kTraffic]())]),
       pending_callbacks: channels.reduce((count, channel) => count + channel.pendingCallbacks, 0),
       ...this.#owner.limits,
       round_trip: trips.length > 0 ? Math.max(...trips) : null,

@@ -213,7 +213,7 @@ class SockhopSocket extends net.Socket {
     isSocketOf = (sock, owner) =>
       #channel in sock && sock.#channel !== null && sock.#channel.isOf(owner);
     countBroadcast = (sock, owner, length) => {
-      if (!isSocketOf(sock, owner) || sock.#channel.outlet !== sock || sock.#held) return false;
+      if (!isSocketOf(sock, owner) || sock.#channel.transport !== sock || sock.#held) return false;
       sock.#messagesOut += 1;
       if (sock.timeout) sock._unrefTimer?.();
       // Asking `listenerCount()` for each of many sockets takes as long as the rest.

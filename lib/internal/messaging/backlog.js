@@ -20,7 +20,7 @@ const PAUSE_MS = 100;
  * another stream waits for an answer, and of the rest less and less while nothing is taken.
  */
 class Backlog {
-  #outlet;
+  #transport;
   #awaits;
   /** Characters kept. */
   #length = 0;
@@ -33,11 +33,11 @@ class Backlog {
   #taken = false;
 
   /**
-   * @param {SockhopSocket|StreamSocket} outlet stops its reader
+   * @param {SockhopSocket|StreamTransport} transport stops its reader
    * @param {function(): boolean} awaits whether something else waits for an answer
    */
-  constructor(outlet, awaits) {
-    this.#outlet = outlet;
+  constructor(transport, awaits) {
+    this.#transport = transport;
     this.#awaits = awaits;
   }
 
@@ -61,8 +61,8 @@ class Backlog {
     const target = counts - (counts % STEP);
     const change = target - this.#retained;
     this.#retained = target;
-    if (change > 0) this.#outlet[kRetain](change);
-    else if (change < 0) this.#outlet[kGiveBack](-change);
+    if (change > 0) this.#transport[kRetain](change);
+    else if (change < 0) this.#transport[kGiveBack](-change);
     this.#watch();
   }
 

@@ -96,8 +96,8 @@ class MessageChannel {
     if (this.#bare) this.#habit = new Habit();
     this.#allowNonObjects = options.allow_non_objects;
     this.#debug = options.debug;
-    /** Where text goes: @type {SockhopSocket|StreamSocket} */
-    this.outlet = null;
+    /** Where text goes: @type {SockhopSocket|StreamTransport} */
+    this.transport = null;
     /** The socket the program sees. */
     this.socket = null;
     this.session = null;
@@ -269,13 +269,13 @@ class MessageChannel {
     }
     if (this.#debug)
       this.#show('sending', { type: data.constructor.name, data, callback_id: id }, text);
-    if (this.#writesPlainly()) this.outlet[kTransmit](text + this.#terminator, true);
+    if (this.#writesPlainly()) this.transport[kTransmit](text + this.#terminator, true);
     else this.#encode({ type: data.constructor.name, data, callback_id: id }).catch(noop);
   }
 
   #answerPing(ping) {
     if (ping === null) return;
-    if (this.outlet[kTraffic]?.().queued_bytes > PONG_LIMIT) return;
+    if (this.transport[kTraffic]?.().queued_bytes > PONG_LIMIT) return;
     const pong = new SockhopPong(ping);
     if (this.isWatched()) return this.#owner.say(this, pong);
     let text;
@@ -285,13 +285,13 @@ class MessageChannel {
       // What it says is echoed, and may be nested so deep that it cannot be written.
       return;
     }
-    if (text.length <= PONG_LIMIT) this.outlet[kTransmit](text);
+    if (text.length <= PONG_LIMIT) this.transport[kTransmit](text);
   }
 
   /** Only where the native side does not read them: adopted streams, and with `debug`. */
   #takePong(message, text) {
-    if (this.outlet[kPong]) this.outlet[kPong](message.data);
-    else this.outlet[kConnection]?.pong(text ?? JSON.stringify(message));
+    if (this.transport[kPong]) this.transport[kPong](message.data);
+    else this.transport[kConnection]?.pong(text ?? JSON.stringify(message));
   }
 
   #takeRequest(data, text) {
@@ -342,7 +342,7 @@ class MessageChannel {
 
   /** Whether what is sent over this connection passes through something of the program's. */
   isWatched() {
-    return this.isOwnerWatched() || this.outlet[kIsWrapped] === true;
+    return this.isOwnerWatched() || this.transport[kIsWrapped] === true;
   }
 
   /** The same of all connections of its client or server. */
@@ -381,7 +381,7 @@ class MessageChannel {
   look() {
     const { target, plain } = this.#owner;
     const on = this.isWatched() || target._on_recieved_object !== plain._on_recieved_object;
-    this.outlet[kShow]?.(on);
+    this.transport[kShow]?.(on);
   }
 
   /** The program says that the other end is of another type. */
@@ -395,20 +395,20 @@ class MessageChannel {
   /** Begins to read. */
   start() {
     this.look();
-    if (!this.readsPlainly()) this.outlet[kBytesOnly]?.();
-    this.outlet[kStart]();
+    if (!this.readsPlainly()) this.transport[kBytesOnly]?.();
+    this.transport[kStart]();
   }
 
   /** The beat of the ping timer, where the native side does not see to it. */
   beat() {
-    const { outlet } = this;
-    if (outlet[kBeat]) {
-      const ping = outlet[kBeat]();
+    const { transport } = this;
+    if (transport[kBeat]) {
+      const ping = transport[kBeat]();
       if (ping) this.#ping(ping);
       return;
     }
     this.look();
-    const connection = outlet[kConnection];
+    const connection = transport[kConnection];
     this.#pings?.tell(connection);
     if (!this.isWatched()) connection.beat();
     else if (connection.duePing()) this.#ping(this.pings.at(-1));
@@ -417,10 +417,10 @@ class MessageChannel {
 
   /** The pings sent of late, oldest first. @type {SockhopPing[]} */
   get pings() {
-    const { outlet } = this;
-    if (outlet[kPings]) return outlet[kPings];
+    const { transport } = this;
+    if (transport[kPings]) return transport[kPings];
     this.#pings ??= new Pings();
-    return this.#pings.of(outlet[kConnection]);
+    return this.#pings.of(transport[kConnection]);
   }
 
   /** Whether the program has looked at the pings, and may have changed them. */
@@ -431,12 +431,12 @@ class MessageChannel {
   /** The pings so far count no more. */
   forgetPings() {
     this.#pings = null;
-    this.outlet[kClearPings]?.();
+    this.transport[kClearPings]?.();
   }
 
   #ping(ping) {
     if (this.isWatched()) return this.#owner.say(this, ping);
-    this.outlet[kTransmit](
+    this.transport[kTransmit](
       this.terminated(this.#bare ? JSON.stringify(ping) : envelope(ping)),
     ).catch(noop);
   }
@@ -491,8 +491,8 @@ class MessageChannel {
       if (refusal) return rejected(refusal);
     }
     if (this.#debug) this.#show('sending', this.#message(data, ticket), text);
-    if (ticket === undefined) return this.outlet[kTransmit](text + this.#terminator);
-    const sent = this.outlet[kTransmit](text + this.#terminator, true);
+    if (ticket === undefined) return this.transport[kTransmit](text + this.#terminator);
+    const sent = this.transport[kTransmit](text + this.#terminator, true);
     // Nobody will answer what was not sent. If the connection breaks, close() forgets all of them.
     if (this.options.slow_consumer === 'drop' || this.socket?.destroyed) {
       sent.catch(() => this.#callbacks?.forget(ticket.id));
@@ -509,7 +509,7 @@ class MessageChannel {
   /** Sends a message through the `obj2buf()` of the program. */
   async #encode(message) {
     const bytes = this.#owner.encoder().obj2buf(message);
-    return this.outlet[kWrite](bytes);
+    return this.transport[kWrite](bytes);
   }
 
   #badObject() {
@@ -587,7 +587,7 @@ class MessageChannel {
     }
     if (this.#debug) this.#show('sending', message, text);
     // Questions and their answers: somebody waits for them.
-    return this.outlet[kTransmit](text + this.#terminator, true);
+    return this.transport[kTransmit](text + this.#terminator, true);
   }
 
   /**
@@ -647,7 +647,7 @@ class MessageChannel {
   /** The packets that iterators keep. */
   get #backlog() {
     this.#kept ??= new Backlog(
-      this.outlet,
+      this.transport,
       () => this.pendingCallbacks > 0 || this.#hasHungryStream(),
     );
     return this.#kept;

@@ -31,7 +31,7 @@ const UNANSWERED_LIMIT = 4;
  * What a `SockhopSocket` does for a native connection, for any stream that the program gives a client or a
  * server: a `tls.TLSSocket`, a `net.Socket`, a tunnel through a proxy. Its bytes go through the same framer.
  */
-class StreamSocket {
+class StreamTransport {
   #stream;
   #framer;
   #pings = [];
@@ -246,7 +246,7 @@ class StreamSocket {
  * one in a test. It is written to at the call, a message at a time, and not read;
  * what its callback says is what send() is fulfilled with.
  */
-class StrangerSocket extends StreamSocket {
+class UnreadStreamTransport extends StreamTransport {
   #stream;
 
   constructor(stream, options, channel) {
@@ -274,4 +274,4 @@ function written(stream, bytes) {
 
 const destroyed = () => new SockhopError('Socket was destroyed', 'ERR_SOCKET_DESTROYED');
 
-module.exports = { StrangerSocket, StreamSocket };
+module.exports = { UnreadStreamTransport, StreamTransport };
