@@ -18,7 +18,7 @@ const { SendCallbacks } = require('./internal/messaging/send-callbacks.js');
 const SockhopError = require('./SockhopError.js');
 const { SockhopRequest } = require('./SockhopRequest.js');
 const SockhopSession = require('./SockhopSession.js');
-const { flushAll } = require('./internal/transport/write-coalescer.js');
+const { flushAllWrites } = require('./internal/transport/write-coalescer.js');
 const { countBroadcast, isSocketOf, SockhopSocket } = require('./SockhopSocket.js');
 const {
   UnreadStreamTransport,
@@ -558,7 +558,7 @@ class SockhopServer extends EventEmitter {
       return Promise.reject(err);
     }
     // What was sent to one of them before goes out before.
-    flushAll();
+    flushAllWrites();
     const id = nextId();
     const count = this._sockets.length;
     const { length } = text;

@@ -7,7 +7,7 @@ const { Duplex } = require('node:stream');
 const { EarlyReader } = require('./internal/transport/pre-session-reader.js');
 const { sockets, Hold, deliverSoon, surface } = require('./internal/native/dispatcher.js');
 const { EarlyConnection } = require('./internal/transport/pending-connection.js');
-const { Departure, Outbox } = require('./internal/transport/write-coalescer.js');
+const { WriteBatch, WriteCoalescer } = require('./internal/transport/write-coalescer.js');
 const SockhopError = require('./SockhopError.js');
 const { shown } = require('./internal/transport/addresses.js');
 const { systemError } = require('./internal/errors/system-errors.js');
@@ -19,7 +19,7 @@ const {
   kConnected,
   kConnection,
   kDead,
-  kDepart,
+  kWriteBatch,
   kEnded,
   kFailed,
   kFlush,
@@ -28,8 +28,8 @@ const {
   kHalt,
   kIsWrapped,
   kMoveTo,
-  kIsClear,
-  kLeave,
+  kCanWriteNow,
+  kWriteMessage,
   kChannel,
   kReceive,
   kReceiveRaw,
@@ -147,7 +147,7 @@ class SockhopSocket extends net.Socket {
   /** Gets the frames: @type {{receive(text: string): void, dead(): void, tooLarge(limit: number): void}} */
   #channel = null;
   /** Made when something is sent. */
-  #outbox = null;
+  #coalescer = null;
   /** Who waits for the kernel to have the stream up to a position: {position, settle}, in order. */
   #waiting = null;
   /** So far the kernel has the stream, as was told. */
@@ -338,8 +338,8 @@ class SockhopSocket extends net.Socket {
     if (this.write !== write || netPrototype.write !== netWrite)
       return this[kWrite](Buffer.from(text));
     this.#messagesOut += 1;
-    this.#outbox ??= new Outbox(this);
-    return this.#outbox.push(text, prompt);
+    this.#coalescer ??= new WriteCoalescer(this);
+    return this.#coalescer.push(text, prompt);
   }
 
   /** Whether `write()` is the program's, which then sees all that is sent. */
@@ -386,39 +386,39 @@ class SockhopSocket extends net.Socket {
 
   /** Hands over what has gathered, now. */
   [kFlush]() {
-    this.#outbox?.flush();
+    this.#coalescer?.flush();
   }
 
   /** Whether nothing waits for the kernel, or behind bytes that the program writes. */
-  [kIsClear]() {
+  [kCanWriteNow]() {
     return this.#waiting === null && !(this.#held && this.#isBehind());
   }
 
   /** Sends one message. */
-  [kLeave](text) {
+  [kWriteMessage](text) {
     const sent = this.#connection.write(text, text.length);
     if (sent === WRITTEN) {
       this.#drainSoon(text.length);
       if (this.timeout) this._unrefTimer?.();
       return Promise.resolve(null);
     }
-    const departure = new Departure();
-    departure.messages = 1;
-    this.#departed(sent, text, departure);
-    return departure.promise;
+    const batch = new WriteBatch();
+    batch.messages = 1;
+    this.#afterWrite(sent, text, batch);
+    return batch.promise;
   }
 
   /** Sends what has gathered. */
-  [kDepart](text, departure) {
-    if (this.#held && this.#isBehind()) this.#follow(text, departure);
-    else this.#departed(this.#connection.write(text, text.length), text, departure);
+  [kWriteBatch](text, batch) {
+    if (this.#held && this.#isBehind()) this.#follow(text, batch);
+    else this.#afterWrite(this.#connection.write(text, text.length), text, batch);
   }
 
-  #departed(sent, text, departure) {
-    if (sent === REFUSED) this.#countRefused(departure);
-    this.#settle(sent, (err) => departure.settle(err));
+  #afterWrite(sent, text, batch) {
+    if (sent === REFUSED) this.#countRefused(batch);
+    this.#settle(sent, (err) => batch.settle(err));
     if (sent > WRITTEN) this.#standIn(Buffer.byteLength(text), sent);
-    else if (departure.messages === 1) this.#drainSoon(text.length);
+    else if (batch.messages === 1) this.#drainSoon(text.length);
     if (this.timeout) this._unrefTimer?.();
   }
 
@@ -433,15 +433,15 @@ class SockhopSocket extends net.Socket {
   }
 
   /** Sends text behind the bytes that the program has written. */
-  #follow(text, departure) {
+  #follow(text, batch) {
     const { send_high_water_mark, slow_consumer } = this.#channel?.options ?? {};
     if (super.writableLength >= send_high_water_mark && slow_consumer !== 'wait') {
-      this.#countRefused(departure);
-      this.#settle(REFUSED, (err) => departure.settle(err));
+      this.#countRefused(batch);
+      this.#settle(REFUSED, (err) => batch.settle(err));
       if (slow_consumer === 'disconnect') this.destroy(cutOff());
       return;
     }
-    super.write(Buffer.from(text), (err) => departure.settle(err ? destroyed() : null));
+    super.write(Buffer.from(text), (err) => batch.settle(err ? destroyed() : null));
   }
 
   /** Has the Writable count what waits for the kernel. */
@@ -540,7 +540,7 @@ class SockhopSocket extends net.Socket {
       messages_sent: this.#messagesOut - refused,
       bytes_received: bytesIn,
       bytes_sent: bytesOut,
-      queued_bytes: queued + (this.#outbox?.length ?? 0),
+      queued_bytes: queued + (this.#coalescer?.length ?? 0),
       refused_messages: this.#messagesRefused + refused,
     };
   }
@@ -905,7 +905,7 @@ class SockhopSocket extends net.Socket {
 
   get bytesWritten() {
     const { bytesOut, queued } = this.#connection.traffic();
-    return bytesOut + queued + (this.#outbox?.length ?? 0) + super.writableLength - this.#handed;
+    return bytesOut + queued + (this.#coalescer?.length ?? 0) + super.writableLength - this.#handed;
   }
 
   get pending() {

@@ -2,7 +2,7 @@
 
 const SockhopError = require('../../SockhopError.js');
 const { SockhopPing } = require('../../SockhopPing.js');
-const { Pace, atEndOfTick } = require('./write-coalescer.js');
+const { WritePacing, callAtTickEnd } = require('./write-coalescer.js');
 const { Framer } = require('./framer.js');
 const {
   kBeat,
@@ -42,13 +42,13 @@ class StreamTransport {
   /** Of those, pings and pongs. */
   #controlBytes = 0;
   #bytesOut = 0;
-  #pace = new Pace();
+  #pacing = new WritePacing();
   /** Rejects what the stream has not passed on. */
   #pending = new Set();
   /** Bytes behind the cork that this has put on the stream, for a burst; -1 while there is none. */
   #corked = -1;
   /** The end of this tick will be told. */
-  #due = false;
+  #tickEndScheduled = false;
   #limit;
   /** Bytes that have been delivered and wait for the program, and how many may. */
   #retained = 0;
@@ -135,15 +135,15 @@ class StreamTransport {
   /** Puts a cork on the stream if a message of so many bytes is part of a burst, or takes it off again. */
   #gather(length) {
     const stream = this.#stream;
-    if (!this.#due) {
-      this.#due = true;
-      atEndOfTick(this);
+    if (!this.#tickEndScheduled) {
+      this.#tickEndScheduled = true;
+      callAtTickEnd(this);
     }
     if (this.#corked >= 0) {
       this.#corked += length;
-      if (this.#corked >= BURST_LENGTH || this.#pace.isOver()) this[kFlush]();
+      if (this.#corked >= BURST_LENGTH || this.#pacing.isBurstOver()) this[kFlush]();
     } else if (stream.writableLength === 0 && typeof stream.cork === 'function') {
-      if (this.#pace.leaves()) return;
+      if (this.#pacing.mayWriteNow()) return;
       stream.cork();
       this.#corked = length;
     }
@@ -165,10 +165,10 @@ class StreamTransport {
     this.#stream.resume();
   }
 
-  endTick() {
-    this.#due = false;
+  onTickEnd() {
+    this.#tickEndScheduled = false;
     this[kFlush]();
-    this.#pace.endTick();
+    this.#pacing.onTickEnd();
   }
 
   /** Sends bytes that the program made of a message. */
@@ -181,7 +181,7 @@ class StreamTransport {
     if (this.#corked < 0) return;
     this.#corked = -1;
     // Of a burst there are several.
-    this.#pace.left(2);
+    this.#pacing.recordWrites(2);
     this.#stream.uncork();
   }
 

@@ -1,7 +1,7 @@
 'use strict';
 
 const { mailbox, surface } = require('../native/dispatcher.js');
-const { kDepart, kIsClear, kLeave } = require('../symbols.js');
+const { kWriteBatch, kCanWriteNow, kWriteMessage } = require('../symbols.js');
 const { nextTick, now } = require('../real-timers.js');
 
 /** Text is handed over when this many characters have gathered, even in mid-tick. */
@@ -34,13 +34,13 @@ const EXIT_LIMIT_MS = 2000;
 const noop = () => {};
 
 /** Who is to be told of the end of the tick. */
-const dirty = new Set();
+const unflushed = new Set();
 
-function flushAll() {
-  for (const sender of dirty) {
-    dirty.delete(sender);
+function flushAllWrites() {
+  for (const sender of unflushed) {
+    unflushed.delete(sender);
     try {
-      sender.endTick();
+      sender.onTickEnd();
     } catch (err) {
       // A stream of the program's may throw: that is no matter of what others have sent.
       surface(err);
@@ -49,9 +49,9 @@ function flushAll() {
 }
 
 /** @param {{endTick(): void}} sender is told when the tick is over, once */
-function atEndOfTick(sender) {
-  if (dirty.size === 0) nextTick(flushAll);
-  dirty.add(sender);
+function callAtTickEnd(sender) {
+  if (unflushed.size === 0) nextTick(flushAllWrites);
+  unflushed.add(sender);
 }
 
 /** There will be no other tick: what handlers of 'exit' send leaves at once. */
@@ -60,7 +60,7 @@ let exiting = false;
 // What was sent in the tick in which the program exits still goes out.
 process.on('exit', () => {
   exiting = true;
-  flushAll();
+  flushAllWrites();
   mailbox.drain(EXIT_PATIENCE_MS, EXIT_LIMIT_MS);
 });
 
@@ -68,9 +68,9 @@ process.on('exit', () => {
  * Says which messages leave at their calls: those of a program that sends now and then. One that computes, blocks or is
  * killed behind its `send()` has sent. A burst gathers, because a system call a message costs more than the message.
  */
-class Pace {
+class WritePacing {
   /** When something left last. */
-  #left = Number.NEGATIVE_INFINITY;
+  #lastWriteAt = Number.NEGATIVE_INFINITY;
   #gap = GAP_MS;
   #credit = CREDIT;
   /** Messages of this tick. */
@@ -79,11 +79,11 @@ class Pace {
   #single = true;
 
   /** @returns {boolean} whether this message leaves at its call, if nothing waits before it; then it counts as left */
-  leaves() {
+  mayWriteNow() {
     if (exiting) return true;
     this.#count += 1;
     const time = now();
-    const gap = time - this.#left;
+    const gap = time - this.#lastWriteAt;
     if (gap >= REST_MS) this.#credit = CREDIT;
     if (gap < this.#gap && !(this.#single && this.#count === 1)) {
       if (this.#credit === 0) {
@@ -92,23 +92,23 @@ class Pace {
       }
       this.#credit -= 1;
     }
-    this.#left = time;
+    this.#lastWriteAt = time;
     return true;
   }
 
   /** @returns {boolean} whether the last write is so long ago that this is no burst any more */
-  isOver() {
-    return now() - this.#left >= this.#gap;
+  isBurstOver() {
+    return now() - this.#lastWriteAt >= this.#gap;
   }
 
   /** So many messages that gathered leave now. */
-  left(count) {
+  recordWrites(count) {
     this.#count += count;
-    this.#left = now();
+    this.#lastWriteAt = now();
   }
 
   /** The tick is over. */
-  endTick() {
+  onTickEnd() {
     this.#single = this.#count === 1;
     this.#gap = this.#single
       ? Math.max(this.#gap / 2, GAP_MS)
@@ -118,7 +118,7 @@ class Pace {
 }
 
 /** All that was sent in one go: it reaches the kernel together, so one promise serves for all of it. */
-class Departure {
+class WriteBatch {
   constructor() {
     this.promise = new Promise((resolve, reject) => {
       this.resolve = resolve;
@@ -137,23 +137,23 @@ class Departure {
 }
 
 /** Gathers the text of a burst for one connection, until the tick ends at the latest. */
-class Outbox {
-  #owner;
-  #pace = new Pace();
+class WriteCoalescer {
+  #socket;
+  #pacing = new WritePacing();
   /** Made when something gathers. */
   #pieces = null;
   #length = 0;
   /** How many pieces there are when the clock is looked at next. */
-  #look = 0;
+  #nextClockCheck = 0;
   /** Characters handed over since the tick began, behind the first that gathered. */
-  #gone = 0;
-  #departure = null;
+  #flushedInTick = 0;
+  #batch = null;
   /** The end of this tick will be told. */
-  #due = false;
+  #tickEndScheduled = false;
 
   /** @param {SockhopSocket} owner sends what is pushed */
-  constructor(owner) {
-    this.#owner = owner;
+  constructor(socket) {
+    this.#socket = socket;
   }
 
   /**
@@ -163,65 +163,67 @@ class Outbox {
    */
   push(text, prompt = false) {
     if (this.#length === 0) return this.#begin(text, prompt);
-    const { promise } = this.#departure;
+    const { promise } = this.#batch;
     const count = this.#pieces.push(text);
     this.#length += text.length;
-    if (prompt || count === this.#look || this.#length >= FLUSH_LENGTH) this.#review(count, prompt);
+    if (prompt || count === this.#nextClockCheck || this.#length >= FLUSH_LENGTH)
+      this.#review(count, prompt);
     return promise;
   }
 
   /** A message before which none has gathered. */
   #begin(text, prompt) {
-    if (!this.#due) {
-      this.#due = true;
-      atEndOfTick(this);
+    if (!this.#tickEndScheduled) {
+      this.#tickEndScheduled = true;
+      callAtTickEnd(this);
     }
-    if (this.#owner[kIsClear]() && this.#pace.leaves()) return this.#owner[kLeave](text);
+    if (this.#socket[kCanWriteNow]() && this.#pacing.mayWriteNow())
+      return this.#socket[kWriteMessage](text);
     this.#pieces = [text];
     this.#length = text.length;
-    this.#look = 2;
-    this.#departure = new Departure();
-    const { promise } = this.#departure;
+    this.#nextClockCheck = 2;
+    this.#batch = new WriteBatch();
+    const { promise } = this.#batch;
     this.#review(1, prompt);
     return promise;
   }
 
   /** Hands over what has gathered if that is enough, or has taken long. */
   #review(count, prompt) {
-    let leaves = exiting || this.#length >= FLUSH_LENGTH || (prompt && this.#isPromptEnough());
-    if (!leaves && count === this.#look) {
-      this.#look += count < LOOKS ? 1 : MESSAGES_PER_LOOK;
-      leaves = this.#owner[kIsClear]() && this.#pace.isOver();
+    let isDue = exiting || this.#length >= FLUSH_LENGTH || (prompt && this.#isPromptEnough());
+    if (!isDue && count === this.#nextClockCheck) {
+      this.#nextClockCheck += count < LOOKS ? 1 : MESSAGES_PER_LOOK;
+      isDue = this.#socket[kCanWriteNow]() && this.#pacing.isBurstOver();
     }
-    if (!leaves) return;
-    this.#gone += this.#length;
+    if (!isDue) return;
+    this.#flushedInTick += this.#length;
     this.flush();
   }
 
   #isPromptEnough() {
-    return this.#length >= PROMPT_LENGTH && this.#length >= this.#gone * PROMPT_PART;
+    return this.#length >= PROMPT_LENGTH && this.#length >= this.#flushedInTick * PROMPT_PART;
   }
 
   /** Hands over what has gathered; a new tick begins. */
-  endTick() {
-    this.#due = false;
-    this.#gone = 0;
+  onTickEnd() {
+    this.#tickEndScheduled = false;
+    this.#flushedInTick = 0;
     this.flush();
-    this.#pace.endTick();
+    this.#pacing.onTickEnd();
   }
 
   /** Hands over what has gathered, now. */
   flush() {
     if (this.#length === 0) return;
     const pieces = this.#pieces;
-    const departure = this.#departure;
+    const batch = this.#batch;
     this.#pieces = null;
     this.#length = 0;
-    this.#departure = null;
-    departure.messages = pieces.length;
-    this.#pace.left(pieces.length);
+    this.#batch = null;
+    batch.messages = pieces.length;
+    this.#pacing.recordWrites(pieces.length);
     // Joining copies each piece once; a string that grew by `+=` is copied into pages of its own first.
-    this.#owner[kDepart](pieces.length === 1 ? pieces[0] : pieces.join(''), departure);
+    this.#socket[kWriteBatch](pieces.length === 1 ? pieces[0] : pieces.join(''), batch);
   }
 
   /** Characters that wait. */
@@ -230,4 +232,4 @@ class Outbox {
   }
 }
 
-module.exports = { Departure, Outbox, Pace, atEndOfTick, flushAll };
+module.exports = { WriteBatch, WriteCoalescer, WritePacing, callAtTickEnd, flushAllWrites };
