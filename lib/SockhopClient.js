@@ -29,7 +29,7 @@ const { tolerateStandIns } = require('./internal/unconstructed.js');
 const { sum } = require('./internal/stats/traffic.js');
 const { byFamiliesInTurn, pace, socketName } = require('./internal/transport/addresses.js');
 const { systemError } = require('./internal/errors/system-errors.js');
-const { mailbox, clients, Hold, nextId } = require('./internal/native/dispatcher.js');
+const { mailbox, clients, KeepAlive, nextId } = require('./internal/native/dispatcher.js');
 const { lookup } = require('./internal/client/lookup.js');
 const options = require('./internal/options/options.js');
 const { ReconnectTimer } = require('./internal/client/reconnect-timer.js');
@@ -88,7 +88,7 @@ class SockhopClient extends EventEmitter {
   /** The one whose `disconnect` is being told: @type {?MessageChannel} */
   #leaving = null;
   #owner;
-  #hold = new Hold();
+  #keepAlive = new KeepAlive();
   /** The server is one that only OpenSSL gets on with. */
   #needsOpenssl = false;
   /** Sums of connections that are over. */
@@ -162,8 +162,8 @@ class SockhopClient extends EventEmitter {
   #track() {
     if (this.#attempt || this.#autoReconnect) clients.set(this.#id, this.#owner);
     else clients.delete(this.#id);
-    if (this.#attempt) this.#hold.take();
-    else this.#hold.release();
+    if (this.#attempt) this.#keepAlive.start();
+    else this.#keepAlive.stop();
   }
 
   /** Whether `sending` and `received` are emitted. @type {boolean} */

@@ -30,7 +30,7 @@ const { explain } = require('./internal/errors/explanations.js');
 const { diagnostics } = require('./internal/diagnostics.js');
 const { envelope } = require('./internal/messaging/envelope.js');
 const { aborted, idle, report, requestRefused } = require('./internal/errors/faults.js');
-const { broadcasts, mailbox, nextId, surface } = require('./internal/native/dispatcher.js');
+const { broadcasts, mailbox, nextId, throwUncaught } = require('./internal/native/dispatcher.js');
 const options = require('./internal/options/options.js');
 const {
   kConnection,
@@ -401,7 +401,7 @@ class SockhopServer extends EventEmitter {
       try {
         if (err.syscall) listener.emit('error', err);
       } catch (thrown) {
-        surface(thrown);
+        throwUncaught(thrown);
       } finally {
         this.#told = false;
       }

@@ -5,7 +5,12 @@ const net = require('node:net');
 const { Duplex } = require('node:stream');
 
 const { EarlyReader } = require('./internal/transport/pre-session-reader.js');
-const { sockets, Hold, deliverSoon, surface } = require('./internal/native/dispatcher.js');
+const {
+  sockets,
+  KeepAlive,
+  deliverSoon,
+  throwUncaught,
+} = require('./internal/native/dispatcher.js');
 const { EarlyConnection } = require('./internal/transport/pending-connection.js');
 const { WriteBatch, WriteCoalescer } = require('./internal/transport/write-coalescer.js');
 const SockhopError = require('./SockhopError.js');
@@ -114,7 +119,7 @@ function settleAll(waiting, err) {
     try {
       settle(err);
     } catch (thrown) {
-      surface(thrown);
+      throwUncaught(thrown);
     }
   }
 }
@@ -143,7 +148,7 @@ let countBroadcast;
 class SockhopSocket extends net.Socket {
   #connection;
   #scope = new AsyncResource('SOCKHOPSOCKET');
-  #hold = new Hold();
+  #keepAlive = new KeepAlive();
   /** Gets the frames: @type {{receive(text: string): void, dead(): void, tooLarge(limit: number): void}} */
   #channel = null;
   /** Made when something is sent. */
@@ -206,7 +211,7 @@ class SockhopSocket extends net.Socket {
     this.#isRead = connection instanceof EarlyConnection;
     if (this.#isRead) this.connecting = true;
     else sockets.set(connection.id, this);
-    this.#hold.take();
+    this.#keepAlive.start();
   }
 
   static {
@@ -297,7 +302,7 @@ class SockhopSocket extends net.Socket {
         try {
           this[kReceive](text);
         } catch (err) {
-          surface(err);
+          throwUncaught(err);
         }
       },
       tooLarge: (limit) => this[kTooLarge](limit),
@@ -661,7 +666,7 @@ class SockhopSocket extends net.Socket {
     this.#connection.close(false);
     if (this.#connection.isPaired()) deliverSoon();
     sockets.delete(this.#connection.id);
-    this.#hold.release();
+    this.#keepAlive.stop();
     this.#released?.();
     this.#released = null;
     const waiting = this.#waiting ?? [];
@@ -831,12 +836,12 @@ class SockhopSocket extends net.Socket {
   }
 
   ref() {
-    this.#hold.wanted = true;
+    this.#keepAlive.enabled = true;
     return this;
   }
 
   unref() {
-    this.#hold.wanted = false;
+    this.#keepAlive.enabled = false;
     return this;
   }
 

@@ -16,7 +16,7 @@ const { envelope } = require('./envelope.js');
 const { aborted } = require('../errors/faults.js');
 const { Habit, stringify } = require('./json.js');
 const { normalizeRequestOptions } = require('../options/options.js');
-const { surface } = require('../native/dispatcher.js');
+const { throwUncaught } = require('../native/dispatcher.js');
 const { PendingCallbacks } = require('./pending-callbacks.js');
 const {
   kBacklog,
@@ -125,7 +125,7 @@ class MessageChannel {
     try {
       this.receive(text);
     } catch (err) {
-      surface(err);
+      throwUncaught(err);
     }
   }
 
@@ -170,7 +170,7 @@ class MessageChannel {
       messages = decoder.buf2obj(bytes);
     } catch (err) {
       // The program's codec is the program's, and bytes are the peer's.
-      return surface(err);
+      return throwUncaught(err);
     }
     for (const message of messages) {
       if (this.socket?.destroyed) return;
@@ -181,7 +181,7 @@ class MessageChannel {
       try {
         this.#owner.received(this, message);
       } catch (err) {
-        surface(err);
+        throwUncaught(err);
       }
     }
     if (decoder[kTooLarge]) {
@@ -562,7 +562,7 @@ class MessageChannel {
           );
         } catch (err) {
           // A handler's error is the program's; the other callbacks are as late.
-          surface(err);
+          throwUncaught(err);
         }
       }
     }, delay);
@@ -701,7 +701,7 @@ class MessageChannel {
     try {
       this.#owner.emit(event, message, Buffer.from(text + this.#terminator));
     } catch (err) {
-      surface(err);
+      throwUncaught(err);
     }
   }
 }

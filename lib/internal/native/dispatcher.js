@@ -74,7 +74,7 @@ let resuming = false;
 const showsOrigin = process.versions.bun === undefined && process.versions.deno === undefined;
 
 /** An error of the program's handler is the program's; it must not cost the events behind it. */
-function surface(err) {
+function throwUncaught(err) {
   timing.nextTick(() => {
     // Node shows the line that threw: for an error it should be the program's.
     if (showsOrigin && err instanceof Error) native.reportUncaught(err);
@@ -126,7 +126,7 @@ class Batch {
         try {
           this.#dispatch(at);
         } catch (err) {
-          surface(err);
+          throwUncaught(err);
           return false;
         }
         // Both ends of a connection within this process are told of in one turn.
@@ -173,7 +173,7 @@ class Batch {
         }
       }
     } catch (err) {
-      surface(err);
+      throwUncaught(err);
       interrupted = true;
     }
     this.#start = start;
@@ -336,41 +336,42 @@ const mailbox = new native.Mailbox(deliver, index, readInLoop);
 
 if (process.versions.deno !== undefined) guardAtUnload(native, () => index[2] !== 0);
 
-let holds = 0;
+/** How many activities keep the process alive. */
+let active = 0;
 
 /**
  * Keeps the process alive while something is listening, connected, connecting or set to reconnect.
  */
-class Hold {
-  #held = false;
-  #wanted = true;
+class KeepAlive {
+  #started = false;
+  #enabled = true;
 
-  /** Something is going on. */
-  take() {
-    if (this.#held) return;
-    this.#held = true;
-    if (this.#wanted) count(1);
+  /** The activity begins. */
+  start() {
+    if (this.#started) return;
+    this.#started = true;
+    if (this.#enabled) changeActive(1);
   }
 
-  /** It is over. */
-  release() {
-    if (!this.#held) return;
-    this.#held = false;
-    if (this.#wanted) count(-1);
+  /** The activity is over. */
+  stop() {
+    if (!this.#started) return;
+    this.#started = false;
+    if (this.#enabled) changeActive(-1);
   }
 
   /** Whether it should keep the process alive while it is going on (`ref` and `unref`). */
-  set wanted(on) {
-    if (on === this.#wanted) return;
-    this.#wanted = on;
-    if (this.#held) count(on ? 1 : -1);
+  set enabled(on) {
+    if (on === this.#enabled) return;
+    this.#enabled = on;
+    if (this.#started) changeActive(on ? 1 : -1);
   }
 }
 
-function count(change) {
-  const before = holds > 0;
-  holds += change;
-  const after = holds > 0;
+function changeActive(change) {
+  const before = active > 0;
+  active += change;
+  const after = active > 0;
   if (before !== after) mailbox.reference(after);
 }
 
@@ -388,8 +389,8 @@ module.exports = {
   listeners,
   clients,
   broadcasts,
-  Hold,
+  KeepAlive,
   deliverSoon,
   nextId,
-  surface,
+  throwUncaught,
 };

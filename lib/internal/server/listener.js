@@ -3,7 +3,7 @@
 const { AsyncResource } = require('node:async_hooks');
 const net = require('node:net');
 
-const { listeners, Hold, nextId, surface } = require('../native/dispatcher.js');
+const { listeners, KeepAlive, nextId, throwUncaught } = require('../native/dispatcher.js');
 const { aborted } = require('../errors/faults.js');
 const { systemError } = require('../errors/system-errors.js');
 const handles = require('../native/node-handles.js');
@@ -35,7 +35,7 @@ class Listener extends net.Server {
   #id = nextId();
   #native = null;
   #path = null;
-  #hold = new Hold();
+  #keepAlive = new KeepAlive();
   /** The option of the server; what the program assigns counts instead. */
   #limit;
   /** @type {*} as assigned */
@@ -227,7 +227,7 @@ class Listener extends net.Server {
     if (path) this._pipeName = path;
     listeners.set(this.#id, this);
     this.#native.setMaxConnections(this.#most);
-    this.#hold.take();
+    this.#keepAlive.start();
     this.#signal = signal;
     signal?.addEventListener('abort', this.#onAbort, { once: true });
     const native = this.#native;
@@ -237,7 +237,7 @@ class Listener extends net.Server {
           if (this.#native === native) this.emit('listening');
         } catch (err) {
           // It listens all the same.
-          surface(err);
+          throwUncaught(err);
         }
         resolve();
       });
@@ -277,7 +277,7 @@ class Listener extends net.Server {
       if (ends) this.emit('drop', dropped(ends));
       else this.emit('drop');
     } catch (err) {
-      surface(err);
+      throwUncaught(err);
     }
     // What the program told the listener is between the two, as with `net`.
     this.#owner.refused(this.#most, this.#most !== this.#limit);
@@ -326,12 +326,12 @@ class Listener extends net.Server {
   }
 
   ref() {
-    this.#hold.wanted = true;
+    this.#keepAlive.enabled = true;
     return this;
   }
 
   unref() {
-    this.#hold.wanted = false;
+    this.#keepAlive.enabled = false;
     return this;
   }
 
@@ -353,7 +353,7 @@ class Listener extends net.Server {
       this.#signal?.removeEventListener('abort', this.#onAbort);
       this.#signal = null;
       listeners.delete(this.#id);
-      this.#hold.release();
+      this.#keepAlive.stop();
     }
     this.#closing = true;
     this.#closeIfDrained();

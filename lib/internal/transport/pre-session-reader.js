@@ -4,7 +4,7 @@ const { EventEmitter } = require('node:events');
 const net = require('node:net');
 
 const { Framer } = require('./framer.js');
-const { surface } = require('../native/dispatcher.js');
+const { throwUncaught } = require('../native/dispatcher.js');
 
 /** Of the stream itself: the socket's own tell the native side that the program wants raw bytes. */
 const { removeListener } = net.Socket.prototype;
@@ -107,7 +107,7 @@ class EarlyReader {
         socket.push(this.#late.shift());
       } catch (err) {
         // A listener of the program's threw. The bytes behind these are no less the server's.
-        surface(err);
+        throwUncaught(err);
       }
     }
     if (this.#heir === null || socket.destroyed) return;

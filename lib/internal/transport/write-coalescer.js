@@ -1,6 +1,6 @@
 'use strict';
 
-const { mailbox, surface } = require('../native/dispatcher.js');
+const { mailbox, throwUncaught } = require('../native/dispatcher.js');
 const { kWriteBatch, kCanWriteNow, kWriteMessage } = require('../symbols.js');
 const { nextTick, now } = require('../real-timers.js');
 
@@ -43,7 +43,7 @@ function flushAllWrites() {
       sender.onTickEnd();
     } catch (err) {
       // A stream of the program's may throw: that is no matter of what others have sent.
-      surface(err);
+      throwUncaught(err);
     }
   }
 }
