@@ -5,13 +5,13 @@
 const assert = require('node:assert');
 const { describe, it } = require('node:test');
 
-const { Habit, stringify } = require('../lib/internal/messaging/json.js');
+const { SizeHint, stringify } = require('../lib/internal/messaging/json.js');
 
 /** The text of `make()` as the package makes it for a kind that is known to be long. */
 function walked(make) {
-  const habit = new Habit();
-  habit.long = true;
-  return stringify(make(), habit);
+  const sizeHint = new SizeHint();
+  sizeHint.isLong = true;
+  return stringify(make(), sizeHint);
 }
 
 const LONG = 'abcdefghijklmnopqrstuvwxyz'.repeat(40);
@@ -195,14 +195,14 @@ describe('the text of long payloads', () => {
   });
 
   it('is walked for what is long and mostly strings, and left to V8 otherwise', () => {
-    const habit = new Habit();
-    stringify({ a: 1 }, habit);
-    assert.strictEqual(habit.long, false);
-    stringify({ body: LONG }, habit);
-    assert.strictEqual(habit.long, true);
-    stringify({ body: LONG }, habit);
-    assert.strictEqual(habit.rest, 0);
-    stringify({ list: Array.from({ length: 3000 }, (_, i) => i) }, habit);
-    assert.ok(habit.rest > 0);
+    const sizeHint = new SizeHint();
+    stringify({ a: 1 }, sizeHint);
+    assert.strictEqual(sizeHint.isLong, false);
+    stringify({ body: LONG }, sizeHint);
+    assert.strictEqual(sizeHint.isLong, true);
+    stringify({ body: LONG }, sizeHint);
+    assert.strictEqual(sizeHint.skip, 0);
+    stringify({ list: Array.from({ length: 3000 }, (_, i) => i) }, sizeHint);
+    assert.ok(sizeHint.skip > 0);
   });
 });

@@ -1,6 +1,6 @@
 'use strict';
 
-const { Habit, stringify } = require('./json.js');
+const { SizeHint, stringify } = require('./json.js');
 
 /*
  * Outgoing messages as text. The payload is stringified once, by V8; what is around it is the same for
@@ -15,7 +15,7 @@ const MAX_KINDS = 1024;
 function kindOf(type) {
   let kind = kinds.get(type);
   if (kind === undefined) {
-    kind = { prefix: `{"type":${JSON.stringify(type)},"data":`, habit: new Habit() };
+    kind = { prefix: `{"type":${JSON.stringify(type)},"data":`, sizeHint: new SizeHint() };
     if (kinds.size < MAX_KINDS) kinds.set(type, kind);
   }
   return kind;
@@ -65,8 +65,8 @@ function envelope(data, key, id) {
   if (typeof data.toJSON === 'function' || typeof type !== 'string') {
     return JSON.stringify(key === undefined ? { type, data } : { type, data, [key]: id });
   }
-  const { prefix, habit } = kindOf(type);
-  const json = stringify(data, habit);
+  const { prefix, sizeHint } = kindOf(type);
+  const json = stringify(data, sizeHint);
   // A function, say, has a type and no data.
   const head = json === undefined ? `{"type":${JSON.stringify(type)}` : prefix + json;
   if (key === undefined) return `${head}}`;

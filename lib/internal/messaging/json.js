@@ -39,22 +39,22 @@ function quotedName(name) {
 }
 
 /** What stringify() remembers of one kind of payload. */
-class Habit {
+class SizeHint {
   /** The last text was long. */
-  long = false;
+  isLong = false;
   /** How many texts to leave to V8. */
-  rest = 0;
+  skip = 0;
 }
 
 /** Each value is looked at once, as V8 does: a getter of the program may count. */
-class Walk {
+class LongStringSerializer {
   #values = 0;
   #plain = 0;
   /** It is not worth it: V8 gets what is left, as far as it can be had in one piece. */
-  #over = false;
+  #givenUp = false;
 
   /** @returns {string|undefined} undefined: JSON has no such value */
-  of(value, key, depth) {
+  serialize(value, key, depth) {
     switch (typeof value) {
       case 'string':
         return this.#string(value);
@@ -78,7 +78,7 @@ class Walk {
   #count() {
     this.#values += 1;
     if (this.#values > TRIAL_VALUES && this.#plain < this.#values * WORTH_CHARACTERS) {
-      this.#over = true;
+      this.#givenUp = true;
     }
   }
 
@@ -104,9 +104,9 @@ class Walk {
       const stand = toJSON.call(value, key);
       // What stands for it is not asked for its toJSON().
       if (typeof stand === 'object' && stand !== null) return this.#structure(stand, depth);
-      return this.of(stand, key, depth);
+      return this.serialize(stand, key, depth);
     }
-    return this.#over ? JSON.stringify(value) : this.#structure(value, depth);
+    return this.#givenUp ? JSON.stringify(value) : this.#structure(value, depth);
   }
 
   #structure(value, depth) {
@@ -119,7 +119,7 @@ class Walk {
     }
     let text = '{';
     for (const name of Object.keys(value)) {
-      const item = this.of(value[name], name, depth + 1);
+      const item = this.serialize(value[name], name, depth + 1);
       if (item === undefined) continue;
       text += (text.length === 1 ? '' : ',') + quotedName(name) + item;
     }
@@ -130,7 +130,7 @@ class Walk {
     const { length } = value;
     let text = '[';
     for (let i = 0; i < length; i++) {
-      const item = this.of(value[i], `${i}`, depth) ?? 'null';
+      const item = this.serialize(value[i], `${i}`, depth) ?? 'null';
       text += i === 0 ? item : `,${item}`;
     }
     return `${text}]`;
@@ -146,21 +146,21 @@ class Walk {
  * The same text as `JSON.stringify(value)`.
  *
  * @param {*} value
- * @param {Habit} habit of values of this kind
+ * @param {SizeHint} sizeHint of values of this kind
  * @returns {string|undefined}
  */
-function stringify(value, habit) {
+function stringify(value, sizeHint) {
   let text;
-  if (habit.long && habit.rest === 0) {
-    const walk = new Walk();
-    text = walk.of(value, '', 0);
-    if (text === undefined || !walk.wasWorth(text.length)) habit.rest = REST;
+  if (sizeHint.isLong && sizeHint.skip === 0) {
+    const serializer = new LongStringSerializer();
+    text = serializer.serialize(value, '', 0);
+    if (text === undefined || !serializer.wasWorth(text.length)) sizeHint.skip = REST;
   } else {
-    if (habit.rest > 0) habit.rest -= 1;
+    if (sizeHint.skip > 0) sizeHint.skip -= 1;
     text = JSON.stringify(value);
   }
-  habit.long = text !== undefined && text.length >= LONG_TEXT;
+  sizeHint.isLong = text !== undefined && text.length >= LONG_TEXT;
   return text;
 }
 
-module.exports = { Habit, stringify };
+module.exports = { SizeHint, stringify };

@@ -14,7 +14,7 @@ const { Backlog, isHungry } = require('./backlog.js');
 const { describeFrame, explain } = require('../errors/explanations.js');
 const { envelope } = require('./envelope.js');
 const { aborted } = require('../errors/faults.js');
-const { Habit, stringify } = require('./json.js');
+const { SizeHint, stringify } = require('./json.js');
 const { normalizeRequestOptions } = require('../options/options.js');
 const { throwUncaught } = require('../native/dispatcher.js');
 const { PendingCallbacks } = require('./pending-callbacks.js');
@@ -73,7 +73,7 @@ function rejected(err) {
 class MessageChannel {
   #owner;
   #terminator;
-  #bare;
+  #jsonMode;
   #allowNonObjects;
   #debug;
   /** @type {?PendingCallbacks} made when something is asked */
@@ -83,7 +83,7 @@ class MessageChannel {
   #pings = null;
   /** @type {?Backlog} made by the first request */
   #kept = null;
-  #habit = null;
+  #sizeHint = null;
   #over = false;
   /** Whose mistakes are reported, for people: @type {?{address?: string, port?: number}} */
   #from = null;
@@ -92,8 +92,8 @@ class MessageChannel {
     this.#owner = owner;
     this.options = options;
     this.#terminator = options.terminator[1];
-    this.#bare = options.peer_type === 'json';
-    if (this.#bare) this.#habit = new Habit();
+    this.#jsonMode = options.peer_type === 'json';
+    if (this.#jsonMode) this.#sizeHint = new SizeHint();
     this.#allowNonObjects = options.allow_non_objects;
     this.#debug = options.debug;
     /** Where text goes: @type {SockhopSocket|StreamTransport} */
@@ -103,10 +103,6 @@ class MessageChannel {
     this.session = null;
     /** Of a server's peer, once somebody has looked: @type {?ObjectBuffer} */
     this.decoding = null;
-  }
-
-  get bare() {
-    return this.#bare;
   }
 
   /** @returns {boolean} whether it belongs to the client or server with this owner */
@@ -208,9 +204,9 @@ class MessageChannel {
         return this.#takeResponse(message.data, text);
       case 'SockhopHandshake':
         // A peer of the next generation asks what this side can do. Silence means: the old way.
-        if (!this.#bare && isHandshake(message)) return;
+        if (!this.#jsonMode && isHandshake(message)) return;
     }
-    if (this.#bare) {
+    if (this.#jsonMode) {
       this.#owner.emit('receive', message, this.#owner.meta(this, typeName(message)));
     } else if (message.callback_id) {
       this.#takeAnswer(message);
@@ -280,7 +276,7 @@ class MessageChannel {
     if (this.isWatched()) return this.#owner.say(this, pong);
     let text;
     try {
-      text = this.terminated(this.#bare ? JSON.stringify(pong) : envelope(pong));
+      text = this.terminated(this.#jsonMode ? JSON.stringify(pong) : envelope(pong));
     } catch {
       // What it says is echoed, and may be nested so deep that it cannot be written.
       return;
@@ -387,8 +383,8 @@ class MessageChannel {
   /** The program says that the other end is of another type. */
   retype(options) {
     this.options = options;
-    this.#bare = options.peer_type === 'json';
-    if (this.#bare) this.#habit ??= new Habit();
+    this.#jsonMode = options.peer_type === 'json';
+    if (this.#jsonMode) this.#sizeHint ??= new SizeHint();
     this.look();
   }
 
@@ -437,7 +433,7 @@ class MessageChannel {
   #ping(ping) {
     if (this.isWatched()) return this.#owner.say(this, ping);
     this.transport[kTransmit](
-      this.terminated(this.#bare ? JSON.stringify(ping) : envelope(ping)),
+      this.terminated(this.#jsonMode ? JSON.stringify(ping) : envelope(ping)),
     ).catch(noop);
   }
 
@@ -454,7 +450,7 @@ class MessageChannel {
   send(data, callback) {
     let text;
     let ticket;
-    if (this.#bare) {
+    if (this.#jsonMode) {
       // JSON has no text for it.
       if (data === undefined) throw noPayload(data);
       if (callback)
@@ -477,8 +473,8 @@ class MessageChannel {
       return this.#owner.sendMessage(this, this.#message(data, ticket));
     }
     try {
-      text = this.#bare
-        ? stringify(data, this.#habit)
+      text = this.#jsonMode
+        ? stringify(data, this.#sizeHint)
         : ticket === undefined
           ? envelope(data)
           : envelope(data, 'id', ticket.id);
@@ -502,7 +498,7 @@ class MessageChannel {
 
   /** A payload as 1.8.4 has it before it is text. */
   #message(data, ticket) {
-    if (this.#bare) return data;
+    if (this.#jsonMode) return data;
     return { type: data?.constructor?.name, data, ...(ticket && { id: ticket.id }) };
   }
 
@@ -577,7 +573,7 @@ class MessageChannel {
    */
   sendMessage(message) {
     if (!this.#writesPlainly()) return this.#encode(message);
-    if (this.#bare && !this.#allowNonObjects && typeof message !== 'object')
+    if (this.#jsonMode && !this.#allowNonObjects && typeof message !== 'object')
       return this.#badObject();
     let text;
     try {
