@@ -6,7 +6,7 @@ const net = require('node:net');
 const tls = require('node:tls');
 
 const native = require('./internal/native/binding.js');
-const { EarlyConnection } = require('./internal/transport/pending-connection.js');
+const { PendingConnection } = require('./internal/transport/pending-connection.js');
 const {
   MessageChannel,
   isPayload,
@@ -343,10 +343,10 @@ class SockhopClient extends EventEmitter {
       if (this._ssl) {
         attempt.plan = this.#planTls(attempt.where);
         if (attempt.plan === null) return this.#beginOpenssl(attempt);
-        this.#adopt(new SockhopTlsSocket(new EarlyConnection(this.#options)), attempt);
+        this.#adopt(new SockhopTlsSocket(new PendingConnection(this.#options)), attempt);
       } else {
         if (isNetReplaced()) return this.#beginNet(attempt);
-        this.#adopt(new SockhopSocket(new EarlyConnection(this.#options)), attempt);
+        this.#adopt(new SockhopSocket(new PendingConnection(this.#options)), attempt);
       }
       attempt.endpoints = await resolveAddress(attempt.where, attempt.socket);
       if (this.#attempt !== attempt) return;

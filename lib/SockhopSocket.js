@@ -4,14 +4,14 @@ const { AsyncResource } = require('node:async_hooks');
 const net = require('node:net');
 const { Duplex } = require('node:stream');
 
-const { EarlyReader } = require('./internal/transport/pre-session-reader.js');
+const { PreSessionReader } = require('./internal/transport/pre-session-reader.js');
 const {
   sockets,
   KeepAlive,
   deliverSoon,
   throwUncaught,
 } = require('./internal/native/dispatcher.js');
-const { EarlyConnection } = require('./internal/transport/pending-connection.js');
+const { PendingConnection } = require('./internal/transport/pending-connection.js');
 const { WriteBatch, WriteCoalescer } = require('./internal/transport/write-coalescer.js');
 const SockhopError = require('./SockhopError.js');
 const { shown } = require('./internal/transport/addresses.js');
@@ -77,7 +77,7 @@ const cutOff = () =>
   );
 
 /** Why a connection cannot be given to another process. */
-function immovable({ encrypted }) {
+function cannotMove({ encrypted }) {
   if (encrypted) {
     const err = new TypeError('A connection with TLS cannot be given to another process');
     err.code = 'ERR_INVALID_HANDLE_TYPE';
@@ -97,7 +97,7 @@ const position = Symbol('position');
  * Stands for bytes that the native side has and the kernel has not: to a Writable it is a chunk of that length, so its
  * `writableLength`, the answers of `write()` and `drain` tell of what `send()` has waiting as of what `write()` has.
  */
-function standIn(length, where) {
+function placeholder(length, where) {
   const chunk = Buffer.alloc(0);
   Object.defineProperty(chunk, 'length', { value: length });
   chunk[position] = where;
@@ -158,46 +158,46 @@ class SockhopSocket extends net.Socket {
   /** So far the kernel has the stream, as was told. */
   #flushed = 0;
   /** Of what the Writable counts: so much the native side has. The rest waits in the Writable. */
-  #handed = 0;
+  #handedOver = 0;
   /** The program writes bytes of its own, in this tick or behind a cork: the native side sends nothing of its own. */
-  #held = false;
-  #over = false;
+  #holdsNativeWrites = false;
+  #isOver = false;
   /** The peer gets the frames. */
   #started = false;
-  /** While the program reads it before: @type {?EarlyReader} */
-  #early = null;
+  /** While the program reads it before: @type {?PreSessionReader} */
+  #preSessionReader = null;
   /** The program has called resume(), and not for listeners. */
   #resumed = false;
   #addresses = null;
   /** The program's `setTimeout()` was to fire, and bytes had moved: fires when that is as long ago. */
-  #rest = null;
+  #timeoutTimer = null;
   /** Node's own handle on a duplicate of the descriptor, once the program has asked for it. */
   #handle = null;
   /** The native side does not read: the handle was looked at in this tick, or is a `tls.TLSSocket`'s. */
-  #lent = false;
+  #isHandleExposed = false;
   /** Told when the socket is destroyed: @type {?function(): void} */
-  #released;
+  #onReleased;
   #messagesOut = 0;
   #messagesIn = 0;
   #messagesRefused = 0;
   /** Pings and pongs are shown to the peer. */
-  #shown = false;
+  #showsControl = false;
   /** The program's codec finds the frames. */
   #bytesOnly = false;
   /** The package reads it, or will as soon as it begins. */
-  #isRead = false;
+  #isReadByPackage = false;
   /** The program has taken that away, see `listeners()`. */
-  #isAway = false;
+  #isListenerRemoved = false;
   /** Stands for the package among the listeners of `data`. */
-  #listener = null;
+  #ownListener = null;
   /** Raw bytes are listened to. */
-  #isTapped = false;
+  #isRawEnabled = false;
   /** The stream is full of what nobody has read yet, and the native side waits for that. */
   #isFull = false;
   /** The stream machinery emits `data`. */
-  #streaming = false;
+  #inStream = false;
   /** Settles what was written before there was a connection: @type {?function(): void} */
-  #settleEarly = null;
+  #settlePendingWrites = null;
 
   /**
    * @param {object} connection the native connection, or what stands in for it until `kAttach`
@@ -207,9 +207,9 @@ class SockhopSocket extends net.Socket {
     super({ allowHalfOpen: false });
     mark(this);
     this.#connection = connection;
-    this.#released = released;
-    this.#isRead = connection instanceof EarlyConnection;
-    if (this.#isRead) this.connecting = true;
+    this.#onReleased = released;
+    this.#isReadByPackage = connection instanceof PendingConnection;
+    if (this.#isReadByPackage) this.connecting = true;
     else sockets.set(connection.id, this);
     this.#keepAlive.start();
   }
@@ -218,12 +218,13 @@ class SockhopSocket extends net.Socket {
     isSocketOf = (sock, owner) =>
       #channel in sock && sock.#channel !== null && sock.#channel.isOf(owner);
     countBroadcast = (sock, owner, length) => {
-      if (!isSocketOf(sock, owner) || sock.#channel.transport !== sock || sock.#held) return false;
+      if (!isSocketOf(sock, owner) || sock.#channel.transport !== sock || sock.#holdsNativeWrites)
+        return false;
       sock.#messagesOut += 1;
       if (sock.timeout) sock._unrefTimer?.();
       // Asking `listenerCount()` for each of many sockets takes as long as the rest.
       if (sock._events.drain !== undefined) {
-        sock.#account();
+        sock.#updateWritableLength();
         sock.#drainSoon(length);
       }
       return true;
@@ -253,19 +254,19 @@ class SockhopSocket extends net.Socket {
 
   /** The session has started: what comes from now on is for the peer. */
   [kHalt]() {
-    this.#isRead = true;
-    this.#early?.stop();
+    this.#isReadByPackage = true;
+    this.#preSessionReader?.stop();
   }
 
   /** There is a connection: it gets what was written so far. */
   [kAttach](connection) {
     this[kFlush]();
-    const early = this.#connection;
+    const pending = this.#connection;
     this.#connection = connection;
     this.#addresses = null;
     sockets.set(connection.id, this);
-    const sent = early.handOver(connection);
-    if (sent === WRITTEN) this.#settleEarly = () => this[kFlushed](early.position);
+    const sent = pending.handOver(connection);
+    if (sent === WRITTEN) this.#settlePendingWrites = () => this[kFlushed](pending.position);
   }
 
   /** The program is to know that it is connected. */
@@ -274,8 +275,8 @@ class SockhopSocket extends net.Socket {
     try {
       tell();
     } finally {
-      this.#settleEarly?.();
-      this.#settleEarly = null;
+      this.#settlePendingWrites?.();
+      this.#settlePendingWrites = null;
     }
     this.emit('connect');
     this.emit('ready');
@@ -284,20 +285,20 @@ class SockhopSocket extends net.Socket {
   /** Another stream connects in the place of this one, and gets what was written so far. */
   [kMoveTo](stream) {
     this[kFlush]();
-    const early = this.#connection;
-    early.moveTo(stream, (err) => {
-      if (!err) this[kFlushed](early.position);
+    const pending = this.#connection;
+    pending.moveTo(stream, (err) => {
+      if (!err) this[kFlushed](pending.position);
       this.destroy();
     });
   }
 
   /** Begins to read. */
   [kStart]() {
-    if (this.#over) return;
-    this.#isRead = true;
-    if (this.#early === null && this.readableLength === 0) return this.#begin();
-    this.#early ??= new EarlyReader(this, this.#connection);
-    this.#early.handOver(this.#channel.options, {
+    if (this.#isOver) return;
+    this.#isReadByPackage = true;
+    if (this.#preSessionReader === null && this.readableLength === 0) return this.#startReading();
+    this.#preSessionReader ??= new PreSessionReader(this, this.#connection);
+    this.#preSessionReader.handOver(this.#channel.options, {
       receive: (text) => {
         try {
           this[kReceive](text);
@@ -308,7 +309,7 @@ class SockhopSocket extends net.Socket {
       tooLarge: (limit) => this[kTooLarge](limit),
       begin: (pending) => {
         if (this.#bytesOnly && pending.length > 0) this.#channel.feed(pending);
-        this.#begin();
+        this.#startReading();
       },
     });
   }
@@ -318,13 +319,13 @@ class SockhopSocket extends net.Socket {
     return this.isPaused() && this.listenerCount('readable') === 0;
   }
 
-  #begin() {
-    this.#early = null;
+  #startReading() {
+    this.#preSessionReader = null;
     this.#started = true;
     // What a handler of the 'connect' event has sent.
     this[kFlush]();
     const paused = this.#isPaused();
-    if (this.#connection.start(paused || this.#lent)) deliverSoon();
+    if (this.#connection.start(paused || this.#isHandleExposed)) deliverSoon();
   }
 
   /**
@@ -335,7 +336,7 @@ class SockhopSocket extends net.Socket {
    *   ERR_BACKPRESSURE
    */
   [kTransmit](text, prompt) {
-    if (this.#over || this.destroyed || this.writableEnded) {
+    if (this.#isOver || this.destroyed || this.writableEnded) {
       const promise = Promise.reject(destroyed());
       promise.catch(noop);
       return promise;
@@ -367,26 +368,26 @@ class SockhopSocket extends net.Socket {
 
   /** Whether pings and pongs are frames like all others, for the peer to answer. */
   [kShow](on) {
-    if (on === this.#shown || this.#over) return;
-    this.#shown = on;
+    if (on === this.#showsControl || this.#isOver) return;
+    this.#showsControl = on;
     this.#connection.setShowControl(on);
   }
 
   /** Has the peer fed with bytes, which the program's own codec reads. Before the start. */
   [kBytesOnly]() {
-    if (this.#isAway) return;
+    if (this.#isListenerRemoved) return;
     this.#bytesOnly = true;
     this.#connection.setBytesOnly();
   }
 
   /** So much that has been delivered still waits for the program: it counts as unread. */
   [kRetain](amount) {
-    if (!this.#over) this.#connection.retain(amount);
+    if (!this.#isOver) this.#connection.retain(amount);
   }
 
   /** The program has taken so much of that. */
   [kGiveBack](amount) {
-    if (!this.#over) this.#connection.giveBack(amount);
+    if (!this.#isOver) this.#connection.giveBack(amount);
   }
 
   /** Hands over what has gathered, now. */
@@ -396,7 +397,7 @@ class SockhopSocket extends net.Socket {
 
   /** Whether nothing waits for the kernel, or behind bytes that the program writes. */
   [kCanWriteNow]() {
-    return this.#waiting === null && !(this.#held && this.#isBehind());
+    return this.#waiting === null && !(this.#holdsNativeWrites && this.#hasProgramBytesQueued());
   }
 
   /** Sends one message. */
@@ -415,14 +416,15 @@ class SockhopSocket extends net.Socket {
 
   /** Sends what has gathered. */
   [kWriteBatch](text, batch) {
-    if (this.#held && this.#isBehind()) this.#follow(text, batch);
+    if (this.#holdsNativeWrites && this.#hasProgramBytesQueued())
+      this.#writeAfterProgramBytes(text, batch);
     else this.#afterWrite(this.#connection.write(text, text.length), text, batch);
   }
 
   #afterWrite(sent, text, batch) {
     if (sent === REFUSED) this.#countRefused(batch);
     this.#settle(sent, (err) => batch.settle(err));
-    if (sent > WRITTEN) this.#standIn(Buffer.byteLength(text), sent);
+    if (sent > WRITTEN) this.#addPlaceholder(Buffer.byteLength(text), sent);
     else if (batch.messages === 1) this.#drainSoon(text.length);
     if (this.timeout) this._unrefTimer?.();
   }
@@ -433,12 +435,12 @@ class SockhopSocket extends net.Socket {
   }
 
   /** Whether the Writable has bytes that the native side has not: they come first. */
-  #isBehind() {
-    return this.writableCorked > 0 || super.writableLength > this.#handed;
+  #hasProgramBytesQueued() {
+    return this.writableCorked > 0 || super.writableLength > this.#handedOver;
   }
 
   /** Sends text behind the bytes that the program has written. */
-  #follow(text, batch) {
+  #writeAfterProgramBytes(text, batch) {
     const { send_high_water_mark, slow_consumer } = this.#channel?.options ?? {};
     if (super.writableLength >= send_high_water_mark && slow_consumer !== 'wait') {
       this.#countRefused(batch);
@@ -450,18 +452,18 @@ class SockhopSocket extends net.Socket {
   }
 
   /** Has the Writable count what waits for the kernel. */
-  #standIn(length, where) {
+  #addPlaceholder(length, where) {
     if (this.destroyed || this.writableEnded) return;
-    this.#handed += length;
-    super.write(standIn(length, where));
+    this.#handedOver += length;
+    super.write(placeholder(length, where));
   }
 
   /** Has the Writable count what else waits: what was sent to all, and answers to pings. */
-  #account() {
+  #updateWritableLength() {
     this[kFlush]();
-    if (this.#over || this.destroyed || this.writableEnded) return;
+    if (this.#isOver || this.destroyed || this.writableEnded) return;
     const [queued, where] = this.#connection.waiting();
-    if (queued > this.#handed) this.#standIn(queued - this.#handed, where);
+    if (queued > this.#handedOver) this.#addPlaceholder(queued - this.#handedOver, where);
   }
 
   /** A `drain` follows a chunk that is as large as the mark, also if the kernel took it at once. */
@@ -482,25 +484,25 @@ class SockhopSocket extends net.Socket {
 
   /** @returns {boolean} false if the socket is no longer to be given frames */
   [kReceive](text) {
-    if (this.#isAway) return false;
+    if (this.#isListenerRemoved) return false;
     if (this.timeout) this._unrefTimer?.();
     this.#messagesIn += 1;
     this.#channel?.receive(text);
-    return !this.#over;
+    return !this.#isOver;
   }
 
   [kReceiveRaw](bytes) {
-    if (this.#over) return;
-    if (this.#early !== null) {
+    if (this.#isOver) return;
+    if (this.#preSessionReader !== null) {
       if (this.timeout) this._unrefTimer?.();
-      this.#early.received(bytes);
+      this.#preSessionReader.received(bytes);
       return;
     }
     if (this.#bytesOnly) {
       this.#messagesIn += 1;
       this.#channel?.feed(bytes);
     }
-    if (!this.#isTapped || this.push(bytes) || this.listenerCount('readable') === 0) return;
+    if (!this.#isRawEnabled || this.push(bytes) || this.listenerCount('readable') === 0) return;
     // Who listens to 'readable' reads in its own time: no more is read of the peer meanwhile.
     this.#isFull = true;
     this.#connection.pause();
@@ -512,7 +514,7 @@ class SockhopSocket extends net.Socket {
 
   /** The peer sent FIN. */
   [kEnded]() {
-    if (this.#early !== null) return this.#early.received(null);
+    if (this.#preSessionReader !== null) return this.#preSessionReader.received(null);
     this.push(null);
     // Nobody may be reading this stream; 'end' is for those who listen all the same.
     if (this.readableFlowing !== true && this.listenerCount('readable') === 0) super.resume();
@@ -558,61 +560,61 @@ class SockhopSocket extends net.Socket {
   // ---- the stream's side ------------------------------------------------------------------------
 
   _read() {
-    if (this.#isFull) return this.#refill();
-    if (this.#started || this.#over || this.#lent || this.connecting) return;
-    this.#early ??= new EarlyReader(this, this.#connection);
-    this.#early.read();
+    if (this.#isFull) return this.#resumeReading();
+    if (this.#started || this.#isOver || this.#isHandleExposed || this.connecting) return;
+    this.#preSessionReader ??= new PreSessionReader(this, this.#connection);
+    this.#preSessionReader.read();
   }
 
   /** The stream has room again, or is not read by the program any more. */
-  #refill() {
+  #resumeReading() {
     this.#isFull = false;
-    if (!this.#over && !this.#lent) this.#connection.resume();
+    if (!this.#isOver && !this.#isHandleExposed) this.#connection.resume();
   }
 
   write(chunk, encoding, callback) {
-    this.#precede();
+    this.#flushBeforeWrite();
     return super.write(chunk, encoding, callback);
   }
 
   end(chunk, encoding, callback) {
-    if (!this.#over) this.#precede();
+    if (!this.#isOver) this.#flushBeforeWrite();
     return super.end(chunk, encoding, callback);
   }
 
   cork() {
-    this.#precede();
+    this.#flushBeforeWrite();
     super.cork();
   }
 
   uncork() {
     super.uncork();
-    if (this.#held) nextTick(release, this);
+    if (this.#holdsNativeWrites) nextTick(release, this);
   }
 
   /** What was sent goes before what the program writes now; what is sent, or answered, from now on goes behind it. */
-  #precede() {
+  #flushBeforeWrite() {
     this[kFlush]();
-    if (this.#held) return;
-    this.#held = true;
+    if (this.#holdsNativeWrites) return;
+    this.#holdsNativeWrites = true;
     this.#connection.hold(true);
     nextTick(release, this);
   }
 
   /** The tick is over, or what was behind a cork has left. */
   [kRelease]() {
-    if (!this.#held || this.#isBehind()) return;
-    this.#held = false;
-    if (!this.#over) this.#connection.hold(false);
+    if (!this.#holdsNativeWrites || this.#hasProgramBytesQueued()) return;
+    this.#holdsNativeWrites = false;
+    if (!this.#isOver) this.#connection.hold(false);
   }
 
   get writableLength() {
-    this.#account();
+    this.#updateWritableLength();
     return super.writableLength;
   }
 
   get writableNeedDrain() {
-    this.#account();
+    this.#updateWritableLength();
     return super.writableNeedDrain;
   }
 
@@ -636,12 +638,12 @@ class SockhopSocket extends net.Socket {
     }
     if (bytes.length > 0) {
       const all = bytes.length === 1 ? bytesOf(bytes[0]) : Buffer.concat(bytes.map(bytesOf));
-      for (const { chunk } of bytes) this.#handed += chunk.length;
+      for (const { chunk } of bytes) this.#handedOver += chunk.length;
       sent = this.#connection.writeBytes(all);
-      if (this.#held) nextTick(release, this);
+      if (this.#holdsNativeWrites) nextTick(release, this);
     }
     this.#settle(sent, (err) => {
-      this.#handed -= length;
+      this.#handedOver -= length;
       callback(err);
     });
     if (this.timeout) this._unrefTimer?.();
@@ -658,7 +660,7 @@ class SockhopSocket extends net.Socket {
 
   _destroy(err, callback) {
     this[kFlush]();
-    this.#over = true;
+    this.#isOver = true;
     this.connecting = false;
     this.setTimeout(0);
     this.#handle?.close();
@@ -667,8 +669,8 @@ class SockhopSocket extends net.Socket {
     if (this.#connection.isPaired()) deliverSoon();
     sockets.delete(this.#connection.id);
     this.#keepAlive.stop();
-    this.#released?.();
-    this.#released = null;
+    this.#onReleased?.();
+    this.#onReleased = null;
     const waiting = this.#waiting ?? [];
     this.#waiting = null;
     if (waiting.length > 0) settleAll(waiting, destroyed());
@@ -686,7 +688,7 @@ class SockhopSocket extends net.Socket {
 
   on(event, listener) {
     // The constructor of net.Socket listens before there is a connection.
-    if (#connection in this) this.#tap(event);
+    if (#connection in this) this.#enableRawFor(event);
     return super.on(event, listener);
   }
 
@@ -695,7 +697,7 @@ class SockhopSocket extends net.Socket {
   }
 
   prependListener(event, listener) {
-    if (#connection in this) this.#tap(event);
+    if (#connection in this) this.#enableRawFor(event);
     super.prependListener(event, listener);
     // on() would do so.
     if (event === 'data' && this.readableFlowing === null) this.resume();
@@ -705,8 +707,8 @@ class SockhopSocket extends net.Socket {
   removeListener(event, listener) {
     super.removeListener(event, listener);
     if (#connection in this) {
-      if (event === 'data' && listener === this.#listener) this.#turnAway();
-      this.#untap();
+      if (event === 'data' && listener === this.#ownListener) this.#removeOwnListener();
+      this.#disableRawIfUnused();
     }
     return this;
   }
@@ -718,79 +720,80 @@ class SockhopSocket extends net.Socket {
   removeAllListeners(...events) {
     super.removeAllListeners(...events);
     if (#connection in this) {
-      if (events.length === 0 || events[0] === 'data') this.#turnAway();
-      this.#untap();
+      if (events.length === 0 || events[0] === 'data') this.#removeOwnListener();
+      this.#disableRawIfUnused();
     }
     return this;
   }
 
   listeners(event) {
-    return this.#withReader(event, super.listeners(event));
+    return this.#withOwnListener(event, super.listeners(event));
   }
 
   rawListeners(event) {
-    return this.#withReader(event, super.rawListeners(event));
+    return this.#withOwnListener(event, super.rawListeners(event));
   }
 
   /** In 1.8.4 a listener of `data` reads the messages. A program may take it away, call it, and put it back. */
-  #withReader(event, listeners) {
-    if (event !== 'data' || !this.#isRead || this.#isAway) return listeners;
-    this.#listener ??= (chunk) => this.#channel?.feed(chunk);
-    return [this.#listener, ...listeners];
+  #withOwnListener(event, listeners) {
+    if (event !== 'data' || !this.#isReadByPackage || this.#isListenerRemoved) return listeners;
+    this.#ownListener ??= (chunk) => this.#channel?.feed(chunk);
+    return [this.#ownListener, ...listeners];
   }
 
   /** That listener is gone: the program has the socket for itself. */
-  #turnAway() {
-    if (!this.#isRead || this.#isAway) return;
-    this.#isAway = true;
+  #removeOwnListener() {
+    if (!this.#isReadByPackage || this.#isListenerRemoved) return;
+    this.#isListenerRemoved = true;
     this.#bytesOnly = false;
     this.#connection.setBytesOnly();
   }
 
   /** Has raw bytes handed over, too, if `event` tells of them. */
-  #tap(event) {
+  #enableRawFor(event) {
     if (event !== 'data' && event !== 'readable') return;
-    this.#isTapped = true;
+    this.#isRawEnabled = true;
     this.#connection.setRaw(true);
   }
 
   /** Nobody listens to raw bytes any more, if that is so. */
-  #untap() {
-    if (!this.#isTapped || this.listenerCount('data') + this.listenerCount('readable') > 0) return;
-    this.#isTapped = false;
+  #disableRawIfUnused() {
+    if (!this.#isRawEnabled || this.listenerCount('data') + this.listenerCount('readable') > 0)
+      return;
+    this.#isRawEnabled = false;
     this.#connection.setRaw(false);
-    if (this.#isFull) this.#refill();
+    if (this.#isFull) this.#resumeReading();
     // What comes behind the bytes that it was listened for is the server's, unless the program throws it away.
-    if (!this.#resumed) this.#early?.keep();
+    if (!this.#resumed) this.#preSessionReader?.keep();
   }
 
   push(chunk, encoding) {
     return #connection in this
-      ? this.#stream(super.push, chunk, encoding)
+      ? this.#runInStream(super.push, chunk, encoding)
       : super.push(chunk, encoding);
   }
 
   read(size) {
-    return #connection in this ? this.#stream(super.read, size) : super.read(size);
+    return #connection in this ? this.#runInStream(super.read, size) : super.read(size);
   }
 
   unshift(chunk, encoding) {
-    return this.#stream(super.unshift, chunk, encoding);
+    return this.#runInStream(super.unshift, chunk, encoding);
   }
 
-  #stream(method, ...args) {
-    const before = this.#streaming;
-    this.#streaming = true;
+  #runInStream(method, ...args) {
+    const before = this.#inStream;
+    this.#inStream = true;
     try {
       return method.apply(this, args);
     } finally {
-      this.#streaming = before;
+      this.#inStream = before;
     }
   }
 
   /** A test may say what a peer would: `data` that does not come from the stream is read as the peer's. */
   emit(event, ...args) {
-    if (event === 'data' && #connection in this && !this.#streaming && !this.#isAway) {
+    if (event === 'data' && #connection in this && !this.#inStream && !this.#isListenerRemoved) {
       this.#channel?.feed(args[0]);
     }
     return super.emit(event, ...args);
@@ -804,35 +807,35 @@ class SockhopSocket extends net.Socket {
 
   resume() {
     if (this.listenerCount('data') + this.listenerCount('readable') === 0) this.#resumed = true;
-    if (!this.#lent) this.#connection.resume();
+    if (!this.#isHandleExposed) this.#connection.resume();
     return super.resume();
   }
 
   /** The timer of `setTimeout()` has fired. Bytes that only the native side has seen are activity as well. */
   _onTimeout() {
-    this.#stopRest();
+    this.#stopTimeoutTimer();
     if (!this.timeout || this.destroyed) return;
     const left = this.timeout - this.#connection.silence();
     if (left < 1) return this.emit('timeout');
-    this.#rest = setTimeout(() => this._onTimeout(), left);
-    this.#rest.unref?.();
+    this.#timeoutTimer = setTimeout(() => this._onTimeout(), left);
+    this.#timeoutTimer.unref?.();
   }
 
   /** The program sent something, or was told something: the time begins anew. */
   _unrefTimer() {
-    this.#stopRest();
+    this.#stopTimeoutTimer();
     super._unrefTimer?.();
   }
 
   setTimeout(ms, callback) {
-    if (#connection in this) this.#stopRest();
+    if (#connection in this) this.#stopTimeoutTimer();
     return super.setTimeout(ms, callback);
   }
 
-  #stopRest() {
-    if (this.#rest === null) return;
-    clearTimeout(this.#rest);
-    this.#rest = null;
+  #stopTimeoutTimer() {
+    if (this.#timeoutTimer === null) return;
+    clearTimeout(this.#timeoutTimer);
+    this.#timeoutTimer = null;
   }
 
   ref() {
@@ -857,18 +860,18 @@ class SockhopSocket extends net.Socket {
 
   // ---- addresses and counters ----------------------------------------------------------------
 
-  #ends() {
+  #endpoints() {
     this.#addresses ??= this.#connection.addresses().map((end) => end && shown(end));
     return this.#addresses;
   }
 
   _getsockname() {
-    const [local] = this.#ends();
+    const [local] = this.#endpoints();
     return local?.family ? local : {};
   }
 
   _getpeername() {
-    const [, remote] = this.#ends();
+    const [, remote] = this.#endpoints();
     return remote?.family ? remote : {};
   }
 
@@ -910,11 +913,13 @@ class SockhopSocket extends net.Socket {
 
   get bytesWritten() {
     const { bytesOut, queued } = this.#connection.traffic();
-    return bytesOut + queued + (this.#coalescer?.length ?? 0) + super.writableLength - this.#handed;
+    return (
+      bytesOut + queued + (this.#coalescer?.length ?? 0) + super.writableLength - this.#handedOver
+    );
   }
 
   get pending() {
-    return this.#over || this.connecting;
+    return this.#isOver || this.connecting;
   }
 
   /**
@@ -923,19 +928,19 @@ class SockhopSocket extends net.Socket {
    */
   get _handle() {
     // The constructor of net.Socket comes before there is a connection.
-    if (!handles.exist || !(#connection in this) || this.#over || this.connecting) return null;
+    if (!handles.exist || !(#connection in this) || this.#isOver || this.connecting) return null;
     this.#handle ??= handles.ofConnection(this.#connection.duplicate());
-    if (this.#handle !== null) this.#lend();
+    if (this.#handle !== null) this.#exposeHandle();
     return this.#handle;
   }
 
-  #lend() {
-    if (this.#lent) return;
-    this.#lent = true;
+  #exposeHandle() {
+    if (this.#isHandleExposed) return;
+    this.#isHandleExposed = true;
     this.#connection.pause();
     process.nextTick(() => {
-      if (this.#over || this.#handle === null || handles.isTaken(this.#handle)) return;
-      this.#lent = false;
+      if (this.#isOver || this.#handle === null || handles.isTaken(this.#handle)) return;
+      this.#isHandleExposed = false;
       if (!this.#started) {
         // The stream may have asked for more.
         this.#connection.resume();
@@ -946,9 +951,9 @@ class SockhopSocket extends net.Socket {
 
   /** Node takes the handle away as it sends it to another process, which has the connection from then on. */
   set _handle(handle) {
-    if (handle !== null || !(#connection in this) || this.#handle === null || this.#over) return;
+    if (handle !== null || !(#connection in this) || this.#handle === null || this.#isOver) return;
     this[kFlush]();
-    if (!this.#connection.release()) throw immovable(this);
+    if (!this.#connection.release()) throw cannotMove(this);
     this.#handle = null;
     // What was read of it before is delivered yet.
     deliverSoon();
@@ -956,7 +961,7 @@ class SockhopSocket extends net.Socket {
   }
 
   [Symbol.for('nodejs.util.inspect.custom')](_depth, { stylize }) {
-    const ends = this.#ends().map(endName);
+    const ends = this.#endpoints().map(endName);
     const where = ends.filter((name) => name !== null).map((name) => stylize(name, 'string'));
     const state = this.destroyed ? 'closed' : this.connecting ? 'connecting' : 'open';
     return `${this.constructor.name} { ${[where.join(' to '), state].filter(Boolean).join(', ')} }`;

@@ -15,7 +15,7 @@ const AT_ONCE = 0.5;
  * what is set, until there is a connection to give both to. Positions are those of the outgoing stream, as the native
  * side counts them.
  */
-class EarlyConnection {
+class PendingConnection {
   #chunks = [];
   #length = 0;
   #ended = false;
@@ -158,12 +158,12 @@ class EarlyConnection {
   // Whatever else a connection can do is to set something.
   static {
     for (const name of Object.getOwnPropertyNames(native.SockhopSession.prototype)) {
-      if (name in EarlyConnection.prototype) continue;
-      EarlyConnection.prototype[name] = function (...args) {
+      if (name in PendingConnection.prototype) continue;
+      PendingConnection.prototype[name] = function (...args) {
         this.#settings.set(name, [name, ...args]);
       };
     }
   }
 }
 
-module.exports = { EarlyConnection };
+module.exports = { PendingConnection };

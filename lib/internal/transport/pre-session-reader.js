@@ -15,17 +15,17 @@ const { prependListener } = EventEmitter.prototype;
  * the stream as with any `net.Socket`, a read of the kernel each time the stream has room. Once the server takes over,
  * what the program has not read is cut into frames, and then the native side goes on.
  */
-class EarlyReader {
+class PreSessionReader {
   #socket;
   #connection;
   /** Bytes that came here. */
-  #taken = 0;
+  #receivedBytes = 0;
   /** Bytes that were read of the connection, once reading has stopped. */
-  #read = null;
+  #readBytes = null;
   /** What came since then, not in the stream yet; null is the end. @type {Array<?Buffer>} */
-  #late = [];
+  #afterStop = [];
   /** Takes over: @type {?{framer: Framer, receive: Function, tooLarge: Function, begin: Function}} */
-  #heir = null;
+  #successor = null;
   #onData = (chunk) => this.#frame(chunk);
 
   /**
@@ -39,24 +39,24 @@ class EarlyReader {
 
   /** The stream has room. */
   read() {
-    if (this.#read === null) this.#connection.readEarly();
+    if (this.#readBytes === null) this.#connection.readEarly();
   }
 
   /** @param {?Buffer} bytes what came; null is the end */
   received(bytes) {
-    this.#taken += bytes?.length ?? 0;
-    if (this.#read === null) {
+    this.#receivedBytes += bytes?.length ?? 0;
+    if (this.#readBytes === null) {
       this.#socket.push(bytes);
       return;
     }
-    this.#late.push(bytes);
-    if (this.#heir !== null) this.#settle();
+    this.#afterStop.push(bytes);
+    if (this.#successor !== null) this.#settle();
   }
 
   /** The program has its turn no more: what is not read yet is for the server. */
   stop() {
-    if (this.#read !== null) return;
-    this.#read = this.#connection.stopEarly();
+    if (this.#readBytes !== null) return;
+    this.#readBytes = this.#connection.stopEarly();
     this.keep();
   }
 
@@ -75,9 +75,9 @@ class EarlyReader {
    * @param {{receive: function(string): void, tooLarge: function(number): void, begin: function(Buffer): void}} heir gets
    *   the frames, and is to begin when there are no more
    */
-  handOver({ terminator, max_message_size: limit }, heir) {
+  handOver({ terminator, max_message_size: limit }, successor) {
     this.stop();
-    this.#heir = { ...heir, framer: new Framer(terminator[0], limit), limit };
+    this.#successor = { ...successor, framer: new Framer(terminator[0], limit), limit };
     // Before the program's listeners: one that throws takes the bytes from those behind it.
     prependListener.call(this.#socket, 'data', this.#onData);
     if (this.#socket.readableFlowing !== false) this.#socket.resume();
@@ -86,7 +86,7 @@ class EarlyReader {
 
   /** What the program reads is the server's, too. */
   #frame(chunk) {
-    const { framer, receive, tooLarge, limit } = this.#heir;
+    const { framer, receive, tooLarge, limit } = this.#successor;
     const socket = this.#socket;
     const bytes =
       typeof chunk === 'string' ? Buffer.from(chunk, socket.readableEncoding ?? 'utf8') : chunk;
@@ -102,18 +102,18 @@ class EarlyReader {
   /** Ends this, if nothing is left. */
   #settle() {
     const socket = this.#socket;
-    while (this.#late.length > 0) {
+    while (this.#afterStop.length > 0) {
       try {
-        socket.push(this.#late.shift());
+        socket.push(this.#afterStop.shift());
       } catch (err) {
         // A listener of the program's threw. The bytes behind these are no less the server's.
         throwUncaught(err);
       }
     }
-    if (this.#heir === null || socket.destroyed) return;
-    if (this.#taken !== this.#read || socket.readableLength > 0) return;
-    const { framer, begin } = this.#heir;
-    this.#heir = null;
+    if (this.#successor === null || socket.destroyed) return;
+    if (this.#receivedBytes !== this.#readBytes || socket.readableLength > 0) return;
+    const { framer, begin } = this.#successor;
+    this.#successor = null;
     removeListener.call(socket, 'data', this.#onData);
     const pending = framer.pending();
     this.#connection.beginFrame(pending);
@@ -121,4 +121,4 @@ class EarlyReader {
   }
 }
 
-module.exports = { EarlyReader };
+module.exports = { PreSessionReader };
