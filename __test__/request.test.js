@@ -11,7 +11,7 @@ const {
   SockhopResponseReadableStream: Readable,
   SockhopResponseWriteableStream: Writeable,
 } = require('../lib/SockhopRequest.js');
-const { kHold, kRelease } = require('../lib/internal/symbols.js');
+const { kHoldPackets, kReleasePackets } = require('../lib/internal/symbols.js');
 
 const DEADLINE = { timeout: 10_000 };
 const overTheWire = (value) => JSON.parse(JSON.stringify(value));
@@ -328,12 +328,12 @@ test('leaving a loop early ends the stream', DEADLINE, async () => {
 
 test('packets that are held back are delivered in order, and the stream stays open', () => {
   const s = stream();
-  s[kHold]();
+  s[kHoldPackets]();
   s.receive_packet(packet('A'));
   s.receive_packet(packet('B'));
   const events = trace(s);
   assert.deepEqual(events, []);
-  s[kRelease]();
+  s[kReleasePackets]();
   s.receive_packet(packet('C'));
   assert.deepEqual(
     events.map(([, data]) => data),
@@ -345,13 +345,13 @@ test('packets that are held back are delivered in order, and the stream stays op
 test('an error that ends a held stream comes after the packets', () => {
   const s = stream();
   const err = failure();
-  s[kHold]();
+  s[kHoldPackets]();
   s.receive_packet(packet('A'));
   s.end(err);
   s.receive_packet(packet('after the end'));
   assert.equal(s.ended, false);
   const events = trace(s);
-  s[kRelease]();
+  s[kReleasePackets]();
   assert.deepEqual(events, [
     ['data', 'A', 'String'],
     ['end', err],
@@ -361,31 +361,31 @@ test('an error that ends a held stream comes after the packets', () => {
 test('an error that ends a held stream without packets is still to be heard', () => {
   const s = stream();
   const err = failure();
-  s[kHold]();
+  s[kHoldPackets]();
   s.end(err);
   const events = trace(s);
-  s[kRelease]();
+  s[kReleasePackets]();
   assert.deepEqual(events, [['end', err]]);
 });
 
 test('a program that ends a held stream sees nothing more', () => {
   const s = stream();
-  s[kHold]();
+  s[kHoldPackets]();
   s.receive_packet(packet('A'));
   const events = trace(s);
   s.end();
-  s[kRelease]();
+  s[kReleasePackets]();
   assert.deepEqual(events, [['end', undefined]]);
 });
 
 test('a handler that ends the stream gets none of the packets behind', () => {
   const s = stream();
-  s[kHold]();
+  s[kHoldPackets]();
   s.receive_packet(packet('A'));
   s.receive_packet(packet('B'));
   const events = trace(s);
   s.once('data', () => s.end());
-  s[kRelease]();
+  s[kReleasePackets]();
   assert.deepEqual(events, [
     ['data', 'A', 'String'],
     ['end', undefined],
@@ -395,7 +395,7 @@ test('a handler that ends the stream gets none of the packets behind', () => {
 test('next(), all() and loops need no release', DEADLINE, async () => {
   const held = () => {
     const s = stream();
-    s[kHold]();
+    s[kHoldPackets]();
     s.receive_packet(packet('A'));
     s.receive_packet(packet('B', true));
     return s;
@@ -407,7 +407,7 @@ test('next(), all() and loops need no release', DEADLINE, async () => {
 
 test('who asks for the next packet of a held stream still hears the events', DEADLINE, async () => {
   const s = stream();
-  s[kHold]();
+  s[kHoldPackets]();
   s.receive_packet(packet('A', true));
   const next = s.next();
   const events = trace(s);
@@ -421,11 +421,11 @@ test('who asks for the next packet of a held stream still hears the events', DEA
 test('releasing twice, or without a hold, changes nothing', () => {
   const s = stream();
   const events = trace(s);
-  s[kRelease]();
-  s[kHold]();
+  s[kReleasePackets]();
+  s[kHoldPackets]();
   s.receive_packet(packet('A'));
-  s[kRelease]();
-  s[kRelease]();
+  s[kReleasePackets]();
+  s[kReleasePackets]();
   assert.equal(events.length, 1);
 });
 

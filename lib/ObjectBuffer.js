@@ -6,7 +6,7 @@ const { Framer } = require('./internal/transport/framer.js');
 const { describeFrame } = require('./internal/errors/explanations.js');
 const SockhopError = require('./SockhopError.js');
 const { checkTerminator } = require('./internal/options/options.js');
-const { kLimit, kPlain, kTooLarge } = require('./internal/symbols.js');
+const { kMaxFrameSize, kOriginalMethods, kHasOversizedFrame } = require('./internal/symbols.js');
 const { mark, transparent } = require('./internal/proxy-support.js');
 
 /**
@@ -38,7 +38,7 @@ class ObjectBuffer extends EventEmitter {
     );
     this.#terminator = receive;
     // That of a connection has the limit of the connection, and is asked about it.
-    this.#limit = opts?.[kLimit] ?? Number.POSITIVE_INFINITY;
+    this.#limit = opts?.[kMaxFrameSize] ?? Number.POSITIVE_INFINITY;
     this.#framer = new Framer(receive, this.#limit);
     this._rx_terminator = receive;
     this._tx_terminator = transmit;
@@ -89,7 +89,7 @@ class ObjectBuffer extends EventEmitter {
       if (typeof buffer !== 'string') return [];
     }
     const { frames, fits } = this.#split(typeof buffer === 'string' ? Buffer.from(buffer) : buffer);
-    if (!fits) this[kTooLarge] = true;
+    if (!fits) this[kHasOversizedFrame] = true;
     const withBuffers = opts?.return_buffers === true || opts === true;
     const objects = [];
     for (const frame of frames) {
@@ -135,6 +135,6 @@ transparent(ObjectBuffer);
 
 /** The methods of the class, before a program has others in their places. */
 const { buf2obj, obj2buf } = ObjectBuffer.prototype;
-ObjectBuffer[kPlain] = { buf2obj, obj2buf };
+ObjectBuffer[kOriginalMethods] = { buf2obj, obj2buf };
 
 module.exports = ObjectBuffer;

@@ -34,11 +34,11 @@ const { lookup } = require('./internal/client/lookup.js');
 const options = require('./internal/options/options.js');
 const { ReconnectTimer } = require('./internal/client/reconnect-timer.js');
 const {
-  kAttach,
-  kConnected,
+  kAttachConnection,
+  kMarkConnected,
   kFlush,
-  kLimit,
-  kMoveTo,
+  kMaxFrameSize,
+  kMoveToStream,
   kChannel,
   kRoundTrip,
   kTraffic,
@@ -425,7 +425,7 @@ class SockhopClient extends EventEmitter {
     stream = open(connected);
     const before = attempt.socket;
     this.#adopt(stream, attempt);
-    before?.[kMoveTo](stream);
+    before?.[kMoveToStream](stream);
     if (isEarly) setImmediate(connected);
     return stream;
   }
@@ -512,7 +512,7 @@ class SockhopClient extends EventEmitter {
   #arrived(attempt, connection) {
     const { socket } = attempt;
     if (socket.destroyed) return connection.close(false);
-    if (attempt.plan === null) socket[kAttach](connection);
+    if (attempt.plan === null) socket[kAttachConnection](connection);
     else if (!this.#isTrusted(attempt, connection)) return;
     // A server in this process has accepted it just now, and starts its session first.
     setImmediate(() => {
@@ -530,7 +530,7 @@ class SockhopClient extends EventEmitter {
       verdict = { error: err };
     }
     if (verdict.details) {
-      attempt.socket[kAttach](connection, verdict.details);
+      attempt.socket[kAttachConnection](connection, verdict.details);
       return true;
     }
     connection.close(false);
@@ -561,7 +561,7 @@ class SockhopClient extends EventEmitter {
     if (idle_timeout > 0) {
       socket.setTimeout(idle_timeout, () => this.#owner.idle(channel));
     }
-    socket[kConnected](tell);
+    socket[kMarkConnected](tell);
   }
 
   /**
@@ -837,7 +837,7 @@ class Owner {
       const buffer = new ObjectBuffer({
         terminator,
         allow_non_objects,
-        [kLimit]: max_message_size,
+        [kMaxFrameSize]: max_message_size,
       });
       buffer.on('error', (err) => this.fail(err));
       this.objectBuffer = buffer;

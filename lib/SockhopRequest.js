@@ -5,7 +5,13 @@ const { EventEmitter } = require('node:events');
 
 const { explain } = require('./internal/errors/explanations.js');
 const SockhopError = require('./SockhopError.js');
-const { kBacklog, kHold, kKeeps, kRelease, kSize } = require('./internal/symbols.js');
+const {
+  kBacklog,
+  kHoldPackets,
+  kHasBufferedPackets,
+  kReleasePackets,
+  kTextLength,
+} = require('./internal/symbols.js');
 const { nextTick } = require('./internal/real-timers.js');
 const { mark, transparent } = require('./internal/proxy-support.js');
 const { uuid: makeUuid } = require('./internal/messaging/ids.js');
@@ -314,7 +320,7 @@ class SockhopResponseReadableStream extends EventEmitter {
   }
 
   /** Whether an iterator keeps a packet that the program has not taken. */
-  [kKeeps]() {
+  [kHasBufferedPackets]() {
     return this.#kept > 0;
   }
 
@@ -325,13 +331,13 @@ class SockhopResponseReadableStream extends EventEmitter {
     else if (change < 0) this[kBacklog]?.take(-change);
   }
 
-  /** Keeps packets back until `kRelease`: the program does not have the stream yet. */
-  [kHold]() {
+  /** Keeps packets back until `kReleasePackets`: the program does not have the stream yet. */
+  [kHoldPackets]() {
     if (!this.#ended) this.#held ??= { packets: [], end: null };
   }
 
   /** Delivers what was kept back, in the order it came, and from now on as it comes. */
-  [kRelease]() {
+  [kReleasePackets]() {
     if (this.#held === null) return;
     const { packets, end } = this.#held;
     this.#held = null;
@@ -352,7 +358,7 @@ class SockhopResponseReadableStream extends EventEmitter {
 
   /** Somebody waits for packets: give them after the tick, when other listeners are in place too. */
   #releaseSoon() {
-    if (this.#held !== null) nextTick(() => this[kRelease]());
+    if (this.#held !== null) nextTick(() => this[kReleasePackets]());
   }
 
   #follow(follower) {
@@ -370,7 +376,7 @@ class SockhopResponseReadableStream extends EventEmitter {
     const nexts = this.#nexts;
     this.#nexts = [];
     for (const { resolve } of nexts) resolve({ data, type });
-    for (const follower of this.#followers) follower.packet({ data, type }, pkt[kSize] ?? 0);
+    for (const follower of this.#followers) follower.packet({ data, type }, pkt[kTextLength] ?? 0);
     try {
       this.#scope.runInAsyncScope(this.emit, this, 'data', data, type);
     } finally {

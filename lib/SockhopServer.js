@@ -34,12 +34,12 @@ const { broadcasts, mailbox, nextId, throwUncaught } = require('./internal/nativ
 const options = require('./internal/options/options.js');
 const {
   kConnection,
-  kHalt,
-  kLimit,
-  kIsWrapped,
+  kStopPreSessionReading,
+  kMaxFrameSize,
+  kHasCustomWrite,
   kChannel,
   kRoundTrip,
-  kStarting,
+  kStartingSessions,
   kTraffic,
   kTransmit,
 } = require('./internal/symbols.js');
@@ -271,7 +271,7 @@ class SockhopServer extends EventEmitter {
     sock.destroy();
     diagnostics.error.publish({ server: this, socket: sock, error: err });
     if (this.listenerCount('error') === 0) throw err;
-    this.emit('error', err, sock, SockhopSession[kStarting].get(sock) ?? null);
+    this.emit('error', err, sock, SockhopSession[kStartingSessions].get(sock) ?? null);
   }
 
   #register(sock, channel) {
@@ -286,7 +286,7 @@ class SockhopServer extends EventEmitter {
       }),
     );
     if (channel.transport === sock) {
-      sock[kHalt]();
+      sock[kStopPreSessionReading]();
       this.#native.add(sock[kConnection]);
       this.#reached += 1;
     }
@@ -537,7 +537,7 @@ class SockhopServer extends EventEmitter {
       else if (isSocketOf(sock, owner)) {
         if (reached === 0) isWatched ||= sock[kChannel].isOwnerWatched();
         reached += 1;
-        if (sock[kIsWrapped]) isWatched = true;
+        if (sock[kHasCustomWrite]) isWatched = true;
       } else isWatched ||= this.#channelOf(sock)?.isWatched() !== false;
     }
     if (this._sockets.length === 0) return Promise.resolve([]);
@@ -741,7 +741,11 @@ class Owner {
 
   #objectBuffer(channel, reading) {
     const { terminator, allow_non_objects, max_message_size } = { ...this.options, ...reading };
-    const buffer = new ObjectBuffer({ terminator, allow_non_objects, [kLimit]: max_message_size });
+    const buffer = new ObjectBuffer({
+      terminator,
+      allow_non_objects,
+      [kMaxFrameSize]: max_message_size,
+    });
     buffer.on('error', (err) => {
       if (channel) this.fail(err, channel);
       // As 1.8.4: an encoder of a server has no listener of its own.

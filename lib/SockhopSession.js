@@ -3,7 +3,7 @@
 const { EventEmitter } = require('node:events');
 const util = require('node:util');
 
-const { kStarting } = require('./internal/symbols.js');
+const { kStartingSessions } = require('./internal/symbols.js');
 
 /** Fields that are not the program's. */
 const INTERNAL = ['_events', '_eventsCount', '_maxListeners', '_sock', '_server'];
@@ -13,7 +13,7 @@ const INTERNAL = ['_events', '_eventsCount', '_maxListeners', '_sock', '_server'
  */
 class SockhopSession extends EventEmitter {
   /** Socket -> the session that is being started for it: start() may fail before anybody else knows it. */
-  static [kStarting] = new WeakMap();
+  static [kStartingSessions] = new WeakMap();
 
   /**
    * @param {net.Socket} [sock] the socket; a class that calls `super()` without it gets it all the same, as
@@ -101,7 +101,7 @@ class SockhopSession extends EventEmitter {
     const session = new this(sock, server);
     session._sock ??= sock;
     session._server ??= server;
-    SockhopSession[kStarting].set(sock, session);
+    SockhopSession[kStartingSessions].set(sock, session);
     await session.start();
     return session;
   }

@@ -19,35 +19,35 @@ const { systemError } = require('./internal/errors/system-errors.js');
 const handles = require('./internal/native/node-handles.js');
 const { endName } = require('./internal/transport/format-address.js');
 const {
-  kAttach,
-  kBytesOnly,
-  kConnected,
+  kAttachConnection,
+  kSetBytesOnly,
+  kMarkConnected,
   kConnection,
-  kDead,
+  kOnUnresponsive,
   kWriteBatch,
-  kEnded,
-  kFailed,
+  kOnEnd,
+  kOnError,
   kFlush,
-  kFlushed,
-  kGiveBack,
-  kHalt,
-  kIsWrapped,
-  kMoveTo,
+  kOnFlushed,
+  kReleaseRetained,
+  kStopPreSessionReading,
+  kHasCustomWrite,
+  kMoveToStream,
   kCanWriteNow,
   kWriteMessage,
   kChannel,
-  kReceive,
-  kReceiveRaw,
-  kRelease,
+  kOnFrame,
+  kOnRawBytes,
+  kResumeNativeWrites,
   kRetain,
   kRoundTrip,
-  kScope,
-  kShow,
-  kStart,
-  kTooLarge,
+  kAsyncScope,
+  kSetShowControl,
+  kStartReading,
+  kOnTooLarge,
   kTraffic,
   kTransmit,
-  kWrite,
+  kWriteBytes,
 } = require('./internal/symbols.js');
 const { clearTimeout, nextTick, setTimeout } = require('./internal/real-timers.js');
 const { mark, transparent } = require('./internal/proxy-support.js');
@@ -107,7 +107,7 @@ function placeholder(length, where) {
 const bytesOf = ({ chunk, encoding }) =>
   typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk;
 
-const release = (socket) => socket[kRelease]();
+const release = (socket) => socket[kResumeNativeWrites]();
 
 function drained(socket) {
   if (socket.listenerCount('drain') > 0 && socket.writableLength === 0) socket.emit('drain');
@@ -200,7 +200,7 @@ class SockhopSocket extends net.Socket {
   #settlePendingWrites = null;
 
   /**
-   * @param {object} connection the native connection, or what stands in for it until `kAttach`
+   * @param {object} connection the native connection, or what stands in for it until `kAttachConnection`
    * @param {function(): void} [released] told when the socket is destroyed
    */
   constructor(connection, released = null) {
@@ -239,7 +239,7 @@ class SockhopSocket extends net.Socket {
   }
 
   /** The asynchronous context that its events are told in: that of `connect()`; none on a server, as with `net`. */
-  get [kScope]() {
+  get [kAsyncScope]() {
     return this.#scope;
   }
 
@@ -253,24 +253,24 @@ class SockhopSocket extends net.Socket {
   }
 
   /** The session has started: what comes from now on is for the peer. */
-  [kHalt]() {
+  [kStopPreSessionReading]() {
     this.#isReadByPackage = true;
     this.#preSessionReader?.stop();
   }
 
   /** There is a connection: it gets what was written so far. */
-  [kAttach](connection) {
+  [kAttachConnection](connection) {
     this[kFlush]();
     const pending = this.#connection;
     this.#connection = connection;
     this.#addresses = null;
     sockets.set(connection.id, this);
     const sent = pending.handOver(connection);
-    if (sent === WRITTEN) this.#settlePendingWrites = () => this[kFlushed](pending.position);
+    if (sent === WRITTEN) this.#settlePendingWrites = () => this[kOnFlushed](pending.position);
   }
 
   /** The program is to know that it is connected. */
-  [kConnected](tell) {
+  [kMarkConnected](tell) {
     this.connecting = false;
     try {
       tell();
@@ -283,17 +283,17 @@ class SockhopSocket extends net.Socket {
   }
 
   /** Another stream connects in the place of this one, and gets what was written so far. */
-  [kMoveTo](stream) {
+  [kMoveToStream](stream) {
     this[kFlush]();
     const pending = this.#connection;
     pending.moveTo(stream, (err) => {
-      if (!err) this[kFlushed](pending.position);
+      if (!err) this[kOnFlushed](pending.position);
       this.destroy();
     });
   }
 
   /** Begins to read. */
-  [kStart]() {
+  [kStartReading]() {
     if (this.#isOver) return;
     this.#isReadByPackage = true;
     if (this.#preSessionReader === null && this.readableLength === 0) return this.#startReading();
@@ -301,12 +301,12 @@ class SockhopSocket extends net.Socket {
     this.#preSessionReader.handOver(this.#channel.options, {
       receive: (text) => {
         try {
-          this[kReceive](text);
+          this[kOnFrame](text);
         } catch (err) {
           throwUncaught(err);
         }
       },
-      tooLarge: (limit) => this[kTooLarge](limit),
+      tooLarge: (limit) => this[kOnTooLarge](limit),
       begin: (pending) => {
         if (this.#bytesOnly && pending.length > 0) this.#channel.feed(pending);
         this.#startReading();
@@ -342,19 +342,19 @@ class SockhopSocket extends net.Socket {
       return promise;
     }
     if (this.write !== write || netPrototype.write !== netWrite)
-      return this[kWrite](Buffer.from(text));
+      return this[kWriteBytes](Buffer.from(text));
     this.#messagesOut += 1;
     this.#coalescer ??= new WriteCoalescer(this);
     return this.#coalescer.push(text, prompt);
   }
 
   /** Whether `write()` is the program's, which then sees all that is sent. */
-  get [kIsWrapped]() {
+  get [kHasCustomWrite]() {
     return this.write !== write || netPrototype.write !== netWrite;
   }
 
   /** Sends the bytes of a message with `write()`, as a program would. */
-  [kWrite](bytes) {
+  [kWriteBytes](bytes) {
     const promise = new Promise((resolve, reject) => {
       this.write(bytes, (err) => {
         if (err) reject(destroyed());
@@ -367,14 +367,14 @@ class SockhopSocket extends net.Socket {
   }
 
   /** Whether pings and pongs are frames like all others, for the peer to answer. */
-  [kShow](on) {
+  [kSetShowControl](on) {
     if (on === this.#showsControl || this.#isOver) return;
     this.#showsControl = on;
     this.#connection.setShowControl(on);
   }
 
   /** Has the peer fed with bytes, which the program's own codec reads. Before the start. */
-  [kBytesOnly]() {
+  [kSetBytesOnly]() {
     if (this.#isListenerRemoved) return;
     this.#bytesOnly = true;
     this.#connection.setBytesOnly();
@@ -386,7 +386,7 @@ class SockhopSocket extends net.Socket {
   }
 
   /** The program has taken so much of that. */
-  [kGiveBack](amount) {
+  [kReleaseRetained](amount) {
     if (!this.#isOver) this.#connection.giveBack(amount);
   }
 
@@ -483,7 +483,7 @@ class SockhopSocket extends net.Socket {
   }
 
   /** @returns {boolean} false if the socket is no longer to be given frames */
-  [kReceive](text) {
+  [kOnFrame](text) {
     if (this.#isListenerRemoved) return false;
     if (this.timeout) this._unrefTimer?.();
     this.#messagesIn += 1;
@@ -491,7 +491,7 @@ class SockhopSocket extends net.Socket {
     return !this.#isOver;
   }
 
-  [kReceiveRaw](bytes) {
+  [kOnRawBytes](bytes) {
     if (this.#isOver) return;
     if (this.#preSessionReader !== null) {
       if (this.timeout) this._unrefTimer?.();
@@ -508,23 +508,23 @@ class SockhopSocket extends net.Socket {
     this.#connection.pause();
   }
 
-  [kTooLarge](limit) {
+  [kOnTooLarge](limit) {
     this.#channel?.tooLarge(limit);
   }
 
   /** The peer sent FIN. */
-  [kEnded]() {
+  [kOnEnd]() {
     if (this.#preSessionReader !== null) return this.#preSessionReader.received(null);
     this.push(null);
     // Nobody may be reading this stream; 'end' is for those who listen all the same.
     if (this.readableFlowing !== true && this.listenerCount('readable') === 0) super.resume();
   }
 
-  [kFailed](errno, syscall) {
+  [kOnError](errno, syscall) {
     this.destroy(errno === 0 ? cutOff() : systemError(-errno, syscall));
   }
 
-  [kFlushed](where) {
+  [kOnFlushed](where) {
     this.#flushed = where;
     const waiting = this.#waiting;
     if (waiting === null) return;
@@ -534,7 +534,7 @@ class SockhopSocket extends net.Socket {
     if (this.timeout) this._unrefTimer?.();
   }
 
-  [kDead]() {
+  [kOnUnresponsive]() {
     this.#channel?.dead();
   }
 
@@ -602,7 +602,7 @@ class SockhopSocket extends net.Socket {
   }
 
   /** The tick is over, or what was behind a cork has left. */
-  [kRelease]() {
+  [kResumeNativeWrites]() {
     if (!this.#holdsNativeWrites || this.#hasProgramBytesQueued()) return;
     this.#holdsNativeWrites = false;
     if (!this.#isOver) this.#connection.hold(false);

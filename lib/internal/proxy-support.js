@@ -5,7 +5,7 @@
  * themselves. Private fields are in the object that the constructor made and nowhere else, so methods look for that.
  */
 
-const { kChannel, kSelf } = require('./symbols.js');
+const { kChannel, kTarget } = require('./symbols.js');
 
 /** Names that are no strings, and that a program, or this package with an object of the program, uses all the same. */
 const SYMBOLS = new Set([
@@ -18,7 +18,7 @@ const SYMBOLS = new Set([
 /** A method that runs on the object behind a Proxy. Constructors of a superclass call methods before there is one. */
 function through(method) {
   const redirected = function (...args) {
-    return method.apply(this[kSelf] ?? this, args);
+    return method.apply(this[kTarget] ?? this, args);
   };
   for (const name of ['name', 'length']) {
     Object.defineProperty(redirected, name, { value: method[name], configurable: true });
@@ -45,7 +45,7 @@ function transparent({ prototype }) {
 
 /** @param {object} object that is being constructed */
 function mark(object) {
-  Object.defineProperty(object, kSelf, { value: object });
+  Object.defineProperty(object, kTarget, { value: object });
 }
 
 module.exports = { mark, transparent };

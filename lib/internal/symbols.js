@@ -1,50 +1,65 @@
 'use strict';
 
 /*
- * The names of methods and accessors that the parts of this package use of each other, on objects that a program has
- * too. A program may give a socket any property, and a subclass any method: none of these is in its way.
+ * Names of methods and properties that the modules of this package use of each other's objects. They are symbols because
+ * programs extend those objects: a string could be the name of a program's own method or property.
  */
 
 module.exports = {
-  kAttach: Symbol('attach'),
-  kBacklog: Symbol('backlog'),
-  kBeat: Symbol('beat'),
-  kBytesOnly: Symbol('bytesOnly'),
-  kClearPings: Symbol('clearPings'),
-  kConnected: Symbol('connected'),
-  kConnection: Symbol('connection'),
-  kDead: Symbol('dead'),
-  kWriteBatch: Symbol('writeBatch'),
-  kEnded: Symbol('ended'),
-  kFailed: Symbol('failed'),
-  kFlush: Symbol('flush'),
-  kFlushed: Symbol('flushed'),
-  kGiveBack: Symbol('giveBack'),
-  kHalt: Symbol('halt'),
-  kCanWriteNow: Symbol('canWriteNow'),
-  kHold: Symbol('hold'),
-  kIsWrapped: Symbol('isWrapped'),
-  kKeeps: Symbol('keeps'),
-  kWriteMessage: Symbol('writeMessage'),
-  kLimit: Symbol('limit'),
-  kMoveTo: Symbol('moveTo'),
-  kChannel: Symbol('channel'),
-  kPings: Symbol('pings'),
-  kPlain: Symbol('plain'),
-  kPong: Symbol('pong'),
-  kReceive: Symbol('receive'),
-  kReceiveRaw: Symbol('receiveRaw'),
-  kRelease: Symbol('release'),
-  kRetain: Symbol('retain'),
-  kRoundTrip: Symbol('roundTrip'),
-  kScope: Symbol('scope'),
-  kSelf: Symbol('self'),
-  kShow: Symbol('show'),
-  kSize: Symbol('size'),
-  kStart: Symbol('start'),
-  kStarting: Symbol('starting'),
-  kTooLarge: Symbol('tooLarge'),
-  kTraffic: Symbol('traffic'),
+  // A transport: what a message channel calls.
   kTransmit: Symbol('transmit'),
-  kWrite: Symbol('write'),
+  kWriteBytes: Symbol('writeBytes'),
+  kFlush: Symbol('flush'),
+  kStartReading: Symbol('startReading'),
+  kRetain: Symbol('retain'),
+  kReleaseRetained: Symbol('releaseRetained'),
+  kTraffic: Symbol('traffic'),
+  kRoundTrip: Symbol('roundTrip'),
+  kPings: Symbol('pings'),
+  kNextPing: Symbol('nextPing'),
+  kClearPings: Symbol('clearPings'),
+  kOnPong: Symbol('onPong'),
+  kHasCustomWrite: Symbol('hasCustomWrite'),
+  kSetShowControl: Symbol('setShowControl'),
+  kSetBytesOnly: Symbol('setBytesOnly'),
+
+  // A SockhopSocket: what its client or server and its write coalescer call.
+  kChannel: Symbol('channel'),
+  kConnection: Symbol('connection'),
+  kAttachConnection: Symbol('attachConnection'),
+  kMarkConnected: Symbol('markConnected'),
+  kMoveToStream: Symbol('moveToStream'),
+  kStopPreSessionReading: Symbol('stopPreSessionReading'),
+  kCanWriteNow: Symbol('canWriteNow'),
+  kWriteMessage: Symbol('writeMessage'),
+  kWriteBatch: Symbol('writeBatch'),
+  kResumeNativeWrites: Symbol('resumeNativeWrites'),
+
+  // A SockhopSocket: what the dispatcher calls for the events of its native connection.
+  kAsyncScope: Symbol('asyncScope'),
+  kOnFrame: Symbol('onFrame'),
+  kOnRawBytes: Symbol('onRawBytes'),
+  kOnTooLarge: Symbol('onTooLarge'),
+  kOnEnd: Symbol('onEnd'),
+  kOnError: Symbol('onError'),
+  kOnFlushed: Symbol('onFlushed'),
+  kOnUnresponsive: Symbol('onUnresponsive'),
+
+  // A response stream and its packets: what a message channel and its backlog use.
+  kBacklog: Symbol('backlog'),
+  kHoldPackets: Symbol('holdPackets'),
+  kReleasePackets: Symbol('releasePackets'),
+  kHasBufferedPackets: Symbol('hasBufferedPackets'),
+  kTextLength: Symbol('textLength'),
+
+  // An ObjectBuffer: what a message channel uses.
+  kMaxFrameSize: Symbol('maxFrameSize'),
+  kHasOversizedFrame: Symbol('hasOversizedFrame'),
+  kOriginalMethods: Symbol('originalMethods'),
+
+  // The session class: the sessions that are being started.
+  kStartingSessions: Symbol('startingSessions'),
+
+  // Any public object: the object behind a Proxy of it.
+  kTarget: Symbol('target'),
 };

@@ -1,6 +1,6 @@
 'use strict';
 
-const { kGiveBack, kKeeps, kRetain } = require('../symbols.js');
+const { kReleaseRetained, kHasBufferedPackets, kRetain } = require('../symbols.js');
 const { clearTimeout, setTimeout } = require('../real-timers.js');
 
 /** Characters in one step: each step crosses to the native side. */
@@ -62,7 +62,7 @@ class Backlog {
     const change = target - this.#retained;
     this.#retained = target;
     if (change > 0) this.#transport[kRetain](change);
-    else if (change < 0) this.#transport[kGiveBack](-change);
+    else if (change < 0) this.#transport[kReleaseRetained](-change);
     this.#watch();
   }
 
@@ -85,7 +85,7 @@ class Backlog {
 
 /** @returns {boolean} whether a stream has nothing that its program could take: it waits for its peer */
 function isHungry(stream) {
-  return !stream[kKeeps]?.();
+  return !stream[kHasBufferedPackets]?.();
 }
 
 module.exports = { Backlog, isHungry };

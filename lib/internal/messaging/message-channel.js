@@ -20,28 +20,28 @@ const { throwUncaught } = require('../native/dispatcher.js');
 const { PendingCallbacks } = require('./pending-callbacks.js');
 const {
   kBacklog,
-  kBeat,
+  kNextPing,
   kClearPings,
-  kBytesOnly,
+  kSetBytesOnly,
   kConnection,
-  kHold,
-  kIsWrapped,
+  kHoldPackets,
+  kHasCustomWrite,
   kPings,
-  kPlain,
-  kPong,
-  kRelease,
-  kShow,
-  kSize,
-  kStart,
-  kTooLarge,
+  kOriginalMethods,
+  kOnPong,
+  kReleasePackets,
+  kSetShowControl,
+  kTextLength,
+  kStartReading,
+  kHasOversizedFrame,
   kTraffic,
   kTransmit,
-  kWrite,
+  kWriteBytes,
 } = require('../symbols.js');
 const { setImmediate } = require('../real-timers.js');
 
 const buffers = ObjectBuffer.prototype;
-const { buf2obj, obj2buf } = ObjectBuffer[kPlain];
+const { buf2obj, obj2buf } = ObjectBuffer[kOriginalMethods];
 
 const noop = () => {};
 
@@ -180,8 +180,8 @@ class MessageChannel {
         throwUncaught(err);
       }
     }
-    if (decoder[kTooLarge]) {
-      decoder[kTooLarge] = false;
+    if (decoder[kHasOversizedFrame]) {
+      decoder[kHasOversizedFrame] = false;
       this.tooLarge(this.options.max_message_size);
     }
   }
@@ -286,7 +286,7 @@ class MessageChannel {
 
   /** Only where the native side does not read them: adopted streams, and with `debug`. */
   #takePong(message, text) {
-    if (this.transport[kPong]) this.transport[kPong](message.data);
+    if (this.transport[kOnPong]) this.transport[kOnPong](message.data);
     else this.transport[kConnection]?.pong(text ?? JSON.stringify(message));
   }
 
@@ -304,7 +304,7 @@ class MessageChannel {
     const packet = SockhopResponsePacket.parse(data);
     if (packet === null) return this.#bad(text);
     // A message that came through a method of the program's has no text: it does not count.
-    packet[kSize] = text?.length ?? 0;
+    packet[kTextLength] = text?.length ?? 0;
     this.#owner.responded(this, packet);
   }
 
@@ -338,7 +338,7 @@ class MessageChannel {
 
   /** Whether what is sent over this connection passes through something of the program's. */
   isWatched() {
-    return this.isOwnerWatched() || this.transport[kIsWrapped] === true;
+    return this.isOwnerWatched() || this.transport[kHasCustomWrite] === true;
   }
 
   /** The same of all connections of its client or server. */
@@ -377,7 +377,7 @@ class MessageChannel {
   look() {
     const { target, plain } = this.#owner;
     const on = this.isWatched() || target._on_recieved_object !== plain._on_recieved_object;
-    this.transport[kShow]?.(on);
+    this.transport[kSetShowControl]?.(on);
   }
 
   /** The program says that the other end is of another type. */
@@ -391,15 +391,15 @@ class MessageChannel {
   /** Begins to read. */
   start() {
     this.look();
-    if (!this.readsPlainly()) this.transport[kBytesOnly]?.();
-    this.transport[kStart]();
+    if (!this.readsPlainly()) this.transport[kSetBytesOnly]?.();
+    this.transport[kStartReading]();
   }
 
   /** The beat of the ping timer, where the native side does not see to it. */
   beat() {
     const { transport } = this;
-    if (transport[kBeat]) {
-      const ping = transport[kBeat]();
+    if (transport[kNextPing]) {
+      const ping = transport[kNextPing]();
       if (ping) this.#ping(ping);
       return;
     }
@@ -505,7 +505,7 @@ class MessageChannel {
   /** Sends a message through the `obj2buf()` of the program. */
   async #encode(message) {
     const bytes = this.#owner.encoder().obj2buf(message);
-    return this.transport[kWrite](bytes);
+    return this.transport[kWriteBytes](bytes);
   }
 
   #badObject() {
@@ -602,7 +602,7 @@ class MessageChannel {
     if (!streams) throw new SockhopError('Socket was destroyed', 'ERR_SOCKET_DESTROYED');
     stream[kBacklog] = this.#backlog;
     // The answer may be here before the program has the stream.
-    stream[kHold]();
+    stream[kHoldPackets]();
     // What is asked may have to wait for a peer that does not read: nobody waits longer for that than for the answer.
     let goOn = noop;
     const giveUp = (err) => {
@@ -632,11 +632,11 @@ class MessageChannel {
         Promise.resolve(sent).then(resolve, reject);
       });
     } catch (err) {
-      stream[kRelease]();
+      stream[kReleasePackets]();
       stream.end();
       throw err;
     }
-    setImmediate(() => stream[kRelease]());
+    setImmediate(() => stream[kReleasePackets]());
     return stream;
   }
 

@@ -9,14 +9,14 @@
 
 const native = require('./binding.js');
 const {
-  kDead,
-  kEnded,
-  kFailed,
-  kFlushed,
-  kReceive,
-  kReceiveRaw,
-  kScope,
-  kTooLarge,
+  kOnUnresponsive,
+  kOnEnd,
+  kOnError,
+  kOnFlushed,
+  kOnFrame,
+  kOnRawBytes,
+  kAsyncScope,
+  kOnTooLarge,
 } = require('../symbols.js');
 const { guardAtUnload } = require('./deno-unload.js');
 const timing = require('../real-timers.js');
@@ -140,7 +140,7 @@ class Batch {
     const socket = sockets.get(idAt(this.#at));
     if (socket === undefined) return this.#tellFrames(undefined);
     // What a handler enters (`AsyncLocalStorage#enterWith()`) must not be in force for other connections.
-    return socket[kScope].runInAsyncScope(this.#tellFrames, this, socket);
+    return socket[kAsyncScope].runInAsyncScope(this.#tellFrames, this, socket);
   }
 
   #tellFrames(whom) {
@@ -160,7 +160,7 @@ class Batch {
         start = end;
         frame += 1;
         // A handler may have destroyed it: what the peer said behind that is not for the program.
-        if (socket !== undefined && !socket[kReceive](text)) socket = undefined;
+        if (socket !== undefined && !socket[kOnFrame](text)) socket = undefined;
         look -= 1;
         if (look === 0 && frame < count) {
           // Handlers may take long: the first looks come soon.
@@ -189,25 +189,25 @@ class Batch {
   #tell(socket, kind, value) {
     switch (kind) {
       case LARGE_FRAME:
-        socket[kReceive](this.#extras[value]);
+        socket[kOnFrame](this.#extras[value]);
         break;
       case RAW:
-        socket[kReceiveRaw](this.#extras[value]);
+        socket[kOnRawBytes](this.#extras[value]);
         break;
       case TOO_LARGE:
-        socket[kTooLarge](this.#extras[value]);
+        socket[kOnTooLarge](this.#extras[value]);
         break;
       case ENDED:
-        socket[kEnded]();
+        socket[kOnEnd]();
         break;
       case FAILED:
-        socket[kFailed](...this.#extras[value]);
+        socket[kOnError](...this.#extras[value]);
         break;
       case FLUSHED:
-        socket[kFlushed](this.#extras[value]);
+        socket[kOnFlushed](this.#extras[value]);
         break;
       case DEAD:
-        socket[kDead]();
+        socket[kOnUnresponsive]();
         break;
     }
   }
@@ -218,7 +218,7 @@ class Batch {
     const value = index[at + 3];
     if (kind <= DEAD) {
       const socket = sockets.get(id);
-      socket?.[kScope].runInAsyncScope(this.#tell, this, socket, kind, value);
+      socket?.[kAsyncScope].runInAsyncScope(this.#tell, this, socket, kind, value);
       return;
     }
     switch (kind) {

@@ -5,18 +5,18 @@ const { SockhopPing } = require('../../SockhopPing.js');
 const { WritePacing, callAtTickEnd } = require('./write-coalescer.js');
 const { Framer } = require('./framer.js');
 const {
-  kBeat,
+  kNextPing,
   kClearPings,
   kFlush,
-  kGiveBack,
+  kReleaseRetained,
   kPings,
-  kPong,
+  kOnPong,
   kRetain,
   kRoundTrip,
-  kStart,
+  kStartReading,
   kTraffic,
   kTransmit,
-  kWrite,
+  kWriteBytes,
 } = require('../symbols.js');
 
 const noop = () => {};
@@ -79,7 +79,7 @@ class StreamTransport {
   }
 
   /** Begins to read. */
-  [kStart]() {
+  [kStartReading]() {
     if (this.#started || this.#stream.destroyed) return;
     this.#started = true;
     this.#stream.on('data', (chunk) => this.#receive(chunk));
@@ -158,7 +158,7 @@ class StreamTransport {
   }
 
   /** The program has taken so much of that. */
-  [kGiveBack](amount) {
+  [kReleaseRetained](amount) {
     this.#retained -= amount;
     if (!this.#stops || this.#retained > this.#mark / 2) return;
     this.#stops = false;
@@ -172,7 +172,7 @@ class StreamTransport {
   }
 
   /** Sends bytes that the program made of a message. */
-  [kWrite](bytes) {
+  [kWriteBytes](bytes) {
     this.#messagesOut += 1;
     return written(this.#stream, bytes);
   }
@@ -186,7 +186,7 @@ class StreamTransport {
   }
 
   /** The beat of the ping timer: @returns {?SockhopPing} to be sent */
-  [kBeat]() {
+  [kNextPing]() {
     const ping = new SockhopPing();
     this.#still = this.#moves() ? 0 : this.#still + 1;
     this.#pings.push(ping);
@@ -217,7 +217,7 @@ class StreamTransport {
     return this.#pings;
   }
 
-  [kPong](data) {
+  [kOnPong](data) {
     for (const ping of this.#pings) {
       if (!ping.unanswered()) continue;
       ping.conclude_with_pong(data);

@@ -1,7 +1,7 @@
 'use strict';
 
 const { SockhopSocket } = require('../../SockhopSocket.js');
-const { kAttach, kConnected, kFailed } = require('../symbols.js');
+const { kAttachConnection, kMarkConnected, kOnError } = require('../symbols.js');
 const { failure } = require('../tls/tls.js');
 const { transparent } = require('../proxy-support.js');
 
@@ -15,7 +15,7 @@ class SockhopTlsSocket extends SockhopSocket {
   /** What its handshake came to, see `tls.js`; null before. */
   #details = null;
 
-  /** @param {object} connection stands in for the native one until `kAttach` */
+  /** @param {object} connection stands in for the native one until `kAttachConnection` */
   constructor(connection) {
     super(connection);
     this.encrypted = true;
@@ -26,24 +26,24 @@ class SockhopTlsSocket extends SockhopSocket {
     this.servername = null;
   }
 
-  [kAttach](connection, details) {
+  [kAttachConnection](connection, details) {
     this.#details = details;
     this.secureConnecting = false;
     this.authorized = details.authorizationError === null;
     this.authorizationError = details.authorizationError;
     this.alpnProtocol = details.alpnProtocol;
     this.servername = details.servername;
-    super[kAttach](connection);
+    super[kAttachConnection](connection);
   }
 
-  [kConnected](tell) {
-    super[kConnected](tell);
+  [kMarkConnected](tell) {
+    super[kMarkConnected](tell);
     this.emit('secureConnect');
   }
 
-  [kFailed](errno, syscall) {
+  [kOnError](errno, syscall) {
     if (syscall === 'tls') this.destroy(failure(errno));
-    else super[kFailed](errno, syscall);
+    else super[kOnError](errno, syscall);
   }
 
   /**
