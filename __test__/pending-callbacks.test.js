@@ -10,7 +10,7 @@ test('a callback is found by its id alone, and once', () => {
   const callbacks = new PendingCallbacks();
   const answers = [];
   const tickets = Array.from({ length: 3 }, (_, i) => {
-    const ticket = callbacks.draw();
+    const ticket = callbacks.reserve();
     callbacks.add(ticket, (data) => answers.push([i, data]), 0);
     return ticket;
   });
@@ -32,12 +32,12 @@ test('a callback keeps its count to itself, however many ids are drawn meanwhile
   timeout: 60_000,
 }, () => {
   const callbacks = new PendingCallbacks();
-  const ticket = callbacks.draw();
+  const ticket = callbacks.reserve();
   let answers = 0;
   callbacks.add(ticket, () => (answers += 1), 0);
   // Round once: the next id has the same count, behind another random part.
   while (lastParts().count !== (ticket.count + 16 ** 6 - 1) % 16 ** 6) uuid();
-  const other = callbacks.draw();
+  const other = callbacks.reserve();
   assert.equal(other.count, (ticket.count + 1) % 16 ** 6);
   assert.equal(countOf(other.id), other.count);
   callbacks.take(ticket.id).answer('yes', {});

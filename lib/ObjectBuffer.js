@@ -7,7 +7,7 @@ const { describeFrame } = require('./internal/errors/explanations.js');
 const SockhopError = require('./SockhopError.js');
 const { checkTerminator } = require('./internal/options/options.js');
 const { kMaxFrameSize, kOriginalMethods, kHasOversizedFrame } = require('./internal/symbols.js');
-const { mark, transparent } = require('./internal/proxy-support.js');
+const { markTarget, supportProxies } = require('./internal/proxy-support.js');
 
 /**
  * Objects to frames and back, for programs that have a byte stream of their own.
@@ -31,7 +31,7 @@ class ObjectBuffer extends EventEmitter {
    */
   constructor(opts = {}) {
     super();
-    mark(this);
+    markTarget(this);
     const [receive, transmit] = checkTerminator(
       'The "options.terminator" property',
       opts?.terminator,
@@ -131,7 +131,7 @@ class ObjectBuffer extends EventEmitter {
   }
 }
 
-transparent(ObjectBuffer);
+supportProxies(ObjectBuffer);
 
 /** The methods of the class, before a program has others in their places. */
 const { buf2obj, obj2buf } = ObjectBuffer.prototype;

@@ -11,9 +11,9 @@ const {
   MessageChannel,
   isPayload,
   nativeSettings,
-  pick,
-  rejected,
-  swallow,
+  messageMethodsOf,
+  handledRejection,
+  ignoreRejection,
 } = require('./internal/messaging/message-channel.js');
 const { aborted, idle, report, requestRefused } = require('./internal/errors/faults.js');
 const ObjectBuffer = require('./ObjectBuffer.js');
@@ -25,9 +25,13 @@ const { SockhopTlsSocket } = require('./internal/transport/tls-socket.js');
 const { StreamTransport } = require('./internal/transport/stream-transport.js');
 const TimedMap = require('./TimedMap.js');
 const { LimitCounters } = require('./internal/stats/limit-counters.js');
-const { tolerateStandIns } = require('./internal/unconstructed.js');
+const { tolerateUnconstructed } = require('./internal/unconstructed.js');
 const { sum } = require('./internal/stats/traffic.js');
-const { byFamiliesInTurn, pace, socketName } = require('./internal/transport/addresses.js');
+const {
+  interleaveFamilies,
+  attemptDelay,
+  socketName,
+} = require('./internal/transport/addresses.js');
 const { systemError } = require('./internal/errors/system-errors.js');
 const { mailbox, clients, KeepAlive, nextId } = require('./internal/native/dispatcher.js');
 const { lookup } = require('./internal/client/lookup.js');
@@ -48,7 +52,7 @@ const { SockhopRequest } = require('./SockhopRequest.js');
 const { diagnostics } = require('./internal/diagnostics.js');
 const secure = require('./internal/tls/tls.js');
 const { setImmediate } = require('./internal/real-timers.js');
-const { mark, transparent } = require('./internal/proxy-support.js');
+const { markTarget, supportProxies } = require('./internal/proxy-support.js');
 
 /** What the native side calls a connection with the client's own port. */
 const ITSELF = 'connect itself';
@@ -102,7 +106,7 @@ class SockhopClient extends EventEmitter {
     const checked = options.normalizeClientOptions(opts);
     const id = nextId();
     super({ captureRejections: opts?.captureRejections });
-    mark(this);
+    markTarget(this);
     this.#native = new native.SockhopClient(mailbox, id, nativeSettings(checked));
     this.#id = id;
     this.#options = checked;
@@ -353,7 +357,7 @@ class SockhopClient extends EventEmitter {
       const places = attempt.endpoints.map(({ path, address, port }) =>
         path ? { path: socketName(path) } : { address, port },
       );
-      attempt.number = this.#native.connectTo(places, pace(), 0, attempt.plan?.client);
+      attempt.number = this.#native.connectTo(places, attemptDelay(), 0, attempt.plan?.client);
     } catch (err) {
       this.#giveUp(attempt, err);
     }
@@ -681,7 +685,7 @@ class SockhopClient extends EventEmitter {
   /** Stands in for a server while there is none. */
   get #absent() {
     const channel = new MessageChannel(this.#owner, { ...this.#options, debug: false });
-    channel.transport = { [kTransmit]: () => rejected(notConnected()) };
+    channel.transport = { [kTransmit]: () => handledRejection(notConnected()) };
     return channel;
   }
 
@@ -692,7 +696,9 @@ class SockhopClient extends EventEmitter {
    * @returns {Promise<void>} as `send()`
    */
   _send_message(message) {
-    return this.#channel === null ? rejected(notConnected()) : this.#channel.sendMessage(message);
+    return this.#channel === null
+      ? handledRejection(notConnected())
+      : this.#channel.sendMessage(message);
   }
 
   /** A message of the server. */
@@ -802,11 +808,11 @@ class SockhopClient extends EventEmitter {
   }
 
   static {
-    tolerateStandIns(SockhopClient.prototype, (object) => #id in object);
+    tolerateUnconstructed(SockhopClient.prototype, (object) => #id in object);
   }
 }
 
-transparent(SockhopClient);
+supportProxies(SockhopClient);
 
 /** What the mailbox and the peer need of a client, and the program does not. */
 class Owner {
@@ -856,7 +862,7 @@ class Owner {
   }
 
   say(_peer, data) {
-    swallow(this.#client.send(data));
+    ignoreRejection(this.#client.send(data));
   }
 
   sendMessage(_peer, message) {
@@ -924,7 +930,7 @@ class Owner {
 }
 
 /** The methods that messages pass through, before a program has others in their places. */
-const plain = pick(SockhopClient.prototype);
+const plain = messageMethodsOf(SockhopClient.prototype);
 
 /** The addresses to try for a place to connect to, in their order. */
 async function resolveAddress({ path, address, port }, socket) {
@@ -938,7 +944,7 @@ async function resolveAddress({ path, address, port }, socket) {
     throw err;
   }
   for (const entry of found) socket.emit('lookup', null, entry.address, entry.family, address);
-  return byFamiliesInTurn(found).map((entry) => ({ address: entry.address, port }));
+  return interleaveFamilies(found).map((entry) => ({ address: entry.address, port }));
 }
 
 /** Why one address could not be connected to. */

@@ -13,7 +13,7 @@ const {
   kTextLength,
 } = require('./internal/symbols.js');
 const { nextTick } = require('./internal/real-timers.js');
-const { mark, transparent } = require('./internal/proxy-support.js');
+const { markTarget, supportProxies } = require('./internal/proxy-support.js');
 const { uuid: makeUuid } = require('./internal/messaging/ids.js');
 
 /**
@@ -162,7 +162,7 @@ class SockhopResponseReadableStream extends EventEmitter {
    */
   constructor({ uuid } = {}) {
     super();
-    mark(this);
+    markTarget(this);
     this.uuid = uuid || makeUuid();
   }
 
@@ -415,7 +415,7 @@ class SockhopResponseWriteableStream {
    * @param {SockhopClient|SockhopSession} [opts.sockhop] what the answers are sent through
    */
   constructor({ uuid, sockhop } = {}) {
-    mark(this);
+    markTarget(this);
     this.uuid = uuid || makeUuid();
     this._sockhop = sockhop;
   }
@@ -495,8 +495,8 @@ function refused(message, meaning) {
   return promise;
 }
 
-transparent(SockhopResponseReadableStream);
-transparent(SockhopResponseWriteableStream);
+supportProxies(SockhopResponseReadableStream);
+supportProxies(SockhopResponseWriteableStream);
 
 module.exports = {
   SockhopRequest,

@@ -9,9 +9,9 @@ const {
   MessageChannel,
   isPayload,
   nativeSettings,
-  pick,
-  rejected,
-  swallow,
+  messageMethodsOf,
+  handledRejection,
+  ignoreRejection,
 } = require('./internal/messaging/message-channel.js');
 const ObjectBuffer = require('./ObjectBuffer.js');
 const { SendCallbacks } = require('./internal/messaging/send-callbacks.js');
@@ -44,8 +44,8 @@ const {
   kTransmit,
 } = require('./internal/symbols.js');
 const { nextTick, setImmediate } = require('./internal/real-timers.js');
-const { tolerateStandIns } = require('./internal/unconstructed.js');
-const { mark, transparent } = require('./internal/proxy-support.js');
+const { tolerateUnconstructed } = require('./internal/unconstructed.js');
+const { markTarget, supportProxies } = require('./internal/proxy-support.js');
 const { sum } = require('./internal/stats/traffic.js');
 
 const noop = () => {};
@@ -99,7 +99,7 @@ class SockhopServer extends EventEmitter {
       defaults: { session_type: SockhopSession },
     });
     super({ captureRejections: opts?.captureRejections });
-    mark(this);
+    markTarget(this);
     this.#native = new native.SockhopServer(mailbox, nativeSettings(checked));
     this.#options = checked;
     this.#given = opts;
@@ -464,7 +464,7 @@ class SockhopServer extends EventEmitter {
       );
     }
     const channel = this.#channelOf(sock);
-    if (channel === null) return rejected(noSocket(sock));
+    if (channel === null) return handledRejection(noSocket(sock));
     if (sock.destroyed) this.#owner.lost(channel);
     return channel.send(object, callback);
   }
@@ -472,7 +472,7 @@ class SockhopServer extends EventEmitter {
   /** Sends a message that is an envelope already. */
   _send_message(sock, message) {
     const channel = this.#channelOf(sock);
-    if (channel === null) return rejected(noSocket(sock));
+    if (channel === null) return handledRejection(noSocket(sock));
     if (sock.destroyed) this.#owner.lost(channel);
     return channel.sendMessage(message);
   }
@@ -498,7 +498,7 @@ class SockhopServer extends EventEmitter {
     if (channel === null) {
       channel = new MessageChannel(this.#owner, this.#options);
       channel.socket = sock;
-      channel.transport = { [kTransmit]: () => rejected(noSocket(sock)) };
+      channel.transport = { [kTransmit]: () => handledRejection(noSocket(sock)) };
     }
     channel.session ??= session ?? null;
     return channel;
@@ -568,7 +568,7 @@ class SockhopServer extends EventEmitter {
     for (const sock of this._sockets) {
       if (countBroadcast(sock, owner, length)) continue;
       const channel = this.#channelOf(sock);
-      if (channel === null) others.push(rejected(noSocket(sock)));
+      if (channel === null) others.push(handledRejection(noSocket(sock)));
       else others.push(channel.transport[kTransmit](text).catch(leftOut));
     }
     return others.length === 0 ? done : Promise.all([done, ...others]).then(([all]) => all);
@@ -619,7 +619,7 @@ class SockhopServer extends EventEmitter {
    * @returns {Promise<void>}
    */
   kill_socket(sock) {
-    if (typeof sock?.end !== 'function') return rejected(noSocket(sock));
+    if (typeof sock?.end !== 'function') return handledRejection(noSocket(sock));
     return new Promise((resolve) => {
       if (sock.destroyed) return resolve();
       sock.once?.('close', () => resolve());
@@ -689,11 +689,11 @@ class SockhopServer extends EventEmitter {
   }
 
   static {
-    tolerateStandIns(SockhopServer.prototype, (object) => #owner in object);
+    tolerateUnconstructed(SockhopServer.prototype, (object) => #owner in object);
   }
 }
 
-transparent(SockhopServer);
+supportProxies(SockhopServer);
 
 /** What options say of reading. */
 function readingOf({ terminator, allow_non_objects }) {
@@ -759,7 +759,7 @@ class Owner {
   }
 
   say({ socket }, data) {
-    swallow(this.#server.send(socket, data));
+    ignoreRejection(this.#server.send(socket, data));
   }
 
   sendMessage({ socket }, message) {
@@ -831,7 +831,7 @@ class Owner {
   }
 
   dead({ socket }) {
-    swallow(this.#server.kill_socket(socket));
+    ignoreRejection(this.#server.kill_socket(socket));
   }
 }
 
@@ -854,7 +854,7 @@ function listenWith(server, { path, address, port }, signal, exclusive) {
 }
 
 /** The methods that messages pass through, before a program has others in their places. */
-const plain = pick(SockhopServer.prototype);
+const plain = messageMethodsOf(SockhopServer.prototype);
 const { emit_async } = SockhopServer.prototype;
 
 /** What is sent to all has its promise made here, in a scope that keeps neither the object nor its text for it. */

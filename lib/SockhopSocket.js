@@ -14,10 +14,10 @@ const {
 const { PendingConnection } = require('./internal/transport/pending-connection.js');
 const { WriteBatch, WriteCoalescer } = require('./internal/transport/write-coalescer.js');
 const SockhopError = require('./SockhopError.js');
-const { shown } = require('./internal/transport/addresses.js');
+const { displayedEndpoint } = require('./internal/transport/addresses.js');
 const { systemError } = require('./internal/errors/system-errors.js');
 const handles = require('./internal/native/node-handles.js');
-const { endName } = require('./internal/transport/format-address.js');
+const { formatAddress } = require('./internal/transport/format-address.js');
 const {
   kAttachConnection,
   kSetBytesOnly,
@@ -50,7 +50,7 @@ const {
   kWriteBytes,
 } = require('./internal/symbols.js');
 const { clearTimeout, nextTick, setTimeout } = require('./internal/real-timers.js');
-const { mark, transparent } = require('./internal/proxy-support.js');
+const { markTarget, supportProxies } = require('./internal/proxy-support.js');
 
 /** Answers of the native `write` that are no position in the stream. */
 const WRITTEN = 0;
@@ -205,7 +205,7 @@ class SockhopSocket extends net.Socket {
    */
   constructor(connection, released = null) {
     super({ allowHalfOpen: false });
-    mark(this);
+    markTarget(this);
     this.#connection = connection;
     this.#onReleased = released;
     this.#isReadByPackage = connection instanceof PendingConnection;
@@ -861,7 +861,7 @@ class SockhopSocket extends net.Socket {
   // ---- addresses and counters ----------------------------------------------------------------
 
   #endpoints() {
-    this.#addresses ??= this.#connection.addresses().map((end) => end && shown(end));
+    this.#addresses ??= this.#connection.addresses().map((end) => end && displayedEndpoint(end));
     return this.#addresses;
   }
 
@@ -961,14 +961,14 @@ class SockhopSocket extends net.Socket {
   }
 
   [Symbol.for('nodejs.util.inspect.custom')](_depth, { stylize }) {
-    const ends = this.#endpoints().map(endName);
+    const ends = this.#endpoints().map(formatAddress);
     const where = ends.filter((name) => name !== null).map((name) => stylize(name, 'string'));
     const state = this.destroyed ? 'closed' : this.connecting ? 'connecting' : 'open';
     return `${this.constructor.name} { ${[where.join(' to '), state].filter(Boolean).join(', ')} }`;
   }
 }
 
-transparent(SockhopSocket);
+supportProxies(SockhopSocket);
 
 const netPrototype = net.Socket.prototype;
 /** As it is before a program wraps it: Node's `net.Socket` has it from `Duplex`. */

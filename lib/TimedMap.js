@@ -1,7 +1,7 @@
 'use strict';
 
 const { nextTick } = require('./internal/real-timers.js');
-const { mark, transparent } = require('./internal/proxy-support.js');
+const { markTarget, supportProxies } = require('./internal/proxy-support.js');
 
 /**
  * A map whose values live for a limited time.
@@ -20,7 +20,7 @@ class TimedMap {
    * @param {boolean} [opts.ref=true] whether a value that waits for its time-out keeps the process alive
    */
   constructor({ timeout = 30000, ref = true } = {}) {
-    mark(this);
+    markTarget(this);
     this._timeout = timeout;
     this.#ref = ref;
   }
@@ -96,6 +96,6 @@ class TimedMap {
   }
 }
 
-transparent(TimedMap);
+supportProxies(TimedMap);
 
 module.exports = TimedMap;

@@ -16,7 +16,7 @@ const SYMBOLS = new Set([
 ]);
 
 /** A method that runs on the object behind a Proxy. Constructors of a superclass call methods before there is one. */
-function through(method) {
+function redirectToTarget(method) {
   const redirected = function (...args) {
     return method.apply(this[kTarget] ?? this, args);
   };
@@ -32,20 +32,20 @@ function through(method) {
  *
  * @param {function} Class
  */
-function transparent({ prototype }) {
+function supportProxies({ prototype }) {
   for (const name of Reflect.ownKeys(prototype)) {
     if (name === 'constructor' || (typeof name === 'symbol' && !SYMBOLS.has(name))) continue;
     const property = Object.getOwnPropertyDescriptor(prototype, name);
     for (const part of ['value', 'get', 'set']) {
-      if (typeof property[part] === 'function') property[part] = through(property[part]);
+      if (typeof property[part] === 'function') property[part] = redirectToTarget(property[part]);
     }
     Object.defineProperty(prototype, name, property);
   }
 }
 
 /** @param {object} object that is being constructed */
-function mark(object) {
+function markTarget(object) {
   Object.defineProperty(object, kTarget, { value: object });
 }
 
-module.exports = { mark, transparent };
+module.exports = { markTarget, supportProxies };

@@ -7,7 +7,7 @@
  * @param {object} prototype
  * @param {function(object): boolean} isConstructed
  */
-function tolerateStandIns(prototype, isConstructed) {
+function tolerateUnconstructed(prototype, isConstructed) {
   for (const [name, found] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
     const { get, set } = found;
     if (get === undefined) continue;
@@ -29,4 +29,4 @@ function tolerateStandIns(prototype, isConstructed) {
   }
 }
 
-module.exports = { tolerateStandIns };
+module.exports = { tolerateUnconstructed };

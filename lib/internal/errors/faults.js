@@ -2,7 +2,7 @@
 
 const { EventEmitter } = require('node:events');
 
-const { endName } = require('../transport/format-address.js');
+const { formatAddress } = require('../transport/format-address.js');
 const SockhopError = require('../../SockhopError.js');
 const timing = require('../real-timers.js');
 
@@ -58,7 +58,7 @@ function report(emitter, err, ...context) {
 
 /** What is known of a fault besides its message. */
 function details(err) {
-  const from = endName(err);
+  const from = formatAddress(err);
   const lines = [
     from && `from ${from}`,
     err.data && `received: ${err.data}`,

@@ -21,7 +21,7 @@ const PAUSE_MS = 100;
  */
 class Backlog {
   #transport;
-  #awaits;
+  #somethingElsePending;
   /** Characters kept. */
   #length = 0;
   /** Characters that the reader was told of. */
@@ -30,15 +30,15 @@ class Backlog {
   #allowance = 0;
   #timer = null;
   /** Something was taken since the timer was set. */
-  #taken = false;
+  #tookSinceTimer = false;
 
   /**
    * @param {SockhopSocket|StreamTransport} transport stops its reader
    * @param {function(): boolean} awaits whether something else waits for an answer
    */
-  constructor(transport, awaits) {
+  constructor(transport, somethingElsePending) {
     this.#transport = transport;
-    this.#awaits = awaits;
+    this.#somethingElsePending = somethingElsePending;
   }
 
   /** A packet of `length` characters is kept. */
@@ -51,14 +51,14 @@ class Backlog {
   take(length) {
     this.#length -= length;
     this.#allowance = 0;
-    this.#taken = true;
+    this.#tookSinceTimer = true;
     if (this.#retained > this.#length) this.review();
   }
 
   /** Tells the reader as much as counts now. */
   review() {
-    const counts = this.#awaits() ? 0 : Math.max(0, this.#length - this.#allowance);
-    const target = counts - (counts % STEP);
+    const counted = this.#somethingElsePending() ? 0 : Math.max(0, this.#length - this.#allowance);
+    const target = counted - (counted % STEP);
     const change = target - this.#retained;
     this.#retained = target;
     if (change > 0) this.#transport[kRetain](change);
@@ -72,10 +72,10 @@ class Backlog {
       this.#timer = null;
     } else if (this.#timer === null) {
       const delay = this.#allowance === 0 ? STALL_MS : PAUSE_MS;
-      this.#taken = false;
+      this.#tookSinceTimer = false;
       this.#timer = setTimeout(() => {
         this.#timer = null;
-        if (!this.#taken) this.#allowance = Math.max(STEP, this.#allowance * 2);
+        if (!this.#tookSinceTimer) this.#allowance = Math.max(STEP, this.#allowance * 2);
         this.review();
       }, delay);
       this.#timer.unref?.();
@@ -84,8 +84,8 @@ class Backlog {
 }
 
 /** @returns {boolean} whether a stream has nothing that its program could take: it waits for its peer */
-function isHungry(stream) {
+function awaitsPackets(stream) {
   return !stream[kHasBufferedPackets]?.();
 }
 
-module.exports = { Backlog, isHungry };
+module.exports = { Backlog, awaitsPackets };

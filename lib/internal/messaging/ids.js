@@ -22,7 +22,7 @@ let high = HALF; // both halves spent: the first call draws
 let low = HALF;
 
 /** A fresh random part, with the version (4) and variant (10xx) bits where the RFC wants them. */
-function draw() {
+function drawRandomPart() {
   const bytes = randomFillSync(Buffer.allocUnsafe(13));
   bytes[6] = (bytes[6] & 0x0f) | 0x40;
   bytes[8] = (bytes[8] & 0x3f) | 0x80;
@@ -31,8 +31,8 @@ function draw() {
 }
 
 /** What each character is worth as a hexadecimal digit; -1: it is none, or not one that `uuid()` writes. */
-const WORTH = new Int8Array(128).fill(-1);
-for (const digit of '0123456789abcdef') WORTH[digit.charCodeAt(0)] = Number.parseInt(digit, 16);
+const HEX_VALUE = new Int8Array(128).fill(-1);
+for (const digit of '0123456789abcdef') HEX_VALUE[digit.charCodeAt(0)] = Number.parseInt(digit, 16);
 
 const ID_LENGTH = 36;
 const COUNTER_AT = ID_LENGTH - 2 * COUNTER_DIGITS;
@@ -43,7 +43,7 @@ const COUNTER_AT = ID_LENGTH - 2 * COUNTER_DIGITS;
 function uuid() {
   if (low === HALF) {
     if (high === HALF) {
-      random = draw();
+      random = drawRandomPart();
       high = 0;
     }
     prefix = random + DIGITS[high++];
@@ -72,9 +72,9 @@ function countOf(id) {
   let count = 0;
   for (let i = COUNTER_AT; i < ID_LENGTH; i++) {
     const code = id.charCodeAt(i);
-    const worth = code < WORTH.length ? WORTH[code] : -1;
-    if (worth < 0) return -1;
-    count = count * 16 + worth;
+    const value = code < HEX_VALUE.length ? HEX_VALUE[code] : -1;
+    if (value < 0) return -1;
+    count = count * 16 + value;
   }
   return count;
 }

@@ -2,7 +2,7 @@
 
 const ObjectBuffer = require('../../ObjectBuffer.js');
 const SockhopError = require('../../SockhopError.js');
-const { Pings } = require('./sent-pings.js');
+const { SentPings } = require('./sent-pings.js');
 const { SockhopPong } = require('../../SockhopPing.js');
 const {
   SockhopRequest,
@@ -10,7 +10,7 @@ const {
   SockhopResponseReadableStream,
   SockhopResponseWriteableStream,
 } = require('../../SockhopRequest.js');
-const { Backlog, isHungry } = require('./backlog.js');
+const { Backlog, awaitsPackets } = require('./backlog.js');
 const { describeFrame, explain } = require('../errors/explanations.js');
 const { envelope } = require('./envelope.js');
 const { aborted } = require('../errors/faults.js');
@@ -49,7 +49,7 @@ const noop = () => {};
 const PONG_LIMIT = 64 * 1024;
 
 /** A promise that is rejected, and that nobody has to look at. */
-function rejected(err) {
+function handledRejection(err) {
   const promise = Promise.reject(err);
   promise.catch(noop);
   return promise;
@@ -84,9 +84,9 @@ class MessageChannel {
   /** @type {?Backlog} made by the first request */
   #kept = null;
   #sizeHint = null;
-  #over = false;
+  #isOver = false;
   /** Whose mistakes are reported, for people: @type {?{address?: string, port?: number}} */
-  #from = null;
+  #peerAddress = null;
 
   constructor(owner, options) {
     this.#owner = owner;
@@ -117,7 +117,7 @@ class MessageChannel {
   // ---- what it says ---------------------------------------------------------------------------
 
   /** As `receive`, for callers that have more to do than a handler's error may cost. */
-  guarded(text) {
+  receiveSafely(text) {
     try {
       this.receive(text);
     } catch (err) {
@@ -219,8 +219,8 @@ class MessageChannel {
 
   /** @param {string} [text] a frame that is not JSON, or not the message that it says it is */
   #bad(text) {
-    this.#from ??= { address: this.socket?.remoteAddress, port: this.socket?.remotePort };
-    const err = badFrame(text, this.#from);
+    this.#peerAddress ??= { address: this.socket?.remoteAddress, port: this.socket?.remotePort };
+    const err = badFrame(text, this.#peerAddress);
     // A program may listen to its ObjectBuffer, which tells the owner.
     const decoder = this.decoding ?? this.#owner.decoding;
     if (decoder === null) this.#owner.fail(err, this);
@@ -405,18 +405,18 @@ class MessageChannel {
     }
     this.look();
     const connection = transport[kConnection];
-    this.#pings?.tell(connection);
+    this.#pings?.applyProgramChanges(connection);
     if (!this.isWatched()) connection.beat();
     else if (connection.duePing()) this.#ping(this.pings.at(-1));
-    this.#pings?.of(connection);
+    this.#pings?.update(connection);
   }
 
   /** The pings sent of late, oldest first. @type {SockhopPing[]} */
   get pings() {
     const { transport } = this;
     if (transport[kPings]) return transport[kPings];
-    this.#pings ??= new Pings();
-    return this.#pings.of(transport[kConnection]);
+    this.#pings ??= new SentPings();
+    return this.#pings.update(transport[kConnection]);
   }
 
   /** Whether the program has looked at the pings, and may have changed them. */
@@ -463,13 +463,13 @@ class MessageChannel {
       if (typeof callback !== 'function')
         throw callbackRefused('remote_callback must be a function', NO_OPTIONS);
       this.#callbacks ??= new PendingCallbacks();
-      ticket = this.#callbacks.draw();
+      ticket = this.#callbacks.reserve();
     }
     const { target, plain } = this.#owner;
     if (target._send_message !== plain._send_message || !this.#writesPlainly()) {
       this.look();
       const refusal = ticket === undefined ? null : this.#expect(ticket, callback);
-      if (refusal) return rejected(refusal);
+      if (refusal) return handledRejection(refusal);
       return this.#owner.sendMessage(this, this.#message(data, ticket));
     }
     try {
@@ -484,7 +484,7 @@ class MessageChannel {
     }
     if (ticket !== undefined) {
       const refusal = this.#expect(ticket, callback);
-      if (refusal) return rejected(refusal);
+      if (refusal) return handledRejection(refusal);
     }
     if (this.#debug) this.#show('sending', this.#message(data, ticket), text);
     if (ticket === undefined) return this.transport[kTransmit](text + this.#terminator);
@@ -514,7 +514,7 @@ class MessageChannel {
       'ERR_OBJECTBUFFER_BAD_OBJECT',
     );
     if (this.#owner.listenerCount('error') > 0) this.#owner.fail(err, this);
-    return rejected(err);
+    return handledRejection(err);
   }
 
   /** Remembers a callback. */
@@ -651,7 +651,7 @@ class MessageChannel {
 
   #hasHungryStream() {
     const streams = this.#owner.streams(this)?._map.values() ?? [];
-    for (const [stream] of streams) if (isHungry(stream)) return true;
+    for (const [stream] of streams) if (awaitsPackets(stream)) return true;
     return false;
   }
 
@@ -670,14 +670,14 @@ class MessageChannel {
 
   /** The connection is over, whoever ended it. */
   ended() {
-    if (this.#over) return;
-    this.#over = true;
+    if (this.#isOver) return;
+    this.#isOver = true;
     this.#owner.ended(this);
   }
 
   /** The socket of a server's connection reports an error. */
   failed(err) {
-    if (this.#over) return;
+    if (this.#isOver) return;
     if (err.code === 'ECONNRESET') this.socket.emit('end');
     else this.#owner.fail(err, this);
   }
@@ -703,7 +703,7 @@ class MessageChannel {
 }
 
 /** The methods of a client or server that messages pass through. */
-function pick({
+function messageMethodsOf({
   send,
   _send_message,
   _on_recieved_object,
@@ -720,7 +720,7 @@ function pick({
 }
 
 /** What a method of the program answers is a promise, or not; that it fails is no matter of this package. */
-function swallow(answer) {
+function ignoreRejection(answer) {
   answer?.catch?.(noop);
 }
 
@@ -817,4 +817,11 @@ function nativeSettings(options) {
   };
 }
 
-module.exports = { MessageChannel, isPayload, nativeSettings, pick, rejected, swallow };
+module.exports = {
+  MessageChannel,
+  isPayload,
+  nativeSettings,
+  messageMethodsOf,
+  handledRejection,
+  ignoreRejection,
+};

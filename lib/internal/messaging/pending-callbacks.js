@@ -25,7 +25,7 @@ class PendingCallback extends AsyncResource {
 }
 
 /** Half of the ids with the same random part: there is always one to be drawn. */
-const MOST = 2 ** 23;
+const MAX_PENDING = 2 ** 23;
 
 /**
  * The callbacks of one connection that wait for their answers, in the order of asking.
@@ -35,30 +35,30 @@ const MOST = 2 ** 23;
  */
 class PendingCallbacks {
   /** count -> PendingCallback */
-  #waiting = new Map();
+  #byCount = new Map();
 
   get size() {
-    return this.#waiting.size;
+    return this.#byCount.size;
   }
 
   /** @returns {{id: string, count: number, prefix: string}} a name for the next callback */
-  draw() {
+  reserve() {
     for (;;) {
       const id = uuid();
       const { count, prefix } = lastParts();
       // Somebody may have waited for so long that the count has come round.
-      if (!this.#waiting.has(count)) return { id, count, prefix };
+      if (!this.#byCount.has(count)) return { id, count, prefix };
     }
   }
 
   /** Whether `max` of them wait, or as many as there may be in any case. */
   isFull(max) {
-    return this.#waiting.size >= max || this.#waiting.size >= MOST;
+    return this.#byCount.size >= max || this.#byCount.size >= MAX_PENDING;
   }
 
   /** Remembers a callback under the name that was drawn for it. */
   add({ count, prefix }, callback, expires) {
-    this.#waiting.set(count, new PendingCallback(callback, expires, prefix));
+    this.#byCount.set(count, new PendingCallback(callback, expires, prefix));
   }
 
   /**
@@ -67,22 +67,22 @@ class PendingCallbacks {
    */
   take(id) {
     const count = countOf(id);
-    const pending = count < 0 ? undefined : this.#waiting.get(count);
+    const pending = count < 0 ? undefined : this.#byCount.get(count);
     if (pending === undefined || !id.startsWith(pending.prefix)) return null;
-    this.#waiting.delete(count);
+    this.#byCount.delete(count);
     return pending;
   }
 
   /** As `take()`, but it goes on waiting. */
   find(id) {
     const count = countOf(id);
-    const pending = count < 0 ? undefined : this.#waiting.get(count);
+    const pending = count < 0 ? undefined : this.#byCount.get(count);
     return pending?.prefix && id.startsWith(pending.prefix) ? pending : null;
   }
 
   /** The ids of all: @returns {string[]} */
   ids() {
-    return Array.from(this.#waiting, ([count, { prefix }]) => idOf(count, prefix));
+    return Array.from(this.#byCount, ([count, { prefix }]) => idOf(count, prefix));
   }
 
   /** Nobody will answer this one. */
@@ -92,14 +92,14 @@ class PendingCallbacks {
 
   /** The one that was asked first: @returns {?PendingCallback} */
   first() {
-    for (const pending of this.#waiting.values()) return pending;
+    for (const pending of this.#byCount.values()) return pending;
     return null;
   }
 
   /** Nobody will answer the one that was asked first. */
   forgetFirst() {
-    for (const [count, pending] of this.#waiting) {
-      this.#waiting.delete(count);
+    for (const [count, pending] of this.#byCount) {
+      this.#byCount.delete(count);
       pending.emitDestroy();
       return;
     }
@@ -107,8 +107,8 @@ class PendingCallbacks {
 
   /** Nobody will answer any of them. */
   clear() {
-    for (const pending of this.#waiting.values()) pending.emitDestroy();
-    this.#waiting.clear();
+    for (const pending of this.#byCount.values()) pending.emitDestroy();
+    this.#byCount.clear();
   }
 }
 

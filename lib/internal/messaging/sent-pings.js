@@ -3,17 +3,17 @@
 const { SockhopPing } = require('../../SockhopPing.js');
 
 /** So many pings are remembered. */
-const MOST = 4;
+const MAX_PINGS = 4;
 
 /**
  * The pings of a native connection, as a list of the program's. The native side sends them and hears the answers; what
  * the program does to the list, or to a ping in it, counts from the next beat on.
  */
-class Pings {
+class SentPings {
   /** Oldest first: @type {SockhopPing[]} */
-  #list = [];
+  #pings = [];
   /** What the native side remembers, too: id -> SockhopPing */
-  #known = new Map();
+  #byId = new Map();
 
   /**
    * Brings the list up to date.
@@ -21,14 +21,14 @@ class Pings {
    * @param {object} connection the native one
    * @returns {SockhopPing[]} always the same array
    */
-  of(connection) {
+  update(connection) {
     const records = connection.pings();
     for (const { id, created, returned, finished } of records) {
-      let ping = this.#known.get(id);
+      let ping = this.#byId.get(id);
       if (ping === undefined) {
         ping = new SockhopPing({ _id: id, _created: new Date(created) });
-        this.#known.set(id, ping);
-        this.#list.push(ping);
+        this.#byId.set(id, ping);
+        this.#pings.push(ping);
       }
       if (finished && ping.unanswered()) {
         ping._returned = JSON.parse(returned);
@@ -36,23 +36,23 @@ class Pings {
       }
     }
     const ids = new Set(records.map(({ id }) => id));
-    for (const [id, ping] of this.#known) {
+    for (const [id, ping] of this.#byId) {
       if (ids.has(id)) continue;
-      this.#known.delete(id);
-      const place = this.#list.indexOf(ping);
-      if (place >= 0) this.#list.splice(place, 1);
+      this.#byId.delete(id);
+      const index = this.#pings.indexOf(ping);
+      if (index >= 0) this.#pings.splice(index, 1);
     }
-    while (this.#list.length > MOST) this.#list.shift();
-    return this.#list;
+    while (this.#pings.length > MAX_PINGS) this.#pings.shift();
+    return this.#pings;
   }
 
   /** A beat is due: tells the native side what the program has done since the last one. */
-  tell(connection) {
-    this.of(connection);
-    const known = [...this.#known.values()];
-    if (known.some((ping) => !this.#list.includes(ping))) {
+  applyProgramChanges(connection) {
+    this.update(connection);
+    const known = [...this.#byId.values()];
+    if (known.some((ping) => !this.#pings.includes(ping))) {
       connection.clearPings();
-      this.#known.clear();
+      this.#byId.clear();
       return;
     }
     const waiting = new Set(
@@ -66,4 +66,4 @@ class Pings {
   }
 }
 
-module.exports = { Pings };
+module.exports = { SentPings };

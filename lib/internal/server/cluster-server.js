@@ -69,7 +69,7 @@ class Share extends net.Server {
       this.once('listening', () => {
         this.removeListener('error', reject);
         // It goes on by itself.
-        this.on('error', (err) => this.#listener.troubled(err));
+        this.on('error', (err) => this.#listener.onListenerError(err));
         // What keeps the process alive is decided elsewhere.
         this.unref();
         resolve();

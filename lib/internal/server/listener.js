@@ -7,13 +7,13 @@ const { listeners, KeepAlive, nextId, throwUncaught } = require('../native/dispa
 const { aborted } = require('../errors/faults.js');
 const { systemError } = require('../errors/system-errors.js');
 const handles = require('../native/node-handles.js');
-const { endName } = require('../transport/format-address.js');
+const { formatAddress } = require('../transport/format-address.js');
 const { lookup } = require('../client/lookup.js');
-const { shown, socketName } = require('../transport/addresses.js');
+const { displayedEndpoint, socketName } = require('../transport/addresses.js');
 const options = require('../options/options.js');
 const { Share, inCluster } = require('./cluster-server.js');
 const { nextTick } = require('../real-timers.js');
-const { mark, transparent } = require('../proxy-support.js');
+const { markTarget, supportProxies } = require('../proxy-support.js');
 
 /** As many connections may wait to be accepted as Node lets wait. */
 const BACKLOG = 511;
@@ -61,7 +61,7 @@ class Listener extends net.Server {
    */
   constructor(owner, limit) {
     super();
-    mark(this);
+    markTarget(this);
     this.#owner = owner;
     this.#limit = limit;
     // net.Server may make an own property of it.
@@ -284,10 +284,10 @@ class Listener extends net.Server {
   }
 
   failed(errno, syscall) {
-    this.troubled(systemError(-errno, syscall));
+    this.onListenerError(systemError(-errno, syscall));
   }
 
-  troubled(err) {
+  onListenerError(err) {
     this.#scope.runInAsyncScope(this.#owner.failed, this.#owner, err);
   }
 
@@ -301,7 +301,7 @@ class Listener extends net.Server {
     if (this.#native === null) return null;
     if (this.#path !== null) return this.#path;
     if (this.#share !== null) return this.#share.address();
-    return shown(this.#native.address());
+    return displayedEndpoint(this.#native.address());
   }
 
   /** Node's handle, where it gives the listener to another process. Nothing is accepted through it. */
@@ -369,12 +369,12 @@ class Listener extends net.Server {
   [Symbol.for('nodejs.util.inspect.custom')](_depth, { stylize }) {
     const address = this.address();
     if (address === null) return 'Listener { not listening }';
-    const where = endName(typeof address === 'string' ? { address } : address);
+    const where = formatAddress(typeof address === 'string' ? { address } : address);
     return `Listener { ${stylize(where, 'string')}, ${this.connections} open }`;
   }
 }
 
-transparent(Listener);
+supportProxies(Listener);
 
 if (typeof Symbol.asyncDispose === 'symbol' && Symbol.asyncDispose in net.Server.prototype) {
   Object.defineProperty(Listener.prototype, Symbol.asyncDispose, {

@@ -7,7 +7,7 @@ const os = require('node:os');
 const PACE_MS = 250;
 
 /** @returns {number} in ms, as the program or Node's command line has it */
-const pace = () => net.getDefaultAutoSelectFamilyAttemptTimeout?.() ?? PACE_MS;
+const attemptDelay = () => net.getDefaultAutoSelectFamilyAttemptTimeout?.() ?? PACE_MS;
 
 /**
  * The addresses of a name in the order in which they are tried: both families in turn, beginning with the first's,
@@ -16,7 +16,7 @@ const pace = () => net.getDefaultAutoSelectFamilyAttemptTimeout?.() ?? PACE_MS;
  * @param {{address: string, family: number}[]} found in the order of `dns.lookup()`
  * @returns {object[]} the same
  */
-function byFamiliesInTurn(found) {
+function interleaveFamilies(found) {
   const first = found.filter(({ family }) => family === found[0].family);
   const other = found.filter(({ family }) => family !== found[0].family);
   const order = [];
@@ -51,11 +51,11 @@ function socketName(path) {
  *
  * @param {{address: string, family?: string, port?: number, scope?: number}} end
  */
-function shown({ address, family, port, scope }) {
+function displayedEndpoint({ address, family, port, scope }) {
   if (!scope) return { address, family, port };
   const links = Object.entries(os.networkInterfaces());
   const link = links.find(([, ends]) => ends.some(({ scopeid }) => scopeid === scope));
   return { address: `${address}%${link?.[0] ?? scope}`, family, port };
 }
 
-module.exports = { byFamiliesInTurn, pace, shown, socketName };
+module.exports = { interleaveFamilies, attemptDelay, displayedEndpoint, socketName };

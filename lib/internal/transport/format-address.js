@@ -4,11 +4,11 @@
  * @param {?{address: string, port?: number}} end of a connection
  * @returns {?string} for people: `127.0.0.1:50000`, `[::1]:50000`, a path; null for an end without a name
  */
-function endName(end) {
+function formatAddress(end) {
   if (!end?.address) return null;
   const { address, port } = end;
   if (port === undefined || port === null) return address;
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
-module.exports = { endName };
+module.exports = { formatAddress };

@@ -101,7 +101,7 @@ class StreamTransport {
       if (this.#stream.destroyed) return;
       this.#messagesIn += 1;
       if (CONTROL.test(text)) this.#controlBytes += text.length;
-      this.channel.guarded(text);
+      this.channel.receiveSafely(text);
     }
     if (!fits) this.channel.tooLarge(this.#limit);
   }

@@ -3,7 +3,7 @@
 const { SockhopSocket } = require('../../SockhopSocket.js');
 const { kAttachConnection, kMarkConnected, kOnError } = require('../symbols.js');
 const { failure } = require('../tls/tls.js');
-const { transparent } = require('../proxy-support.js');
+const { supportProxies } = require('../proxy-support.js');
 
 /**
  * The socket of a secure connection: to the program, what it would ask of a `tls.TLSSocket`.
@@ -84,6 +84,6 @@ class SockhopTlsSocket extends SockhopSocket {
   }
 }
 
-transparent(SockhopTlsSocket);
+supportProxies(SockhopTlsSocket);
 
 module.exports = { SockhopTlsSocket };
