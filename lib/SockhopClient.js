@@ -11,12 +11,10 @@ const {
   MessageChannel,
   isPayload,
   nativeSettings,
-  messageMethodsOf,
   handledRejection,
-  ignoreRejection,
 } = require('./internal/messaging/message-channel.js');
-const { aborted, idle, report, requestRefused } = require('./internal/errors/faults.js');
-const ObjectBuffer = require('./ObjectBuffer.js');
+const { aborted, requestRefused } = require('./internal/errors/faults.js');
+const { messageMethodsOf } = require('./internal/messaging/handlers.js');
 const { SendCallbacks } = require('./internal/messaging/send-callbacks.js');
 const { describeAttempt, explain } = require('./internal/errors/explanations.js');
 const SockhopError = require('./SockhopError.js');
@@ -24,7 +22,6 @@ const { SockhopSocket } = require('./SockhopSocket.js');
 const { SockhopTlsSocket } = require('./internal/transport/tls-socket.js');
 const { StreamTransport } = require('./internal/transport/stream-transport.js');
 const TimedMap = require('./TimedMap.js');
-const { LimitCounters } = require('./internal/stats/limit-counters.js');
 const { tolerateUnconstructed } = require('./internal/unconstructed.js');
 const { sum } = require('./internal/stats/traffic.js');
 const {
@@ -34,6 +31,7 @@ const {
 } = require('./internal/transport/addresses.js');
 const { systemError } = require('./internal/errors/system-errors.js');
 const { mailbox, clients, KeepAlive, nextId } = require('./internal/native/dispatcher.js');
+const { ClientHandlers } = require('./internal/client/client-handlers.js');
 const { lookup } = require('./internal/client/lookup.js');
 const options = require('./internal/options/options.js');
 const { ReconnectTimer } = require('./internal/client/reconnect-timer.js');
@@ -41,7 +39,6 @@ const {
   kAttachConnection,
   kMarkConnected,
   kFlush,
-  kMaxFrameSize,
   kMoveToStream,
   kChannel,
   kRoundTrip,
@@ -91,7 +88,21 @@ class SockhopClient extends EventEmitter {
   #channel = null;
   /** The one whose `disconnect` is being told: @type {?MessageChannel} */
   #leaving = null;
-  #owner;
+  #handlers;
+  /** The dispatcher calls these with the number of an attempt to connect. */
+  #attemptEvents = {
+    failed: (number, ...how) => {
+      const attempt = this.#attempt;
+      if (attempt?.number === number) {
+        attempt.scope.runInAsyncScope(this.#failed, this, attempt, ...how);
+      }
+    },
+    connected: (number, connection) => {
+      const attempt = this.#attempt;
+      if (attempt?.number !== number) connection.close(false);
+      else attempt.scope.runInAsyncScope(this.#arrived, this, attempt, connection);
+    },
+  };
   #keepAlive = new KeepAlive();
   /** The server is one that only OpenSSL gets on with. */
   #needsOpenssl = false;
@@ -121,7 +132,7 @@ class SockhopClient extends EventEmitter {
     this._ssl_options = checked.ssl_options;
     this._auto_reconnect_interval = checked.auto_reconnect_interval;
     this._response_stream_map = new TimedMap({ timeout: checked.response_timeout, ref: false });
-    this.#owner = new Owner(this, { options: checked, ...this.#events() });
+    this.#handlers = new ClientHandlers(this, checked, originalMethods);
     this.#reconnectTimer = new ReconnectTimer(this, checked.auto_reconnect_interval);
     this._auto_reconnect_timer = this.#reconnectTimer.handle;
   }
@@ -164,7 +175,7 @@ class SockhopClient extends EventEmitter {
 
   /** While it is about to connect, the client is known to the mailbox, and an attempt keeps the process alive. */
   #track() {
-    if (this.#attempt || this.#autoReconnect) clients.set(this.#id, this.#owner);
+    if (this.#attempt || this.#autoReconnect) clients.set(this.#id, this.#attemptEvents);
     else clients.delete(this.#id);
     if (this.#attempt) this.#keepAlive.start();
     else this.#keepAlive.stop();
@@ -216,11 +227,11 @@ class SockhopClient extends EventEmitter {
 
   /** What messages are made bytes with, and read with. @type {ObjectBuffer} */
   get _objectbuffer() {
-    return this.#owner.decoder();
+    return this.#handlers.decoder();
   }
 
   set _objectbuffer(buffer) {
-    this.#owner.objectBuffer = buffer;
+    this.#handlers.objectBuffer = buffer;
   }
 
   /** The callbacks that wait for an answer, by the ids of their messages. @type {Object<string, function>} */
@@ -233,10 +244,10 @@ class SockhopClient extends EventEmitter {
   }
 
   #callbacks() {
-    this.#owner.callbacks ??= new SendCallbacks(() =>
+    this.#handlers.callbacks ??= new SendCallbacks(() =>
       [this.#channel, this.#leaving].filter((channel) => channel !== null),
     );
-    return this.#owner.callbacks;
+    return this.#handlers.callbacks;
   }
 
   /** As `connected`, to be assigned as well. */
@@ -258,9 +269,9 @@ class SockhopClient extends EventEmitter {
     const peer_type = type === 'Sockhop' ? type : 'json';
     if (peer_type === this.#options.peer_type) return;
     this.#options = { ...this.#options, peer_type };
-    this.#owner.options = this.#options;
+    this.#handlers.options = this.#options;
     // The native side keeps to what it was made for.
-    this.#owner.isRetyped = true;
+    this.#handlers.isRetyped = true;
     this.#channel?.retype(this.#options);
   }
 
@@ -284,10 +295,10 @@ class SockhopClient extends EventEmitter {
   #missed(err) {
     // The program itself gave it up.
     if (err.code === 'ERR_SOCKET_DESTROYED' || !this.#autoReconnect) return;
-    this.#owner.limits.failed_reconnects += 1;
+    this.#handlers.limits.failed_reconnects += 1;
     // That nobody listens yet is what reconnecting is for. (A name may have an address of a family that is not there.)
     const refused = [err, ...(err.errors ?? [])].some(({ code }) => code === 'ECONNREFUSED');
-    if (!refused) this.#owner.tell(err);
+    if (!refused) this.#handlers.emitError(err);
   }
 
   /**
@@ -460,7 +471,7 @@ class SockhopClient extends EventEmitter {
    */
   #giveUp(attempt, err, told = false) {
     if (this.#attempt !== attempt) return;
-    this.#owner.limits.count(err);
+    this.#handlers.limits.count(err);
     describeAttempt(err, attempt.where, { ssl: this.#options.ssl });
     this.#detachAttempt(attempt);
     this.#native.detach();
@@ -476,23 +487,6 @@ class SockhopClient extends EventEmitter {
     clearTimeout(attempt.timer);
     this.#track();
     if (attempt.onAbort) attempt.signal.removeEventListener('abort', attempt.onAbort);
-  }
-
-  /** What the native side tells a client. */
-  #events() {
-    return {
-      failed: (number, ...how) => {
-        const attempt = this.#attempt;
-        if (attempt?.number === number) {
-          attempt.scope.runInAsyncScope(this.#failed, this, attempt, ...how);
-        }
-      },
-      connected: (number, connection) => {
-        const attempt = this.#attempt;
-        if (attempt?.number !== number) connection.close(false);
-        else attempt.scope.runInAsyncScope(this.#arrived, this, attempt, connection);
-      },
-    };
   }
 
   /** @param {Array} failures a place among the endpoints, an errno and a call, for each endpoint that was tried */
@@ -563,7 +557,7 @@ class SockhopClient extends EventEmitter {
     if (!(socket instanceof SockhopSocket)) return tell();
     const { idle_timeout } = this.#options;
     if (idle_timeout > 0) {
-      socket.setTimeout(idle_timeout, () => this.#owner.idle(channel));
+      socket.setTimeout(idle_timeout, () => this.#handlers.onIdle(channel));
     }
     socket[kMarkConnected](tell);
   }
@@ -578,7 +572,7 @@ class SockhopClient extends EventEmitter {
   #adopt(socket, attempt = null) {
     const channel = attempt?.socket
       ? this.#channel
-      : new MessageChannel(this.#owner, this.#options);
+      : new MessageChannel(this.#handlers, this.#options);
     channel.socket = socket;
     this.#channel = channel;
     this._socket = socket;
@@ -607,7 +601,7 @@ class SockhopClient extends EventEmitter {
       if (this.#channel !== channel) return;
       if (err.code === 'ECONNRESET') return over();
       try {
-        if (!this.#autoReconnect || err.code !== 'ECONNREFUSED') this.#owner.fail(err);
+        if (!this.#autoReconnect || err.code !== 'ECONNREFUSED') this.#handlers.reportError(err);
       } finally {
         // An error that the program emits does not end the connection.
         if (socket.destroyed) over();
@@ -684,7 +678,7 @@ class SockhopClient extends EventEmitter {
 
   /** Stands in for a server while there is none. */
   get #absent() {
-    const channel = new MessageChannel(this.#owner, { ...this.#options, debug: false });
+    const channel = new MessageChannel(this.#handlers, { ...this.#options, debug: false });
     channel.transport = { [kTransmit]: () => handledRejection(notConnected()) };
     return channel;
   }
@@ -792,7 +786,7 @@ class SockhopClient extends EventEmitter {
       connections: this.#connected ? 1 : 0,
       ...sum([this.#past, transport?.[kTraffic]()]),
       pending_callbacks: this.#channel?.pendingCallbacks ?? 0,
-      ...this.#owner.limits,
+      ...this.#handlers.limits,
       round_trip: transport?.[kRoundTrip]() ?? null,
     };
   }
@@ -814,123 +808,8 @@ class SockhopClient extends EventEmitter {
 
 supportProxies(SockhopClient);
 
-/** What the mailbox and the peer need of a client, and the program does not. */
-class Owner {
-  #client;
-  limits = new LimitCounters();
-  plain = plain;
-  /** What the program has looked at or replaced: @type {?ObjectBuffer} */
-  encoding = null;
-  decoding = null;
-  /** @type {?SendCallbacks} */
-  callbacks = null;
-  /** The program has assigned `_peer_type`. */
-  isRetyped = false;
-
-  constructor(client, native) {
-    this.#client = client;
-    this.target = client;
-    Object.assign(this, native);
-  }
-
-  encoder() {
-    return this.decoder();
-  }
-
-  decoder() {
-    if (this.decoding === null) {
-      const { terminator, allow_non_objects, max_message_size } = this.options;
-      const buffer = new ObjectBuffer({
-        terminator,
-        allow_non_objects,
-        [kMaxFrameSize]: max_message_size,
-      });
-      buffer.on('error', (err) => this.fail(err));
-      this.objectBuffer = buffer;
-    }
-    return this.decoding;
-  }
-
-  /** One for both directions. */
-  set objectBuffer(buffer) {
-    this.encoding = buffer;
-    this.decoding = buffer;
-  }
-
-  received(_peer, message) {
-    this.#client._on_recieved_object(message);
-  }
-
-  say(_peer, data) {
-    ignoreRejection(this.#client.send(data));
-  }
-
-  sendMessage(_peer, message) {
-    return this.#client._send_message(message);
-  }
-
-  answer(_peer, id, data) {
-    this.#client._trigger_remote_callback(id, data);
-  }
-
-  responded(_peer, packet) {
-    this.#client._on_response_packet(packet);
-  }
-
-  emit(...args) {
-    return this.#client.emit(...args);
-  }
-
-  listenerCount(event) {
-    return this.#client.listenerCount(event);
-  }
-
-  fail(err) {
-    this.limits.count(err);
-    this.tell(err);
-  }
-
-  tell(err) {
-    diagnostics.error.publish({ client: this.#client, error: err });
-    report(this.#client, err);
-  }
-
-  meta(_peer, type) {
-    return { type };
-  }
-
-  request_received(request, response) {
-    this.#client.emit('request', request, response);
-  }
-
-  responder() {
-    return this.#client;
-  }
-
-  streams() {
-    return this.#client._response_stream_map;
-  }
-
-  lost({ socket }) {
-    if (this.#client.socket === socket) this.#client._end_socket();
-  }
-
-  dead(channel) {
-    if (this.#client.socket === channel.socket) this.#client._end_socket();
-  }
-
-  idle(channel) {
-    if (this.#client.socket !== channel.socket) return;
-    try {
-      this.fail(idle(channel.options));
-    } finally {
-      if (this.#client.socket === channel.socket) this.#client._end_socket();
-    }
-  }
-}
-
 /** The methods that messages pass through, before a program has others in their places. */
-const plain = messageMethodsOf(SockhopClient.prototype);
+const originalMethods = messageMethodsOf(SockhopClient.prototype);
 
 /** The addresses to try for a place to connect to, in their order. */
 async function resolveAddress({ path, address, port }, socket) {

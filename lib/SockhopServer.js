@@ -9,14 +9,13 @@ const {
   MessageChannel,
   isPayload,
   nativeSettings,
-  messageMethodsOf,
   handledRejection,
-  ignoreRejection,
 } = require('./internal/messaging/message-channel.js');
-const ObjectBuffer = require('./ObjectBuffer.js');
+const { messageMethodsOf } = require('./internal/messaging/handlers.js');
 const { SendCallbacks } = require('./internal/messaging/send-callbacks.js');
 const SockhopError = require('./SockhopError.js');
 const { SockhopRequest } = require('./SockhopRequest.js');
+const { ServerHandlers } = require('./internal/server/server-handlers.js');
 const SockhopSession = require('./SockhopSession.js');
 const { flushAllWrites } = require('./internal/transport/write-coalescer.js');
 const { countBroadcast, isSocketOf, SockhopSocket } = require('./SockhopSocket.js');
@@ -25,17 +24,15 @@ const {
   StreamTransport,
 } = require('./internal/transport/stream-transport.js');
 const TimedMap = require('./TimedMap.js');
-const { LimitCounters } = require('./internal/stats/limit-counters.js');
 const { explain } = require('./internal/errors/explanations.js');
 const { diagnostics } = require('./internal/diagnostics.js');
 const { envelope } = require('./internal/messaging/envelope.js');
-const { aborted, idle, report, requestRefused } = require('./internal/errors/faults.js');
+const { aborted, idle, requestRefused } = require('./internal/errors/faults.js');
 const { broadcasts, mailbox, nextId, throwUncaught } = require('./internal/native/dispatcher.js');
 const options = require('./internal/options/options.js');
 const {
   kConnection,
   kStopPreSessionReading,
-  kMaxFrameSize,
   kHasCustomWrite,
   kChannel,
   kRoundTrip,
@@ -71,11 +68,9 @@ const LEFT_OUT = ['ERR_SOCKET_DESTROYED', 'ERR_BACKPRESSURE', 'ERR_SLOW_CONSUMER
 class SockhopServer extends EventEmitter {
   #native;
   #options;
-  #owner;
+  #handlers;
   /** Sockets whose session is still starting. */
   #starting = new Set();
-  /** Sockets of a listener of this server that nothing else was done with yet. */
-  #fresh = new WeakSet();
   /** Streams the program brought, and who is behind them. */
   #adopted = new WeakMap();
   /** How many of the sockets the native side sends to, when all are sent to. */
@@ -113,23 +108,16 @@ class SockhopServer extends EventEmitter {
     this._sessions = [];
     this._res_stream_timeout = opts?.response_timeout;
     this._response_stream_maps = new Map();
-    this.#owner = new Owner(this, {
-      options: checked,
-      native: this.#native,
-      accepted: (connection, released) => {
-        const sock = new SockhopSocket(connection, released);
-        this.#fresh.add(sock);
-        return sock;
-      },
-      ended: (channel) => this.#unregister(channel),
-    });
+    this.#handlers = new ServerHandlers(this, checked, originalMethods, (channel) =>
+      this.#unregister(channel),
+    );
     this.server = this.#newListener();
   }
 
   #newListener() {
     const listener =
       net.createServer === createServer
-        ? new Listener(this.#owner, this.#options.max_connections)
+        ? new Listener(this.#native, this.#handlers, this.#options.max_connections)
         : net.createServer();
     listener.on('error', (err) => {
       diagnostics.error.publish({ server: this, error: err });
@@ -137,7 +125,7 @@ class SockhopServer extends EventEmitter {
     });
     listener.on('connection', (stream) => {
       // A socket of the listener's own comes here once; all else is a stream, whose bytes are read in JavaScript.
-      if (this.#fresh.delete(stream)) this.#accept(stream);
+      if (this.#handlers.unclaimedSockets.delete(stream)) this.#accept(stream);
       else this.#adopt(stream);
     });
     return listener;
@@ -163,11 +151,11 @@ class SockhopServer extends EventEmitter {
   }
 
   #callbacks() {
-    this.#owner.callbacks ??= new SendCallbacks(() => [
+    this.#handlers.callbacks ??= new SendCallbacks(() => [
       ...this._sockets.map((sock) => this.#channelOf(sock)).filter((channel) => channel !== null),
       ...this.#leaving,
     ]);
-    return this.#owner.callbacks;
+    return this.#handlers.callbacks;
   }
 
   /** "Sockhop" or "json". @type {string} */
@@ -180,24 +168,24 @@ class SockhopServer extends EventEmitter {
     const peer_type = type === 'Sockhop' ? type : 'json';
     if (peer_type === this.#options.peer_type) return;
     this.#options = { ...this.#options, peer_type };
-    this.#owner.options = this.#options;
+    this.#handlers.options = this.#options;
     // The native side keeps to what it was made for.
-    this.#owner.isRetyped = true;
+    this.#handlers.isRetyped = true;
     for (const sock of this._sockets) this.#channelOf(sock)?.retype(this.#options);
   }
 
   /** What messages are made bytes with. @type {ObjectBuffer} */
   get _encoding_objectbuffer() {
-    return this.#owner.encoder();
+    return this.#handlers.encoder();
   }
 
   set _encoding_objectbuffer(buffer) {
-    this.#owner.encoding = buffer;
+    this.#handlers.encoding = buffer;
   }
 
   /** What the bytes of each client are read with: same index, same client. @type {ObjectBuffer[]} */
   get _objectbuffers() {
-    return this._sockets.map((sock) => this.#owner.decoder(this.#speaker(sock)));
+    return this._sockets.map((sock) => this.#handlers.decoder(this.#speaker(sock)));
   }
 
   /** The name is the program's, too. */
@@ -224,7 +212,7 @@ class SockhopServer extends EventEmitter {
 
   /** A new native connection. */
   #accept(sock) {
-    const channel = new MessageChannel(this.#owner, this.#options);
+    const channel = new MessageChannel(this.#handlers, this.#options);
     channel.transport = sock;
     sock[kChannel] = channel;
     this.#admit(sock, channel);
@@ -232,7 +220,7 @@ class SockhopServer extends EventEmitter {
 
   /** A stream that the program brings: `server.server.emit('connection', stream)`, as with `net`. */
   #adopt(stream) {
-    const channel = new MessageChannel(this.#owner, this.#options);
+    const channel = new MessageChannel(this.#handlers, this.#options);
     channel.transport = new StreamTransport(stream, this.#options, channel);
     this.#adopted.set(stream, channel);
     this.#admit(stream, channel);
@@ -242,7 +230,7 @@ class SockhopServer extends EventEmitter {
   async #admit(sock, channel) {
     channel.socket = sock;
     // A session may write before it has started.
-    const early = (err) => this.#owner.fail(err, channel);
+    const early = (err) => this.#handlers.reportError(err, channel);
     sock.on('error', early);
     this.#starting.add(sock);
     try {
@@ -251,7 +239,7 @@ class SockhopServer extends EventEmitter {
         terminator !== this.#reading.terminator ||
         allow_non_objects !== this.#reading.allow_non_objects
       ) {
-        this.#owner.decoder(channel, { terminator, allow_non_objects });
+        this.#handlers.decoder(channel, { terminator, allow_non_objects });
       }
       channel.session = await this._session_type._from_socket(sock, this);
     } catch (err) {
@@ -300,7 +288,7 @@ class SockhopServer extends EventEmitter {
     if (idle_timeout > 0) {
       sock.setTimeout?.(idle_timeout, () => {
         try {
-          this.#owner.fail(idle(this.#options), channel);
+          this.#handlers.reportError(idle(this.#options), channel);
         } finally {
           sock.destroy();
         }
@@ -438,7 +426,7 @@ class SockhopServer extends EventEmitter {
   /** A socket that no listener gave this server: it is sent to, and not read. */
   #stranger(sock) {
     if (typeof sock?.write !== 'function') return null;
-    const channel = new MessageChannel(this.#owner, this.#options);
+    const channel = new MessageChannel(this.#handlers, this.#options);
     channel.socket = sock;
     channel.transport = new UnreadStreamTransport(sock, this.#options, channel);
     this.#adopted.set(sock, channel);
@@ -465,7 +453,7 @@ class SockhopServer extends EventEmitter {
     }
     const channel = this.#channelOf(sock);
     if (channel === null) return handledRejection(noSocket(sock));
-    if (sock.destroyed) this.#owner.lost(channel);
+    if (sock.destroyed) this.#handlers.onDeadSocket(channel);
     return channel.send(object, callback);
   }
 
@@ -473,7 +461,7 @@ class SockhopServer extends EventEmitter {
   _send_message(sock, message) {
     const channel = this.#channelOf(sock);
     if (channel === null) return handledRejection(noSocket(sock));
-    if (sock.destroyed) this.#owner.lost(channel);
+    if (sock.destroyed) this.#handlers.onDeadSocket(channel);
     return channel.sendMessage(message);
   }
 
@@ -496,7 +484,7 @@ class SockhopServer extends EventEmitter {
   #speaker(sock, session) {
     let channel = this.#channelOf(sock);
     if (channel === null) {
-      channel = new MessageChannel(this.#owner, this.#options);
+      channel = new MessageChannel(this.#handlers, this.#options);
       channel.socket = sock;
       channel.transport = { [kTransmit]: () => handledRejection(noSocket(sock)) };
     }
@@ -529,13 +517,13 @@ class SockhopServer extends EventEmitter {
    * @throws as `send()`, if there is a client
    */
   sendall(object) {
-    const owner = this.#owner;
+    const handlers = this.#handlers;
     let reached = 0;
     let isWatched = false;
     for (const sock of [...this._sockets]) {
       if (sock.destroyed) sock.emit('end');
-      else if (isSocketOf(sock, owner)) {
-        if (reached === 0) isWatched ||= sock[kChannel].isOwnerWatched();
+      else if (isSocketOf(sock, handlers)) {
+        if (reached === 0) isWatched ||= sock[kChannel].areHandlersWatched();
         reached += 1;
         if (sock[kHasCustomWrite]) isWatched = true;
       } else isWatched ||= this.#channelOf(sock)?.isWatched() !== false;
@@ -566,7 +554,7 @@ class SockhopServer extends EventEmitter {
     const done = broadcastDone(id, count);
     this.#native.broadcast(text, length, id);
     for (const sock of this._sockets) {
-      if (countBroadcast(sock, owner, length)) continue;
+      if (countBroadcast(sock, handlers, length)) continue;
       const channel = this.#channelOf(sock);
       if (channel === null) others.push(handledRejection(noSocket(sock)));
       else others.push(channel.transport[kTransmit](text).catch(leftOut));
@@ -672,7 +660,7 @@ class SockhopServer extends EventEmitter {
       connections: this._sockets.length,
       ...sum([this.#past, ...channels.map((channel) => channel.transport[kTraffic]())]),
       pending_callbacks: channels.reduce((count, channel) => count + channel.pendingCallbacks, 0),
-      ...this.#owner.limits,
+      ...this.#handlers.limits,
       round_trip: trips.length > 0 ? Math.max(...trips) : null,
     };
   }
@@ -689,7 +677,7 @@ class SockhopServer extends EventEmitter {
   }
 
   static {
-    tolerateUnconstructed(SockhopServer.prototype, (object) => #owner in object);
+    tolerateUnconstructed(SockhopServer.prototype, (object) => #handlers in object);
   }
 }
 
@@ -706,133 +694,6 @@ function socketEnded() {
 
 function socketFailed(err) {
   this[kChannel].failed(err);
-}
-
-/** What the listener and the peers need of a server, and the program does not. */
-class Owner {
-  #server;
-  limits = new LimitCounters();
-  plain = plain;
-  /** What the program has looked at or replaced: @type {?ObjectBuffer} */
-  encoding = null;
-  /** Each peer has its own. */
-  decoding = null;
-  /** @type {?SendCallbacks} */
-  callbacks = null;
-  /** The program has assigned `_peer_type`. */
-  isRetyped = false;
-
-  constructor(server, native) {
-    this.#server = server;
-    this.target = server;
-    Object.assign(this, native);
-  }
-
-  encoder() {
-    this.encoding ??= this.#objectBuffer(null);
-    return this.encoding;
-  }
-
-  /** @param {{terminator: string, allow_non_objects: boolean}} [reading] other than the options say */
-  decoder(channel, reading) {
-    channel.decoding ??= this.#objectBuffer(channel, reading);
-    return channel.decoding;
-  }
-
-  #objectBuffer(channel, reading) {
-    const { terminator, allow_non_objects, max_message_size } = { ...this.options, ...reading };
-    const buffer = new ObjectBuffer({
-      terminator,
-      allow_non_objects,
-      [kMaxFrameSize]: max_message_size,
-    });
-    buffer.on('error', (err) => {
-      if (channel) this.fail(err, channel);
-      // As 1.8.4: an encoder of a server has no listener of its own.
-      else this.failed(err);
-    });
-    return buffer;
-  }
-
-  received({ socket, session }, message) {
-    this.#server._on_recieved_object(message, socket, session);
-  }
-
-  say({ socket }, data) {
-    ignoreRejection(this.#server.send(socket, data));
-  }
-
-  sendMessage({ socket }, message) {
-    return this.#server._send_message(socket, message);
-  }
-
-  answer({ socket }, id, data) {
-    this.#server._trigger_remote_callback(socket, id, data);
-  }
-
-  responded({ socket }, packet) {
-    this.#server._on_response_packet(socket, packet);
-  }
-
-  emit(...args) {
-    return this.#server.emit(...args);
-  }
-
-  listenerCount(event) {
-    return this.#server.listenerCount(event);
-  }
-
-  /** Of a peer. */
-  fail(err, { socket, session }) {
-    this.limits.count(err);
-    diagnostics.error.publish({ server: this.#server, socket, session, error: err });
-    report(this.#server, err, socket, session);
-  }
-
-  /** Of the listener: it goes on by itself. */
-  failed(err) {
-    this.limits.count(err);
-    diagnostics.error.publish({ server: this.#server, error: err });
-    report(this.#server, err, null, null);
-  }
-
-  refused(max, quiet) {
-    const err = new SockhopError(
-      `A connection was turned away: there are ${max}, which is the limit ("max_connections")`,
-      'ERR_TOO_MANY_CONNECTIONS',
-    );
-    if (quiet) this.limits.count(err);
-    else this.failed(err);
-  }
-
-  meta({ socket, session }, type) {
-    return { type, socket, session };
-  }
-
-  /** What a callback of a server answers with when the program gives nothing. */
-  replyDefault() {
-    return {};
-  }
-
-  request_received(request, response, { socket, session }) {
-    this.#server.emit('request', request, response, { socket, session });
-  }
-
-  responder(channel) {
-    return channel.session;
-  }
-
-  streams({ socket }) {
-    return this.#server._response_stream_maps.get(socket);
-  }
-
-  lost({ socket }) {
-    socket.emit('end');
-  }
-
-  dead({ socket }) {
-    ignoreRejection(this.#server.kill_socket(socket));
-  }
 }
 
 /** A server that the program chose listens, as it does. */
@@ -854,7 +715,7 @@ function listenWith(server, { path, address, port }, signal, exclusive) {
 }
 
 /** The methods that messages pass through, before a program has others in their places. */
-const plain = messageMethodsOf(SockhopServer.prototype);
+const originalMethods = messageMethodsOf(SockhopServer.prototype);
 const { emit_async } = SockhopServer.prototype;
 
 /** What is sent to all has its promise made here, in a scope that keeps neither the object nor its text for it. */

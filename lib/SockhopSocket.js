@@ -133,7 +133,7 @@ let isSocketOf;
 
 /**
  * Counts a broadcast of `length` characters that the native side sends. False: the native side leaves out this socket, to
- * which the program writes bytes, and does not know one of another owner.
+ * which the program writes bytes, and does not know one of another server.
  *
  * @type {function(object, object, number): boolean}
  */
@@ -215,10 +215,14 @@ class SockhopSocket extends net.Socket {
   }
 
   static {
-    isSocketOf = (sock, owner) =>
-      #channel in sock && sock.#channel !== null && sock.#channel.isOf(owner);
-    countBroadcast = (sock, owner, length) => {
-      if (!isSocketOf(sock, owner) || sock.#channel.transport !== sock || sock.#holdsNativeWrites)
+    isSocketOf = (sock, handlers) =>
+      #channel in sock && sock.#channel !== null && sock.#channel.isOf(handlers);
+    countBroadcast = (sock, handlers, length) => {
+      if (
+        !isSocketOf(sock, handlers) ||
+        sock.#channel.transport !== sock ||
+        sock.#holdsNativeWrites
+      )
         return false;
       sock.#messagesOut += 1;
       if (sock.timeout) sock._unrefTimer?.();

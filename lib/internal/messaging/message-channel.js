@@ -71,7 +71,7 @@ function handledRejection(err) {
  * Once the program has looked for its callbacks, `callbacks` are they.
  */
 class MessageChannel {
-  #owner;
+  #handlers;
   #terminator;
   #jsonMode;
   #allowNonObjects;
@@ -88,8 +88,8 @@ class MessageChannel {
   /** Whose mistakes are reported, for people: @type {?{address?: string, port?: number}} */
   #peerAddress = null;
 
-  constructor(owner, options) {
-    this.#owner = owner;
+  constructor(handlers, options) {
+    this.#handlers = handlers;
     this.options = options;
     this.#terminator = options.terminator[1];
     this.#jsonMode = options.peer_type === 'json';
@@ -106,8 +106,8 @@ class MessageChannel {
   }
 
   /** @returns {boolean} whether it belongs to the client or server with this owner */
-  isOf(owner) {
-    return this.#owner === owner;
+  isOf(handlers) {
+    return this.#handlers === handlers;
   }
 
   terminated(text) {
@@ -131,7 +131,7 @@ class MessageChannel {
    * @param {string} text
    */
   receive(text) {
-    const owner = this.#owner;
+    const handlers = this.#handlers;
     if (!this.readsPlainly()) {
       return this.feed(Buffer.from(text + this.options.terminator[0]));
     }
@@ -147,9 +147,9 @@ class MessageChannel {
     if (this.#debug) this.#show('received', message, text);
     // No peer of this kind sends it, and it has no properties to look at.
     if (message === null) return this.#bad(text);
-    if (owner.target._on_recieved_object !== owner.plain._on_recieved_object) {
+    if (handlers.target._on_recieved_object !== handlers.originalMethods._on_recieved_object) {
       this.look();
-      return owner.received(this, message);
+      return handlers.callOnReceivedObject(this, message);
     }
     this.dispatch(message, text);
   }
@@ -160,7 +160,7 @@ class MessageChannel {
    * @param {Buffer} bytes
    */
   feed(bytes) {
-    const decoder = this.#owner.decoder(this);
+    const decoder = this.#handlers.decoder(this);
     let messages;
     try {
       messages = decoder.buf2obj(bytes);
@@ -175,7 +175,7 @@ class MessageChannel {
         continue;
       }
       try {
-        this.#owner.received(this, message);
+        this.#handlers.callOnReceivedObject(this, message);
       } catch (err) {
         throwUncaught(err);
       }
@@ -207,13 +207,13 @@ class MessageChannel {
         if (!this.#jsonMode && isHandshake(message)) return;
     }
     if (this.#jsonMode) {
-      this.#owner.emit('receive', message, this.#owner.meta(this, typeName(message)));
+      this.#handlers.emit('receive', message, this.#handlers.metaFor(this, typeName(message)));
     } else if (message.callback_id) {
       this.#takeAnswer(message);
     } else {
-      const meta = this.#owner.meta(this, message.type);
+      const meta = this.#handlers.metaFor(this, message.type);
       if (message.id) meta.callback = this.#replier(message.id);
-      this.#owner.emit('receive', message.data, meta);
+      this.#handlers.emit('receive', message.data, meta);
     }
   }
 
@@ -222,20 +222,23 @@ class MessageChannel {
     this.#peerAddress ??= { address: this.socket?.remoteAddress, port: this.socket?.remotePort };
     const err = badFrame(text, this.#peerAddress);
     // A program may listen to its ObjectBuffer, which tells the owner.
-    const decoder = this.decoding ?? this.#owner.decoding;
-    if (decoder === null) this.#owner.fail(err, this);
+    const decoder = this.decoding ?? this.#handlers.decoding;
+    if (decoder === null) this.#handlers.reportError(err, this);
     else decoder.emit('error', err);
   }
 
   /** The program's way to answer a message that asks for it. */
   #replier(id) {
-    const owner = this.#owner;
+    const handlers = this.#handlers;
     const reply = (data) => {
-      if (owner.target._trigger_remote_callback === owner.plain._trigger_remote_callback) {
+      if (
+        handlers.target._trigger_remote_callback ===
+        handlers.originalMethods._trigger_remote_callback
+      ) {
         this.reply(id, data);
-      } else owner.answer(this, id, data);
+      } else handlers.callTriggerRemoteCallback(this, id, data);
     };
-    return owner.replyDefault === undefined ? reply : (data = owner.replyDefault()) => reply(data);
+    return handlers.replyFunction(reply);
   }
 
   /**
@@ -254,7 +257,7 @@ class MessageChannel {
       throw err;
     }
     if (this.socket.destroyed) {
-      this.#owner.lost(this);
+      this.#handlers.onDeadSocket(this);
       throw explain(
         new SockhopError(
           'Client unable to send() - socket has been destroyed',
@@ -273,7 +276,7 @@ class MessageChannel {
     if (ping === null) return;
     if (this.transport[kTraffic]?.().queued_bytes > PONG_LIMIT) return;
     const pong = new SockhopPong(ping);
-    if (this.isWatched()) return this.#owner.say(this, pong);
+    if (this.isWatched()) return this.#handlers.callSend(this, pong);
     let text;
     try {
       text = this.terminated(this.#jsonMode ? JSON.stringify(pong) : envelope(pong));
@@ -295,9 +298,9 @@ class MessageChannel {
     if (request === null) return this.#bad(text);
     const response = SockhopResponseWriteableStream.from_request(
       request,
-      this.#owner.responder(this),
+      this.#handlers.responderFor(this),
     );
-    this.#owner.request_received(request, response, this);
+    this.#handlers.onRequest(request, response, this);
   }
 
   #takeResponse(data, text) {
@@ -305,18 +308,18 @@ class MessageChannel {
     if (packet === null) return this.#bad(text);
     // A message that came through a method of the program's has no text: it does not count.
     packet[kTextLength] = text?.length ?? 0;
-    this.#owner.responded(this, packet);
+    this.#handlers.callOnResponsePacket(this, packet);
   }
 
   #takeAnswer({ callback_id: id, data, type }) {
     const pending = this.#callbacks?.take(id);
     if (pending) pending.answer(data, { type });
-    else this.#owner.callbacks?.take(id)?.(data, { type });
+    else this.#handlers.callbacks?.take(id)?.(data, { type });
   }
 
   tooLarge(limit) {
     try {
-      this.#owner.fail(
+      this.#handlers.reportError(
         new SockhopError(
           limit === Number.POSITIVE_INFINITY
             ? 'The peer sent a message that is longer than a string can be; the connection is closed'
@@ -331,30 +334,30 @@ class MessageChannel {
   }
 
   dead() {
-    this.#owner.dead(this);
+    this.#handlers.onUnresponsive(this);
   }
 
   // ---- who looks on ---------------------------------------------------------------------------
 
   /** Whether what is sent over this connection passes through something of the program's. */
   isWatched() {
-    return this.isOwnerWatched() || this.transport[kHasCustomWrite] === true;
+    return this.areHandlersWatched() || this.transport[kHasCustomWrite] === true;
   }
 
   /** The same of all connections of its client or server. */
-  isOwnerWatched() {
-    const { target, plain } = this.#owner;
+  areHandlersWatched() {
+    const { target, originalMethods } = this.#handlers;
     return (
-      this.#owner.isRetyped ||
-      target.send !== plain.send ||
-      target._send_message !== plain._send_message ||
+      this.#handlers.isRetyped ||
+      target.send !== originalMethods.send ||
+      target._send_message !== originalMethods._send_message ||
       !this.#writesPlainly()
     );
   }
 
   /** Whether frames are found and read by this package, not by the program. */
   readsPlainly() {
-    const decoder = this.decoding ?? this.#owner.decoding;
+    const decoder = this.decoding ?? this.#handlers.decoding;
     if (decoder === null) return buffers.buf2obj === buf2obj;
     return (
       decoder.buf2obj === buf2obj &&
@@ -364,7 +367,7 @@ class MessageChannel {
   }
 
   #writesPlainly() {
-    const { encoding } = this.#owner;
+    const { encoding } = this.#handlers;
     if (encoding === null) return buffers.obj2buf === obj2buf;
     return (
       encoding.obj2buf === obj2buf &&
@@ -375,8 +378,9 @@ class MessageChannel {
 
   /** Looks whether the program is to see pings and pongs, too, and has the native side show them accordingly. */
   look() {
-    const { target, plain } = this.#owner;
-    const on = this.isWatched() || target._on_recieved_object !== plain._on_recieved_object;
+    const { target, originalMethods } = this.#handlers;
+    const on =
+      this.isWatched() || target._on_recieved_object !== originalMethods._on_recieved_object;
     this.transport[kSetShowControl]?.(on);
   }
 
@@ -431,7 +435,7 @@ class MessageChannel {
   }
 
   #ping(ping) {
-    if (this.isWatched()) return this.#owner.say(this, ping);
+    if (this.isWatched()) return this.#handlers.callSend(this, ping);
     this.transport[kTransmit](
       this.terminated(this.#jsonMode ? JSON.stringify(ping) : envelope(ping)),
     ).catch(noop);
@@ -465,12 +469,12 @@ class MessageChannel {
       this.#callbacks ??= new PendingCallbacks();
       ticket = this.#callbacks.reserve();
     }
-    const { target, plain } = this.#owner;
-    if (target._send_message !== plain._send_message || !this.#writesPlainly()) {
+    const { target, originalMethods } = this.#handlers;
+    if (target._send_message !== originalMethods._send_message || !this.#writesPlainly()) {
       this.look();
       const refusal = ticket === undefined ? null : this.#expect(ticket, callback);
       if (refusal) return handledRejection(refusal);
-      return this.#owner.sendMessage(this, this.#message(data, ticket));
+      return this.#handlers.callSendMessage(this, this.#message(data, ticket));
     }
     try {
       text = this.#jsonMode
@@ -504,7 +508,7 @@ class MessageChannel {
 
   /** Sends a message through the `obj2buf()` of the program. */
   async #encode(message) {
-    const bytes = this.#owner.encoder().obj2buf(message);
+    const bytes = this.#handlers.encoder().obj2buf(message);
     return this.transport[kWriteBytes](bytes);
   }
 
@@ -513,7 +517,7 @@ class MessageChannel {
       'obj2buf called with non object type (set allow_non_objects if you want this behavior)',
       'ERR_OBJECTBUFFER_BAD_OBJECT',
     );
-    if (this.#owner.listenerCount('error') > 0) this.#owner.fail(err, this);
+    if (this.#handlers.listenerCount('error') > 0) this.#handlers.reportError(err, this);
     return handledRejection(err);
   }
 
@@ -523,7 +527,7 @@ class MessageChannel {
     // A getter of what is sent may have ended the connection.
     this.#callbacks ??= new PendingCallbacks();
     if (this.#callbacks.isFull(max_pending_callbacks)) {
-      return this.#owner.limits.count(
+      return this.#handlers.limits.count(
         new SockhopError(
           `${this.#callbacks.size} callbacks wait for an answer already, which is the limit ("max_pending_callbacks")`,
           'ERR_TOO_MANY_CALLBACKS',
@@ -549,7 +553,7 @@ class MessageChannel {
         if (expires > now) return this.#sweepLater(expires - now);
         this.#callbacks.forgetFirst();
         try {
-          this.#owner.fail(
+          this.#handlers.reportError(
             new SockhopError(
               `A callback was not answered within ${this.options.callback_timeout} ms ("callback_timeout")`,
               'ERR_CALLBACK_TIMEOUT',
@@ -598,7 +602,7 @@ class MessageChannel {
     if (signal?.aborted) throw aborted(signal);
     const request = SockhopRequest.from_data(data);
     const stream = SockhopResponseReadableStream.from_request(request);
-    const streams = this.#owner.streams(this);
+    const streams = this.#handlers.responseStreams(this);
     if (!streams) throw new SockhopError('Socket was destroyed', 'ERR_SOCKET_DESTROYED');
     stream[kBacklog] = this.#backlog;
     // The answer may be here before the program has the stream.
@@ -626,7 +630,7 @@ class MessageChannel {
       streams.delete(stream.uuid);
     });
     try {
-      const sent = this.#owner.sendMessage(this, { type: 'SockhopRequest', data: request });
+      const sent = this.#handlers.callSendMessage(this, { type: 'SockhopRequest', data: request });
       await new Promise((resolve, reject) => {
         goOn = resolve;
         Promise.resolve(sent).then(resolve, reject);
@@ -650,7 +654,7 @@ class MessageChannel {
   }
 
   #hasHungryStream() {
-    const streams = this.#owner.streams(this)?._map.values() ?? [];
+    const streams = this.#handlers.responseStreams(this)?._map.values() ?? [];
     for (const [stream] of streams) if (awaitsPackets(stream)) return true;
     return false;
   }
@@ -672,14 +676,14 @@ class MessageChannel {
   ended() {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#owner.ended(this);
+    this.#handlers.onConnectionOver(this);
   }
 
   /** The socket of a server's connection reports an error. */
   failed(err) {
     if (this.#isOver) return;
     if (err.code === 'ECONNRESET') this.socket.emit('end');
-    else this.#owner.fail(err, this);
+    else this.#handlers.reportError(err, this);
   }
 
   /** Those that wait for an answer: @type {?PendingCallbacks} */
@@ -695,33 +699,11 @@ class MessageChannel {
   /** Who looks on must not change what becomes of a message. */
   #show(event, message, text) {
     try {
-      this.#owner.emit(event, message, Buffer.from(text + this.#terminator));
+      this.#handlers.emit(event, message, Buffer.from(text + this.#terminator));
     } catch (err) {
       throwUncaught(err);
     }
   }
-}
-
-/** The methods of a client or server that messages pass through. */
-function messageMethodsOf({
-  send,
-  _send_message,
-  _on_recieved_object,
-  _on_response_packet,
-  _trigger_remote_callback,
-}) {
-  return {
-    send,
-    _send_message,
-    _on_recieved_object,
-    _on_response_packet,
-    _trigger_remote_callback,
-  };
-}
-
-/** What a method of the program answers is a promise, or not; that it fails is no matter of this package. */
-function ignoreRejection(answer) {
-  answer?.catch?.(noop);
 }
 
 /** Whether a value that came in as JSON can go out as JSON: parsing has no limit in depth, writing has. */
@@ -821,7 +803,5 @@ module.exports = {
   MessageChannel,
   isPayload,
   nativeSettings,
-  messageMethodsOf,
   handledRejection,
-  ignoreRejection,
 };

@@ -7,6 +7,7 @@ const { listeners, KeepAlive, nextId, throwUncaught } = require('../native/dispa
 const { aborted } = require('../errors/faults.js');
 const { systemError } = require('../errors/system-errors.js');
 const handles = require('../native/node-handles.js');
+const { SockhopSocket } = require('../../SockhopSocket.js');
 const { formatAddress } = require('../transport/format-address.js');
 const { lookup } = require('../client/lookup.js');
 const { displayedEndpoint, socketName } = require('../transport/addresses.js');
@@ -31,7 +32,8 @@ const ZERO_IS_NONE = Number.parseInt(process.versions.node, 10) >= 21;
  * @fires Listener#close
  */
 class Listener extends net.Server {
-  #owner;
+  #server;
+  #handlers;
   #id = nextId();
   #native = null;
   #path = null;
@@ -56,13 +58,15 @@ class Listener extends net.Server {
   #onAbort = () => this.close();
 
   /**
-   * @param {{native: object, accepted: Function, refused: Function}} owner
+   * @param {object} server the native server
+   * @param {ServerHandlers} handlers
    * @param {number} limit how many connections may be open at a time
    */
-  constructor(owner, limit) {
+  constructor(server, handlers, limit) {
     super();
     markTarget(this);
-    this.#owner = owner;
+    this.#server = server;
+    this.#handlers = handlers;
     this.#limit = limit;
     // net.Server may make an own property of it.
     Object.defineProperty(this, 'maxConnections', {
@@ -171,7 +175,7 @@ class Listener extends net.Server {
   #bind({ path, address, port }, backlog) {
     const at = (endpoint) => {
       const place = path ? { path: socketName(path) } : endpoint;
-      const result = this.#owner.native.listenAt(this.#id, place, backlog);
+      const result = this.#server.listenAt(this.#id, place, backlog);
       return result.errno === undefined ? result : listenError(result, endpoint);
     };
     let bound;
@@ -195,7 +199,7 @@ class Listener extends net.Server {
    * @throws Node's errors of arguments
    */
   #join(args, check) {
-    const native = this.#owner.native.listenElsewhere(this.#id);
+    const native = this.#server.listenElsewhere(this.#id);
     if (native.errno !== undefined) throw listenError(native, {});
     const share = new Share(native, this);
     const undo = () => {
@@ -253,7 +257,8 @@ class Listener extends net.Server {
    * @returns {SockhopSocket}
    */
   accepted(connection) {
-    const socket = this.#owner.accepted(connection, () => this.#released());
+    const socket = new SockhopSocket(connection, () => this.#released());
+    this.#handlers.unclaimedSockets.add(socket);
     this.#open += 1;
     this._connections = this.#open;
     socket.server = this;
@@ -280,7 +285,7 @@ class Listener extends net.Server {
       throwUncaught(err);
     }
     // What the program told the listener is between the two, as with `net`.
-    this.#owner.refused(this.#most, this.#most !== this.#limit);
+    this.#handlers.onConnectionRefused(this.#most, this.#most !== this.#limit);
   }
 
   failed(errno, syscall) {
@@ -288,7 +293,7 @@ class Listener extends net.Server {
   }
 
   onListenerError(err) {
-    this.#scope.runInAsyncScope(this.#owner.failed, this.#owner, err);
+    this.#scope.runInAsyncScope(this.#handlers.reportServerError, this.#handlers, err);
   }
 
   // ---- net.Server ----------------------------------------------------------------------------
