@@ -272,7 +272,7 @@ class SockhopClient extends EventEmitter {
     this.#handlers.options = this.#options;
     // The native side keeps to what it was made for.
     this.#handlers.isRetyped = true;
-    this.#channel?.retype(this.#options);
+    this.#channel?.setPeerType(this.#options);
   }
 
   /** The pings sent of late, oldest first. @type {SockhopPing[]} */
@@ -618,7 +618,7 @@ class SockhopClient extends EventEmitter {
       this.#native.detach();
       this.#account();
       this.#leaving = this.#channel;
-      this.#channel?.leave();
+      this.#channel?.stopTimeouts();
       this.#channel = null;
     }
     const leaving = this.#leaving;
@@ -754,7 +754,7 @@ class SockhopClient extends EventEmitter {
 
   #beat() {
     if (!this.#connected) return;
-    this.#channel.beat();
+    this.#channel.sendPing();
   }
 
   /**

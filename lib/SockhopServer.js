@@ -171,7 +171,7 @@ class SockhopServer extends EventEmitter {
     this.#handlers.options = this.#options;
     // The native side keeps to what it was made for.
     this.#handlers.isRetyped = true;
-    for (const sock of this._sockets) this.#channelOf(sock)?.retype(this.#options);
+    for (const sock of this._sockets) this.#channelOf(sock)?.setPeerType(this.#options);
   }
 
   /** What messages are made bytes with. @type {ObjectBuffer} */
@@ -280,10 +280,13 @@ class SockhopServer extends EventEmitter {
     }
 
     // A native socket knows its peer: the same listeners serve all of them.
-    const end = channel.transport === sock ? socketEnded : () => channel.ended();
+    const end = channel.transport === sock ? socketEnded : () => channel.onConnectionOver();
     sock.on('end', end);
     sock.on('close', end);
-    sock.on('error', channel.transport === sock ? socketFailed : (err) => channel.failed(err));
+    sock.on(
+      'error',
+      channel.transport === sock ? socketFailed : (err) => channel.onSocketError(err),
+    );
     const { idle_timeout } = this.#options;
     if (idle_timeout > 0) {
       sock.setTimeout?.(idle_timeout, () => {
@@ -301,7 +304,7 @@ class SockhopServer extends EventEmitter {
         diagnostics.connect.publish({ server: this, socket: sock, session });
         if (isPlain) this.emit('connect', sock, session);
       } finally {
-        if (sock.destroyed) channel.ended();
+        if (sock.destroyed) channel.onConnectionOver();
         else channel.start();
       }
     });
@@ -322,7 +325,7 @@ class SockhopServer extends EventEmitter {
       this.#reached -= 1;
     }
     this.#past = { ...sum([this.#past, channel.transport[kTraffic]()]), queued_bytes: 0 };
-    channel.leave();
+    channel.stopTimeouts();
     // A listener of `disconnect` may look for what is not answered.
     const waits = channel.pendingCallbacks > 0;
     if (waits) this.#leaving.add(channel);
@@ -519,20 +522,20 @@ class SockhopServer extends EventEmitter {
   sendall(object) {
     const handlers = this.#handlers;
     let reached = 0;
-    let isWatched = false;
+    let sendsThroughProgram = false;
     for (const sock of [...this._sockets]) {
       if (sock.destroyed) sock.emit('end');
       else if (isSocketOf(sock, handlers)) {
-        if (reached === 0) isWatched ||= sock[kChannel].areHandlersWatched();
+        if (reached === 0) sendsThroughProgram ||= sock[kChannel].endpointSendsThroughProgram();
         reached += 1;
-        if (sock[kHasCustomWrite]) isWatched = true;
-      } else isWatched ||= this.#channelOf(sock)?.isWatched() !== false;
+        if (sock[kHasCustomWrite]) sendsThroughProgram = true;
+      } else sendsThroughProgram ||= this.#channelOf(sock)?.sendsThroughProgram() !== false;
     }
     if (this._sockets.length === 0) return Promise.resolve([]);
     // The list is the program's, too: a socket that was taken out of it gets nothing.
     const all = reached === this.#reached;
     const isRare = !all || !object || this.#options.debug || this.#options.peer_type === 'json';
-    if (isRare || isWatched) {
+    if (isRare || sendsThroughProgram) {
       // Rare: one by one has all the checks, and is seen by the program.
       const send = async (sock) => this.send(sock, object);
       if (!object) return Promise.all(this._sockets.map((sock) => this.send(sock, object)));
@@ -594,10 +597,10 @@ class SockhopServer extends EventEmitter {
     const isNative = (channel) =>
       channel !== null &&
       channel.transport === channel.socket &&
-      !channel.isWatched() &&
-      !channel.hasShownPings;
+      !channel.sendsThroughProgram() &&
+      !channel.programReadPings;
     if (channels.every(isNative)) this.#native.beat();
-    else for (const channel of channels) channel?.beat();
+    else for (const channel of channels) channel?.sendPing();
   }
 
   /**
@@ -689,11 +692,11 @@ function readingOf({ terminator, allow_non_objects }) {
 }
 
 function socketEnded() {
-  this[kChannel].ended();
+  this[kChannel].onConnectionOver();
 }
 
 function socketFailed(err) {
-  this[kChannel].failed(err);
+  this[kChannel].onSocketError(err);
 }
 
 /** A server that the program chose listens, as it does. */

@@ -312,7 +312,7 @@ class SockhopSocket extends net.Socket {
       },
       tooLarge: (limit) => this[kOnTooLarge](limit),
       begin: (pending) => {
-        if (this.#bytesOnly && pending.length > 0) this.#channel.feed(pending);
+        if (this.#bytesOnly && pending.length > 0) this.#channel.receiveBytes(pending);
         this.#startReading();
       },
     });
@@ -504,7 +504,7 @@ class SockhopSocket extends net.Socket {
     }
     if (this.#bytesOnly) {
       this.#messagesIn += 1;
-      this.#channel?.feed(bytes);
+      this.#channel?.receiveBytes(bytes);
     }
     if (!this.#isRawEnabled || this.push(bytes) || this.listenerCount('readable') === 0) return;
     // Who listens to 'readable' reads in its own time: no more is read of the peer meanwhile.
@@ -513,7 +513,7 @@ class SockhopSocket extends net.Socket {
   }
 
   [kOnTooLarge](limit) {
-    this.#channel?.tooLarge(limit);
+    this.#channel?.onTooLarge(limit);
   }
 
   /** The peer sent FIN. */
@@ -539,7 +539,7 @@ class SockhopSocket extends net.Socket {
   }
 
   [kOnUnresponsive]() {
-    this.#channel?.dead();
+    this.#channel?.onUnresponsive();
   }
 
   /** Counters: @returns {object} */
@@ -741,7 +741,7 @@ class SockhopSocket extends net.Socket {
   /** In 1.8.4 a listener of `data` reads the messages. A program may take it away, call it, and put it back. */
   #withOwnListener(event, listeners) {
     if (event !== 'data' || !this.#isReadByPackage || this.#isListenerRemoved) return listeners;
-    this.#ownListener ??= (chunk) => this.#channel?.feed(chunk);
+    this.#ownListener ??= (chunk) => this.#channel?.receiveBytes(chunk);
     return [this.#ownListener, ...listeners];
   }
 
@@ -798,7 +798,7 @@ class SockhopSocket extends net.Socket {
   /** A test may say what a peer would: `data` that does not come from the stream is read as the peer's. */
   emit(event, ...args) {
     if (event === 'data' && #connection in this && !this.#inStream && !this.#isListenerRemoved) {
-      this.#channel?.feed(args[0]);
+      this.#channel?.receiveBytes(args[0]);
     }
     return super.emit(event, ...args);
   }

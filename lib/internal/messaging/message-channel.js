@@ -132,8 +132,8 @@ class MessageChannel {
    */
   receive(text) {
     const handlers = this.#handlers;
-    if (!this.readsPlainly()) {
-      return this.feed(Buffer.from(text + this.options.terminator[0]));
+    if (!this.decodesItself()) {
+      return this.receiveBytes(Buffer.from(text + this.options.terminator[0]));
     }
     // An exception costs as much as many messages, and a peer may send nothing but terminators.
     if (text === '' && !this.#allowNonObjects) return this.#bad(text);
@@ -148,7 +148,7 @@ class MessageChannel {
     // No peer of this kind sends it, and it has no properties to look at.
     if (message === null) return this.#bad(text);
     if (handlers.target._on_recieved_object !== handlers.originalMethods._on_recieved_object) {
-      this.look();
+      this.updateShowControl();
       return handlers.callOnReceivedObject(this, message);
     }
     this.dispatch(message, text);
@@ -159,7 +159,7 @@ class MessageChannel {
    *
    * @param {Buffer} bytes
    */
-  feed(bytes) {
+  receiveBytes(bytes) {
     const decoder = this.#handlers.decoder(this);
     let messages;
     try {
@@ -182,7 +182,7 @@ class MessageChannel {
     }
     if (decoder[kHasOversizedFrame]) {
       decoder[kHasOversizedFrame] = false;
-      this.tooLarge(this.options.max_message_size);
+      this.onTooLarge(this.options.max_message_size);
     }
   }
 
@@ -268,7 +268,7 @@ class MessageChannel {
     }
     if (this.#debug)
       this.#show('sending', { type: data.constructor.name, data, callback_id: id }, text);
-    if (this.#writesPlainly()) this.transport[kTransmit](text + this.#terminator, true);
+    if (this.#encodesItself()) this.transport[kTransmit](text + this.#terminator, true);
     else this.#encode({ type: data.constructor.name, data, callback_id: id }).catch(noop);
   }
 
@@ -276,7 +276,7 @@ class MessageChannel {
     if (ping === null) return;
     if (this.transport[kTraffic]?.().queued_bytes > PONG_LIMIT) return;
     const pong = new SockhopPong(ping);
-    if (this.isWatched()) return this.#handlers.callSend(this, pong);
+    if (this.sendsThroughProgram()) return this.#handlers.callSend(this, pong);
     let text;
     try {
       text = this.terminated(this.#jsonMode ? JSON.stringify(pong) : envelope(pong));
@@ -317,7 +317,7 @@ class MessageChannel {
     else this.#handlers.callbacks?.take(id)?.(data, { type });
   }
 
-  tooLarge(limit) {
+  onTooLarge(limit) {
     try {
       this.#handlers.reportError(
         new SockhopError(
@@ -333,30 +333,30 @@ class MessageChannel {
     }
   }
 
-  dead() {
+  onUnresponsive() {
     this.#handlers.onUnresponsive(this);
   }
 
   // ---- who looks on ---------------------------------------------------------------------------
 
   /** Whether what is sent over this connection passes through something of the program's. */
-  isWatched() {
-    return this.areHandlersWatched() || this.transport[kHasCustomWrite] === true;
+  sendsThroughProgram() {
+    return this.endpointSendsThroughProgram() || this.transport[kHasCustomWrite] === true;
   }
 
   /** The same of all connections of its client or server. */
-  areHandlersWatched() {
+  endpointSendsThroughProgram() {
     const { target, originalMethods } = this.#handlers;
     return (
       this.#handlers.isRetyped ||
       target.send !== originalMethods.send ||
       target._send_message !== originalMethods._send_message ||
-      !this.#writesPlainly()
+      !this.#encodesItself()
     );
   }
 
   /** Whether frames are found and read by this package, not by the program. */
-  readsPlainly() {
+  decodesItself() {
     const decoder = this.decoding ?? this.#handlers.decoding;
     if (decoder === null) return buffers.buf2obj === buf2obj;
     return (
@@ -366,7 +366,7 @@ class MessageChannel {
     );
   }
 
-  #writesPlainly() {
+  #encodesItself() {
     const { encoding } = this.#handlers;
     if (encoding === null) return buffers.obj2buf === obj2buf;
     return (
@@ -377,40 +377,41 @@ class MessageChannel {
   }
 
   /** Looks whether the program is to see pings and pongs, too, and has the native side show them accordingly. */
-  look() {
+  updateShowControl() {
     const { target, originalMethods } = this.#handlers;
     const on =
-      this.isWatched() || target._on_recieved_object !== originalMethods._on_recieved_object;
+      this.sendsThroughProgram() ||
+      target._on_recieved_object !== originalMethods._on_recieved_object;
     this.transport[kSetShowControl]?.(on);
   }
 
   /** The program says that the other end is of another type. */
-  retype(options) {
+  setPeerType(options) {
     this.options = options;
     this.#jsonMode = options.peer_type === 'json';
     if (this.#jsonMode) this.#sizeHint ??= new SizeHint();
-    this.look();
+    this.updateShowControl();
   }
 
   /** Begins to read. */
   start() {
-    this.look();
-    if (!this.readsPlainly()) this.transport[kSetBytesOnly]?.();
+    this.updateShowControl();
+    if (!this.decodesItself()) this.transport[kSetBytesOnly]?.();
     this.transport[kStartReading]();
   }
 
   /** The beat of the ping timer, where the native side does not see to it. */
-  beat() {
+  sendPing() {
     const { transport } = this;
     if (transport[kNextPing]) {
       const ping = transport[kNextPing]();
       if (ping) this.#ping(ping);
       return;
     }
-    this.look();
+    this.updateShowControl();
     const connection = transport[kConnection];
     this.#pings?.applyProgramChanges(connection);
-    if (!this.isWatched()) connection.beat();
+    if (!this.sendsThroughProgram()) connection.beat();
     else if (connection.duePing()) this.#ping(this.pings.at(-1));
     this.#pings?.update(connection);
   }
@@ -424,7 +425,7 @@ class MessageChannel {
   }
 
   /** Whether the program has looked at the pings, and may have changed them. */
-  get hasShownPings() {
+  get programReadPings() {
     return this.#pings !== null;
   }
 
@@ -435,7 +436,7 @@ class MessageChannel {
   }
 
   #ping(ping) {
-    if (this.isWatched()) return this.#handlers.callSend(this, ping);
+    if (this.sendsThroughProgram()) return this.#handlers.callSend(this, ping);
     this.transport[kTransmit](
       this.terminated(this.#jsonMode ? JSON.stringify(ping) : envelope(ping)),
     ).catch(noop);
@@ -470,9 +471,9 @@ class MessageChannel {
       ticket = this.#callbacks.reserve();
     }
     const { target, originalMethods } = this.#handlers;
-    if (target._send_message !== originalMethods._send_message || !this.#writesPlainly()) {
-      this.look();
-      const refusal = ticket === undefined ? null : this.#expect(ticket, callback);
+    if (target._send_message !== originalMethods._send_message || !this.#encodesItself()) {
+      this.updateShowControl();
+      const refusal = ticket === undefined ? null : this.#rememberCallback(ticket, callback);
       if (refusal) return handledRejection(refusal);
       return this.#handlers.callSendMessage(this, this.#message(data, ticket));
     }
@@ -487,7 +488,7 @@ class MessageChannel {
       return Promise.reject(err);
     }
     if (ticket !== undefined) {
-      const refusal = this.#expect(ticket, callback);
+      const refusal = this.#rememberCallback(ticket, callback);
       if (refusal) return handledRejection(refusal);
     }
     if (this.#debug) this.#show('sending', this.#message(data, ticket), text);
@@ -522,7 +523,7 @@ class MessageChannel {
   }
 
   /** Remembers a callback. */
-  #expect(ticket, callback) {
+  #rememberCallback(ticket, callback) {
     const { max_pending_callbacks, callback_timeout } = this.options;
     // A getter of what is sent may have ended the connection.
     this.#callbacks ??= new PendingCallbacks();
@@ -576,7 +577,7 @@ class MessageChannel {
    * @returns {Promise<void>}
    */
   sendMessage(message) {
-    if (!this.#writesPlainly()) return this.#encode(message);
+    if (!this.#encodesItself()) return this.#encode(message);
     if (this.#jsonMode && !this.#allowNonObjects && typeof message !== 'object')
       return this.#badObject();
     let text;
@@ -660,27 +661,27 @@ class MessageChannel {
   }
 
   /** The connection is over: no callback is late any more. Until `close()` the program may look at them. */
-  leave() {
+  stopTimeouts() {
     clearTimeout(this.#sweep);
     this.#sweep = null;
   }
 
   /** The connection is over: nobody will answer any more. */
   close() {
-    this.leave();
+    this.stopTimeouts();
     this.#callbacks?.clear();
     this.#callbacks = null;
   }
 
   /** The connection is over, whoever ended it. */
-  ended() {
+  onConnectionOver() {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#handlers.onConnectionOver(this);
   }
 
   /** The socket of a server's connection reports an error. */
-  failed(err) {
+  onSocketError(err) {
     if (this.#isOver) return;
     if (err.code === 'ECONNRESET') this.socket.emit('end');
     else this.#handlers.reportError(err, this);

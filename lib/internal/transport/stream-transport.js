@@ -88,13 +88,13 @@ class StreamTransport {
   #receive(chunk) {
     this.#bytesIn += chunk.length;
     const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
-    if (!this.channel.readsPlainly()) return this.channel.feed(bytes);
+    if (!this.channel.decodesItself()) return this.channel.receiveBytes(bytes);
     let cut;
     try {
       cut = this.#framer.push(bytes);
     } catch {
       // The frame that this ends is longer than a string can be.
-      return this.channel.tooLarge(Number.POSITIVE_INFINITY);
+      return this.channel.onTooLarge(Number.POSITIVE_INFINITY);
     }
     const { frames, fits } = cut;
     for (const text of frames) {
@@ -103,7 +103,7 @@ class StreamTransport {
       if (CONTROL.test(text)) this.#controlBytes += text.length;
       this.channel.receiveSafely(text);
     }
-    if (!fits) this.channel.tooLarge(this.#limit);
+    if (!fits) this.channel.onTooLarge(this.#limit);
   }
 
   /**
@@ -193,7 +193,7 @@ class StreamTransport {
     while (this.#pings.length > UNANSWERED_LIMIT) this.#pings.shift();
     const lost = this.#pings.filter((sent) => sent.unanswered()).length;
     if (lost < UNANSWERED_LIMIT || this.#still < UNANSWERED_LIMIT - 1) return ping;
-    this.channel.dead();
+    this.channel.onUnresponsive();
     return null;
   }
 
