@@ -6,7 +6,7 @@ const path = require('node:path');
 const { parseArgs } = require('node:util');
 const { createCertificates } = require('./lib/certificate.js');
 const { machine } = require('./lib/machine.js');
-const { measure } = require('./lib/measure.js');
+const { FLOOR, floorLabel, measure } = require('./lib/measure.js');
 const { overviewPlot, workloadPlot } = require('./lib/plot.js');
 const { markdown, textTable, transportNames } = require('./lib/report.js');
 const { setUp } = require('./lib/setup.js');
@@ -22,36 +22,37 @@ const QUICK_ROUND_MS = 200;
 
 const help = `Usage: npm run bench -- [workload ...] [options]
 
-Measures this package side by side with sockhop 1.8.4 and others, over the loopback. The peers are
-taken in turn in one run, each end in a process of its own. Without a workload all are run, which
-takes about 25 minutes; "core" is the first four, about 3 minutes.
+Compares this package with sockhop 1.8.4 and others over the loopback interface. The peers take turns
+in one run, and each end is a separate process. Without a workload all are run, which takes about 25
+minutes; "core" is the first four, about 3 minutes.
 
 Workloads:
 ${workloads.names.map((name) => `  ${name.padEnd(15)} ${workloads.get(name).title}`).join('\n')}
   core            ${workloads.core.join(', ')}
-  fairness        fairness-1, -4 and -16; so with "oneway", "object", "fanin" and the like
-  all             all of them
+  fairness        fairness-1, -4 and -16; "oneway", "object", "fanin" and so on work in the same way
+  all             all workloads
 
 Options:
   --peers <a,b>       of ${peers.names.join(', ')} (default: all)
   --transports <a,b>  of tcp, unix (default: both, where the workload has both)
-  --rounds <n>        rounds a peer (default ${ROUNDS}; fewer where a workload takes long)
-  --ms <n>            how long one round sends, in milliseconds (default ${ROUND_MS})
-  --quick             ${QUICK_ROUNDS} rounds of ${QUICK_ROUND_MS} ms: to try things out, not to quote
-  --output <dir>      where results are written (default: benchmark/results)
+  --rounds <n>        rounds of each peer (default ${ROUNDS}; fewer if a workload takes long)
+  --ms <n>            duration of one round in milliseconds (default ${ROUND_MS})
+  --quick             ${QUICK_ROUNDS} rounds of ${QUICK_ROUND_MS} ms, for trials; do not publish such results
+  --output <dir>      the directory for results (default: benchmark/results)
   --no-save           only print
-  --list              names of the workloads
+  --redraw            measure nothing; write the plots and the page from the stored results
+  --list              print the names of the workloads
   --help              this text
 
-Results are kept only from runs with all peers, without --quick, unless --output names a directory:
-one JSON file and one SVG a workload, and README.md and overview.svg of all results in there.
+Results are stored only from runs with all peers and without --quick, unless --output names a directory.
+There is a JSON file and an SVG for each workload, and a README.md and an overview.svg for all of them.
 
 Environment:
-  SOCKHOP_UNDER_TEST  the package to measure in place of this one: a path, or the name of a package
-                      installed in benchmark/
+  SOCKHOP_UNDER_TEST  the package to measure instead of this one: a path, or the name of a package
+                      that is installed in benchmark/
 `;
 
-/** What is happening now, on one line of standard error that is written over on a terminal. */
+/** The current step, on a line of standard error that is overwritten on a terminal. */
 class Progress {
   #terminal = process.stderr.isTTY === true;
   #title = '';
@@ -93,6 +94,7 @@ function options() {
       quick: { type: 'boolean', default: false },
       output: { type: 'string' },
       'no-save': { type: 'boolean', default: false },
+      redraw: { type: 'boolean', default: false },
       list: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -107,6 +109,7 @@ function options() {
   return {
     help: values.help,
     list: values.list,
+    redraw: values.redraw,
     workloads: [...new Set(names)],
     peers: choice('--peers', values.peers, peers.names),
     transports: choice('--transports', values.transports, ['tcp', 'unix']),
@@ -124,7 +127,7 @@ function choice(option, text, allowed) {
   const wanted = text.split(',').filter((name) => name !== '');
   const unknown = wanted.find((name) => !allowed.includes(name));
   if (unknown !== undefined || wanted.length === 0) {
-    throw new Error(`${option}: "${unknown ?? text}" is none of ${allowed.join(', ')}`);
+    throw new Error(`${option}: "${unknown ?? text}" is not one of ${allowed.join(', ')}`);
   }
   return allowed.filter((name) => wanted.includes(name));
 }
@@ -134,12 +137,12 @@ function count(option, text) {
     return undefined;
   }
   if (!/^[1-9]\d*$/.test(text)) {
-    throw new Error(`${option}: "${text}" is no whole number above 0`);
+    throw new Error(`${option}: "${text}" is not a whole number above 0`);
   }
   return Number(text);
 }
 
-/** Half a result must not take the place of a whole one: that needs --output. */
+/** Partial results must not replace complete ones; they are stored only with --output. */
 function outputOf(values) {
   if (values['no-save']) {
     return null;
@@ -151,14 +154,18 @@ function outputOf(values) {
   return partial || process.env.SOCKHOP_UNDER_TEST !== undefined ? null : RESULTS;
 }
 
+/** The parts of a definition that are stored with a result. */
+function describe({ name, title, unit, better, columns }) {
+  return { name, title, unit, better, columns, timed: !name.match(/^(object|idle)/) };
+}
+
 async function runWorkload(name, settings, { binary, certificates, progress }) {
   const definition = workloads.get(name);
-  const { title, unit, better, columns } = definition;
   const wanted = definition.rounds ?? ROUNDS;
   const rounds = settings.rounds ?? (settings.quick ? Math.min(QUICK_ROUNDS, wanted) : wanted);
   const transports = definition.transports.filter((each) => settings.transports.includes(each));
   const result = {
-    workload: { name, title, unit, better, columns, timed: !name.match(/^(object|idle)/) },
+    workload: describe(definition),
     date: new Date().toISOString().slice(0, 10),
     machine: machine(),
     rounds,
@@ -183,7 +190,7 @@ async function runWorkload(name, settings, { binary, certificates, progress }) {
     });
     progress.clear();
     result.transports[transport] = entries;
-    const heading = `${name}: ${title}, ${transportNames[transport]}`;
+    const heading = `${name}: ${definition.title}, ${transportNames[transport]}`;
     process.stdout.write(`\n${heading}\n${textTable(result.workload, entries)}\n`);
   }
   return transports.length === 0 ? null : result;
@@ -191,18 +198,40 @@ async function runWorkload(name, settings, { binary, certificates, progress }) {
 
 function save(directory, result) {
   fs.mkdirSync(directory, { recursive: true });
-  const { name } = result.workload;
-  fs.writeFileSync(path.join(directory, `${name}.json`), `${JSON.stringify(result, null, 1)}\n`);
-  fs.writeFileSync(path.join(directory, `${name}.svg`), workloadPlot(result));
-  const all = workloads.names
-    .map((each) => path.join(directory, `${each}.json`))
-    .filter((file) => fs.existsSync(file))
-    .map((file) => JSON.parse(fs.readFileSync(file, 'utf8')));
+  store(directory, result);
+  const all = stored(directory);
   fs.writeFileSync(path.join(directory, 'overview.svg'), overviewPlot(all));
   fs.writeFileSync(path.join(directory, 'README.md'), markdown(all));
 }
 
-/** Better one clear line now than a failed peer in every table. */
+function store(directory, result) {
+  const { name } = result.workload;
+  fs.writeFileSync(path.join(directory, `${name}.json`), `${JSON.stringify(result, null, 1)}\n`);
+  fs.writeFileSync(path.join(directory, `${name}.svg`), workloadPlot(result));
+}
+
+function stored(directory) {
+  return workloads.names
+    .map((name) => path.join(directory, `${name}.json`))
+    .filter((file) => fs.existsSync(file))
+    .map((file) => JSON.parse(fs.readFileSync(file, 'utf8')));
+}
+
+/** Writes all plots and the page again, with the present titles and labels and the stored figures. */
+function redraw(directory) {
+  const results = stored(directory);
+  for (const result of results) {
+    const definition = workloads.get(result.workload.name);
+    result.workload = describe(definition);
+    for (const entry of Object.values(result.transports).flat()) {
+      entry.label = entry.name === FLOOR ? floorLabel(definition) : peers.load(entry.name).label;
+    }
+    store(directory, result);
+  }
+  if (results.length > 0) save(directory, results[0]);
+}
+
+/** Fails early and with one message, instead of once for each workload. */
 function checkUnderTest() {
   const child = spawnSync(process.execPath, ['-e', 'require(process.argv[1]).check()', NATIVE], {
     encoding: 'utf8',
@@ -223,6 +252,10 @@ async function main() {
     process.stdout.write(`${workloads.names.join('\n')}\n`);
     return;
   }
+  if (settings.redraw) {
+    redraw(settings.output ?? RESULTS);
+    return;
+  }
   const progress = new Progress();
   const { binary } = setUp((line) => process.stderr.write(`${line} ...\n`));
   if (settings.peers.includes('native')) {
@@ -239,7 +272,7 @@ async function main() {
     }
   }
   const seconds = Math.round((Date.now() - begin) / 1000);
-  const kept = settings.output === null ? 'not kept' : path.relative('.', settings.output) || '.';
+  const kept = settings.output === null ? 'not stored' : path.relative('.', settings.output) || '.';
   process.stdout.write(`\n${seconds} s; results: ${kept}\n`);
 }
 

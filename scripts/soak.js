@@ -13,7 +13,8 @@ const { setTimeout: wait } = require('node:timers/promises');
 
 const ROOT = path.dirname(__dirname);
 const { randomFrom } = require('../__test__/chaos/proxy.js');
-const { linePlot } = require('../benchmark/lib/lines.js');
+const { provenance } = require('../benchmark/lib/machine.js');
+const { soakPlot } = require('../benchmark/lib/resource-plots.js');
 
 const CLIENT_PROCESSES = 2;
 const CLIENTS = 10;
@@ -239,6 +240,7 @@ async function main(argv) {
     }
   }
   const result = {
+    ...provenance(),
     minutes,
     clients: CLIENT_PROCESSES * CLIENTS,
     node: process.version,
@@ -250,13 +252,7 @@ async function main(argv) {
   };
   fs.mkdirSync(path.dirname(out), { recursive: true });
   fs.writeFileSync(`${out}.json`, `${JSON.stringify(result)}\n`);
-  const panels = [
-    ['rss', 'resident memory, MiB'],
-    ['heap', 'JavaScript heap, MiB'],
-    ['descriptors', 'open descriptors'],
-  ];
-  const end = (Date.now() - began) / 1000;
-  fs.writeFileSync(`${out}.svg`, linePlot({ series: processes, panels, end, unit: 's' }));
+  fs.writeFileSync(`${out}.svg`, soakPlot(result));
   console.log(JSON.stringify({ counts: result.counts, growth: grown }, null, 2));
   for (const violation of violations) console.error(`soak: ${violation}`);
   console.log(`soak: ${violations.length === 0 ? 'all held' : 'FAILED'}; ${out}.json, ${out}.svg`);

@@ -6,12 +6,12 @@ const { End, Generator } = require('./processes.js');
 const { summary } = require('./stats.js');
 const peers = require('../peers');
 
-/** The name under which a floor stands among the peers. */
+/** The name of a floor among the peers. */
 const FLOOR = 'floor';
 
 /**
- * Measures one workload over one transport: all peers are started, warmed up, and then taken in
- * turn, A B C A B C ..., so that what changes on the machine changes for all of them.
+ * Measures one workload over one transport. All peers are started and warmed up, and then take turns,
+ * A B C A B C ..., so that changes of the machine affect all of them.
  *
  * @param {object} settings
  * @param {object} settings.definition the workload
@@ -22,7 +22,7 @@ const FLOOR = 'floor';
  * @param {string|null} settings.binary the load generator
  * @param {object} settings.certificates for workloads over TLS
  * @param {object} settings.progress { step(text), note(text) }
- * @returns {Promise<object[]>} one entry a peer: rounds, summary, ratio, or why there is nothing
+ * @returns {Promise<object[]>} an entry for each peer: rounds, summary and ratio, or the problem
  */
 async function measure(settings) {
   const { rounds, progress } = settings;
@@ -50,7 +50,7 @@ async function measure(settings) {
   return evaluate(contestants, settings.definition);
 }
 
-/** A peer that fails is out of this workload, and the others go on. */
+/** A peer that fails is left out of this workload, and the others continue. */
 async function attempt(contestant, progress, work) {
   try {
     await work();
@@ -80,7 +80,7 @@ function contestantsOf(settings, directory) {
   return list;
 }
 
-/** A peer during one workload: its processes, and what was measured. */
+/** A peer during one workload: its processes and its results. */
 class Contestant {
   rounds = [];
   problem = null;
@@ -168,7 +168,7 @@ class Contestant {
   }
 }
 
-/** The same work without a package, taken in turn with the peers. */
+/** The same work without any package; it takes turns with the peers. */
 class Floor {
   name = FLOOR;
   rounds = [];
@@ -181,7 +181,7 @@ class Floor {
   #ends = {};
 
   constructor(settings, directory) {
-    this.label = `floor: ${settings.definition.floor.label}`;
+    this.label = floorLabel(settings.definition);
     this.#settings = settings;
     this.#directory = directory;
   }
@@ -221,14 +221,14 @@ class Floor {
 }
 
 /**
- * Ratios are taken round by round against the reference, so that a slow moment of the machine does
- * not count against one side. More than 1 is better than the reference, whatever the unit.
+ * A ratio compares a peer with the reference in the same round, so that a slow moment of the machine
+ * affects both. More than 1 is better than the reference, whatever the unit.
  */
 function evaluate(contestants, { better, columns }) {
   const reference = contestants.find(({ name }) => name === peers.reference)?.rounds ?? [];
   return contestants.map(({ name, label, version, rounds, problem }) => {
     const ratios = rounds.map(({ value }, round) => {
-      // A reference with fewer rounds (it may be very slow) stands with its last one.
+      // A slow reference has fewer rounds; its last one is used for the others.
       const other = (reference[round] ?? reference.at(-1))?.value;
       return better === 'higher' ? value / other : other / value;
     });
@@ -259,4 +259,6 @@ function targetOf(address) {
   return address.path ? `unix:${address.path}` : `tcp:${address.port}`;
 }
 
-module.exports = { FLOOR, measure };
+const floorLabel = ({ floor }) => `without a package: ${floor.label}`;
+
+module.exports = { FLOOR, floorLabel, measure };

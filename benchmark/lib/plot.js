@@ -1,7 +1,8 @@
+const { describeMachine } = require('./machine.js');
 const { FLOOR } = require('./measure.js');
 const { number, transportNames } = require('./report.js');
 
-/** Colours that stay apart for colour-blind readers and on a dark page (after Okabe and Ito). */
+/** Colours that colour-blind readers can distinguish, also on a dark page (after Okabe and Ito). */
 const colours = {
   native: '#d55e00',
   sockhop: '#0072b2',
@@ -12,18 +13,18 @@ const colours = {
   [FLOOR]: '#888888',
 };
 
-const WIDTH = 860;
+const WIDTH = 920;
 const FONT = 'font-family="system-ui, sans-serif" font-size="13"';
 
-/** Absolute figures of one workload, one bar a peer, whiskers at the quartiles. */
-function workloadPlot({ workload, transports }) {
-  const left = 230;
+/** The values of one workload: one bar for each peer, with whiskers at the quartiles. */
+function workloadPlot({ workload, transports, machine, date }) {
+  const left = 260;
   const right = 130;
   const entries = Object.entries(transports);
   const figures = entries.flatMap(([, list]) => list.map(({ figures }) => figures.value));
   const most = Math.max(...figures.map((value) => value?.q3 ?? 0), Number.MIN_VALUE);
   const least = Math.min(...figures.map((value) => value?.median || most));
-  // Over a hundredfold a linear bar shows nothing of the small ones.
+  // On a linear scale, values that differ by more than a factor of 100 have invisible bars.
   const logarithmic = most / least > 100;
   const floor = 10 ** Math.floor(Math.log10(least));
   const scale = (value) => {
@@ -31,7 +32,7 @@ function workloadPlot({ workload, transports }) {
     return left + Math.max(0, share) * (WIDTH - left - right);
   };
   const parts = [];
-  let y = 52;
+  let y = 84;
   for (const [transport, list] of entries) {
     parts.push(label(20, y, transportNames[transport], 'font-weight="600"'));
     y += 12;
@@ -50,30 +51,30 @@ function workloadPlot({ workload, transports }) {
     }
     y += 26;
   }
-  const better = `${workload.better} is better${logarithmic ? ', logarithmic' : ''}`;
-  const title = `${workload.title} (${workload.unit}; ${better})`;
-  return svg(title, y - 10, parts);
+  const scaling = logarithmic ? ', logarithmic scale' : '';
+  return svg({
+    title: workload.title,
+    notes: [
+      `${workload.unit}; ${workload.better} is better; median and quartiles${scaling}`,
+      `${describeMachine(machine)}, ${date}`,
+    ],
+    height: y - 10,
+    parts,
+  });
 }
 
-/** All workloads at a glance: ratios against the original, one mark a peer, logarithmic. */
+/** All workloads: the ratio of each peer to the original as a mark on a logarithmic scale. */
 function overviewPlot(results) {
-  const left = 250;
+  const left = 470;
   const right = 30;
-  const rows = [];
-  for (const { workload, transports } of results) {
-    for (const [transport, entries] of Object.entries(transports)) {
-      const marks = entries.filter(({ name, ratio }) => ratio !== null && name !== FLOOR);
-      if (marks.some(({ name }) => name !== 'sockhop')) {
-        rows.push({ title: `${workload.name}, ${transportNames[transport]}`, marks });
-      }
-    }
-  }
+  const rows = overviewRows(results);
   const ratios = rows.flatMap(({ marks }) => marks.map(({ ratio }) => ratio.median));
   const low = Math.min(0.5, ...ratios) / 1.15;
   const high = Math.max(2, ...ratios) * 1.15;
+  const width = WIDTH + 120;
   const scale = (ratio) =>
-    left + (Math.log(ratio / low) / Math.log(high / low)) * (WIDTH - left - right);
-  const top = 84;
+    left + (Math.log(ratio / low) / Math.log(high / low)) * (width - left - right);
+  const top = 118;
   const bottom = top + rows.length * 22;
   const parts = [];
   for (const tick of ticks(low, high)) {
@@ -87,7 +88,7 @@ function overviewPlot(results) {
   let y = top;
   for (const { title, marks } of rows) {
     parts.push(label(left - 12, y + 11, title, 'text-anchor="end"'));
-    // The package under test is drawn last, over the others.
+    // The mark of the measured package is drawn last, so that no other mark covers it.
     for (const { name, ratio } of [...marks].reverse()) {
       const size = name === 'native' ? 6.5 : 4.5;
       const x = scale(ratio.median).toFixed(1);
@@ -95,19 +96,41 @@ function overviewPlot(results) {
     }
     y += 22;
   }
-  let x = left;
+  let x = 20;
   const known = new Map(rows.flatMap(({ marks }) => marks.map(({ name, label }) => [name, label])));
   for (const name of Object.keys(colours).filter((name) => known.has(name))) {
-    const text = name === 'sockhop-nodelay' ? 'noDelay by hand' : known.get(name);
-    parts.push(`<circle cx="${x + 5}" cy="54" r="5" fill="${colours[name]}"/>`);
-    parts.push(label(x + 15, 58, text));
-    x += 28 + text.length * 7;
+    parts.push(`<circle cx="${x + 5}" cy="86" r="5" fill="${colours[name]}"/>`);
+    parts.push(label(x + 15, 90, known.get(name)));
+    x += 40 + known.get(name).length * 7;
   }
-  const title = 'How many times as good as sockhop 1.8.4 (to the right is better, logarithmic)';
-  return svg(title, bottom + 34, parts);
+  return svg({
+    title: 'Performance relative to sockhop 1.8.4',
+    notes: [
+      'median of the ratios of all rounds; to the right of 1 is better than sockhop 1.8.4; logarithmic scale',
+      [...new Set(results.map(({ machine, date }) => `${describeMachine(machine)}, ${date}`))].join(
+        '; ',
+      ),
+    ],
+    width,
+    height: bottom + 34,
+    parts,
+  });
 }
 
-/** 1, 2, 5, 10, ... that lie on the axis; only powers of ten when there are many. */
+function overviewRows(results) {
+  const rows = [];
+  for (const { workload, transports } of results) {
+    for (const [transport, entries] of Object.entries(transports)) {
+      const marks = entries.filter(({ name, ratio }) => ratio !== null && name !== FLOOR);
+      if (marks.some(({ name }) => name !== 'sockhop')) {
+        rows.push({ title: `${workload.title}, ${transportNames[transport]}`, marks });
+      }
+    }
+  }
+  return rows;
+}
+
+/** The values 1, 2, 5, 10, ... on the axis; only powers of ten on a long axis. */
 function ticks(low, high) {
   const steps = high / low > 200 ? [1] : [1, 2, 5];
   const found = [];
@@ -122,13 +145,14 @@ function ticks(low, high) {
   return found;
 }
 
-function svg(title, height, parts) {
-  // The page behind may be dark or light, so the picture brings both.
+function svg({ title, notes, width = WIDTH, height, parts }) {
+  // The page may be dark or light, so the picture has its own background and text colour.
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" ` +
-      `width="${WIDTH}" height="${height}" color="#222222" fill="currentColor" ${FONT}>`,
-    `<rect width="${WIDTH}" height="${height}" fill="#ffffff"/>`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" ` +
+      `width="${width}" height="${height}" color="#222222" fill="currentColor" ${FONT}>`,
+    `<rect width="${width}" height="${height}" fill="#ffffff"/>`,
     label(20, 26, title, 'font-weight="600" font-size="14"'),
+    ...notes.map((note, i) => label(20, 44 + 16 * i, note, 'font-size="11" fill="#555555"')),
     ...parts,
     '</svg>',
     '',

@@ -1,6 +1,7 @@
+const { describeMachine } = require('./machine.js');
 const { FLOOR } = require('./measure.js');
 
-/** Figures with three or four digits that mean something, thousands set apart. */
+/** A number with three or four significant digits and separated thousands. */
 function number(value, digits) {
   if (value === null || value === undefined) {
     return '';
@@ -22,7 +23,13 @@ function ratioOf({ name, ratio }) {
 }
 
 function rowsOf({ unit, columns }, entries) {
-  const header = ['', unit, 'quartiles', 'against sockhop', ...columns.map(({ label }) => label)];
+  const header = [
+    '',
+    unit,
+    'quartiles',
+    'relative to sockhop 1.8.4',
+    ...columns.map(({ label }) => label),
+  ];
   const rows = entries.map((entry) => {
     const { value } = entry.figures;
     if (value === null) {
@@ -53,7 +60,7 @@ function textTable(workload, entries) {
     .join('\n');
 }
 
-/** An explanation in place of figures must not widen a column. */
+/** A reason in place of figures must not widen a column. */
 function shortCell(row, i) {
   return row.length === 2 && i === 1 ? '' : (row[i] ?? '');
 }
@@ -71,25 +78,23 @@ function pad(row, length) {
 
 const transportNames = { tcp: 'TCP', unix: 'Unix socket' };
 
-/** The page of all results there are. */
+/** The page of all stored results. */
 function markdown(results) {
   const parts = [
     '# Benchmark results',
     '',
-    'Written by `npm run bench`; see [the benchmark](../README.md) for what is measured and how.',
-    'All peers were taken in turn in one run. Figures are medians of the rounds; a ratio is taken',
-    'round by round, more than 1 is better than sockhop 1.8.4. CPU time is that of the whole',
-    'process, all threads, for one message (call, connection, object).',
+    'Written by `npm run bench`. [The benchmark](../README.md) describes the workloads and the method.',
+    'All peers took turns in one run. Values are medians of the rounds. A ratio compares two peers in the',
+    'same round; more than 1 is better than sockhop 1.8.4. CPU time is that of all threads of the process,',
+    'divided by the number of messages (calls, connections, objects).',
     '',
-    '![What sockhop-native and its peers reach, against sockhop 1.8.4](overview.svg)',
+    '![Performance of sockhop-native and its peers relative to sockhop 1.8.4](overview.svg)',
   ];
   let described = '';
   for (const { workload, transports, machine, rounds, ms, date } of results) {
-    parts.push('', `## ${workload.name}: ${workload.title}`, '');
-    const description =
-      `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB, ${machine.system}, ` +
-      `Node ${machine.node}`;
-    // The machine is told where it changes.
+    parts.push('', `## ${workload.title} (\`${workload.name}\`)`, '');
+    const description = describeMachine(machine);
+    // Only written where it differs from that of the previous workload.
     if (description !== described) {
       parts.push(`Machine: ${description}.`, '');
       described = description;

@@ -13,6 +13,8 @@ const os = require('node:os');
 const path = require('node:path');
 const { setTimeout: wait } = require('node:timers/promises');
 const { parseArgs } = require('node:util');
+const { provenance } = require('../lib/machine.js');
+const { cyclesPlot } = require('../lib/resource-plots.js');
 
 const ROOT = path.join(__dirname, '..', '..');
 const RESULTS = path.join(__dirname, '..', 'results');
@@ -262,6 +264,7 @@ async function measure({ cycles, samples }) {
     const faults = verdicts.flatMap(({ faults }) => faults);
     if (open > 0) faults.push(`${open} connections are still open`);
     return {
+      ...provenance(),
       cycles,
       seconds,
       node: process.version,
@@ -283,19 +286,9 @@ async function measure({ cycles, samples }) {
 }
 
 function save(directory, result) {
-  const { linePlot } = require('../lib/lines.js');
   fs.mkdirSync(directory, { recursive: true });
   fs.writeFileSync(path.join(directory, 'cycles.json'), `${JSON.stringify(result)}\n`);
-  const panels = [
-    ['rss', 'resident memory, MiB'],
-    ['heap', 'JavaScript heap, MiB'],
-    ['descriptors', 'open descriptors'],
-    ['handles', 'handles'],
-    ['threads', 'threads'],
-  ];
-  const series = Object.entries(result.samples).map(([role, samples]) => ({ role, samples }));
-  const plot = linePlot({ series, panels, end: result.cycles, unit: 'connections' });
-  fs.writeFileSync(path.join(directory, 'cycles.svg'), plot);
+  fs.writeFileSync(path.join(directory, 'cycles.svg'), cyclesPlot(result));
 }
 
 function count(option, text) {

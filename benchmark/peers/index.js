@@ -2,7 +2,7 @@
  * The peers. Each is a module with one shape, so that a workload is written once:
  *
  *   label        string, as in the tables
- *   transports   of 'tcp' and 'unix', what the peer speaks
+ *   transports   those of 'tcp' and 'unix' that the peer supports
  *   tls          boolean, whether it can be measured over TLS
  *   version()    string
  *   serve({ transport, address, tls, largest, broadcast, receive, request })
@@ -11,21 +11,21 @@
  *                with several objects.
  *   connect({ transport, address, tls, largest, receive })
  *                resolves with a client:
- *                  push(data)     as cheap as the peer allows; a promise, if it gives one, must be
- *                                 awaited before the next call
- *                  send(data)     promise: the data is out of the program's hands
- *                  call(data, answer)  answer(object) is called with what the server replied
- *                  request(data)  promise of the number of objects received in answer
- *   wire         the peer's bytes for the load generator: hello(data) opens a connection and sends a
- *                first object (a Buffer, or { first, wait, rest }: the rest follows when the server
- *                has sent so many bytes), frame(data) is one more object
+ *                  push(data)     sends in the cheapest way the peer offers; if it returns a promise,
+ *                                 it must be awaited before the next call
+ *                  send(data)     returns a promise that is fulfilled when the peer has sent the data
+ *                  call(data, answer)  calls answer(object) with the reply of the server
+ *                  request(data)  returns a promise for the number of objects in the response
+ *   wire         the peer's bytes for the load generator: hello(data) opens a connection and sends the
+ *                first object. It is a Buffer, or { first, wait, rest }: the rest is sent after the
+ *                server has sent `wait` bytes. frame(data) is one more object
  *
- * `address` is { port } on 127.0.0.1 or { path }; `largest` is the largest message in bytes, where
- * the default limit of a peer would be too small; `broadcast` announces that sendAll will be used.
+ * `address` is { port } on 127.0.0.1 or { path }. `largest` is the size of the largest message in bytes,
+ * given if the default limit of a peer may be too small. `broadcast` says that sendAll will be used.
  */
 const names = ['native', 'sockhop', 'sockhop-nodelay', 'ws', 'node-ipc', 'zeromq'];
 
-/** What all ratios are against. */
+/** The peer that all others are compared with. */
 const reference = 'sockhop';
 
 function load(name) {
@@ -35,7 +35,7 @@ function load(name) {
   return require(`./${name}.js`);
 }
 
-/** Thrown by a peer for what it cannot do; the harness tells and goes on without it. */
+/** Thrown by a peer that does not support a workload; the harness reports it and leaves the peer out. */
 class Unsupported extends Error {
   name = 'Unsupported';
 }

@@ -4,14 +4,14 @@ const { text } = require('../lib/payload.js');
 const { cpuColumns, deferred, per } = require('./common.js');
 
 /**
- * Calls with an answer, a hundred under way: either a hundred at once and the next hundred when all
- * are answered (Promise.all over a list, the usual way), or each answer starting one more call.
+ * Calls that are answered, at most 100 at a time. With `bursts`, the next 100 calls start when all are
+ * answered, as with Promise.all over a list. Otherwise each answer starts the next call.
  */
 function callbacks({ name, title, bursts }) {
   return {
     name,
     title,
-    unit: 'calls/s',
+    unit: 'calls per second',
     better: 'higher',
     columns: cpuColumns,
     transports: ['tcp', 'unix'],
@@ -42,7 +42,7 @@ function callbacks({ name, title, bursts }) {
                 done.reject(new Error(`the answer to no. ${seq} was that to no. ${answer.seq}`));
               }
               answers++;
-              // The clock is asked now and then: it costs a tenth of a fast call.
+              // Reading the clock costs a tenth of a fast call, so it is not read after each answer.
               if (answers % options.inFlight === 0) {
                 over ||= performance.now() >= end;
               }
@@ -83,10 +83,10 @@ function callbacks({ name, title, bursts }) {
 }
 
 module.exports = [
-  callbacks({ name: 'callbacks-100', title: '100 callbacks in flight, in bursts', bursts: true }),
+  callbacks({ name: 'callbacks-100', title: 'Callbacks, 100 at a time', bursts: true }),
   callbacks({
     name: 'callbacks-steady',
-    title: '100 callbacks in flight, each answer starting the next call',
+    title: 'Callbacks, always 100 in progress',
     bursts: false,
   }),
 ];

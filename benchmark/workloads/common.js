@@ -2,18 +2,18 @@ const { performance } = require('node:perf_hooks');
 const { Meter } = require('../lib/meter.js');
 const { READY } = require('../lib/payload.js');
 
-/** A promise and its ends, for what is settled from an event handler. */
+/** A promise with its `resolve` and `reject`, to be settled by an event handler. */
 function deferred() {
   const result = {};
   result.promise = new Promise((resolve, reject) => Object.assign(result, { resolve, reject }));
   return result;
 }
 
-/** What the load generator sends first on each connection, and what it takes for an answer. */
+/** The first message of the load generator on each connection, and the answer it waits for. */
 const HELLO = { op: 'hello' };
 const WELCOME = { ready: READY };
 
-/** The hello of a peer as the load generator takes it. */
+/** The hello of a peer, in the form the load generator reads. */
 function connectionHex(peer) {
   const hello = peer.wire.hello(HELLO);
   if (Buffer.isBuffer(hello)) {
@@ -34,14 +34,14 @@ function per(total, count) {
 }
 
 const cpuColumns = [
-  { key: 'serverCpuUs', label: 'server CPU, us', digits: 2 },
-  { key: 'clientCpuUs', label: 'client CPU, us', digits: 2 },
+  { key: 'serverCpuUs', label: 'server CPU, µs', digits: 2 },
+  { key: 'clientCpuUs', label: 'client CPU, µs', digits: 2 },
 ];
 
 /**
- * V8's part of a message: stringify on one side, parse on the other, with nothing between. The
- * slower of the two bounds a stream, in which both ends work at the same time. Counted in processor
- * time where the system tells it: a floor that waits for a core is none.
+ * The time V8 spends on a message: stringify on one side and parse on the other. Both sides work at the
+ * same time, so the slower of the two limits the rate. Processor time is used where the system reports
+ * it, because waiting for a processor must not count.
  */
 async function jsonFloor({ data, ms }) {
   const envelope = { type: 'Object', data };

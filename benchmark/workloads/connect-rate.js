@@ -1,13 +1,13 @@
 const { Meter } = require('../lib/meter.js');
 const { READY_HEX, WELCOME, connectionHex, per } = require('./common.js');
 
-/** Connections that come, exchange one message each way, and go; sixteen at a time. */
+/** Connections that are opened, exchange one message in each direction, and are closed; sixteen at a time. */
 const connectRate = {
   name: 'connect-rate',
-  title: 'Connect, one message each way, disconnect',
-  unit: 'connections/s',
+  title: 'Connect, exchange one message, disconnect',
+  unit: 'connections per second',
   better: 'higher',
-  columns: [{ key: 'serverCpuUs', label: 'server CPU, us', digits: 1 }],
+  columns: [{ key: 'serverCpuUs', label: 'server CPU, µs', digits: 1 }],
   transports: ['tcp', 'unix'],
   generator: { arguments: ({ peer }) => [connectionHex(peer), READY_HEX] },
 

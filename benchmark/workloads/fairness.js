@@ -5,31 +5,31 @@ const { quantile } = require('../lib/stats.js');
 const { READY_HEX, connectionHex } = require('./common.js');
 const { countingServer, flood } = require('./fanin.js');
 
-/** The quiet client waits so long after an answer before it asks again. */
+/** The pause of the quiet client between an answer and its next question. */
 const PAUSE_MS = 5;
-/** The flood has filled what there is to fill before the first question, and outlasts the last. */
+/** The flood starts before the first question, so that all buffers are full, and ends after the last answer. */
 const LEAD_MS = 200;
 const TAIL_MS = 100;
-/** There is one sample every 5 ms at best, so a round takes longer than those of other workloads. */
+/** There is at most one sample every 5 ms, so a round takes longer than those of other workloads. */
 const LONGER = 2;
 
-/** How soon a client that says little is answered among others that send without a pause. */
+/** The time until a quiet client is answered while others send without a pause. */
 function fairness(flooders) {
-  const plural = flooders === 1 ? 'one client that floods' : `${flooders} clients that flood`;
+  const others = flooders === 1 ? 'one flooding client' : `${flooders} flooding clients`;
   return {
     name: `fairness-${flooders}`,
-    title: `Round trip of a quiet client beside ${plural}, p50`,
+    title: `Round trip of a quiet client beside ${others}, median`,
     unit: 'ms',
     better: 'lower',
     columns: [
-      { key: 'p95', label: 'p95, ms', digits: 2 },
+      { key: 'p95', label: '95th percentile, ms', digits: 2 },
       { key: 'maxMs', label: 'longest, ms', digits: 1 },
       { key: 'questions', label: 'questions', digits: 0 },
-      { key: 'rate', label: 'messages/s of the flood', digits: 0 },
+      { key: 'rate', label: 'messages per second of the flood', digits: 0 },
     ],
     transports: ['tcp', 'unix'],
-    // Its buffer grows until a chunk happens to end with a message: seconds for a round with one
-    // flooder, more than the harness waits with 16.
+    // The buffer of node-ipc grows until a chunk happens to end with a message. A round takes seconds
+    // with one flooding client, and longer than the time limit with 16.
     limits: { 'node-ipc': flooders > 4 ? 0 : 1 },
     generator: {
       arguments: ({ peer }) => [connectionHex(peer), READY_HEX],

@@ -2,15 +2,12 @@ const { Meter } = require('../lib/meter.js');
 const { text } = require('../lib/payload.js');
 const { READY_HEX, WELCOME, connectionHex, deferred, frameHex, per } = require('./common.js');
 
-/**
- * A flood is bounded by a count, too: so many messages for each of its milliseconds in all, several
- * times as many as any server takes.
- */
+/** A flood also has a maximum number of messages per millisecond: several times what any server handles. */
 const MOST_PER_MS = 10_000;
 
 /**
- * The server's side of a flood by the load generator: counts messages until every connection has
- * said that it is done. Questions that come in between are answered.
+ * The server of a flood: counts messages until every connection has sent its last one. It also answers
+ * the questions that arrive meanwhile.
  */
 async function countingServer({ peer, transport, address, connections, onBegin, onEnd }) {
   const meter = new Meter();
@@ -45,7 +42,7 @@ async function countingServer({ peer, transport, address, connections, onBegin, 
   };
 }
 
-/** One round of that flood, by one generator or by several; throws when a message was lost. */
+/** One round of the flood, with one or several load generators; throws if a message was lost. */
 async function flood({ server, generators, peer, ms, batch, rate = 0 }) {
   await server.call('begin');
   const frame = frameHex(peer, { seq: 1, body: text(64) });
@@ -67,24 +64,24 @@ async function flood({ server, generators, peer, ms, batch, rate = 0 }) {
 }
 
 /**
- * Messages a second in all where there are many connections. Below what any peer can take, so that
- * each message is read by itself: a server that falls behind finds several in one read, and would
- * look the better for it.
+ * Messages per second of all connections together. Every peer can handle this rate, so that each
+ * message is read separately: a server that falls behind would read several at once, and look better.
  */
 const RATE = 50_000;
 
-/** Many connections, each message in a packet of its own: the server's cost of one message. */
+/** Many connections that send each message in its own packet: the server's cost of one message. */
 function fanin(connections) {
   const rate = connections === 1 ? 0 : RATE;
-  const plural = connections === 1 ? 'one connection' : `${connections} connections`;
+  const others =
+    connections === 1 ? 'one connection' : `${connections.toLocaleString('en')} connections`;
   return {
     name: `fanin-${connections}`,
-    title: `Fan-in from ${plural}, one message a packet, server CPU per message`,
-    unit: 'us',
+    title: `Server CPU time per message, ${others}`,
+    unit: 'µs',
     better: 'lower',
     columns: [
-      { key: 'jsUs', label: 'JS thread, us', digits: 2 },
-      { key: 'rate', label: 'messages/s', digits: 0 },
+      { key: 'jsUs', label: 'JavaScript thread, µs', digits: 2 },
+      { key: 'rate', label: 'messages per second', digits: 0 },
     ],
     transports: ['tcp', 'unix'],
     server: (context) => countingServer({ ...context, connections }),
@@ -119,8 +116,7 @@ function fanin(connections) {
       transports: ['tcp', 'unix'],
       async start({ generator, target }) {
         const server = await generator(['serve', 'sink', target]);
-        // The sink answers nothing, so the connections are opened by a hello it cannot fail to
-        // take: the generator is told not to wait.
+        // The sink sends no answers, so the generator must not wait for one after its first message.
         const client = await generator(['drive', target, '-', READY_HEX]);
         await client.call(`connect count=${connections}`);
         return { server, client };

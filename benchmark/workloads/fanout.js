@@ -5,16 +5,16 @@ const { READY_HEX, WELCOME, connectionHex, per } = require('./common.js');
 
 const CONNECTIONS = 1000;
 
-/** The same object to a thousand clients, again and again. */
+/** The same object is sent to a thousand clients, one broadcast after another. */
 const fanout = {
   name: 'fanout-1000',
-  title: 'sendall to 1,000 clients, JS thread per client',
-  unit: 'us',
+  title: 'JavaScript time of sendall() per client, 1,000 clients',
+  unit: 'µs',
   better: 'lower',
   columns: [
-    { key: 'callUs', label: 'in the call, us', digits: 2 },
-    { key: 'cpuUs', label: 'server CPU, us', digits: 2 },
-    { key: 'rate', label: 'messages/s', digits: 0 },
+    { key: 'callUs', label: 'during the call, µs', digits: 2 },
+    { key: 'cpuUs', label: 'server CPU, µs', digits: 2 },
+    { key: 'rate', label: 'messages per second', digits: 0 },
   ],
   transports: ['tcp', 'unix'],
   generator: {
@@ -44,7 +44,7 @@ const fanout = {
           broadcasts++;
           await sent;
         } while (performance.now() < end);
-        // What is still under way in other threads or buffers belongs to the bill.
+        // Includes work that other threads or buffers still have to do.
         await new Promise((resolve) => setImmediate(resolve));
         return { broadcasts, callMs: calling, ...meter.stop() };
       },

@@ -2,14 +2,14 @@ const { setTimeout: sleep } = require('node:timers/promises');
 const { Unsupported } = require('../peers');
 const { READY_HEX, WELCOME, connectionHex } = require('./common.js');
 
-/** What a connection costs that has said hello and then nothing. */
+/** The memory of a connection that has sent one message and is silent since. */
 function idle({ connections, rounds }) {
   return {
     name: `idle-${connections}`,
-    title: `Resident memory of ${connections.toLocaleString('en')} idle connections, each`,
+    title: `Resident memory per idle connection, ${connections.toLocaleString('en')} connections`,
     unit: 'bytes',
     better: 'lower',
-    columns: [{ key: 'baseMb', label: 'process without them, MB', digits: 0 }],
+    columns: [{ key: 'baseMb', label: 'process without connections, MB', digits: 0 }],
     transports: ['tcp'],
     rounds,
     fresh: true,
@@ -18,7 +18,7 @@ function idle({ connections, rounds }) {
     async server({ peer, transport, address }) {
       await peer.serve({ transport, address, receive: (_data, reply) => reply(WELCOME) });
       return {
-        /** Resident bytes once the garbage is gone and the figure has come to rest. */
+        /** Resident memory after garbage collection, when the value has become stable. */
         async resident() {
           let before = 0;
           let now = 0;
@@ -40,7 +40,7 @@ function idle({ connections, rounds }) {
           `the limit of open files is ${generator.greeting.files} (raise it with ulimit -n)`,
         );
       }
-      // A few connections first, so that code and pools are not counted.
+      // A few connections come first, so that compiled code and pools are not counted.
       await generator.call('open count=50 lanes=10');
       await generator.call('close');
       const base = await server.call('resident');

@@ -4,19 +4,19 @@ const { countingServer, flood } = require('./fanin.js');
 
 const CONNECTIONS = 10;
 
-/** How long the rest of a server's program waits while ten connections flood it. */
+/** The delay of other work on the event loop of a server while ten connections flood it. */
 const loopDelay = {
   name: 'loop-delay',
-  title: 'Event-loop delay of a flooded server, p99',
+  title: 'Event-loop delay of a flooded server, 99th percentile',
   unit: 'ms',
   better: 'lower',
   columns: [
-    { key: 'moreMs', label: 'more than idle, ms', digits: 1 },
+    { key: 'moreMs', label: 'increase over idle, ms', digits: 1 },
     { key: 'maxMs', label: 'longest, ms', digits: 1 },
-    { key: 'rate', label: 'messages/s', digits: 0 },
+    { key: 'rate', label: 'messages per second', digits: 0 },
   ],
   transports: ['tcp', 'unix'],
-  // Its buffer grows until a chunk happens to end with a message: seconds for every round.
+  // The buffer of node-ipc grows until a chunk happens to end with a message: a round takes seconds.
   limits: { 'node-ipc': 2 },
   generator: {
     arguments: ({ peer }) => [connectionHex(peer), READY_HEX],
@@ -40,7 +40,7 @@ const loopDelay = {
     });
     return {
       ...actions,
-      /** The same while the connections are silent. */
+      /** The delay while the connections are silent. */
       async idle({ ms }) {
         histogram.reset();
         histogram.enable();

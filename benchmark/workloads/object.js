@@ -3,14 +3,14 @@ const { Meter } = require('../lib/meter.js');
 const { large } = require('../lib/payload.js');
 const { deferred } = require('./common.js');
 
-/** From 256 MB of JSON to V8's longest string there is not much room; twice the size is allowed. */
+/** The limit for messages: twice 256 MB, which is close to the longest string of V8. */
 const LARGEST = 512 * 1024 * 1024;
 
-/** One large object: from `send()` to the receiver's short answer that it has all of it. */
+/** One large object: the time from `send()` to a short answer of the receiver. */
 function object({ megabytes, rounds, limits, timeout }) {
   return {
     name: `object-${megabytes}m`,
-    title: `One object of ${megabytes} MB`,
+    title: `Transfer of one object of ${megabytes} MB`,
     unit: 'ms',
     better: 'lower',
     columns: [
@@ -45,7 +45,7 @@ function object({ megabytes, rounds, limits, timeout }) {
       const whole = large(megabytes);
       const small = large(1);
       return {
-        /** The warm-up sends a small object: there is no need to wait for the large one twice. */
+        /** The warm-up sends a small object to save time. */
         async run({ warm }) {
           const data = warm ? small : whole;
           globalThis.gc?.();
@@ -72,7 +72,7 @@ function object({ megabytes, rounds, limits, timeout }) {
     },
 
     floor: {
-      label: 'V8 JSON alone',
+      label: 'V8 JSON only',
       transports: ['tcp'],
       actions() {
         const envelope = { type: 'Object', data: large(megabytes) };
@@ -97,8 +97,8 @@ function object({ megabytes, rounds, limits, timeout }) {
   };
 }
 
-// sockhop 1.8.4 and node-ipc reassemble in quadratic time: 64 MB take them many seconds, and for
-// 256 MB nobody would wait.
+// sockhop 1.8.4 and node-ipc reassemble messages in quadratic time: 64 MB take many seconds, and 256 MB
+// would take minutes.
 module.exports = [
   object({ megabytes: 1 }),
   object({ megabytes: 16 }),

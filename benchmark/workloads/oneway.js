@@ -3,16 +3,16 @@ const { Meter } = require('../lib/meter.js');
 const { text } = require('../lib/payload.js');
 const { cpuColumns, deferred, jsonFloor, per } = require('./common.js');
 
-/** Objects in one direction, as fast as the sender's promises let it. */
+/** Objects in one direction, as fast as the sender's promises allow. */
 function oneway({ name, bytes, tls = false, transports = ['tcp', 'unix'] }) {
-  // A sender that does not wait fills memory, one that waits for each message measures latency:
-  // it awaits one promise in so many, about 256 KiB of data.
+  // A sender that awaits no promise fills memory, and one that awaits every promise measures latency.
+  // This one awaits a promise for about every 256 KiB of data.
   const window = Math.min(500, Math.max(4, Math.floor((256 * 1024) / bytes)));
   const over = tls ? ', over TLS' : '';
   return {
     name,
-    title: `One way, ${bytes < 1024 ? `${bytes} B` : `${bytes / 1024} KiB`} field${over}`,
-    unit: 'messages/s',
+    title: `${bytes < 1024 ? `${bytes}-byte` : `${bytes / 1024} KiB`} objects in one direction${over}`,
+    unit: 'messages per second',
     better: 'higher',
     columns: cpuColumns,
     transports,
@@ -78,7 +78,7 @@ function oneway({ name, bytes, tls = false, transports = ['tcp', 'unix'] }) {
         server.call('finish'),
         client.call('run', { ms }),
       ]);
-      // A receiver that hands out nothing before it has all of it began as early as the sender.
+      // A receiver that delivers nothing before it has everything started at the same time as the sender.
       const took = Math.max(received.ms, sent.ms);
       return {
         value: (received.messages * 1e3) / took,
@@ -88,7 +88,7 @@ function oneway({ name, bytes, tls = false, transports = ['tcp', 'unix'] }) {
     },
 
     floor: {
-      label: 'V8 JSON alone',
+      label: 'V8 JSON only',
       transports: ['tcp'],
       actions: () => ({ run: ({ ms }) => jsonFloor({ data: { seq: 1, body: text(bytes) }, ms }) }),
       async round({ end, ms }) {

@@ -3,11 +3,11 @@ const { Meter } = require('../lib/meter.js');
 const { text } = require('../lib/payload.js');
 const { cpuColumns, per } = require('./common.js');
 
-/** Requests answered by a stream of four objects, twenty requests under way at any time. */
+/** Requests that are answered by a stream of four objects; 20 requests are in progress at any time. */
 const requests = {
   name: 'requests',
-  title: 'Requests with a response stream of 4, 20 in flight',
-  unit: 'requests/s',
+  title: 'Requests answered by 4 objects, 20 in progress',
+  unit: 'requests per second',
   better: 'higher',
   columns: cpuColumns,
   transports: ['tcp', 'unix'],

@@ -4,16 +4,16 @@ const { text } = require('../lib/payload.js');
 const { quantile } = require('../lib/stats.js');
 const { cpuColumns, deferred, per } = require('./common.js');
 
-/** One message there, one back, and only then the next. */
+/** One message to the server and one back; the next one is sent after that. */
 function roundtrip({ name, tls = false, transports = ['tcp', 'unix'] }) {
   return {
     name,
-    title: `Sequential round trip${tls ? ', over TLS' : ''}, p50`,
-    unit: 'us',
+    title: `Round trip${tls ? ' over TLS' : ''}, median`,
+    unit: 'µs',
     better: 'lower',
     columns: [
-      { key: 'p99', label: 'p99, us', digits: 0 },
-      { key: 'p999', label: 'p99.9, us', digits: 0 },
+      { key: 'p99', label: '99th percentile, µs', digits: 0 },
+      { key: 'p999', label: '99.9th percentile, µs', digits: 0 },
       ...cpuColumns,
     ],
     transports,
