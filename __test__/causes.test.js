@@ -61,9 +61,8 @@ const PATHS = {
   },
   'what a dead server left behind': {
     make: leftBehind,
-    connect:
-      /Nobody listens on the socket .*left behind|Nobody listens on the socket .*left it behind/,
-    listen: /[Nn]obody listens on the socket .*left it behind.*[Rr]emove it/,
+    connect: /No server listens on the socket .*left it behind/,
+    listen: /[Nn]o server listens on the socket .*left it behind.*[Rr]emove it/,
   },
   nothing: {
     make: (directory) => path.join(directory, 'nothing'),
@@ -95,7 +94,7 @@ describe('a path', () => {
     const { where } = await startServer(t, {}, { path: path.join(temporaryDirectory(t), 'a') });
     const err = await new impl.server(where).listen().then(assert.fail, (e) => e);
     assert.equal(err.code, 'EADDRINUSE');
-    assert.match(err.cause?.message, /Another server listens|If nobody listens/);
+    assert.match(err.cause?.message, /Another server listens|If no server listens/);
   });
 
   it('that is too long: both say how long it is and how long it may be', limit, async (t) => {

@@ -10,10 +10,9 @@ const { PendingConnection } = require('./internal/transport/pending-connection.j
 const {
   MessageChannel,
   isPayload,
-  nativeSettings,
   handledRejection,
 } = require('./internal/messaging/message-channel.js');
-const { aborted, requestRefused } = require('./internal/errors/faults.js');
+const { abortError, requestRefused } = require('./internal/errors/errors.js');
 const { messageMethodsOf } = require('./internal/messaging/handlers.js');
 const { SendCallbacks } = require('./internal/messaging/send-callbacks.js');
 const { describeAttempt, explain } = require('./internal/errors/explanations.js');
@@ -23,7 +22,7 @@ const { SockhopTlsSocket } = require('./internal/transport/tls-socket.js');
 const { StreamTransport } = require('./internal/transport/stream-transport.js');
 const TimedMap = require('./TimedMap.js');
 const { tolerateUnconstructed } = require('./internal/unconstructed.js');
-const { sum } = require('./internal/stats/traffic.js');
+const { sumTraffic } = require('./internal/stats/stats.js');
 const {
   interleaveFamilies,
   attemptDelay,
@@ -118,7 +117,7 @@ class SockhopClient extends EventEmitter {
     const id = nextId();
     super({ captureRejections: opts?.captureRejections });
     markTarget(this);
-    this.#native = new native.SockhopClient(mailbox, id, nativeSettings(checked));
+    this.#native = new native.SockhopClient(mailbox, id, options.nativeSettings(checked));
     this.#id = id;
     this.#options = checked;
     this.path = checked.path;
@@ -311,8 +310,7 @@ class SockhopClient extends EventEmitter {
    */
   connect(...args) {
     const { signal } = options.normalizeCallOptions('connect', args, this);
-    if (signal) options.checkSignal('The "options.signal" property', signal);
-    if (signal?.aborted) return Promise.reject(aborted(signal));
+    if (signal?.aborted) return Promise.reject(abortError(signal));
     if (this.#connected) return Promise.resolve();
     if (this.#attempt) {
       return Promise.reject(
@@ -342,7 +340,7 @@ class SockhopClient extends EventEmitter {
       this.#attempt = attempt;
       this.#track();
       if (signal) {
-        attempt.onAbort = () => this.#giveUp(attempt, aborted(signal));
+        attempt.onAbort = () => this.#giveUp(attempt, abortError(signal));
         signal.addEventListener('abort', attempt.onAbort, { once: true });
       }
       this.#begin(attempt);
@@ -642,7 +640,10 @@ class SockhopClient extends EventEmitter {
   }
 
   #account() {
-    this.#past = { ...sum([this.#past, this.#channel?.transport[kTraffic]()]), queued_bytes: 0 };
+    this.#past = {
+      ...sumTraffic([this.#past, this.#channel?.transport[kTraffic]()]),
+      queued_bytes: 0,
+    };
   }
 
   /**
@@ -784,7 +785,7 @@ class SockhopClient extends EventEmitter {
     const transport = this.#channel?.transport;
     return {
       connections: this.#connected ? 1 : 0,
-      ...sum([this.#past, transport?.[kTraffic]()]),
+      ...sumTraffic([this.#past, transport?.[kTraffic]()]),
       pending_callbacks: this.#channel?.pendingCallbacks ?? 0,
       ...this.#handlers.limits,
       round_trip: transport?.[kRoundTrip]() ?? null,

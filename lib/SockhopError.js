@@ -1,17 +1,16 @@
 'use strict';
 
 /**
- * An error of this package, told apart from others by its `code`.
+ * An error of this package; its `code` tells it from others. The `name` stays `Error`, because programs print and compare
+ * the result of `String(err)`.
  *
- * `name` stays `Error`: programs print and match what `String(err)` gives.
- *
- * @property {string} [code] what went wrong, for programs to compare with; API.md lists the codes
+ * @property {string} [code] one of the codes of API.md
  */
 class SockhopError extends Error {
   /**
-   * @param {string} message what happened, for people
-   * @param {string} [code] what happened, for programs
-   * @param {{cause?: unknown}} [options] the error underneath, as `Error` takes it
+   * @param {string} message
+   * @param {string} [code]
+   * @param {{cause?: unknown}} [options] as `Error` takes them
    */
   constructor(message, code, options) {
     super(message, options);

@@ -8,7 +8,6 @@ const { Listener, notRunning } = require('./internal/server/listener.js');
 const {
   MessageChannel,
   isPayload,
-  nativeSettings,
   handledRejection,
 } = require('./internal/messaging/message-channel.js');
 const { messageMethodsOf } = require('./internal/messaging/handlers.js');
@@ -27,7 +26,7 @@ const TimedMap = require('./TimedMap.js');
 const { explain } = require('./internal/errors/explanations.js');
 const { diagnostics } = require('./internal/diagnostics.js');
 const { envelope } = require('./internal/messaging/envelope.js');
-const { aborted, idle, requestRefused } = require('./internal/errors/faults.js');
+const { abortError, idleTimeout, requestRefused } = require('./internal/errors/errors.js');
 const { broadcasts, mailbox, nextId, throwUncaught } = require('./internal/native/dispatcher.js');
 const options = require('./internal/options/options.js');
 const {
@@ -43,7 +42,7 @@ const {
 const { nextTick, setImmediate } = require('./internal/real-timers.js');
 const { tolerateUnconstructed } = require('./internal/unconstructed.js');
 const { markTarget, supportProxies } = require('./internal/proxy-support.js');
-const { sum } = require('./internal/stats/traffic.js');
+const { sumTraffic } = require('./internal/stats/stats.js');
 
 const noop = () => {};
 
@@ -83,7 +82,7 @@ class SockhopServer extends EventEmitter {
   /** Peers that are gone, with callbacks, whose `disconnect` is to be told. */
   #leaving = new Set();
   /** Sums of connections that are over. */
-  #past = sum([]);
+  #past = sumTraffic([]);
 
   /**
    * @param {object} [opts] see API.md for the options, their units and defaults
@@ -95,7 +94,7 @@ class SockhopServer extends EventEmitter {
     });
     super({ captureRejections: opts?.captureRejections });
     markTarget(this);
-    this.#native = new native.SockhopServer(mailbox, nativeSettings(checked));
+    this.#native = new native.SockhopServer(mailbox, options.nativeSettings(checked));
     this.#options = checked;
     this.#given = opts;
     this.#reading = readingOf(opts);
@@ -291,7 +290,7 @@ class SockhopServer extends EventEmitter {
     if (idle_timeout > 0) {
       sock.setTimeout?.(idle_timeout, () => {
         try {
-          this.#handlers.reportError(idle(this.#options), channel);
+          this.#handlers.reportError(idleTimeout(idle_timeout), channel);
         } finally {
           sock.destroy();
         }
@@ -324,7 +323,7 @@ class SockhopServer extends EventEmitter {
       this.#native.remove(sock[kConnection].id);
       this.#reached -= 1;
     }
-    this.#past = { ...sum([this.#past, channel.transport[kTraffic]()]), queued_bytes: 0 };
+    this.#past = { ...sumTraffic([this.#past, channel.transport[kTraffic]()]), queued_bytes: 0 };
     channel.stopTimeouts();
     // A listener of `disconnect` may look for what is not answered.
     const waits = channel.pendingCallbacks > 0;
@@ -373,7 +372,6 @@ class SockhopServer extends EventEmitter {
    */
   listen(...args) {
     const { signal, exclusive } = options.normalizeCallOptions('listen', args, this);
-    if (signal) options.checkSignal('The "options.signal" property', signal);
     const listener = this.server;
     const where = { path: this.path, address: this.address, port: this.port };
     if (listener.listen !== Listener.prototype.listen) {
@@ -661,7 +659,7 @@ class SockhopServer extends EventEmitter {
       .filter((trip) => trip !== null);
     return {
       connections: this._sockets.length,
-      ...sum([this.#past, ...channels.map((channel) => channel.transport[kTraffic]())]),
+      ...sumTraffic([this.#past, ...channels.map((channel) => channel.transport[kTraffic]())]),
       pending_callbacks: channels.reduce((count, channel) => count + channel.pendingCallbacks, 0),
       ...this.#handlers.limits,
       round_trip: trips.length > 0 ? Math.max(...trips) : null,
@@ -706,7 +704,7 @@ function listenWith(server, { path, address, port }, signal, exclusive) {
   const args = signal || exclusive ? [{ ...where, signal, exclusive }] : plain;
   return new Promise((resolve, reject) => {
     // What is closed before it listens says nothing else.
-    const closed = () => reject(signal?.aborted ? aborted(signal) : notRunning());
+    const closed = () => reject(signal?.aborted ? abortError(signal) : notRunning());
     server.once?.('error', reject);
     server.once?.('close', closed);
     server.listen(...args, () => {

@@ -15,6 +15,7 @@ const { PendingConnection } = require('./internal/transport/pending-connection.j
 const { WriteBatch, WriteCoalescer } = require('./internal/transport/write-coalescer.js');
 const SockhopError = require('./SockhopError.js');
 const { displayedEndpoint } = require('./internal/transport/addresses.js');
+const { socketDestroyed } = require('./internal/errors/errors.js');
 const { systemError } = require('./internal/errors/system-errors.js');
 const handles = require('./internal/native/node-handles.js');
 const { formatAddress } = require('./internal/transport/format-address.js');
@@ -61,8 +62,6 @@ const REFUSED = -2;
 const LEAST_MARK = 16 * 1024;
 
 const noop = () => {};
-
-const destroyed = () => new SockhopError('Socket was destroyed', 'ERR_SOCKET_DESTROYED');
 
 const refused = () =>
   new SockhopError(
@@ -341,7 +340,7 @@ class SockhopSocket extends net.Socket {
    */
   [kTransmit](text, prompt) {
     if (this.#isOver || this.destroyed || this.writableEnded) {
-      const promise = Promise.reject(destroyed());
+      const promise = Promise.reject(socketDestroyed());
       promise.catch(noop);
       return promise;
     }
@@ -361,7 +360,7 @@ class SockhopSocket extends net.Socket {
   [kWriteBytes](bytes) {
     const promise = new Promise((resolve, reject) => {
       this.write(bytes, (err) => {
-        if (err) reject(destroyed());
+        if (err) reject(socketDestroyed());
         else resolve(err);
       });
     });
@@ -452,7 +451,7 @@ class SockhopSocket extends net.Socket {
       if (slow_consumer === 'disconnect') this.destroy(cutOff());
       return;
     }
-    super.write(Buffer.from(text), (err) => batch.settle(err ? destroyed() : null));
+    super.write(Buffer.from(text), (err) => batch.settle(err ? socketDestroyed() : null));
   }
 
   /** Has the Writable count what waits for the kernel. */
@@ -482,7 +481,7 @@ class SockhopSocket extends net.Socket {
       this.#waiting ??= [];
       this.#waiting.push({ position: sent, settle });
     } else if (sent === WRITTEN) settle();
-    else if (sent === CLOSED) settle(destroyed());
+    else if (sent === CLOSED) settle(socketDestroyed());
     else settle(this.#channel?.options.slow_consumer === 'disconnect' ? cutOff() : refused());
   }
 
@@ -677,7 +676,7 @@ class SockhopSocket extends net.Socket {
     this.#onReleased = null;
     const waiting = this.#waiting ?? [];
     this.#waiting = null;
-    if (waiting.length > 0) settleAll(waiting, destroyed());
+    if (waiting.length > 0) settleAll(waiting, socketDestroyed());
     callback(err);
     nextTick(() => this.emit('close', Boolean(err)));
   }

@@ -2,7 +2,7 @@
 
 const diagnostics_channel = require('node:diagnostics_channel');
 
-/** For monitoring: publishes only while somebody subscribes. */
+/** A channel of `node:diagnostics_channel`, on which publishing costs nothing without subscribers. */
 class Channel {
   #channel;
 
@@ -15,6 +15,7 @@ class Channel {
   }
 }
 
+/** The channels that API.md documents. */
 const diagnostics = {
   connect: new Channel('sockhop:connect'),
   disconnect: new Channel('sockhop:disconnect'),

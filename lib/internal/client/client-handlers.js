@@ -2,7 +2,8 @@
 
 const ObjectBuffer = require('../../ObjectBuffer.js');
 const { diagnostics } = require('../diagnostics.js');
-const { idle, report } = require('../errors/faults.js');
+const { idleTimeout } = require('../errors/errors.js');
+const { reportError } = require('../errors/report-error.js');
 const { MessageHandlers, ignoreRejection } = require('../messaging/handlers.js');
 const { kMaxFrameSize } = require('../symbols.js');
 
@@ -84,7 +85,7 @@ class ClientHandlers extends MessageHandlers {
   /** Emits an error that no limit counts, such as that of an attempt to reconnect. */
   emitError(err) {
     diagnostics.error.publish({ client: this.target, error: err });
-    report(this.target, err);
+    reportError(this.target, err);
   }
 
   onDeadSocket(channel) {
@@ -99,7 +100,7 @@ class ClientHandlers extends MessageHandlers {
   onIdle(channel) {
     if (this.target.socket !== channel.socket) return;
     try {
-      this.reportError(idle(channel.options));
+      this.reportError(idleTimeout(channel.options.idle_timeout));
     } finally {
       this.#endConnection(channel);
     }

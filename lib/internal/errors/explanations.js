@@ -1,25 +1,26 @@
 'use strict';
 
 /*
- * What an error means and what to do about it, as the message of its `cause`. Its own message stays Node's or that of
- * sockhop 1.8.4, because programs compare messages. Node shows a cause wherever it shows an error.
+ * Explanations of errors: the meaning and the remedy, as the message of the error's `cause`. The message of the error
+ * itself stays that of Node or of sockhop 1.8.4, because programs compare it. Node prints a cause with its error.
  */
 
 const fs = require('node:fs');
 const path = require('node:path');
 
-/** The longest path of a Unix socket, in bytes: `sun_path` less the NUL behind it. */
+/** The longest path of a Unix socket, in bytes: the size of `sun_path` without the final NUL. */
 const LONGEST_PATH = process.platform === 'linux' ? 107 : 103;
 
-/** So much of what a peer sent is shown. */
-const EXCERPT = 64;
+/** The number of characters of a bad frame that are shown. */
+const EXCERPT_LENGTH = 64;
 
-/** The first line of a message of HTTP, from a client or a server. */
+/** The first line of an HTTP request or response. */
 const HTTP = /^(?:[A-Z]{3,10} \S{1,2048} HTTP\/\d|HTTP\/\d)/;
 
+/** Whether a line of /proc/net/unix has the flag of a listening socket. */
 const isListening = (line) => line.split(/\s+/, 4)[3] === '00010000';
 
-/** Whether a Unix socket at a path is listened on; null where the system does not tell. */
+/** Whether a process listens on a Unix socket; null where the system does not tell. */
 function isListenedOn(where) {
   try {
     const sockets = fs.readFileSync('/proc/net/unix', 'utf8').split('\n');
@@ -39,7 +40,7 @@ function kindOf(where) {
   }
 }
 
-/** The first part of a path that is missing or no directory, above its last. */
+/** Describes the first parent of a path that is missing or not a directory; null if there is none. */
 function brokenDirectory(where) {
   const directory = path.dirname(path.resolve(where));
   const kind = kindOf(directory);
@@ -50,14 +51,14 @@ function brokenDirectory(where) {
 
 const LEFT_BEHIND = 'a server that ended without closing left it behind';
 
-/** What keeps a client from connecting to a path. */
+/** The reason why a client cannot connect to a path. */
 function causeOfConnect(code, where) {
   const kind = kindOf(where);
   if (kind === 'socket' && code === 'ECONNREFUSED') {
-    return `Nobody listens on the socket ${where}: ${LEFT_BEHIND}.`;
+    return `No server listens on the socket ${where}: ${LEFT_BEHIND}.`;
   }
   if (kind === 'socket' && (code === 'EACCES' || code === 'EPERM')) {
-    return `To connect to ${where} takes the permission to write to it.`;
+    return `Connecting to ${where} needs permission to write to it.`;
   }
   if (kind === 'file' || kind === 'directory') return `${where} is a ${kind} and not a socket.`;
   if (code !== 'ENOENT' && code !== 'ENOTDIR') return undefined;
@@ -67,32 +68,32 @@ function causeOfConnect(code, where) {
   );
 }
 
-/** What keeps a server from listening on a path. */
+/** The reason why a server cannot listen on a path. */
 function causeOfListen(code, where) {
   const kind = kindOf(where);
   if (kind === 'file' || kind === 'directory') return `${where} is a ${kind} and not a socket.`;
   if (kind === 'socket') {
     const listening = isListenedOn(where);
-    if (listening) return `Another server listens on ${where}.`;
-    const who = listening === false ? 'Nobody listens' : 'If nobody listens';
-    const why = listening === false ? `: ${LEFT_BEHIND}. Remove it` : `, ${LEFT_BEHIND}: remove it`;
-    return `${who} on the socket ${where}${why} and listen again.`;
+    if (listening === true) return `Another server listens on ${where}.`;
+    return listening === false
+      ? `No server listens on the socket ${where}: ${LEFT_BEHIND}. Remove it and listen again.`
+      : `If no server listens on the socket ${where}, ${LEFT_BEHIND}: remove it and listen again.`;
   }
   const broken = brokenDirectory(where);
   if (broken !== null) return broken;
   if (code === 'EACCES' || code === 'EPERM') {
-    return `To listen on ${where} takes the permission to write to its directory.`;
+    return `Listening on ${where} needs permission to write to its directory.`;
   }
   return undefined;
 }
 
 /**
- * What is wrong with the path of a Unix socket.
+ * Explains an error about the path of a Unix socket.
  *
- * @param {string} code of the error, as Node has it
+ * @param {string} code the code of the error
  * @param {string} syscall `connect`, `listen` or `bind`
  * @param {string} where the path
- * @returns {string|undefined}
+ * @returns {string|undefined} undefined: the reason is not known
  */
 function causeOfPath(code, syscall, where) {
   // An abstract name is in no directory.
@@ -100,8 +101,8 @@ function causeOfPath(code, syscall, where) {
   const length = Buffer.byteLength(where);
   if (length > LONGEST_PATH) {
     return (
-      `The path is ${length} bytes long, and that of a Unix socket has at most ${LONGEST_PATH} on this system. ` +
-      'Use a shorter one, or one relative to the current directory.'
+      `The path is ${length} bytes long; the path of a Unix socket has at most ${LONGEST_PATH} bytes on this system. ` +
+      'Use a shorter path, or one relative to the current directory.'
     );
   }
   return syscall === 'connect' ? causeOfConnect(code, where) : causeOfListen(code, where);
@@ -110,26 +111,26 @@ function causeOfPath(code, syscall, where) {
 const escaped = (character) => `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`;
 
 /**
- * The beginning of what a peer sent, for people: without a character that a terminal would obey.
+ * The beginning of a frame, with every character escaped that a terminal might interpret.
  *
  * @param {string} text
  * @returns {string}
  */
 function excerpt(text) {
   const shown = text
-    .slice(0, EXCERPT)
+    .slice(0, EXCERPT_LENGTH)
     .replace(/[^\x20-\x7e]/g, (character) =>
       character > '\xff'
         ? `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
         : escaped(character),
     );
-  // A copy: what was cut out of a long text would keep all of it.
+  // A copy, because a slice of a long string keeps the whole string in memory.
   const copy = Buffer.from(shown, 'latin1').toString('latin1');
-  return text.length > EXCERPT ? `${copy}...` : copy;
+  return text.length > EXCERPT_LENGTH ? `${copy}...` : copy;
 }
 
 /**
- * What a peer speaks that is not understood.
+ * Recognises the protocol of a peer that does not speak this one.
  *
  * @param {string} text a frame
  * @returns {string|undefined}
@@ -140,22 +141,22 @@ function causeOfFrame(text) {
     return 'This is the beginning of TLS: the peer uses TLS, and this side does not.';
   }
   if (first >= 0x41 && first <= 0x5a && HTTP.test(text)) {
-    return 'This is HTTP: the peer is a browser, or another program for HTTP.';
+    return 'This is HTTP: the peer is a browser or another HTTP client.';
   }
   return undefined;
 }
 
 /**
- * Adds what an error means to it.
+ * Adds an explanation to an error.
  *
  * @template {Error} E
- * @param {E} err gets a `cause`, as the option of `new Error()` would make it
- * @param {string} [meaning] undefined: it is not known, and there is no cause
+ * @param {E} err gets a `cause`, as the option of `new Error()` would set it
+ * @param {string} [meaning] undefined: the error stays as it is
  * @returns {E} the same
  */
 function explain(err, meaning) {
   if (meaning === undefined) return err;
-  // The place where it was made says nothing.
+  // The cause is made here, so a stack trace of it would tell nothing.
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 0;
   try {
@@ -168,10 +169,10 @@ function explain(err, meaning) {
 }
 
 /**
- * Says of an error which frame it is about.
+ * Adds the frame that an error is about.
  *
  * @template {Error} E
- * @param {E} err gets `data`, the beginning of the frame, and a cause where it is known what the frame is
+ * @param {E} err gets `data`, the beginning of the frame, and a cause if the frame is of another protocol
  * @param {string} text the frame
  * @returns {E} the same
  */
@@ -180,33 +181,32 @@ function describeFrame(err, text) {
   return explain(err, causeOfFrame(text));
 }
 
-/** Codes of OpenSSL for an answer to the handshake that is no TLS. */
-const NO_TLS = [
+/** Codes of OpenSSL for an answer to the handshake that is not TLS. */
+const NOT_TLS = [
   'ERR_SSL_WRONG_VERSION_NUMBER',
   'ERR_SSL_PACKET_LENGTH_TOO_LONG',
   'ERR_SSL_HTTP_REQUEST',
 ];
 
 /**
- * Says of a failed attempt to connect with which server it was, where the error itself does not.
+ * Adds the endpoint of a failed attempt to connect to an error that does not name it, and explains an attempt at TLS.
  *
  * @template {Error} E
  * @param {E} err
  * @param {?{path?: string, address?: string, port?: number}} where
- * @param {{ssl: boolean, late?: boolean}} how whether TLS was to be used, and whether the time was up
+ * @param {object} how
+ * @param {boolean} how.ssl whether the attempt uses TLS
+ * @param {boolean} [how.late] whether it exceeded `connect_timeout`
  * @returns {E} the same
  */
 function describeAttempt(err, where, { ssl, late = false }) {
-  const isPlain = NO_TLS.includes(err.code);
+  const isPlain = NOT_TLS.includes(err.code);
   const isCut = ssl && err.code === 'ECONNRESET';
   if (!late && !isPlain && !isCut) return err;
   err.address ??= where?.path ?? where?.address;
   if (!where?.path) err.port ??= where?.port;
   if (isPlain)
-    return explain(
-      err,
-      'The server answers with what is no TLS: it does not use TLS on this port.',
-    );
+    return explain(err, 'The answer of the server is not TLS: it does not use TLS on this port.');
   if (isCut) {
     return explain(
       err,
@@ -218,7 +218,7 @@ function describeAttempt(err, where, { ssl, late = false }) {
   return ssl
     ? explain(
         err,
-        'The server did not connect, or did not answer TLS: it may not use TLS on this port.',
+        'The server did not answer, or did not answer with TLS: it may not use TLS on this port.',
       )
     : err;
 }

@@ -1,8 +1,8 @@
 'use strict';
 
 /*
- * Errors with the shape Node gives them, so that programs that match `code`, `errno`, `syscall`, `address`,
- * `port` or the message do not notice that the system call was made elsewhere.
+ * Errors of system calls, with the properties and messages that Node gives them. Programs that compare `code`, `errno`,
+ * `syscall`, `address`, `port` or the message work although the native side made the call.
  */
 
 const net = require('node:net');
@@ -11,7 +11,7 @@ const util = require('node:util');
 
 const { causeOfPath, explain } = require('./explanations.js');
 
-// What libuv says about the errors a bind or listen can meet, for runtimes without `util.getSystemErrorMap`.
+/** Descriptions of libuv for the errors of `bind` and `listen`, for runtimes without `util.getSystemErrorMap`. */
 const DESCRIPTIONS = {
   EACCES: 'permission denied',
   EADDRINUSE: 'address already in use',
@@ -27,7 +27,7 @@ const DESCRIPTIONS = {
   EPERM: 'operation not permitted',
 };
 
-/** Made on the first error: @type {?{byErrno: Map<number, [string, string]>, byCode: Map<string, number>}} */
+/** Made for the first error: @type {?{byErrno: Map<number, [string, string]>, byCode: Map<string, number>}} */
 let tables = null;
 
 function systemErrors() {
@@ -48,7 +48,7 @@ function systemErrors() {
   return tables;
 }
 
-/** The number, the name and the description of an error, whichever of the first two is known. */
+/** The number, the name and the description of an error, from its number or its name. */
 function resolve(error) {
   const { byErrno, byCode } = systemErrors();
   const errno = typeof error === 'number' ? error : byCode.get(error);
@@ -61,17 +61,15 @@ function resolve(error) {
 }
 
 /**
- * The error of a failed system call on a socket.
+ * The error of a failed system call on a socket, as `net` makes it: the message of `listen` has a description, and only
+ * `connect`, `bind` and `listen` name an address.
  *
- * `listen` errors carry a description, the others do not; and only those of `connect`, `bind` and `listen`
- * name an address. That is how `net` does it.
- *
- * @param {number|string} error the negative errno as libuv has it (-111), or its name ("ECONNREFUSED")
+ * @param {number|string} error the negative errno of libuv (-111), or its name ("ECONNREFUSED")
  * @param {string} syscall "connect", "listen", "bind", "read", "write", "shutdown", "accept"
  * @param {string} [address] the IP address or the path of the Unix socket
- * @param {number} [port] the TCP port; for a Unix socket leave it out, or give -1, as `listen` has it
- * @returns {Error} with `errno`, `code`, `syscall` and, where given, `address` and `port`; for a path also with
- *   `cause`, what is wrong with it, where that can be told
+ * @param {number} [port] the TCP port; for a Unix socket none, or -1, which `listen` has
+ * @returns {Error} with `errno`, `code`, `syscall` and, where given, `address` and `port`; for a path with an
+ *   explanation as its `cause`, where the reason is known
  */
 function systemError(error, syscall, address, port) {
   const { errno, code, description } = resolve(error);

@@ -1,6 +1,6 @@
 'use strict';
 
-const { LimitCounters } = require('../stats/limit-counters.js');
+const { LimitCounters } = require('../stats/stats.js');
 
 /**
  * The methods of 1.8.4 that a message passes through. A program may override, replace or spy on each of them.

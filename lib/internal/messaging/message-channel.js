@@ -13,7 +13,7 @@ const {
 const { Backlog, awaitsPackets } = require('./backlog.js');
 const { describeFrame, explain } = require('../errors/explanations.js');
 const { envelope } = require('./envelope.js');
-const { aborted } = require('../errors/faults.js');
+const { abortError, socketDestroyed } = require('../errors/errors.js');
 const { SizeHint, stringify } = require('./json.js');
 const { normalizeRequestOptions } = require('../options/options.js');
 const { throwUncaught } = require('../native/dispatcher.js');
@@ -600,11 +600,11 @@ class MessageChannel {
    */
   async request(data, config) {
     const { timeout, signal } = normalizeRequestOptions(config);
-    if (signal?.aborted) throw aborted(signal);
+    if (signal?.aborted) throw abortError(signal);
     const request = SockhopRequest.from_data(data);
     const stream = SockhopResponseReadableStream.from_request(request);
     const streams = this.#handlers.responseStreams(this);
-    if (!streams) throw new SockhopError('Socket was destroyed', 'ERR_SOCKET_DESTROYED');
+    if (!streams) throw socketDestroyed();
     stream[kBacklog] = this.#backlog;
     // The answer may be here before the program has the stream.
     stream[kHoldPackets]();
@@ -624,7 +624,7 @@ class MessageChannel {
       timeout,
     );
     this.#backlog.review();
-    const onAbort = signal && (() => giveUp(aborted(signal)));
+    const onAbort = signal && (() => giveUp(abortError(signal)));
     signal?.addEventListener('abort', onAbort, { once: true });
     stream.once('end', () => {
       signal?.removeEventListener('abort', onAbort);
@@ -786,23 +786,8 @@ const stopped = (reason) =>
     'The connection ended before the last packet of the answer arrived.',
   );
 
-/** What a client or server tells the native side of its options. */
-function nativeSettings(options) {
-  return {
-    receiveTerminator: options.terminator[0],
-    transmitTerminator: options.terminator[1],
-    maxMessageSize: options.max_message_size,
-    bare: options.peer_type === 'json',
-    showControl: options.debug,
-    receiveHighWaterMark: options.receive_high_water_mark,
-    sendHighWaterMark: options.send_high_water_mark,
-    slowConsumer: options.slow_consumer,
-  };
-}
-
 module.exports = {
   MessageChannel,
   isPayload,
-  nativeSettings,
   handledRejection,
 };

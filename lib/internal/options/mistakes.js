@@ -1,8 +1,8 @@
 'use strict';
 
 /*
- * Mistakes that sockhop 1.8.4 takes in silence: an option that nobody reads, a value that means something else
- * than it seems to. A program that has them works, so it gets a warning of the process, once for each name.
+ * Warnings for mistakes that sockhop 1.8.4 accepts in silence: an option that has no effect, and a value with another
+ * meaning than it seems to have. Such a program works, so it gets a warning of the process, once for each name.
  */
 
 /** Names that programs use for an option, from `net`, `tls` and other packages. */
@@ -22,10 +22,10 @@ const OTHER_NAMES = new Map([
 ]);
 
 const ON_THE_SOCKET = 'Call the method of the socket in a handler of "connect" instead.';
-const NOT_AVAILABLE = 'There is nothing of the kind here.';
+const NOT_AVAILABLE = 'This package has no such option.';
 
-/** Options of `net` and `tls` that are not heeded, and what to do instead. */
-const NOT_HEEDED = new Map([
+/** Options of `net` and `tls` that have no effect, each with its remedy. */
+const WITHOUT_EFFECT = new Map([
   ['keepAlive', 'Call sock.setKeepAlive() in a handler of "connect" instead.'],
   ['keepAliveInitialDelay', 'Call sock.setKeepAlive() in a handler of "connect" instead.'],
   ['pauseOnConnect', ON_THE_SOCKET],
@@ -49,15 +49,15 @@ const NOT_HEEDED = new Map([
   ['pfx', 'Put it into "ssl_options" instead.'],
 ]);
 
-/** What was warned of in this environment. */
+/** The names that this environment has warned of. */
 const warned = new Set();
 
 /**
- * A warning of the process, once for each name.
+ * Emits a warning of the process, once for each name.
  *
- * @param {string} name what the warning is about
- * @param {string} code for programs
- * @param {string} message for people
+ * @param {string} name the option, or whatever else the warning is about
+ * @param {string} code
+ * @param {string} message
  */
 function warn(name, code, message) {
   if (warned.has(name)) return;
@@ -65,10 +65,10 @@ function warn(name, code, message) {
   process.emitWarning(message, { type: 'SockhopWarning', code });
 }
 
-/** How names are compared: `connectTimeout`, `connect-timeout` and `connect_timeout` are one. */
+/** The form in which names are compared: `connectTimeout`, `connect-timeout` and `connect_timeout` are equal. */
 const plain = (name) => name.toLowerCase().replace(/[-_]/g, '');
 
-/** The number of letters that are too many, missing, other ones, or swapped. */
+/** The edit distance of two words: letters added, missing, replaced, or swapped with their neighbour. */
 function distance(a, b) {
   let before = [];
   let previous = Array.from({ length: b.length + 1 }, (_, column) => column);
@@ -92,7 +92,7 @@ function distance(a, b) {
   return previous[b.length];
 }
 
-/** Whether one word is a slip of the pen away from another. Short words that differ in a letter are other words. */
+/** Whether a name looks like a misspelt option. Short words that differ in one letter are different words. */
 function looksLike(name, option) {
   if (name === option) return true;
   const between = distance(name, option);
@@ -102,7 +102,7 @@ function looksLike(name, option) {
   return between === 1 && !replaced && name.length > 2;
 }
 
-/** @returns {string|undefined} the option that was meant by a name, if there is one that is like it */
+/** @returns {string|undefined} the option that a name probably stands for */
 function nearest(name, options) {
   const wanted = plain(name);
   for (const [other, option] of OTHER_NAMES) {
@@ -115,22 +115,22 @@ function nearest(name, options) {
 }
 
 /**
- * Warns of options that are not read although the program seems to rely on them. A name that is like none is the
- * program's own: subclasses and shared objects have such.
+ * Warns of options that have no effect although the program seems to rely on them. A name that resembles no option
+ * belongs to the program: subclasses and shared objects have such names.
  *
- * @param {string} whose `a SockhopClient`, for people
- * @param {object} given the options as they were passed
+ * @param {string} whose the owner of the options in the message: `a SockhopClient`
+ * @param {object} given the options as the program passed them
  * @param {object} names
- * @param {string[]} names.known what is read
- * @param {string[]} [names.silent] what need not be mentioned
- * @param {string[]} [names.properties] what is set on the object and not passed to it
+ * @param {string[]} names.known options that have an effect
+ * @param {string[]} [names.silent] other names that need no warning
+ * @param {string[]} [names.properties] properties of the object that are no options
  */
 function warnOfOptions(whose, given, { known, silent = [], properties = [] }) {
   for (const name of Object.keys(given)) {
     if (known.includes(name) || silent.includes(name)) continue;
-    // An environment that was spread into the options has such names.
+    // Names in capitals come from an environment that was spread into the options.
     if (name === name.toUpperCase()) continue;
-    const instead = NOT_HEEDED.get(name);
+    const instead = WITHOUT_EFFECT.get(name);
     if (instead !== undefined) {
       if (!given[name] && given[name] !== false) continue;
       warn(

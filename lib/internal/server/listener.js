@@ -4,7 +4,7 @@ const { AsyncResource } = require('node:async_hooks');
 const net = require('node:net');
 
 const { listeners, KeepAlive, nextId, throwUncaught } = require('../native/dispatcher.js');
-const { aborted } = require('../errors/faults.js');
+const { abortError } = require('../errors/errors.js');
 const { systemError } = require('../errors/system-errors.js');
 const handles = require('../native/node-handles.js');
 const { SockhopSocket } = require('../../SockhopSocket.js');
@@ -96,7 +96,7 @@ class Listener extends net.Server {
    * @returns {Promise<Listener>} rejects with Node's error
    */
   async open({ path, address, port }, signal, exclusive = false) {
-    if (signal?.aborted) throw aborted(signal);
+    if (signal?.aborted) throw abortError(signal);
     if (this.#native || this.#opening) throw alreadyListening();
     const endpoint = path
       ? { path: options.checkPath('The "path" property', path) }
@@ -134,7 +134,7 @@ class Listener extends net.Server {
     this.#opening = opening;
     this.#scope = new AsyncResource('SOCKHOPSERVER');
     const check = () => {
-      if (signal?.aborted) throw aborted(signal);
+      if (signal?.aborted) throw abortError(signal);
       if (this.#opening !== opening) throw notRunning();
     };
     try {

@@ -3,7 +3,7 @@
 const ObjectBuffer = require('../../ObjectBuffer.js');
 const SockhopError = require('../../SockhopError.js');
 const { diagnostics } = require('../diagnostics.js');
-const { report } = require('../errors/faults.js');
+const { reportError } = require('../errors/report-error.js');
 const { MessageHandlers, ignoreRejection } = require('../messaging/handlers.js');
 const { kMaxFrameSize } = require('../symbols.js');
 
@@ -98,14 +98,14 @@ class ServerHandlers extends MessageHandlers {
   reportError(err, { socket, session }) {
     this.limits.count(err);
     diagnostics.error.publish({ server: this.target, socket, session, error: err });
-    report(this.target, err, socket, session);
+    reportError(this.target, err, socket, session);
   }
 
   /** Counts and emits an error that belongs to no connection. The server goes on listening. */
   reportServerError(err) {
     this.limits.count(err);
     diagnostics.error.publish({ server: this.target, error: err });
-    report(this.target, err, null, null);
+    reportError(this.target, err, null, null);
   }
 
   /**

@@ -1,7 +1,7 @@
 'use strict';
 
-const SockhopError = require('../../SockhopError.js');
 const { SockhopPing } = require('../../SockhopPing.js');
+const { socketDestroyed } = require('../errors/errors.js');
 const { WritePacing, callAtTickEnd } = require('./write-coalescer.js');
 const { Framer } = require('./framer.js');
 const {
@@ -72,7 +72,7 @@ class StreamTransport {
     this.#limit = max_message_size;
     // Node 18 calls no callback of what is behind a cork when the stream is destroyed.
     stream.on('close', () => {
-      for (const reject of this.#pending) reject(destroyed());
+      for (const reject of this.#pending) reject(socketDestroyed());
       this.#pending.clear();
     });
     this.#mark = receive_high_water_mark;
@@ -116,7 +116,7 @@ class StreamTransport {
   [kTransmit](text) {
     const stream = this.#stream;
     const promise = new Promise((resolve, reject) => {
-      if (stream.destroyed || stream.writableEnded) return reject(destroyed());
+      if (stream.destroyed || stream.writableEnded) return reject(socketDestroyed());
       const bytes = Buffer.from(text);
       this.#messagesOut += 1;
       this.#bytesOut += bytes.length;
@@ -124,7 +124,7 @@ class StreamTransport {
       this.#pending.add(reject);
       stream.write(bytes, (err) => {
         this.#pending.delete(reject);
-        if (err || stream.destroyed) reject(destroyed());
+        if (err || stream.destroyed) reject(socketDestroyed());
         else resolve(null);
       });
     });
@@ -257,7 +257,7 @@ class UnreadStreamTransport extends StreamTransport {
   [kTransmit](text) {
     const stream = this.#stream;
     const promise = new Promise((resolve, reject) => {
-      if (stream.destroyed) reject(destroyed());
+      if (stream.destroyed) reject(socketDestroyed());
       else stream.write(Buffer.from(text), (err) => (err ? reject(err) : resolve(err)));
     });
     promise.catch(noop);
@@ -268,10 +268,8 @@ class UnreadStreamTransport extends StreamTransport {
 /** Writes to a stream as a program would: @returns {Promise<void>} rejects with ERR_SOCKET_DESTROYED */
 function written(stream, bytes) {
   return new Promise((resolve, reject) => {
-    stream.write(bytes, (err) => (err ? reject(destroyed()) : resolve(null)));
+    stream.write(bytes, (err) => (err ? reject(socketDestroyed()) : resolve(null)));
   });
 }
-
-const destroyed = () => new SockhopError('Socket was destroyed', 'ERR_SOCKET_DESTROYED');
 
 module.exports = { UnreadStreamTransport, StreamTransport };

@@ -1,0 +1,173 @@
+'use strict';
+
+/*
+ * Every code of an error that a program can get, with its cause and the remedy. "npm run reference" writes the table of
+ * API.md and the type `SockhopErrorCode` from it, and __test__/reference.test.js compares it with the sources.
+ */
+
+/**
+ * @typedef {object} ErrorCode
+ * @property {string} cause in Markdown, without a full stop
+ * @property {string} [remedy]
+ */
+
+/** Codes of a SockhopError: @type {Object<string, ErrorCode>} */
+const SOCKHOP_CODES = {
+  ERR_MULTICONNECT: {
+    cause: '`connect()` was called while an earlier call is under way',
+    remedy: 'Wait for the first promise',
+  },
+  ERR_SOCKET_DESTROYED: {
+    cause:
+      '`send()`, `request()` or an answer without a connection; or the connection ended before the message was sent',
+    remedy: 'Connect (again), and repeat messages that the peer may not have received',
+  },
+  ERR_REMOTE_CALLBACK_TYPE: {
+    cause: 'The callback of `send()` is not a function, or the peer speaks bare JSON',
+    remedy: 'Pass a function; a JSON peer cannot answer',
+  },
+  ERR_REQUEST_TYPE: { cause: '`request()` to a JSON peer', remedy: 'Use `send()`' },
+  ERR_NO_SOCKET: {
+    cause:
+      'A call of a server without a socket, or with one of another owner; `get_bound_address()` of a client without a connection or of a server that does not listen',
+    remedy: 'Pass one of `server.sockets`; connect or listen first',
+  },
+  ERR_BAD_DATA: {
+    cause:
+      'There is nothing to send: the value is `undefined`, `null` or without a constructor (a `TypeError`), or, for `server.send()`, falsy',
+    remedy: 'Send an object, a string, an array...',
+  },
+  ERR_OBJECTBUFFER_BAD_BUFFER: {
+    cause: 'The argument of `buf2obj()` is not a `Buffer`',
+    remedy: 'Pass a `Buffer`',
+  },
+  ERR_OBJECTBUFFER_BAD_BUFFER_DATA: {
+    cause:
+      'A received frame is not JSON, or does not have the form of its kind of message. It was skipped',
+    remedy: 'Check the peer and `terminator`; `allow_non_objects` accepts any text',
+  },
+  ERR_OBJECTBUFFER_BAD_OBJECT: {
+    cause: 'The argument of `obj2buf()`, or of `send()` to a JSON peer, is not an object',
+    remedy: 'Set `allow_non_objects`',
+  },
+  ERR_RESPONSE_TIMEOUT: {
+    cause: 'The last packet of an answer did not arrive in time',
+    remedy: 'A longer `timeout` of the request, or a longer `response_timeout`',
+  },
+  ERR_RESPONSE_SEND: {
+    cause: 'A packet after the last one',
+    remedy: 'Call `send()` or `end()` once',
+  },
+  ERR_RESPONSE_ENDED: {
+    cause: '`next()` on a stream that ended without another packet',
+    remedy: 'Use `all()` or a loop if the number of packets is unknown',
+  },
+  ERR_MESSAGE_TOO_LARGE: {
+    cause: 'The peer sent a frame longer than `max_message_size`. The connection was closed',
+    remedy: 'A larger `max_message_size`, or smaller messages',
+  },
+  ERR_BACKPRESSURE: {
+    cause:
+      'The peer does not read, and `slow_consumer` is `"drop"`: the message was not sent. Or `child.send()` of a connection with data that waits for the peer',
+    remedy: 'Send less, or later',
+  },
+  ERR_SLOW_CONSUMER: {
+    cause:
+      'The peer does not read, and `slow_consumer` is `"disconnect"`: the connection was cut off',
+    remedy: 'A larger `send_high_water_mark`, or a peer that reads faster',
+  },
+  ERR_TOO_MANY_CONNECTIONS: {
+    cause: 'A connection beyond `max_connections` was closed',
+    remedy: 'A larger `max_connections`, or fewer clients',
+  },
+  ERR_TOO_MANY_CALLBACKS: {
+    cause: '`max_pending_callbacks` callbacks wait for an answer: the message was not sent',
+    remedy: 'Send later, or set `callback_timeout`',
+  },
+  ERR_CALLBACK_TIMEOUT: {
+    cause: 'A callback got no answer within `callback_timeout`',
+    remedy: 'A longer `callback_timeout`; an answer that arrives later is ignored',
+  },
+  ERR_IDLE_TIMEOUT: {
+    cause: 'A connection was silent for `idle_timeout` and was closed',
+    remedy: 'A longer `idle_timeout`, or pings',
+  },
+};
+
+/** Codes that Node or the system also has, on errors of Node's classes: @type {Object<string, ErrorCode>} */
+const NODE_CODES = {
+  ABORT_ERR: {
+    cause:
+      'The signal of `connect()`, `listen()` or a request was aborted. The `name` is `AbortError`, the `cause` the reason',
+  },
+  ETIMEDOUT: {
+    cause:
+      '`Timeout exceeded on connect()`: no connection within `connect_timeout`. The error has the `address` and `port`, or the path, of the attempt',
+    remedy: 'Check that the server runs there, and whether it uses TLS',
+  },
+  ERR_SERVER_ALREADY_LISTEN: {
+    cause: '`listen()` of a server that listens',
+    remedy: 'Call it once, or `close()` first',
+  },
+  ERR_SERVER_NOT_RUNNING: {
+    cause: '`close()` was called before `listen()` was done',
+    remedy: 'Call `listen()` again',
+  },
+  ERR_INVALID_ARG_TYPE: {
+    cause: 'An option or argument has a wrong type (a `TypeError`)',
+    remedy: 'The message names the type',
+  },
+  ERR_INVALID_ARG_VALUE: {
+    cause: 'An option or argument has a wrong value (a `TypeError`)',
+    remedy: 'The message names the values',
+  },
+  ERR_OUT_OF_RANGE: {
+    cause: 'A number is out of range (a `RangeError`)',
+    remedy: 'The message names the range',
+  },
+  ERR_SOCKET_BAD_PORT: {
+    cause: 'A port is out of range (a `RangeError`)',
+    remedy: 'The message names the range',
+  },
+  ERR_TLS_HANDSHAKE_TIMEOUT: {
+    cause: 'The TLS handshake took longer than `handshake_timeout`',
+    remedy: 'A longer `handshake_timeout`',
+  },
+  ERR_INVALID_HANDLE_TYPE: {
+    cause: '`child.send()` of a connection with TLS (a `TypeError`)',
+    remedy: 'Only a connection without TLS can be given to another process',
+  },
+  ERR_SOCKHOP_BINDING: {
+    cause: 'There is no native binding for the platform; `require` throws it',
+    remedy: 'The message says how to build one',
+  },
+};
+
+/** Families of codes of the system and of OpenSSL, by examples: @type {(ErrorCode & {codes: string[]})[]} */
+const OTHER_CODES = [
+  {
+    codes: [
+      'ECONNREFUSED',
+      'ENOENT',
+      'EADDRINUSE',
+      'EACCES',
+      'ECONNRESET',
+      'EPIPE',
+      'EMFILE',
+      'ENOTFOUND',
+    ],
+    cause:
+      'A system call failed. The error is that of `net`, with `errno`, `syscall` and, where there is one, `address` and `port`',
+  },
+  {
+    codes: ['DEPTH_ZERO_SELF_SIGNED_CERT', 'CERT_HAS_EXPIRED', 'ERR_TLS_CERT_ALTNAME_INVALID'],
+    cause: "The server's certificate was not accepted. The error is that of `tls`",
+    remedy: '`ca`, or another certificate',
+  },
+  {
+    codes: ['ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED', 'ERR_SSL_WRONG_VERSION_NUMBER'],
+    cause: 'The server refused the client, or speaks no TLS. The error is that of `tls`',
+  },
+];
+
+module.exports = { NODE_CODES, OTHER_CODES, SOCKHOP_CODES };

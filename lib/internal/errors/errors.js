@@ -1,0 +1,39 @@
+'use strict';
+
+/* Errors that client and server have in common. */
+
+const SockhopError = require('../../SockhopError.js');
+
+/**
+ * @param {AbortSignal} signal an aborted one
+ * @returns {Error} an AbortError like those of Node
+ */
+function abortError(signal) {
+  const err = new Error('The operation was aborted', { cause: signal.reason });
+  err.name = 'AbortError';
+  err.code = 'ABORT_ERR';
+  return err;
+}
+
+/**
+ * @param {number} ms the option `idle_timeout`
+ * @returns {SockhopError}
+ */
+function idleTimeout(ms) {
+  return new SockhopError(
+    `Nothing was sent or received for ${ms} ms ("idle_timeout"); the connection is closed`,
+    'ERR_IDLE_TIMEOUT',
+  );
+}
+
+/** @returns {SockhopError} */
+function requestRefused() {
+  return new SockhopError('Unable to use requests - peer type must be Sockhop', 'ERR_REQUEST_TYPE');
+}
+
+/** @returns {SockhopError} */
+function socketDestroyed() {
+  return new SockhopError('Socket was destroyed', 'ERR_SOCKET_DESTROYED');
+}
+
+module.exports = { abortError, idleTimeout, requestRefused, socketDestroyed };

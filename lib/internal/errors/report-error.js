@@ -1,0 +1,74 @@
+'use strict';
+
+const { EventEmitter } = require('node:events');
+
+const { formatAddress } = require('../transport/format-address.js');
+const timing = require('../real-timers.js');
+
+/** Time between two warnings of a kind, in ms: a peer that misbehaves all the time must not fill the program's log. */
+const WARNING_INTERVAL = 10_000;
+
+/**
+ * The warnings of each emitter by the code of the error: when the next one may come, and how many were left out.
+ *
+ * @type {WeakMap<EventEmitter, Map<string, {next: number, omitted: number}>>}
+ */
+const warnings = new WeakMap();
+
+/**
+ * Reports an error that a peer or the network caused. Without a listener for `error` it becomes a warning: an `error`
+ * event without a listener is an exception, and no peer may end the process.
+ *
+ * @param {EventEmitter} emitter
+ * @param {Error} err
+ * @param {...*} context further arguments of the event
+ */
+function reportError(emitter, err, ...context) {
+  if (emitter.listenerCount('error') > 0) {
+    emitter.emit('error', err, ...context);
+    return;
+  }
+  // A program may override emit() and take errors there. Node's emit() throws an error that has no listener.
+  if (emitter.emit !== EventEmitter.prototype.emit) {
+    try {
+      emitter.emit('error', err, ...context);
+      return;
+    } catch (thrown) {
+      if (thrown !== err) throw thrown;
+    }
+  }
+  warn(emitter, err);
+}
+
+function warn(emitter, err) {
+  if (!warnings.has(emitter)) warnings.set(emitter, new Map());
+  const byCode = warnings.get(emitter);
+  const warning = byCode.get(err.code) ?? { next: 0, omitted: 0 };
+  byCode.set(err.code, warning);
+  const now = timing.now();
+  if (now < warning.next) {
+    warning.omitted += 1;
+    return;
+  }
+  const more =
+    warning.omitted > 0 ? `; ${warning.omitted} more of the kind since the last warning` : '';
+  warning.next = now + WARNING_INTERVAL;
+  warning.omitted = 0;
+  process.emitWarning(
+    `${err.message} (there is no "error" listener on the ${emitter.constructor.name}${more})`,
+    { type: 'SockhopWarning', code: err.code, detail: details(err) },
+  );
+}
+
+/** @returns {string|undefined} the facts about an error that its message does not have */
+function details(err) {
+  const from = formatAddress(err);
+  const lines = [
+    from && `from ${from}`,
+    err.data && `received: ${err.data}`,
+    err.cause instanceof Error && err.cause.message,
+  ];
+  return lines.filter(Boolean).join('\n') || undefined;
+}
+
+module.exports = { reportError };

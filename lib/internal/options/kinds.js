@@ -1,0 +1,267 @@
+'use strict';
+
+/*
+ * The kinds of values that options have. A kind checks a value and converts it, and says how the documents and the
+ * type declarations write its type. Every error names the option, the value it must have, and the value received.
+ */
+
+const { inspect } = require('node:util');
+
+const { looksLike, warn } = require('./mistakes.js');
+
+/** The longest delay of `setTimeout()`, which turns a longer one into 1 ms. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** Describes a value as the messages of Node's own errors do. */
+function describe(value) {
+  if (value === null || value === undefined) return `${value}`;
+  if (typeof value === 'function') {
+    return value.name ? `function ${value.name}` : 'an anonymous function';
+  }
+  if (typeof value === 'object') {
+    const name = value.constructor?.name;
+    return name ? `an instance of ${name}` : inspect(value, { depth: -1 });
+  }
+  const text = inspect(value, { colors: false });
+  return `type ${typeof value} (${text.length > 60 ? `${text.slice(0, 57)}...` : text})`;
+}
+
+/**
+ * @param {typeof Error} ErrorClass TypeError or RangeError
+ * @param {string} code
+ * @param {string} subject the option or argument: 'The "options.port" property'
+ * @param {string} expected the values that it takes, and the remedy
+ * @param {*} value the value received
+ * @returns {Error}
+ */
+function invalid(ErrorClass, code, subject, expected, value) {
+  const err = new ErrorClass(`${subject} must be ${expected}. Received ${describe(value)}`);
+  err.code = code;
+  return err;
+}
+
+const invalidType = (...args) => invalid(TypeError, 'ERR_INVALID_ARG_TYPE', ...args);
+const invalidValue = (...args) => invalid(TypeError, 'ERR_INVALID_ARG_VALUE', ...args);
+const outOfRange = (...args) => invalid(RangeError, 'ERR_OUT_OF_RANGE', ...args);
+const badPort = (...args) => invalid(RangeError, 'ERR_SOCKET_BAD_PORT', ...args);
+
+/** The number that a value stands for. Numeric text is accepted, as timers and ports of Node accept it. */
+function toNumber(value) {
+  if (typeof value === 'number') return value;
+  return typeof value === 'string' && value.trim() !== '' ? Number(value) : undefined;
+}
+
+/** @throws {RangeError} ERR_SOCKET_BAD_PORT */
+function checkPort(subject, value, option) {
+  const port = toNumber(value);
+  if (Number.isInteger(port) && port >= 0 && port <= 0xffff) return port;
+  throw badPort(
+    subject,
+    `an integer >= 0 and < 65536 (left out, it is ${option.default}; for a Unix socket set "path" instead)`,
+    value,
+  );
+}
+
+/** @returns {string|null} why a text cannot be an address, with the remedy; null if it can be one */
+function notAnAddress(text) {
+  const [, protocol, authority] = /^([a-z][a-z0-9+.-]*):\/\/([^/?#]*)/i.exec(text) ?? [];
+  if (authority === '' || (protocol === undefined && text.includes('/'))) {
+    return 'not a path (for a Unix socket set "path" instead)';
+  }
+  const place = authority === undefined ? text : authority.replace(/^.*@/, '');
+  const [, bracketed, bare, port] = /^(?:\[([^\]]*)\]|([^:]*))(?::(\d*))?$/.exec(place) ?? [];
+  if (protocol === undefined && bracketed === undefined && port === undefined) return null;
+  const address = bracketed ?? bare ?? place;
+  const remedy = [address && `"address" to ${inspect(address)}`, port && `"port" to ${port}`];
+  const wrong = protocol ? 'not a URL' : port === undefined ? 'without brackets' : 'without a port';
+  return `${wrong} (set ${remedy.filter(Boolean).join(' and ')})`;
+}
+
+/** @throws {TypeError} ERR_INVALID_ARG_TYPE, or ERR_INVALID_ARG_VALUE for a URL, a path, or an address with a port */
+function checkAddress(subject, value, option) {
+  if (typeof value === 'string') {
+    const expected = notAnAddress(value);
+    if (expected === null) return value;
+    throw invalidValue(subject, `an IP address or a host name, ${expected}`, value);
+  }
+  throw invalidType(
+    subject,
+    `a string, an IP address or a host name (left out, it is "${option.default}")`,
+    value,
+  );
+}
+
+/** @throws {TypeError} ERR_INVALID_ARG_TYPE, or ERR_INVALID_ARG_VALUE for a path that no system can have */
+function checkPath(subject, value) {
+  if (typeof value !== 'string') {
+    throw invalidType(
+      subject,
+      'a string, the path of a Unix socket or a named pipe (for TCP set "address" and "port" instead)',
+      value,
+    );
+  }
+  // A leading NUL marks an abstract name of Linux, which may contain any byte. In the path of a file, a NUL would cut
+  // the name short.
+  if (value[0] !== '\0' && value.includes('\0'))
+    throw invalidValue(subject, 'free of NUL characters', value);
+  return value;
+}
+
+/**
+ * @param {string} subject
+ * @param {*} value a number or a numeric string
+ * @param {string} remedy the meaning of a value that is left out, or of 0
+ * @returns {number} milliseconds
+ * @throws {TypeError|RangeError} ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE
+ */
+function checkMilliseconds(subject, value, remedy) {
+  const ms = toNumber(value);
+  const expected = `a number of milliseconds > 0 and <= ${MAX_TIMER_MS} (${remedy})`;
+  if (ms === undefined) throw invalidType(subject, expected, value);
+  if (ms > 0 && ms <= MAX_TIMER_MS) return ms;
+  throw outOfRange(subject, expected, value);
+}
+
+/** An integer from 1 to the `max` of the option; `Infinity` stands for that. */
+function checkCount(subject, value, { unit, max, default: usual }) {
+  const count = toNumber(value);
+  const range = max === Number.POSITIVE_INFINITY ? '' : ` and <= ${max}`;
+  const expected = `a number of ${unit}, an integer >= 1${range}, or Infinity (left out, or 0, it is ${usual})`;
+  if (count === undefined) throw invalidType(subject, expected, value);
+  if (count === Number.POSITIVE_INFINITY) return max;
+  if (Number.isInteger(count) && count >= 1 && count <= max) return count;
+  throw outOfRange(subject, expected, value);
+}
+
+/**
+ * @returns {[string, string]} `[receive, transmit]`
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE
+ */
+function checkTerminator(subject, value) {
+  const expected =
+    'a string that is not empty, or an array of two of them, [receive, transmit] (left out, it is "\\n")';
+  const pair = Array.isArray(value) ? value.slice(0, 2) : [value, value];
+  if (pair.length < 2) throw invalidValue(subject, expected, value);
+  for (const terminator of pair) {
+    if (typeof terminator !== 'string') throw invalidType(subject, expected, terminator);
+    // An empty terminator would end every frame before its first byte.
+    if (terminator === '') throw invalidValue(subject, expected, terminator);
+  }
+  return pair;
+}
+
+/** A session type makes a session of a socket: SockhopSession, a class that extends it, or a maker of the program. */
+function checkSessionType(subject, value) {
+  if (typeof value._from_socket === 'function') return value;
+  const expected =
+    'a session class: SockhopSession or a class that extends it (pass the class itself, not an instance or its ' +
+    'name); or anything else with a function "_from_socket(sock, server)" that returns a session';
+  throw invalidType(subject, expected, value);
+}
+
+function checkTlsOptions(subject, value) {
+  if (typeof value === 'object' && !Array.isArray(value)) return value;
+  throw invalidType(subject, 'an object with options of tls.connect()', value);
+}
+
+/** As in 1.8.4, any value but "json" stands for a sockhop program. */
+function checkPeerType(_subject, value) {
+  if (value === 'json') return value;
+  if (typeof value === 'string' && looksLike(value.trim().toLowerCase(), 'json')) {
+    warn(
+      'peer_type',
+      'SOCKHOP_OPTION_VALUE',
+      `The "options.peer_type" property ${inspect(value)} means "Sockhop", as anything but "json" does. ` +
+        'For peers that speak bare JSON write "json".',
+    );
+  }
+  return 'Sockhop';
+}
+
+function checkChoice(subject, value, { values, default: usual }) {
+  if (values.includes(value)) return value;
+  const choices = values.map((choice) => `"${choice}"`).join(', ');
+  throw invalidValue(subject, `one of ${choices} (left out, it is "${usual}")`, value);
+}
+
+/** @throws {TypeError} ERR_INVALID_ARG_TYPE */
+function checkSignal(subject, value) {
+  const usable =
+    typeof value === 'object' &&
+    value !== null &&
+    typeof value.aborted === 'boolean' &&
+    typeof value.addEventListener === 'function';
+  if (usable) return value;
+  throw invalidType(subject, 'an AbortSignal', value);
+}
+
+/**
+ * @typedef {object} Kind
+ * @property {string} documented the type in the tables of API.md
+ * @property {string} declared the type in index.d.ts
+ * @property {function(string, *, object): *} [check] takes the subject of the message, the value and the option;
+ *   returns the value in the form that the package uses, or throws. Without one, the package does not read the option.
+ * @property {function(*, string): boolean} [isGiven] whether a value replaces the default for a taker; otherwise every
+ *   truthy value does
+ */
+
+const nullable = (type) => `${type} | null | undefined`;
+
+/** @type {Object<string, Kind>} */
+const KINDS = {
+  path: { documented: 'string', declared: nullable('string'), check: checkPath },
+  address: { documented: 'string', declared: nullable('string'), check: checkAddress },
+  port: {
+    documented: 'number or numeric string',
+    declared: nullable('number | string'),
+    check: checkPort,
+    // A server listens on a port of the system's choice at 0; a client has nothing to connect to there.
+    isGiven: (value, taker) => Boolean(value) || (value === 0 && taker === 'server'),
+  },
+  flag: {
+    documented: 'boolean',
+    declared: nullable('boolean'),
+    check: (_subject, value) => Boolean(value),
+  },
+  strictFlag: {
+    documented: 'boolean',
+    declared: nullable('boolean'),
+    check: (_subject, value) => value === true,
+  },
+  milliseconds: {
+    documented: 'number, ms',
+    declared: nullable('number'),
+    check: (subject, value, { default: usual, leftOut = usual || 'never' }) =>
+      checkMilliseconds(subject, value, `left out, or 0, it is ${leftOut}`),
+  },
+  count: { documented: 'integer', declared: nullable('number'), check: checkCount },
+  bytes: { documented: 'integer, bytes', declared: nullable('number'), check: checkCount },
+  choice: { documented: 'string', declared: nullable('string'), check: checkChoice },
+  peerType: {
+    documented: 'string',
+    declared: nullable('PeerType | (string & NonNullable<unknown>)'),
+    check: checkPeerType,
+  },
+  terminator: {
+    documented: 'string or `[receive, transmit]`',
+    declared: nullable('Terminator'),
+    check: checkTerminator,
+    // An empty text is a mistake, not a default.
+    isGiven: (value) => Boolean(value) || value === '',
+  },
+  sessionType: {
+    documented: 'class or object',
+    declared: nullable('SessionClass<Session> | SessionMaker'),
+    check: checkSessionType,
+  },
+  tlsOptions: {
+    documented: 'object',
+    declared: nullable('ConnectionOptions'),
+    check: checkTlsOptions,
+  },
+  signal: { documented: '`AbortSignal`', declared: nullable('AbortSignal'), check: checkSignal },
+  /** `EventEmitter` reads it. */
+  emitterFlag: { documented: 'boolean', declared: 'boolean | undefined' },
+};
+
+module.exports = { KINDS, checkMilliseconds, invalidType, invalidValue };

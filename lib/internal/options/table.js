@@ -1,0 +1,362 @@
+'use strict';
+
+/*
+ * Every option of the package. Checks, defaults, the settings of the native side and the counters of stats() are derived
+ * from this table, and so are the tables of API.md and the interfaces of index.d.ts: "npm run reference" writes them.
+ */
+
+const { constants } = require('node:buffer');
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+const CLIENT = ['client'];
+const SERVER = ['server'];
+const BOTH = ['client', 'server'];
+
+const same = (value) => value;
+
+/**
+ * An event at a limit that an option sets.
+ *
+ * @typedef {object} Limit
+ * @property {string} error the code of its error
+ * @property {string} how the way in which the program gets the error, for API.md
+ * @property {string} [counter] the figure of stats() that counts it
+ * @property {string} [counts] the meaning of that figure
+ * @property {boolean} [isTraffic] the connection counts it; otherwise LimitCounters does, by the code of the error
+ */
+
+/**
+ * @typedef {object} Option
+ * @property {string} name
+ * @property {string[]} takers `client`, `server`, `connect()`, `listen()`, `request()`, `ObjectBuffer`
+ * @property {string} kind the name of a kind of values, see kinds.js
+ * @property {string} meaning one sentence, in Markdown, without a full stop
+ * @property {*} [default] in the form that the package uses; a function makes a new one for each taker
+ * @property {string} [shown] the default in the documents, where it is not the text of the value
+ * @property {string} [unit] of a count, for messages
+ * @property {number} [max] of a count
+ * @property {string[]} [values] of a choice
+ * @property {string} [leftOut] of a time: the value for one that is left out, where the default does not tell it
+ * @property {string} [declared] the type in index.d.ts, where it is not that of the kind
+ * @property {boolean} [isLimit] it is in the table of limits of API.md
+ * @property {Limit[]} [limits]
+ * @property {Object<string, function(*): *>} [native] the fields of the native settings, each from the value
+ */
+
+/** @type {Option[]} */
+const OPTIONS = [
+  {
+    name: 'path',
+    takers: BOTH,
+    kind: 'path',
+    default: null,
+    shown: 'none',
+    meaning: 'Path of a Unix socket or a named pipe. It takes precedence over `address` and `port`',
+  },
+  {
+    name: 'address',
+    takers: BOTH,
+    kind: 'address',
+    default: '127.0.0.1',
+    meaning: 'IP address or host name to connect to or to listen on',
+  },
+  {
+    name: 'port',
+    takers: BOTH,
+    kind: 'port',
+    default: 50000,
+    meaning:
+      'TCP port, at most 65535. `0` is the default for a client, and a port that the system chooses for a server',
+  },
+  {
+    name: 'ssl',
+    takers: CLIENT,
+    kind: 'flag',
+    default: false,
+    meaning: 'Use TLS. `ssl_options` with any key turns TLS on as well',
+  },
+  {
+    name: 'ssl_options',
+    takers: CLIENT,
+    kind: 'tlsOptions',
+    default: () => ({}),
+    shown: '{}',
+    meaning: 'Options of `tls.connect()`, see [TLS](#tls)',
+  },
+  {
+    name: 'session_type',
+    takers: SERVER,
+    kind: 'sessionType',
+    // The server passes it in: the class of sessions is no dependency of the options.
+    default: undefined,
+    shown: 'SockhopSession',
+    meaning:
+      'Class of the [session](#sockhopsession) of each connection, or an object with a function `_from_socket(sock, server)` that makes one',
+  },
+  {
+    name: 'auto_reconnect_interval',
+    takers: CLIENT,
+    kind: 'milliseconds',
+    default: 2000,
+    meaning:
+      'Time between two attempts to connect while `auto_reconnect` is on and there is no connection, counted from the construction of the client',
+  },
+  {
+    name: 'connect_timeout',
+    takers: CLIENT,
+    kind: 'milliseconds',
+    default: 5000,
+    meaning: 'Time that `connect()` may take, with the TLS handshake',
+  },
+  {
+    name: 'response_timeout',
+    takers: BOTH,
+    kind: 'milliseconds',
+    default: 30_000,
+    meaning: 'Time that a request waits for the last packet of its answer',
+  },
+  {
+    name: 'peer_type',
+    takers: BOTH,
+    kind: 'peerType',
+    default: 'Sockhop',
+    native: { bare: (type) => type === 'json' },
+    meaning:
+      '`"json"`: the peer speaks bare JSON, without types, callbacks and requests, see [On the wire](#on-the-wire). Any other value: the peer is a sockhop program',
+  },
+  {
+    name: 'terminator',
+    takers: [...BOTH, 'ObjectBuffer'],
+    kind: 'terminator',
+    default: Object.freeze(['\n', '\n']),
+    shown: '"\\n"',
+    native: { receiveTerminator: ([receive]) => receive, transmitTerminator: ([, send]) => send },
+    meaning: 'Text that ends each frame; it must not be empty',
+  },
+  {
+    name: 'allow_non_objects',
+    takers: [...BOTH, 'ObjectBuffer'],
+    kind: 'strictFlag',
+    default: false,
+    meaning:
+      '`true`: a received frame that is not JSON is delivered as a string, and values that are not objects can be sent to a JSON peer. Otherwise both are errors',
+  },
+  {
+    name: 'debug',
+    takers: BOTH,
+    kind: 'flag',
+    default: false,
+    native: { showControl: same },
+    meaning: 'Emit `sending` and `received` with each message and the bytes of its frame',
+  },
+  {
+    name: 'captureRejections',
+    takers: BOTH,
+    kind: 'emitterFlag',
+    shown: 'EventEmitter.captureRejections',
+    meaning: 'As for `EventEmitter`: emit `error` when an asynchronous handler rejects',
+  },
+  {
+    name: 'max_message_size',
+    takers: BOTH,
+    kind: 'bytes',
+    isLimit: true,
+    default: 128 * MIB,
+    unit: 'bytes',
+    // A frame becomes one string, and a string of n UTF-8 bytes has at most n characters.
+    max: constants.MAX_STRING_LENGTH,
+    native: { maxMessageSize: same },
+    meaning:
+      'Length of the longest frame that is accepted, without its terminator. A longer frame closes the connection as soon as its length is certain. `Infinity` stands for the length of the longest string, `buffer.constants.MAX_STRING_LENGTH`',
+    limits: [
+      {
+        error: 'ERR_MESSAGE_TOO_LARGE',
+        how: '`error` event',
+        counter: 'oversized_messages',
+        counts: 'Messages longer than `max_message_size`',
+      },
+    ],
+  },
+  {
+    name: 'max_connections',
+    takers: SERVER,
+    kind: 'count',
+    isLimit: true,
+    default: Number.POSITIVE_INFINITY,
+    unit: 'connections',
+    max: Number.POSITIVE_INFINITY,
+    meaning:
+      'Number of connections that may be open at a time. Further ones are closed at once. Connections whose session has not started yet count',
+    limits: [
+      {
+        error: 'ERR_TOO_MANY_CONNECTIONS',
+        how: '`error` event without a socket',
+        counter: 'refused_connections',
+        counts: 'Connections beyond `max_connections`; always 0 for a client',
+      },
+    ],
+  },
+  {
+    name: 'max_pending_callbacks',
+    takers: BOTH,
+    kind: 'count',
+    isLimit: true,
+    default: 1_000_000,
+    unit: 'callbacks',
+    max: Number.POSITIVE_INFINITY,
+    meaning:
+      'Number of callbacks of one connection that may wait for their answers, 8388608 at most',
+    limits: [
+      {
+        error: 'ERR_TOO_MANY_CALLBACKS',
+        how: '`send()` rejects',
+        counter: 'refused_callbacks',
+        counts: 'Messages that were not sent because of `max_pending_callbacks`',
+      },
+    ],
+  },
+  {
+    name: 'callback_timeout',
+    takers: BOTH,
+    kind: 'milliseconds',
+    isLimit: true,
+    default: 0,
+    meaning:
+      'Time after which a callback without an answer is forgotten. `0`: it waits as long as the connection lasts',
+    limits: [
+      {
+        error: 'ERR_CALLBACK_TIMEOUT',
+        how: '`error` event for each callback',
+        counter: 'timed_out_callbacks',
+        counts: 'Callbacks without an answer within `callback_timeout`',
+      },
+    ],
+  },
+  {
+    name: 'handshake_timeout',
+    takers: BOTH,
+    kind: 'milliseconds',
+    isLimit: true,
+    default: 120_000,
+    meaning: 'Time that a TLS handshake may take',
+    limits: [
+      {
+        error: 'ERR_TLS_HANDSHAKE_TIMEOUT',
+        how: '`connect()` rejects',
+        counter: 'handshake_timeouts',
+        counts: 'TLS handshakes that took longer than `handshake_timeout`',
+      },
+    ],
+  },
+  {
+    name: 'idle_timeout',
+    takers: BOTH,
+    kind: 'milliseconds',
+    isLimit: true,
+    default: 0,
+    meaning:
+      'Time without a byte in either direction after which a connection ends. `0`: never. Pings, pongs, `sendall()` and parts of a message count, as they do for `sock.setTimeout()`',
+    limits: [
+      {
+        error: 'ERR_IDLE_TIMEOUT',
+        how: '`error` event',
+        counter: 'idle_timeouts',
+        counts: 'Connections ended by `idle_timeout`',
+      },
+    ],
+  },
+  {
+    name: 'receive_high_water_mark',
+    takers: BOTH,
+    kind: 'bytes',
+    isLimit: true,
+    default: 1 * MIB,
+    unit: 'bytes',
+    max: Number.MAX_SAFE_INTEGER,
+    native: { receiveHighWaterMark: same },
+    meaning:
+      'Received bytes of one connection that may wait to be delivered. At the mark reading stops, until the program has caught up. Each message counts 32 bytes in addition to its text. All connections of a thread share a further mark of 32 MiB, and one connection gets at most half of the part that is free',
+  },
+  {
+    name: 'send_high_water_mark',
+    takers: BOTH,
+    kind: 'bytes',
+    isLimit: true,
+    default: 16 * MIB,
+    unit: 'bytes',
+    max: Number.MAX_SAFE_INTEGER,
+    native: { sendHighWaterMark: same },
+    meaning:
+      'Bytes of one connection that may wait to be sent before `slow_consumer` applies. The last message below the mark may exceed it',
+  },
+  {
+    name: 'slow_consumer',
+    takers: BOTH,
+    kind: 'choice',
+    isLimit: true,
+    default: 'wait',
+    values: ['wait', 'drop', 'disconnect'],
+    declared: 'SlowConsumerPolicy | null | undefined',
+    native: { slowConsumer: same },
+    meaning:
+      'Treatment of a peer that does not read, once `send_high_water_mark` is reached: see below',
+    limits: [
+      {
+        error: 'ERR_BACKPRESSURE',
+        how: '`send()` rejects',
+        counter: 'refused_messages',
+        counts: 'Messages that were not sent because of `slow_consumer`',
+        isTraffic: true,
+      },
+      {
+        error: 'ERR_SLOW_CONSUMER',
+        how: '`error` event, and `send()` rejects',
+        counter: 'slow_consumers',
+        counts: 'Connections cut off because of `slow_consumer`',
+      },
+    ],
+  },
+  {
+    name: 'signal',
+    takers: ['connect()'],
+    kind: 'signal',
+    shown: 'none',
+    meaning:
+      'When it is aborted, the attempt ends, and `connect()` rejects with an `AbortError` (`ABORT_ERR`)',
+  },
+  {
+    name: 'signal',
+    takers: ['listen()'],
+    kind: 'signal',
+    shown: 'none',
+    meaning:
+      'When it is aborted, the listener closes; a `listen()` that is not done rejects with an `AbortError` (`ABORT_ERR`)',
+  },
+  {
+    name: 'exclusive',
+    takers: ['listen()'],
+    kind: 'flag',
+    default: false,
+    meaning: 'In a worker of `node:cluster`: share the address with no other worker',
+  },
+  {
+    name: 'timeout',
+    takers: ['request()'],
+    kind: 'milliseconds',
+    shown: 'response_timeout',
+    leftOut: '"response_timeout"',
+    meaning: 'Time to wait for the last packet of the answer',
+  },
+  {
+    name: 'signal',
+    takers: ['request()'],
+    kind: 'signal',
+    shown: 'none',
+    meaning:
+      'When it is aborted, the stream ends with an `AbortError` (`ABORT_ERR`) whose `cause` is the reason',
+  },
+];
+
+module.exports = { OPTIONS };
