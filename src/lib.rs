@@ -11,8 +11,8 @@
 //! ```
 //!
 //! A message from a peer passes [`net::connection`] (read), [`wire`] (framed), [`net::mailbox`]
-//! (queued) and `node::mailbox` (handed to `lib/` as text). One to a peer passes `lib/` (text),
-//! `node::session` (bytes) and [`net::outbox`].
+//! (queued) and `node::queue` (handed to `lib/` as text). One to a peer passes `lib/` (text),
+//! `node::connection` (bytes) and [`net::outbox`].
 
 #![deny(unsafe_code)]
 

@@ -1,7 +1,7 @@
 //! `SockhopClient`: attempts to connect, pinging.
 
-use super::mailbox::Mailbox;
-use super::settings::{Settings, id_of, interval};
+use super::options::{Settings, id_of, interval};
+use super::queue::Mailbox;
 use super::tls::TlsClient;
 use crate::net::{self, Endpoint};
 use napi::bindgen_prelude::{Error, Result, Status};

@@ -1,8 +1,8 @@
 //! The framer, for bytes that come from JavaScript: `ObjectBuffer`, and streams a client adopts.
 
-use super::mailbox::{array, uint32_array};
-use super::settings::{size, terminator};
-use super::text;
+use super::options::{size, terminator};
+use super::queue::{array, uint32_array};
+use super::strings as text;
 use crate::wire;
 use napi::Env;
 use napi::bindgen_prelude::{Buffer, Result, Uint8Array, Unknown};

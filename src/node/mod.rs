@@ -1,16 +1,16 @@
 //! N-API: the classes JavaScript sees, and the border they stand at.
 //!
 //! ```text
-//! mailbox        one a JavaScript environment: wakes it, hands over what happened as one string
+//! queue          one a JavaScript environment: wakes it, hands over what happened as one string
 //! client         SockhopClient: attempts, pinging
 //! server         SockhopServer and its listener
-//! session        SockhopSession, one connection: writing, reading, ending
+//! connection     SockhopSession, one connection: writing, reading, ending
 //! framer         the framer for bytes that come from JavaScript (ObjectBuffer, adopted streams)
-//! fatal          errors of the program that nobody caught
+//! errors         errors of the program that nobody caught
 //! uv             the event loop's poll handle, by which quiet connections are read without a hop
-//! settings       options, as JavaScript has checked them
+//! options        options, as JavaScript has checked them
 //! tls            whom a client trusts, how it secures its connections
-//! text           strings across the border, both ways
+//! strings        strings across the border, both ways
 //! ```
 //!
 //! Nothing here holds a strong reference to a JavaScript object, except the mailbox to the one
@@ -23,13 +23,13 @@
 #![allow(unreachable_pub, clippy::needless_pass_by_value)]
 
 mod client;
-mod fatal;
+mod connection;
+mod errors;
 mod framer;
-mod mailbox;
+mod options;
+mod queue;
 mod server;
-mod session;
-mod settings;
-mod text;
+mod strings;
 mod tls;
 mod uv;
 

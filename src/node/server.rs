@@ -1,10 +1,10 @@
 //! `SockhopServer`, and the listener it has while it listens.
 
 use super::client::EndpointInit;
-use super::mailbox::Mailbox;
-use super::session::{EndAddress, SockhopSession, end_address};
-use super::settings::{Settings, id_of, size};
-use super::text;
+use super::connection::{EndAddress, SockhopSession, end_address};
+use super::options::{Settings, id_of, size};
+use super::queue::Mailbox;
+use super::strings as text;
 use crate::net;
 use napi::bindgen_prelude::{Either, Error, Result, Status, Unknown};
 use napi_derive::napi;

@@ -1,6 +1,6 @@
 //! TLS of clients, as `lib/internal/tls/tls.js` asks for it.
 
-use super::settings::interval;
+use super::options::interval;
 use crate::net::tls::{self, Agreement, ConfigError, Options, Trust};
 use napi::bindgen_prelude::{Buffer, Error, Result, Status, Uint8Array};
 use napi_derive::napi;

@@ -21,7 +21,7 @@ const {
 const { guardAtUnload } = require('./deno-unload.js');
 const timing = require('../real-timers.js');
 
-/** The kinds of records in an index; src/node/mailbox.rs knows them by the same numbers. */
+/** The kinds of records in an index; src/node/queue.rs knows them by the same numbers. */
 const FRAMES = 0;
 const LARGE_FRAME = 1;
 const RAW = 2;

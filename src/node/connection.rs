@@ -1,7 +1,7 @@
 //! One connection, as `lib/` drives it.
 
-use super::mailbox::number;
-use super::text;
+use super::queue::number;
+use super::strings as text;
 use super::tls::TlsAgreement;
 use crate::net::connection::Sent;
 use crate::net::stream::Address;
@@ -277,7 +277,7 @@ impl SockhopSession {
     /// Keep-alive probes, the first after `initial_delay` milliseconds (0: the system's default).
     #[napi]
     pub fn set_keep_alive(&self, on: bool, initial_delay: f64) {
-        let delay = super::settings::interval(initial_delay).unwrap_or(Duration::ZERO);
+        let delay = super::options::interval(initial_delay).unwrap_or(Duration::ZERO);
         let _ = self
             .inner
             .with_stream(|stream| stream.set_keep_alive(on, delay));

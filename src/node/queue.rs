@@ -1,8 +1,8 @@
 //! The mailbox of one JavaScript environment (the main thread, or a worker).
 
-use super::session::SockhopSession;
-use super::settings::interval;
-use super::{contain, text, uv};
+use super::connection::SockhopSession;
+use super::options::interval;
+use super::{contain, strings as text, uv};
 use crate::net::{self, Event, Segment};
 use napi::bindgen_prelude::{Error, Function, Null, Result, Status, ToNapiValue, Unknown};
 use napi::{Env, JsValue, check_status, sys};
