@@ -29,7 +29,7 @@ const {
   socketName,
 } = require('./internal/transport/addresses.js');
 const { systemError } = require('./internal/errors/system-errors.js');
-const { mailbox, clients, KeepAlive, nextId } = require('./internal/native/dispatcher.js');
+const { queue, clients, KeepAlive, nextId } = require('./internal/native/dispatcher.js');
 const { ClientHandlers } = require('./internal/client/client-handlers.js');
 const { lookup } = require('./internal/client/lookup.js');
 const options = require('./internal/options/options.js');
@@ -117,7 +117,7 @@ class SockhopClient extends EventEmitter {
     const id = nextId();
     super({ captureRejections: opts?.captureRejections });
     markTarget(this);
-    this.#native = new native.SockhopClient(mailbox, id, options.nativeSettings(checked));
+    this.#native = new native.SockhopClient(queue, id, options.nativeSettings(checked));
     this.#id = id;
     this.#options = checked;
     this.path = checked.path;
@@ -172,7 +172,7 @@ class SockhopClient extends EventEmitter {
     if (!on && this.#attempt) this.#giveUp(this.#attempt, givenUp());
   }
 
-  /** While it is about to connect, the client is known to the mailbox, and an attempt keeps the process alive. */
+  /** While it is about to connect, the client is known to the dispatcher, and an attempt keeps the process alive. */
   #track() {
     if (this.#attempt || this.#autoReconnect) clients.set(this.#id, this.#attemptEvents);
     else clients.delete(this.#id);

@@ -27,7 +27,7 @@ const { explain } = require('./internal/errors/explanations.js');
 const { diagnostics } = require('./internal/diagnostics.js');
 const { envelope } = require('./internal/messaging/envelope.js');
 const { abortError, idleTimeout, requestRefused } = require('./internal/errors/errors.js');
-const { broadcasts, mailbox, nextId, throwUncaught } = require('./internal/native/dispatcher.js');
+const { broadcasts, queue, nextId, throwUncaught } = require('./internal/native/dispatcher.js');
 const options = require('./internal/options/options.js');
 const {
   kConnection,
@@ -94,7 +94,7 @@ class SockhopServer extends EventEmitter {
     });
     super({ captureRejections: opts?.captureRejections });
     markTarget(this);
-    this.#native = new native.SockhopServer(mailbox, options.nativeSettings(checked));
+    this.#native = new native.SockhopServer(queue, options.nativeSettings(checked));
     this.#options = checked;
     this.#given = opts;
     this.#reading = readingOf(opts);

@@ -8,7 +8,7 @@ const { PreSessionReader } = require('./internal/transport/pre-session-reader.js
 const {
   sockets,
   KeepAlive,
-  deliverSoon,
+  dispatchSoon,
   throwUncaught,
 } = require('./internal/native/dispatcher.js');
 const { PendingConnection } = require('./internal/transport/pending-connection.js');
@@ -328,7 +328,7 @@ class SockhopSocket extends net.Socket {
     // What a handler of the 'connect' event has sent.
     this[kFlush]();
     const paused = this.#isPaused();
-    if (this.#connection.start(paused || this.#isHandleExposed)) deliverSoon();
+    if (this.#connection.start(paused || this.#isHandleExposed)) dispatchSoon();
   }
 
   /**
@@ -655,7 +655,7 @@ class SockhopSocket extends net.Socket {
   _final(callback) {
     this[kFlush]();
     const sent = this.#connection.end();
-    if (this.#connection.isPaired()) deliverSoon();
+    if (this.#connection.isPaired()) dispatchSoon();
     // A connection that is gone is as ended as can be.
     if (sent === CLOSED) callback();
     else this.#settle(sent, callback);
@@ -669,7 +669,7 @@ class SockhopSocket extends net.Socket {
     this.#handle?.close();
     this.#handle = null;
     this.#connection.close(false);
-    if (this.#connection.isPaired()) deliverSoon();
+    if (this.#connection.isPaired()) dispatchSoon();
     sockets.delete(this.#connection.id);
     this.#keepAlive.stop();
     this.#onReleased?.();
@@ -959,7 +959,7 @@ class SockhopSocket extends net.Socket {
     if (!this.#connection.release()) throw cannotMove(this);
     this.#handle = null;
     // What was read of it before is delivered yet.
-    deliverSoon();
+    dispatchSoon();
     setImmediate(() => this.destroy());
   }
 

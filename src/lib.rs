@@ -11,7 +11,7 @@
 //! ```
 //!
 //! A message from a peer passes [`net::connection`] (read), [`wire`] (framed), [`net::mailbox`]
-//! (queued) and `node::queue` (handed to `lib/` as text). One to a peer passes `lib/` (text),
+//! (queued) and `node::batch` (laid out for `lib/` as one text). One to a peer passes `lib/` (text),
 //! `node::connection` (bytes) and [`net::outbox`].
 
 #![deny(unsafe_code)]

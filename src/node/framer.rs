@@ -1,8 +1,8 @@
-//! The framer, for bytes that come from JavaScript: `ObjectBuffer`, and streams a client adopts.
+//! `Framer`, for bytes that come from JavaScript: `ObjectBuffer`, and streams that the program brings.
 
-use super::options::{size, terminator};
-use super::queue::{array, uint32_array};
-use super::strings as text;
+use super::options::terminator;
+use super::strings;
+use super::values::{array, size, uint32_array, value};
 use crate::wire;
 use napi::Env;
 use napi::bindgen_prelude::{Buffer, Result, Uint8Array, Unknown};
@@ -25,9 +25,9 @@ impl Framer {
         })
     }
 
-    /// Takes a chunk; answers `[text, ends, fits]`: the frames completed by it as one string, where
-    /// each ends in it, and whether all is within the limit. Of a single frame within it: its text
-    /// alone, because the arrays cost more than all else.
+    /// Takes a chunk; answers `[text, ends, fits]`: the frames that it completes as one string, the
+    /// end of each in it, and whether all are within the limit. For a single frame within the limit
+    /// it answers the text alone, because the arrays cost more than everything else.
     #[napi(ts_return_type = "string | [string, Uint32Array, boolean]")]
     pub fn push<'env>(&mut self, env: &'env Env, chunk: Uint8Array) -> Result<Unknown<'env>> {
         let mut bytes = Vec::new();
@@ -40,28 +40,26 @@ impl Framer {
             })
             .is_ok();
         if fits && lengths.len() == 1 {
-            let text = text::utf8(env.raw(), &bytes)?;
+            let text = strings::utf8(env.raw(), &bytes)?;
             // SAFETY: the value is made in this environment and used in it.
             return Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), text) });
         }
         let mut ends = Vec::with_capacity(lengths.len());
-        let text = text::frames(env.raw(), &bytes, &lengths, &mut ends)?;
+        let text = strings::frames(env.raw(), &bytes, &lengths, &mut ends)?;
         let ends = uint32_array(env.raw(), &ends)?;
-        // SAFETY: the values are made in this environment and used in it.
-        unsafe {
-            let fits = napi::bindgen_prelude::ToNapiValue::to_napi_value(env.raw(), fits)?;
-            let values = array(env.raw(), &[text, ends, fits])?;
-            Ok(Unknown::from_raw_unchecked(env.raw(), values))
-        }
+        let fits = value(env.raw(), fits)?;
+        let values = array(env.raw(), &[text, ends, fits])?;
+        // SAFETY: the value is made in this environment and used in it.
+        Ok(unsafe { Unknown::from_raw_unchecked(env.raw(), values) })
     }
 
-    /// The bytes of the frame that has not ended yet.
+    /// The bytes of the incomplete frame.
     #[napi]
     pub fn pending(&self) -> Buffer {
         self.inner.pending().into()
     }
 
-    /// Forgets the frame that has not ended yet.
+    /// Drops the incomplete frame.
     #[napi]
     pub fn clear(&mut self) {
         self.inner.clear();

@@ -1,40 +1,53 @@
-//! N-API: the classes JavaScript sees, and the border they stand at.
+//! N-API: the classes and functions that JavaScript uses.
 //!
 //! ```text
-//! queue          one a JavaScript environment: wakes it, hands over what happened as one string
-//! client         SockhopClient: attempts, pinging
-//! server         SockhopServer and its listener
-//! connection     SockhopSession, one connection: writing, reading, ending
-//! framer         the framer for bytes that come from JavaScript (ObjectBuffer, adopted streams)
-//! errors         errors of the program that nobody caught
-//! uv             the event loop's poll handle, by which quiet connections are read without a hop
+//! client         SockhopClient: attempts to connect, pings
+//! server         SockhopServer: listening, broadcasts, pings
+//! listener       Listener, while a server listens
+//! connection     Connection: reading, writing, ending
+//! framer         Framer, for bytes that come from JavaScript (ObjectBuffer, adopted streams)
+//! tls            TlsTrust, TlsClient: which servers a client trusts, how it secures connections
+//! queue          EventQueue, one a JavaScript environment
+//!  |-- dispatcher   calls JavaScript with a batch of events
+//!  |-- batch        lays a batch out as one string and numbers; event_kinds names the numbers
+//!  |-- waker        wakes the event loop from any thread
+//!  `-- uv           the event loop's poll handle, by which quiet connections are read without a hop
+//! address        where to connect and listen, the ends of a connection
 //! options        options, as JavaScript has checked them
-//! tls            whom a client trusts, how it secures its connections
-//! strings        strings across the border, both ways
+//! strings        strings, in both directions
+//! values         numbers, lists, exceptions
+//! errors         uncaught errors of the program
 //! ```
 //!
-//! Nothing here holds a strong reference to a JavaScript object, except the mailbox to the one
-//! function that it wakes.
+//! Only the dispatcher holds strong references to JavaScript objects: to the function that it calls,
+//! and to the array of numbers.
 //!
-//! This is the only place with `unsafe`; each says why it is sound.
+//! This is the only place with `unsafe`; each block says why it is sound.
 
 #![allow(unsafe_code)]
 // napi's macros make public items of what is private to this crate, and want owned arguments.
 #![allow(unreachable_pub, clippy::needless_pass_by_value)]
 
+mod address;
+mod batch;
 mod client;
 mod connection;
+mod dispatcher;
 mod errors;
+mod event_kinds;
 mod framer;
+mod listener;
 mod options;
 mod queue;
 mod server;
 mod strings;
 mod tls;
 mod uv;
+mod values;
+mod waker;
 
-/// Keeps a panic out of the frames of C that called: unwinding into them ends the process.
+/// Stops a panic at a callback from C: unwinding into its caller would end the process.
 fn contain(f: impl FnOnce()) {
-    // What a panic says is on stderr already.
+    // The panic hook has written its message to stderr.
     let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f));
 }

@@ -1,7 +1,7 @@
-//! Strings across the border.
+//! Strings, in both directions.
 //!
-//! V8 keeps a string of one byte a character where it can, and N-API makes one of Latin-1 by
-//! copying. ASCII is Latin-1, and JSON is mostly ASCII.
+//! V8 stores a string in one byte a character where it can, and N-API makes such a string from
+//! Latin-1 by copying. ASCII is Latin-1, and JSON is mostly ASCII.
 
 use napi::bindgen_prelude::{Error, Result, Status, Unknown};
 use napi::{JsValue, check_status, sys};
@@ -10,13 +10,13 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::ptr;
 
-/// Above this many characters a string is measured before it is copied, rather than room made for
-/// three bytes a character.
+/// From this length on, the UTF-8 length of a string is computed before the copy, instead of
+/// reserving three bytes a character.
 const MEASURE_FROM: usize = 256 * 1024;
-/// The buffer for outgoing text is given back beyond this size.
+/// A larger buffer for outgoing text is freed after its use.
 const KEEP_CAPACITY: usize = 1024 * 1024;
 
-/// Bytes that are looked at for what JSON escapes before the next decision.
+/// Bytes that are searched for characters that JSON escapes, between two decisions.
 const PLAIN_LOOK: usize = 1024;
 
 thread_local! {
@@ -41,8 +41,7 @@ pub(super) fn with_utf8<R>(
     })
 }
 
-/// Whether what [`with_utf8`] has made may be kept as it is while a peer takes its time: the buffer
-/// is nearly filled. Room for characters that did not come would be kept with it.
+/// Whether the buffer of [`with_utf8`] may be kept while a slow peer reads: it has little unused capacity.
 pub(super) fn is_filled(bytes: &Vec<u8>) -> bool {
     bytes.capacity() - bytes.len() <= bytes.len() / 8
 }
@@ -90,12 +89,12 @@ fn append_utf8(value: &Unknown<'_>, length: usize, out: &mut Vec<u8>) -> Result<
 #[napi]
 #[cfg_attr(
     test,
-    allow(dead_code, reason = "only what registers it with Node calls it")
+    allow(dead_code, reason = "only the registration with Node refers to it")
 )]
 pub fn is_plain(text: Unknown<'_>, length: u32) -> Result<bool> {
     with_utf8(&text, length, |bytes| {
         let escaped = bytes.chunks(PLAIN_LOOK).any(|chunk| {
-            // All of a chunk and without a branch, so that the compiler takes many bytes at once.
+            // All of a chunk and without a branch, so that the compiler vectorises it.
             let found = chunk.iter().fold(0, |found, byte| {
                 found | u8::from(*byte < 0x20) | u8::from(*byte == b'"') | u8::from(*byte == b'\\')
             });
@@ -126,7 +125,7 @@ pub(super) fn ascii(env: sys::napi_env, bytes: &[u8]) -> Result<sys::napi_value>
     Ok(value)
 }
 
-/// A JavaScript string of UTF-8; what is not UTF-8 in it becomes U+FFFD, as in `Buffer.toString()`.
+/// A JavaScript string of UTF-8. Invalid UTF-8 becomes U+FFFD, as in `Buffer.toString()`.
 pub(super) fn utf8(env: sys::napi_env, bytes: &[u8]) -> Result<sys::napi_value> {
     if bytes.is_ascii() {
         return ascii(env, bytes);
@@ -167,9 +166,7 @@ fn length(length: usize) -> Result<isize> {
     isize::try_from(length).map_err(|_| Error::new(Status::InvalidArg, "text too long"))
 }
 
-/// Many frames as one string, and where each ends in it.
-///
-/// `ends` gets one number a frame, in UTF-16 units from the beginning of the string.
+/// Makes one string of many frames. `ends` gets the end of each frame, in UTF-16 units from the beginning of the string.
 pub(super) fn frames(
     env: sys::napi_env,
     text: &[u8],
@@ -187,9 +184,9 @@ pub(super) fn frames(
     let mut units: Vec<u16> = Vec::with_capacity(text.len());
     let mut rest = text;
     for length in lengths {
-        let (frame, behind) = rest.split_at(*length as usize);
-        rest = behind;
-        // Frame by frame: half a character at the end of one is none of the next.
+        let (frame, after) = rest.split_at(*length as usize);
+        rest = after;
+        // Frame by frame: an incomplete character at the end of a frame must not take bytes of the next.
         units.extend(String::from_utf8_lossy(frame).encode_utf16());
         ends.push(
             u32::try_from(units.len())

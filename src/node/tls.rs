@@ -1,6 +1,6 @@
-//! TLS of clients, as `lib/internal/tls/tls.js` asks for it.
+//! TLS of clients. `lib/internal/tls/tls.js` makes these from the program's options.
 
-use super::options::interval;
+use super::values::duration;
 use crate::net::tls::{self, Agreement, ConfigError, Options, Trust};
 use napi::bindgen_prelude::{Buffer, Error, Result, Status, Uint8Array};
 use napi_derive::napi;
@@ -11,7 +11,7 @@ fn unusable(error: ConfigError) -> Error {
     Error::new(Status::InvalidArg, error.to_string())
 }
 
-/// Whom to trust.
+/// The certificate authorities that a client trusts.
 #[napi]
 pub struct TlsTrust {
     inner: Arc<Trust>,
@@ -19,7 +19,7 @@ pub struct TlsTrust {
 
 #[napi]
 impl TlsTrust {
-    /// Trusts the certificates in a text in PEM; without one, those that were built in.
+    /// Trusts the certificates in `pem`; without it, the built-in ones of Mozilla.
     #[napi(constructor)]
     pub fn new(pem: Option<Uint8Array>) -> Result<Self> {
         let trust = match pem {
@@ -32,22 +32,22 @@ impl TlsTrust {
     }
 }
 
-/// What else there is to choose.
+/// Options of [`TlsClient`].
 #[napi(object)]
 pub struct TlsOptions {
-    /// The client's certificate and those it leads to, in PEM.
+    /// The client's certificate chain, in PEM.
     pub cert: Option<Uint8Array>,
-    /// The key to it, in PEM.
+    /// The private key of the certificate, in PEM.
     pub key: Option<Uint8Array>,
-    /// The name to ask the server for.
+    /// The name for SNI.
     pub servername: Option<String>,
-    /// ALPN.
+    /// Protocol names for ALPN.
     pub protocols: Vec<Uint8Array>,
-    /// TLS 1.2 will do.
+    /// Allows TLS 1.2.
     pub tls12: bool,
-    /// TLS 1.3 will do.
+    /// Allows TLS 1.3.
     pub tls13: bool,
-    /// How long a handshake may take, in milliseconds; 0 is for ever.
+    /// Limit for a handshake, in milliseconds; 0 is none.
     pub handshake_timeout: f64,
 }
 
@@ -59,7 +59,7 @@ pub struct TlsClient {
 
 #[napi]
 impl TlsClient {
-    /// Throws for what cannot be done here.
+    /// Throws for options that rustls does not support.
     #[napi(constructor)]
     pub fn new(trust: &TlsTrust, options: TlsOptions) -> Result<Self> {
         let identity = options.cert.as_deref().zip(options.key.as_deref());
@@ -72,7 +72,7 @@ impl TlsClient {
                 tls12: options.tls12,
                 tls13: options.tls13,
             },
-            interval(options.handshake_timeout).unwrap_or(Duration::MAX),
+            duration(options.handshake_timeout).unwrap_or(Duration::MAX),
         );
         Ok(Self {
             inner: Arc::new(client.map_err(unusable)?),
@@ -80,18 +80,18 @@ impl TlsClient {
     }
 }
 
-/// What a handshake agreed on.
+/// The result of a handshake.
 #[napi(object)]
 pub struct TlsAgreement {
     /// The server's certificates in DER, its own first.
     pub certificates: Vec<Buffer>,
-    /// They lead to one that is trusted.
+    /// The chain ends at a trusted authority.
     pub trusted: bool,
-    /// TLS 1.3, not 1.2.
+    /// TLS 1.3 was negotiated, not 1.2.
     pub tls13: bool,
     /// The number of the cipher suite.
     pub cipher: u16,
-    /// ALPN.
+    /// The protocol that ALPN selected.
     pub protocol: Option<Buffer>,
 }
 

@@ -1,8 +1,7 @@
-//! One handle of libuv's: it waits in Node's event loop for a descriptor to become readable.
+//! A poll handle of libuv: it waits in Node's event loop until a descriptor is readable.
 //!
-//! libuv is part of the Node executable, and its functions are looked up there when they are
-//! needed: a runtime that has no libuv can still load this library, and JavaScript does not ask for
-//! a handle on it.
+//! libuv is part of the Node executable, and its functions are looked up there at the first use, so
+//! that a runtime without libuv can load this library. JavaScript requests no handle there.
 
 use super::contain;
 use libloading::os::unix::Library;
@@ -61,12 +60,12 @@ impl Uv {
     }
 }
 
-/// What a handle carries.
+/// The data of a handle.
 struct Poll {
     ready: Box<dyn Fn()>,
     /// The memory of the handle, in words so that it is aligned for anything.
     memory: Vec<u64>,
-    /// Tells Node that the handle is closed, once it is to be.
+    /// Removed when the handle is closed: Node waits for that at the end of the environment.
     hook: sys::napi_async_cleanup_hook_handle,
 }
 
@@ -87,8 +86,8 @@ pub(super) fn poll(env: sys::napi_env, fd: RawFd, ready: Box<dyn Fn()>) -> Resul
     });
     let poll = Box::into_raw(poll);
     // SAFETY: the box stays where it is until `closed` takes it back, and so does the handle in it.
-    // All this is on the thread of the loop. `uv_poll_init` makes the descriptor non-blocking,
-    // which does not matter to an epoll descriptor. A handle whose init failed needs no close.
+    // This is the thread of the loop. `uv_poll_init` makes the descriptor non-blocking,
+    // which has no effect on an epoll descriptor. A handle whose init failed needs no close.
     unsafe {
         let handle: Handle = (*poll).memory.as_mut_ptr().cast();
         if (uv.poll_init)(uv_loop.cast(), handle, fd) != 0 {
@@ -112,8 +111,8 @@ unsafe extern "C" fn readable(handle: Handle, status: c_int, _events: c_int) {
     if status != 0 {
         return;
     }
-    // SAFETY: the handle is one that `poll` made, and not closed: closed handles call nothing. The
-    // loop's thread is the only one that touches it.
+    // SAFETY: `poll` made the handle, and it is not closed: a closed handle has no callbacks. Only
+    // the thread of the loop uses it.
     unsafe {
         let Some(uv) = Uv::get() else { return };
         let poll = (uv.get_data)(handle).cast::<Poll>();
@@ -135,9 +134,9 @@ unsafe extern "C" fn clean_up(_hook: sys::napi_async_cleanup_hook_handle, data: 
     }
 }
 
-/// libuv's callback when it has let go of the handle.
+/// libuv's callback when it has closed the handle.
 unsafe extern "C" fn closed(handle: Handle) {
-    // SAFETY: the handle carries the box that `poll` leaked; nobody refers to either any more.
+    // SAFETY: the handle has the box that `poll` leaked; there is no other reference to either.
     unsafe {
         let Some(uv) = Uv::get() else { return };
         let poll = Box::from_raw((uv.get_data)(handle).cast::<Poll>());

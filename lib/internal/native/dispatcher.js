@@ -1,10 +1,10 @@
 'use strict';
 
 /*
- * What happened to the connections of this environment (the main thread, or a worker), as the native
- * side hands it over: many events in one call, the text of many frames in one string.
+ * Dispatches the events of the native side to the sockets, listeners and clients of this environment (the main thread,
+ * or a worker). Many events arrive in one call, and the text of many frames in one string.
  *
- * The native side calls `deliver` once, however much there is to take.
+ * The native side calls `dispatch` with one batch; `queue.take()` gives the next ones.
  */
 
 const native = require('./binding.js');
@@ -21,91 +21,95 @@ const {
 const { guardAtUnload } = require('./deno-unload.js');
 const timing = require('../real-timers.js');
 
-/** The kinds of records in an index; src/node/queue.rs knows them by the same numbers. */
-const FRAMES = 0;
-const LARGE_FRAME = 1;
-const RAW = 2;
-const TOO_LARGE = 3;
-const ENDED = 4;
-const FAILED = 5;
-const FLUSHED = 6;
-const DEAD = 7;
-const BROADCAST_DONE = 8;
-const ACCEPTED = 9;
-const REFUSED = 10;
-const LISTENER_FAILED = 11;
-const CONNECTED = 12;
-const CONNECT_FAILED = 13;
+const {
+  Frames: FRAMES,
+  LargeFrame: LARGE_FRAME,
+  Raw: RAW,
+  TooLarge: TOO_LARGE,
+  Ended: ENDED,
+  Failed: FAILED,
+  Flushed: FLUSHED,
+  Dead: DEAD,
+  BroadcastDone: BROADCAST_DONE,
+  Accepted: ACCEPTED,
+  Refused: REFUSED,
+  ListenerFailed: LISTENER_FAILED,
+  Connected: CONNECTED,
+  ConnectFailed: CONNECT_FAILED,
+} = native.EventKind;
 
-/** How long a flood may keep timers and other I/O of the program waiting, in ms. */
+const {
+  Used: USED,
+  More: MORE,
+  Dropped: DROPPED,
+  Interruptions: INTERRUPTIONS,
+  Length: HEADER,
+} = native.IndexHeader;
+
+/** How long a flood may delay timers and other I/O of the program, in ms. */
 const SLICE_MS = 1;
 /** Frames between two looks at the clock, at most; the first look is after the first frame of many. */
 const FRAMES_PER_LOOK = 32;
 
 /**
- * What is in the batch under delivery, written by the native side: how many numbers are in use (0: the batch
- * is done), whether more was waiting, whether the native mailbox is gone, how often this side interrupted it
- * because its time was up, then records `kind, id (its lower and upper half), value`. For
- * frames `value` is how many, and so many ends in the text follow; for others it is a number, or a place among
- * the extras.
+ * Describes the batch under dispatch, and is written by the native side: a header, then records of four numbers: kind,
+ * id (its lower and upper half), value. src/node/event_kinds.rs has the meaning of each.
  */
 const index = new Uint32Array(16 * 1024);
-const HEADER = 4;
-const INTERRUPTIONS = 3;
 
-/** @returns {number} the id in a record; ids are never given again, and count up to 2^53 */
+/** @returns {number} the id in a record; ids are not reused, and count up to 2^53 */
 function idAt(at) {
   const high = index[at + 2];
   return high === 0 ? index[at + 1] : high * 2 ** 32 + index[at + 1];
 }
 
-/** Who gets what: open connections by connection id, listeners and clients by an id of their own. */
+/** Receivers of events: sockets by the id of their connection, listeners and clients by an id of their own. */
 const sockets = new Map();
 const listeners = new Map();
-/** Clients that are about to connect: one that does nothing is nobody's business but the program's. */
+/** Clients that are about to connect. An idle client is not in it, so that it can be collected. */
 const clients = new Map();
 const broadcasts = new Map();
 
-/** The batch that is being delivered, so far as it was interrupted: @type {?Batch} */
+/** The batch that was interrupted and is not finished: @type {?Batch} */
 let current = null;
 let resuming = false;
 
-/** Whether the runtime shows, for an error that is reported so, where it was made. */
+/** Whether `reportUncaught` shows the line that made the error, which it does on Node alone. */
 const showsOrigin = process.versions.bun === undefined && process.versions.deno === undefined;
 
-/** An error of the program's handler is the program's; it must not cost the events behind it. */
+/** Rethrows an error of the program's handler as uncaught, so that the other events are still dispatched. */
 function throwUncaught(err) {
   timing.nextTick(() => {
-    // Node shows the line that threw: for an error it should be the program's.
+    // With `throw`, Node would show this line instead of the program's.
     if (showsOrigin && err instanceof Error) native.reportUncaught(err);
     else throw err;
   });
 }
 
-/** When the program's timers get their turn; 0 until somebody has looked at the clock. */
+/** When the program's timers get their turn; 0 before the first look at the clock. */
 let deadline = 0;
 
-/** @returns {boolean} whether this has gone on for long enough */
+/** @returns {boolean} whether the slice of time is used up */
 function timeIsUp() {
   const now = timing.now();
   if (deadline === 0) deadline = now + SLICE_MS;
   return now > deadline;
 }
 
-/** As `timeIsUp`, in the middle of a batch; the native side learns of it, and makes the next ones shorter. */
-function interrupts() {
+/** As `timeIsUp`, within a batch. The native side reads the count, and makes the next batches shorter. */
+function mustInterrupt() {
   if (!timeIsUp()) return false;
   index[INTERRUPTIONS] += 1;
   return true;
 }
 
-/** One batch of the native mailbox, delivered in order, possibly with interruptions. */
+/** One batch of the event queue, dispatched in order, possibly with interruptions. */
 class Batch {
   #text;
   #extras;
-  /** The record to go on with. */
+  /** Where the next record begins. */
   #at = HEADER;
-  /** Frames of that record already delivered, and where in the text the next begins. */
+  /** How many frames of that record are dispatched, and where in the text the next begins. */
   #frame = 0;
   #start = 0;
 
@@ -114,40 +118,40 @@ class Batch {
     this.#extras = extras;
   }
 
-  /** @returns {boolean} whether all is delivered; if not, a handler threw or time is up */
-  deliver() {
-    const used = index[0];
+  /** @returns {boolean} whether the batch is finished; if not, a handler threw or time is up */
+  dispatch() {
+    const used = index[USED];
     while (this.#at < used) {
       if (index[this.#at] === FRAMES) {
-        if (!this.#deliverFrames()) return false;
+        if (!this.#dispatchFrames()) return false;
       } else {
         const at = this.#at;
         this.#at += 4;
         try {
-          this.#dispatch(at);
+          this.#dispatchRecord(at);
         } catch (err) {
           throwUncaught(err);
           return false;
         }
-        // Both ends of a connection within this process are told of in one turn.
-        if (index[at] !== ACCEPTED && this.#at < used && interrupts()) return false;
+        // Both ends of a connection within this process appear in one turn.
+        if (index[at] !== ACCEPTED && this.#at < used && mustInterrupt()) return false;
       }
     }
     return true;
   }
 
-  #deliverFrames() {
+  #dispatchFrames() {
     const socket = sockets.get(idAt(this.#at));
-    if (socket === undefined) return this.#tellFrames(undefined);
-    // What a handler enters (`AsyncLocalStorage#enterWith()`) must not be in force for other connections.
-    return socket[kAsyncScope].runInAsyncScope(this.#tellFrames, this, socket);
+    if (socket === undefined) return this.#receiveFrames(undefined);
+    // `AsyncLocalStorage#enterWith()` in a handler must not affect other connections.
+    return socket[kAsyncScope].runInAsyncScope(this.#receiveFrames, this, socket);
   }
 
-  #tellFrames(whom) {
+  #receiveFrames(receiver) {
     const at = this.#at;
     const count = index[at + 3];
     const ends = at + 4;
-    let socket = whom;
+    let socket = receiver;
     let frame = this.#frame;
     let start = this.#start;
     let look = 1;
@@ -159,14 +163,14 @@ class Batch {
         const text = this.#text.substring(start, end);
         start = end;
         frame += 1;
-        // A handler may have destroyed it: what the peer said behind that is not for the program.
+        // A handler may have destroyed the socket: the program gets no message after that.
         if (socket !== undefined && !socket[kOnFrame](text)) socket = undefined;
         look -= 1;
         if (look === 0 && frame < count) {
-          // Handlers may take long: the first looks come soon.
+          // A handler may be slow: the first looks come after few frames.
           if (frames < FRAMES_PER_LOOK) frames *= 2;
           look = frames;
-          if (interrupts()) {
+          if (mustInterrupt()) {
             interrupted = true;
             break;
           }
@@ -185,8 +189,8 @@ class Batch {
     return !interrupted;
   }
 
-  /** An event of a connection. */
-  #tell(socket, kind, value) {
+  /** Dispatches an event of a connection other than its frames. */
+  #notify(socket, kind, value) {
     switch (kind) {
       case LARGE_FRAME:
         socket[kOnFrame](this.#extras[value]);
@@ -212,13 +216,13 @@ class Batch {
     }
   }
 
-  #dispatch(at) {
+  #dispatchRecord(at) {
     const kind = index[at];
     const id = idAt(at);
     const value = index[at + 3];
     if (kind <= DEAD) {
       const socket = sockets.get(id);
-      socket?.[kAsyncScope].runInAsyncScope(this.#tell, this, socket, kind, value);
+      socket?.[kAsyncScope].runInAsyncScope(this.#notify, this, socket, kind, value);
       return;
     }
     switch (kind) {
@@ -260,70 +264,70 @@ class Batch {
   }
 }
 
-/** The rest of the batch, and what has come meanwhile, after the program's timers and other I/O. */
-function later() {
+/** Dispatches the rest of the batch, and newer events, after the program's timers and other I/O. */
+function resumeLater() {
   if (resuming) return;
   resuming = true;
   timing.setImmediate(() => {
     resuming = false;
     deadline = timing.now() + SLICE_MS;
-    if (current === null || finish(current)) deliverMore();
+    if (current === null || finish(current)) dispatchMore();
   });
 }
 
-/** @returns {boolean} whether the batch is done */
+/** @returns {boolean} whether the batch is finished */
 function finish(batch) {
   current = batch;
-  if (!batch.deliver()) {
-    later();
+  if (!batch.dispatch()) {
+    resumeLater();
     return false;
   }
   current = null;
-  index[0] = 0;
+  index[USED] = 0;
   return true;
 }
 
-function deliverMore() {
+function dispatchMore() {
   for (;;) {
-    if (deadline !== 0 && timeIsUp()) return later();
-    const taken = mailbox.take();
+    if (deadline !== 0 && timeIsUp()) return resumeLater();
+    const taken = queue.take();
     if (taken === null || !finish(new Batch(taken[0], taken[1]))) return;
-    if (index[1] === 0) return;
+    if (index[MORE] === 0) return;
   }
 }
 
-/** Called from the event loop, with a batch, and never while one is being delivered. */
-function deliver(text, extras) {
+/** The native side calls it in the event loop, with a batch, when the last one is finished. */
+function dispatch(text, extras) {
   if (resuming) {
-    // The program's timers were promised their turn first.
+    // The program's timers have their turn first.
     current = new Batch(text, extras);
     return;
   }
   deadline = 0;
-  if (finish(new Batch(text, extras)) && index[1] !== 0) deliverMore();
+  if (finish(new Batch(text, extras)) && index[MORE] !== 0) dispatchMore();
 }
 
 let soon = false;
 
 /**
- * Delivers what has come before anything else happens, a promise settled by the caller included: what one end of a
- * connection does, the other end in the same environment learns before the program goes on to the next thing.
+ * Dispatches waiting events in a microtask, before a promise that the caller settles later. With both ends of a
+ * connection in one environment, each end sees an action of the other before the program continues.
  */
-function deliverSoon() {
+function dispatchSoon() {
   if (soon) return;
   soon = true;
   timing.queueMicrotask(() => {
     soon = false;
-    // The rest of a batch comes first, in its time.
+    // An interrupted batch comes first.
     if (current !== null || resuming) return;
     deadline = 0;
-    deliverMore();
+    dispatchMore();
   });
 }
 
 /**
- * Whether the event loop may read quiet connections itself, without a thread in between. That takes libuv,
- * which only Node has. `SOCKHOP_READER=runtime` turns it off.
+ * Whether the event loop may read quiet connections itself, without another thread. This needs libuv, which only Node
+ * has. `SOCKHOP_READER=runtime` disables it.
  */
 const readInLoop =
   process.versions.uv !== undefined &&
@@ -332,16 +336,14 @@ const readInLoop =
   process.platform !== 'win32' &&
   process.env.SOCKHOP_READER !== 'runtime';
 
-const mailbox = new native.Mailbox(deliver, index, readInLoop);
+const queue = new native.EventQueue(dispatch, index, readInLoop);
 
-if (process.versions.deno !== undefined) guardAtUnload(native, () => index[2] !== 0);
+if (process.versions.deno !== undefined) guardAtUnload(native, () => index[DROPPED] !== 0);
 
 /** How many activities keep the process alive. */
 let active = 0;
 
-/**
- * Keeps the process alive while something is listening, connected, connecting or set to reconnect.
- */
+/** Keeps the process alive during an activity: while something is listening, connected or connecting. */
 class KeepAlive {
   #started = false;
   #enabled = true;
@@ -360,7 +362,7 @@ class KeepAlive {
     if (this.#enabled) changeActive(-1);
   }
 
-  /** Whether it should keep the process alive while it is going on (`ref` and `unref`). */
+  /** `ref()` sets it, `unref()` clears it. @type {boolean} */
   set enabled(on) {
     if (on === this.#enabled) return;
     this.#enabled = on;
@@ -372,7 +374,7 @@ function changeActive(change) {
   const before = active > 0;
   active += change;
   const after = active > 0;
-  if (before !== after) mailbox.reference(after);
+  if (before !== after) queue.setKeepAlive(after);
 }
 
 let lastId = 0;
@@ -384,13 +386,13 @@ function nextId() {
 }
 
 module.exports = {
-  mailbox,
+  queue,
   sockets,
   listeners,
   clients,
   broadcasts,
   KeepAlive,
-  deliverSoon,
+  dispatchSoon,
   nextId,
   throwUncaught,
 };

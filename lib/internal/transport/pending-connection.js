@@ -157,7 +157,7 @@ class PendingConnection {
 
   // Whatever else a connection can do is to set something.
   static {
-    for (const name of Object.getOwnPropertyNames(native.SockhopSession.prototype)) {
+    for (const name of Object.getOwnPropertyNames(native.Connection.prototype)) {
       if (name in PendingConnection.prototype) continue;
       PendingConnection.prototype[name] = function (...args) {
         this.#settings.set(name, [name, ...args]);

@@ -1,6 +1,6 @@
 'use strict';
 
-const { mailbox, throwUncaught } = require('../native/dispatcher.js');
+const { queue, throwUncaught } = require('../native/dispatcher.js');
 const { kWriteBatch, kCanWriteNow, kWriteMessage } = require('../symbols.js');
 const { nextTick, now } = require('../real-timers.js');
 
@@ -61,7 +61,7 @@ let exiting = false;
 process.on('exit', () => {
   exiting = true;
   flushAllWrites();
-  mailbox.drain(EXIT_PATIENCE_MS, EXIT_LIMIT_MS);
+  queue.drain(EXIT_PATIENCE_MS, EXIT_LIMIT_MS);
 });
 
 /**

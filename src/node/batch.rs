@@ -1,0 +1,278 @@
+//! Lays out a batch of events for JavaScript: one string for the text of all small frames, numbers in the index (see
+//! `event_kinds`), and a list of extras for everything else.
+
+use super::address::family;
+use super::connection::Connection;
+use super::event_kinds::{EventKind, IndexHeader};
+use super::strings;
+use super::values::{array, clear_exception, number, undefined, value};
+use crate::net::{self, Event, Segment, SystemError};
+use napi::bindgen_prelude::{Buffer, Error, Null, Result, Status, ToNapiValue};
+use napi::sys;
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Room for the largest segment: every frame takes a number, every event six at most.
+pub(super) const INDEX_CAPACITY: usize =
+    IndexHeader::Length as usize + net::mailbox::SEGMENT_FRAMES + 6 * net::mailbox::SEGMENT_EVENTS;
+
+const ENOMEM: i32 = 12;
+
+/// How to report an event that cannot be laid out.
+enum Fallback {
+    /// A message of a connection that cannot become a value of JavaScript is too large.
+    TooLarge(Arc<net::Connection>),
+    /// A new connection cannot: it is closed, and the attempt of a client that made it fails.
+    Close(Arc<net::Connection>, Option<(u64, u32)>),
+    /// No peer can cause this.
+    Skip,
+}
+
+impl Fallback {
+    fn of(event: &Event, has_text: bool) -> Self {
+        match event {
+            Event::LargeFrame { connection, .. } | Event::Raw { connection, .. } => {
+                Self::TooLarge(Arc::clone(connection))
+            }
+            Event::Frames { connection, .. } if !has_text => Self::TooLarge(Arc::clone(connection)),
+            Event::Accepted { connection, .. } => Self::Close(Arc::clone(connection), None),
+            Event::Connected {
+                client,
+                attempt,
+                connection,
+            } => Self::Close(Arc::clone(connection), Some((*client, *attempt))),
+            _ => Self::Skip,
+        }
+    }
+}
+
+/// A batch while it is laid out.
+pub(super) struct Batch<'index> {
+    env: sys::napi_env,
+    index: &'index mut [u32],
+    /// How many numbers of the index are in use.
+    used: usize,
+    extras: Vec<sys::napi_value>,
+    /// The text of the frames became a string.
+    has_text: bool,
+}
+
+impl Batch<'_> {
+    /// Lays out `segment`; answers its text, and its extras or undefined. An event that cannot be laid out does not
+    /// affect the others.
+    pub(super) fn encode(
+        env: sys::napi_env,
+        segment: &mut Segment,
+        index: &mut [u32],
+    ) -> Result<[sys::napi_value; 2]> {
+        thread_local! {
+            static ENDS: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
+        }
+        let mut ends = ENDS.take();
+        ends.clear();
+        let text = strings::frames(env, &segment.text, &segment.lengths, &mut ends);
+        let has_text = text.is_ok();
+        let text = text.or_else(|_| {
+            clear_exception(env);
+            strings::ascii(env, b"")
+        })?;
+        let mut batch = Batch {
+            env,
+            index,
+            used: IndexHeader::Length as usize,
+            extras: Vec::new(),
+            has_text,
+        };
+        let mut rest = ends.iter().copied();
+        for event in segment.events.drain(..) {
+            batch.add(event, &mut rest);
+        }
+        // Bounded by INDEX_CAPACITY.
+        #[allow(clippy::cast_possible_truncation)]
+        let used = batch.used as u32;
+        batch.index[IndexHeader::Used as usize] = used;
+        ENDS.set(ends);
+        let extras = if batch.extras.is_empty() {
+            undefined(env)?
+        } else {
+            array(env, &batch.extras)?
+        };
+        Ok([text, extras])
+    }
+
+    /// Adds an event, or its [`Fallback`].
+    fn add(&mut self, event: Event, ends: &mut impl Iterator<Item = u32>) {
+        let (used, extras) = (self.used, self.extras.len());
+        let fallback = Fallback::of(&event, self.has_text);
+        if self.add_event(event, ends).is_ok() {
+            return;
+        }
+        clear_exception(self.env);
+        self.used = used;
+        self.extras.truncate(extras);
+        if self.add_fallback(fallback).is_err() {
+            // The environment is ending: it takes no values at all.
+            clear_exception(self.env);
+            self.used = used;
+            self.extras.truncate(extras);
+        }
+    }
+
+    fn add_fallback(&mut self, fallback: Fallback) -> Result<()> {
+        match fallback {
+            Fallback::TooLarge(connection) => {
+                self.extra(EventKind::TooLarge, connection.id(), f64::INFINITY)
+            }
+            Fallback::Close(connection, attempt) => {
+                connection.close();
+                attempt.map_or(Ok(()), |(client, attempt)| {
+                    self.connect_failed(client, attempt, [(0, ENOMEM, "connect")])
+                })
+            }
+            Fallback::Skip => Ok(()),
+        }
+    }
+
+    fn add_event(&mut self, event: Event, ends: &mut impl Iterator<Item = u32>) -> Result<()> {
+        match event {
+            Event::Frames { .. } if !self.has_text => {
+                return Err(Error::from_status(Status::GenericFailure));
+            }
+            Event::Frames {
+                connection, count, ..
+            } => {
+                self.record(EventKind::Frames, connection.id(), count);
+                self.push(ends.take(count as usize));
+            }
+            Event::LargeFrame { connection, bytes } => {
+                let text = strings::utf8(self.env, &bytes)?;
+                self.push_extra(EventKind::LargeFrame, connection.id(), text);
+            }
+            Event::Raw { connection, bytes } => {
+                self.extra(EventKind::Raw, connection.id(), Buffer::from(bytes))?;
+            }
+            Event::TooLarge { connection, limit } => {
+                self.extra(EventKind::TooLarge, connection.id(), number(limit as u64))?;
+            }
+            Event::Ended(connection) => self.record(EventKind::Ended, connection.id(), 0),
+            Event::Failed { connection, error } => {
+                self.failure(EventKind::Failed, connection.id(), &error)?;
+            }
+            Event::Flushed {
+                connection,
+                position,
+            } => self.extra(EventKind::Flushed, connection.id(), number(position))?,
+            Event::Dead(connection) => self.record(EventKind::Dead, connection.id(), 0),
+            Event::BroadcastDone(id) => self.record(EventKind::BroadcastDone, id, 0),
+            Event::Accepted {
+                listener,
+                connection,
+            } => self.extra(EventKind::Accepted, listener, Connection::from(connection))?,
+            Event::Refused { listener, ends } => {
+                let ends = ends_of_tcp(self.env, ends.as_deref())?;
+                self.push_extra(EventKind::Refused, listener, ends);
+            }
+            Event::ListenerFailed { listener, error } => {
+                self.failure(EventKind::ListenerFailed, listener, &error)?;
+            }
+            Event::Connected {
+                client,
+                attempt,
+                connection,
+            } => {
+                self.extra(EventKind::Connected, client, Connection::from(connection))?;
+                self.push([attempt]);
+            }
+            Event::ConnectFailed {
+                client,
+                attempt,
+                failures,
+            } => {
+                let failures = failures
+                    .into_iter()
+                    .map(|(endpoint, error)| (endpoint, error.errno, error.syscall));
+                self.connect_failed(client, attempt, failures)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, numbers: impl IntoIterator<Item = u32>) {
+        for number in numbers {
+            self.index[self.used] = number;
+            self.used += 1;
+        }
+    }
+
+    fn record(&mut self, kind: EventKind, id: u64, value: u32) {
+        let [low, high] = words(id);
+        self.push([kind as u32, low, high, value]);
+    }
+
+    /// A record whose value is the index of `extra` in `extras`.
+    fn push_extra(&mut self, kind: EventKind, id: u64, extra: sys::napi_value) {
+        // A segment has a bounded number of events.
+        #[allow(clippy::cast_possible_truncation)]
+        let index = self.extras.len() as u32;
+        self.record(kind, id, index);
+        self.extras.push(extra);
+    }
+
+    fn extra(&mut self, kind: EventKind, id: u64, extra: impl ToNapiValue) -> Result<()> {
+        let extra = value(self.env, extra)?;
+        self.push_extra(kind, id, extra);
+        Ok(())
+    }
+
+    /// A record with an extra `[errno, syscall]`.
+    fn failure(&mut self, kind: EventKind, id: u64, error: &SystemError) -> Result<()> {
+        let errno = value(self.env, error.errno)?;
+        let syscall = value(self.env, error.syscall)?;
+        let failure = array(self.env, &[errno, syscall])?;
+        self.push_extra(kind, id, failure);
+        Ok(())
+    }
+
+    /// `failures` has the index of the endpoint, the errno and the system call of each.
+    fn connect_failed<'a>(
+        &mut self,
+        client: u64,
+        attempt: u32,
+        failures: impl IntoIterator<Item = (u32, i32, &'a str)>,
+    ) -> Result<()> {
+        let mut values = Vec::new();
+        for (endpoint, errno, syscall) in failures {
+            values.push(value(self.env, endpoint)?);
+            values.push(value(self.env, errno)?);
+            values.push(value(self.env, syscall)?);
+        }
+        let failures = array(self.env, &values)?;
+        self.push_extra(EventKind::ConnectFailed, client, failures);
+        self.push([attempt]);
+        Ok(())
+    }
+}
+
+/// An id in two numbers of an index, the lower half first.
+#[allow(clippy::cast_possible_truncation)]
+fn words(id: u64) -> [u32; 2] {
+    [id as u32, (id >> 32) as u32]
+}
+
+/// `[address, port, family, address, port, family]` of this end and the other, or null.
+fn ends_of_tcp(
+    env: sys::napi_env,
+    ends: Option<&(SocketAddr, SocketAddr)>,
+) -> Result<sys::napi_value> {
+    let Some((local, peer)) = ends else {
+        return value(env, Null);
+    };
+    let mut values = Vec::with_capacity(6);
+    for end in [local, peer] {
+        values.push(value(env, end.ip().to_string())?);
+        values.push(value(env, u32::from(end.port()))?);
+        values.push(value(env, family(end))?);
+    }
+    array(env, &values)
+}

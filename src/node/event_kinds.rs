@@ -1,0 +1,57 @@
+//! The numbers in the index of a batch, which JavaScript reads by the same names: `lib/internal/native/dispatcher.js`.
+//!
+//! The index is a `Uint32Array` that is made once and written for every batch: a [`IndexHeader`], then records of four numbers
+//! `kind, id (its lower and upper half), value`.
+
+use napi_derive::napi;
+
+/// The first numbers of the index.
+#[napi]
+#[derive(Clone, Copy)]
+pub enum IndexHeader {
+    /// How many numbers of the index are in use. JavaScript sets it to 0 when it has dispatched the batch.
+    Used = 0,
+    /// Whether more events were waiting.
+    More = 1,
+    /// Whether the runtime has dropped its native objects, and their methods must not be called.
+    Dropped = 2,
+    /// How often JavaScript has interrupted the batch because its time was up; JavaScript writes it.
+    Interruptions = 3,
+    /// Where records begin.
+    Length = 4,
+}
+
+/// The kind of an event, first number of its record.
+#[napi]
+#[derive(Clone, Copy)]
+pub enum EventKind {
+    /// Frames of a connection: `value` is their count, and as many ends of them in the text follow the record.
+    Frames = 0,
+    /// A frame of its own among the extras.
+    LargeFrame = 1,
+    /// Received bytes, among the extras.
+    Raw = 2,
+    /// A frame above the limit, which is among the extras.
+    TooLarge = 3,
+    /// The peer has ended its direction.
+    Ended = 4,
+    /// The connection is broken: `[errno, syscall]` among the extras.
+    Failed = 5,
+    /// The kernel has everything up to the position among the extras.
+    Flushed = 6,
+    /// Four pings in a row were not answered. The last kind of events of a connection.
+    Dead = 7,
+    /// A broadcast has reached the kernel for each connection.
+    BroadcastDone = 8,
+    /// A listener has a new connection, among the extras.
+    Accepted = 9,
+    /// A listener has turned a connection away: its two ends among the extras, or null.
+    Refused = 10,
+    /// A listener could not accept: `[errno, syscall]` among the extras.
+    ListenerFailed = 11,
+    /// A client has a connection, among the extras; the number of the attempt follows the record.
+    Connected = 12,
+    /// An attempt of a client failed: `[index of the endpoint, errno, syscall, ...]` among the extras; the number of the
+    /// attempt follows the record.
+    ConnectFailed = 13,
+}

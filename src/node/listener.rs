@@ -1,0 +1,109 @@
+//! `Listener`: the listening socket of a server.
+
+use super::address::EndAddress;
+use super::connection::Connection;
+use super::values::size;
+use crate::net;
+use napi::bindgen_prelude::{Either, Error, Result, Status};
+use napi_derive::napi;
+use parking_lot::Mutex;
+use std::os::fd::{BorrowedFd, IntoRawFd};
+use std::sync::Arc;
+
+/// Why the system refused a listener.
+#[napi(object)]
+pub struct ListenFailure {
+    /// The positive error number.
+    pub errno: i32,
+    /// The system call that failed.
+    pub syscall: String,
+}
+
+fn unusable(why: &str) -> Error {
+    Error::new(Status::GenericFailure, format!("descriptor: {why}"))
+}
+
+/// A listening socket.
+#[napi]
+pub struct Listener {
+    /// `None` after `close`.
+    inner: Mutex<Option<Arc<net::Listener>>>,
+}
+
+impl Listener {
+    pub(super) fn or_failure(
+        result: std::result::Result<Arc<net::Listener>, net::SystemError>,
+    ) -> Either<Self, ListenFailure> {
+        match result {
+            Ok(listener) => Either::A(Self {
+                inner: Mutex::new(Some(listener)),
+            }),
+            Err(error) => Either::B(ListenFailure {
+                errno: error.errno,
+                syscall: error.syscall.to_owned(),
+            }),
+        }
+    }
+}
+
+#[napi]
+impl Listener {
+    /// Where it listens.
+    #[napi]
+    pub fn address(&self) -> Option<EndAddress> {
+        self.inner
+            .lock()
+            .as_ref()
+            .and_then(|listener| EndAddress::of(listener.address()))
+    }
+
+    /// Makes a connection of a socket that was accepted elsewhere, by a duplicate of its descriptor: the caller
+    /// keeps `fd`. `None` if there are too many connections, or the listener is closed.
+    #[napi]
+    pub fn adopt(&self, fd: i32) -> Result<Option<Connection>> {
+        let Some(listener) = self.inner.lock().as_ref().map(Arc::clone) else {
+            return Ok(None);
+        };
+        if fd < 0 {
+            return Err(unusable("it is none"));
+        }
+        // SAFETY: it is only duplicated, at once. The caller has it open meanwhile; if not, the system
+        // refuses.
+        let own = unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned();
+        let adopted = own.and_then(|own| listener.adopt(own.into()));
+        let adopted = adopted.map_err(|error| unusable(&error.to_string()))?;
+        Ok(adopted.map(Connection::from))
+    }
+
+    /// A duplicate of the descriptor, which the caller closes; -1 if there is none.
+    #[napi]
+    pub fn duplicate(&self) -> i32 {
+        let own = self.inner.lock().as_ref().and_then(|it| it.duplicate());
+        own.map_or(-1, IntoRawFd::into_raw_fd)
+    }
+
+    /// Connections above this number are turned away.
+    #[napi]
+    pub fn set_max_connections(&self, max: f64) {
+        if let Some(listener) = self.inner.lock().as_ref() {
+            listener.set_max_connections(size(max));
+        }
+    }
+
+    /// The number of open connections of this listener.
+    #[napi]
+    pub fn connection_count(&self) -> u32 {
+        self.inner.lock().as_ref().map_or(0, |listener| {
+            u32::try_from(listener.connection_count()).unwrap_or(u32::MAX)
+        })
+    }
+
+    /// Frees the address.
+    #[napi]
+    pub fn close(&self) {
+        let listener = self.inner.lock().take();
+        if let Some(listener) = listener {
+            listener.close();
+        }
+    }
+}
