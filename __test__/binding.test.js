@@ -7,7 +7,12 @@ const os = require('node:os');
 const path = require('node:path');
 const { afterEach, beforeEach, describe, it } = require('node:test');
 
-const { bindingFileName, platformTag } = require('../lib/internal/native/platform.js');
+const {
+  bindingFileName,
+  bindingPackageName,
+  PLATFORM_TAGS,
+  platformTag,
+} = require('../lib/internal/native/platform.js');
 
 const ROOT = path.dirname(__dirname);
 const TAG = platformTag();
@@ -15,8 +20,28 @@ const TAG = platformTag();
 const NATIVE = 'lib/internal/native';
 const BINDING = path.join(ROOT, bindingFileName(TAG));
 
+/**
+ * An ELF executable, as far as its dynamic loader goes: 64 bits, one program header, and `gap` bytes between that and the
+ * name of the loader, as in a binary that `patchelf` has changed. Without a loader it is linked statically.
+ */
+function elfExecutable({ loader, gap = 0 }) {
+  const PT_INTERP = 3;
+  const PT_LOAD = 1;
+  const header = Buffer.alloc(64);
+  header.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
+  header.writeBigUInt64LE(64n, 32);
+  header.writeUInt16LE(56, 54);
+  header.writeUInt16LE(1, 56);
+  const name = Buffer.from(`${loader ?? ''}\0`);
+  const entry = Buffer.alloc(56);
+  entry.writeUInt32LE(loader ? PT_INTERP : PT_LOAD, 0);
+  entry.writeBigUInt64LE(BigInt(64 + 56 + gap), 8);
+  entry.writeBigUInt64LE(BigInt(name.length), 32);
+  return Buffer.concat([header, entry, Buffer.alloc(gap), name]);
+}
+
 /** Requires `module` in a process of its own; gives the error as the program would see it. */
-function requireIn(directory, module, { env = {}, preload } = {}) {
+function requireIn(directory, module, { env = {}, preload, options = [] } = {}) {
   const program = `
     try {
       const loaded = require(${JSON.stringify(module)});
@@ -27,7 +52,7 @@ function requireIn(directory, module, { env = {}, preload } = {}) {
     }`;
   const { stdout, stderr, status, error } = spawnSync(
     process.execPath,
-    [...(preload ? ['--require', preload] : []), '--eval', program],
+    [...options, ...(preload ? ['--require', preload] : []), '--eval', program],
     { cwd: directory, encoding: 'utf8', env: { ...process.env, ...env }, timeout: 60_000 },
   );
   assert.equal(error, undefined);
@@ -51,20 +76,73 @@ describe('the name of the binding', () => {
     assert.equal(TAG.split('-')[2], glibcVersionRuntime ? 'gnu' : 'musl');
   });
 
-  it('is that of musl for an executable with the loader of musl', {
-    skip: process.platform !== 'linux',
-  }, () => {
-    const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'sockhop-musl-'));
-    const executable = path.join(directory, 'node');
-    fs.writeFileSync(executable, '\x7fELF...\0/lib/ld-musl-x86_64.so.1\0');
+  describe('on Linux', { skip: process.platform !== 'linux' }, () => {
+    const cpu = process.arch;
+    const suffix = cpu === 'arm' ? 'eabihf' : '';
     const before = process.execPath;
-    try {
-      process.execPath = executable;
-      assert.equal(platformTag(), `linux-${process.arch}-musl`);
-    } finally {
+    let directory;
+
+    beforeEach(() => {
+      directory = fs.mkdtempSync(path.join(os.tmpdir(), 'sockhop-elf-'));
+    });
+
+    afterEach(() => {
       process.execPath = before;
       fs.rmSync(directory, { recursive: true });
+    });
+
+    /** The tag in a process whose executable has these bytes. */
+    function tagOf(bytes) {
+      process.execPath = path.join(directory, 'node');
+      fs.writeFileSync(process.execPath, bytes);
+      return platformTag();
     }
+
+    it('is that of musl for an executable with the loader of musl', () => {
+      const executable = elfExecutable({ loader: '/lib/ld-musl-x86_64.so.1' });
+      assert.equal(tagOf(executable), `linux-${cpu}-musl${suffix}`);
+    });
+
+    it('is that of musl for an executable that was patched to another path of the loader', () => {
+      const loader = '/nix/store/0a1b-musl-1.2.5/lib/ld-musl-x86_64.so.1';
+      const executable = elfExecutable({ loader, gap: 1 << 20 });
+      assert.equal(tagOf(executable), `linux-${cpu}-musl${suffix}`);
+    });
+
+    it('is that of glibc for an executable that mentions the loader of musl and uses another', () => {
+      const executable = elfExecutable({ loader: '/lib64/ld-linux-x86-64.so.2' });
+      const tag = tagOf(Buffer.concat([executable, Buffer.from('/lib/ld-musl-x86_64.so.1\0')]));
+      assert.equal(tag, `linux-${cpu}-gnu${suffix}`);
+    });
+
+    for (const [title, bytes] of [
+      ['names no loader', elfExecutable({})],
+      ['is no ELF file', Buffer.from('#!/bin/sh\n')],
+      ['is empty', Buffer.alloc(0)],
+    ]) {
+      it(`is that of the loaded libraries if the executable ${title}`, () => {
+        assert.equal(tagOf(bytes), TAG);
+      });
+    }
+
+    it('is that of the loaded libraries if the executable cannot be read', () => {
+      process.execPath = path.join(directory, 'missing');
+      assert.equal(platformTag(), TAG);
+    });
+  });
+});
+
+describe('the loader', () => {
+  it('has a literal request for the file and the package of each platform, and no other', () => {
+    // Bundlers and file tracers follow nothing else.
+    const source = fs.readFileSync(path.join(ROOT, NATIVE, 'binding.js'), 'utf8');
+    const requests = [...source.matchAll(/require\('(?!node:)([^']+)'\)/g)].map(([, name]) => name);
+    const expected = PLATFORM_TAGS.flatMap((tag) => [
+      `../../../${bindingFileName(tag)}`,
+      bindingPackageName(tag),
+    ]);
+    expected.push('./binding-error.js', './platform.js');
+    assert.deepEqual(requests.sort(), expected.sort());
   });
 });
 
@@ -74,8 +152,11 @@ describe('loading the binding', () => {
   beforeEach(() => {
     directory = fs.mkdtempSync(path.join(os.tmpdir(), 'sockhop-binding-'));
     fs.mkdirSync(path.join(directory, NATIVE), { recursive: true });
-    for (const name of ['binding.js', 'platform.js']) {
+    for (const name of fs.readdirSync(path.join(ROOT, NATIVE))) {
       fs.copyFileSync(path.join(ROOT, NATIVE, name), path.join(directory, NATIVE, name));
+    }
+    for (const name of ['package.json', 'Cargo.toml']) {
+      fs.copyFileSync(path.join(ROOT, name), path.join(directory, name));
     }
   });
 
@@ -115,6 +196,62 @@ describe('loading the binding', () => {
     assert.match(message, new RegExp(`the package sockhop-native-${TAG}: not installed`));
     assert.ok(message.includes(`"npm run build" in ${fs.realpathSync(directory)}`), message);
     assert.match(message, /Rust toolchain/);
+  });
+
+  describe('from an installed package that was published', () => {
+    const OTHER = PLATFORM_TAGS.find((tag) => tag !== TAG);
+
+    beforeEach(() => {
+      const optionalDependencies = { [bindingPackageName(TAG)]: '9.8.7' };
+      fs.writeFileSync(
+        path.join(directory, 'package.json'),
+        JSON.stringify({ name: 'sockhop-native', optionalDependencies }),
+      );
+      fs.rmSync(path.join(directory, 'Cargo.toml'));
+    });
+
+    it('without the package of the platform names it, the usual causes, and how to install it', () => {
+      const { code, message } = requireIn(directory, `./${NATIVE}/binding`);
+      assert.equal(code, 'ERR_SOCKHOP_BINDING');
+      assert.match(message, /--omit=optional/);
+      assert.match(message, /lock file/);
+      assert.match(message, /glibc.*musl/);
+      assert.ok(
+        message.includes(`npm install --no-save ${bindingPackageName(TAG)}@9.8.7`),
+        message,
+      );
+      assert.match(message, /clone of the repository/);
+      assert.doesNotMatch(message, /npm run build|Installed for another platform/);
+    });
+
+    it('with the package of another platform says which is installed', () => {
+      const foreign = path.join(directory, 'node_modules', bindingPackageName(OTHER));
+      fs.mkdirSync(foreign, { recursive: true });
+      fs.writeFileSync(path.join(foreign, 'package.json'), '{}');
+      const { message } = requireIn(directory, `./${NATIVE}/binding`);
+      const line = `Installed for another platform: ${bindingPackageName(OTHER)}.`;
+      assert.ok(message.includes(line), message);
+    });
+  });
+
+  it('from a bundle says how a bundle gets the binding, not how to build it', () => {
+    fs.rmSync(path.join(directory, 'package.json'));
+    const { code, message } = requireIn(directory, `./${NATIVE}/binding`);
+    assert.equal(code, 'ERR_SOCKHOP_BINDING');
+    assert.match(message, /part of a bundle/);
+    assert.ok(message.includes(`copy ${bindingFileName(TAG)}`), message);
+    assert.match(message, /SOCKHOP_NATIVE_BINDING/);
+    assert.doesNotMatch(message, /npm run build|npm install/);
+  });
+
+  it('in a process without addons says which option of Node allows them', () => {
+    fs.copyFileSync(BINDING, path.join(directory, bindingFileName(TAG)));
+    const { code, message } = requireIn(directory, `./${NATIVE}/binding`, {
+      options: ['--no-addons'],
+    });
+    assert.equal(code, 'ERR_SOCKHOP_BINDING');
+    assert.match(message, /Native addons need --allow-addons/);
+    assert.doesNotMatch(message, /npm run build/);
   });
 
   it('says in what way a damaged file does not load', () => {

@@ -2,59 +2,107 @@
 
 // Finds and loads the native half of the package, and exports what it exports.
 
+const { createRequire } = require('node:module');
 const path = require('node:path');
 
-const { bindingFileName, platformTag } = require('./platform.js');
+const { bindingError } = require('./binding-error.js');
+const { bindingFileName, bindingPackageName, PACKAGE_ROOT, platformTag } = require('./platform.js');
 
-const ROOT = path.join(__dirname, '..', '..', '..');
-
-/** The first line says everything: that is what is left of an error in most logs. */
-function failure(tag, attempts) {
-  const tried = attempts.map(({ what, reason }) => `  - ${what}: ${reason}`);
-  const advice =
-    process.platform === 'win32'
-      ? ['Windows is not supported yet.']
-      : [
-          `Build it with "npm run build" in ${ROOT}`,
-          '(this needs a Rust toolchain, see https://rustup.rs).',
-        ];
-  const message = [
-    `sockhop-native has no native binding that loads on ${tag} (Node ${process.version}). Looked for:`,
-    ...tried,
-    ...advice,
-  ].join('\n');
-  const error = new Error(message, { cause: attempts[attempts.length - 1].error });
-  error.code = 'ERR_SOCKHOP_BINDING';
-  return error;
+/** A source of the binding, and the error of loading from it. */
+class Attempt {
+  constructor(source, error) {
+    this.source = source;
+    this.error = error;
+  }
 }
 
-/** A sentence on why `require(request)` failed, without the stack Node appends to "not found". */
-function describe(error, request) {
-  if (error?.code === 'MODULE_NOT_FOUND' && String(error.message).includes(request)) {
-    return path.isAbsolute(request) ? 'no such file' : 'not installed';
+/** Requires a file by a computed name. A `require` made for that file works in a bundle, too. */
+const requireComputed = (file) => createRequire(file)(file);
+
+// The requests below are literal, and each is inside a `try` of its function: bundlers and file tracers follow only such
+// requests, and tolerate a missing file only there. `PLATFORM_TAGS` has the same tags.
+
+/** Requires the file beside index.js: a binding that was built in a checkout, or in the installed package. */
+function requireFile(tag) {
+  try {
+    switch (tag) {
+      case 'darwin-arm64':
+        return require('../../../sockhop-native.darwin-arm64.node');
+      case 'darwin-x64':
+        return require('../../../sockhop-native.darwin-x64.node');
+      case 'linux-arm-gnueabihf':
+        return require('../../../sockhop-native.linux-arm-gnueabihf.node');
+      case 'linux-arm64-gnu':
+        return require('../../../sockhop-native.linux-arm64-gnu.node');
+      case 'linux-arm64-musl':
+        return require('../../../sockhop-native.linux-arm64-musl.node');
+      case 'linux-x64-gnu':
+        return require('../../../sockhop-native.linux-x64-gnu.node');
+      case 'linux-x64-musl':
+        return require('../../../sockhop-native.linux-x64-musl.node');
+      case 'win32-arm64-msvc':
+        return require('../../../sockhop-native.win32-arm64-msvc.node');
+      case 'win32-x64-msvc':
+        return require('../../../sockhop-native.win32-x64-msvc.node');
+      default:
+        return requireComputed(path.join(PACKAGE_ROOT, bindingFileName(tag)));
+    }
+  } catch (error) {
+    return new Attempt(bindingFileName(tag), error);
   }
-  return String(error?.message ?? error).split('\n')[0];
+}
+
+/** Requires the package that contains the binding of the platform. */
+function requirePackage(tag) {
+  try {
+    switch (tag) {
+      case 'darwin-arm64':
+        return require('sockhop-native-darwin-arm64');
+      case 'darwin-x64':
+        return require('sockhop-native-darwin-x64');
+      case 'linux-arm-gnueabihf':
+        return require('sockhop-native-linux-arm-gnueabihf');
+      case 'linux-arm64-gnu':
+        return require('sockhop-native-linux-arm64-gnu');
+      case 'linux-arm64-musl':
+        return require('sockhop-native-linux-arm64-musl');
+      case 'linux-x64-gnu':
+        return require('sockhop-native-linux-x64-gnu');
+      case 'linux-x64-musl':
+        return require('sockhop-native-linux-x64-musl');
+      case 'win32-arm64-msvc':
+        return require('sockhop-native-win32-arm64-msvc');
+      case 'win32-x64-msvc':
+        return require('sockhop-native-win32-x64-msvc');
+      default:
+        throw new Error('there is none for this platform');
+    }
+  } catch (error) {
+    return new Attempt(`the package ${bindingPackageName(tag)}`, error);
+  }
+}
+
+/** Requires the file that the environment names. */
+function requireOverride(override) {
+  try {
+    return requireComputed(path.resolve(override));
+  } catch (error) {
+    return new Attempt(`${override} (from SOCKHOP_NATIVE_BINDING)`, error);
+  }
 }
 
 function load() {
   const tag = platformTag();
   const override = process.env.SOCKHOP_NATIVE_BINDING;
-  const candidates = override
-    ? [{ request: path.resolve(override), what: `${override} (from SOCKHOP_NATIVE_BINDING)` }]
-    : [
-        { request: path.join(ROOT, bindingFileName(tag)), what: bindingFileName(tag) },
-        { request: `sockhop-native-${tag}`, what: `the package sockhop-native-${tag}` },
-      ];
+  const sources = override ? [() => requireOverride(override)] : [requireFile, requirePackage];
 
   const attempts = [];
-  for (const { request, what } of candidates) {
-    try {
-      return require(request);
-    } catch (error) {
-      attempts.push({ what, reason: describe(error, request), error });
-    }
+  for (const source of sources) {
+    const result = source(tag);
+    if (!(result instanceof Attempt)) return result;
+    attempts.push(result);
   }
-  throw failure(tag, attempts);
+  throw bindingError(tag, attempts, override);
 }
 
 module.exports = load();
