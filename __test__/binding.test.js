@@ -13,6 +13,7 @@ const {
   PLATFORM_TAGS,
   platformTag,
 } = require('../lib/internal/native/platform.js');
+const { TARGETS } = require('../packaging/targets.js');
 
 const ROOT = path.dirname(__dirname);
 const TAG = platformTag();
@@ -61,14 +62,11 @@ function requireIn(directory, module, { env = {}, preload, options = [] } = {}) 
 }
 
 describe('the name of the binding', () => {
-  it('follows the spelling of napi-rs and is one of the targets in package.json', () => {
+  it('is in the spelling of napi-rs, one of those in package.json and of the released packages', () => {
     const { napi } = require('../package.json');
-    const names = { x86_64: 'x64', aarch64: 'arm64' };
-    const tags = napi.targets.map((target) => {
-      const [cpu, , platform, abi] = target.split('-');
-      return [platform, names[cpu], abi].filter(Boolean).join('-');
-    });
-    assert.ok(tags.includes(TAG), `${TAG} is not among ${tags.join(', ')}`);
+    assert.deepEqual([...PLATFORM_TAGS].sort(), TARGETS.map(({ tag }) => tag).sort());
+    assert.deepEqual([...napi.targets].sort(), TARGETS.map(({ triple }) => triple).sort());
+    assert.ok(PLATFORM_TAGS.includes(TAG), `${TAG} is not among ${PLATFORM_TAGS.join(', ')}`);
   });
 
   it('tells glibc from musl as Node itself does', { skip: process.platform !== 'linux' }, () => {

@@ -172,6 +172,23 @@ describe('the packed package', () => {
     assert.equal(loaded.length, DEEP_PATHS.length);
   });
 
+  it('gives index.js and package.json by name, and no internal file', () => {
+    const source = `
+      const read = (name) => {
+        try {
+          return typeof require(name);
+        } catch ({ code }) {
+          return code;
+        }
+      };
+      const names = ['', '/index', '/index.js', '/package.json', '/lib/internal/symbols.js'];
+      console.log(JSON.stringify(names.map((name) => read('sockhop' + name))));`;
+    assert.deepEqual(runProgram('paths.js', source), [
+      ...Array(4).fill('object'),
+      'ERR_PACKAGE_PATH_NOT_EXPORTED',
+    ]);
+  });
+
   it('without its binding says which platform lacks one and how to build it', () => {
     const copy = path.join(scratch, 'copy');
     fs.cpSync(path.join(home, 'node_modules', 'sockhop'), path.join(copy, 'node_modules/sockhop'), {

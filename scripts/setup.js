@@ -22,14 +22,14 @@ function readPackages(lockFile) {
  * after a checkout, and installing anew pulls node_modules from under whatever is running.
  * @returns {false | string} why the dependencies have to be installed, or false if they need not
  */
-function dependenciesMissing() {
+function dependenciesMissing(directory) {
   let installed;
   try {
-    installed = readPackages(path.join(ROOT, 'node_modules', '.package-lock.json'));
+    installed = readPackages(path.join(directory, 'node_modules', '.package-lock.json'));
   } catch {
     return 'there are none yet';
   }
-  const wanted = readPackages(path.join(ROOT, 'package-lock.json'));
+  const wanted = readPackages(path.join(directory, 'package-lock.json'));
   const changed = Object.entries(wanted).find(([name, { version, optional }]) => {
     if (name === '') return false;
     return installed[name] ? installed[name].version !== version : !optional;
@@ -37,14 +37,14 @@ function dependenciesMissing() {
   return changed ? `${changed[0].replace('node_modules/', '')} is not the one wanted` : false;
 }
 
-function installDependencies() {
+function installDependencies(directory) {
   const args = ['ci', '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund'];
   args.push('--loglevel=error');
   // Run by npm: use that npm. It need not be on the PATH.
   const npm = process.env.npm_execpath;
   const result = npm?.endsWith('.js')
-    ? spawnSync(process.execPath, [npm, ...args], { cwd: ROOT, stdio: ['ignore', 2, 2] })
-    : spawnSync('npm', args, { cwd: ROOT, stdio: ['ignore', 2, 2] });
+    ? spawnSync(process.execPath, [npm, ...args], { cwd: directory, stdio: ['ignore', 2, 2] })
+    : spawnSync('npm', args, { cwd: directory, stdio: ['ignore', 2, 2] });
   if (result.error) throw new Error(`npm could not be run: ${result.error.message}`);
   if (result.status !== 0) throw new Error('npm ci failed, see above');
 }
@@ -63,10 +63,10 @@ function setup() {
     throw new Error(`Node ${OLDEST_NODE} or newer is needed, this is ${process.version}`);
   }
 
-  const toInstall = dependenciesMissing();
+  const toInstall = dependenciesMissing(ROOT);
   if (toInstall) {
     say(`installing the development dependencies: ${toInstall}`);
-    installDependencies();
+    installDependencies(ROOT);
   }
 
   const toBuild = stale();
@@ -78,7 +78,7 @@ function setup() {
   say(toInstall || toBuild ? 'ready' : 'dependencies and native binding are up to date');
 }
 
-module.exports = { setup };
+module.exports = { dependenciesMissing, installDependencies, setup };
 
 if (require.main === module) {
   try {

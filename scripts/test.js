@@ -148,6 +148,14 @@ const STEPS = [
     command: () => [NODE, inRoot('scripts/runtimes.js')],
   },
   {
+    name: 'packaging',
+    title: 'Packaging: declarations, bundlers and test runners with the packages of a release',
+    lane: 1,
+    unless: () =>
+      Number.parseInt(process.versions.node, 10) < 20 && 'the tools need Node 20 or newer',
+    command: () => [NODE, inRoot('packaging/check.js')],
+  },
+  {
     name: 'model',
     title: 'Rust: every interleaving of the concurrent parts',
     lane: 2,

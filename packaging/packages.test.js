@@ -1,0 +1,110 @@
+// The packages of a release, as a registry gets them.
+
+const assert = require('node:assert/strict');
+const { spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+const { after, before, describe, it } = require('node:test');
+
+const { bindingFileName, bindingPackageName } = require('../lib/internal/native/platform.js');
+const manifest = require('../package.json');
+const { assemble } = require('./assemble.js');
+const { npmCommand, run } = require('./commands.js');
+const { BINDING, TAG } = require('./installed.js');
+const { targetOf } = require('./targets.js');
+
+const ATTW = path.join(__dirname, 'node_modules/@arethetypeswrong/cli/dist/index.js');
+
+describe('the packages of a release', () => {
+  let scratch;
+  let directories;
+  let main;
+  let binding;
+
+  before(() => {
+    scratch = fs.mkdtempSync(path.join(os.tmpdir(), 'sockhop-packages-'));
+    directories = assemble(scratch, new Map([[TAG, BINDING]]));
+    main = path.join(scratch, 'sockhop-native');
+    binding = path.join(scratch, bindingPackageName(TAG));
+  });
+
+  after(() => fs.rmSync(scratch, { recursive: true, force: true }));
+
+  const manifestOf = (directory) =>
+    JSON.parse(fs.readFileSync(path.join(directory, 'package.json'), 'utf8'));
+
+  /** The names of the files that `npm pack` packs. */
+  function filesOf(directory) {
+    const pack = npmCommand('pack', '--dry-run', '--json', '--loglevel=error');
+    const [{ files }] = Object.values(JSON.parse(run(pack, { cwd: directory })));
+    return files.map((file) => file.path);
+  }
+
+  it('are the main package and, published before it, those it depends on', () => {
+    assert.deepEqual(directories, [binding, main]);
+    assert.deepEqual(manifestOf(main).optionalDependencies, {
+      [bindingPackageName(TAG)]: manifest.version,
+    });
+  });
+
+  it('contain no binary and no source of Rust in the main package, and run no scripts', () => {
+    const build = /\.(node|rs)$|^Cargo|^scripts\//;
+    const files = filesOf(main);
+    assert.deepEqual(
+      files.filter((file) => build.test(file)),
+      [],
+    );
+    for (const file of ['index.js', 'index.d.ts', 'README.md', 'LICENSE']) {
+      assert.ok(files.includes(file), `${file} is missing`);
+    }
+    const { scripts, devDependencies, dependencies } = manifestOf(main);
+    assert.deepEqual([scripts, devDependencies, dependencies], [undefined, undefined, undefined]);
+  });
+
+  it('contain the binding in the package of its platform alone, with its licence', () => {
+    const files = [bindingFileName(TAG), 'LICENSE', 'README.md', 'package.json'];
+    assert.deepEqual(filesOf(binding).sort(), files.sort());
+    const { os: systems, cpu, libc, version, scripts } = manifestOf(binding);
+    const target = targetOf(TAG);
+    assert.deepEqual(
+      [systems, cpu, libc],
+      [[target.os], [target.cpu], target.libc && [target.libc]],
+    );
+    assert.deepEqual([version, scripts], [manifest.version, undefined]);
+  });
+
+  it('are without a fault or suggestion of publint', async () => {
+    const { publint } = await import('publint');
+    const { formatMessage } = await import('publint/utils');
+    for (const directory of directories) {
+      const { messages } = await publint({ pkgDir: directory });
+      const texts = messages.map((message) => formatMessage(message, manifestOf(directory)));
+      assert.deepEqual(texts, [], path.basename(directory));
+    }
+  });
+
+  it('have declarations that every module resolution of TypeScript finds, on every path', () => {
+    const classes = fs.readdirSync(path.join(main, 'lib')).filter((name) => name.endsWith('.js'));
+    const paths = classes.flatMap((name) => [`lib/${name}`, `lib/${path.basename(name, '.js')}`]);
+    const args = [ATTW, '--pack', main, '--format', 'json', '--include-entrypoints', ...paths];
+    // It ends before a pipe has taken all of its output.
+    const file = path.join(scratch, 'attw.json');
+    const output = fs.openSync(file, 'w');
+    spawnSync(process.execPath, args, { stdio: ['ignore', output, 'inherit'] });
+    fs.closeSync(output);
+    const { problems = {}, analysis } = JSON.parse(fs.readFileSync(file, 'utf8'));
+    // A static method of a class that is all of a module counts as an export without being one.
+    const isStatic = ({ kind, missing, implementationFileName }) => {
+      if (kind !== 'NamedExports') return false;
+      const loaded = require(`../lib/${path.basename(implementationFileName)}`);
+      return missing.every((name) => name in loaded);
+    };
+    const found = Object.values(problems).flat();
+    assert.deepEqual(
+      found.filter((problem) => !isStatic(problem)),
+      [],
+    );
+    for (const name of paths) assert.ok(analysis.entrypoints[`./${name}`], `${name} was checked`);
+  });
+});
