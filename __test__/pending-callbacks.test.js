@@ -11,11 +11,11 @@ test('a callback is found by its id alone, and once', () => {
   const answers = [];
   const tickets = Array.from({ length: 3 }, (_, i) => {
     const ticket = callbacks.reserve();
-    callbacks.add(ticket, (data) => answers.push([i, data]), 0);
+    callbacks.add(ticket, (data) => answers.push([i, data]));
     return ticket;
   });
   const { id } = tickets[1];
-  // The same count behind another random part, which somebody may have drawn elsewhere.
+  // The same count after another random part, which another process may have drawn.
   assert.equal(callbacks.take(id.replace(/^./, (digit) => (digit === '0' ? '1' : '0'))), null);
   assert.equal(callbacks.take(id.toUpperCase()), null);
   assert.equal(callbacks.take(uuid()), null);
@@ -28,14 +28,14 @@ test('a callback is found by its id alone, and once', () => {
   assert.equal(callbacks.first(), null);
 });
 
-test('a callback keeps its count to itself, however many ids are drawn meanwhile', {
+test('a callback keeps its count, however many ids are drawn before its answer', {
   timeout: 60_000,
 }, () => {
   const callbacks = new PendingCallbacks();
   const ticket = callbacks.reserve();
   let answers = 0;
-  callbacks.add(ticket, () => (answers += 1), 0);
-  // Round once: the next id has the same count, behind another random part.
+  callbacks.add(ticket, () => (answers += 1));
+  // The count comes round: the next id has the same count and another random part.
   while (lastParts().count !== (ticket.count + 16 ** 6 - 1) % 16 ** 6) uuid();
   const other = callbacks.reserve();
   assert.equal(other.count, (ticket.count + 1) % 16 ** 6);

@@ -7,13 +7,10 @@ const tls = require('node:tls');
 
 const native = require('./internal/native/binding.js');
 const { PendingConnection } = require('./internal/transport/pending-connection.js');
-const {
-  MessageChannel,
-  isPayload,
-  handledRejection,
-} = require('./internal/messaging/message-channel.js');
+const { MessageChannel } = require('./internal/messaging/message-channel.js');
 const { abortError, requestRefused } = require('./internal/errors/errors.js');
-const { messageMethodsOf } = require('./internal/messaging/handlers.js');
+const { handledRejection, messageMethodsOf } = require('./internal/messaging/handlers.js');
+const { isPayload } = require('./internal/messaging/payloads.js');
 const { SendCallbacks } = require('./internal/messaging/send-callbacks.js');
 const { describeAttempt, explain } = require('./internal/errors/explanations.js');
 const SockhopError = require('./SockhopError.js');
@@ -21,6 +18,7 @@ const { SockhopSocket } = require('./SockhopSocket.js');
 const { SockhopTlsSocket } = require('./internal/transport/tls-socket.js');
 const { StreamTransport } = require('./internal/transport/stream-transport.js');
 const TimedMap = require('./TimedMap.js');
+const { UnavailableTransport } = require('./internal/transport/transport.js');
 const { tolerateUnconstructed } = require('./internal/unconstructed.js');
 const { sumTraffic } = require('./internal/stats/stats.js');
 const {
@@ -39,10 +37,8 @@ const {
   kMarkConnected,
   kFlush,
   kMoveToStream,
-  kChannel,
   kRoundTrip,
   kTraffic,
-  kTransmit,
 } = require('./internal/symbols.js');
 const { SockhopRequest } = require('./SockhopRequest.js');
 const { diagnostics } = require('./internal/diagnostics.js');
@@ -571,15 +567,13 @@ class SockhopClient extends EventEmitter {
     const channel = attempt?.socket
       ? this.#channel
       : new MessageChannel(this.#handlers, this.#options);
-    channel.socket = socket;
     this.#channel = channel;
     this._socket = socket;
     if (attempt) attempt.socket = socket;
     if (socket instanceof SockhopSocket) {
-      socket[kChannel] = channel;
-      channel.transport = socket;
+      channel.attachNative(socket);
     } else {
-      channel.transport = new StreamTransport(socket, this.#options, channel);
+      channel.attachStream(socket, new StreamTransport(socket, this.#options, channel));
     }
     const isConnecting = () =>
       attempt !== null && attempt === this.#attempt && attempt.socket === socket;
@@ -680,7 +674,7 @@ class SockhopClient extends EventEmitter {
   /** Stands in for a server while there is none. */
   get #absent() {
     const channel = new MessageChannel(this.#handlers, { ...this.#options, debug: false });
-    channel.transport = { [kTransmit]: () => handledRejection(notConnected()) };
+    channel.transport = new UnavailableTransport(() => handledRejection(notConnected()));
     return channel;
   }
 

@@ -5,12 +5,9 @@ const net = require('node:net');
 
 const native = require('./internal/native/binding.js');
 const { Listener, notRunning } = require('./internal/server/listener.js');
-const {
-  MessageChannel,
-  isPayload,
-  handledRejection,
-} = require('./internal/messaging/message-channel.js');
-const { messageMethodsOf } = require('./internal/messaging/handlers.js');
+const { MessageChannel } = require('./internal/messaging/message-channel.js');
+const { handledRejection, messageMethodsOf } = require('./internal/messaging/handlers.js');
+const { isPayload } = require('./internal/messaging/payloads.js');
 const { SendCallbacks } = require('./internal/messaging/send-callbacks.js');
 const SockhopError = require('./SockhopError.js');
 const { SockhopRequest } = require('./SockhopRequest.js');
@@ -23,6 +20,7 @@ const {
   StreamTransport,
 } = require('./internal/transport/stream-transport.js');
 const TimedMap = require('./TimedMap.js');
+const { UnavailableTransport } = require('./internal/transport/transport.js');
 const { explain } = require('./internal/errors/explanations.js');
 const { diagnostics } = require('./internal/diagnostics.js');
 const { envelope } = require('./internal/messaging/envelope.js');
@@ -212,22 +210,20 @@ class SockhopServer extends EventEmitter {
   /** A new native connection. */
   #accept(sock) {
     const channel = new MessageChannel(this.#handlers, this.#options);
-    channel.transport = sock;
-    sock[kChannel] = channel;
+    channel.attachNative(sock);
     this.#admit(sock, channel);
   }
 
   /** A stream that the program brings: `server.server.emit('connection', stream)`, as with `net`. */
   #adopt(stream) {
     const channel = new MessageChannel(this.#handlers, this.#options);
-    channel.transport = new StreamTransport(stream, this.#options, channel);
+    channel.attachStream(stream, new StreamTransport(stream, this.#options, channel));
     this.#adopted.set(stream, channel);
     this.#admit(stream, channel);
   }
 
   /** A new connection: its session starts, then the program is told, then it is read. */
   async #admit(sock, channel) {
-    channel.socket = sock;
     // A session may write before it has started.
     const early = (err) => this.#handlers.reportError(err, channel);
     sock.on('error', early);
@@ -272,20 +268,17 @@ class SockhopServer extends EventEmitter {
         ref: false,
       }),
     );
-    if (channel.transport === sock) {
+    if (channel.isNative) {
       sock[kStopPreSessionReading]();
       this.#native.add(sock[kConnection]);
       this.#reached += 1;
     }
 
     // A native socket knows its peer: the same listeners serve all of them.
-    const end = channel.transport === sock ? socketEnded : () => channel.onConnectionOver();
+    const end = channel.isNative ? socketEnded : () => channel.onConnectionOver();
     sock.on('end', end);
     sock.on('close', end);
-    sock.on(
-      'error',
-      channel.transport === sock ? socketFailed : (err) => channel.onSocketError(err),
-    );
+    sock.on('error', channel.isNative ? socketFailed : (err) => channel.onSocketError(err));
     const { idle_timeout } = this.#options;
     if (idle_timeout > 0) {
       sock.setTimeout?.(idle_timeout, () => {
@@ -319,7 +312,7 @@ class SockhopServer extends EventEmitter {
       this._sockets.splice(index, 1);
       this._sessions.splice(index, 1);
     }
-    if (channel.transport === sock) {
+    if (channel.isNative) {
       this.#native.remove(sock[kConnection].id);
       this.#reached -= 1;
     }
@@ -428,8 +421,7 @@ class SockhopServer extends EventEmitter {
   #stranger(sock) {
     if (typeof sock?.write !== 'function') return null;
     const channel = new MessageChannel(this.#handlers, this.#options);
-    channel.socket = sock;
-    channel.transport = new UnreadStreamTransport(sock, this.#options, channel);
+    channel.attachStream(sock, new UnreadStreamTransport(sock, this.#options, channel));
     this.#adopted.set(sock, channel);
     return channel;
   }
@@ -486,8 +478,8 @@ class SockhopServer extends EventEmitter {
     let channel = this.#channelOf(sock);
     if (channel === null) {
       channel = new MessageChannel(this.#handlers, this.#options);
-      channel.socket = sock;
-      channel.transport = { [kTransmit]: () => handledRejection(noSocket(sock)) };
+      const unavailable = new UnavailableTransport(() => handledRejection(noSocket(sock)));
+      channel.attachStream(sock, unavailable);
     }
     channel.session ??= session ?? null;
     return channel;
@@ -592,12 +584,7 @@ class SockhopServer extends EventEmitter {
   #beat() {
     const channels = this._sockets.map((sock) => this.#channelOf(sock));
     // The native side knows nothing of adopted streams, nor of a program that wants to see the pings, or has.
-    const isNative = (channel) =>
-      channel !== null &&
-      channel.transport === channel.socket &&
-      !channel.sendsThroughProgram() &&
-      !channel.programReadPings;
-    if (channels.every(isNative)) this.#native.beat();
+    if (channels.every((channel) => channel?.isPingedNatively())) this.#native.beat();
     else for (const channel of channels) channel?.sendPing();
   }
 

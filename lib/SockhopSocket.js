@@ -12,6 +12,7 @@ const {
   throwUncaught,
 } = require('./internal/native/dispatcher.js');
 const { PendingConnection } = require('./internal/transport/pending-connection.js');
+const { SentPings } = require('./internal/transport/sent-pings.js');
 const { WriteBatch, WriteCoalescer } = require('./internal/transport/write-coalescer.js');
 const SockhopError = require('./SockhopError.js');
 const { displayedEndpoint } = require('./internal/transport/addresses.js');
@@ -28,7 +29,12 @@ const {
   kWriteBatch,
   kOnEnd,
   kOnError,
+  kClearPings,
   kFlush,
+  kHasShownPings,
+  kNextPing,
+  kOnPong,
+  kPings,
   kOnFlushed,
   kReleaseRetained,
   kStopPreSessionReading,
@@ -176,6 +182,8 @@ class SockhopSocket extends net.Socket {
   #isHandleExposed = false;
   /** Told when the socket is destroyed: @type {?function(): void} */
   #onReleased;
+  /** The pings, once the program has read them: @type {?SentPings} */
+  #sentPings = null;
   #messagesOut = 0;
   #messagesIn = 0;
   #messagesRefused = 0;
@@ -367,6 +375,35 @@ class SockhopSocket extends net.Socket {
     promise.catch(noop);
     this.#messagesOut += 1;
     return promise;
+  }
+
+  /** The program's own methods send pings if `throughProgram`; else the native side does. */
+  [kNextPing](throughProgram) {
+    const connection = this.#connection;
+    let ping = null;
+    this.#sentPings?.applyProgramChanges(connection);
+    if (!throughProgram) connection.beat();
+    else if (connection.duePing()) ping = this[kPings].at(-1);
+    this.#sentPings?.update(connection);
+    return ping;
+  }
+
+  get [kPings]() {
+    this.#sentPings ??= new SentPings();
+    return this.#sentPings.update(this.#connection);
+  }
+
+  get [kHasShownPings]() {
+    return this.#sentPings !== null;
+  }
+
+  /** The native side forgets its own, see `clearPings()` of the native client and server. */
+  [kClearPings]() {
+    this.#sentPings = null;
+  }
+
+  [kOnPong](message, text) {
+    this.#connection.pong(text ?? JSON.stringify(message));
   }
 
   /** Whether pings and pongs are frames like all others, for the peer to answer. */

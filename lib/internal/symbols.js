@@ -6,7 +6,7 @@
  */
 
 module.exports = {
-  // A transport: what a message channel calls.
+  // A transport, see transport/transport.js: what a message channel calls.
   kTransmit: Symbol('transmit'),
   kWriteBytes: Symbol('writeBytes'),
   kFlush: Symbol('flush'),
@@ -17,6 +17,7 @@ module.exports = {
   kRoundTrip: Symbol('roundTrip'),
   kPings: Symbol('pings'),
   kNextPing: Symbol('nextPing'),
+  kHasShownPings: Symbol('hasShownPings'),
   kClearPings: Symbol('clearPings'),
   kOnPong: Symbol('onPong'),
   kHasCustomWrite: Symbol('hasCustomWrite'),

@@ -1,43 +1,43 @@
 'use strict';
 
-const { kReleaseRetained, kHasBufferedPackets, kRetain } = require('../symbols.js');
+const { kHasBufferedPackets, kReleaseRetained, kRetain } = require('../symbols.js');
 const { clearTimeout, setTimeout } = require('../real-timers.js');
 
-/** Characters in one step: each step crosses to the native side. */
+/** The transport is told in steps of this many characters, because each call may cross to the native side. */
 const STEP = 64 * 1024;
 /**
- * A consumer that takes nothing for so long, in ms, may wait for a message behind the packets. Then another step is read,
- * and twice as much after each further pause, until it takes a packet.
+ * A consumer that takes no packet for this time, in ms, may be waiting for a later message. Then one more step is read,
+ * and twice as many after each further pause, until the consumer takes a packet.
  */
 const STALL_MS = 1000;
 const PAUSE_MS = 100;
 
 /**
- * The packets of one connection that iterators keep until the program takes them. They count as bytes that the program
- * has not read, so a slow consumer stops the reader at "receive_high_water_mark".
+ * The response packets of one connection that iterators keep until the program takes them. They count as unread, so a
+ * slow consumer stops reading at "receive_high_water_mark".
  *
- * A consumer may wait for something else that comes over the same connection. So nothing counts while a callback or
- * another stream waits for an answer, and of the rest less and less while nothing is taken.
+ * The consumer may be waiting for another message of the same connection. So nothing counts as unread while a callback
+ * or another response stream waits, and less and less while no packet is taken.
  */
 class Backlog {
-  #transport;
+  #channel;
   #somethingElsePending;
-  /** Characters kept. */
+  /** Characters that are kept. */
   #length = 0;
-  /** Characters that the reader was told of. */
+  /** Characters that the transport counts as unread. */
   #retained = 0;
-  /** Characters that do not count, because nothing was taken for a while. */
+  /** Characters that do not count, because no packet was taken for some time. */
   #allowance = 0;
   #timer = null;
-  /** Something was taken since the timer was set. */
+  /** Whether a packet was taken since the timer started. */
   #tookSinceTimer = false;
 
   /**
-   * @param {SockhopSocket|StreamTransport} transport stops its reader
-   * @param {function(): boolean} awaits whether something else waits for an answer
+   * @param {MessageChannel} channel whose transport stops reading
+   * @param {function(): boolean} somethingElsePending whether a callback or another response stream waits
    */
-  constructor(transport, somethingElsePending) {
-    this.#transport = transport;
+  constructor(channel, somethingElsePending) {
+    this.#channel = channel;
     this.#somethingElsePending = somethingElsePending;
   }
 
@@ -47,7 +47,7 @@ class Backlog {
     if (this.#length - this.#allowance - this.#retained >= STEP) this.review();
   }
 
-  /** Packets of `length` characters were taken, or given up. */
+  /** Packets of `length` characters are taken by the program, or discarded. */
   take(length) {
     this.#length -= length;
     this.#allowance = 0;
@@ -55,14 +55,15 @@ class Backlog {
     if (this.#retained > this.#length) this.review();
   }
 
-  /** Tells the reader as much as counts now. */
+  /** Tells the transport how much counts as unread now. */
   review() {
     const counted = this.#somethingElsePending() ? 0 : Math.max(0, this.#length - this.#allowance);
     const target = counted - (counted % STEP);
     const change = target - this.#retained;
     this.#retained = target;
-    if (change > 0) this.#transport[kRetain](change);
-    else if (change < 0) this.#transport[kReleaseRetained](-change);
+    const { transport } = this.#channel;
+    if (change > 0) transport[kRetain](change);
+    else if (change < 0) transport[kReleaseRetained](-change);
     this.#watch();
   }
 
@@ -83,7 +84,7 @@ class Backlog {
   }
 }
 
-/** @returns {boolean} whether a stream has nothing that its program could take: it waits for its peer */
+/** @returns {boolean} whether a response stream has no packet for its program, which waits for the peer */
 function awaitsPackets(stream) {
   return !stream[kHasBufferedPackets]?.();
 }

@@ -99,4 +99,11 @@ function ignoreRejection(result) {
   result?.catch?.(noop);
 }
 
-module.exports = { MessageHandlers, ignoreRejection, messageMethodsOf };
+/** @returns {Promise<never>} that does not end the process if the program ignores it */
+function handledRejection(err) {
+  const promise = Promise.reject(err);
+  promise.catch(noop);
+  return promise;
+}
+
+module.exports = { MessageHandlers, handledRejection, ignoreRejection, messageMethodsOf };

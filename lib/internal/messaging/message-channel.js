@@ -1,93 +1,72 @@
 'use strict';
 
 const ObjectBuffer = require('../../ObjectBuffer.js');
-const SockhopError = require('../../SockhopError.js');
-const { SentPings } = require('./sent-pings.js');
 const { SockhopPong } = require('../../SockhopPing.js');
 const {
   SockhopRequest,
   SockhopResponsePacket,
-  SockhopResponseReadableStream,
   SockhopResponseWriteableStream,
 } = require('../../SockhopRequest.js');
-const { Backlog, awaitsPackets } = require('./backlog.js');
-const { describeFrame, explain } = require('../errors/explanations.js');
+const errors = require('./channel-errors.js');
 const { envelope } = require('./envelope.js');
-const { abortError, socketDestroyed } = require('../errors/errors.js');
+const { handledRejection } = require('./handlers.js');
 const { SizeHint, stringify } = require('./json.js');
-const { normalizeRequestOptions } = require('../options/options.js');
 const { throwUncaught } = require('../native/dispatcher.js');
+const { isHandshake, isPayload, isWritable, typeName } = require('./payloads.js');
 const { PendingCallbacks } = require('./pending-callbacks.js');
+const { SentRequests } = require('./sent-requests.js');
 const {
-  kBacklog,
-  kNextPing,
+  kChannel,
   kClearPings,
-  kSetBytesOnly,
-  kConnection,
-  kHoldPackets,
   kHasCustomWrite,
-  kPings,
-  kOriginalMethods,
-  kOnPong,
-  kReleasePackets,
-  kSetShowControl,
-  kTextLength,
-  kStartReading,
   kHasOversizedFrame,
+  kHasShownPings,
+  kNextPing,
+  kOnPong,
+  kOriginalMethods,
+  kPings,
+  kSetBytesOnly,
+  kSetShowControl,
+  kStartReading,
+  kTextLength,
   kTraffic,
   kTransmit,
   kWriteBytes,
 } = require('../symbols.js');
-const { setImmediate } = require('../real-timers.js');
 
 const buffers = ObjectBuffer.prototype;
 const { buf2obj, obj2buf } = ObjectBuffer[kOriginalMethods];
 
 const noop = () => {};
 
-/** A ping is not answered at this length, nor while this many bytes wait for a peer that does not read. */
+/** A longer pong is not sent, nor any pong while more bytes than this wait for the peer. */
 const PONG_LIMIT = 64 * 1024;
 
-/** A promise that is rejected, and that nobody has to look at. */
-function handledRejection(err) {
-  const promise = Promise.reject(err);
-  promise.catch(noop);
-  return promise;
-}
-
 /**
- * The other end of one connection: what it says, what it is told, and what it still owes an answer to.
- *
- * Client and server differ in what they emit and with whom they share their streams, so a peer has an
- * owner: `limits`, and
- * `emit(event, ...args)`, `fail(err, peer)`, `meta(peer, type)`, `streams(peer)`, `responder(peer)`,
- * `lost(peer)`; a server's also `ended(peer)`; and `options`, checked.
- *
- * A program may override, replace or spy on the methods that a message passes through in 1.8.4. So an owner has its
- * `target`, the client or server, the methods that are its own as `plain`, and calls for each that go through
- * the program's: `received(peer, message)`, `say(peer, data)`, `sendMessage(peer, message)`,
- * `answer(peer, id, data)`, `responded(peer, packet)`; and its `ObjectBuffer`s, `encoding` and `decoding` as far
- * as the program has looked at or replaced them, else null; `encoder()` and `decoder(peer)` make them.
- * Once the program has looked for its callbacks, `callbacks` are they.
+ * The messages of one connection: between its transport, which carries text, and the handlers of its client or server,
+ * which emit events.
  */
 class MessageChannel {
+  /** @type {ChannelHandlers} */
   #handlers;
   #terminator;
   #jsonMode;
   #allowNonObjects;
   #debug;
-  /** @type {?PendingCallbacks} made when something is asked */
+  /** Made by the first message with a callback: @type {?PendingCallbacks} */
   #callbacks = null;
-  #sweep = null;
-  /** Once the program has looked at the pings of a native connection: @type {?Pings} */
-  #pings = null;
-  /** @type {?Backlog} made by the first request */
-  #kept = null;
+  /** Made by the first request: @type {?SentRequests} */
+  #requests = null;
+  /** Of payloads in JSON mode: @type {?SizeHint} */
   #sizeHint = null;
   #isOver = false;
-  /** Whose mistakes are reported, for people: @type {?{address?: string, port?: number}} */
+  /** For error messages: @type {?{address?: string, port?: number}} */
   #peerAddress = null;
 
+  /**
+   * @param {ChannelHandlers} handlers
+   * @param {object} options checked
+   */
   constructor(handlers, options) {
     this.#handlers = handlers;
     this.options = options;
@@ -96,27 +75,52 @@ class MessageChannel {
     if (this.#jsonMode) this.#sizeHint = new SizeHint();
     this.#allowNonObjects = options.allow_non_objects;
     this.#debug = options.debug;
-    /** Where text goes: @type {SockhopSocket|StreamTransport} */
+    /** @type {Transport} */
     this.transport = null;
-    /** The socket the program sees. */
+    /** The socket or stream that the program sees. */
     this.socket = null;
+    /** The session of a server's connection. */
     this.session = null;
-    /** Of a server's peer, once somebody has looked: @type {?ObjectBuffer} */
+    /** To decode with, once the program has read it, on a server: @type {?ObjectBuffer} */
     this.decoding = null;
   }
 
-  /** @returns {boolean} whether it belongs to the client or server with this owner */
+  /** @param {SockhopSocket} socket is transport and socket in one */
+  attachNative(socket) {
+    socket[kChannel] = this;
+    this.transport = socket;
+    this.socket = socket;
+  }
+
+  /**
+   * @param {import('node:stream').Duplex} stream that the program sees
+   * @param {Transport} transport around it
+   */
+  attachStream(stream, transport) {
+    this.transport = transport;
+    this.socket = stream;
+  }
+
+  /** Whether the native side carries the messages, and no stream that the program has brought. */
+  get isNative() {
+    return this.transport === this.socket;
+  }
+
+  /** @returns {boolean} whether it belongs to the client or server with these handlers */
   isOf(handlers) {
     return this.#handlers === handlers;
   }
 
-  terminated(text) {
-    return text + this.#terminator;
+  /** Begins to read. */
+  start() {
+    this.updateShowControl();
+    if (!this.decodesItself()) this.transport[kSetBytesOnly]();
+    this.transport[kStartReading]();
   }
 
-  // ---- what it says ---------------------------------------------------------------------------
+  // ---- receiving --------------------------------------------------------------------------------
 
-  /** As `receive`, for callers that have more to do than a handler's error may cost. */
+  /** As `receive()`, but an error of the program's handler is thrown later, as an uncaught one. */
   receiveSafely(text) {
     try {
       this.receive(text);
@@ -126,36 +130,37 @@ class MessageChannel {
   }
 
   /**
-   * A frame came. What a handler throws passes through.
+   * Takes a frame. Errors of the program's handlers are thrown.
    *
-   * @param {string} text
+   * @param {string} text without the terminator
    */
   receive(text) {
     const handlers = this.#handlers;
     if (!this.decodesItself()) {
       return this.receiveBytes(Buffer.from(text + this.options.terminator[0]));
     }
-    // An exception costs as much as many messages, and a peer may send nothing but terminators.
-    if (text === '' && !this.#allowNonObjects) return this.#bad(text);
+    // Checked first: an exception costs as much as many messages, and a peer may send nothing but terminators.
+    if (text === '' && !this.#allowNonObjects) return this.#reportBadFrame(text);
     let message;
     try {
       message = JSON.parse(text);
     } catch {
-      if (!this.#allowNonObjects) return this.#bad(text);
+      if (!this.#allowNonObjects) return this.#reportBadFrame(text);
       message = text;
     }
-    if (this.#debug) this.#show('received', message, text);
-    // No peer of this kind sends it, and it has no properties to look at.
-    if (message === null) return this.#bad(text);
+    if (this.#debug) this.#emitDebug('received', message, text);
+    // No kind of peer sends null, and it has no properties to look at.
+    if (message === null) return this.#reportBadFrame(text);
     if (handlers.target._on_recieved_object !== handlers.originalMethods._on_recieved_object) {
       this.updateShowControl();
+      if (message.type === 'SockhopResponsePacket') textLengths.set(message, text.length);
       return handlers.callOnReceivedObject(this, message);
     }
     this.dispatch(message, text);
   }
 
   /**
-   * Bytes of the peer that the program's own `ObjectBuffer`, or one with its methods, is to read.
+   * Takes bytes that the program's own `ObjectBuffer`, or one with its methods, decodes.
    *
    * @param {Buffer} bytes
    */
@@ -165,13 +170,13 @@ class MessageChannel {
     try {
       messages = decoder.buf2obj(bytes);
     } catch (err) {
-      // The program's codec is the program's, and bytes are the peer's.
+      // A fault of the program's decoder, not of the peer.
       return throwUncaught(err);
     }
     for (const message of messages) {
       if (this.socket?.destroyed) return;
       if (message === null || message === undefined) {
-        this.#bad();
+        this.#reportBadFrame();
         continue;
       }
       try {
@@ -187,147 +192,97 @@ class MessageChannel {
   }
 
   /**
-   * What becomes of a message by its type.
+   * Handles a message by its type.
    *
    * @param {*} message
-   * @param {string} [text] of it
+   * @param {string} [text] of the message; left out if it comes from a method of the program
    */
   dispatch(message, text) {
     switch (message.type) {
       case 'SockhopPing':
         return this.#answerPing(message.data);
       case 'SockhopPong':
-        return this.#takePong(message, text);
+        return this.transport[kOnPong](message, text);
       case 'SockhopRequest':
-        return this.#takeRequest(message.data, text);
+        return this.#receiveRequest(message.data, text);
       case 'SockhopResponsePacket':
-        return this.#takeResponse(message.data, text);
+        return this.#receiveResponse(message, text);
       case 'SockhopHandshake':
-        // A peer of the next generation asks what this side can do. Silence means: the old way.
+        // A peer of sockhop 2.x asks for the abilities of this side. No answer means: those of 1.8.
         if (!this.#jsonMode && isHandshake(message)) return;
     }
     if (this.#jsonMode) {
       this.#handlers.emit('receive', message, this.#handlers.metaFor(this, typeName(message)));
     } else if (message.callback_id) {
-      this.#takeAnswer(message);
+      this.#receiveAnswer(message);
     } else {
       const meta = this.#handlers.metaFor(this, message.type);
-      if (message.id) meta.callback = this.#replier(message.id);
+      if (message.id) meta.callback = this.#replyFunction(message.id);
       this.#handlers.emit('receive', message.data, meta);
     }
   }
 
-  /** @param {string} [text] a frame that is not JSON, or not the message that it says it is */
-  #bad(text) {
+  /** @param {string} [text] a frame that is not JSON, or not the kind of message that its type names */
+  #reportBadFrame(text) {
     this.#peerAddress ??= { address: this.socket?.remoteAddress, port: this.socket?.remotePort };
-    const err = badFrame(text, this.#peerAddress);
-    // A program may listen to its ObjectBuffer, which tells the owner.
+    const err = errors.badFrame(text, this.#peerAddress);
+    // The program may listen to its ObjectBuffer, which passes its errors on to the handlers.
     const decoder = this.decoding ?? this.#handlers.decoding;
     if (decoder === null) this.#handlers.reportError(err, this);
     else decoder.emit('error', err);
   }
 
-  /** The program's way to answer a message that asks for it. */
-  #replier(id) {
+  /** @returns {function(*): void} `meta.callback` of a message with this id */
+  #replyFunction(id) {
     const handlers = this.#handlers;
-    const reply = (data) => {
-      if (
-        handlers.target._trigger_remote_callback ===
-        handlers.originalMethods._trigger_remote_callback
-      ) {
+    return handlers.replyFunction((data) => {
+      const { target, originalMethods } = handlers;
+      if (target._trigger_remote_callback === originalMethods._trigger_remote_callback) {
         this.reply(id, data);
       } else handlers.callTriggerRemoteCallback(this, id, data);
-    };
-    return handlers.replyFunction(reply);
-  }
-
-  /**
-   * Answers a message that asks for it.
-   *
-   * @param {*} id what the peer calls its question
-   * @param {*} data
-   */
-  reply(id, data) {
-    let text;
-    try {
-      text = envelope(data, 'callback_id', id);
-    } catch (err) {
-      // An id may be anything, and nested so deep that it cannot be written. Nobody can wait for that answer.
-      if (typeof id === 'object' && writable(data)) return;
-      throw err;
-    }
-    if (this.socket.destroyed) {
-      this.#handlers.onDeadSocket(this);
-      throw explain(
-        new SockhopError(
-          'Client unable to send() - socket has been destroyed',
-          'ERR_SOCKET_DESTROYED',
-        ),
-        'Cannot answer the callback: its connection is over',
-      );
-    }
-    if (this.#debug)
-      this.#show('sending', { type: data.constructor.name, data, callback_id: id }, text);
-    if (this.#encodesItself()) this.transport[kTransmit](text + this.#terminator, true);
-    else this.#encode({ type: data.constructor.name, data, callback_id: id }).catch(noop);
+    });
   }
 
   #answerPing(ping) {
     if (ping === null) return;
-    if (this.transport[kTraffic]?.().queued_bytes > PONG_LIMIT) return;
+    if (this.transport[kTraffic]().queued_bytes > PONG_LIMIT) return;
     const pong = new SockhopPong(ping);
     if (this.sendsThroughProgram()) return this.#handlers.callSend(this, pong);
     let text;
     try {
-      text = this.terminated(this.#jsonMode ? JSON.stringify(pong) : envelope(pong));
+      text = (this.#jsonMode ? JSON.stringify(pong) : envelope(pong)) + this.#terminator;
     } catch {
-      // What it says is echoed, and may be nested so deep that it cannot be written.
+      // A pong repeats the ping, which may be nested so deep that it cannot be written.
       return;
     }
-    if (text.length <= PONG_LIMIT) this.transport[kTransmit](text);
+    if (text.length <= PONG_LIMIT) this.transport[kTransmit](text, false);
   }
 
-  /** Only where the native side does not read them: adopted streams, and with `debug`. */
-  #takePong(message, text) {
-    if (this.transport[kOnPong]) this.transport[kOnPong](message.data);
-    else this.transport[kConnection]?.pong(text ?? JSON.stringify(message));
-  }
-
-  #takeRequest(data, text) {
+  #receiveRequest(data, text) {
     const request = SockhopRequest.parse(data);
-    if (request === null) return this.#bad(text);
-    const response = SockhopResponseWriteableStream.from_request(
-      request,
-      this.#handlers.responderFor(this),
-    );
+    if (request === null) return this.#reportBadFrame(text);
+    const responder = this.#handlers.responderFor(this);
+    const response = SockhopResponseWriteableStream.from_request(request, responder);
     this.#handlers.onRequest(request, response, this);
   }
 
-  #takeResponse(data, text) {
-    const packet = SockhopResponsePacket.parse(data);
-    if (packet === null) return this.#bad(text);
-    // A message that came through a method of the program's has no text: it does not count.
-    packet[kTextLength] = text?.length ?? 0;
+  #receiveResponse(message, text) {
+    const packet = SockhopResponsePacket.parse(message.data);
+    if (packet === null) return this.#reportBadFrame(text);
+    packet[kTextLength] = text?.length ?? textLengths.get(message) ?? 0;
     this.#handlers.callOnResponsePacket(this, packet);
   }
 
-  #takeAnswer({ callback_id: id, data, type }) {
+  #receiveAnswer({ callback_id: id, data, type }) {
     const pending = this.#callbacks?.take(id);
     if (pending) pending.answer(data, { type });
     else this.#handlers.callbacks?.take(id)?.(data, { type });
   }
 
+  /** @param {number} limit in bytes; Infinity if the longest string is the limit */
   onTooLarge(limit) {
     try {
-      this.#handlers.reportError(
-        new SockhopError(
-          limit === Number.POSITIVE_INFINITY
-            ? 'The peer sent a message that is longer than a string can be; the connection is closed'
-            : `The peer sent a message of more than ${limit} bytes, which is the limit here ("max_message_size"); the connection is closed`,
-          'ERR_MESSAGE_TOO_LARGE',
-        ),
-        this,
-      );
+      this.#handlers.reportError(errors.messageTooLarge(limit), this);
     } finally {
       this.socket.destroy();
     }
@@ -337,14 +292,14 @@ class MessageChannel {
     this.#handlers.onUnresponsive(this);
   }
 
-  // ---- who looks on ---------------------------------------------------------------------------
+  // ---- methods of the program -------------------------------------------------------------------
 
-  /** Whether what is sent over this connection passes through something of the program's. */
+  /** Whether pings and pongs are sent through methods that the program has replaced. */
   sendsThroughProgram() {
-    return this.endpointSendsThroughProgram() || this.transport[kHasCustomWrite] === true;
+    return this.endpointSendsThroughProgram() || this.transport[kHasCustomWrite];
   }
 
-  /** The same of all connections of its client or server. */
+  /** Whether that holds for all connections of the client or server. */
   endpointSendsThroughProgram() {
     const { target, originalMethods } = this.#handlers;
     return (
@@ -355,7 +310,7 @@ class MessageChannel {
     );
   }
 
-  /** Whether frames are found and read by this package, not by the program. */
+  /** Whether this package decodes frames, not an ObjectBuffer that the program has changed. */
   decodesItself() {
     const decoder = this.decoding ?? this.#handlers.decoding;
     if (decoder === null) return buffers.buf2obj === buf2obj;
@@ -376,16 +331,15 @@ class MessageChannel {
     );
   }
 
-  /** Looks whether the program is to see pings and pongs, too, and has the native side show them accordingly. */
+  /** Has the native side show pings and pongs if a method of the program is to see them. */
   updateShowControl() {
     const { target, originalMethods } = this.#handlers;
-    const on =
-      this.sendsThroughProgram() ||
+    const receivesThroughProgram =
       target._on_recieved_object !== originalMethods._on_recieved_object;
-    this.transport[kSetShowControl]?.(on);
+    this.transport[kSetShowControl](receivesThroughProgram || this.sendsThroughProgram());
   }
 
-  /** The program says that the other end is of another type. */
+  /** The program has assigned `_peer_type`. */
   setPeerType(options) {
     this.options = options;
     this.#jsonMode = options.peer_type === 'json';
@@ -393,56 +347,33 @@ class MessageChannel {
     this.updateShowControl();
   }
 
-  /** Begins to read. */
-  start() {
-    this.updateShowControl();
-    if (!this.decodesItself()) this.transport[kSetBytesOnly]?.();
-    this.transport[kStartReading]();
-  }
+  // ---- pings ------------------------------------------------------------------------------------
 
-  /** The beat of the ping timer, where the native side does not see to it. */
+  /** The interval of `ping()` has passed. */
   sendPing() {
-    const { transport } = this;
-    if (transport[kNextPing]) {
-      const ping = transport[kNextPing]();
-      if (ping) this.#ping(ping);
-      return;
-    }
     this.updateShowControl();
-    const connection = transport[kConnection];
-    this.#pings?.applyProgramChanges(connection);
-    if (!this.sendsThroughProgram()) connection.beat();
-    else if (connection.duePing()) this.#ping(this.pings.at(-1));
-    this.#pings?.update(connection);
-  }
-
-  /** The pings sent of late, oldest first. @type {SockhopPing[]} */
-  get pings() {
-    const { transport } = this;
-    if (transport[kPings]) return transport[kPings];
-    this.#pings ??= new SentPings();
-    return this.#pings.update(transport[kConnection]);
-  }
-
-  /** Whether the program has looked at the pings, and may have changed them. */
-  get programReadPings() {
-    return this.#pings !== null;
-  }
-
-  /** The pings so far count no more. */
-  forgetPings() {
-    this.#pings = null;
-    this.transport[kClearPings]?.();
-  }
-
-  #ping(ping) {
+    const ping = this.transport[kNextPing](this.sendsThroughProgram());
+    if (ping === null) return;
     if (this.sendsThroughProgram()) return this.#handlers.callSend(this, ping);
-    this.transport[kTransmit](
-      this.terminated(this.#jsonMode ? JSON.stringify(ping) : envelope(ping)),
-    ).catch(noop);
+    const text = this.#jsonMode ? JSON.stringify(ping) : envelope(ping);
+    this.transport[kTransmit](text + this.#terminator, false).catch(noop);
   }
 
-  // ---- what it is told ------------------------------------------------------------------------
+  /** Whether the native side can send the ping of this connection together with those of others. */
+  isPingedNatively() {
+    return this.isNative && !this.sendsThroughProgram() && !this.transport[kHasShownPings];
+  }
+
+  /** The last pings that were sent, oldest first. @type {SockhopPing[]} */
+  get pings() {
+    return this.transport[kPings];
+  }
+
+  forgetPings() {
+    this.transport[kClearPings]();
+  }
+
+  // ---- sending ----------------------------------------------------------------------------------
 
   /**
    * Sends a payload.
@@ -456,18 +387,16 @@ class MessageChannel {
     let text;
     let ticket;
     if (this.#jsonMode) {
-      // JSON has no text for it.
-      if (data === undefined) throw noPayload(data);
-      if (callback)
-        throw callbackRefused('Unable to use remote callback - peer type must be Sockhop');
-      if (!this.#allowNonObjects && typeof data !== 'object') return this.#badObject();
+      // JSON has no text for undefined.
+      if (data === undefined) throw errors.noPayload(data);
+      if (callback) throw errors.callbackOfJsonPeer();
+      if (!this.#allowNonObjects && typeof data !== 'object') return this.#refuseNonObject();
     } else if (!isPayload(data)) {
-      throw noPayload(data);
+      throw errors.noPayload(data);
     }
     if (callback) {
-      if (typeof callback !== 'function')
-        throw callbackRefused('remote_callback must be a function', NO_OPTIONS);
-      this.#callbacks ??= new PendingCallbacks();
+      if (typeof callback !== 'function') throw errors.callbackNotAFunction();
+      this.#callbacks ??= this.#newCallbacks();
       ticket = this.#callbacks.reserve();
     }
     const { target, originalMethods } = this.#handlers;
@@ -475,7 +404,7 @@ class MessageChannel {
       this.updateShowControl();
       const refusal = ticket === undefined ? null : this.#rememberCallback(ticket, callback);
       if (refusal) return handledRejection(refusal);
-      return this.#handlers.callSendMessage(this, this.#message(data, ticket));
+      return this.#handlers.callSendMessage(this, this.#messageOf(data, ticket));
     }
     try {
       text = this.#jsonMode
@@ -484,90 +413,67 @@ class MessageChannel {
           ? envelope(data)
           : envelope(data, 'id', ticket.id);
     } catch (err) {
-      // The program's own mistake: it must not be lost with a promise that nobody looks at.
+      // A mistake of the program. The rejection is not handled here, so that it cannot go unnoticed.
       return Promise.reject(err);
     }
     if (ticket !== undefined) {
       const refusal = this.#rememberCallback(ticket, callback);
       if (refusal) return handledRejection(refusal);
     }
-    if (this.#debug) this.#show('sending', this.#message(data, ticket), text);
-    if (ticket === undefined) return this.transport[kTransmit](text + this.#terminator);
+    if (this.#debug) this.#emitDebug('sending', this.#messageOf(data, ticket), text);
+    if (ticket === undefined) return this.transport[kTransmit](text + this.#terminator, false);
     const sent = this.transport[kTransmit](text + this.#terminator, true);
-    // Nobody will answer what was not sent. If the connection breaks, close() forgets all of them.
+    // A message that was not sent gets no answer. When a connection breaks, close() forgets all callbacks.
     if (this.options.slow_consumer === 'drop' || this.socket?.destroyed) {
       sent.catch(() => this.#callbacks?.forget(ticket.id));
     }
     return sent;
   }
 
-  /** A payload as 1.8.4 has it before it is text. */
-  #message(data, ticket) {
+  /** @returns {*} the message of a payload, as 1.8.4 passes it to `_send_message()` */
+  #messageOf(data, ticket) {
     if (this.#jsonMode) return data;
     return { type: data?.constructor?.name, data, ...(ticket && { id: ticket.id }) };
   }
 
-  /** Sends a message through the `obj2buf()` of the program. */
-  async #encode(message) {
+  /** Sends a message through the program's `obj2buf()`. */
+  async #sendEncoded(message) {
     const bytes = this.#handlers.encoder().obj2buf(message);
     return this.transport[kWriteBytes](bytes);
   }
 
-  #badObject() {
-    const err = new SockhopError(
-      'obj2buf called with non object type (set allow_non_objects if you want this behavior)',
-      'ERR_OBJECTBUFFER_BAD_OBJECT',
-    );
+  #refuseNonObject() {
+    const err = errors.notAnObject();
     if (this.#handlers.listenerCount('error') > 0) this.#handlers.reportError(err, this);
     return handledRejection(err);
   }
 
-  /** Remembers a callback. */
-  #rememberCallback(ticket, callback) {
-    const { max_pending_callbacks, callback_timeout } = this.options;
-    // A getter of what is sent may have ended the connection.
-    this.#callbacks ??= new PendingCallbacks();
-    if (this.#callbacks.isFull(max_pending_callbacks)) {
-      return this.#handlers.limits.count(
-        new SockhopError(
-          `${this.#callbacks.size} callbacks wait for an answer already, which is the limit ("max_pending_callbacks")`,
-          'ERR_TOO_MANY_CALLBACKS',
-        ),
-      );
+  /**
+   * Answers a message.
+   *
+   * @param {*} id of the message, as the peer chose it
+   * @param {*} data
+   */
+  reply(id, data) {
+    let text;
+    try {
+      text = envelope(data, 'callback_id', id);
+    } catch (err) {
+      // An id may be any JSON, and be nested so deep that it cannot be written. No peer waits for that answer.
+      if (typeof id === 'object' && isWritable(data)) return;
+      throw err;
     }
-    const expires = callback_timeout > 0 ? performance.now() + callback_timeout : 0;
-    this.#callbacks.add(ticket, callback, expires);
-    this.#kept?.review();
-    if (expires > 0) this.#sweepLater(callback_timeout);
-    return null;
-  }
-
-  /** All time-outs are alike, so the oldest callback is the first to go. */
-  #sweepLater(delay) {
-    if (this.#sweep !== null) return;
-    this.#sweep = setTimeout(() => {
-      this.#sweep = null;
-      const now = performance.now();
-      for (;;) {
-        const expires = this.#callbacks?.first()?.expires;
-        if (expires === undefined) return;
-        if (expires > now) return this.#sweepLater(expires - now);
-        this.#callbacks.forgetFirst();
-        try {
-          this.#handlers.reportError(
-            new SockhopError(
-              `A callback was not answered within ${this.options.callback_timeout} ms ("callback_timeout")`,
-              'ERR_CALLBACK_TIMEOUT',
-            ),
-            this,
-          );
-        } catch (err) {
-          // A handler's error is the program's; the other callbacks are as late.
-          throwUncaught(err);
-        }
-      }
-    }, delay);
-    this.#sweep.unref();
+    if (this.socket.destroyed) {
+      this.#handlers.onDeadSocket(this);
+      throw errors.replyToDestroyedSocket();
+    }
+    if (this.#debug) {
+      this.#emitDebug('sending', { type: data.constructor.name, data, callback_id: id }, text);
+    }
+    if (this.#encodesItself()) this.transport[kTransmit](text + this.#terminator, true);
+    else {
+      this.#sendEncoded({ type: data.constructor.name, data, callback_id: id }).catch(noop);
+    }
   }
 
   /**
@@ -577,117 +483,61 @@ class MessageChannel {
    * @returns {Promise<void>}
    */
   sendMessage(message) {
-    if (!this.#encodesItself()) return this.#encode(message);
-    if (this.#jsonMode && !this.#allowNonObjects && typeof message !== 'object')
-      return this.#badObject();
+    if (!this.#encodesItself()) return this.#sendEncoded(message);
+    if (this.#jsonMode && !this.#allowNonObjects && typeof message !== 'object') {
+      return this.#refuseNonObject();
+    }
     let text;
     try {
       text = JSON.stringify(message);
     } catch (err) {
       return Promise.reject(err);
     }
-    if (this.#debug) this.#show('sending', message, text);
-    // Questions and their answers: somebody waits for them.
+    if (this.#debug) this.#emitDebug('sending', message, text);
+    // Most are requests and response packets, which are waited for.
     return this.transport[kTransmit](text + this.#terminator, true);
   }
 
   /**
-   * Asks for a stream of answers.
+   * Sends a request.
    *
    * @param {*} data
    * @param {{timeout?: number, signal?: AbortSignal}} [config]
    * @returns {Promise<SockhopResponseReadableStream>}
    */
-  async request(data, config) {
-    const { timeout, signal } = normalizeRequestOptions(config);
-    if (signal?.aborted) throw abortError(signal);
-    const request = SockhopRequest.from_data(data);
-    const stream = SockhopResponseReadableStream.from_request(request);
-    const streams = this.#handlers.responseStreams(this);
-    if (!streams) throw socketDestroyed();
-    stream[kBacklog] = this.#backlog;
-    // The answer may be here before the program has the stream.
-    stream[kHoldPackets]();
-    // What is asked may have to wait for a peer that does not read: nobody waits longer for that than for the answer.
-    let goOn = noop;
-    const giveUp = (err) => {
-      stream.end(err);
-      goOn();
+  request(data, config) {
+    this.#requests ??= new SentRequests(this, this.#handlers);
+    return this.#requests.send(data, config);
+  }
+
+  // ---- callbacks --------------------------------------------------------------------------------
+
+  #newCallbacks() {
+    const { callback_timeout: timeout } = this.options;
+    const onTimeout = () => {
+      try {
+        this.#handlers.reportError(errors.callbackTimedOut(timeout), this);
+      } catch (err) {
+        // An error of the program's handler must not keep other callbacks from timing out.
+        throwUncaught(err);
+      }
     };
-    streams.set(
-      stream.uuid,
-      stream,
-      (reason) => {
-        if (reason === 'timed-out') giveUp(responseTimedOut());
-        else if (reason !== 'deleted') stream.end(stopped(reason));
-      },
-      timeout,
-    );
-    this.#backlog.review();
-    const onAbort = signal && (() => giveUp(abortError(signal)));
-    signal?.addEventListener('abort', onAbort, { once: true });
-    stream.once('end', () => {
-      signal?.removeEventListener('abort', onAbort);
-      streams.delete(stream.uuid);
-    });
-    try {
-      const sent = this.#handlers.callSendMessage(this, { type: 'SockhopRequest', data: request });
-      await new Promise((resolve, reject) => {
-        goOn = resolve;
-        Promise.resolve(sent).then(resolve, reject);
-      });
-    } catch (err) {
-      stream[kReleasePackets]();
-      stream.end();
-      throw err;
+    return new PendingCallbacks({ timeout, onTimeout });
+  }
+
+  /** @returns {?SockhopError} if there are too many */
+  #rememberCallback(ticket, callback) {
+    // A getter of the payload may have ended the connection.
+    this.#callbacks ??= this.#newCallbacks();
+    if (this.#callbacks.isFull(this.options.max_pending_callbacks)) {
+      return this.#handlers.limits.count(errors.tooManyCallbacks(this.#callbacks.size));
     }
-    setImmediate(() => stream[kReleasePackets]());
-    return stream;
+    this.#callbacks.add(ticket, callback);
+    this.#requests?.reviewBacklog();
+    return null;
   }
 
-  /** The packets that iterators keep. */
-  get #backlog() {
-    this.#kept ??= new Backlog(
-      this.transport,
-      () => this.pendingCallbacks > 0 || this.#hasHungryStream(),
-    );
-    return this.#kept;
-  }
-
-  #hasHungryStream() {
-    const streams = this.#handlers.responseStreams(this)?._map.values() ?? [];
-    for (const [stream] of streams) if (awaitsPackets(stream)) return true;
-    return false;
-  }
-
-  /** The connection is over: no callback is late any more. Until `close()` the program may look at them. */
-  stopTimeouts() {
-    clearTimeout(this.#sweep);
-    this.#sweep = null;
-  }
-
-  /** The connection is over: nobody will answer any more. */
-  close() {
-    this.stopTimeouts();
-    this.#callbacks?.clear();
-    this.#callbacks = null;
-  }
-
-  /** The connection is over, whoever ended it. */
-  onConnectionOver() {
-    if (this.#isOver) return;
-    this.#isOver = true;
-    this.#handlers.onConnectionOver(this);
-  }
-
-  /** The socket of a server's connection reports an error. */
-  onSocketError(err) {
-    if (this.#isOver) return;
-    if (err.code === 'ECONNRESET') this.socket.emit('end');
-    else this.#handlers.reportError(err, this);
-  }
-
-  /** Those that wait for an answer: @type {?PendingCallbacks} */
+  /** The callbacks that wait for an answer: @type {?PendingCallbacks} */
   get callbacks() {
     return this.#callbacks;
   }
@@ -697,8 +547,38 @@ class MessageChannel {
     return this.#callbacks?.size ?? 0;
   }
 
-  /** Who looks on must not change what becomes of a message. */
-  #show(event, message, text) {
+  // ---- the end ----------------------------------------------------------------------------------
+
+  /** The connection is over: callbacks do not time out any more. Until `close()` the program may look at them. */
+  stopTimeouts() {
+    this.#callbacks?.stopTimer();
+  }
+
+  /** The connection is over: no callback will be answered. */
+  close() {
+    this.#callbacks?.clear();
+    this.#callbacks = null;
+  }
+
+  /** A server's connection has ended, or is destroyed. */
+  onConnectionOver() {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#handlers.onConnectionOver(this);
+  }
+
+  /** The socket of a server's connection emits an error. */
+  onSocketError(err) {
+    if (this.#isOver) return;
+    // As 1.8.4: listeners of the program on the socket get `end`, too.
+    if (err.code === 'ECONNRESET') this.socket.emit('end');
+    else this.#handlers.reportError(err, this);
+  }
+
+  // ---- debug ------------------------------------------------------------------------------------
+
+  /** An error of a listener must not keep the message from being sent or handled. */
+  #emitDebug(event, message, text) {
     try {
       this.#handlers.emit(event, message, Buffer.from(text + this.#terminator));
     } catch (err) {
@@ -707,87 +587,11 @@ class MessageChannel {
   }
 }
 
-/** Whether a value that came in as JSON can go out as JSON: parsing has no limit in depth, writing has. */
-function writable(value) {
-  try {
-    JSON.stringify(value);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /**
- * Made without a stack: that costs most of the time, and is the same for every frame.
+ * The lengths of response packets that are on their way through a method of the program, which gets no text.
  *
- * @param {string} [text] the frame, where it is known
- * @param {{address?: string, port?: number}} from
- * @returns {SockhopError} with `data`, the beginning of the frame, and where known `address`, `port` and `cause`
+ * @type {WeakMap<object, number>}
  */
-function badFrame(text, { address, port }) {
-  const { stackTraceLimit } = Error;
-  Error.stackTraceLimit = 0;
-  let err;
-  try {
-    err = new SockhopError('Skipping corrupted data in buffer', 'ERR_OBJECTBUFFER_BAD_BUFFER_DATA');
-  } finally {
-    Error.stackTraceLimit = stackTraceLimit;
-  }
-  if (address !== undefined) err.address = address;
-  if (port !== undefined) err.port = port;
-  return text === undefined ? err : describeFrame(err, text);
-}
+const textLengths = new WeakMap();
 
-/** Whether it is the first message of sockhop 2.x, and not a class of the program that has that name. */
-function isHandshake({ data, id }) {
-  return typeof id === 'string' && Number.isInteger(data?.protocol_version);
-}
-
-function typeName(value) {
-  return value?.constructor?.name;
-}
-
-/** Whether a value has a constructor, whatever that is: its name is the type of a message. */
-function isPayload(data) {
-  return (
-    data !== null &&
-    data !== undefined &&
-    data.constructor !== null &&
-    data.constructor !== undefined
-  );
-}
-
-function noPayload(data) {
-  const err = new TypeError(
-    `Cannot send ${data === null || data === undefined ? data : 'an object without a constructor'}: ` +
-      'the type of a message is the name of its constructor',
-  );
-  err.code = 'ERR_BAD_DATA';
-  return err;
-}
-
-const NO_OPTIONS =
-  'send() takes a callback and no options. How long to wait for the answer is the option "callback_timeout" of the ' +
-  'constructor, or "timeout" of request().';
-
-function callbackRefused(why, meaning) {
-  return explain(new SockhopError(why, 'ERR_REMOTE_CALLBACK_TYPE'), meaning);
-}
-
-const responseTimedOut = () =>
-  new SockhopError('Response stream timed out before ending', 'ERR_RESPONSE_TIMEOUT');
-
-const stopped = (reason) =>
-  explain(
-    new SockhopError(
-      `Response stream was stopped locally because ${reason}`,
-      'ERR_SOCKET_DESTROYED',
-    ),
-    'The connection ended before the last packet of the answer arrived.',
-  );
-
-module.exports = {
-  MessageChannel,
-  isPayload,
-  handledRejection,
-};
+module.exports = { MessageChannel };

@@ -4,12 +4,12 @@ const { AsyncResource } = require('node:async_hooks');
 
 const { countOf, idOf, lastParts, uuid } = require('./ids.js');
 
-/** A callback that waits for its answer, in the asynchronous context of the send() that asked. */
+/** A callback that waits for its answer. It runs in the asynchronous context of the `send()` it was given to. */
 class PendingCallback extends AsyncResource {
   /**
    * @param {function(*, {type: string}): void} callback
-   * @param {number} expires when it is given up, by `performance.now()`; 0: never
-   * @param {string} prefix what its id begins with
+   * @param {number} expires when it times out, by `performance.now()`; 0: never
+   * @param {string} prefix the beginning of its id
    */
   constructor(callback, expires, prefix) {
     super('SockhopCallback');
@@ -24,46 +24,91 @@ class PendingCallback extends AsyncResource {
   }
 }
 
-/** Half of the ids with the same random part: there is always one to be drawn. */
+/** Half of the ids with the same random part, so that one is always free. */
 const MAX_PENDING = 2 ** 23;
 
+const noop = () => {};
+
 /**
- * The callbacks of one connection that wait for their answers, in the order of asking.
+ * The callbacks of one connection that wait for their answers, in the order of their messages.
  *
- * Ids are this package's own and end in a count, so they are looked up by that: hashing the text of an id,
- * once when asking and once when answered, was 6 % of what a call cost the asking side.
+ * They are found by the count that ends each id of this package. Hashing the text of each id, once to send and once to
+ * receive, took 6 % of the time of a call.
  */
 class PendingCallbacks {
   /** count -> PendingCallback */
   #byCount = new Map();
+  #timeout;
+  #onTimeout;
+  /** Fires when the oldest callback times out. */
+  #timer = null;
+
+  /**
+   * @param {object} [options]
+   * @param {number} [options.timeout=0] of each callback, in ms; 0: none
+   * @param {function(): void} [options.onTimeout] called for each callback that times out, after it is forgotten
+   */
+  constructor({ timeout = 0, onTimeout = noop } = {}) {
+    this.#timeout = timeout;
+    this.#onTimeout = onTimeout;
+  }
 
   get size() {
     return this.#byCount.size;
   }
 
-  /** @returns {{id: string, count: number, prefix: string}} a name for the next callback */
+  /** @returns {{id: string, count: number, prefix: string}} an id for the next callback */
   reserve() {
     for (;;) {
       const id = uuid();
       const { count, prefix } = lastParts();
-      // Somebody may have waited for so long that the count has come round.
+      // A callback may have waited until the count came round.
       if (!this.#byCount.has(count)) return { id, count, prefix };
     }
   }
 
-  /** Whether `max` of them wait, or as many as there may be in any case. */
+  /** Whether `max` callbacks wait, or as many as there can be. */
   isFull(max) {
     return this.#byCount.size >= max || this.#byCount.size >= MAX_PENDING;
   }
 
-  /** Remembers a callback under the name that was drawn for it. */
-  add({ count, prefix }, callback, expires) {
+  /** Adds a callback with the id that was reserved for it. */
+  add({ count, prefix }, callback) {
+    const expires = this.#timeout > 0 ? performance.now() + this.#timeout : 0;
     this.#byCount.set(count, new PendingCallback(callback, expires, prefix));
+    if (expires > 0 && this.#timer === null) this.#startTimer(this.#timeout);
+  }
+
+  /** All callbacks have the same time-out, so the oldest one is the first to time out. */
+  #startTimer(delay) {
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      const now = performance.now();
+      for (;;) {
+        const expires = this.first()?.expires;
+        if (expires === undefined) return;
+        if (expires > now) {
+          if (this.#timer === null) this.#startTimer(expires - now);
+          return;
+        }
+        this.forgetFirst();
+        this.#onTimeout();
+      }
+    }, delay);
+    this.#timer.unref?.();
+  }
+
+  /** Callbacks do not time out any more, unless another one is added. */
+  stopTimer() {
+    clearTimeout(this.#timer);
+    this.#timer = null;
   }
 
   /**
-   * @param {*} id whatever a peer says
-   * @returns {?PendingCallback} null: never asked, answered already, or asked of somebody else
+   * Takes a callback out.
+   *
+   * @param {*} id from a peer: any value
+   * @returns {?PendingCallback} null if no callback of this connection waits under the id
    */
   take(id) {
     const count = countOf(id);
@@ -73,30 +118,30 @@ class PendingCallbacks {
     return pending;
   }
 
-  /** As `take()`, but it goes on waiting. */
+  /** As `take()`, but the callback stays. */
   find(id) {
     const count = countOf(id);
     const pending = count < 0 ? undefined : this.#byCount.get(count);
     return pending?.prefix && id.startsWith(pending.prefix) ? pending : null;
   }
 
-  /** The ids of all: @returns {string[]} */
+  /** @returns {string[]} the ids of all */
   ids() {
     return Array.from(this.#byCount, ([count, { prefix }]) => idOf(count, prefix));
   }
 
-  /** Nobody will answer this one. */
+  /** Removes a callback that will not be answered. */
   forget(id) {
     this.take(id)?.emitDestroy();
   }
 
-  /** The one that was asked first: @returns {?PendingCallback} */
+  /** The oldest one: @returns {?PendingCallback} */
   first() {
     for (const pending of this.#byCount.values()) return pending;
     return null;
   }
 
-  /** Nobody will answer the one that was asked first. */
+  /** Removes the oldest one. */
   forgetFirst() {
     for (const [count, pending] of this.#byCount) {
       this.#byCount.delete(count);
@@ -105,8 +150,9 @@ class PendingCallbacks {
     }
   }
 
-  /** Nobody will answer any of them. */
+  /** Removes all callbacks: none will be answered. */
   clear() {
+    this.stopTimer();
     for (const pending of this.#byCount.values()) pending.emitDestroy();
     this.#byCount.clear();
   }

@@ -2,23 +2,22 @@
 
 const { SockhopPing } = require('../../SockhopPing.js');
 
-/** So many pings are remembered. */
 const MAX_PINGS = 4;
 
 /**
- * The pings of a native connection, as a list of the program's. The native side sends them and hears the answers; what
- * the program does to the list, or to a ping in it, counts from the next beat on.
+ * The pings of a native connection as a list for the program. The native side sends the pings and receives the pongs.
+ * A change that the program makes to the list, or to a ping in it, takes effect with the next ping.
  */
 class SentPings {
   /** Oldest first: @type {SockhopPing[]} */
   #pings = [];
-  /** What the native side remembers, too: id -> SockhopPing */
+  /** The pings that the native side remembers, too: id -> SockhopPing */
   #byId = new Map();
 
   /**
-   * Brings the list up to date.
+   * Takes over the state of the native side.
    *
-   * @param {object} connection the native one
+   * @param {object} connection the native connection
    * @returns {SockhopPing[]} always the same array
    */
   update(connection) {
@@ -46,7 +45,7 @@ class SentPings {
     return this.#pings;
   }
 
-  /** A beat is due: tells the native side what the program has done since the last one. */
+  /** Gives the native side the changes that the program has made since the last ping. */
   applyProgramChanges(connection) {
     this.update(connection);
     const known = [...this.#byId.values()];

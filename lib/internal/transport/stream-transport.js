@@ -8,11 +8,15 @@ const {
   kNextPing,
   kClearPings,
   kFlush,
+  kHasCustomWrite,
+  kHasShownPings,
   kReleaseRetained,
   kPings,
   kOnPong,
   kRetain,
   kRoundTrip,
+  kSetBytesOnly,
+  kSetShowControl,
   kStartReading,
   kTraffic,
   kTransmit,
@@ -177,6 +181,17 @@ class StreamTransport {
     return written(this.#stream, bytes);
   }
 
+  /** All frames are given to the channel in any case. */
+  [kSetShowControl]() {}
+
+  /** The channel is asked with each chunk. */
+  [kSetBytesOnly]() {}
+
+  /** Messages are sent with `write()` in any case. */
+  get [kHasCustomWrite]() {
+    return false;
+  }
+
   [kFlush]() {
     if (this.#corked < 0) return;
     this.#corked = -1;
@@ -185,7 +200,7 @@ class StreamTransport {
     this.#stream.uncork();
   }
 
-  /** The beat of the ping timer: @returns {?SockhopPing} to be sent */
+  /** @returns {?SockhopPing} to be sent; null if the peer counts as unresponsive */
   [kNextPing]() {
     const ping = new SockhopPing();
     this.#still = this.#moves() ? 0 : this.#still + 1;
@@ -209,6 +224,11 @@ class StreamTransport {
     return received > before.received || (before.waiting > 0 && left);
   }
 
+  /** The pings are kept here, so nothing has to be given to the native side. */
+  get [kHasShownPings]() {
+    return false;
+  }
+
   [kClearPings]() {
     this.#pings = [];
   }
@@ -217,7 +237,7 @@ class StreamTransport {
     return this.#pings;
   }
 
-  [kOnPong](data) {
+  [kOnPong]({ data }) {
     for (const ping of this.#pings) {
       if (!ping.unanswered()) continue;
       ping.conclude_with_pong(data);

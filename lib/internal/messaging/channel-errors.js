@@ -1,0 +1,118 @@
+'use strict';
+
+const { describeFrame, explain } = require('../errors/explanations.js');
+const SockhopError = require('../../SockhopError.js');
+
+/*
+ * The errors of a message channel.
+ */
+
+/**
+ * A frame that is not JSON, or not the kind of message that its type names.
+ *
+ * It has no stack trace: making one takes most of the time, and all frames would have the same.
+ *
+ * @param {string} [text] the frame, if it is known
+ * @param {{address?: string, port?: number}} peer
+ * @returns {SockhopError} with the beginning of the frame as `data`, and `address`, `port` and `cause` if they are known
+ */
+function badFrame(text, { address, port }) {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  let err;
+  try {
+    err = new SockhopError('Skipping corrupted data in buffer', 'ERR_OBJECTBUFFER_BAD_BUFFER_DATA');
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+  if (address !== undefined) err.address = address;
+  if (port !== undefined) err.port = port;
+  return text === undefined ? err : describeFrame(err, text);
+}
+
+/** @param {number} limit in bytes; Infinity if the longest string is the limit */
+function messageTooLarge(limit) {
+  return new SockhopError(
+    limit === Number.POSITIVE_INFINITY
+      ? 'The peer sent a message that is longer than a string can be; the connection is closed'
+      : `The peer sent a message of more than ${limit} bytes, which is the limit here ("max_message_size"); the connection is closed`,
+    'ERR_MESSAGE_TOO_LARGE',
+  );
+}
+
+function noPayload(data) {
+  const err = new TypeError(
+    `Cannot send ${data === null || data === undefined ? data : 'an object without a constructor'}: ` +
+      'the type of a message is the name of its constructor',
+  );
+  err.code = 'ERR_BAD_DATA';
+  return err;
+}
+
+const notAnObject = () =>
+  new SockhopError(
+    'obj2buf called with non object type (set allow_non_objects if you want this behavior)',
+    'ERR_OBJECTBUFFER_BAD_OBJECT',
+  );
+
+const NO_OPTIONS =
+  'send() takes a callback and no options. How long to wait for the answer is the option "callback_timeout" of the ' +
+  'constructor, or "timeout" of request().';
+
+const callbackOfJsonPeer = () =>
+  new SockhopError(
+    'Unable to use remote callback - peer type must be Sockhop',
+    'ERR_REMOTE_CALLBACK_TYPE',
+  );
+
+const callbackNotAFunction = () =>
+  explain(
+    new SockhopError('remote_callback must be a function', 'ERR_REMOTE_CALLBACK_TYPE'),
+    NO_OPTIONS,
+  );
+
+/** @param {number} count callbacks that wait */
+const tooManyCallbacks = (count) =>
+  new SockhopError(
+    `${count} callbacks wait for an answer already, which is the limit ("max_pending_callbacks")`,
+    'ERR_TOO_MANY_CALLBACKS',
+  );
+
+/** @param {number} timeout in ms */
+const callbackTimedOut = (timeout) =>
+  new SockhopError(
+    `A callback was not answered within ${timeout} ms ("callback_timeout")`,
+    'ERR_CALLBACK_TIMEOUT',
+  );
+
+const replyToDestroyedSocket = () =>
+  explain(
+    new SockhopError('Client unable to send() - socket has been destroyed', 'ERR_SOCKET_DESTROYED'),
+    'Cannot answer the callback: its connection is over',
+  );
+
+const responseTimedOut = () =>
+  new SockhopError('Response stream timed out before ending', 'ERR_RESPONSE_TIMEOUT');
+
+const responseStopped = (reason) =>
+  explain(
+    new SockhopError(
+      `Response stream was stopped locally because ${reason}`,
+      'ERR_SOCKET_DESTROYED',
+    ),
+    'The connection ended before the last packet of the answer arrived.',
+  );
+
+module.exports = {
+  badFrame,
+  callbackNotAFunction,
+  callbackOfJsonPeer,
+  callbackTimedOut,
+  messageTooLarge,
+  noPayload,
+  notAnObject,
+  replyToDestroyedSocket,
+  responseStopped,
+  responseTimedOut,
+  tooManyCallbacks,
+};

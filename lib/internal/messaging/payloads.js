@@ -1,0 +1,38 @@
+'use strict';
+
+/** @returns {boolean} whether a value has a constructor, whose name is the type of its message */
+function isPayload(data) {
+  return (
+    data !== null &&
+    data !== undefined &&
+    data.constructor !== null &&
+    data.constructor !== undefined
+  );
+}
+
+/** @returns {string|undefined} the name of a value's class */
+function typeName(value) {
+  return value?.constructor?.name;
+}
+
+/**
+ * JSON of any depth can be parsed, but only JSON of a limited depth can be written.
+ *
+ * @param {*} value parsed from JSON
+ * @returns {boolean} whether it can be written as JSON
+ */
+function isWritable(value) {
+  try {
+    JSON.stringify(value);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** @returns {boolean} whether a message is the handshake of sockhop 2.x, not an object of a program's class of that name */
+function isHandshake({ data, id }) {
+  return typeof id === 'string' && Number.isInteger(data?.protocol_version);
+}
+
+module.exports = { isHandshake, isPayload, isWritable, typeName };
