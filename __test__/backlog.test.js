@@ -6,6 +6,7 @@ const assert = require('node:assert/strict');
 const { once } = require('node:events');
 const net = require('node:net');
 const { describe, it } = require('node:test');
+const { client: SockhopClient } = require('./support/impl.js');
 const { endpoint, transports } = require('./support/addresses.js');
 const { deadline } = require('./support/deadline.js');
 const { makeClient, startClient, startServer } = require('./support/local.js');
@@ -64,6 +65,20 @@ for (const transport of transports) {
       const where = await endpoint(t, transport);
       const { counts } = await generous(t, where);
       const { client } = await startClient(t, where);
+      const ahead = await takeSlowly(client, counts);
+      assert.ok(ahead < AHEAD, `${ahead} packets ahead`);
+    });
+
+    it('has the peer wait when the client has its own _on_recieved_object()', limit, async (t) => {
+      class Observed extends SockhopClient {
+        _on_recieved_object(message) {
+          super._on_recieved_object(message);
+        }
+      }
+      const where = await endpoint(t, transport);
+      const { counts } = await generous(t, where);
+      const { client } = makeClient(t, where, {}, Observed);
+      await client.connect();
       const ahead = await takeSlowly(client, counts);
       assert.ok(ahead < AHEAD, `${ahead} packets ahead`);
     });
