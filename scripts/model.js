@@ -12,7 +12,7 @@ const target = process.env.CARGO_TARGET_DIR ?? path.join(ROOT, 'target');
 
 const { status, signal, error } = spawnSync(
   'cargo',
-  ['test', '--no-default-features', '--lib', 'net::model'],
+  ['test', '--no-default-features', '--lib', 'loom::'],
   {
     cwd: ROOT,
     stdio: ['ignore', 'inherit', 'inherit'],

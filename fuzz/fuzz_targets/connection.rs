@@ -6,10 +6,15 @@
 
 use libfuzzer_sys::fuzz_target;
 use socket2::{Domain, Socket, Type};
-use sockhop_native::net::connection::Sent;
-use sockhop_native::net::stream::Stream;
-use sockhop_native::net::{Connection, Event, Mailbox, Poller, Settings, SlowConsumer};
-use sockhop_native::wire::{Control, Terminator, control};
+use sockhop_native::connection::Connection;
+use sockhop_native::connection::Sent;
+use sockhop_native::connection::Settings;
+use sockhop_native::connection::SlowConsumer;
+use sockhop_native::events::Event;
+use sockhop_native::events::Mailbox;
+use sockhop_native::events::Poller;
+use sockhop_native::protocol::{Control, Terminator, control};
+use sockhop_native::transport::Stream;
 use std::io::{ErrorKind, Read};
 use std::time::{Duration, Instant};
 

@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use sockhop_native::wire::{Control, MAX_CONTROL_FRAME, Terminator, control, write_pong};
+use sockhop_native::protocol::{Control, MAX_CONTROL_FRAME, Terminator, control, write_pong};
 
 fuzz_target!(|frame: &[u8]| {
     let found = control(frame);

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sockhop_native::wire::{Framer, Terminator};
+use sockhop_native::protocol::{Framer, Terminator};
 
 #[derive(arbitrary::Arbitrary, Debug)]
 struct Input<'a> {

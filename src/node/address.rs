@@ -1,7 +1,7 @@
 //! Addresses across the border: where to connect or listen, and the two ends of a connection.
 
-use crate::net;
-use crate::net::stream::Address;
+use crate::endpoint;
+use crate::transport::Address;
 use napi::bindgen_prelude::{Error, Result, Status};
 use napi_derive::napi;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -18,9 +18,9 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    pub(super) fn into_net(self) -> Result<net::Endpoint> {
+    pub(super) fn into_net(self) -> Result<endpoint::Endpoint> {
         if self.path.is_some() {
-            return Ok(net::Endpoint::Unix(self.path));
+            return Ok(endpoint::Endpoint::Unix(self.path));
         }
         let address = self.address.unwrap_or_default();
         let (text, zone) = address.split_once('%').unwrap_or((&address, ""));
@@ -33,7 +33,7 @@ impl Endpoint {
         {
             v6.set_scope_id(scope_of(&address, zone));
         }
-        Ok(net::Endpoint::Inet(socket))
+        Ok(endpoint::Endpoint::Inet(socket))
     }
 }
 

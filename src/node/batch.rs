@@ -6,7 +6,11 @@ use super::connection::Connection;
 use super::event_kinds::{EventKind, IndexHeader};
 use super::strings;
 use super::values::{array, clear_exception, number, undefined, value};
-use crate::net::{self, Event, Segment, SystemError};
+use crate::connection;
+use crate::events;
+use crate::events::Event;
+use crate::events::Segment;
+use crate::transport::SystemError;
 use napi::bindgen_prelude::{Buffer, Error, Null, Result, Status, ToNapiValue};
 use napi::sys;
 use std::cell::RefCell;
@@ -14,17 +18,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Room for the largest segment: every frame takes a number, every event six at most.
-pub(super) const INDEX_CAPACITY: usize =
-    IndexHeader::Length as usize + net::mailbox::SEGMENT_FRAMES + 6 * net::mailbox::SEGMENT_EVENTS;
+pub(super) const INDEX_CAPACITY: usize = IndexHeader::Length as usize
+    + events::queue::SEGMENT_FRAMES
+    + 6 * events::queue::SEGMENT_EVENTS;
 
 const ENOMEM: i32 = 12;
 
 /// How to report an event that cannot be laid out.
 enum Fallback {
     /// A message of a connection that cannot become a value of JavaScript is too large.
-    TooLarge(Arc<net::Connection>),
+    TooLarge(Arc<connection::Connection>),
     /// A new connection cannot: it is closed, and the attempt of a client that made it fails.
-    Close(Arc<net::Connection>, Option<(u64, u32)>),
+    Close(Arc<connection::Connection>, Option<(u64, u32)>),
     /// No peer can cause this.
     Skip,
 }

@@ -5,7 +5,7 @@ use super::options::ConnectionOptions;
 use super::queue::EventQueue;
 use super::tls::TlsClient;
 use super::values::{duration, id as id_of};
-use crate::net;
+use crate::endpoint;
 use napi::bindgen_prelude::Result;
 use napi_derive::napi;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use std::time::Duration;
 /// The native part of a client.
 #[napi]
 pub struct SockhopClient {
-    inner: Arc<net::Client>,
+    inner: Arc<endpoint::Client>,
 }
 
 #[napi]
@@ -23,7 +23,7 @@ impl SockhopClient {
     #[napi(constructor)]
     pub fn new(queue: &EventQueue, id: f64, options: ConnectionOptions) -> Result<Self> {
         Ok(Self {
-            inner: net::Client::new(id_of(id), options.into_net()?, Arc::clone(&queue.shared)),
+            inner: endpoint::Client::new(id_of(id), options.into_net()?, Arc::clone(&queue.shared)),
         })
     }
 

@@ -4,8 +4,10 @@ use super::address::EndAddress;
 use super::strings;
 use super::tls::TlsAgreement;
 use super::values::{duration, number};
-use crate::net;
-use crate::net::connection::Sent;
+use crate::connection;
+use crate::connection::Sent;
+use crate::events;
+use crate::transport;
 use napi::bindgen_prelude::{Result, Uint8Array, Unknown};
 use napi_derive::napi;
 use std::os::fd::IntoRawFd;
@@ -54,8 +56,8 @@ pub struct Traffic {
     pub refused: f64,
 }
 
-impl From<net::connection::Traffic> for Traffic {
-    fn from(traffic: net::connection::Traffic) -> Self {
+impl From<connection::Traffic> for Traffic {
+    fn from(traffic: connection::Traffic) -> Self {
         Self {
             bytes_in: number(traffic.bytes_in),
             bytes_out: number(traffic.bytes_out),
@@ -69,11 +71,11 @@ impl From<net::connection::Traffic> for Traffic {
 /// carry `id`.
 #[napi]
 pub struct Connection {
-    pub(super) inner: Arc<net::Connection>,
+    pub(super) inner: Arc<connection::Connection>,
 }
 
-impl From<Arc<net::Connection>> for Connection {
-    fn from(inner: Arc<net::Connection>) -> Self {
+impl From<Arc<connection::Connection>> for Connection {
+    fn from(inner: Arc<connection::Connection>) -> Self {
         Self { inner }
     }
 }
@@ -99,7 +101,7 @@ impl Connection {
     pub fn write(&self, text: Unknown<'_>, length: u32) -> Result<f64> {
         strings::with_utf8(&text, length, |bytes| {
             answer(
-                if bytes.len() >= net::mailbox::LARGE_FRAME && strings::is_filled(bytes) {
+                if bytes.len() >= events::queue::LARGE_FRAME && strings::is_filled(bytes) {
                     self.inner.write_owned(std::mem::take(bytes))
                 } else {
                     self.inner.write(bytes)
@@ -213,7 +215,7 @@ impl Connection {
     /// A duplicate of the descriptor, which the caller closes; -1 if there is none.
     #[napi]
     pub fn duplicate(&self) -> i32 {
-        let own = self.inner.with_stream(net::stream::Stream::duplicate);
+        let own = self.inner.with_stream(transport::Stream::duplicate);
         own.and_then(std::result::Result::ok)
             .map_or(-1, IntoRawFd::into_raw_fd)
     }
@@ -275,7 +277,9 @@ impl Connection {
     /// Takes the frame of a pong that was passed to JavaScript.
     #[napi]
     pub fn pong(&self, frame: String) {
-        if let Some(crate::wire::Control::Pong(body)) = crate::wire::control(frame.as_bytes()) {
+        if let Some(crate::protocol::Control::Pong(body)) =
+            crate::protocol::control(frame.as_bytes())
+        {
             self.inner.answered(&body);
         }
     }

@@ -2,7 +2,7 @@
 
 use super::batch::{Batch, INDEX_CAPACITY};
 use super::event_kinds::IndexHeader;
-use crate::net;
+use crate::events;
 use napi::bindgen_prelude::{Error, Result, Status, Unknown};
 use napi::{JsValue, check_status, sys};
 use std::cell::Cell;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// The function of `lib/internal/native/dispatcher.js` that takes a batch, and the array that describes the batch: see
 /// [`IndexHeader`]. It belongs to the thread of its environment.
 pub(super) struct JsDispatcher {
-    queue: Arc<net::Mailbox>,
+    queue: Arc<events::Mailbox>,
     env: sys::napi_env,
     /// The function, and the array; null when the environment has ended.
     references: Cell<[sys::napi_ref; 2]>,
@@ -27,7 +27,7 @@ impl JsDispatcher {
     /// `reads_in_loop` is whether [`dispatch_from_loop`](Self::dispatch_from_loop) is going to be called.
     pub(super) fn new(
         env: sys::napi_env,
-        queue: Arc<net::Mailbox>,
+        queue: Arc<events::Mailbox>,
         dispatch: sys::napi_value,
         index: &Unknown<'_>,
         reads_in_loop: bool,

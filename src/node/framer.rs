@@ -3,7 +3,7 @@
 use super::options::terminator;
 use super::strings;
 use super::values::{array, size, uint32_array, value};
-use crate::wire;
+use crate::protocol;
 use napi::Env;
 use napi::bindgen_prelude::{Buffer, Result, Uint8Array, Unknown};
 use napi_derive::napi;
@@ -11,7 +11,7 @@ use napi_derive::napi;
 /// Cuts chunks of bytes into the text of frames.
 #[napi]
 pub struct Framer {
-    inner: wire::Framer,
+    inner: protocol::Framer,
 }
 
 #[napi]
@@ -21,7 +21,7 @@ impl Framer {
     #[napi(constructor)]
     pub fn new(terminator_text: String, max_message_size: f64) -> Result<Self> {
         Ok(Self {
-            inner: wire::Framer::new(terminator(&terminator_text)?, size(max_message_size)),
+            inner: protocol::Framer::new(terminator(&terminator_text)?, size(max_message_size)),
         })
     }
 
@@ -34,7 +34,7 @@ impl Framer {
         let mut lengths = Vec::new();
         let fits = self
             .inner
-            .push(&chunk, &mut |frame: wire::Frame<'_>| {
+            .push(&chunk, &mut |frame: protocol::Frame<'_>| {
                 bytes.extend_from_slice(frame.as_bytes());
                 lengths.push(u32::try_from(frame.as_bytes().len()).unwrap_or(u32::MAX));
             })

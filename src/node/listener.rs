@@ -3,7 +3,8 @@
 use super::address::EndAddress;
 use super::connection::Connection;
 use super::values::size;
-use crate::net;
+use crate::endpoint;
+use crate::transport;
 use napi::bindgen_prelude::{Either, Error, Result, Status};
 use napi_derive::napi;
 use parking_lot::Mutex;
@@ -27,12 +28,12 @@ fn unusable(why: &str) -> Error {
 #[napi]
 pub struct Listener {
     /// `None` after `close`.
-    inner: Mutex<Option<Arc<net::Listener>>>,
+    inner: Mutex<Option<Arc<endpoint::Listener>>>,
 }
 
 impl Listener {
     pub(super) fn or_failure(
-        result: std::result::Result<Arc<net::Listener>, net::SystemError>,
+        result: std::result::Result<Arc<endpoint::Listener>, transport::SystemError>,
     ) -> Either<Self, ListenFailure> {
         match result {
             Ok(listener) => Either::A(Self {

@@ -1,8 +1,8 @@
 //! Options, as JavaScript has checked them.
 
 use super::values::size;
-use crate::net;
-use crate::wire::Terminator;
+use crate::connection;
+use crate::protocol::Terminator;
 use napi::bindgen_prelude::{Error, Result, Status};
 use napi_derive::napi;
 use std::sync::Arc;
@@ -33,8 +33,8 @@ pub(super) fn terminator(text: &str) -> Result<Terminator> {
 }
 
 impl ConnectionOptions {
-    pub(super) fn into_net(self) -> Result<Arc<net::Settings>> {
-        Ok(Arc::new(net::Settings {
+    pub(super) fn into_net(self) -> Result<Arc<connection::Settings>> {
+        Ok(Arc::new(connection::Settings {
             receive_terminator: terminator(&self.receive_terminator)?,
             transmit_terminator: terminator(&self.transmit_terminator)?,
             max_message_size: size(self.max_message_size),
@@ -43,9 +43,9 @@ impl ConnectionOptions {
             receive_high_water_mark: size(self.receive_high_water_mark),
             send_high_water_mark: size(self.send_high_water_mark),
             slow_consumer: match self.slow_consumer.as_str() {
-                "drop" => net::SlowConsumer::Drop,
-                "disconnect" => net::SlowConsumer::Disconnect,
-                _ => net::SlowConsumer::Wait,
+                "drop" => connection::SlowConsumer::Drop,
+                "disconnect" => connection::SlowConsumer::Disconnect,
+                _ => connection::SlowConsumer::Wait,
             },
         }))
     }

@@ -4,7 +4,7 @@ use super::dispatcher::JsDispatcher;
 use super::values::{array, duration};
 use super::waker::Waker;
 use super::{contain, uv};
-use crate::net;
+use crate::events;
 use napi::bindgen_prelude::{Function, Result, Unknown};
 use napi::{Env, JsValue, check_status, sys};
 use napi_derive::napi;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// Events that JavaScript has not dispatched yet.
 #[napi]
 pub struct EventQueue {
-    pub(super) shared: Arc<net::Mailbox>,
+    pub(super) shared: Arc<events::Mailbox>,
     waker: Arc<Waker>,
     dispatcher: Rc<JsDispatcher>,
 }
@@ -41,12 +41,12 @@ impl EventQueue {
     ) -> Result<Self> {
         let env = env.raw();
         let poller = if read_in_loop {
-            net::Poller::new().ok()
+            events::Poller::new().ok()
         } else {
             None
         };
         let waker = Arc::new(Waker::default());
-        let shared = net::Mailbox::new(
+        let shared = events::Mailbox::new(
             {
                 let waker = Arc::clone(&waker);
                 Box::new(move || waker.wake())
@@ -133,7 +133,7 @@ impl EventQueue {
 
 /// The parts that the clean-up hook of an environment closes.
 struct Environment {
-    queue: Arc<net::Mailbox>,
+    queue: Arc<events::Mailbox>,
     waker: Arc<Waker>,
     dispatcher: Rc<JsDispatcher>,
 }

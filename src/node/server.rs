@@ -7,7 +7,9 @@ use super::options::ConnectionOptions;
 use super::queue::EventQueue;
 use super::strings;
 use super::values::id as id_of;
-use crate::net;
+use crate::connection;
+use crate::endpoint;
+use crate::events;
 use napi::bindgen_prelude::{Either, Result, Unknown};
 use napi_derive::napi;
 use std::sync::Arc;
@@ -15,9 +17,9 @@ use std::sync::Arc;
 /// The native part of a server.
 #[napi]
 pub struct SockhopServer {
-    inner: Arc<net::Server>,
-    settings: Arc<net::Settings>,
-    queue: Arc<net::Mailbox>,
+    inner: Arc<endpoint::Server>,
+    settings: Arc<connection::Settings>,
+    queue: Arc<events::Mailbox>,
 }
 
 #[napi]
@@ -26,7 +28,7 @@ impl SockhopServer {
     #[napi(constructor)]
     pub fn new(queue: &EventQueue, options: ConnectionOptions) -> Result<Self> {
         Ok(Self {
-            inner: net::Server::new(Arc::clone(&queue.shared)),
+            inner: endpoint::Server::new(Arc::clone(&queue.shared)),
             settings: options.into_net()?,
             queue: Arc::clone(&queue.shared),
         })
@@ -41,7 +43,7 @@ impl SockhopServer {
         backlog: i32,
     ) -> Result<Either<Listener, ListenFailure>> {
         let address = endpoint.into_net()?;
-        Ok(Listener::or_failure(net::Listener::listen(
+        Ok(Listener::or_failure(endpoint::Listener::listen(
             id_of(id),
             &address,
             backlog,
@@ -53,7 +55,7 @@ impl SockhopServer {
     /// A listener that does not accept: `adopt` takes connections that were accepted elsewhere.
     #[napi]
     pub fn listen_elsewhere(&self, id: f64) -> Either<Listener, ListenFailure> {
-        Listener::or_failure(net::Listener::elsewhere(
+        Listener::or_failure(endpoint::Listener::elsewhere(
             id_of(id),
             Arc::clone(&self.settings),
             Arc::clone(&self.queue),

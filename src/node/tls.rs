@@ -1,7 +1,7 @@
 //! TLS of clients. `lib/internal/tls/tls.js` makes these from the program's options.
 
 use super::values::duration;
-use crate::net::tls::{self, Agreement, ConfigError, Options, Trust};
+use crate::transport::tls::{self, Agreement, ConfigError, Options, Trust};
 use napi::bindgen_prelude::{Buffer, Error, Result, Status, Uint8Array};
 use napi_derive::napi;
 use std::sync::Arc;

@@ -7,9 +7,9 @@
 //! A peer may send without end, so everything here has a bound: the bytes and the time of each connection, how many
 //! are read at once, and the pace of all of them together.
 
-use super::connection::READ_SIZE;
-use super::runtime;
-use super::stream::Stream;
+use crate::connection::READ_SIZE;
+use crate::events::runtime;
+use crate::transport::Stream;
 use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use tokio::sync::{Notify, Semaphore};
 
 /// How much longer a connection is read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
+pub(crate) struct Patience {
     /// Bytes. Past them the connection is reset.
     bytes: usize,
     /// The time over all.
@@ -30,14 +30,14 @@ pub(super) struct Patience {
 
 impl Patience {
     /// For a connection that the program destroyed: the bytes that were under way to this end.
-    pub(super) const BRIEF: Self = Self {
+    pub(crate) const BRIEF: Self = Self {
         bytes: 8 << 20,
         time: Duration::from_secs(1),
         silence: Duration::from_secs(1),
     };
     /// For a connection that the program ended first: the peer may be slow to read what it was sent, and goes on sending
     /// meanwhile.
-    pub(super) const LONG: Self = Self {
+    pub(crate) const LONG: Self = Self {
         bytes: 64 << 20,
         time: Duration::from_secs(30),
         silence: Duration::from_secs(5),
@@ -64,7 +64,7 @@ thread_local! {
 /// The descriptors of one listener's connections. Every stream that it accepted holds a reference until its descriptor
 /// is closed.
 #[derive(Debug)]
-pub(super) struct Seats {
+pub(crate) struct Seats {
     /// `max_connections`.
     max: AtomicUsize,
     /// Tells a closed connection that another one needs its place.
@@ -72,19 +72,19 @@ pub(super) struct Seats {
 }
 
 impl Seats {
-    pub(super) fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             max: AtomicUsize::new(usize::MAX),
             wanted: Notify::new(),
         })
     }
 
-    pub(super) fn set_max(&self, max: usize) {
+    pub(crate) fn set_max(&self, max: usize) {
         self.max.store(max, Ordering::Relaxed);
     }
 
     /// Whether there is no room for another connection beside `open` ones. Closed ones that are still read make room.
-    pub(super) fn are_taken(self: &Arc<Self>, open: usize) -> bool {
+    pub(crate) fn are_taken(self: &Arc<Self>, open: usize) -> bool {
         let max = self.max.load(Ordering::Relaxed);
         if open >= max {
             return true;
@@ -123,7 +123,7 @@ impl Drop for Lingering {
 }
 
 /// Reads a closed connection to its end, in a task of its own; closes it at once if too many are being read.
-pub(super) fn start(stream: Arc<Stream>, patience: Patience) {
+pub(crate) fn start(stream: Arc<Stream>, patience: Patience) {
     if let Some(counted) = Lingering::begin() {
         // What cannot be run is dropped, which closes it.
         let _ = runtime::spawn(async move {

@@ -1,13 +1,13 @@
 //! The client's side of getting connected: attempts and time-outs.
 
-use super::connection::Connection;
-use super::error::{Itself, SystemError};
-use super::listener::{Listener, Queue};
-use super::mailbox::{Event, Mailbox};
-use super::runtime;
-use super::settings::Settings;
-use super::stream::{Address, Stream, StreamFd, new_socket, watch};
-use super::tls::{self, Handshake};
+use crate::connection::Connection;
+use crate::connection::config::Settings;
+use crate::endpoint::listener::{Listener, Queue};
+use crate::events::queue::{Event, Mailbox};
+use crate::events::runtime;
+use crate::transport::error::{Itself, SystemError};
+use crate::transport::tls::{self, Handshake};
+use crate::transport::{Address, Stream, StreamFd, new_socket, watch};
 use parking_lot::Mutex;
 use socket2::{SockAddr, Socket};
 use std::io;
@@ -349,7 +349,7 @@ fn refuse_itself(socket: &Socket) -> io::Result<()> {
 }
 
 /// Begins to connect; answers whether that is all there is to it.
-pub(super) fn begin(socket: &Socket, endpoint: &Endpoint) -> io::Result<bool> {
+pub(crate) fn begin(socket: &Socket, endpoint: &Endpoint) -> io::Result<bool> {
     match socket.connect(&endpoint.to_sock_addr()?) {
         Ok(()) => Ok(true),
         Err(error) if in_progress(&error) => Ok(socket.peer_addr().is_ok()),
@@ -359,7 +359,7 @@ pub(super) fn begin(socket: &Socket, endpoint: &Endpoint) -> io::Result<bool> {
 
 /// Gives the socket of a client a name, where it has none of its own, by which the listener can tell it from others.
 /// Linux chooses one that no other socket has, which goes with the socket; elsewhere the two ends remain strangers.
-pub(super) fn give_name(socket: &Socket, endpoint: &Endpoint) {
+pub(crate) fn give_name(socket: &Socket, endpoint: &Endpoint) {
     if cfg!(any(target_os = "linux", target_os = "android"))
         && let Endpoint::Unix(_) = endpoint
         && let Ok(unnamed) = SockAddr::unix("")
@@ -444,9 +444,9 @@ fn in_progress(error: &io::Error) -> bool {
 #[cfg(all(test, not(sockhop_loom)))]
 mod tests {
     use super::{Endpoint, Failures, begin, race, refuse_itself};
-    use crate::net::SystemError;
-    use crate::net::runtime;
-    use crate::net::stream::new_socket;
+    use crate::events::runtime;
+    use crate::transport::SystemError;
+    use crate::transport::new_socket;
     use socket2::{Domain, Socket, Type};
     use std::net::{SocketAddr, TcpListener};
     use std::time::Duration;

@@ -1,14 +1,14 @@
 //! Accepts connections at one address.
 
-use super::connection::Connection;
-use super::error::SystemError;
-use super::linger::Seats;
-use super::mailbox::{Event, Mailbox};
-use super::outbox::Token;
-use super::pairing::Door;
-use super::runtime;
-use super::settings::Settings;
-use super::stream::{Address, Stream, new_socket, reaches, watch};
+use crate::connection::Connection;
+use crate::connection::config::Settings;
+use crate::connection::linger::Seats;
+use crate::connection::send_queue::Token;
+use crate::endpoint::loopback::Door;
+use crate::events::queue::{Event, Mailbox};
+use crate::events::runtime;
+use crate::transport::error::SystemError;
+use crate::transport::{Address, Stream, new_socket, reaches, watch};
 use parking_lot::Mutex;
 use socket2::{SockAddr, Socket};
 use std::io;
@@ -74,7 +74,7 @@ impl Entrance {
 }
 
 /// The connections that wait in the kernel, for whoever holds the listener's door.
-pub(super) struct Queue<'a> {
+pub(crate) struct Queue<'a> {
     listener: &'a Listener,
     socket: &'a Socket,
 }
@@ -206,7 +206,7 @@ impl Listener {
     }
 
     /// Comes back in the events.
-    pub(super) fn id(&self) -> u64 {
+    pub(crate) fn id(&self) -> u64 {
         self.id
     }
 
@@ -221,7 +221,7 @@ impl Listener {
     }
 
     /// Whether a connection to `target` reaches it, as far as this environment can tell.
-    pub(super) fn is_at(&self, target: &Address) -> bool {
+    pub(crate) fn is_at(&self, target: &Address) -> bool {
         match (target, &self.address) {
             (Address::Inet(target), Address::Inet(bound)) => reaches(target, bound),
             (Address::Unix(target), Address::Unix(bound)) => target.is_some() && target == bound,
@@ -259,7 +259,7 @@ impl Listener {
     }
 
     /// Runs `f` while nobody else accepts; with `None` if this is closed.
-    pub(super) fn hold<R>(&self, f: impl FnOnce(Option<Queue<'_>>) -> R) -> R {
+    pub(crate) fn hold<R>(&self, f: impl FnOnce(Option<Queue<'_>>) -> R) -> R {
         self.door.hold(|entrance| {
             f(entrance.map(|entrance| Queue {
                 listener: self,
@@ -305,7 +305,7 @@ impl Listener {
     }
 
     /// Accepts on the event loop's thread.
-    pub(super) fn accept_in_loop(self: &Arc<Self>) {
+    pub(crate) fn accept_in_loop(self: &Arc<Self>) {
         match self.accept() {
             Ok(_) => self.short.store(false, Ordering::Relaxed),
             Err(error) => {
@@ -361,7 +361,7 @@ impl Queue<'_> {
 
     /// Accepts up to the connection that `ours` is the other end of, and answers that; what is to be told of this
     /// and of those before it is appended to `events`.
-    pub(super) fn accept_ours(
+    pub(crate) fn accept_ours(
         &self,
         ours: &SockAddr,
         events: &mut Vec<Event>,
@@ -457,10 +457,10 @@ async fn accept_loop(listener: Weak<Listener>) {
 #[cfg(all(test, not(sockhop_loom)))]
 mod tests {
     use super::{Address, Event, Listener, Mailbox, Settings, runtime};
-    use crate::net::Poller;
-    use crate::net::client::{begin, give_name};
-    use crate::net::outbox::Outgoing;
-    use crate::net::stream::{Stream, new_socket};
+    use crate::connection::send_queue::Outgoing;
+    use crate::endpoint::connector::{begin, give_name};
+    use crate::events::Poller;
+    use crate::transport::{Stream, new_socket};
     use socket2::{Domain, Socket, Type};
     use std::io::Write;
     use std::net::SocketAddr;

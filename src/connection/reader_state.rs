@@ -13,12 +13,12 @@
 //! The pattern is the same everywhere: change the state, then the registration or the task; whoever
 //! takes a registration or a task away looks at the state once more afterwards.
 
-use super::sync::{AtomicBool, AtomicU8, Notify, Ordering, fence};
+use crate::sync::{AtomicBool, AtomicU8, Notify, Ordering, fence};
 
 /// Whether the incoming direction is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Flow {
+pub(crate) enum Flow {
     /// Not yet: the program has not been told of the connection.
     Held,
     /// Yes.
@@ -32,7 +32,7 @@ pub(super) enum Flow {
 /// Who reads the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Place {
+pub(crate) enum Place {
     /// The task, on the runtime.
     Runtime,
     /// The thread of the JavaScript environment, through the mailbox's poller.
@@ -40,7 +40,7 @@ pub(super) enum Place {
 }
 
 /// What the switch asks of its connection.
-pub(super) trait Body {
+pub(crate) trait Body {
     /// Keeps the descriptor open while it is held.
     type Stream;
 
@@ -59,7 +59,7 @@ pub(super) trait Body {
 }
 
 /// The state.
-pub(super) struct Switch {
+pub(crate) struct Switch {
     /// A [`Flow`].
     flow: AtomicU8,
     /// A [`Place`].
@@ -72,7 +72,7 @@ pub(super) struct Switch {
 }
 
 impl Switch {
-    pub(super) fn new(place: Place) -> Self {
+    pub(crate) fn new(place: Place) -> Self {
         Self {
             flow: AtomicU8::new(Flow::Held as u8),
             place: AtomicU8::new(place as u8),
@@ -82,7 +82,7 @@ impl Switch {
         }
     }
 
-    pub(super) fn flow(&self) -> Flow {
+    pub(crate) fn flow(&self) -> Flow {
         match self.flow.load(Ordering::Acquire) {
             0 => Flow::Held,
             1 => Flow::Flowing,
@@ -91,7 +91,7 @@ impl Switch {
         }
     }
 
-    pub(super) fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> Place {
         if self.place.load(Ordering::Acquire) == Place::Loop as u8 {
             Place::Loop
         } else {
@@ -100,19 +100,19 @@ impl Switch {
     }
 
     /// Whether the connection is closed.
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
 
     /// What the task waits for besides its stream.
-    pub(super) fn wake(&self) -> &Notify {
+    pub(crate) fn wake(&self) -> &Notify {
         &self.wake
     }
 
     // ---- whether it is read ---------------------------------------------------------------
 
     /// Changes the flow if it is `from`, and has the reader go on if there is a reason to.
-    pub(super) fn change_flow(&self, body: &impl Body, from: Flow, to: Flow) {
+    pub(crate) fn change_flow(&self, body: &impl Body, from: Flow, to: Flow) {
         let changed =
             self.flow
                 .compare_exchange(from as u8, to as u8, Ordering::AcqRel, Ordering::Acquire);
@@ -122,12 +122,12 @@ impl Switch {
     }
 
     /// Nothing more is read.
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.flow.store(Flow::Over as u8, Ordering::Release);
     }
 
     /// Has the reader, whoever it is, look again.
-    pub(super) fn attend(&self, body: &impl Body) {
+    pub(crate) fn attend(&self, body: &impl Body) {
         // Behind what the caller changed: either the new place is seen here, or the change by whoever
         // gave the connection to the loop.
         fence(Ordering::SeqCst);
@@ -161,7 +161,7 @@ impl Switch {
     // ---- by whom --------------------------------------------------------------------------
 
     /// The event loop's thread found that it is not to read this: it must not be watched then.
-    pub(super) fn stop_in_loop(&self, body: &impl Body) {
+    pub(crate) fn stop_in_loop(&self, body: &impl Body) {
         if let Some(stream) = body.stream() {
             body.unwatch(&stream);
             self.look_again(body);
@@ -176,14 +176,14 @@ impl Switch {
     }
 
     /// The event loop's thread reads from now on.
-    pub(super) fn join_loop(&self, body: &impl Body) {
+    pub(crate) fn join_loop(&self, body: &impl Body) {
         self.place.store(Place::Loop as u8, Ordering::Release);
         fence(Ordering::SeqCst);
         self.attend_in_loop(body);
     }
 
     /// The runtime reads from now on.
-    pub(super) fn leave_loop(&self, body: &impl Body) {
+    pub(crate) fn leave_loop(&self, body: &impl Body) {
         self.place.store(Place::Runtime as u8, Ordering::Release);
         if let Some(stream) = body.stream() {
             body.unwatch(&stream);
@@ -195,7 +195,7 @@ impl Switch {
     // ---- the task -------------------------------------------------------------------------
 
     /// Tells the task that what it waits for has changed; starts one if there is none.
-    pub(super) fn nudge(&self, body: &impl Body) {
+    pub(crate) fn nudge(&self, body: &impl Body) {
         if self.driven.swap(true, Ordering::AcqRel) {
             self.wake.notify_one();
         } else {
@@ -204,13 +204,13 @@ impl Switch {
     }
 
     /// Whether the connection is open, and only the poller has any use for it.
-    pub(super) fn is_idle(&self, body: &impl Body) -> bool {
+    pub(crate) fn is_idle(&self, body: &impl Body) -> bool {
         !self.is_closed() && self.place() == Place::Loop && !body.is_pending()
     }
 
     /// Lets an idle task go. If something came up just then, the task stays and looks at everything once more, or
     /// whoever brought it up has started another.
-    pub(super) fn may_rest(&self, body: &impl Body) -> bool {
+    pub(crate) fn may_rest(&self, body: &impl Body) -> bool {
         // A swap: if somebody nudged before it, what made them do so is seen behind it.
         self.driven.swap(false, Ordering::AcqRel);
         self.is_idle(body) || self.driven.swap(true, Ordering::AcqRel)
@@ -219,7 +219,7 @@ impl Switch {
     // ---- the end --------------------------------------------------------------------------
 
     /// The connection is closed: its task ends, and lets go of the descriptor.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
         // A task that is not seen here has ended, or is about to. (A swap, where a load might miss one that stays.)
         if self.driven.fetch_or(false, Ordering::AcqRel) {

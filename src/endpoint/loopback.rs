@@ -10,7 +10,7 @@
 //! Nothing here is global, and no destructor takes a lock: [`Listeners`] owns its listeners until they
 //! are closed, and hands them out as references that are dropped when no lock is held.
 
-use super::sync::Mutex;
+use crate::sync::Mutex;
 use std::sync::Arc;
 
 /// A listening socket, until it is closed.
@@ -18,27 +18,27 @@ use std::sync::Arc;
 /// A connection is taken out of the kernel's queue, and reported, while the door is held. So the
 /// reports of one listener have the order of its queue, on whatever threads it is served, and a socket
 /// that was taken out of its door is in use nowhere else.
-pub(super) struct Door<S>(Mutex<Option<S>>);
+pub(crate) struct Door<S>(Mutex<Option<S>>);
 
 impl<S> Door<S> {
     /// Without a socket it is closed.
-    pub(super) fn new(socket: Option<S>) -> Self {
+    pub(crate) fn new(socket: Option<S>) -> Self {
         Self(Mutex::new(socket))
     }
 
     /// Runs `f` with the socket, or `None` if it is closed, while everybody else waits.
-    pub(super) fn hold<R>(&self, f: impl FnOnce(Option<&S>) -> R) -> R {
+    pub(crate) fn hold<R>(&self, f: impl FnOnce(Option<&S>) -> R) -> R {
         f(self.0.lock().as_ref())
     }
 
     /// Takes the socket out for good: the caller is the only one who has it.
-    pub(super) fn close(&self) -> Option<S> {
+    pub(crate) fn close(&self) -> Option<S> {
         self.0.lock().take()
     }
 }
 
 /// The listeners of one environment that are open.
-pub(super) struct Listeners<L>(Mutex<Registry<L>>);
+pub(crate) struct Listeners<L>(Mutex<Registry<L>>);
 
 struct Registry<L> {
     open: Vec<Arc<L>>,
@@ -46,7 +46,7 @@ struct Registry<L> {
 }
 
 impl<L> Listeners<L> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Mutex::new(Registry {
             open: Vec::new(),
             closed: false,
@@ -54,7 +54,7 @@ impl<L> Listeners<L> {
     }
 
     /// Owns `listener` until it is removed. False: the environment is ending, and takes no more.
-    pub(super) fn add(&self, listener: &Arc<L>) -> bool {
+    pub(crate) fn add(&self, listener: &Arc<L>) -> bool {
         let mut registry = self.0.lock();
         if !registry.closed {
             registry.open.push(Arc::clone(listener));
@@ -63,7 +63,7 @@ impl<L> Listeners<L> {
     }
 
     /// Gives `listener` up.
-    pub(super) fn remove(&self, listener: &L) {
+    pub(crate) fn remove(&self, listener: &L) {
         let removed = {
             let open = &mut self.0.lock().open;
             let place = open
@@ -75,7 +75,7 @@ impl<L> Listeners<L> {
     }
 
     /// The first one that `wanted` answers true for.
-    pub(super) fn find(&self, mut wanted: impl FnMut(&L) -> bool) -> Option<Arc<L>> {
+    pub(crate) fn find(&self, mut wanted: impl FnMut(&L) -> bool) -> Option<Arc<L>> {
         let registry = self.0.lock();
         registry
             .open
@@ -85,7 +85,7 @@ impl<L> Listeners<L> {
     }
 
     /// Gives all of them up, and takes no more: the caller closes them.
-    pub(super) fn close(&self) -> Vec<Arc<L>> {
+    pub(crate) fn close(&self) -> Vec<Arc<L>> {
         let mut registry = self.0.lock();
         registry.closed = true;
         std::mem::take(&mut registry.open)

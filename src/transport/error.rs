@@ -1,6 +1,6 @@
 //! What the system refused, in the terms in which Node reports it.
 
-use super::tls::Failure;
+use crate::transport::tls::Failure;
 use std::io;
 
 /// A failed system call.
@@ -48,7 +48,7 @@ impl SystemError {
 /// A client was connected to itself: nobody else listens there.
 #[derive(Debug, thiserror::Error)]
 #[error("connected to itself")]
-pub(super) struct Itself;
+pub(crate) struct Itself;
 
 /// The call of which that is told.
 const ITSELF: &str = "connect itself";

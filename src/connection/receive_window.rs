@@ -1,6 +1,6 @@
 //! How much is on its way from a reader to JavaScript, and whether the reader waits.
 
-use super::sync::{AtomicBool, AtomicUsize, Ordering, fence};
+use crate::sync::{AtomicBool, AtomicUsize, Ordering, fence};
 
 /// Counts bytes that one side adds and another removes. The adding side stops at a mark; the removing
 /// side learns that it must be woken when no more than half of that is left.
@@ -10,13 +10,13 @@ use super::sync::{AtomicBool, AtomicUsize, Ordering, fence};
 /// other's, so without the fences both could read what was there before, and the reader would sleep for
 /// ever.
 #[derive(Debug)]
-pub(super) struct Gauge {
+pub(crate) struct Gauge {
     amount: AtomicUsize,
     stopped: AtomicBool,
 }
 
 impl Gauge {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             amount: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
@@ -24,13 +24,13 @@ impl Gauge {
     }
 
     /// Something was added.
-    pub(super) fn add(&self, amount: usize) {
+    pub(crate) fn add(&self, amount: usize) {
         self.amount.fetch_add(amount, Ordering::AcqRel);
     }
 
     /// Something that was added before is gone. Answers whether whoever stopped must be woken.
     #[must_use]
-    pub(super) fn remove(&self, amount: usize, mark: usize) -> bool {
+    pub(crate) fn remove(&self, amount: usize, mark: usize) -> bool {
         let left = self.amount.fetch_sub(amount, Ordering::AcqRel) - amount;
         fence(Ordering::SeqCst);
         // A load first: what is not set is not written, and so hides nothing that is set just now.
@@ -38,7 +38,7 @@ impl Gauge {
     }
 
     /// Whether the adding side must stop. If it does, a [`remove`](Self::remove) will answer true.
-    pub(super) fn must_stop(&self, mark: usize) -> bool {
+    pub(crate) fn must_stop(&self, mark: usize) -> bool {
         if self.amount.load(Ordering::Acquire) < mark {
             return false;
         }
@@ -49,12 +49,12 @@ impl Gauge {
     }
 
     /// Whether somebody stopped, and has not been woken since.
-    pub(super) fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
     }
 
     /// What was added and is not removed.
-    pub(super) fn amount(&self) -> usize {
+    pub(crate) fn amount(&self) -> usize {
         self.amount.load(Ordering::Acquire)
     }
 }

@@ -8,13 +8,13 @@
 //! of one connection at a time: the rest waits beside the queue until that was taken. So a peer that floods
 //! delays the others by its turn, and not by all that it has sent.
 
-use super::connection::Connection;
-use super::error::SystemError;
-use super::gauge::Gauge;
-use super::listener::Listener;
-use super::pairing::Listeners;
-use super::poller::Poller;
-use super::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
+use crate::connection::Connection;
+use crate::connection::receive_window::Gauge;
+use crate::endpoint::listener::Listener;
+use crate::endpoint::loopback::Listeners;
+use crate::events::poller::Poller;
+use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
+use crate::transport::error::SystemError;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
@@ -48,7 +48,7 @@ const OVERHEAD: usize = 32;
 const SPARE_SEGMENTS: usize = 4;
 
 /// What a frame, or a chunk of raw bytes, of `length` bytes counts against the marks.
-pub(super) const fn weight(length: usize) -> usize {
+pub(crate) const fn weight(length: usize) -> usize {
     length + OVERHEAD
 }
 
@@ -187,7 +187,7 @@ impl Event {
 
 /// How far a connection has come with its turn. Changes under the lock of its mailbox.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(crate) struct Turn {
     /// What of it is in the queue, in units of [`cost`](Event::cost).
     queued: AtomicUsize,
     /// More of it waits beside the queue. Then something of it is in the queue, whose end brings the next turn.
@@ -195,7 +195,7 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             queued: AtomicUsize::new(0),
             waits: AtomicBool::new(false),
@@ -552,7 +552,7 @@ impl Mailbox {
     }
 
     /// Appends through `fill` under one lock and wakes the environment if it is not already due.
-    pub(super) fn append<R>(&self, fill: impl FnOnce(&mut Appender<'_>) -> R) -> R {
+    pub(crate) fn append<R>(&self, fill: impl FnOnce(&mut Appender<'_>) -> R) -> R {
         let mut inner = self.inner.lock();
         let mut appender = Appender {
             inner: &mut inner,
@@ -615,7 +615,7 @@ impl Mailbox {
     }
 
     /// Where quiet connections are read.
-    pub(super) fn poller(&self) -> Option<&Arc<Poller>> {
+    pub(crate) fn poller(&self) -> Option<&Arc<Poller>> {
         self.poller.as_ref()
     }
 
@@ -645,22 +645,22 @@ impl Mailbox {
 
     /// How much of one connection may wait here: half of what is free. However many peers flood, there is room
     /// for one that does not.
-    pub(super) fn share(&self) -> usize {
+    pub(crate) fn share(&self) -> usize {
         HIGH_WATER_MARK.saturating_sub(self.gauge.amount()) / 2
     }
 
     /// Whether all readers must stop. A reader that heeds this is woken when they may go on.
-    pub(super) fn is_over_mark(&self) -> bool {
+    pub(crate) fn is_over_mark(&self) -> bool {
         self.gauge.must_stop(HIGH_WATER_MARK)
     }
 
-    pub(super) fn register(&self, connection: &Arc<Connection>) {
+    pub(crate) fn register(&self, connection: &Arc<Connection>) {
         self.connections
             .lock()
             .insert(connection.id(), Arc::downgrade(connection));
     }
 
-    pub(super) fn forget(&self, id: u64) {
+    pub(crate) fn forget(&self, id: u64) {
         self.connections.lock().remove(&id);
     }
 
@@ -677,7 +677,7 @@ impl Mailbox {
     }
 
     /// The listeners that report here.
-    pub(super) fn listeners(&self) -> &Listeners<Listener> {
+    pub(crate) fn listeners(&self) -> &Listeners<Listener> {
         &self.listeners
     }
 
@@ -723,7 +723,7 @@ impl Mailbox {
 
     /// How many connections report here.
     #[cfg(test)]
-    pub(super) fn known(&self) -> usize {
+    pub(crate) fn known(&self) -> usize {
         self.connections.lock().len()
     }
 
@@ -734,7 +734,7 @@ impl Mailbox {
 }
 
 /// Appends to a mailbox while its lock is held.
-pub(super) struct Appender<'a> {
+pub(crate) struct Appender<'a> {
     inner: &'a mut Inner,
     turn: usize,
     bytes: usize,
@@ -742,7 +742,7 @@ pub(super) struct Appender<'a> {
 }
 
 impl Appender<'_> {
-    pub(super) fn event(&mut self, event: Event) {
+    pub(crate) fn event(&mut self, event: Event) {
         self.bytes += event.weight();
         self.appended = true;
         match event.connection().cloned() {
@@ -754,7 +754,7 @@ impl Appender<'_> {
     }
 
     /// Frames below [`LARGE_FRAME`]: their text, one behind the other, and their lengths.
-    pub(super) fn frames(&mut self, connection: &Arc<Connection>, text: &[u8], lengths: &[u32]) {
+    pub(crate) fn frames(&mut self, connection: &Arc<Connection>, text: &[u8], lengths: &[u32]) {
         self.bytes += text.len() + lengths.len() * weight(0);
         self.appended = true;
         let (mut text, mut lengths) = (text, lengths);
@@ -771,7 +771,7 @@ impl Appender<'_> {
         }
     }
 
-    pub(super) fn large_frame(&mut self, connection: &Arc<Connection>, bytes: Vec<u8>) {
+    pub(crate) fn large_frame(&mut self, connection: &Arc<Connection>, bytes: Vec<u8>) {
         self.event(Event::LargeFrame {
             connection: Arc::clone(connection),
             bytes,

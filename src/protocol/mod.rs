@@ -16,12 +16,12 @@
 //! [`write_ping`] and [`write_pong`] are the way back, byte for byte what a JavaScript peer
 //! would write. Only they need to spell a date, with [`iso8601`].
 
-mod date;
-mod envelope;
+mod control_frame;
 mod framer;
 mod terminator;
+mod timestamp;
 
-pub use date::iso8601;
-pub use envelope::{Control, MAX_CONTROL_FRAME, PingBody, control, write_ping, write_pong};
+pub use control_frame::{Control, MAX_CONTROL_FRAME, PingBody, control, write_ping, write_pong};
 pub use framer::{Frame, FrameTooLarge, Framer};
 pub use terminator::{EmptyTerminator, Terminator};
+pub use timestamp::iso8601;

@@ -1,9 +1,9 @@
 //! The registry of a server's connections, and what concerns all of them.
 
-use super::connection::Connection;
-use super::mailbox::{Event, Mailbox};
-use super::outbox::Token;
-use super::runtime;
+use crate::connection::Connection;
+use crate::connection::send_queue::Token;
+use crate::events::queue::{Event, Mailbox};
+use crate::events::runtime;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::HashMap;

@@ -48,7 +48,7 @@ pub fn start() -> io::Result<&'static Handle> {
 }
 
 /// Runs a task. There is an error only where [`start`] has one, so never for what came of listening or connecting.
-pub(super) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> io::Result<AbortHandle> {
+pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> io::Result<AbortHandle> {
     Ok(start()?.spawn(task).abort_handle())
 }
 
@@ -93,7 +93,7 @@ fn build_with(threads: usize) -> io::Result<Runtime> {
 
 /// A task that runs at an interval until it is replaced or dropped.
 #[derive(Debug)]
-pub(super) struct Ticker(AbortHandle);
+pub(crate) struct Ticker(AbortHandle);
 
 impl Drop for Ticker {
     fn drop(&mut self) {
@@ -102,7 +102,7 @@ impl Drop for Ticker {
 }
 
 /// Calls `beat` every `period`, first after one period, while it answers true.
-pub(super) fn every(
+pub(crate) fn every(
     period: Duration,
     mut beat: impl FnMut() -> bool + Send + 'static,
 ) -> io::Result<Ticker> {

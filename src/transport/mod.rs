@@ -1,8 +1,12 @@
 //! The socket of a connection: TCP or Unix, always non-blocking, in the clear or with TLS.
 
-use super::linger::Seats;
-use super::outbox::Outgoing;
-use super::tls::{Agreement, Client, Handshake, Tls};
+pub mod error;
+pub mod tls;
+
+pub use error::SystemError;
+
+use crate::connection::linger::Seats;
+use crate::connection::send_queue::Outgoing;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io::{self, IoSlice, Read};
 use std::mem::MaybeUninit;
@@ -11,19 +15,20 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tls::{Agreement, Client, Handshake, Tls};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// Keeps a write to a closed peer from raising `SIGPIPE`, which not every host of the library ignores.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(super) const SEND_FLAGS: i32 = 0x4000; // MSG_NOSIGNAL
+pub(crate) const SEND_FLAGS: i32 = 0x4000; // MSG_NOSIGNAL
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(super) const SEND_FLAGS: i32 = 0; // SO_NOSIGPIPE is set on the socket instead
+pub(crate) const SEND_FLAGS: i32 = 0; // SO_NOSIGPIPE is set on the socket instead
 
 /// A connected, non-blocking stream socket.
 ///
 /// All methods take `&self`: the kernel serialises reads and writes, and the locks of
-/// [`Connection`](super::Connection) decide who may call which.
+/// [`Connection`](crate::connection::Connection) decide who may call which.
 #[derive(Debug)]
 pub struct Stream {
     socket: Socket,
@@ -41,7 +46,7 @@ impl AsFd for Stream {
 
 /// The descriptor of a shared stream, in the form tokio registers.
 #[derive(Debug, Clone)]
-pub(super) struct StreamFd(pub(super) Arc<Stream>);
+pub(crate) struct StreamFd(pub(crate) Arc<Stream>);
 
 impl AsRawFd for StreamFd {
     fn as_raw_fd(&self) -> RawFd {
@@ -54,7 +59,7 @@ impl AsRawFd for StreamFd {
 /// tokio asks for `unsafe` here, because an `AsRawFd` could answer a descriptor that somebody else
 /// closes. The types of this layer own theirs: it stays open while they live.
 #[allow(deprecated)]
-pub(super) fn watch<T: AsRawFd>(owner: T, interest: Interest) -> io::Result<AsyncFd<T>> {
+pub(crate) fn watch<T: AsRawFd>(owner: T, interest: Interest) -> io::Result<AsyncFd<T>> {
     AsyncFd::with_interest(owner, interest)
 }
 
@@ -80,7 +85,7 @@ impl Address {
     }
 
     /// The address as the kernel takes it.
-    pub(super) fn to_sock_addr(&self) -> io::Result<SockAddr> {
+    pub(crate) fn to_sock_addr(&self) -> io::Result<SockAddr> {
         match self {
             Self::Inet(inet) => Ok(SockAddr::from(*inet)),
             Self::Unix(path) => SockAddr::unix(Path::new(path.as_deref().unwrap_or_default())),
@@ -89,7 +94,7 @@ impl Address {
 }
 
 /// A new non-blocking socket of the family of `address`.
-pub(super) fn new_socket(address: &Address) -> io::Result<Socket> {
+pub(crate) fn new_socket(address: &Address) -> io::Result<Socket> {
     let (domain, protocol) = match address {
         Address::Inet(SocketAddr::V4(_)) => (Domain::IPV4, Some(Protocol::TCP)),
         Address::Inet(SocketAddr::V6(_)) => (Domain::IPV6, Some(Protocol::TCP)),
@@ -125,19 +130,19 @@ impl Stream {
     }
 
     /// Has the descriptor count among those of a listener until it is closed.
-    pub(super) fn seated(mut self, seats: &Arc<Seats>) -> Self {
+    pub(crate) fn seated(mut self, seats: &Arc<Seats>) -> Self {
         self.seats = Some(Arc::clone(seats));
         self
     }
 
     /// Where the descriptor counts.
-    pub(super) fn seats(&self) -> Option<&Arc<Seats>> {
+    pub(crate) fn seats(&self) -> Option<&Arc<Seats>> {
         self.seats.as_ref()
     }
 
     /// Takes over a connected socket on which the client is to speak TLS: what
     /// [`shake_hands`](Self::shake_hands) begins.
-    pub(super) fn secure(socket: Socket, client: &Client) -> io::Result<Self> {
+    pub(crate) fn secure(socket: Socket, client: &Client) -> io::Result<Self> {
         let tls = Tls::new(client).map_err(io::Error::other)?;
         Ok(Self {
             tls: Some(Box::new(tls)),
@@ -151,7 +156,7 @@ impl Stream {
     }
 
     /// Goes on with the TLS handshake, which comes before everything else.
-    pub(super) fn shake_hands(&self) -> io::Result<Handshake> {
+    pub(crate) fn shake_hands(&self) -> io::Result<Handshake> {
         self.tls
             .as_ref()
             .map_or(Ok(Handshake::Done), |tls| tls.shake_hands(&self.socket))
@@ -177,12 +182,12 @@ impl Stream {
     }
 
     /// Reads what is there to throw it away: with TLS, its records.
-    pub(super) fn discard(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn discard(&self, buffer: &mut [u8]) -> io::Result<usize> {
         (&self.socket).read(buffer)
     }
 
     /// Whether the peer has said something that was not read yet.
-    pub(super) fn has_waiting(&self) -> bool {
+    pub(crate) fn has_waiting(&self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
         self.has_buffered() || self.socket.peek(&mut byte).is_ok_and(|count| count > 0)
     }
@@ -194,12 +199,12 @@ impl Stream {
     }
 
     /// How many bytes on their way out the kernel holds when it is full.
-    pub(super) fn send_buffer(&self) -> u64 {
+    pub(crate) fn send_buffer(&self) -> u64 {
         self.socket.send_buffer_size().unwrap_or_default() as u64
     }
 
     /// Ends the sending direction at once, and gives up what is held back.
-    pub(super) fn finish(&self) -> io::Result<()> {
+    pub(crate) fn finish(&self) -> io::Result<()> {
         match &self.tls {
             None => self.socket.shutdown(Shutdown::Write),
             Some(tls) => tls.finish(&self.socket),
@@ -214,7 +219,7 @@ impl Stream {
     }
 
     /// This end's address as the kernel has it.
-    pub(super) fn name(&self) -> Option<SockAddr> {
+    pub(crate) fn name(&self) -> Option<SockAddr> {
         self.socket.local_addr().ok()
     }
 
@@ -295,7 +300,7 @@ impl Outgoing for Stream {
 }
 
 /// Whether two addresses are the same place, where one may be a wildcard a listener is bound to.
-pub(super) fn reaches(target: &SocketAddr, bound: &SocketAddr) -> bool {
+pub(crate) fn reaches(target: &SocketAddr, bound: &SocketAddr) -> bool {
     target.port() == bound.port()
         && (target.ip() == bound.ip() || (bound.ip().is_unspecified() && is_loopback(target.ip())))
 }

@@ -1,6 +1,6 @@
 //! What the program chose for the connections of one client or server.
 
-use crate::wire::Terminator;
+use crate::protocol::Terminator;
 
 /// What happens to a message for a peer that does not read fast enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -8,10 +8,10 @@
 //! Nothing here depends on which thread calls: while JavaScript is busy with a computation, the
 //! runtime takes the turns (see [`WATCH_INTERVAL`]), so that pings are answered all the same.
 
-use super::connection::Connection;
-use super::listener::Listener;
-use super::runtime::{Ticker, every};
-use super::stream::Stream;
+use crate::connection::Connection;
+use crate::endpoint::listener::Listener;
+use crate::events::runtime::{Ticker, every};
+use crate::transport::Stream;
 use parking_lot::Mutex;
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
@@ -83,7 +83,7 @@ impl Poller {
     }
 
     /// Watches a connection, unless it is watched already.
-    pub(super) fn add(
+    pub(crate) fn add(
         self: &Arc<Self>,
         connection: &Arc<Connection>,
         stream: &Stream,
@@ -100,7 +100,7 @@ impl Poller {
     }
 
     /// Watches a connection no more.
-    pub(super) fn remove(&self, id: u64, stream: &Stream) {
+    pub(crate) fn remove(&self, id: u64, stream: &Stream) {
         let mut connections = self.connections.lock();
         // It may not have come as far as being added.
         let _ = epoll::delete(&self.epoll, stream);
@@ -108,14 +108,14 @@ impl Poller {
     }
 
     /// Watches a listener, unless it is watched already.
-    pub(super) fn add_listener(&self, listener: &Arc<Listener>, socket: &Socket) -> io::Result<()> {
+    pub(crate) fn add_listener(&self, listener: &Arc<Listener>, socket: &Socket) -> io::Result<()> {
         let id = listener.id();
         self.listeners.lock().insert(id, Arc::downgrade(listener));
         self.watch_fd(socket, LISTENER | id)
     }
 
     /// Watches a listener no more.
-    pub(super) fn remove_listener(&self, id: u64, socket: &Socket) {
+    pub(crate) fn remove_listener(&self, id: u64, socket: &Socket) {
         let _ = epoll::delete(&self.epoll, socket);
         self.listeners.lock().remove(&id);
     }
@@ -230,8 +230,12 @@ impl Poller {
 #[cfg(all(test, not(sockhop_loom)))]
 mod tests {
     use super::Poller;
-    use crate::net::stream::Address;
-    use crate::net::{Connection, Event, Listener, Mailbox, Settings};
+    use crate::connection::Connection;
+    use crate::connection::Settings;
+    use crate::endpoint::Listener;
+    use crate::events::Event;
+    use crate::events::Mailbox;
+    use crate::transport::Address;
     use std::io::Write;
     use std::net::{SocketAddr, TcpStream};
     use std::sync::Arc;

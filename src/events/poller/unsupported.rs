@@ -1,8 +1,8 @@
 //! The poller of systems without epoll: there is none, and the runtime reads every connection.
 
-use super::connection::Connection;
-use super::listener::Listener;
-use super::stream::Stream;
+use crate::connection::Connection;
+use crate::endpoint::listener::Listener;
+use crate::transport::Stream;
 use socket2::Socket;
 use std::io;
 use std::os::fd::RawFd;
@@ -28,19 +28,19 @@ impl Poller {
         match *self {}
     }
 
-    pub(super) fn add(&self, _: &Arc<Connection>, _: &Stream) -> io::Result<()> {
+    pub(crate) fn add(&self, _: &Arc<Connection>, _: &Stream) -> io::Result<()> {
         match *self {}
     }
 
-    pub(super) fn remove(&self, _: u64, _: &Stream) {
+    pub(crate) fn remove(&self, _: u64, _: &Stream) {
         match *self {}
     }
 
-    pub(super) fn add_listener(&self, _: &Arc<Listener>, _: &Socket) -> io::Result<()> {
+    pub(crate) fn add_listener(&self, _: &Arc<Listener>, _: &Socket) -> io::Result<()> {
         match *self {}
     }
 
-    pub(super) fn remove_listener(&self, _: u64, _: &Socket) {
+    pub(crate) fn remove_listener(&self, _: u64, _: &Socket) {
         match *self {}
     }
 }

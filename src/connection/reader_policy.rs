@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// spare for it. The runtime: a stream of small packets, of which its hop gathers many into one wake-up of JavaScript,
 /// and bulk that another processor can read, or decipher, while JavaScript takes what came before.
 #[derive(Debug, Default)]
-pub(super) struct Load {
+pub(crate) struct Load {
     /// Grows with large reads, shrinks with small ones.
     bulk: u32,
     /// Reads in a row between which nothing was written.
@@ -43,7 +43,7 @@ const QUIET_PAUSE: Duration = Duration::from_millis(20);
 
 impl Load {
     /// A read at `now`, and how many writes there had been by then.
-    pub(super) fn add(&mut self, now: Instant, bytes: usize, writes: u32) {
+    pub(crate) fn add(&mut self, now: Instant, bytes: usize, writes: u32) {
         let answered = writes != self.writes;
         if answered {
             self.unanswered = 0;
@@ -75,12 +75,12 @@ impl Load {
     }
 
     /// Whether the runtime should read what the event loop reads. `beside`: bulk is better read beside JavaScript.
-    pub(super) fn is_for_runtime(&self, beside: bool) -> bool {
+    pub(crate) fn is_for_runtime(&self, beside: bool) -> bool {
         (self.little && self.unanswered >= FLOOD_READS) || (beside && self.is_bulk())
     }
 
     /// Whether the event loop should read what the runtime reads; `beside` as above.
-    pub(super) fn is_for_loop(&self, beside: bool) -> bool {
+    pub(crate) fn is_for_loop(&self, beside: bool) -> bool {
         let dialogue = self.small >= QUIET_READS && self.answered * QUIET_PART >= self.small;
         self.paused || dialogue || (!beside && self.is_bulk())
     }

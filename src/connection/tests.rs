@@ -1,8 +1,12 @@
 //! Connections over real sockets, without Node: what a peer does, and what the mailbox is told.
 
-use super::connection::{NEXT_ID, Sent};
-use super::stream::Stream;
-use super::{Connection, Event, Mailbox, Settings, SlowConsumer};
+use crate::connection::Connection;
+use crate::connection::Settings;
+use crate::connection::SlowConsumer;
+use crate::connection::{NEXT_ID, Sent};
+use crate::events::Event;
+use crate::events::Mailbox;
+use crate::transport::Stream;
 use socket2::{Domain, Socket, Type};
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;

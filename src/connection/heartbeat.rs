@@ -1,7 +1,7 @@
 //! Pings that were sent over one connection, and what came back.
 
-use super::settings::Settings;
-use crate::wire::{self, PingBody};
+use crate::connection::config::Settings;
+use crate::protocol::{self, PingBody};
 use serde_json::Value;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -71,7 +71,7 @@ pub struct Liveness {
 }
 
 /// Milliseconds since 1970.
-pub(super) fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| {
@@ -105,7 +105,7 @@ impl Liveness {
             sent: Instant::now(),
         };
         let mut frame = Vec::with_capacity(192);
-        wire::write_ping(
+        protocol::write_ping(
             &mut frame,
             &ping.id,
             ping.created,
@@ -158,7 +158,7 @@ impl Liveness {
 #[cfg(test)]
 mod tests {
     use super::{Beat, Liveness, Progress, Settings};
-    use crate::wire::{Control, control};
+    use crate::protocol::{Control, control};
 
     fn sent(beat: Beat) -> Vec<u8> {
         match beat {
@@ -167,7 +167,7 @@ mod tests {
         }
     }
 
-    fn pong_to(frame: &[u8]) -> crate::wire::PingBody {
+    fn pong_to(frame: &[u8]) -> crate::protocol::PingBody {
         match control(&frame[..frame.len() - 1]) {
             Some(Control::Ping(body)) => body,
             other => panic!("not a ping: {other:?}"),

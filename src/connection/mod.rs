@@ -1,19 +1,33 @@
 //! One connection with one peer.
 
-use super::error::SystemError;
-use super::gauge::Gauge;
-use super::linger::{self, Patience};
-use super::liveness::{Beat, Liveness, Ping, Progress, now_ms};
-use super::load::Load;
-use super::mailbox::{Event, LARGE_FRAME, Mailbox, Turn, weight};
-use super::outbox::{Outbox, Outgoing, Token};
-use super::runtime;
-use super::settings::{Settings, SlowConsumer};
-use super::stream::{Address, Stream, StreamFd, watch};
-use super::switch::{Body, Flow, Place, Switch};
-use crate::wire::{self, Control, Frame, Framer, PingBody};
+pub mod config;
+pub mod heartbeat;
+pub(crate) mod linger;
+mod reader_policy;
+pub(crate) mod reader_state;
+pub(crate) mod receive_window;
+pub mod send_queue;
+
+#[cfg(all(test, sockhop_loom))]
+mod loom;
+#[cfg(all(test, not(sockhop_loom)))]
+mod tests;
+
+pub use config::{Settings, SlowConsumer};
+
+use crate::events::queue::{Event, LARGE_FRAME, Mailbox, Turn, weight};
+use crate::events::runtime;
+use crate::protocol::{self, Control, Frame, Framer, PingBody};
+use crate::transport::error::SystemError;
+use crate::transport::{Address, Stream, StreamFd, watch};
 use bytes::Bytes;
+use heartbeat::{Beat, Liveness, Ping, Progress, now_ms};
+use linger::Patience;
 use parking_lot::Mutex;
+use reader_policy::Load;
+use reader_state::{Body, Flow, Place, Switch};
+use receive_window::Gauge;
+use send_queue::{Outbox, Outgoing, Token};
 use std::cell::RefCell;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -23,7 +37,7 @@ use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
 /// Bytes asked of the kernel at once.
-pub(super) const READ_SIZE: usize = 64 * 1024;
+pub(crate) const READ_SIZE: usize = 64 * 1024;
 /// Bytes read for one connection before others get their turn.
 const READ_BUDGET: usize = 8 * READ_SIZE;
 /// How many times a broken connection is read, a budget each: more than any kernel keeps of what the peer
@@ -43,7 +57,7 @@ const MANY_PINGS: usize = 64;
 const CAREFUL_READ: usize = 16 * 1024;
 
 /// The id of the next connection. In a debug build the ids soon need more than 32 bits, so that tests see such ids.
-pub(super) static NEXT_ID: AtomicU64 = AtomicU64::new(if cfg!(debug_assertions) {
+pub(crate) static NEXT_ID: AtomicU64 = AtomicU64::new(if cfg!(debug_assertions) {
     (1 << 32) - 4
 } else {
     1
@@ -193,7 +207,7 @@ impl Connection {
 
     /// Takes over a connected stream. Nothing is read before [`start`](Self::start); a task is started when
     /// the poller does not read the stream, or when there is something to wait for.
-    pub(super) fn open(
+    pub(crate) fn open(
         stream: Stream,
         settings: Arc<Settings>,
         mailbox: Arc<Mailbox>,
@@ -332,12 +346,12 @@ impl Connection {
     }
 
     /// How far it has come with its turn at the mailbox.
-    pub(super) fn turn(&self) -> &Turn {
+    pub(crate) fn turn(&self) -> &Turn {
         &self.turn
     }
 
     /// JavaScript took `amount` of this connection out of the mailbox.
-    pub(super) fn taken(self: &Arc<Self>, amount: usize) {
+    pub(crate) fn taken(self: &Arc<Self>, amount: usize) {
         if self.unread.remove(amount, self.mark()) {
             self.attend();
         }
@@ -350,7 +364,7 @@ impl Connection {
     }
 
     /// Has the reader, whoever it is, look again.
-    pub(super) fn attend(self: &Arc<Self>) {
+    pub(crate) fn attend(self: &Arc<Self>) {
         self.switch.attend(self);
     }
 
@@ -449,7 +463,7 @@ impl Connection {
         let show_control = self.show_control.load(Ordering::Acquire);
         let mut pings = Vec::new();
         let result = framer.push(input, &mut |frame: Frame<'_>| {
-            if !show_control && let Some(control) = wire::control(frame.as_bytes()) {
+            if !show_control && let Some(control) = protocol::control(frame.as_bytes()) {
                 let terminator = self.settings.receive_terminator.as_bytes();
                 let length = frame.as_bytes().len() + terminator.len();
                 self.control_bytes
@@ -517,7 +531,7 @@ impl Connection {
         let now = now_ms();
         let mut pongs = Vec::with_capacity((192 * pings.len()).min(PONGS_AT_ONCE));
         for (place, ping) in (1..).zip(pings) {
-            wire::write_pong(
+            protocol::write_pong(
                 &mut pongs,
                 ping,
                 now,
@@ -652,7 +666,7 @@ impl Connection {
     /// Appends to the outbox without writing: the fan-out flushes many at once. Answers whether
     /// somebody must [`flush`](Self::flush). Where the program is in the midst of writing bytes of its own, the
     /// message is its own affair, too.
-    pub(super) fn enqueue(self: &Arc<Self>, bytes: &Bytes, token: &Token) -> bool {
+    pub(crate) fn enqueue(self: &Arc<Self>, bytes: &Bytes, token: &Token) -> bool {
         let mut outbox = self.outbox.lock();
         if !outbox.is_open() || outbox.is_held() {
             return false;
@@ -677,7 +691,7 @@ impl Connection {
     }
 
     /// Writes what waits, as far as the kernel takes it; the task does the rest.
-    pub(super) fn flush(self: &Arc<Self>) {
+    pub(crate) fn flush(self: &Arc<Self>) {
         let mut outbox = self.outbox.lock();
         let (result, told) = outbox.progress();
         match result {
@@ -852,13 +866,13 @@ impl Connection {
     }
 
     /// Bytes read from the socket so far.
-    pub(super) fn bytes_received(&self) -> u64 {
+    pub(crate) fn bytes_received(&self) -> u64 {
         self.bytes_in.load(Ordering::Relaxed)
     }
 
     /// How often something was written.
     #[cfg(test)]
-    pub(super) fn writes(&self) -> u32 {
+    pub(crate) fn writes(&self) -> u32 {
         self.writes.load(Ordering::Relaxed)
     }
 
@@ -886,7 +900,7 @@ impl Connection {
     }
 
     /// Bytes waiting to be sent.
-    pub(super) fn queued(&self) -> usize {
+    pub(crate) fn queued(&self) -> usize {
         self.outbox.lock().queued()
     }
 
@@ -896,7 +910,7 @@ impl Connection {
         stream.map(|stream| f(&stream))
     }
 
-    pub(super) fn pair(self: &Arc<Self>, twin: &Arc<Self>) {
+    pub(crate) fn pair(self: &Arc<Self>, twin: &Arc<Self>) {
         let _ = self.twin.set(Arc::downgrade(twin));
         let _ = twin.twin.set(Arc::downgrade(self));
     }
@@ -995,7 +1009,7 @@ impl Connection {
 
     /// Reads on the event loop's thread (or, while that is blocked, in its stead). Answers whether
     /// there was anything to read. `share`: how many connections there are to read in this turn.
-    pub(super) fn read_in_loop(self: &Arc<Self>, share: usize) -> bool {
+    pub(crate) fn read_in_loop(self: &Arc<Self>, share: usize) -> bool {
         if self.switch.place() != Place::Loop {
             self.switch.stop_in_loop(self);
             return false;

@@ -12,8 +12,8 @@ use memchr::memmem;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::date::iso8601;
 use super::terminator::Terminator;
+use super::timestamp::iso8601;
 
 /// The longest frame [`control()`] looks into, in bytes. Real pings have some 150.
 pub const MAX_CONTROL_FRAME: usize = 4096;

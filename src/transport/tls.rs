@@ -1,7 +1,7 @@
 //! TLS, on the client's side of a connection.
 //!
 //! A [`Client`] says how to secure a connection and a [`Tls`] is one that is secured: rustls between
-//! the plaintext of a [`Stream`](super::stream::Stream) and its socket. The handshake is done before
+//! the plaintext of a [`Stream`](crate::transport::Stream) and its socket. The handshake is done before
 //! there is a connection, so that nothing above a stream knows of it.
 //!
 //! Whether the server's certificate will do is decided after the handshake and before the
@@ -25,7 +25,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::stream::SEND_FLAGS;
+use crate::transport::SEND_FLAGS;
 
 /// Bytes asked of the kernel at once.
 const READ_SIZE: usize = 64 * 1024;
@@ -301,7 +301,7 @@ pub struct Client {
     name: ServerName<'static>,
     trust: Arc<Trust>,
     /// How long a handshake may take.
-    pub(super) timeout: Duration,
+    pub(crate) timeout: Duration,
 }
 
 impl Client {
@@ -417,7 +417,7 @@ pub struct Agreement {
 
 /// How a handshake goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Handshake {
+pub(crate) enum Handshake {
     /// When there is something to read.
     Read,
     /// When there is room to write.
@@ -428,7 +428,7 @@ pub(super) enum Handshake {
 
 /// TLS on one connection.
 #[derive(Debug)]
-pub(super) struct Tls {
+pub(crate) struct Tls {
     session: Mutex<Session>,
     trust: Arc<Trust>,
     agreement: OnceLock<Agreement>,
@@ -472,7 +472,7 @@ impl Broken {
 }
 
 impl Tls {
-    pub(super) fn new(client: &Client) -> Result<Self, Failure> {
+    pub(crate) fn new(client: &Client) -> Result<Self, Failure> {
         let connection = ClientConnection::new(Arc::clone(&client.config), client.name.clone())?;
         Ok(Self {
             session: Mutex::new(Session {
@@ -493,7 +493,7 @@ impl Tls {
     }
 
     /// Goes on with the handshake as far as the socket allows.
-    pub(super) fn shake_hands(&self, socket: &Socket) -> io::Result<Handshake> {
+    pub(crate) fn shake_hands(&self, socket: &Socket) -> io::Result<Handshake> {
         let mut session = self.session.lock();
         loop {
             match session.write_out(socket) {
@@ -523,13 +523,13 @@ impl Tls {
     }
 
     /// What the handshake agreed on, once it is done.
-    pub(super) fn agreement(&self) -> Option<&Agreement> {
+    pub(crate) fn agreement(&self) -> Option<&Agreement> {
         self.agreement.get()
     }
 
     /// Reads plaintext. It fills the buffer, or the kernel has no more for now, or
     /// [`has_buffered`](Self::has_buffered).
-    pub(super) fn recv(&self, socket: &Socket, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn recv(&self, socket: &Socket, buffer: &mut [u8]) -> io::Result<usize> {
         let mut session = self.session.lock();
         let result = session.recv(socket, buffer);
         if session.connection.wants_write() {
@@ -545,12 +545,12 @@ impl Tls {
         result
     }
 
-    pub(super) fn has_buffered(&self) -> bool {
+    pub(crate) fn has_buffered(&self) -> bool {
         self.buffered.load(Ordering::Acquire)
     }
 
     /// Takes plaintext, if the kernel has all that was taken before.
-    pub(super) fn send(&self, socket: &Socket, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub(crate) fn send(&self, socket: &Socket, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut session = self.session.lock();
         let result = session.write_out(socket).and_then(|()| {
             let taken = session.connection.writer().write_vectored(pieces)?;
@@ -571,23 +571,23 @@ impl Tls {
     }
 
     /// Gives the kernel what waits; an error of the kind `WouldBlock` if it does not take it all.
-    pub(super) fn flush(&self, socket: &Socket) -> io::Result<()> {
+    pub(crate) fn flush(&self, socket: &Socket) -> io::Result<()> {
         let mut session = self.session.lock();
         let result = session.write_out(socket);
         self.note_unsent(&session);
         result
     }
 
-    pub(super) fn is_flushed(&self) -> bool {
+    pub(crate) fn is_flushed(&self) -> bool {
         !self.unsent.load(Ordering::Acquire)
     }
 
-    pub(super) fn held(&self) -> usize {
+    pub(crate) fn held(&self) -> usize {
         self.held.load(Ordering::Acquire)
     }
 
     /// Ends the sending direction, once the kernel has everything before that.
-    pub(super) fn shutdown_write(&self, socket: &Socket) -> io::Result<()> {
+    pub(crate) fn shutdown_write(&self, socket: &Socket) -> io::Result<()> {
         let mut session = self.session.lock();
         session.connection.send_close_notify();
         let result = session.write_out(socket);
@@ -596,7 +596,7 @@ impl Tls {
     }
 
     /// Ends the sending direction now; what the kernel does not have is given up.
-    pub(super) fn finish(&self, socket: &Socket) -> io::Result<()> {
+    pub(crate) fn finish(&self, socket: &Socket) -> io::Result<()> {
         match self.shutdown_write(socket) {
             Err(error) if would_block(&error) => socket.shutdown(Shutdown::Write),
             other => other,
@@ -764,9 +764,9 @@ impl Write for Sink<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::outbox::Outgoing;
-    use super::super::stream::Stream;
     use super::*;
+    use crate::connection::send_queue::Outgoing;
+    use crate::transport::Stream;
     use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
     use rustls::{ServerConfig, ServerConnection};
     use socket2::{Domain, SockRef, Type};

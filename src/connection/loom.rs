@@ -1,11 +1,11 @@
 //! Every interleaving of the hand-over between the runtime and JavaScript, by loom: `npm run model`.
 
-use super::gauge::Gauge;
-use super::mailbox::{Event, Mailbox};
-use super::outbox::{Outbox, Outgoing};
-use super::pairing::{Door, Listeners};
-use super::switch::{Body, Flow, Place, Switch};
-use super::sync::Mutex;
+use crate::connection::reader_state::{Body, Flow, Place, Switch};
+use crate::connection::receive_window::Gauge;
+use crate::connection::send_queue::{Outbox, Outgoing};
+use crate::endpoint::loopback::{Door, Listeners};
+use crate::events::queue::{Event, Mailbox};
+use crate::sync::Mutex;
 use bytes::Bytes;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Notify};

@@ -4,16 +4,16 @@
 //! weak memory model lets a thread read: `npm run model`. Otherwise they are the real ones.
 
 #[cfg(not(sockhop_loom))]
-pub(super) use parking_lot::Mutex;
+pub(crate) use parking_lot::Mutex;
 #[cfg(not(sockhop_loom))]
-pub(super) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
 #[cfg(not(sockhop_loom))]
-pub(super) use tokio::sync::Notify;
+pub(crate) use tokio::sync::Notify;
 
 #[cfg(sockhop_loom)]
-pub(super) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
+pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
 #[cfg(sockhop_loom)]
-pub(super) use model::{Mutex, Notify};
+pub(crate) use model::{Mutex, Notify};
 
 #[cfg(sockhop_loom)]
 mod model {

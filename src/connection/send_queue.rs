@@ -3,7 +3,7 @@
 //! What must hold, and `npm run model` checks on this very code, with the switch behind it: all that is accepted
 //! reaches the stream, once and in order, FIN behind it; and whoever waits for a position is told of it.
 
-use super::stream::Stream;
+use crate::transport::Stream;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -14,7 +14,7 @@ const CHUNKS_PER_WRITE: usize = 64;
 
 /// Something that happens when the last reference to it is gone: a broadcast holds one in every
 /// outbox, and is done when all were written or given up.
-pub(super) type Token = Arc<dyn Send + Sync>;
+pub(crate) type Token = Arc<dyn Send + Sync>;
 
 /// The outgoing direction of a stream.
 pub trait Outgoing {
@@ -57,7 +57,7 @@ enum End {
 }
 
 /// The outgoing direction of a connection.
-pub(super) struct Outbox<S = Stream> {
+pub(crate) struct Outbox<S = Stream> {
     /// `None` once the connection is closed or broken.
     stream: Option<Arc<S>>,
     queue: VecDeque<Chunk>,
@@ -73,7 +73,7 @@ pub(super) struct Outbox<S = Stream> {
 }
 
 impl<S: Outgoing> Outbox<S> {
-    pub(super) fn new(stream: Arc<S>) -> Self {
+    pub(crate) fn new(stream: Arc<S>) -> Self {
         Self {
             stream: Some(stream),
             queue: VecDeque::new(),
@@ -86,22 +86,22 @@ impl<S: Outgoing> Outbox<S> {
     }
 
     /// From now on the program is in the midst of writing bytes of its own.
-    pub(super) fn hold(&mut self) {
+    pub(crate) fn hold(&mut self) {
         self.held.get_or_insert_default();
     }
 
     /// It no longer is. Answers what waited for that.
-    pub(super) fn release(&mut self) -> Vec<u8> {
+    pub(crate) fn release(&mut self) -> Vec<u8> {
         self.held.take().unwrap_or_default()
     }
 
     /// Whether the program is in the midst of writing bytes of its own.
-    pub(super) fn is_held(&self) -> bool {
+    pub(crate) fn is_held(&self) -> bool {
         self.held.is_some()
     }
 
     /// Keeps a ping or pong back if it must wait, or gives it up if `limit` bytes do. Answers whether it did either.
-    pub(super) fn keep(&mut self, frame: &[u8], limit: usize) -> bool {
+    pub(crate) fn keep(&mut self, frame: &[u8], limit: usize) -> bool {
         let Some(held) = &mut self.held else {
             return false;
         };
@@ -112,35 +112,35 @@ impl<S: Outgoing> Outbox<S> {
     }
 
     /// Whether bytes are still taken.
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.stream.is_some() && self.end == End::Open
     }
 
     /// Whether the program ended its direction.
-    pub(super) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.end != End::Open
     }
 
     /// Whether something, bytes or FIN, waits for the kernel.
-    pub(super) fn is_pending(&self) -> bool {
+    pub(crate) fn is_pending(&self) -> bool {
         self.stream.as_ref().is_some_and(|stream| {
             !self.queue.is_empty() || self.end == End::Wanted || !stream.is_flushed()
         })
     }
 
-    pub(super) fn queued(&self) -> usize {
+    pub(crate) fn queued(&self) -> usize {
         self.queued
     }
 
     /// Bytes that the kernel has, counted from the beginning.
-    pub(super) fn written(&self) -> u64 {
+    pub(crate) fn written(&self) -> u64 {
         let held = self.stream.as_ref().map_or(0, |stream| stream.held());
         self.accepted - self.queued as u64 - held as u64
     }
 
     /// Writes `bytes`, or keeps what the kernel does not take. Answers the position to wait for, if there is one: then
     /// somebody must [`progress`](Self::progress).
-    pub(super) fn write(
+    pub(crate) fn write(
         &mut self,
         bytes: &[u8],
         keep: impl FnOnce(&[u8]) -> Bytes,
@@ -153,7 +153,7 @@ impl<S: Outgoing> Outbox<S> {
     }
 
     /// Takes no more bytes, and writes FIN behind what is queued. Answers as [`write`](Self::write) does.
-    pub(super) fn end(&mut self) -> io::Result<Option<u64>> {
+    pub(crate) fn end(&mut self) -> io::Result<Option<u64>> {
         if self.end == End::Open {
             self.end = End::Wanted;
         }
@@ -162,14 +162,14 @@ impl<S: Outgoing> Outbox<S> {
     }
 
     /// The position to wait for, if something waits: then somebody must [`progress`](Self::progress).
-    pub(super) fn wait(&mut self) -> Option<u64> {
+    pub(crate) fn wait(&mut self) -> Option<u64> {
         let pending = self.is_pending();
         self.awaited |= pending;
         pending.then_some(self.accepted)
     }
 
     /// Goes on with what waits. Answers the position to tell JavaScript of, if it waits and there is news.
-    pub(super) fn progress(&mut self) -> (io::Result<()>, Option<u64>) {
+    pub(crate) fn progress(&mut self) -> (io::Result<()>, Option<u64>) {
         let before = self.written();
         let result = self.flush();
         let position = self.written();
@@ -200,7 +200,7 @@ impl<S: Outgoing> Outbox<S> {
     }
 
     /// Appends bytes behind everything else.
-    pub(super) fn push(&mut self, bytes: Bytes, token: Option<Token>) {
+    pub(crate) fn push(&mut self, bytes: Bytes, token: Option<Token>) {
         self.accepted += bytes.len() as u64;
         self.queued += bytes.len();
         self.queue.push_back(Chunk {
@@ -254,7 +254,7 @@ impl<S: Outgoing> Outbox<S> {
 
     /// Gives up what is queued and lets go of the stream. Answers the stream, and whether all
     /// that was accepted had been written.
-    pub(super) fn close(&mut self) -> Option<(Arc<S>, bool)> {
+    pub(crate) fn close(&mut self) -> Option<(Arc<S>, bool)> {
         let stream = self.stream.take()?;
         let complete = self.queue.is_empty();
         self.queue = VecDeque::new();

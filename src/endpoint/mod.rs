@@ -1,0 +1,10 @@
+//! The two ways to get a connection: connecting to a server and accepting clients.
+
+pub mod connector;
+pub mod listener;
+pub mod loopback;
+pub mod registry;
+
+pub use connector::{Client, Endpoint};
+pub use listener::Listener;
+pub use registry::Server;

@@ -1,0 +1,11 @@
+//! Reads quiet connections on the thread of a JavaScript environment's event loop.
+
+#[cfg(target_os = "linux")]
+mod epoll;
+#[cfg(not(target_os = "linux"))]
+mod unsupported;
+
+#[cfg(target_os = "linux")]
+pub use epoll::Poller;
+#[cfg(not(target_os = "linux"))]
+pub use unsupported::Poller;
