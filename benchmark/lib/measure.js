@@ -1,7 +1,7 @@
 const fs = require('node:fs');
-const net = require('node:net');
 const os = require('node:os');
 const path = require('node:path');
+const { freeAddress, openEnds, targetOf } = require('./ends.js');
 const { End, Generator } = require('./processes.js');
 const { summary } = require('./stats.js');
 const peers = require('../peers');
@@ -131,35 +131,18 @@ class Contestant {
   async #open() {
     const { definition, transport, certificates, binary } = this.#settings;
     const address = await freeAddress(transport, this.#directory, this.name);
-    const server = this.#keep(new End());
-    this.#ends = { server };
-    const common = {
-      peer: this.name,
-      workload: definition.name,
+    const { ends, version } = await openEnds({
+      definition,
       transport,
       address,
-      ...(definition.tls && { tls: certificates }),
-    };
-    const { version } = await server.call('open', { role: 'server', ...common });
+      name: this.name,
+      peer: this.peer,
+      certificates,
+      binary,
+      keep: (process) => this.#keep(process),
+    });
+    this.#ends = ends;
     this.version = version;
-    if (definition.client) {
-      const client = this.#keep(new End());
-      await client.call('open', { role: 'client', ...common });
-      this.#ends.client = client;
-    }
-    if (definition.generator) {
-      const { open, processes = 1 } = definition.generator;
-      const args = definition.generator.arguments({ peer: this.peer });
-      const generators = [];
-      while (generators.length < processes) {
-        const generator = await Generator.start(binary, ['drive', targetOf(address), ...args]);
-        generators.push(this.#keep(generator));
-        if (open) {
-          await generator.call(`open count=${open.count} lanes=${open.lanes}`);
-        }
-      }
-      Object.assign(this.#ends, { generator: generators[0], generators });
-    }
   }
 
   #keep(process) {
@@ -238,25 +221,6 @@ function evaluate(contestants, { better, columns }) {
     }
     return { name, label, version, problem, figures, ratio: summary(ratios), rounds };
   });
-}
-
-async function freeAddress(transport, directory, name) {
-  if (transport === 'unix') {
-    freeAddress.next = (freeAddress.next ?? 0) + 1;
-    return { path: path.join(directory, `${name}-${freeAddress.next}.sock`) };
-  }
-  const probe = net.createServer();
-  await new Promise((resolve, reject) => {
-    probe.once('error', reject);
-    probe.listen(0, '127.0.0.1', resolve);
-  });
-  const { port } = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  return { port };
-}
-
-function targetOf(address) {
-  return address.path ? `unix:${address.path}` : `tcp:${address.port}`;
 }
 
 const floorLabel = ({ floor }) => `without a package: ${floor.label}`;

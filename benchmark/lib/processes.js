@@ -1,4 +1,5 @@
 const { fork, spawn } = require('node:child_process');
+const { once } = require('node:events');
 const path = require('node:path');
 const readline = require('node:readline');
 const { Unsupported } = require('../peers');
@@ -13,9 +14,10 @@ class End {
   #waiting = new Map();
   #failure = null;
 
-  constructor() {
+  /** @param {string[]} [execArgv] more options for Node */
+  constructor(execArgv = []) {
     this.#child = fork(path.join(__dirname, 'end.js'), [], {
-      execArgv: ['--expose-gc', '--max-old-space-size=8192'],
+      execArgv: ['--expose-gc', '--max-old-space-size=8192', ...execArgv],
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     this.#child.on('message', (message) => this.#onMessage(message));
@@ -39,8 +41,20 @@ class End {
     });
   }
 
+  get pid() {
+    return this.#child.pid;
+  }
+
   stop() {
     return stop(this.#child);
+  }
+
+  /** Has the process exit by itself, so that it writes a profile that was asked for. */
+  async exit() {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const gone = once(this.#child, 'exit');
+    this.#child.disconnect();
+    await gone;
   }
 
   #onMessage({ id, result, error, unsupported, failed }) {

@@ -68,4 +68,4 @@ function run(command, args, options) {
   }
 }
 
-module.exports = { setUp };
+module.exports = { buildGenerator, setUp };

@@ -332,7 +332,7 @@ const OPTIONS = [
     kind: 'signal',
     shown: 'none',
     meaning:
-      'When it is aborted, the listener closes; a `listen()` that is not done rejects with an `AbortError` (`ABORT_ERR`)',
+      'When it is aborted, the server stops listening, and open connections stay, as with `net`. A `listen()` that is not done rejects with an `AbortError` (`ABORT_ERR`)',
   },
   {
     name: 'exclusive',
