@@ -57,10 +57,10 @@ describe('the demonstration', () => {
       for (const where of ['TCP', 'Unix']) {
         const line = (what) => new RegExp(`  ${client} +✓ ${where}: ${what}`);
         assert.match(stdout, line('the answer to the password: .*admitted: true'));
-        assert.match(stdout, line("the Widget comes back: Widget { label: 'polished cog'"));
-        assert.match(stdout, line("the String comes back: String 'SMØRREBRØD, PLEASE'"));
-        assert.match(stdout, line("the Array comes back: Array \\[ 'apple', 'fig', 'pear' \\]"));
-        assert.match(stdout, line("the connection is back: 'connected'"));
+        assert.match(stdout, line("the answer to the Widget: Widget { label: 'polished cog'"));
+        assert.match(stdout, line("the answer to the String: String 'SMØRREBRØD, PLEASE'"));
+        assert.match(stdout, line("the answer to the Array: Array \\[ 'apple', 'fig', 'pear' \\]"));
+        assert.match(stdout, line("reconnected: 'connected'"));
       }
       assert.match(stdout, new RegExp(`  server +✓ ${client} answers the question .*Number 42`));
     }
@@ -78,7 +78,7 @@ describe('the demonstration', () => {
     const sabotage = "String.prototype.toUpperCase = () => 'SOMETHING ELSE';";
     const { code, stderr } = await demonstrate(directory, sabotage);
     assert.equal(code, 1, stderr);
-    assert.match(stderr, /FAILED: native: "TCP: the String comes back": expected .*SMØRREBRØD/);
+    assert.match(stderr, /FAILED: native: "TCP: the answer to the String": expected .*SMØRREBRØD/);
     assert.match(stderr, /got String 'SOMETHING ELSE'/);
     assert.deepEqual(fs.readdirSync(directory), ['sabotage.js']);
   });
@@ -89,7 +89,7 @@ describe('the demonstration', () => {
     assert.equal(code, 1, stderr);
     assert.match(
       stderr,
-      /FAILED: (server was ended by SIGKILL|native: "TCP: the Array comes back")/,
+      /FAILED: (server was ended by SIGKILL|native: "TCP: the answer to the Array")/,
     );
     assert.deepEqual(fs.readdirSync(directory), ['sabotage.js']);
   });

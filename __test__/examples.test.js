@@ -35,13 +35,13 @@ const OUTPUT = {
     'name: the client',
   ],
   sessions: [
-    'server: Ada is here',
+    'server: Ada logged in',
     'client: logged in as Ada',
     'client: the server keeps one and two',
-    'server: a stranger is shown the door',
-    'server: a stranger is gone, with 0 notes',
+    'server: refused an unknown token',
+    'server: unknown disconnected with 0 notes',
     'client: welcome false, connected false',
-    'server: Ada is gone, with 2 notes',
+    'server: Ada disconnected with 2 notes',
   ],
   requests: [
     '1 squared is 1',
@@ -133,7 +133,7 @@ describe('the servers among the examples', () => {
     });
   }
 
-  it('the guest of the chat outlives a hostile server', { timeout: 180_000 }, async (t) => {
+  it('the client of the chat outlives a hostile server', { timeout: 180_000 }, async (t) => {
     const port = await freePort();
     const module = path.join(EXAMPLES, 'chat', 'client.js');
     const source = `

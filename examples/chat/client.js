@@ -1,6 +1,6 @@
 'use strict';
 
-// A guest of the chat server: says what is typed, prints what is said.
+// A client of the chat server. It sends the typed lines, and prints the messages of all guests.
 //   node examples/chat/client.js <name> [port]
 
 const Sockhop = require(process.env.SOCKHOP || '../..');
@@ -30,7 +30,7 @@ async function enter(name, options) {
 
 module.exports = { enter };
 
-async function main(name = 'somebody', port = '50000') {
+async function main(name = 'anonymous', port = '50000') {
   const guest = await enter(name, { port: Number(port) });
   guest.client.on('receive', async (said) => {
     if (typeof said?.name === 'string' && typeof said.text === 'string') {

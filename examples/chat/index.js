@@ -1,6 +1,6 @@
 'use strict';
 
-// The chat by itself: a room, two guests, a few words.
+// The chat with its server and two guests in one process.
 //   node examples/chat
 
 const { once } = require('node:events');

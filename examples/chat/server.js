@@ -1,6 +1,6 @@
 'use strict';
 
-// A chat server: everybody hears what anybody says.
+// A chat server. It sends each message of a guest to all guests.
 //   node examples/chat/server.js [port]
 
 const Sockhop = require(process.env.SOCKHOP || '../..');
@@ -15,18 +15,18 @@ class Say {
 const LONGEST = 1000;
 const isText = (value) => typeof value === 'string' && value.length <= LONGEST;
 
-/** One guest; the session keeps what belongs to the connection. */
+/** The session of one guest holds the state of the connection. */
 class Guest extends Sockhop.session {
-  name = 'somebody';
+  name = 'anonymous';
 }
 
 async function openRoom(options) {
   const room = new Sockhop.server({ ...options, session_type: Guest, captureRejections: true });
   const announce = (text) => room.sendall(new Say('room', text));
 
-  // Async, with captureRejections: an exception in here becomes an 'error' event.
+  // With captureRejections, an exception in this async handler becomes an 'error' event.
   room.on('receive', async (object, { type, session }) => {
-    // A guest may send anything as anything.
+    // A guest may send any value under any type.
     if (type === 'Join' && isText(object?.name)) {
       session.name = object.name;
       await announce(`${session.name} came in`);

@@ -1,20 +1,20 @@
 'use strict';
 
-// A client of the demonstration. The same program runs on this package and on the original; only
-// the name given to `require` differs.
+// A client of the demonstration. The same program runs on this package and on the original. Only the argument of
+// `require` differs.
 
-const { Credentials, GIFTS, NOTICE, Widget } = require('./messages');
-const { check, cue, leave, reached, say } = require('./stage');
+const { Credentials, SAMPLES, NOTICE, Widget } = require('./messages');
+const { check, commanded, leave, reached, say } = require('./report');
 
 const { name, implementation, password, port, path } = JSON.parse(process.argv[2]);
 const { client: Client } = require(implementation);
 
 const RECONNECT_MS = 200;
 
-/** Unlike `events.once`, this is not ended by an 'error' event. */
+/** Like `events.once`, but an 'error' event does not reject the promise. */
 const next = (emitter, event) => new Promise((resolve) => emitter.once(event, resolve));
 
-/** What has come in unasked, in order, for whoever waits for the next. */
+/** The objects that the server sent by itself, in order. */
 class Inbox {
   #received = [];
   #waiting = [];
@@ -31,26 +31,26 @@ class Inbox {
   }
 }
 
-/** One connection, and the conversation over it. */
-class Line {
-  #where;
+/** A client with its connection over TCP or a Unix socket. */
+class Connection {
+  #transport;
   #inbox = new Inbox();
 
-  constructor(where, options) {
-    this.#where = where;
+  constructor(transport, options) {
+    this.#transport = transport;
     this.client = new Client({ ...options, auto_reconnect_interval: RECONNECT_MS });
     this.client.on('receive', (object, { type, callback }) => {
       if (type === 'Question') {
-        say(`is asked for ${object.a} x ${object.b}`);
+        say(`received the question ${object.a} x ${object.b}`);
         callback(object.a * object.b);
       } else {
         this.#inbox.push({ value: object, type });
       }
     });
     this.client.on('error', (error) => {
-      // The original reports each attempt to reconnect that failed; anything else has no place here.
+      // The original emits an error for each failed attempt to reconnect. Other errors are not expected.
       if (error.syscall !== 'connect') throw error;
-      say(`cannot reach the server over ${where}: ${error.code}`);
+      say(`cannot reach the server over ${transport}: ${error.code}`);
     });
   }
 
@@ -67,60 +67,60 @@ class Line {
 
   async connect() {
     await this.client.connect();
-    say(`is connected over ${this.#where}`);
+    say(`is connected over ${this.#transport}`);
   }
 
   authenticate(expected) {
-    const what = `${this.#where}: the answer to the password`;
-    return check(what, this.ask(new Credentials(name, password)), {
+    const label = `${this.#transport}: the answer to the password`;
+    return check(label, this.ask(new Credentials(name, password)), {
       value: expected,
       type: 'Object',
     });
   }
 
-  async receiveGifts() {
-    for (const gift of GIFTS) {
-      const type = gift.constructor.name;
-      const value = JSON.parse(JSON.stringify(gift));
-      await check(`${this.#where}: a gift, the ${type}`, this.#inbox.next(), { value, type });
+  async receiveSamples() {
+    for (const sample of SAMPLES) {
+      const type = sample.constructor.name;
+      const value = JSON.parse(JSON.stringify(sample));
+      await check(`${this.#transport}: receives the ${type}`, this.#inbox.next(), { value, type });
     }
   }
 
   exchangeWidget() {
-    return check(`${this.#where}: the Widget comes back`, this.ask(new Widget('cog', 21)), {
+    return check(`${this.#transport}: the answer to the Widget`, this.ask(new Widget('cog', 21)), {
       value: { label: 'polished cog', teeth: 42 },
       type: 'Widget',
     });
   }
 
   async exchangeValues() {
-    await check(`${this.#where}: the String comes back`, this.ask('smørrebrød, please'), {
+    await check(`${this.#transport}: the answer to the String`, this.ask('smørrebrød, please'), {
       value: 'SMØRREBRØD, PLEASE',
       type: 'String',
     });
-    await check(`${this.#where}: the Array comes back`, this.ask(['pear', 'apple', 'fig']), {
+    await check(`${this.#transport}: the answer to the Array`, this.ask(['pear', 'apple', 'fig']), {
       value: ['apple', 'fig', 'pear'],
       type: 'Array',
     });
   }
 
-  /** From the notice the server gives until it is there again; `began` is when that may happen. */
+  /** Checks the notice of a restart and the new connection; `began` is fulfilled when the restart may begin. */
   async surviveRestart(began) {
     const { client } = this;
     const gone = next(client, 'disconnect');
     const back = next(client, 'connect');
     await began;
-    await check(`${this.#where}: the server's notice`, this.#inbox.next(), {
+    await check(`${this.#transport}: the server's notice`, this.#inbox.next(), {
       value: NOTICE,
       type: 'String',
     });
     await check(
-      `${this.#where}: the connection ends`,
+      `${this.#transport}: the connection has ended`,
       gone.then(() => this.state),
       'disconnected',
     );
     await check(
-      `${this.#where}: the connection is back`,
+      `${this.#transport}: reconnected`,
       back.then(() => this.state),
       'connected',
     );
@@ -128,41 +128,41 @@ class Line {
 }
 
 async function member() {
-  const lines = [new Line('TCP', { port }), new Line('Unix', { path })];
-  for (const line of lines) {
-    await line.connect();
-    line.client.auto_reconnect = true;
-    await line.authenticate({ admitted: true, reason: null });
-    await line.receiveGifts();
-    await line.exchangeWidget();
-    await line.exchangeValues();
+  const connections = [new Connection('TCP', { port }), new Connection('Unix', { path })];
+  for (const connection of connections) {
+    await connection.connect();
+    connection.client.auto_reconnect = true;
+    await connection.authenticate({ admitted: true, reason: null });
+    await connection.receiveSamples();
+    await connection.exchangeWidget();
+    await connection.exchangeValues();
   }
 
-  const restart = cue('restart');
-  const survived = lines.map((line) => line.surviveRestart(restart));
+  const restart = commanded('restart');
+  const survived = connections.map((connection) => connection.surviveRestart(restart));
   reached('ready for the restart');
   await Promise.all(survived);
-  for (const line of lines) {
-    await line.authenticate({ admitted: true, reason: null });
-    await line.receiveGifts();
-    await line.exchangeWidget();
+  for (const connection of connections) {
+    await connection.authenticate({ admitted: true, reason: null });
+    await connection.receiveSamples();
+    await connection.exchangeWidget();
   }
 
-  const finish = cue('finish');
+  const finish = commanded('finish');
   reached('ready to finish');
   await finish;
-  for (const { client } of lines) await client.disconnect();
+  for (const { client } of connections) await client.disconnect();
   say('has disconnected');
 }
 
 async function intruder() {
-  const line = new Line('TCP', { port });
-  await line.connect();
-  const gone = next(line.client, 'disconnect');
-  await line.authenticate({ admitted: false, reason: 'wrong password' });
+  const connection = new Connection('TCP', { port });
+  await connection.connect();
+  const gone = next(connection.client, 'disconnect');
+  await connection.authenticate({ admitted: false, reason: 'wrong password' });
   await check(
     'TCP: the server ends the connection',
-    gone.then(() => line.state),
+    gone.then(() => connection.state),
     'disconnected',
   );
 }
@@ -171,7 +171,7 @@ async function main() {
   await (name === 'intruder' ? intruder() : member());
   reached('end');
   leave();
-  // After disconnect() the original still keeps its process alive.
+  // The original keeps its process alive even after disconnect().
   if (implementation === 'sockhop-1.8') process.exit(0);
 }
 

@@ -1,9 +1,9 @@
 'use strict';
 
-// The demonstration: a native server in one process; a native client, the original client and an
-// intruder in others. They exchange objects over TCP and over a Unix socket, the server is
-// restarted, everyone comes back. Every answer is checked; the first one that is missing or wrong
-// is named, and the exit code is 1.
+// The demonstration: a server and two clients, each in its own process. The server and one client run on this package,
+// the other client on the original. They exchange objects over TCP and over a Unix socket. Then the server is restarted,
+// and the clients reconnect. A third client has a wrong password. Every answer is checked: if one is missing or wrong,
+// the demonstration prints it and exits with code 1.
 
 const { fork } = require('node:child_process');
 const fs = require('node:fs');
@@ -11,10 +11,10 @@ const os = require('node:os');
 const path = require('node:path');
 const { isDeepStrictEqual } = require('node:util');
 
-const { show } = require('./stage');
+const { show } = require('./report');
 
 const LIMIT_MS = 14_000;
-/** How long a line is held back, so that the lines of all processes come in order of time. */
+/** The delay of each line, so that the lines of all processes can be sorted by time. */
 const SORT_MS = 40;
 
 const NATIVE = '../..';
@@ -22,8 +22,8 @@ const ORIGINAL = 'sockhop-1.8';
 
 const COLOURS = { server: 36, native: 32, original: 33, intruder: 31, '': 1 };
 
-/** Prints what the processes say, in order of time. */
-class Transcript {
+/** Prints the lines of all processes in order of time. */
+class Log {
   #began = Number(process.hrtime.bigint()) / 1e6;
   #lines = [];
   #timer = null;
@@ -36,7 +36,7 @@ class Transcript {
     }, 2 * SORT_MS);
   }
 
-  /** Prints what is left. */
+  /** Prints the remaining lines. */
   finish() {
     clearTimeout(this.#timer);
     this.#timer = null;
@@ -63,46 +63,46 @@ class Transcript {
 }
 
 /** One of the processes. */
-class Actor {
+class Participant {
   static all = new Set();
   #child;
   #reached = new Map();
   #waiting = null;
 
-  constructor(name, script, options, production) {
+  constructor(name, script, options, demonstration) {
     this.name = name;
     this.#child = fork(path.join(__dirname, script), [JSON.stringify(options)]);
-    Actor.all.add(this);
-    this.#child.on('message', (message) => this.#hear(message, production));
+    Participant.all.add(this);
+    this.#child.on('message', (message) => this.#hear(message, demonstration));
     this.exited = new Promise((resolve) => {
       this.#child.on('exit', (code, signal) => {
-        Actor.all.delete(this);
+        Participant.all.delete(this);
         if (code === 0) {
-          production.transcript.add(name, 'has ended, exit code 0');
+          demonstration.log.add(name, 'has ended, exit code 0');
           resolve();
           return;
         }
         const how = signal ? `was ended by ${signal}` : `ended with exit code ${code}`;
-        const still = this.#waiting ? `, "${this.#waiting}" never came` : '';
-        production.fail(`${name} ${how}${still}`);
+        const still = this.#waiting ? ` before "${this.#waiting}"` : '';
+        demonstration.fail(`${name} ${how}${still}`);
       });
     });
   }
 
-  /** What this process is waiting for, in words. */
+  /** A description of the answer this process waits for. */
   get waiting() {
     return this.#waiting ?? 'the end of the process';
   }
 
-  #hear({ kind, at, text, name, answer, reason, details }, production) {
-    if (kind === 'say') production.transcript.add(this.name, text, at);
+  #hear({ kind, at, text, name, answer, reason, details }, demonstration) {
+    if (kind === 'say') demonstration.log.add(this.name, text, at);
     if (kind === 'waiting') this.#waiting = name;
     if (kind === 'right') {
       this.#waiting = null;
-      production.answers += 1;
-      production.transcript.add(this.name, `✓ ${name}: ${answer}`, at);
+      demonstration.answers += 1;
+      demonstration.log.add(this.name, `✓ ${name}: ${answer}`, at);
     }
-    if (kind === 'wrong') production.fail(`${this.name}: ${reason}`);
+    if (kind === 'wrong') demonstration.fail(`${this.name}: ${reason}`);
     if (kind === 'reached') this.#point(name).resolve(details);
   }
 
@@ -117,12 +117,12 @@ class Actor {
     return this.#reached.get(name);
   }
 
-  /** @returns {Promise<object | undefined>} what the process says when it comes to the point */
+  /** @returns {Promise<object | undefined>} the details that the process reports when it reaches the point */
   reaches(name) {
     return this.#point(name).promise;
   }
 
-  cue(name) {
+  command(name) {
     this.#child.send(name);
   }
 
@@ -131,8 +131,8 @@ class Actor {
   }
 }
 
-class Production {
-  transcript = new Transcript();
+class Demonstration {
+  log = new Log();
   answers = 0;
   #directory = fs.mkdtempSync(path.join(os.tmpdir(), 'sockhop-demo-'));
   #failed = false;
@@ -141,66 +141,66 @@ class Production {
   fail(reason) {
     if (this.#failed) return;
     this.#failed = true;
-    for (const actor of Actor.all) actor.kill();
+    for (const participant of Participant.all) participant.kill();
     this.#end();
     console.error(`\nFAILED: ${reason}`);
     process.exit(1);
   }
 
   #end() {
-    this.transcript.finish();
+    this.log.finish();
     fs.rmSync(this.#directory, { recursive: true, force: true });
   }
 
-  #expect(what, given, expected) {
+  #expect(name, given, expected) {
     if (!isDeepStrictEqual(given, expected)) {
-      this.fail(`${what}: expected ${show(expected)}, got ${show(given)}`);
+      this.fail(`${name}: expected ${show(expected)}, got ${show(given)}`);
     }
     this.answers += 1;
   }
 
-  #act(title) {
-    this.transcript.add('', `--- ${title} ---`);
+  #section(title) {
+    this.log.add('', `--- ${title} ---`);
   }
 
   #server(address) {
-    return new Actor('server', 'server.js', address, this);
+    return new Participant('server', 'server.js', address, this);
   }
 
   #client(name, implementation, password, address) {
     const options = { name, implementation, password, ...address };
-    return new Actor(name, 'client.js', options, this);
+    return new Participant(name, 'client.js', options, this);
   }
 
   async run() {
     const late = setTimeout(() => {
-      const waiting = [...Actor.all].map((actor) => `${actor.name}: ${actor.waiting}`);
-      this.fail(`not finished after ${LIMIT_MS} ms, still missing: ${waiting.join('; ')}`);
+      const waiting = [...Participant.all].map(({ name, waiting }) => `${name}: ${waiting}`);
+      this.fail(`not finished after ${LIMIT_MS} ms; waiting for ${waiting.join('; ')}`);
     }, LIMIT_MS);
 
-    this.#act('a native server');
+    this.#section('a server on this package');
     const socket = path.join(this.#directory, 'demo.sock');
     const first = this.#server({ port: 0, path: socket });
     const { port } = await first.reaches('listening');
     const address = { port, path: socket };
 
-    this.#act('a client on this package');
+    this.#section('a client on this package');
     const native = this.#client('native', NATIVE, 'swordfish', address);
     await native.reaches('ready for the restart');
 
-    this.#act('the same client on sockhop 1.8.4');
+    this.#section('the same client on sockhop 1.8.4');
     const original = this.#client('original', ORIGINAL, 'open sesame', address);
     await original.reaches('ready for the restart');
     const clients = [native, original];
 
-    this.#act('someone without the password');
+    this.#section('a client with a wrong password');
     await this.#client('intruder', NATIVE, 'let me in', address).exited;
 
-    this.#act('the server is restarted, the clients come back');
-    for (const client of clients) client.cue('restart');
-    first.cue('stop');
+    this.#section('the server restarts, and the clients reconnect');
+    for (const client of clients) client.command('restart');
+    first.command('stop');
     const members = ['native', 'native', 'original', 'original'];
-    this.#expect('who was let in, who was refused', await first.reaches('closed'), {
+    this.#expect('the admitted and the refused clients', await first.reaches('closed'), {
       admitted: members,
       refused: ['intruder'],
     });
@@ -208,11 +208,11 @@ class Production {
     const second = this.#server(address);
     await Promise.all(clients.map((client) => client.reaches('ready to finish')));
 
-    this.#act('everyone goes home');
-    for (const client of clients) client.cue('finish');
+    this.#section('the clients disconnect');
+    for (const client of clients) client.command('finish');
     await Promise.all(clients.map((client) => client.exited));
-    second.cue('stop');
-    this.#expect('who came back', await second.reaches('closed'), {
+    second.command('stop');
+    this.#expect('the clients that reconnected', await second.reaches('closed'), {
       admitted: members,
       refused: [],
     });
@@ -225,4 +225,4 @@ class Production {
   }
 }
 
-new Production().run();
+new Demonstration().run();

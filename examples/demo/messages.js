@@ -1,7 +1,7 @@
 'use strict';
 
-// What the processes of the demonstration say to each other. The class of an object travels with
-// it: the receiving side finds the name in `meta.type`.
+// The messages of the demonstration. An object is sent with the name of its class, which the receiver finds in
+// `meta.type`.
 
 class Credentials {
   constructor(name, password) {
@@ -28,7 +28,7 @@ module.exports = {
   Credentials,
   Question,
   Widget,
-  // What the server hands to everyone it has let in, without being asked.
-  GIFTS: [new Widget('gear', 12), 'grüße ✓', ['one', 2, null, { three: 3 }]],
-  NOTICE: 'back in a moment',
+  // The server sends these objects to each client that it has admitted.
+  SAMPLES: [new Widget('gear', 12), 'grüße ✓', ['one', 2, null, { three: 3 }]],
+  NOTICE: 'the server restarts now',
 };

@@ -1,4 +1,4 @@
-"""A peer in Python, with nothing but its standard library.
+"""A client in Python that needs only the standard library.
 
     python3 client.py <port>
 """
@@ -9,7 +9,7 @@ import sys
 
 
 class Peer:
-    """Sends and receives JSON values, one a line."""
+    """Sends and receives JSON values, one per line."""
 
     def __init__(self, port):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
@@ -31,7 +31,7 @@ def main():
     for value in ({"greeting": "Grüße"}, [1, 2, 3.5], {"nested": {"list": [None, True]}}):
         peer.send(value)
         print("python: got", json.dumps(peer.receive(), ensure_ascii=False), flush=True)
-    # Something that is no JSON is skipped; what follows is read.
+    # The server skips a line that is not JSON, and reads the next one.
     peer.socket.sendall(b"not json\n")
     peer.send({"still": "here"})
     print("python: got", json.dumps(peer.receive()), flush=True)

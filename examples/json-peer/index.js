@@ -1,6 +1,6 @@
 'use strict';
 
-// A server in this process and a peer in Python in another.
+// A server in this process and a Python program as its client.
 //   node examples/json-peer
 
 const { spawn } = require('node:child_process');
@@ -21,7 +21,7 @@ async function freePort() {
 async function main() {
   const port = await freePort();
   const server = await startServer({ port });
-  // Not events.once, which an error event would reject.
+  // An 'error' event would reject the promise of events.once().
   const left = new Promise((resolve) => server.on('disconnect', resolve));
 
   const python = spawn('python3', [path.join(__dirname, 'client.py'), String(port)], {

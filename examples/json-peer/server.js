@@ -1,14 +1,14 @@
 'use strict';
 
-// A server for programs in other languages: a frame is a JSON value and a newline, no envelope.
+// A server for programs in other languages. Each frame is a JSON value and a newline, without an envelope.
 //   node examples/json-peer/server.js [port]
 
 const Sockhop = require(process.env.SOCKHOP || '../..');
 
 async function startServer(options) {
   const server = new Sockhop.server({ ...options, peer_type: 'json', captureRejections: true });
-  // Async, with captureRejections: an exception in here becomes an 'error' event. A value may be nested deeper than
-  // JSON.stringify can write, for one.
+  // With captureRejections, an exception in this async handler becomes an 'error' event. For example, a value may be
+  // nested too deeply for JSON.stringify().
   server.on('receive', async (value, { type, socket }) => {
     console.log(`server: got ${type} ${JSON.stringify(value)}`);
     if (Array.isArray(value)) {

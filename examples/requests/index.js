@@ -17,9 +17,10 @@ const isNumber = (value) => Number.isInteger(value) && value >= 0 && value <= 10
 
 async function startServer(path) {
   const server = new Sockhop.server({ path, captureRejections: true });
-  // With captureRejections, an exception in here becomes an 'error' event; so does an answer to a peer that has left.
+  // With captureRejections, an exception in this async handler becomes an 'error' event. An answer to a client that has
+  // disconnected throws such an exception.
   server.on('request', async (req, res) => {
-    // A peer may ask for anything.
+    // A client may request anything.
     const { from, to } = req.data ?? {};
     if (req.type !== 'Query' || !isNumber(from) || !isNumber(to)) {
       await res.send({ error: `cannot answer a ${req.type}` });
@@ -39,22 +40,22 @@ async function main() {
   const client = new Sockhop.client({ path });
   await client.connect();
 
-  // As they come.
+  // The packets as events.
   const stream = await client.request(new Query(1, 4));
   await new Promise((resolve) => {
     stream.on('data', ({ n, square }) => console.log(`${n} squared is ${square}`));
     stream.on('end', resolve);
   });
 
-  // All together.
+  // All packets in an array.
   const packets = await (await client.request(new Query(5, 7))).all();
   console.log('all:', packets.map(({ data }) => data.square).join(' '));
 
-  // Only the first.
+  // Only the first packet.
   const { data, type } = await (await client.request('what is this?')).next();
   console.log(`next: ${type}, ${data.error}`);
 
-  // No answer in time.
+  // A request that is not answered in time.
   server.removeAllListeners('request');
   const silent = await client.request(new Query(0, 0), { timeout: 50 });
   const error = await new Promise((resolve) => silent.on('end', resolve));

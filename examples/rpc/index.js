@@ -13,10 +13,10 @@ class Call {
   }
 }
 
-/** What comes of a call, for the other side. It may have sent anything. */
+/** Executes a call and returns the answer. The other side may have sent anything. */
 async function perform(methods, call) {
   try {
-    // Only what was offered: a method's name comes from the other side.
+    // The other side chooses the name, so only own properties count.
     if (!Object.hasOwn(methods, call.method)) throw new Error(`no method ${call.method}`);
     return { result: await methods[call.method](...call.args) };
   } catch (error) {
@@ -24,10 +24,10 @@ async function perform(methods, call) {
   }
 }
 
-/** Answers the calls that arrive at an emitter of 'receive': a client, or a server. */
+/** Answers the calls that a client or a server receives. */
 function provide(peer, methods) {
-  // An exception outside the `try`, such as that of an answer to a peer that has left, becomes an 'error' event: clients
-  // and servers here are made with captureRejections.
+  // Clients and servers of this example use captureRejections. An exception outside of the `try` therefore becomes an
+  // 'error' event, such as that of an answer to a peer that has disconnected.
   peer.on('receive', async (object, { type, callback }) => {
     if (type !== 'Call' || !callback) return;
     callback(await perform(methods, object));
@@ -35,7 +35,7 @@ function provide(peer, methods) {
   peer.on('error', (error) => console.error(error.message));
 }
 
-/** A function that calls a method of the other side; `send` is client.send or server.send. */
+/** Returns a function that calls methods of the other side. `send` is client.send or server.send. */
 const caller =
   (send) =>
   (method, ...args) =>

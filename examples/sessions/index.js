@@ -1,6 +1,6 @@
 'use strict';
 
-// Sessions that know who is there: a client must show its token before it may do anything.
+// Sessions with authentication: a client must send its token before the server accepts anything else.
 //   node examples/sessions
 
 const crypto = require('node:crypto');
@@ -25,7 +25,7 @@ class Note {
   }
 }
 
-/** A connection: nobody until it has logged in; its notes go with it. */
+/** The state of a connection: its user, once it has logged in, and its notes. */
 class Member extends Sockhop.session {
   user = null;
   notes = [];
@@ -35,7 +35,7 @@ class Member extends Sockhop.session {
   }
 
   async end() {
-    console.log(`server: ${this.user ?? 'a stranger'} is gone, with ${this.notes.length} notes`);
+    console.log(`server: ${this.user ?? 'unknown'} disconnected with ${this.notes.length} notes`);
   }
 
   login(token) {
@@ -46,14 +46,12 @@ class Member extends Sockhop.session {
 
 async function startServer(path) {
   const server = new Sockhop.server({ path, session_type: Member, captureRejections: true });
-  // Async, with captureRejections: an exception in here becomes an 'error' event.
+  // With captureRejections, an exception in this async handler becomes an 'error' event.
   server.on('receive', async (object, { type, session, callback }) => {
-    // A peer may send anything as anything, and may not ask for an answer.
+    // A client may send any value under any type, with or without a callback.
     if (type === 'Login') {
       const welcome = session.login(object?.token);
-      console.log(
-        `server: ${welcome ? `${session.user} is here` : 'a stranger is shown the door'}`,
-      );
+      console.log(`server: ${welcome ? `${session.user} logged in` : 'refused an unknown token'}`);
       callback?.({ welcome, user: session.user });
       if (!welcome) await session.kill();
     } else if (!session.user) {

@@ -1,8 +1,7 @@
 'use strict';
 
-// What the server and the clients of the demonstration need besides the package itself: to tell
-// the conductor (index.js) what happens, to hold an answer against the one expected, and to wait
-// for a cue.
+// Functions that the server and the clients of the demonstration share. They report to the parent process (index.js),
+// compare answers with the expected ones, and wait for commands of the parent.
 
 const { isDeepStrictEqual, inspect } = require('node:util');
 
@@ -10,30 +9,30 @@ const ANSWER_LIMIT_MS = 5000;
 
 const show = (value) => inspect(value, { breakLength: Number.POSITIVE_INFINITY, depth: 5 });
 
-/** An answer as one reads it: a value that came with the name of its class is shown with it. */
+/** An answer as text. If it has the name of a class, the text begins with that name. */
 const describe = (answer) => (answer?.type ? `${answer.type} ${show(answer.value)}` : show(answer));
 
-function tell(message, sent) {
-  // The monotonic clock is the same for all processes: the conductor sorts by it.
+function report(message, sent) {
+  // All processes have the same monotonic clock. The parent sorts the messages by this time.
   process.send({ ...message, at: Number(process.hrtime.bigint()) / 1e6 }, sent);
 }
 
-/** Prints a line in this process's column. */
-const say = (text) => tell({ kind: 'say', text });
+/** Prints a line with the name of this process. */
+const say = (text) => report({ kind: 'say', text });
 
-/** Ends this process, and with it the demonstration, as failed. */
+/** Ends this process and the demonstration with a failure. */
 function fail(reason) {
-  return new Promise(() => tell({ kind: 'wrong', reason }, () => process.exit(1)));
+  return new Promise(() => report({ kind: 'wrong', reason }, () => process.exit(1)));
 }
 
 /**
- * Waits for an answer and compares it with the one it should be.
- * @param {string} name what is expected, in words
+ * Waits for an answer and compares it with the expected one.
+ * @param {string} name a description of the answer
  * @param {Promise<unknown>} answer
  * @param {unknown} expected
  */
 async function check(name, answer, expected) {
-  tell({ kind: 'waiting', name });
+  report({ kind: 'waiting', name });
   const missing = Symbol('missing');
   let timer;
   const deadline = new Promise((resolve) => {
@@ -50,14 +49,14 @@ async function check(name, answer, expected) {
   if (!isDeepStrictEqual(given, expected)) {
     await fail(`"${name}": expected ${describe(expected)}, got ${describe(given)}`);
   }
-  tell({ kind: 'right', name, answer: describe(given) });
+  report({ kind: 'right', name, answer: describe(given) });
 }
 
-/** @returns {Promise<void>} when the conductor gives the cue `name` */
-function cue(name) {
+/** @returns {Promise<void>} fulfilled when the parent sends the command */
+function commanded(command) {
   return new Promise((resolve) => {
     const listen = (message) => {
-      if (message !== name) return;
+      if (message !== command) return;
       process.off('message', listen);
       resolve();
     };
@@ -65,20 +64,20 @@ function cue(name) {
   });
 }
 
-/** Tells the conductor that this process has come to the point `name`. */
-const reached = (name, details) => tell({ kind: 'reached', name, details });
+/** Reports that this process has reached the point `name`. */
+const reached = (name, details) => report({ kind: 'reached', name, details });
 
 process.on('uncaughtException', (error) => fail(error.stack));
-// The conductor is gone: nobody is watching.
+// If the parent ends first, this process must end as well.
 process.on('disconnect', () => {
   if (!leaving) process.exit(1);
 });
 
 let leaving = false;
-/** Lets go of the conductor; a process with nothing else to do then ends by itself. */
+/** Disconnects from the parent, so that this process ends when it has no more work. */
 function leave() {
   leaving = true;
   process.disconnect();
 }
 
-module.exports = { check, cue, leave, reached, say, show };
+module.exports = { check, commanded, leave, reached, say, show };
