@@ -1,9 +1,12 @@
 'use strict';
 
 const dns = require('node:dns');
+const net = require('node:net');
+
+const { interleaveFamilies } = require('../transport/addresses.js');
 
 /**
- * The addresses of a host name, from `dns.lookup()` as it is at the moment: a program may have put its own there.
+ * The addresses of a host name, from the current `dns.lookup()`, which a program may have replaced.
  *
  * @param {string} host
  * @param {boolean} all whether to ask for all addresses, as Node does to connect
@@ -14,7 +17,7 @@ function lookup(host, all, find = dns.lookup) {
   return new Promise((resolve, reject) => {
     const found = (err, addresses, family) => {
       if (err) return reject(err);
-      // One that knows nothing of `all` answers with a single address.
+      // A function that does not know `all` returns a single address.
       const list = Array.isArray(addresses) ? addresses : [{ address: addresses, family }];
       if (list.length > 0) resolve(list);
       else reject(notFound(host));
@@ -29,4 +32,25 @@ function notFound(hostname) {
   return Object.assign(err, { code: 'ENOTFOUND', syscall: 'getaddrinfo', hostname });
 }
 
-module.exports = { lookup };
+/**
+ * The endpoints of a target in the order in which they are tried.
+ *
+ * @param {{path?: string, address?: string, port?: number}} target
+ * @param {import('node:events').EventEmitter} socket emits `lookup` events, as a `net.Socket`
+ * @returns {Promise<{path?: string, address?: string, port?: number}[]>} rejects with the error of the lookup
+ */
+async function resolveEndpoints({ path, address, port }, socket) {
+  if (path) return [{ path }];
+  if (net.isIP(address) !== 0) return [{ address, port }];
+  let found;
+  try {
+    found = await lookup(address, true);
+  } catch (err) {
+    socket.emit('lookup', err, undefined, undefined, address);
+    throw err;
+  }
+  for (const entry of found) socket.emit('lookup', null, entry.address, entry.family, address);
+  return interleaveFamilies(found).map((entry) => ({ address: entry.address, port }));
+}
+
+module.exports = { lookup, resolveEndpoints };

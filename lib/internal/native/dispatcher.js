@@ -63,11 +63,11 @@ function idAt(at) {
   return high === 0 ? index[at + 1] : high * 2 ** 32 + index[at + 1];
 }
 
-/** Receivers of events: sockets by the id of their connection, listeners and clients by an id of their own. */
+/** Receivers of events: sockets by the id of their connection, listeners by an id of their own. */
 const sockets = new Map();
 const listeners = new Map();
-/** Clients that are about to connect. An idle client is not in it, so that it can be collected. */
-const clients = new Map();
+/** The attempts to connect that are under way, by the ids of their clients. */
+const attempts = new Map();
 const broadcasts = new Map();
 
 /** The batch that was interrupted and is not finished: @type {?Batch} */
@@ -246,18 +246,18 @@ class Batch {
         listeners.get(id)?.failed(...this.#extras[value]);
         break;
       case CONNECTED: {
-        const attempt = index[at + 4];
+        const number = index[at + 4];
         this.#at += 1;
         const connection = this.#extras[value];
-        const client = clients.get(id);
-        if (client) client.connected(attempt, connection);
+        const attempt = attempts.get(id);
+        if (attempt) attempt.connected(number, connection);
         else connection.close(false);
         break;
       }
       case CONNECT_FAILED: {
-        const attempt = index[at + 4];
+        const number = index[at + 4];
         this.#at += 1;
-        clients.get(id)?.failed(attempt, this.#extras[value]);
+        attempts.get(id)?.failed(number, this.#extras[value]);
         break;
       }
     }
@@ -389,7 +389,7 @@ module.exports = {
   queue,
   sockets,
   listeners,
-  clients,
+  attempts,
   broadcasts,
   KeepAlive,
   dispatchSoon,

@@ -1,0 +1,242 @@
+'use strict';
+
+const { diagnostics } = require('../diagnostics.js');
+const { handledRejection } = require('../messaging/handlers.js');
+const { MessageChannel } = require('../messaging/message-channel.js');
+const { sumTraffic } = require('../stats/stats.js');
+const {
+  kChannel,
+  kMarkConnected,
+  kFlush,
+  kRoundTrip,
+  kTraffic,
+  kTransmit,
+} = require('../symbols.js');
+const { SockhopSocket } = require('../../SockhopSocket.js');
+const { StreamTransport } = require('../transport/stream-transport.js');
+const { UnavailableTransport } = require('../transport/transport.js');
+const { ConnectAttempt } = require('./connect-attempt.js');
+const { cancelled, notConnected } = require('./connect-errors.js');
+
+/**
+ * The one connection that a client has at a time: its socket, its channel, and the attempt to make it.
+ *
+ * The current socket is `client._socket`, which a program may read and assign.
+ */
+class ClientConnection {
+  /** The handlers that channels report to. */
+  #handlers;
+  /** Tells whether the client connects again by itself. */
+  #reconnector;
+  /** The channel of the connection whose `disconnect` event is being emitted: @type {?MessageChannel} */
+  #leaving = null;
+  /** The sums of the connections that are over. */
+  #past = sumTraffic([]);
+
+  /**
+   * @param {object} client the public object, for which events are emitted
+   * @param {object} parts
+   * @param {object} parts.native the native side of the client
+   * @param {number} parts.id names the client in events of the native side
+   * @param {object} parts.options as checked
+   * @param {object} parts.handlers
+   * @param {import('./reconnector.js').Reconnector} parts.reconnector
+   */
+  constructor(client, { native, id, options, handlers, reconnector }) {
+    this.client = client;
+    this.native = native;
+    this.id = id;
+    this.options = options;
+    this.#handlers = handlers;
+    this.#reconnector = reconnector;
+    /** Whether there is a connection. */
+    this.connected = false;
+    /** The attempt under way: @type {?ConnectAttempt} */
+    this.attempt = null;
+    /** The channel over the current socket: @type {?MessageChannel} */
+    this.channel = null;
+    /** Whether an earlier attempt found that the server needs OpenSSL. */
+    this.needsOpenssl = false;
+  }
+
+  /** Begins an attempt. @returns {Promise<void>} */
+  connect(signal) {
+    this.attempt = new ConnectAttempt(this, signal);
+    return this.attempt.start();
+  }
+
+  /** Makes a stream that the program brings the current socket. */
+  adoptStream(stream) {
+    this.attempt?.cancel(cancelled());
+    this.adopt(stream);
+    // A stream that is connected already emits no event.
+    if (stream.connecting) {
+      stream.once(stream.encrypted ? 'secureConnect' : 'connect', () => {
+        if (this.client._socket !== stream || this.connected) return;
+        this.connected = true;
+        this.#emitConnect(stream);
+      });
+    } else if (!stream.destroyed) {
+      this.connected = true;
+    }
+    this.channel.start();
+  }
+
+  /**
+   * Makes a socket the current one, and listens to it.
+   *
+   * @param {import('node:stream').Duplex} socket
+   * @param {?ConnectAttempt} [attempt] connects the socket. If it had another one before, the channel goes on over
+   *   this one, with the callbacks that wait for an answer.
+   */
+  adopt(socket, attempt = null) {
+    const channel = attempt?.socket
+      ? this.channel
+      : new MessageChannel(this.#handlers, this.options);
+    this.channel = channel;
+    this.client._socket = socket;
+    if (attempt) attempt.socket = socket;
+    if (socket instanceof SockhopSocket) {
+      channel.attachNative(socket);
+    } else {
+      channel.attachStream(socket, new StreamTransport(socket, this.options, channel));
+    }
+    this.#listen(socket, channel, attempt);
+  }
+
+  #listen(socket, channel, attempt) {
+    const isConnecting = () => attempt?.isConnecting(socket) === true;
+    const isCurrent = () => this.client._socket === socket && this.channel === channel;
+    const over = () => {
+      if (isCurrent() && !isConnecting()) this.client._end_socket();
+    };
+    socket.on('end', over);
+    socket.on('close', () => {
+      if (isConnecting()) attempt.cancel(cancelled());
+      else over();
+    });
+    socket.on('error', (err) => {
+      if (this.client._socket !== socket) return;
+      if (isConnecting()) return attempt.cancel(err);
+      // The error of a failed attempt has handledRejection connect().
+      if (this.channel !== channel) return;
+      if (err.code === 'ECONNRESET') return over();
+      try {
+        if (!this.#reconnector.enabled || err.code !== 'ECONNREFUSED')
+          this.#handlers.reportError(err);
+      } finally {
+        // An error that the program emits does not end the connection.
+        if (socket.destroyed) over();
+      }
+    });
+  }
+
+  /** An attempt has connected its socket. `resolve` fulfills the promise of connect(). */
+  established(socket, resolve) {
+    this.connected = true;
+    const { channel } = this;
+    const announce = () => {
+      try {
+        this.#emitConnect(socket);
+      } finally {
+        resolve();
+        if (!socket.destroyed) this.channel?.start();
+      }
+    };
+    if (!(socket instanceof SockhopSocket)) return announce();
+    const { idle_timeout } = this.options;
+    if (idle_timeout > 0) {
+      socket.setTimeout(idle_timeout, () => this.#handlers.onIdle(channel));
+    }
+    socket[kMarkConnected](announce);
+  }
+
+  #emitConnect(socket) {
+    diagnostics.connect.publish({ client: this.client, socket });
+    this.client.emit('connect', socket);
+  }
+
+  /** An attempt has failed; `isEmitted`: its socket emits the error, too. */
+  attemptFailed(socket, err, isEmitted) {
+    this.#handlers.limits.count(err);
+    this.native.detach();
+    if (this.client._socket !== socket) return;
+    this.channel?.close();
+    this.channel = null;
+    socket?.destroy(isEmitted ? err : undefined);
+  }
+
+  /** Sends what has gathered, then FIN. */
+  finish() {
+    this.channel?.transport[kFlush]();
+    this.client._socket.end();
+  }
+
+  /** Ends the connection: `disconnect` is emitted if there was one. */
+  end() {
+    const { client } = this;
+    const socket = client._socket;
+    const wasConnected = this.connected;
+    this.connected = false;
+    if (socket) this.#leave();
+    const leaving = this.#leaving;
+    // Requests that a handler of 'disconnect' makes go over the next connection.
+    const asked = [...(client._response_stream_map._map?.keys() ?? [])];
+    try {
+      if (wasConnected) {
+        diagnostics.disconnect.publish({ client, socket });
+        client.emit('disconnect', socket);
+      }
+    } finally {
+      leaving?.close();
+      if (this.#leaving === leaving) this.#leaving = null;
+      if (socket) {
+        // A handler of 'disconnect' may have assigned a new socket.
+        if (client._socket === socket) client._socket = null;
+        socket.destroy();
+        client._response_stream_map.stop(asked);
+      }
+    }
+  }
+
+  #leave() {
+    this.native.detach();
+    this.#past = { ...this.traffic, queued_bytes: 0 };
+    this.#leaving = this.channel;
+    this.channel?.stopTimeouts();
+    this.channel = null;
+  }
+
+  /** The channels that may have callbacks which wait for an answer: @returns {MessageChannel[]} */
+  get channels() {
+    return [this.channel, this.#leaving].filter((channel) => channel !== null);
+  }
+
+  /** The channel for a client that is not connected: it reports the same mistakes, and sends nothing. */
+  get absentChannel() {
+    const channel = new MessageChannel(this.#handlers, { ...this.options, debug: false });
+    channel.transport = new UnavailableTransport(() => handledRejection(notConnected()));
+    return channel;
+  }
+
+  /** The sums of this connection and those before it. */
+  get traffic() {
+    return sumTraffic([this.#past, this.channel?.transport[kTraffic]()]);
+  }
+
+  /** How long the last answered ping took, in ms: @type {?number} */
+  get roundTrip() {
+    return this.channel?.transport[kRoundTrip]() ?? null;
+  }
+
+  forgetPings() {
+    this.native.clearPings();
+    this.channel?.forgetPings();
+  }
+
+  ping() {
+    if (this.connected) this.channel.sendPing();
+  }
+}
+
+module.exports = { ClientConnection };

@@ -1,0 +1,290 @@
+'use strict';
+
+const { AsyncResource } = require('node:async_hooks');
+
+const { abortError } = require('../errors/errors.js');
+const { describeAttempt } = require('../errors/explanations.js');
+const { attempts, KeepAlive } = require('../native/dispatcher.js');
+const options = require('../options/options.js');
+const { setImmediate } = require('../real-timers.js');
+const { kAttachConnection, kMoveToStream } = require('../symbols.js');
+const secure = require('../tls/tls.js');
+const { SockhopSocket } = require('../../SockhopSocket.js');
+const { attemptDelay, socketName } = require('../transport/addresses.js');
+const { PendingConnection } = require('../transport/pending-connection.js');
+const { SockhopTlsSocket } = require('../transport/tls-socket.js');
+const { attemptError, timedOut } = require('./connect-errors.js');
+const { resolveEndpoints } = require('./lookup.js');
+const { connectNet, connectTls, isNetReplaced, isTlsReplaced } = require('./node-connect.js');
+
+/** The number of an attempt that the native side does not know (yet, or any more). */
+const NOT_NATIVE = -1;
+
+/**
+ * One attempt of a client to connect: from `connect()` until there is a connection, an error, or `cancel()`.
+ *
+ * The native side connects. Node connects instead if the program replaced Node's functions for connecting, or
+ * if the options or the server need OpenSSL; an attempt may begin natively and go on with OpenSSL.
+ */
+class ConnectAttempt {
+  /** The connection of the client: it gets the socket of this attempt, and the outcome. */
+  #connection;
+  /** The path, or the address and port, to connect to. */
+  #target = null;
+  /** The endpoints that the native side tries, in their order. */
+  #endpoints = [];
+  /** Configures TLS and verifies the server; null where the native side does not do TLS. */
+  #connector = null;
+  /** The number by which the native side reports on this attempt. */
+  #number = NOT_NATIVE;
+  /** Ends the attempt after `connect_timeout`. */
+  #timer = null;
+  /** Whether later attempts begin with OpenSSL if this one succeeds with it. */
+  #prefersOpenssl = false;
+  /** Whether the attempt has succeeded, failed or been cancelled. */
+  #isOver = false;
+  /** Keeps the process alive during the attempt. */
+  #keepAlive = new KeepAlive();
+  /** The asynchronous context of `connect()`. */
+  #scope = new AsyncResource('SOCKHOPCLIENT');
+  /** Cancels the attempt when it is aborted: @type {?AbortSignal} */
+  #signal;
+  #onAbort = () => this.cancel(abortError(this.#signal));
+  /** Settle the promise of `connect()`. */
+  #resolve = null;
+  #reject = null;
+
+  /**
+   * @param {import('./client-connection.js').ClientConnection} connection
+   * @param {AbortSignal} [signal]
+   */
+  constructor(connection, signal) {
+    this.#connection = connection;
+    this.#signal = signal;
+    /** The socket that is being connected, `client.socket` to the program; the connection assigns it: @type {?Duplex} */
+    this.socket = null;
+  }
+
+  /** @returns {Promise<void>} fulfilled after the `connect` event; rejects with the reason of failure */
+  start() {
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+      attempts.set(this.#connection.id, this);
+      this.#keepAlive.start();
+      this.#signal?.addEventListener('abort', this.#onAbort, { once: true });
+      this.#connect();
+    });
+  }
+
+  /** Ends the attempt. */
+  cancel(err) {
+    this.#fail(err);
+  }
+
+  /** @returns {boolean} whether a socket is the one that this attempt is connecting */
+  isConnecting(socket) {
+    return !this.#isOver && this.socket === socket;
+  }
+
+  async #connect() {
+    const { client } = this.#connection;
+    // The time of looking up a name counts.
+    this.#timer = setTimeout(() => this.#timeOut(), client._connect_timeout);
+    this.#timer?.unref?.();
+    try {
+      this.#target = targetOf(client);
+      if (client._ssl) {
+        this.#connector = this.#tlsConnector();
+        if (this.#connector === null) return this.#connectWithOpenssl();
+        this.#connection.adopt(new SockhopTlsSocket(this.#pendingConnection()), this);
+      } else {
+        if (isNetReplaced()) return this.#connectWithNet();
+        this.#connection.adopt(new SockhopSocket(this.#pendingConnection()), this);
+      }
+      this.#endpoints = await resolveEndpoints(this.#target, this.socket);
+      if (!this.#isOver) this.#connectNatively();
+    } catch (err) {
+      this.#fail(err);
+    }
+  }
+
+  // ---- natively ---------------------------------------------------------------------------------
+
+  #pendingConnection() {
+    return new PendingConnection(this.#connection.options);
+  }
+
+  /** @returns {?object} null if OpenSSL has to connect */
+  #tlsConnector() {
+    const { client, needsOpenssl, options: settings } = this.#connection;
+    if (needsOpenssl || isTlsReplaced()) return null;
+    return secure.plan(client._ssl_options, this.#target.address, settings.handshake_timeout);
+  }
+
+  #connectNatively() {
+    const endpoints = this.#endpoints.map(({ path, address, port }) =>
+      path ? { path: socketName(path) } : { address, port },
+    );
+    const { native } = this.#connection;
+    // This side times the attempt out, with the timers of the program.
+    this.#number = native.connectTo(endpoints, attemptDelay(), 0, this.#connector?.client);
+  }
+
+  /** The native side has connected. An attempt that is over for it has another number, or none. */
+  connected(number, nativeConnection) {
+    if (number !== this.#number) nativeConnection.close(false);
+    else this.#scope.runInAsyncScope(this.#connected, this, nativeConnection);
+  }
+
+  /** The native side could not connect. */
+  failed(number, failures) {
+    if (number === this.#number) this.#scope.runInAsyncScope(this.#failed, this, failures);
+  }
+
+  #connected(nativeConnection) {
+    const { socket } = this;
+    if (socket.destroyed) return nativeConnection.close(false);
+    if (this.#connector === null) socket[kAttachConnection](nativeConnection);
+    else if (!this.#isTrusted(nativeConnection)) return;
+    // A server in this process accepts the connection in the same turn, and starts its session first.
+    setImmediate(() => this.#succeed(socket));
+  }
+
+  /** @returns {boolean} whether the server is trusted; if not, the attempt fails or goes on with OpenSSL */
+  #isTrusted(nativeConnection) {
+    let verdict;
+    try {
+      verdict = this.#connector.judge(nativeConnection.agreement());
+    } catch (err) {
+      // `checkServerIdentity()` of the program threw.
+      verdict = { error: err };
+    }
+    if (verdict.details) {
+      this.socket[kAttachConnection](nativeConnection, verdict.details);
+      return true;
+    }
+    nativeConnection.close(false);
+    if (verdict.again) {
+      // The certificate will be the same next time, whatever OpenSSL says of it.
+      this.#connection.needsOpenssl = true;
+      this.#tryOpenssl(true);
+    } else this.#fail(verdict.error, true);
+    return false;
+  }
+
+  /** @param {Array} failures an index into the endpoints, an errno and a syscall for each endpoint that failed */
+  #failed(failures) {
+    if (failures.length === 0) return this.#fail(timedOut());
+    const [, errno, syscall] = failures;
+    if (syscall === 'handshake timeout') return this.#fail(secure.handshakeTimedOut());
+    // A handshake that the server refused will be refused again; one whose connection broke may succeed.
+    if (syscall === 'handshake') return this.#tryOpenssl(errno === 0);
+    this.#fail(attemptError(this.#endpoints, failures), true);
+  }
+
+  // ---- through Node -----------------------------------------------------------------------------
+
+  #connectWithNet() {
+    this.#connectStream((connected) => connectNet(this.#target, connected));
+  }
+
+  #connectWithOpenssl() {
+    const { client } = this.#connection;
+    const stream = this.#connectStream((connected) =>
+      connectTls(this.#target, client._ssl_options, connected),
+    );
+    let timer = null;
+    stream.once('connect', () => {
+      if (stream.destroyed) return;
+      const timedOut = () => this.#fail(secure.handshakeTimedOut());
+      timer = setTimeout(timedOut, this.#connection.options.handshake_timeout);
+      timer.unref?.();
+    });
+    stream.once('close', () => clearTimeout(timer));
+    stream.once('secureConnect', () => {
+      clearTimeout(timer);
+      if (this.#prefersOpenssl) this.#connection.needsOpenssl = true;
+    });
+  }
+
+  /**
+   * Goes on with OpenSSL, which may succeed where the native side did not. If not, its error is Node's.
+   *
+   * @param {boolean} isLasting whether later attempts begin with OpenSSL if this one succeeds
+   */
+  #tryOpenssl(isLasting) {
+    this.#connection.native.detach();
+    this.#number = NOT_NATIVE;
+    this.#prefersOpenssl = isLasting;
+    try {
+      this.#connectWithOpenssl();
+    } catch (err) {
+      this.#fail(err);
+    }
+  }
+
+  /**
+   * @param {function(function(): void): Duplex} open is given a function to call when the stream is connected
+   * @returns {Duplex}
+   */
+  #connectStream(open) {
+    let stream = null;
+    let isEarly = false;
+    const connected = () => {
+      // A function of the program may call back before it returns the stream.
+      if (stream === null) isEarly = true;
+      else this.#succeed(stream);
+    };
+    stream = open(connected);
+    const before = this.socket;
+    this.#connection.adopt(stream, this);
+    before?.[kMoveToStream](stream);
+    if (isEarly) setImmediate(connected);
+    return stream;
+  }
+
+  // ---- the outcome ------------------------------------------------------------------------------
+
+  #succeed(socket) {
+    if (this.#isOver) return;
+    this.#end();
+    this.#connection.established(socket, this.#resolve);
+  }
+
+  #timeOut() {
+    const how = { ssl: this.#connection.options.ssl, late: true };
+    // The program may have been busy, and the connection may be there and not yet reported.
+    setImmediate(() => this.#fail(describeAttempt(timedOut(), this.#target, how)));
+  }
+
+  /**
+   * @param {Error} err
+   * @param {boolean} [isEmitted=false] whether the socket emits the error, too
+   */
+  #fail(err, isEmitted = false) {
+    if (this.#isOver) return;
+    describeAttempt(err, this.#target, { ssl: this.#connection.options.ssl });
+    this.#end();
+    this.#reject(err);
+    this.#connection.attemptFailed(this.socket, err, isEmitted);
+  }
+
+  #end() {
+    this.#isOver = true;
+    clearTimeout(this.#timer);
+    attempts.delete(this.#connection.id);
+    this.#keepAlive.stop();
+    this.#signal?.removeEventListener('abort', this.#onAbort);
+    this.#connection.attempt = null;
+  }
+}
+
+/** Where a client connects to. @throws {TypeError|RangeError} if the program assigned an invalid value */
+function targetOf({ path, address, port }) {
+  if (path) return { path: options.checkPath('The "path" property', path) };
+  const checkedPort = options.checkPort('The "port" property', port);
+  return { address: options.checkAddress('The "address" property', address), port: checkedPort };
+}
+
+module.exports = { ConnectAttempt };

@@ -1,0 +1,70 @@
+'use strict';
+
+const SockhopError = require('../../SockhopError.js');
+const { explain } = require('../errors/explanations.js');
+const { systemError } = require('../errors/system-errors.js');
+
+/** The native side's name of the call that connected a socket to its own port. */
+const CONNECT_ITSELF = 'connect itself';
+
+/**
+ * @param {{path?: string, address?: string, port?: number}} endpoint
+ * @param {number} errno positive
+ * @param {string} syscall
+ * @returns {Error} why the endpoint could not be connected to, as Node reports it
+ */
+function endpointError({ path, address, port }, errno, syscall) {
+  const isItself = syscall === CONNECT_ITSELF;
+  const err = systemError(-errno, isItself ? 'connect' : syscall, path ?? address, port);
+  if (isItself) {
+    err.message +=
+      ': no server listens there, and the client had been connected to itself, by its own port';
+  }
+  return err;
+}
+
+/**
+ * @param {object[]} endpoints
+ * @param {Array} failures an index into the endpoints, an errno and a syscall for each endpoint that failed
+ * @returns {Error} why the attempt failed: for several endpoints an AggregateError with the code of the first,
+ *   as Node reports it
+ */
+function attemptError(endpoints, failures) {
+  const errors = [];
+  for (let at = 0; at < failures.length; at += 3) {
+    errors.push(endpointError(endpoints[failures[at]], failures[at + 1], failures[at + 2]));
+  }
+  if (errors.length === 1) return errors[0];
+  const err = new AggregateError(errors, errors.map(({ message }) => message).join(', '));
+  err.code = errors[0].code;
+  return err;
+}
+
+const timedOut = () => new Error('Timeout exceeded on connect()');
+
+const cancelled = () =>
+  new SockhopError('The attempt to connect was given up', 'ERR_SOCKET_DESTROYED');
+
+const disconnected = () =>
+  new SockhopError('disconnect() was called while connecting', 'ERR_SOCKET_DESTROYED');
+
+const alreadyConnecting = () =>
+  new SockhopError(
+    'You have already called connect() once. Still trying to connect!',
+    'ERR_MULTICONNECT',
+  );
+
+const notConnected = () =>
+  explain(
+    new SockhopError('Client unable to send() - socket has been destroyed', 'ERR_SOCKET_DESTROYED'),
+    'The client is not connected',
+  );
+
+module.exports = {
+  alreadyConnecting,
+  attemptError,
+  cancelled,
+  disconnected,
+  notConnected,
+  timedOut,
+};
