@@ -4,14 +4,7 @@ const { diagnostics } = require('../diagnostics.js');
 const { handledRejection } = require('../messaging/handlers.js');
 const { MessageChannel } = require('../messaging/message-channel.js');
 const { sumTraffic } = require('../stats/stats.js');
-const {
-  kChannel,
-  kMarkConnected,
-  kFlush,
-  kRoundTrip,
-  kTraffic,
-  kTransmit,
-} = require('../symbols.js');
+const { kMarkConnected, kFlush, kRoundTrip, kTraffic } = require('../symbols.js');
 const { SockhopSocket } = require('../../SockhopSocket.js');
 const { StreamTransport } = require('../transport/stream-transport.js');
 const { UnavailableTransport } = require('../transport/transport.js');

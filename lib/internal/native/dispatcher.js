@@ -1,7 +1,7 @@
 'use strict';
 
 /*
- * Dispatches the events of the native side to the sockets, listeners and clients of this environment (the main thread,
+ * Dispatches the events of the native side to the sockets, listeners and attempts of this environment (the main thread,
  * or a worker). Many events arrive in one call, and the text of many frames in one string.
  *
  * The native side calls `dispatch` with one batch; `queue.take()` gives the next ones.

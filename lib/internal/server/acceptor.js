@@ -1,0 +1,138 @@
+'use strict';
+
+const net = require('node:net');
+
+const { diagnostics } = require('../diagnostics.js');
+const { abortError } = require('../errors/errors.js');
+const { throwUncaught } = require('../native/dispatcher.js');
+const { Listener, notRunning } = require('./listener.js');
+
+const noop = () => {};
+
+/** Node's own function. If a program replaced it, the program's function makes `server.server`. */
+const { createServer } = net;
+
+/** Makes the listeners of a server, hands their connections to the server, and has them listen and close. */
+class Acceptor {
+  /** The public object, for which errors are emitted. */
+  #server;
+  /** The native side of the server. */
+  #native;
+  /** The handlers that listeners report to. */
+  #handlers;
+  /** Takes the connections: @type {import('./server-connections.js').ServerConnections} */
+  #connections;
+  /** Whether the promise of listen() rejects with the error that the listener emits. */
+  #isRejected = false;
+
+  /**
+   * @param {object} server
+   * @param {object} parts
+   * @param {object} parts.native
+   * @param {object} parts.handlers
+   * @param {import('./server-connections.js').ServerConnections} parts.connections
+   */
+  constructor(server, { native, handlers, connections }) {
+    this.#server = server;
+    this.#native = native;
+    this.#handlers = handlers;
+    this.#connections = connections;
+  }
+
+  /** @returns {net.Server} for `server.server` */
+  createListener() {
+    const server = this.#server;
+    const { max_connections } = this.#connections.options;
+    const listener =
+      net.createServer === createServer
+        ? new Listener(this.#native, this.#handlers, max_connections)
+        : net.createServer();
+    listener.on('error', (err) => {
+      diagnostics.error.publish({ server, error: err });
+      if (this.#isRejected && server.listenerCount('error') === 0) return;
+      server.emit('error', err, null, null);
+    });
+    listener.on('connection', (stream) => {
+      // The native listener emits each of its sockets once. Anything else is a stream that JavaScript reads.
+      if (this.#handlers.unclaimedSockets.delete(stream)) this.#connections.accept(stream);
+      else this.#connections.adopt(stream);
+    });
+    return listener;
+  }
+
+  /**
+   * Has a listener listen for the server.
+   *
+   * @param {net.Server} listener `server.server`
+   * @param {{path: ?string, address: string, port: number}} target
+   * @param {{signal?: AbortSignal, exclusive?: boolean}} how
+   * @returns {Promise<net.Server>}
+   */
+  listen(listener, target, { signal, exclusive }) {
+    const isOwn = listener.listen === Listener.prototype.listen;
+    const listening = isOwn
+      ? this.#listenNatively(listener, target, signal, exclusive)
+      : this.#listenElsewhere(listener, target, signal, exclusive);
+    // A program that listens for errors may ignore the promise.
+    if (this.#server.listenerCount('error') > 0) listening.catch(noop);
+    return listening;
+  }
+
+  #listenNatively(listener, target, signal, exclusive) {
+    return listener.open(target, signal, exclusive).catch((err) => {
+      this.#isRejected = true;
+      try {
+        if (err.syscall) listener.emit('error', err);
+      } catch (thrown) {
+        throwUncaught(thrown);
+      } finally {
+        this.#isRejected = false;
+      }
+      throw err;
+    });
+  }
+
+  /** Has a server that the program put in the place of `server.server` listen. */
+  #listenElsewhere(listener, target, signal, exclusive) {
+    const listening = listenOn(listener, target, signal, exclusive);
+    this.#isRejected = true;
+    const settled = () => {
+      this.#isRejected = false;
+    };
+    listening.then(settled, settled);
+    return listening;
+  }
+
+  /** @returns {Promise<void>} fulfilled when a listener is closed */
+  close(listener) {
+    return new Promise((resolve) => {
+      if (!(listener instanceof Listener)) {
+        listener.close(() => resolve());
+        return;
+      }
+      if (!listener.listening) resolve();
+      // Comes first: if a listener of the program throws, those after it do not get the event.
+      else listener.prependOnceListener('close', resolve);
+      listener.close();
+    });
+  }
+}
+
+function listenOn(server, { path, address, port }, signal, exclusive) {
+  const endpoint = path ? { path } : { port, host: address };
+  const plainArgs = path ? [path] : [port, address];
+  const args = signal || exclusive ? [{ ...endpoint, signal, exclusive }] : plainArgs;
+  return new Promise((resolve, reject) => {
+    // A server that is closed before it listens emits nothing else.
+    const onClose = () => reject(signal?.aborted ? abortError(signal) : notRunning());
+    server.once?.('error', reject);
+    server.once?.('close', onClose);
+    server.listen(...args, () => {
+      server.removeListener?.('error', reject);
+      server.removeListener?.('close', onClose);
+      resolve(server);
+    });
+  });
+}
+
+module.exports = { Acceptor };

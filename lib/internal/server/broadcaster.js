@@ -1,0 +1,130 @@
+'use strict';
+
+const { envelope } = require('../messaging/envelope.js');
+const { handledRejection } = require('../messaging/handlers.js');
+const { isPayload } = require('../messaging/payloads.js');
+const { broadcasts, nextId } = require('../native/dispatcher.js');
+const { countBroadcast, isSocketOf } = require('../../SockhopSocket.js');
+const { kChannel, kHasCustomWrite, kTransmit } = require('../symbols.js');
+const { flushAllWrites } = require('../transport/write-coalescer.js');
+const { noSocket } = require('./server-connections.js');
+
+/** The codes of errors for which a broadcast leaves out a client. */
+const LEFT_OUT = ['ERR_SOCKET_DESTROYED', 'ERR_BACKPRESSURE', 'ERR_SLOW_CONSUMER'];
+
+/**
+ * Sends an object to all clients of a server: its text is made once, and the native side sends it.
+ *
+ * Where a program changed how messages are sent, the object is sent to each socket through `server.send()`.
+ */
+class Broadcaster {
+  /** The public object, whose `send()` a program may override. */
+  #server;
+  /** The native side of the server. */
+  #native;
+  /** The handlers of the server: they tell its sockets from those of others. */
+  #handlers;
+  /** @type {import('./server-connections.js').ServerConnections} */
+  #connections;
+
+  /**
+   * @param {object} server
+   * @param {object} parts
+   * @param {object} parts.native
+   * @param {object} parts.handlers
+   * @param {import('./server-connections.js').ServerConnections} parts.connections
+   */
+  constructor(server, { native, handlers, connections }) {
+    this.#server = server;
+    this.#native = native;
+    this.#handlers = handlers;
+    this.#connections = connections;
+  }
+
+  /**
+   * @param {*} object
+   * @returns {Promise<undefined[]>} see `SockhopServer#sendall()`
+   */
+  send(object) {
+    const canSendNatively = this.#reviewSockets();
+    if (this.#server._sockets.length === 0) return Promise.resolve([]);
+    const { debug, peer_type } = this.#connections.options;
+    return canSendNatively && object && !debug && peer_type !== 'json'
+      ? this.#sendNatively(object)
+      : this.#sendToEach(object);
+  }
+
+  /**
+   * Ends the connections of sockets that are destroyed.
+   *
+   * @returns {boolean} whether the native side may send: each of its sockets is listed, and a program changed
+   *   nothing in how messages are sent
+   */
+  #reviewSockets() {
+    let nativeCount = 0;
+    let sendsThroughProgram = false;
+    for (const socket of [...this.#server._sockets]) {
+      if (socket.destroyed) socket.emit('end');
+      else if (isSocketOf(socket, this.#handlers)) {
+        if (nativeCount === 0) {
+          sendsThroughProgram ||= socket[kChannel].endpointSendsThroughProgram();
+        }
+        nativeCount += 1;
+        if (socket[kHasCustomWrite]) sendsThroughProgram = true;
+      } else {
+        const channel = this.#connections.channelOf(socket);
+        sendsThroughProgram ||= channel === null || channel.sendsThroughProgram();
+      }
+    }
+    // A socket that the program took out of the list gets nothing, and the native side would send to it.
+    return nativeCount === this.#connections.nativeCount && !sendsThroughProgram;
+  }
+
+  #sendToEach(object) {
+    const server = this.#server;
+    const sockets = server._sockets;
+    // server.send() throws for it, and so does this.
+    if (!object) return Promise.all(sockets.map((socket) => server.send(socket, object)));
+    const send = async (socket) => server.send(socket, object);
+    return Promise.all(sockets.map((socket) => send(socket).catch(tolerateLeftOut)));
+  }
+
+  #sendNatively(object) {
+    let text;
+    try {
+      text = envelope(object) + this.#connections.options.terminator[1];
+    } catch (err) {
+      if (!isPayload(object)) throw err;
+      return Promise.reject(err);
+    }
+    // Messages that were sent to single clients before leave first.
+    flushAllWrites();
+    const sockets = this.#server._sockets;
+    const id = nextId();
+    const { length } = text;
+    const others = [];
+    const done = broadcastDone(id, sockets.length);
+    this.#native.broadcast(text, length, id);
+    for (const socket of sockets) {
+      if (countBroadcast(socket, this.#handlers, length)) continue;
+      const channel = this.#connections.channelOf(socket);
+      if (channel === null) others.push(handledRejection(noSocket(socket)));
+      else others.push(channel.transport[kTransmit](text).catch(tolerateLeftOut));
+    }
+    return others.length === 0 ? done : Promise.all([done, ...others]).then(([all]) => all);
+  }
+}
+
+/** Makes the promise of a broadcast, in a scope that does not retain the object or its text. */
+function broadcastDone(id, count) {
+  return new Promise((resolve) => {
+    broadcasts.set(id, () => resolve(new Array(count).fill(null)));
+  });
+}
+
+/** The broadcast goes on if a client is left out. @throws any other error */
+function tolerateLeftOut(err) {
+  if (!LEFT_OUT.includes(err.code)) throw err;
+}
+
+module.exports = { Broadcaster };

@@ -1,0 +1,327 @@
+'use strict';
+
+const { diagnostics } = require('../diagnostics.js');
+const { idleTimeout } = require('../errors/errors.js');
+const { handledRejection } = require('../messaging/handlers.js');
+const { MessageChannel } = require('../messaging/message-channel.js');
+const { nextTick, setImmediate } = require('../real-timers.js');
+const SockhopError = require('../../SockhopError.js');
+const SockhopSession = require('../../SockhopSession.js');
+const { SockhopSocket } = require('../../SockhopSocket.js');
+const { sumTraffic } = require('../stats/stats.js');
+const {
+  kChannel,
+  kConnection,
+  kRoundTrip,
+  kStartingSessions,
+  kStopPreSessionReading,
+  kTraffic,
+} = require('../symbols.js');
+const TimedMap = require('../../TimedMap.js');
+const { StreamTransport, UnreadStreamTransport } = require('../transport/stream-transport.js');
+const { UnavailableTransport } = require('../transport/transport.js');
+
+/**
+ * The connections of a server, from the start of their sessions to the end of them.
+ *
+ * Sockets and sessions are listed in `server._sockets` and `server._sessions`, which a program may read and change.
+ */
+class ServerConnections {
+  /** The public object, for which events are emitted. */
+  #server;
+  /** The native side of the server: it sends broadcasts and pings. */
+  #native;
+  /** The handlers that channels report to. */
+  #handlers;
+  /** How a server without its own `emit_async()` emits. */
+  #emitAsync;
+  /** Sockets whose sessions are starting. */
+  #starting = new Set();
+  /** The channels of streams, by the streams. */
+  #streamChannels = new WeakMap();
+  /** Channels with callbacks whose connections are over and whose `disconnect` is yet to be emitted. */
+  #leaving = new Set();
+  /** The sums of the connections that are over. */
+  #past = sumTraffic([]);
+  /** The options as the program passed them: it may change some of them for new connections. */
+  #programOptions;
+  /** The decoding options at construction. */
+  #decoding;
+
+  /**
+   * @param {object} server
+   * @param {object} parts
+   * @param {object} parts.native the native side of the server
+   * @param {object} parts.handlers
+   * @param {object} parts.options as checked
+   * @param {object} parts.programOptions as the program passed them
+   * @param {function} parts.emitAsync the method that a program may override
+   */
+  constructor(server, { native, handlers, options, programOptions, emitAsync }) {
+    this.#server = server;
+    this.#native = native;
+    this.#handlers = handlers;
+    this.#emitAsync = emitAsync;
+    this.#programOptions = programOptions;
+    this.#decoding = decodingOf(programOptions);
+    this.options = options;
+    /** How many sockets the native side broadcasts to. */
+    this.nativeCount = 0;
+  }
+
+  // ---- new connections ---------------------------------------------------------------------------
+
+  /** Takes a socket of the native listener. */
+  accept(socket) {
+    const channel = new MessageChannel(this.#handlers, this.options);
+    channel.attachNative(socket);
+    this.#admit(socket, channel);
+  }
+
+  /** Takes a stream that the program brings: `server.server.emit('connection', stream)`, as with `net`. */
+  adopt(stream) {
+    const channel = new MessageChannel(this.#handlers, this.options);
+    channel.attachStream(stream, new StreamTransport(stream, this.options, channel));
+    this.#streamChannels.set(stream, channel);
+    this.#admit(stream, channel);
+  }
+
+  /** Starts the session of a new connection; then the connection is listed, announced and read. */
+  async #admit(socket, channel) {
+    // A session may write before it has started.
+    const onError = (err) => this.#handlers.reportError(err, channel);
+    socket.on('error', onError);
+    this.#starting.add(socket);
+    try {
+      this.#applyDecodingOptions(channel);
+      channel.session = await this.#server._session_type._from_socket(socket, this.#server);
+    } catch (err) {
+      this.#starting.delete(socket);
+      this.#refuse(socket, err);
+      return;
+    }
+    socket.removeListener('error', onError);
+    // close() may have ended the connection meanwhile.
+    if (this.#starting.delete(socket)) this.#register(socket, channel);
+  }
+
+  /** Decodes a new connection as the program's options say now, if it has changed them. */
+  #applyDecodingOptions(channel) {
+    const decoding = decodingOf(this.#programOptions);
+    const { terminator, allow_non_objects } = this.#decoding;
+    if (decoding.terminator === terminator && decoding.allow_non_objects === allow_non_objects) {
+      return;
+    }
+    this.#handlers.decoder(channel, decoding);
+  }
+
+  /** Ends a connection whose session did not start. @throws the program's error, if it listens for none */
+  #refuse(socket, err) {
+    const server = this.#server;
+    socket.end();
+    socket.destroy();
+    diagnostics.error.publish({ server, socket, error: err });
+    if (server.listenerCount('error') === 0) throw err;
+    server.emit('error', err, socket, SockhopSession[kStartingSessions].get(socket) ?? null);
+  }
+
+  #register(socket, channel) {
+    const { session, isNative } = channel;
+    const server = this.#server;
+    server._sockets.push(socket);
+    server._sessions.push(session);
+    const timeout = server._res_stream_timeout || this.options.response_timeout;
+    server._response_stream_maps.set(socket, new TimedMap({ timeout, ref: false }));
+    if (isNative) {
+      socket[kStopPreSessionReading]();
+      this.#native.add(socket[kConnection]);
+      this.nativeCount += 1;
+    }
+    // All native sockets share their listeners, which find the channel by the socket.
+    const onEnd = isNative ? onSocketEnd : () => channel.onConnectionOver();
+    socket.on('end', onEnd);
+    socket.on('close', onEnd);
+    socket.on('error', isNative ? onSocketError : (err) => channel.onSocketError(err));
+    this.#limitIdleTime(socket, channel);
+    this.#emitLater('connect', channel, () => {
+      if (socket.destroyed) channel.onConnectionOver();
+      else channel.start();
+    });
+  }
+
+  #limitIdleTime(socket, channel) {
+    const { idle_timeout } = this.options;
+    if (idle_timeout <= 0) return;
+    socket.setTimeout?.(idle_timeout, () => {
+      try {
+        this.#handlers.reportError(idleTimeout(idle_timeout), channel);
+      } finally {
+        socket.destroy();
+      }
+    });
+  }
+
+  // ---- connections that are over -----------------------------------------------------------------
+
+  /** Unlists a connection that is over, and ends its session. */
+  unregister(channel) {
+    const { socket, session } = channel;
+    const server = this.#server;
+    // At the beginning of its end() the session still finds its socket among those of the server.
+    const ended = this.#endSession(socket, session);
+    const index = server._sockets.indexOf(socket);
+    if (index >= 0) {
+      server._sockets.splice(index, 1);
+      server._sessions.splice(index, 1);
+    }
+    if (channel.isNative) {
+      this.#native.remove(socket[kConnection].id);
+      this.nativeCount -= 1;
+    }
+    this.#past = { ...sumTraffic([this.#past, channel.transport[kTraffic]()]), queued_bytes: 0 };
+    channel.stopTimeouts();
+    // A listener of `disconnect` may look for the callbacks that were not answered.
+    if (channel.pendingCallbacks > 0) this.#leaving.add(channel);
+    const streams = server._response_stream_maps.get(socket);
+    server._response_stream_maps.delete(socket);
+    socket.destroy();
+    streams?.stop();
+    ended.then(() => {
+      this.#emitLater('disconnect', channel, () => {
+        this.#leaving.delete(channel);
+        channel.close();
+      });
+    });
+  }
+
+  /** Always fulfilled: an error of the session's end() is reported. */
+  async #endSession(socket, session) {
+    const server = this.#server;
+    try {
+      await session.end();
+    } catch (err) {
+      diagnostics.error.publish({ server, socket, session, error: err });
+      if (server.listenerCount('error') > 0) server.emit_async('error', err, socket, session);
+      // The error is the program's, not the peer's: it must not pass unnoticed.
+      else nextTick(() => Promise.reject(err));
+    }
+  }
+
+  /** Emits `connect` or `disconnect` after this turn of the event loop, through `emit_async()` if that is the program's. */
+  #emitLater(event, { socket, session }, afterwards) {
+    const server = this.#server;
+    const isReplaced = server.emit_async !== this.#emitAsync;
+    if (isReplaced) server.emit_async(event, socket, session);
+    setImmediate(() => {
+      try {
+        diagnostics[event].publish({ server, socket, session });
+        if (!isReplaced) server.emit(event, socket, session);
+      } finally {
+        afterwards();
+      }
+    });
+  }
+
+  /** Ends the connections whose sessions are starting. */
+  abortStarting() {
+    for (const socket of this.#starting) {
+      this.#starting.delete(socket);
+      socket.end();
+      socket.destroy();
+    }
+  }
+
+  // ---- channels ----------------------------------------------------------------------------------
+
+  /** @returns {?MessageChannel} the channel over a socket; null if nothing can be written to it */
+  channelOf(socket) {
+    const own = socket instanceof SockhopSocket ? socket[kChannel] : null;
+    return own ?? this.#streamChannels.get(socket) ?? this.#channelOfStranger(socket);
+  }
+
+  /** Makes a channel for a socket that this server did not accept: it is written to, and not read. */
+  #channelOfStranger(socket) {
+    if (typeof socket?.write !== 'function') return null;
+    const channel = new MessageChannel(this.#handlers, this.options);
+    channel.attachStream(socket, new UnreadStreamTransport(socket, this.options, channel));
+    this.#streamChannels.set(socket, channel);
+    return channel;
+  }
+
+  /** The channel for a message that a program says to have come over a socket, which may be none. */
+  receivingChannel(socket, session) {
+    let channel = this.channelOf(socket);
+    if (channel === null) {
+      channel = new MessageChannel(this.#handlers, this.options);
+      const transport = new UnavailableTransport(() => handledRejection(noSocket(socket)));
+      channel.attachStream(socket, transport);
+    }
+    channel.session ??= session ?? null;
+    return channel;
+  }
+
+  /** The channels of the listed sockets: @returns {Array<?MessageChannel>} */
+  get channels() {
+    return this.#server._sockets.map((socket) => this.channelOf(socket));
+  }
+
+  /** The channels that may have callbacks which wait for an answer: @returns {MessageChannel[]} */
+  get channelsWithCallbacks() {
+    return [...this.channels.filter((channel) => channel !== null), ...this.#leaving];
+  }
+
+  /** The sums of these connections and those before them. */
+  get traffic() {
+    return sumTraffic([
+      this.#past,
+      ...this.channels.map((channel) => channel.transport[kTraffic]()),
+    ]);
+  }
+
+  /** The longest time that a client took to answer its last ping, in ms: @type {?number} */
+  get roundTrip() {
+    const trips = this.channels
+      .map((channel) => channel.transport[kRoundTrip]())
+      .filter((trip) => trip !== null);
+    return trips.length > 0 ? Math.max(...trips) : null;
+  }
+
+  // ---- pings -------------------------------------------------------------------------------------
+
+  forgetPings() {
+    this.#native.clearPings();
+    for (const channel of this.channels) channel?.forgetPings();
+  }
+
+  /** Pings every client. */
+  ping() {
+    const { channels } = this;
+    // The native side neither has streams, nor shows its pings to a program that looks at them.
+    if (channels.every((channel) => channel?.isPingedNatively())) this.#native.beat();
+    else for (const channel of channels) channel?.sendPing();
+  }
+}
+
+/** The options of decoding. */
+function decodingOf({ terminator, allow_non_objects }) {
+  return { terminator: Array.isArray(terminator) ? terminator[0] : terminator, allow_non_objects };
+}
+
+function onSocketEnd() {
+  this[kChannel].onConnectionOver();
+}
+
+function onSocketError(err) {
+  this[kChannel].onSocketError(err);
+}
+
+function noSocket(socket) {
+  return new SockhopError(
+    socket
+      ? 'This socket does not belong to a SockhopServer'
+      : 'SockhopServer sending requires a socket',
+    'ERR_NO_SOCKET',
+  );
+}
+
+module.exports = { ServerConnections, noSocket };
