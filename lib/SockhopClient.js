@@ -18,6 +18,7 @@ const { isPayload } = require('./internal/messaging/payloads.js');
 const { SendCallbacks } = require('./internal/messaging/send-callbacks.js');
 const { queue, nextId } = require('./internal/native/dispatcher.js');
 const options = require('./internal/options/options.js');
+const { setPingInterval } = require('./internal/ping-interval.js');
 const { markTarget, supportProxies } = require('./internal/proxy-support.js');
 const { tolerateUnconstructed } = require('./internal/unconstructed.js');
 const SockhopError = require('./SockhopError.js');
@@ -310,17 +311,7 @@ class SockhopClient extends EventEmitter {
    * @param {number} [delay=0] in ms; 0 stops
    */
   ping(delay = 0) {
-    const ms = delay
-      ? options.checkMilliseconds('The "delay" argument', delay, '0 stops pinging')
-      : 0;
-    clearInterval(this.interval_timer);
-    this.interval_timer = null;
-    this.#connection.forgetPings();
-    if (ms) {
-      // A connection keeps the process alive, not the pinging of it.
-      this.interval_timer = setInterval(() => this.#connection.ping(), ms);
-      this.interval_timer.unref?.();
-    }
+    setPingInterval(this, delay, this.#connection);
   }
 
   /**

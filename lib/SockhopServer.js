@@ -10,6 +10,7 @@ const { isPayload } = require('./internal/messaging/payloads.js');
 const { SendCallbacks } = require('./internal/messaging/send-callbacks.js');
 const { queue } = require('./internal/native/dispatcher.js');
 const options = require('./internal/options/options.js');
+const { setPingInterval } = require('./internal/ping-interval.js');
 const { markTarget, supportProxies } = require('./internal/proxy-support.js');
 const { setImmediate } = require('./internal/real-timers.js');
 const { Acceptor } = require('./internal/server/acceptor.js');
@@ -275,17 +276,7 @@ class SockhopServer extends EventEmitter {
    * @param {number} [delay=0] in ms; 0 stops
    */
   ping(delay = 0) {
-    const ms = delay
-      ? options.checkMilliseconds('The "delay" argument', delay, '0 stops pinging')
-      : 0;
-    clearInterval(this.interval_timer);
-    this.interval_timer = null;
-    this.#connections.forgetPings();
-    if (ms) {
-      // A connection keeps the process alive, not the pinging of it.
-      this.interval_timer = setInterval(() => this.#connections.ping(), ms);
-      this.interval_timer.unref?.();
-    }
+    setPingInterval(this, delay, this.#connections);
   }
 
   /**
