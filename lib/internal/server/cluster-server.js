@@ -2,20 +2,21 @@
 
 const net = require('node:net');
 
-/** Whether what listens here is shared with other processes. The module is loaded by who listens, as by `net`. */
+/** @returns {boolean} whether workers of `node:cluster` share addresses here; loads the module only when asked, as `net` */
 const inCluster = () => require('node:cluster').isWorker;
 
 /**
- * Where Node's own server accepts: a worker's share of an address that the workers of `node:cluster` listen on
- * together, a descriptor that listens already, options that only `net` knows. It gets the connections, unread;
- * their descriptors go to the native side.
+ * Listens and accepts in the place of the native side: on an address that workers of `node:cluster` share, on a
+ * descriptor that listens already, or with options that only `net` has. It passes the descriptors of its
+ * connections, unread, to the native side.
  */
-class Share extends net.Server {
+class ClusterServer extends net.Server {
+  /** The listener that this accepts for: @type {import('./listener.js').Listener} */
   #listener;
-  /** Connections it gave to the native side that are open. */
-  #open = 0;
-  /** Who waits for the last of them. */
-  #waiting = [];
+  /** How many of its connections are open. */
+  #openCount = 0;
+  /** Callbacks of close() that are called when the last connection is closed. */
+  #closeCallbacks = [];
 
   /**
    * @param {object} native the native listener: `adopt(fd)` takes a duplicate of a descriptor
@@ -24,37 +25,43 @@ class Share extends net.Server {
   constructor(native, listener) {
     super();
     this.#listener = listener;
-    // It is taken over in the turn in which it comes, before libuv has read any of it.
-    this.on('connection', (stream) => {
-      let connection;
-      try {
-        connection = native.adopt(stream._handle?.fd ?? -1);
-      } catch {
-        // There is no descriptor, or none left for a duplicate. It is as good as one that the program brings.
-        return listener.emit('connection', stream);
-      }
-      const { localAddress, localPort, localFamily } = stream;
-      const { remoteAddress, remotePort, remoteFamily } = stream;
-      stream.destroy();
-      if (connection === null) {
-        const ends = [
-          localAddress,
-          localPort,
-          localFamily,
-          remoteAddress,
-          remotePort,
-          remoteFamily,
-        ];
-        listener.refused(remotePort === undefined ? null : ends);
-      } else this.#track(listener.accepted(connection));
-    });
+    this.on('connection', (stream) => this.#passOn(native, stream));
+  }
+
+  /** Gives a connection to the native side, in the turn in which it came: libuv has not read from it yet. */
+  #passOn(native, stream) {
+    const listener = this.#listener;
+    let connection;
+    try {
+      connection = native.adopt(stream._handle?.fd ?? -1);
+    } catch {
+      // There is no descriptor, or no further one for the duplicate: the server reads the stream in JavaScript.
+      listener.emit('connection', stream);
+      return;
+    }
+    const { localAddress, localPort, localFamily } = stream;
+    const { remoteAddress, remotePort, remoteFamily } = stream;
+    stream.destroy();
+    if (connection !== null) this.#track(listener.accepted(connection));
+    else if (remotePort === undefined) listener.refused(null);
+    else {
+      listener.refused([
+        localAddress,
+        localPort,
+        localFamily,
+        remoteAddress,
+        remotePort,
+        remoteFamily,
+      ]);
+    }
   }
 
   #track(socket) {
-    this.#open += 1;
+    this.#openCount += 1;
     socket.once('close', () => {
-      this.#open -= 1;
-      if (this.#open === 0) for (const done of this.#waiting.splice(0)) done();
+      this.#openCount -= 1;
+      if (this.#openCount > 0) return;
+      for (const callback of this.#closeCallbacks.splice(0)) callback();
     });
   }
 
@@ -68,9 +75,9 @@ class Share extends net.Server {
       this.once('error', reject);
       this.once('listening', () => {
         this.removeListener('error', reject);
-        // It goes on by itself.
+        // An error does not stop it.
         this.on('error', (err) => this.#listener.onListenerError(err));
-        // What keeps the process alive is decided elsewhere.
+        // The listener decides whether the process is kept alive.
         this.unref();
         resolve();
       });
@@ -79,20 +86,20 @@ class Share extends net.Server {
     return started;
   }
 
-  /** Listens no more. */
+  /** Stops listening. */
   stop() {
     super.close();
   }
 
-  /** Node calls this when the worker is to leave the cluster, and waits until its connections have ended. */
+  /** Node calls this when the worker is to leave the cluster, and waits for the callback. */
   close(callback) {
     super.close(() => {
-      if (this.#open === 0) callback?.();
-      else if (callback) this.#waiting.push(callback);
+      if (this.#openCount === 0) callback?.();
+      else if (callback) this.#closeCallbacks.push(callback);
     });
     this.#listener.close();
     return this;
   }
 }
 
-module.exports = { Share, inCluster };
+module.exports = { ClusterServer, inCluster };

@@ -12,85 +12,92 @@ const { formatAddress } = require('../transport/format-address.js');
 const { lookup } = require('../client/lookup.js');
 const { displayedEndpoint, socketName } = require('../transport/addresses.js');
 const options = require('../options/options.js');
-const { Share, inCluster } = require('./cluster-server.js');
+const { ClusterServer, inCluster } = require('./cluster-server.js');
 const { nextTick } = require('../real-timers.js');
 const { markTarget, supportProxies } = require('../proxy-support.js');
 
-/** As many connections may wait to be accepted as Node lets wait. */
+/** Node's default for the number of connections that wait to be accepted. */
 const BACKLOG = 511;
 
-/** Until Node 21 a `maxConnections` of 0 meant as many as there are. */
+/** Before Node 21 a `maxConnections` of 0 meant no limit. */
 const ZERO_IS_NONE = Number.parseInt(process.versions.node, 10) >= 21;
 
 /**
- * What listens for a server: a `net.Server` to the program, backed by a native listener.
+ * Listens for a server: a `net.Server` to the program, backed by a native listener.
  *
  * @fires Listener#listening
  * @fires Listener#connection (socket)
  * @fires Listener#error (err)
- * @fires Listener#drop (?ends): a connection was turned away because there are as many as there may be
+ * @fires Listener#drop (?ends): a connection was closed at once because of the limit of connections
  * @fires Listener#close
  */
 class Listener extends net.Server {
-  #server;
+  /** The native side of the server: it makes native listeners. */
+  #nativeServer;
+  /** The handlers that this reports errors and refused connections to. */
   #handlers;
+  /** Names this listener in events of the native side. */
   #id = nextId();
+  /** The native listener, while this listens: @type {?object} */
   #native = null;
+  /** The path that this listens on; null for an address. */
   #path = null;
+  /** Keeps the process alive while this listens. */
   #keepAlive = new KeepAlive();
-  /** The option of the server; what the program assigns counts instead. */
-  #limit;
-  /** @type {*} as assigned */
+  /** The limit of connections that the server was constructed with. */
+  #defaultLimit;
+  /** `maxConnections` as the program assigned it: @type {*} */
   #maxConnections;
-  /** Accepted sockets that are not destroyed. */
-  #open = 0;
-  /** It was closed, and that is not told yet: connections are open. */
-  #closing = false;
-  /** What is being opened: @type {?object} */
+  /** How many accepted sockets are not destroyed. */
+  #openCount = 0;
+  /** Whether `close` is yet to be emitted, because connections are open. */
+  #isClosing = false;
+  /** Identifies the call of listen() that is under way: @type {?object} */
   #opening = null;
-  /** Node's own server, where it accepts: @type {?Share} */
-  #share = null;
-  /** Node's own handle on a duplicate of the descriptor, once something has asked for it. */
+  /** Accepts in the place of the native side: @type {?ClusterServer} */
+  #clusterServer = null;
+  /** Node's handle on a duplicate of the descriptor; made when `_handle` is read. */
   #handle = null;
-  /** The asynchronous context of `listen()`. */
+  /** The asynchronous context of listen(). */
   #scope = null;
+  /** Closes this when it is aborted: @type {?AbortSignal} */
   #signal = null;
   #onAbort = () => this.close();
 
   /**
-   * @param {object} server the native server
+   * @param {object} nativeServer
    * @param {ServerHandlers} handlers
    * @param {number} limit how many connections may be open at a time
    */
-  constructor(server, handlers, limit) {
+  constructor(nativeServer, handlers, limit) {
     super();
     markTarget(this);
-    this.#server = server;
+    this.#nativeServer = nativeServer;
     this.#handlers = handlers;
-    this.#limit = limit;
-    // net.Server may make an own property of it.
+    this.#defaultLimit = limit;
+    // An own property, because net.Server of some versions makes one.
     Object.defineProperty(this, 'maxConnections', {
       configurable: true,
       enumerable: true,
       get: () => this.#maxConnections,
       set: (max) => {
         this.#maxConnections = max;
-        this.#native?.setMaxConnections(this.#most);
+        this.#native?.setMaxConnections(this.#connectionLimit);
       },
     });
   }
 
   /** How many connections may be open at a time. */
-  get #most() {
+  get #connectionLimit() {
     const max = this.#maxConnections;
-    if (max === undefined || max === null) return this.#limit;
+    if (max === undefined || max === null) return this.#defaultLimit;
     return max || ZERO_IS_NONE ? Number(max) : Number.POSITIVE_INFINITY;
   }
 
   /**
    * Listens for a server.
    *
-   * @param {{path: ?string, address: string, port: number}} where
+   * @param {{path: ?string, address: string, port: number}} target
    * @param {AbortSignal} [signal]
    * @param {boolean} [exclusive=false] shares with no other process
    * @returns {Promise<Listener>} rejects with Node's error
@@ -111,7 +118,7 @@ class Listener extends net.Server {
   /**
    * Listens as `net.Server#listen()` does, with the same arguments.
    *
-   * @throws Node's errors of arguments; what the system says comes as an `error` event
+   * @throws Node's errors for invalid arguments; an error of the system is emitted
    */
   listen(...args) {
     if (this.#native || this.#opening) throw alreadyListening();
@@ -119,10 +126,10 @@ class Listener extends net.Server {
     const endpoint = plainEndpoint(args);
     const begun = endpoint
       ? this.#begin(endpoint)
-      : this.#beginInFront(callback ? args.slice(0, -1) : args);
+      : this.#beginThroughNode(callback ? args.slice(0, -1) : args);
     if (callback) this.once('listening', callback);
     begun.catch((err) => {
-      // A signal that is aborted closes it, and that is no error of `net`.
+      // To close a server before it listens, or to abort its signal, is no error to `net`.
       if (err.code === 'ABORT_ERR' || err.code === 'ERR_SERVER_NOT_RUNNING') return;
       nextTick(() => this.emit('error', err));
     });
@@ -141,81 +148,86 @@ class Listener extends net.Server {
       const address = !host || net.isIP(host) !== 0 ? host : (await lookup(host, false))[0].address;
       check();
       if (!exclusive && inCluster()) {
-        await this.#join([path ? { path, backlog } : { host: address, port, backlog }], check);
-      } else this.#bind({ path, address, port }, backlog);
+        await this.#listenThroughNode(
+          [path ? { path, backlog } : { host: address, port, backlog }],
+          check,
+        );
+      } else this.#listenNatively({ path, address, port }, backlog);
     } finally {
       if (this.#opening === opening) this.#opening = null;
     }
-    await this.#opened(path, signal);
+    await this.#announce(path, signal);
   }
 
-  /** Has Node listen where the native side cannot: on a descriptor, or with options that only `net` has. */
-  #beginInFront(args) {
+  /** Has Node listen on a descriptor, or with options that only `net` has. */
+  #beginThroughNode(args) {
     const opening = {};
     this.#opening = opening;
     this.#scope = new AsyncResource('SOCKHOPSERVER');
     const check = () => {
       if (this.#opening !== opening) throw notRunning();
     };
-    let joined;
+    let started;
     try {
-      joined = this.#join(args, check);
+      started = this.#listenThroughNode(args, check);
     } catch (err) {
       this.#opening = null;
       throw err;
     }
-    return joined
+    return started
       .finally(() => {
         if (this.#opening === opening) this.#opening = null;
       })
-      .then(() => this.#opened(null, undefined));
+      .then(() => this.#announce(null, undefined));
   }
 
   /** @throws Node's error */
-  #bind({ path, address, port }, backlog) {
-    const at = (endpoint) => {
-      const place = path ? { path: socketName(path) } : endpoint;
-      const result = this.#server.listenAt(this.#id, place, backlog);
+  #listenNatively({ path, address, port }, backlog) {
+    const listenAt = (endpoint) => {
+      const nativeEndpoint = path ? { path: socketName(path) } : endpoint;
+      const result = this.#nativeServer.listenAt(this.#id, nativeEndpoint, backlog);
       return result.errno === undefined ? result : listenError(result, endpoint);
     };
-    let bound;
-    if (path) bound = at({ path });
-    else if (address) bound = at({ address, port });
+    let result;
+    if (path) result = listenAt({ path });
+    else if (address) result = listenAt({ address, port });
     else {
-      // As Node: every address of both families, or of the one there is.
-      bound = at({ address: '::', port });
-      if (bound instanceof Error && bound.code !== 'EADDRINUSE') {
-        bound = at({ address: '0.0.0.0', port });
+      // As Node: all addresses of both families, or of IPv4 where there is no IPv6.
+      result = listenAt({ address: '::', port });
+      if (result instanceof Error && result.code !== 'EADDRINUSE') {
+        result = listenAt({ address: '0.0.0.0', port });
       }
     }
-    if (bound instanceof Error) throw bound;
-    this.#native = bound;
+    if (result instanceof Error) throw result;
+    this.#native = result;
   }
 
   /**
-   * Listens where other workers of the cluster do, or where Node can alone.
+   * Has Node listen and accept.
    *
    * @param {Array} args of `net.Server#listen()`
-   * @throws Node's errors of arguments
+   * @param {function(): void} check throws if this was closed meanwhile
+   * @returns {Promise<void>} rejects with Node's error
+   * @throws Node's errors for invalid arguments
    */
-  #join(args, check) {
-    const native = this.#server.listenElsewhere(this.#id);
+  #listenThroughNode(args, check) {
+    const native = this.#nativeServer.listenElsewhere(this.#id);
     if (native.errno !== undefined) throw listenError(native, {});
-    const share = new Share(native, this);
+    const clusterServer = new ClusterServer(native, this);
     const undo = () => {
-      share.stop();
+      clusterServer.stop();
       native.close();
     };
     let started;
     try {
-      started = share.start(args);
+      started = clusterServer.start(args);
     } catch (err) {
       undo();
       throw err;
     }
     return started.then(check).then(
       () => {
-        this.#share = share;
+        this.#clusterServer = clusterServer;
         this.#native = native;
       },
       (err) => {
@@ -225,12 +237,12 @@ class Listener extends net.Server {
     );
   }
 
-  /** It listens: tells of it in the next tick. */
-  #opened(path, signal) {
+  /** Emits `listening`, in the next tick. @returns {Promise<void>} fulfilled afterwards */
+  #announce(path, signal) {
     this.#path = path || null;
     if (path) this._pipeName = path;
     listeners.set(this.#id, this);
-    this.#native.setMaxConnections(this.#most);
+    this.#native.setMaxConnections(this.#connectionLimit);
     this.#keepAlive.start();
     this.#signal = signal;
     signal?.addEventListener('abort', this.#onAbort, { once: true });
@@ -240,7 +252,7 @@ class Listener extends net.Server {
         try {
           if (this.#native === native) this.emit('listening');
         } catch (err) {
-          // It listens all the same.
+          // The error of a handler does not stop the listener.
           throwUncaught(err);
         }
         resolve();
@@ -251,43 +263,51 @@ class Listener extends net.Server {
   // ---- from the native side ------------------------------------------------------------------
 
   /**
-   * A connection: the socket is for the program, too, as with `net`. Its own events have no part in the
-   * context of `listen()`.
+   * Emits the socket of a new connection, as `net.Server` does. Unlike this event, the events of the socket are
+   * not emitted in the asynchronous context of listen().
    *
+   * @param {object} connection the native connection
    * @returns {SockhopSocket}
    */
   accepted(connection) {
     const socket = new SockhopSocket(connection, () => this.#released());
     this.#handlers.unclaimedSockets.add(socket);
-    this.#open += 1;
-    this._connections = this.#open;
+    this.#openCount += 1;
+    this._connections = this.#openCount;
     socket.server = this;
     this.#scope.runInAsyncScope(this.emit, this, 'connection', socket);
     return socket;
   }
 
+  /** A socket was destroyed. */
   #released() {
-    this.#open -= 1;
-    this._connections = this.#open;
+    this.#openCount -= 1;
+    this._connections = this.#openCount;
     this.#closeIfDrained();
   }
 
-  /** @param {?Array} [ends] of TCP: address, port and family of this end and the other */
+  /**
+   * A connection was closed at once because of the limit.
+   *
+   * @param {?Array} [ends] of TCP: address, port and family of this end and of the peer
+   */
   refused(ends) {
     this.#scope.runInAsyncScope(this.#refused, this, ends);
   }
 
   #refused(ends) {
     try {
-      if (ends) this.emit('drop', dropped(ends));
+      if (ends) this.emit('drop', dropDetails(ends));
       else this.emit('drop');
     } catch (err) {
       throwUncaught(err);
     }
-    // What the program told the listener is between the two, as with `net`.
-    this.#handlers.onConnectionRefused(this.#most, this.#most !== this.#limit);
+    const limit = this.#connectionLimit;
+    // A limit that the program assigned to the listener causes no error, as with `net`.
+    this.#handlers.onConnectionRefused(limit, limit !== this.#defaultLimit);
   }
 
+  /** The native listener could not accept. */
   failed(errno, syscall) {
     this.onListenerError(systemError(-errno, syscall));
   }
@@ -305,29 +325,29 @@ class Listener extends net.Server {
   address() {
     if (this.#native === null) return null;
     if (this.#path !== null) return this.#path;
-    if (this.#share !== null) return this.#share.address();
+    if (this.#clusterServer !== null) return this.#clusterServer.address();
     return displayedEndpoint(this.#native.address());
   }
 
-  /** Node's handle, where it gives the listener to another process. Nothing is accepted through it. */
+  /** Node's handle, which Node sends to another process. Nothing is accepted through it. */
   get _handle() {
-    // The constructor of net.Server comes before the fields.
+    // The constructor of net.Server reads it before there are private fields.
     if (!(#native in this) || this.#native === null) return null;
-    if (this.#share !== null) return this.#share._handle;
+    if (this.#clusterServer !== null) return this.#clusterServer._handle;
     this.#handle ??= handles.ofListener(this.#native.duplicate());
     return this.#handle;
   }
 
-  /** The constructor of net.Server sets it. */
+  /** The constructor of net.Server assigns it. */
   set _handle(_) {}
 
   getConnections(callback) {
-    nextTick(callback, null, this.#open);
+    nextTick(callback, null, this.#openCount);
     return this;
   }
 
   get connections() {
-    return this.#open;
+    return this.#openCount;
   }
 
   ref() {
@@ -340,10 +360,10 @@ class Listener extends net.Server {
     return this;
   }
 
-  /** Stops listening; connections stay, and `close` is emitted when the last of them is gone. */
+  /** Stops listening. Connections stay open; `close` is emitted when the last of them is closed. */
   close(callback) {
     const running = this.#native !== null;
-    // What is being opened notices.
+    // A call of listen() that is under way notices this.
     this.#opening = null;
     if (typeof callback === 'function') {
       this.once('close', running ? callback : () => callback(notRunning()));
@@ -353,21 +373,21 @@ class Listener extends net.Server {
       this.#native = null;
       this.#handle?.close();
       this.#handle = null;
-      this.#share?.stop();
-      this.#share = null;
+      this.#clusterServer?.stop();
+      this.#clusterServer = null;
       this.#signal?.removeEventListener('abort', this.#onAbort);
       this.#signal = null;
       listeners.delete(this.#id);
       this.#keepAlive.stop();
     }
-    this.#closing = true;
+    this.#isClosing = true;
     this.#closeIfDrained();
     return this;
   }
 
   #closeIfDrained() {
-    if (!this.#closing || this.#open > 0 || this.#native !== null) return;
-    this.#closing = false;
+    if (!this.#isClosing || this.#openCount > 0 || this.#native !== null) return;
+    this.#isClosing = false;
     nextTick(() => this.emit('close'));
   }
 
@@ -394,28 +414,30 @@ if (typeof Symbol.asyncDispose === 'symbol' && Symbol.asyncDispose in net.Server
   });
 }
 
-/** The options of `net.Server#listen()` that the native side knows; with any other one, Node listens. */
+/** The options of `net.Server#listen()` that the native side supports; with any other one, Node listens. */
 const PLAIN_OPTIONS = ['port', 'host', 'path', 'backlog', 'exclusive'];
 
 /**
  * @param {Array} args of `net.Server#listen()`
- * @returns {?{path: string}|{host: ?string, port: number}} null for what is Node's to do, or to refuse
+ * @returns {?{path: string}|{host: ?string, port: number}} null for arguments that only Node supports, or refuses
  */
 function plainEndpoint(args) {
   const [first, second, third] = args;
-  let given;
-  if (first === undefined || first === null || typeof first === 'function') given = { port: 0 };
+  let endpoint;
+  if (first === undefined || first === null || typeof first === 'function') endpoint = { port: 0 };
   else if (typeof first === 'object') {
     const names = Object.keys(first).filter((name) => first[name] !== undefined);
     if (!names.every((name) => PLAIN_OPTIONS.includes(name))) return null;
-    given = 'port' in first && (first.port ?? null) === null ? { ...first, port: 0 } : { ...first };
-  } else if (typeof first === 'string' && !(Number(first) >= 0)) given = { path: first };
-  else given = { port: first };
-  if (typeof second === 'string') given.host ??= second;
-  const backlog = given.backlog || count(second) || count(third) || BACKLOG;
-  const { path, host, exclusive } = given;
-  if (given.port !== undefined) {
-    const port = typeof given.port === 'string' && given.port.trim() ? +given.port : given.port;
+    endpoint =
+      'port' in first && (first.port ?? null) === null ? { ...first, port: 0 } : { ...first };
+  } else if (typeof first === 'string' && !(Number(first) >= 0)) endpoint = { path: first };
+  else endpoint = { port: first };
+  if (typeof second === 'string') endpoint.host ??= second;
+  const backlog = endpoint.backlog || backlogIn(second) || backlogIn(third) || BACKLOG;
+  const { path, host, exclusive } = endpoint;
+  if (endpoint.port !== undefined) {
+    const port =
+      typeof endpoint.port === 'string' && endpoint.port.trim() ? +endpoint.port : endpoint.port;
     const valid = Number.isInteger(port) && port >= 0 && port <= 0xffff;
     if (!valid || (host && typeof host !== 'string')) return null;
     return { host: host || undefined, port, backlog, exclusive };
@@ -425,18 +447,25 @@ function plainEndpoint(args) {
     : null;
 }
 
-/** @returns {number} the backlog that an argument stands for, or 0 */
-function count(value) {
+/** @returns {number} the backlog in an argument, or 0 */
+function backlogIn(value) {
   return typeof value !== 'function' && Number(value) > 0 ? Number(value) : 0;
 }
 
-/** What Node tells of a connection that it drops. */
-function dropped([localAddress, localPort, localFamily, remoteAddress, remotePort, remoteFamily]) {
+/** The argument of a `drop` event. */
+function dropDetails([
+  localAddress,
+  localPort,
+  localFamily,
+  remoteAddress,
+  remotePort,
+  remoteFamily,
+]) {
   return { localAddress, localPort, localFamily, remoteAddress, remotePort, remoteFamily };
 }
 
 function listenError({ errno, syscall }, { path, address, port }) {
-  // libuv calls a directory that is missing a lack of permission.
+  // libuv reports a missing directory as a lack of permission.
   const code = path && errno === 2 ? 'EACCES' : -errno;
   return systemError(code, syscall, path ?? address, path ? -1 : port);
 }
