@@ -15,11 +15,12 @@ const { implementations } = require('./implementations.js');
  * @param {object} t the test context; a program that still runs at the end of the test is killed
  * @param {(sockhop: object, argument: any) => any} main
  * @param {any} [argument] anything that survives JSON
- * @param {{ flags?: string[] }} [options] flags for Node
+ * @param {{ flags?: string[], env?: object }} [options] flags for Node, and variables in addition to those of this process
  */
-function program(t, main, argument = null, { flags = [] } = {}) {
+function program(t, main, argument = null, { flags = [], env = {} } = {}) {
   const source = `(${main})(require(${JSON.stringify(implementations.native)}), ${JSON.stringify(argument)});`;
   const child = spawn(process.execPath, [...flags, '-e', source], {
+    env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const log = new EventLog();

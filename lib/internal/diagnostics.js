@@ -1,8 +1,16 @@
 'use strict';
 
-const diagnostics_channel = require('node:diagnostics_channel');
+/*
+ * Two views of the work of the package: the channels of `node:diagnostics_channel` that API.md documents, for programs,
+ * and the lines of NODE_DEBUG=sockhop, for people. Neither costs anything while it is not used.
+ */
 
-/** A channel of `node:diagnostics_channel`, on which publishing costs nothing without subscribers. */
+const diagnostics_channel = require('node:diagnostics_channel');
+const { debuglog } = require('node:util');
+
+const { formatAddress } = require('./transport/format-address.js');
+
+/** A channel on which publishing costs nothing without subscribers. */
 class Channel {
   #channel;
 
@@ -13,13 +21,74 @@ class Channel {
   publish(message) {
     if (this.#channel.hasSubscribers) this.#channel.publish(message);
   }
+
+  subscribe(listener) {
+    this.#channel.subscribe(listener);
+  }
 }
 
-/** The channels that API.md documents. */
 const diagnostics = {
   connect: new Channel('sockhop:connect'),
   disconnect: new Channel('sockhop:disconnect'),
   error: new Channel('sockhop:error'),
 };
 
-module.exports = { diagnostics };
+const log = debuglog('sockhop');
+
+/**
+ * Writes a line to standard error, with placeholders as in `util.format()`. It is null unless NODE_DEBUG contains
+ * "sockhop": call it as `debug?.(...)`, so that the arguments are not even evaluated.
+ *
+ * @type {?function(string, ...*): void}
+ */
+const debug = log.enabled === false ? null : log;
+
+/** The numbers by which the lines name sockets, from 1. */
+const numbers = new WeakMap();
+let lastNumber = 0;
+
+/**
+ * @param {import('node:stream').Duplex} socket
+ * @returns {string} the name of a connection in the lines of `debug`: "connection #3"
+ */
+function connectionName(socket) {
+  if (!numbers.has(socket)) {
+    lastNumber += 1;
+    numbers.set(socket, lastNumber);
+  }
+  return `connection #${numbers.get(socket)}`;
+}
+
+/** The reason why a connection is over. */
+function reasonOf(socket) {
+  if (socket.errored) return socket.errored.message;
+  return socket.readableEnded ? 'the peer ended it' : 'it was ended on this side';
+}
+
+const ownerName = ({ client, server }) => (client ?? server).constructor.name;
+
+if (debug !== null) {
+  diagnostics.connect.subscribe((message) => {
+    const { socket } = message;
+    const { remoteAddress: address, remotePort: port } = socket;
+    debug(
+      '%s: %s is open, the peer is %s%s',
+      ownerName(message),
+      connectionName(socket),
+      formatAddress({ address, port }) ?? 'at a Unix socket',
+      socket.encrypted ? ', with TLS' : '',
+    );
+  });
+  diagnostics.disconnect.subscribe((message) => {
+    const { socket } = message;
+    debug('%s: %s is closed: %s', ownerName(message), connectionName(socket), reasonOf(socket));
+  });
+  diagnostics.error.subscribe((message) => {
+    const { socket, error } = message;
+    const about = socket ? `${connectionName(socket)}: ` : '';
+    const code = error?.code ? `${error.code}: ` : '';
+    debug('%s: error: %s%s%s', ownerName(message), about, code, error?.message ?? error);
+  });
+}
+
+module.exports = { connectionName, debug, diagnostics };
