@@ -10,7 +10,7 @@ const net = require('node:net');
 const path = require('node:path');
 const { describe, it } = require('node:test');
 const tls = require('node:tls');
-const { canCount } = require('./citizens/resources.js');
+const { canCount } = require('./programs/resources.js');
 const { endpoint, nodeEndpoint, transports } = require('./support/addresses.js');
 const { atEnd } = require('./support/at-end.js');
 const { issue } = require('./support/certificates.js');
@@ -24,7 +24,7 @@ const { rawClient } = require('./support/raw.js');
 const original = require(implementations.original);
 
 const limit = { timeout: 120_000 };
-const HOST = path.join(__dirname, 'citizens', 'cluster-host.js');
+const HOST = path.join(__dirname, 'programs', 'cluster-host.js');
 /** Starting processes takes its time on a busy machine. */
 const PATIENCE = 60_000;
 

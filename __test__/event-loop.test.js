@@ -15,7 +15,7 @@ const { implementations } = require('./support/implementations.js');
 
 const limit = { timeout: 120_000 };
 const PATIENCE = 60_000;
-const BUSY = path.join(__dirname, 'citizens', 'busy.js');
+const BUSY = path.join(__dirname, 'programs', 'busy.js');
 /** Four unanswered pings would end the connection within the computation, but not within a pause of a busy machine. */
 const BLOCK_MS = 5000;
 const PING_MS = 1000;

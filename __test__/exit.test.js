@@ -1,13 +1,13 @@
 'use strict';
 
 // Leaving in the middle: whatever goes on, the exit code is the program's, nothing crashes and nothing hangs.
-// One run of a race tells little, so every way is taken many times: see citizens/repeat.js.
+// One run of a race tells little, so every way is taken many times: see programs/repeat.js.
 
 const assert = require('node:assert/strict');
 const { fork } = require('node:child_process');
 const path = require('node:path');
 const { describe, it } = require('node:test');
-const { repeat, times } = require('./citizens/repeat.js');
+const { repeat, times } = require('./programs/repeat.js');
 const { endpoint, transports } = require('./support/addresses.js');
 const { atEnd } = require('./support/at-end.js');
 const { deadline, turn } = require('./support/deadline.js');
@@ -15,7 +15,7 @@ const { record } = require('./support/event-log.js');
 const impl = require('./support/impl.js');
 const { startServer } = require('./support/local.js');
 
-const LEAVER = path.join(__dirname, 'citizens', 'leaver.js');
+const LEAVER = path.join(__dirname, 'programs', 'leaver.js');
 /** The exit code that the leavers choose. */
 const CODE = 7;
 const PATIENCE = 30_000;

@@ -15,7 +15,7 @@ const { rawClient } = require('./support/raw.js');
 const { server: Server } = require('..');
 
 const limit = { timeout: 120_000 };
-const FLOODER = path.join(__dirname, 'citizens', 'flooder.js');
+const FLOODER = path.join(__dirname, 'programs', 'flooder.js');
 
 /** A process with so many connections that send without a pause. */
 async function flood(t, where, connections) {

@@ -17,7 +17,7 @@ const { record } = require('./support/event-log.js');
 const impl = require('./support/impl.js');
 
 const limit = { timeout: 3 * STEP };
-const HEIR = path.join(__dirname, 'citizens', 'heir.js');
+const HEIR = path.join(__dirname, 'programs', 'heir.js');
 
 /** A raw connection, and what came over it. */
 async function dial(t, port) {

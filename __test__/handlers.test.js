@@ -1,7 +1,7 @@
 'use strict';
 
 // What the program's own code throws surfaces, with its own stack; the rest is delivered, and client and server
-// go on. Each case is a program of its own: citizens/thrower.js.
+// go on. Each case is a program of its own: programs/thrower.js.
 
 const assert = require('node:assert/strict');
 const { AsyncLocalStorage, executionAsyncId } = require('node:async_hooks');
@@ -16,7 +16,7 @@ const impl = require('./support/impl.js');
 const { endpoint } = require('./support/addresses.js');
 
 const limit = { timeout: 60_000 };
-const THROWER = path.join(__dirname, 'citizens', 'thrower.js');
+const THROWER = path.join(__dirname, 'programs', 'thrower.js');
 const PATIENCE = 30_000;
 
 async function thrower(t, where) {

@@ -6,14 +6,14 @@ const assert = require('node:assert/strict');
 const { spawn } = require('node:child_process');
 const path = require('node:path');
 const { describe, it } = require('node:test');
-const { cases } = require('./citizens/collector.js');
-const { canCount } = require('./citizens/resources.js');
+const { cases } = require('./programs/collector.js');
+const { canCount } = require('./programs/resources.js');
 const { endpoint, transports } = require('./support/addresses.js');
 const { atEnd } = require('./support/at-end.js');
 const { deadline } = require('./support/deadline.js');
 
 const limit = { timeout: 180_000 };
-const COLLECTOR = path.join(__dirname, 'citizens', 'collector.js');
+const COLLECTOR = path.join(__dirname, 'programs', 'collector.js');
 const CYCLES = path.join(__dirname, '..', 'benchmark', 'memory', 'cycles.js');
 
 /** Runs a program to its end; answers what it printed. */

@@ -7,15 +7,15 @@ const assert = require('node:assert/strict');
 const { fork } = require('node:child_process');
 const path = require('node:path');
 const { describe, it } = require('node:test');
-const { canCount } = require('./citizens/resources.js');
-const { repeat } = require('./citizens/repeat.js');
+const { canCount } = require('./programs/resources.js');
+const { repeat } = require('./programs/repeat.js');
 const { endpoint, temporaryDirectory, transports } = require('./support/addresses.js');
 const { atEnd } = require('./support/at-end.js');
 const { deadline } = require('./support/deadline.js');
 const { program } = require('./support/program.js');
 
 const limit = { timeout: 15 * 60_000 };
-const HOST = path.join(__dirname, 'citizens', 'worker-host.js');
+const HOST = path.join(__dirname, 'programs', 'worker-host.js');
 
 /** Runs a plan in a process that starts workers; answers what it reports at its end. */
 async function host(t, plan) {

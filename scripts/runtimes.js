@@ -68,7 +68,7 @@ const LONG = [
   'memory.test.js',
   'package.test.js',
 ];
-/** How often tests of chance repeat on further versions of Node; see __test__/citizens/repeat.js. */
+/** How often tests of chance repeat on further versions of Node; see __test__/programs/repeat.js. */
 const REPEAT = '2';
 
 /** What runs on Bun and Deno: everything that is about this package and not about Node. */
@@ -235,7 +235,7 @@ const kinds = {
         skipped: number(output, /(\d+) ignored/g),
       }),
       failure: (output) => from(output, /^ ERRORS /m),
-      further: ['citizens/left-open-on-deno.js'],
+      further: ['programs/left-open-on-deno.js'],
       env: { DENO_DIR: path.join(home(runtime), 'cache'), DENO_NO_UPDATE_CHECK: '1' },
     }),
 };
