@@ -3,7 +3,7 @@
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
 const { endpoint, transports } = require('./support/addresses.js');
-const { matrix } = require('./support/cells.js');
+const { matrix } = require('./support/matrix.js');
 const { clientOnWire, startServer } = require('./support/local.js');
 const { expected } = require('./support/payload.js');
 const { rawClient } = require('./support/raw.js');

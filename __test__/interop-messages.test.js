@@ -1,7 +1,7 @@
 'use strict';
 
 const assert = require('node:assert/strict');
-const { matrix } = require('./support/cells.js');
+const { matrix } = require('./support/matrix.js');
 const { expected, typeOf } = require('./support/payload.js');
 const { runtime } = require('./support/runtime.js');
 

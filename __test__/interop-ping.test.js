@@ -2,7 +2,7 @@
 
 const assert = require('node:assert/strict');
 const { endpoint } = require('./support/addresses.js');
-const { matrix } = require('./support/cells.js');
+const { matrix } = require('./support/matrix.js');
 const { tap } = require('./support/tap.js');
 const { runtime } = require('./support/runtime.js');
 
