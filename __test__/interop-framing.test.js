@@ -7,7 +7,7 @@ const { matrix } = require('./support/matrix.js');
 const { clientOnWire, startServer } = require('./support/local.js');
 const { expected } = require('./support/payload.js');
 const { rawClient } = require('./support/raw.js');
-const { tap } = require('./support/tap.js');
+const { recordingProxy } = require('./support/recording-proxy.js');
 
 const numbers = (count) => Array.from({ length: count }, (_, number) => number);
 
@@ -15,7 +15,7 @@ const numbers = (count) => Array.from({ length: count }, (_, number) => number);
 async function connectThroughTap(cell, shape) {
   const { server, where } = await cell.server();
   const near = await endpoint(cell.t, cell.transport);
-  const log = await tap(cell.t, near, where, shape);
+  const log = await recordingProxy(cell.t, near, where, shape);
   const client = await cell.client(near);
   await client.do('connect');
   await server.next('connect');

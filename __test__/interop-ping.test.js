@@ -3,7 +3,7 @@
 const assert = require('node:assert/strict');
 const { endpoint } = require('./support/addresses.js');
 const { matrix } = require('./support/matrix.js');
-const { tap } = require('./support/tap.js');
+const { recordingProxy } = require('./support/recording-proxy.js');
 const { runtime } = require('./support/runtime.js');
 
 /** Milliseconds between pings: long against the work of answering one on a busy machine. */
@@ -15,7 +15,7 @@ const isPong = ({ text }) => text.includes('"SockhopPong"');
 async function connectThroughTap(cell) {
   const { server, where } = await cell.server();
   const near = await endpoint(cell.t, cell.transport);
-  const frames = await tap(cell.t, near, where);
+  const frames = await recordingProxy(cell.t, near, where);
   const client = await cell.client(near);
   await client.do('connect');
   await server.next('connect');

@@ -14,7 +14,7 @@ const { deadline, until } = require('./support/deadline.js');
 const { implementations } = require('./support/implementations.js');
 const { makeClient, startClient, startServer } = require('./support/local.js');
 const { nativeTls, notOn } = require('./support/runtime.js');
-const { recordTap, secureServer, secureSockhop } = require('./support/secure.js');
+const { tlsRecordingProxy, secureServer, secureSockhop } = require('./support/secure.js');
 
 const LARGE = 16 * 2 ** 20;
 const limit = { timeout: 60_000 };
@@ -195,17 +195,17 @@ describe('a client over TLS', () => {
   const skip = notOn('bun', 'its TLS does not');
   it('says that it ends before it ends', { ...limit, skip }, async (t) => {
     const at = await secureServer(t, identity());
-    const tap = await recordTap(t, at.port);
+    const proxy = await tlsRecordingProxy(t, at.port);
     // With TLS 1.3 nobody could tell an alert from data.
     const ssl_options = trusting({ maxVersion: 'TLSv1.2' });
-    const { client } = await connected(t, tap.port, { ssl_options });
+    const { client } = await connected(t, proxy.port, { ssl_options });
     const wire = await at.accept();
     await client.send('bye');
     await client.disconnect();
     await wire.next('end');
     await wire.next('close');
     const ALERT = 21;
-    assert.equal(tap.types().at(-1), ALERT);
+    assert.equal(proxy.types().at(-1), ALERT);
     assert.deepEqual(
       wire.all('frame').map(({ json }) => json.data),
       ['bye'],
@@ -214,10 +214,10 @@ describe('a client over TLS', () => {
 
   it('takes a FIN without close_notify for an end', limit, async (t) => {
     const at = await secureServer(t, identity());
-    const tap = await recordTap(t, at.port);
-    const { log } = await connected(t, tap.port);
+    const proxy = await tlsRecordingProxy(t, at.port);
+    const { log } = await connected(t, proxy.port);
     await at.accept();
-    tap.finish();
+    proxy.finish();
     await log.next('disconnect');
     assert.equal(log.count('error'), 0);
   });

@@ -79,7 +79,7 @@ async function secureSockhop(t, implementation, options, serverOptions = {}) {
  * @returns {Promise<{port: number, types: () => number[], finish: () => void}>} `types`: the types of the
  *   records that the client sent; `finish`: ends the direction to the client, and says nothing before that
  */
-async function recordTap(t, to) {
+async function tlsRecordingProxy(t, to) {
   let sent = Buffer.alloc(0);
   let client;
   const sockets = [];
@@ -108,4 +108,4 @@ async function recordTap(t, to) {
   return { port: server.address().port, types, finish: () => client.end() };
 }
 
-module.exports = { recordTap, secureServer, secureSockhop };
+module.exports = { tlsRecordingProxy, secureServer, secureSockhop };

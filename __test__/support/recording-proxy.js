@@ -19,7 +19,7 @@ const NEWLINE = 0x0a;
  * @param {{ drip?: boolean, hold?: number }} [shape] `drip`: pass every byte on in a write of its
  *   own; `hold`: collect so many frames and pass them on in one write
  */
-async function tap(t, from, to, { drip = false, hold = 0 } = {}) {
+async function recordingProxy(t, from, to, { drip = false, hold = 0 } = {}) {
   const log = new EventLog();
   const sockets = new Set();
 
@@ -82,4 +82,4 @@ async function tap(t, from, to, { drip = false, hold = 0 } = {}) {
   return log;
 }
 
-module.exports = { tap };
+module.exports = { recordingProxy };
