@@ -13,7 +13,7 @@ const {
   transports,
   unixPath,
 } = require('./support/addresses.js');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { deadline } = require('./support/deadline.js');
 const { implementations } = require('./support/implementations.js');
 const { startServer } = require('./support/local.js');
@@ -35,7 +35,7 @@ function flood(t, where, frame) {
   };
   const source = `(${main})(${JSON.stringify(nodeEndpoint(where))}, ${JSON.stringify(frame)});`;
   const child = spawn(process.execPath, ['-e', source], { stdio: 'ignore' });
-  atEnd(t, () => child.kill('SIGKILL'));
+  cleanup(t, () => child.kill('SIGKILL'));
   return child;
 }
 
@@ -65,7 +65,7 @@ describe('one peer that never pauses', () => {
         await begun;
         for (let n = 0; n < 10; n += 1) {
           const socket = net.connect(nodeEndpoint(where)).on('error', () => {});
-          atEnd(t, () => socket.destroy());
+          cleanup(t, () => socket.destroy());
           await log.next('connect');
         }
         assert.equal(flooder.exitCode, null);
@@ -95,7 +95,7 @@ describe('both ends in one process', () => {
             if (where.port === 0) where.port = await freePort();
             const server = new Server(where);
             const client = new Client(where);
-            atEnd(t, () => clearInterval(client._auto_reconnect_timer));
+            cleanup(t, () => clearInterval(client._auto_reconnect_timer));
             const order = [];
             const all = new Promise((resolve) => {
               const note = (what) => {

@@ -7,7 +7,7 @@ const { once } = require('node:events');
 const net = require('node:net');
 const { describe, it } = require('node:test');
 const { endpoint, transports } = require('./support/addresses.js');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { clientOnWire, makeClient, startServer } = require('./support/local.js');
 const { rawClient } = require('./support/raw.js');
 
@@ -119,7 +119,7 @@ async function slowLink(t, where, bytes) {
   });
   link.listen(0, '127.0.0.1');
   await once(link, 'listening');
-  atEnd(t, () => {
+  cleanup(t, () => {
     for (const one of open) one.destroy();
     link.close();
   });

@@ -9,7 +9,7 @@ const net = require('node:net');
 const os = require('node:os');
 const { describe, it } = require('node:test');
 const { freePort, temporaryDirectory } = require('./support/addresses.js');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { deadline } = require('./support/deadline.js');
 const { implementations } = require('./support/implementations.js');
 const { makeClient, startServer } = require('./support/local.js');
@@ -29,7 +29,7 @@ function named(t, addresses) {
     else done(null, found[0].address, found[0].family);
   };
   dns.promises.lookup = async (_name, opts) => answer(opts);
-  atEnd(t, () => {
+  cleanup(t, () => {
     dns.lookup = lookup;
     dns.promises.lookup = promised;
   });
@@ -76,7 +76,7 @@ describe('the zone of an IPv6 address', () => {
     const { client } = makeClient(t, { address, port });
     await client.connect();
     const plain = net.connect(port, address);
-    atEnd(t, () => plain.destroy());
+    cleanup(t, () => plain.destroy());
     await deadline(new Promise((resolve) => plain.once('connect', resolve)), 'net to connect');
     for (const end of ['remoteAddress', 'localAddress']) {
       assert.equal(client.socket[end], plain[end]);
@@ -116,7 +116,7 @@ describe('an abstract Unix socket', () => {
       const { server, log } = await startServer(t, {}, { path });
       assert.equal(server.server.address(), path);
       const socket = net.connect(path);
-      atEnd(t, () => socket.destroy());
+      cleanup(t, () => socket.destroy());
       await log.next('connect');
       const { client } = makeClient(t, { path });
       await client.connect();
@@ -157,7 +157,7 @@ describe('a client that connects by itself and cannot', () => {
   it('tells the errors that 1.8.4 tells', limit, async (t) => {
     const path = `${temporaryDirectory(t)}/none/a.sock`;
     const old = new original.client({ path, auto_reconnect_interval: 10 });
-    atEnd(t, () => {
+    cleanup(t, () => {
       old.auto_reconnect = false;
       clearInterval(old._auto_reconnect_timer);
     });

@@ -6,7 +6,7 @@ const net = require('node:net');
 const { Duplex } = require('node:stream');
 const { describe, it } = require('node:test');
 const { setImmediate } = require('node:timers/promises');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { freePort } = require('./support/addresses.js');
 const { clientOnWire, makeClient, startClient, startServer } = require('./support/local.js');
 const { onNodeOnly } = require('./support/runtime.js');
@@ -40,7 +40,7 @@ function tunnel(inner) {
 function surfaced(t, told) {
   const others = process.listeners('uncaughtException');
   process.removeAllListeners('uncaughtException');
-  atEnd(t, () => {
+  cleanup(t, () => {
     process.removeAllListeners('uncaughtException');
     for (const listener of others) process.on('uncaughtException', listener);
   });
@@ -121,10 +121,10 @@ describe('a stream that is given to a client', { timeout: 90_000 }, () => {
     const { server, log } = await startServer(t);
     const front = net.createServer((socket) => server.server.emit('connection', socket));
     await new Promise((resolve) => front.listen(0, '127.0.0.1', resolve));
-    atEnd(t, () => front.close());
+    cleanup(t, () => front.close());
     server.on('receive', (_object, { callback }) => callback?.('answer'));
     const socket = net.connect(front.address().port, '127.0.0.1');
-    atEnd(t, () => socket.destroy());
+    cleanup(t, () => socket.destroy());
     socket.resume();
     await log.next('connect');
     // Where exactly it gives up is for each version to know.
@@ -187,7 +187,7 @@ describe('a stream that is given to a server', { timeout: 90_000 }, () => {
   it('becomes a connection with a session, like those it accepts', async (t) => {
     const { server } = await startServer(t, {}, { port: 0 });
     const front = net.createServer((socket) => server.server.emit('connection', socket));
-    atEnd(t, () => new Promise((resolve) => front.close(resolve)));
+    cleanup(t, () => new Promise((resolve) => front.close(resolve)));
     const port = await freePort();
     await new Promise((resolve) => front.listen(port, '127.0.0.1', resolve));
     const here = once(server, 'connect');

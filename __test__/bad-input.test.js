@@ -5,7 +5,7 @@ const net = require('node:net');
 const path = require('node:path');
 const { describe, it } = require('node:test');
 const { freePort, nodeEndpoint, temporaryDirectory, unixPath } = require('./support/addresses.js');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { deadline, turn } = require('./support/deadline.js');
 const { record } = require('./support/event-log.js');
 const impl = require('./support/impl.js');
@@ -113,7 +113,7 @@ describe('connect() that gets no answer', () => {
     const port = Number(await listener.line((text) => /^\d+$/.test(text)));
     for (let i = 0; i < 20; i += 1) {
       const socket = net.connect(port, '127.0.0.1');
-      atEnd(t, () => socket.destroy());
+      cleanup(t, () => socket.destroy());
       socket.on('error', () => {});
       // The kernel answers at once as long as there is room.
       const connected = await Promise.race([

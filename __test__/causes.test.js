@@ -11,7 +11,7 @@ const net = require('node:net');
 const path = require('node:path');
 const { describe, it } = require('node:test');
 const { temporaryDirectory } = require('./support/addresses.js');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const impl = require('./support/impl.js');
 const { implementations } = require('./support/implementations.js');
 const { clientOnWire, makeClient, startClient, startServer } = require('./support/local.js');
@@ -248,7 +248,7 @@ describe('a client with TLS', () => {
       socket.on('error', () => {});
       serve(socket);
     });
-    atEnd(t, () => server.close());
+    cleanup(t, () => server.close());
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address();

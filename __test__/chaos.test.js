@@ -7,7 +7,7 @@ const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
 const { ChaosProxy, randomFrom } = require('./chaos/proxy.js');
 const { nodeEndpoint } = require('./support/addresses.js');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { matrix } = require('./support/matrix.js');
 const { deadline } = require('./support/deadline.js');
 const { expected } = require('./support/payload.js');
@@ -18,7 +18,7 @@ const limit = { timeout: 60_000 };
 async function proxyTo(t, where, plan) {
   const proxy = new ChaosProxy(nodeEndpoint(where), plan);
   const { port } = await proxy.listen();
-  atEnd(t, () => proxy.close());
+  cleanup(t, () => proxy.close());
   return { proxy, near: { port } };
 }
 

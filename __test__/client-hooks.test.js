@@ -7,7 +7,7 @@ const dns = require('node:dns');
 const { once } = require('node:events');
 const { describe, it } = require('node:test');
 const tls = require('node:tls');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { endpoint, freePort } = require('./support/addresses.js');
 const { record } = require('./support/event-log.js');
 const impl = require('./support/impl.js');
@@ -161,7 +161,7 @@ describe('options that are changed after the constructor', () => {
     const options = { ...where };
     const server = new impl.server(options);
     const log = record(server);
-    atEnd(t, () => server.close());
+    cleanup(t, () => server.close());
     await server.listen();
     const before = await rawClient(t, where);
     await log.next('connect');
@@ -189,7 +189,7 @@ describe('options that are changed after the constructor', () => {
     const options = { ...where };
     const server = new impl.server(options);
     const log = record(server);
-    atEnd(t, () => server.close());
+    cleanup(t, () => server.close());
     await server.listen();
     options.allow_non_objects = true;
     const wire = await rawClient(t, where);
@@ -207,7 +207,7 @@ describe('options that are changed after the constructor', () => {
       const options = { ...where };
       const server = new impl.server(options);
       const log = record(server);
-      atEnd(t, () => server.close());
+      cleanup(t, () => server.close());
       await server.listen();
       options.terminator = '';
       const wire = await rawClient(t, where);
@@ -256,7 +256,7 @@ describe('dns.lookup() that the program replaced', () => {
       process.nextTick(rest.at(-1), null, '127.0.0.1', 4);
     });
     const server = new impl.server({ address: 'my.own.name', port: 0 });
-    atEnd(t, () => server.close());
+    cleanup(t, () => server.close());
     await server.listen();
     assert.equal(server.get_bound_address(), '127.0.0.1');
   });

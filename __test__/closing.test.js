@@ -7,7 +7,7 @@ const fs = require('node:fs');
 const { once } = require('node:events');
 const net = require('node:net');
 const { describe, it } = require('node:test');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { deadline } = require('./support/deadline.js');
 const { program } = require('./support/program.js');
 
@@ -48,7 +48,7 @@ async function portOf(child) {
 function silentPeer(t, port) {
   return new Promise((resolve, reject) => {
     const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
-    atEnd(t, () => socket.destroy());
+    cleanup(t, () => socket.destroy());
     socket.once('error', reject);
     socket.once('connect', () => {
       socket.off('error', reject);
@@ -95,7 +95,7 @@ describe('a closed session', () => {
       /** What the server says to a client that stays. */
       const greeting = async () => {
         const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
-        atEnd(t, () => socket.destroy());
+        cleanup(t, () => socket.destroy());
         let text = '';
         socket.setEncoding('utf8').on('data', (more) => {
           text += more;
@@ -120,7 +120,7 @@ describe('a closed session', () => {
       const child = serverThat(t, 'greet and destroy', 10);
       const port = await portOf(child);
       const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
-      atEnd(t, () => socket.destroy());
+      cleanup(t, () => socket.destroy());
       const chunk = Buffer.alloc(256 * 1024, 'x');
       await deadline(
         new Promise((resolve) => {
@@ -156,7 +156,7 @@ describe('a closed session', () => {
       });
       const port = await portOf(child);
       const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
-      atEnd(t, () => socket.destroy());
+      cleanup(t, () => socket.destroy());
       let received = 0;
       const ended = new Promise((resolve, reject) => {
         socket.on('error', reject);

@@ -12,7 +12,7 @@ const { describe, it } = require('node:test');
 const tls = require('node:tls');
 const { canCount } = require('./programs/resources.js');
 const { endpoint, nodeEndpoint, transports } = require('./support/addresses.js');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { issue } = require('./support/certificates.js');
 const { deadline } = require('./support/deadline.js');
 const { EventLog } = require('./support/event-log.js');
@@ -44,7 +44,7 @@ class Cluster extends EventLog {
         resolve();
       });
     });
-    atEnd(t, async () => {
+    cleanup(t, async () => {
       // Its workers end with it.
       this.#child.kill('SIGKILL');
       await exited;
@@ -107,7 +107,7 @@ async function connect(t, where, count, implementation = undefined) {
     if (implementation) {
       client = new implementation.client(where);
       client._auto_reconnect_timer?.unref?.();
-      atEnd(t, () => client.disconnect());
+      cleanup(t, () => client.disconnect());
       await client.connect();
     } else ({ client } = await startClient(t, where));
     clients.push(client);
@@ -269,7 +269,7 @@ describe('a worker of a cluster', () => {
       const where = await endpoint(t, transport);
       const occupied = net.createServer();
       await new Promise((resolve) => occupied.listen(nodeEndpoint(where), resolve));
-      atEnd(t, () => new Promise((resolve) => occupied.close(resolve)));
+      cleanup(t, () => new Promise((resolve) => occupied.close(resolve)));
       const errors = [];
       for (const implementation of ['native', 'original']) {
         const cluster = new Cluster(t, { where, implementation });

@@ -9,7 +9,7 @@ const net = require('node:net');
 const path = require('node:path');
 const { describe, it } = require('node:test');
 const { temporaryDirectory, unixPath } = require('./support/addresses.js');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { deadline } = require('./support/deadline.js');
 const { EventLog, record } = require('./support/event-log.js');
 const impl = require('./support/impl.js');
@@ -54,7 +54,7 @@ function prepared(t, wrapper, preparation, main, argument) {
     for (const line of lines) log.push({ name: 'line', ...JSON.parse(line) });
   });
   const closed = new Promise((resolve) => child.on('close', resolve));
-  atEnd(t, () => {
+  cleanup(t, () => {
     child.kill('SIGKILL');
     return closed;
   });
@@ -80,7 +80,7 @@ describe('without descriptors', () => {
       const more = () => {
         const socket = net.connect(port, '127.0.0.1');
         socket.on('error', () => {});
-        atEnd(t, () => socket.destroy());
+        cleanup(t, () => socket.destroy());
         sockets.push(socket);
         return new Promise((resolve) => socket.once('connect', resolve));
       };
@@ -127,7 +127,7 @@ describe('without descriptors', () => {
     const { port } = await run.log.next('line', ({ port: there }) => there > 0);
     await run.log.next('line', ({ full }) => full);
     const socket = net.connect(port, '127.0.0.1');
-    atEnd(t, () => socket.destroy());
+    cleanup(t, () => socket.destroy());
     const ended = new Promise((resolve) => socket.once('end', resolve));
     socket.resume();
     await run.log.next('line', ({ gone }) => gone);

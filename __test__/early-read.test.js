@@ -7,7 +7,7 @@ const { once } = require('node:events');
 const net = require('node:net');
 const { Writable } = require('node:stream');
 const { describe, it } = require('node:test');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { STEP, deadline, turn, until } = require('./support/deadline.js');
 const { record } = require('./support/event-log.js');
 const impl = require('./support/impl.js');
@@ -40,12 +40,12 @@ for (const [name, { server: Server, session: Session }] of [
     }
     const server = new Server({ session_type: Reader, ...more });
     const log = record(server);
-    atEnd(t, () => deadline(server.close(), 'close()'));
+    cleanup(t, () => deadline(server.close(), 'close()'));
     await new Promise((resolve) => server.server.listen(0, '127.0.0.1', resolve));
     const socket = net.connect(server.server.address().port, '127.0.0.1');
     socket.setNoDelay(true);
     socket.on('error', () => {});
-    atEnd(t, () => socket.destroy());
+    cleanup(t, () => socket.destroy());
     await once(socket, 'connect');
     return { server, log, socket };
   };

@@ -8,7 +8,7 @@ const { fork } = require('node:child_process');
 const path = require('node:path');
 const { describe, it } = require('node:test');
 const { endpoint, transports } = require('./support/addresses.js');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { deadline } = require('./support/deadline.js');
 const { EventLog, record } = require('./support/event-log.js');
 const { implementations } = require('./support/implementations.js');
@@ -31,7 +31,7 @@ async function busy(t, plan, reader) {
   child.on('exit', (code, signal) =>
     log.break(new Error(`the busy program has ended (${signal ?? code})`)),
   );
-  atEnd(t, () => child.kill('SIGKILL'));
+  cleanup(t, () => child.kill('SIGKILL'));
   return log;
 }
 
@@ -53,14 +53,14 @@ async function pair(t, { role, implementation, plan, reader, transport = 'tcp' }
     end = new sockhop.client(where);
     end._auto_reconnect_timer?.unref?.();
     log = record(end);
-    atEnd(t, () => end.disconnect());
+    cleanup(t, () => end.disconnect());
     await end.connect();
     send = (...args) => end.send(...args);
     return { program, end, log, send };
   }
   end = new sockhop.server(where);
   log = record(end);
-  atEnd(t, () => end.close());
+  cleanup(t, () => end.close());
   await end.listen();
   const program = await busy(t, whole, reader);
   const [sock] = (await log.next('connect', undefined, PATIENCE)).args;

@@ -9,7 +9,7 @@ const path = require('node:path');
 const { describe, it } = require('node:test');
 const { repeat, times } = require('./programs/repeat.js');
 const { endpoint, transports } = require('./support/addresses.js');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { deadline, turn } = require('./support/deadline.js');
 const { record } = require('./support/event-log.js');
 const impl = require('./support/impl.js');
@@ -38,7 +38,7 @@ function leaver(t, way, where) {
     () => `the program to leave ${way}\n${stderr}`,
     PATIENCE,
   );
-  atEnd(t, () => child.kill('SIGKILL'));
+  cleanup(t, () => child.kill('SIGKILL'));
   return { child, closed };
 }
 

@@ -8,7 +8,7 @@ const { fork } = require('node:child_process');
 const path = require('node:path');
 const { describe, it } = require('node:test');
 const { endpoint, transports } = require('./support/addresses.js');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { EventLog } = require('./support/event-log.js');
 const { deadline } = require('./support/deadline.js');
 const { rawClient } = require('./support/raw.js');
@@ -22,7 +22,7 @@ async function flood(t, where, connections) {
   const child = fork(FLOODER, [JSON.stringify({ where, connections })], { execArgv: [] });
   const log = new EventLog();
   child.on('message', (name) => log.push({ name }));
-  atEnd(t, () => child.kill('SIGKILL'));
+  cleanup(t, () => child.kill('SIGKILL'));
   await log.next('connected');
   return child;
 }
@@ -38,7 +38,7 @@ async function delay(t, { transport, flooders, before, questions, work = () => {
   const server = new Server(where);
   server.on('error', () => {});
   await server.listen();
-  atEnd(t, () => server.close());
+  cleanup(t, () => server.close());
   const quiet = await rawClient(t, where);
   quiet.write({ type: 'String', data: 'hello' });
   await new Promise((resolve) => server.once('receive', resolve));

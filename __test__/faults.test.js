@@ -8,7 +8,7 @@ const assert = require('node:assert/strict');
 const net = require('node:net');
 const { describe, it } = require('node:test');
 const { endpoint, freePort, transports } = require('./support/addresses.js');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { deadline, turn } = require('./support/deadline.js');
 const { record } = require('./support/event-log.js');
 const impl = require('./support/impl.js');
@@ -305,7 +305,7 @@ describe('close() then listen()', () => {
       const where = await endpoint(t, transport);
       const server = new impl.server(where);
       const log = record(server);
-      atEnd(t, () => server.close());
+      cleanup(t, () => server.close());
       for (let life = 1; life <= 3; life += 1) {
         await server.listen();
         const { client, log: clientLog } = await startClient(t, where);
@@ -327,7 +327,7 @@ describe('listen() on a taken port', () => {
     const { where } = await startServer(t);
     const second = new impl.server(where);
     const log = record(second);
-    atEnd(t, () => second.close());
+    cleanup(t, () => second.close());
     await assert.rejects(deadline(second.listen(), 'listen()'), { code: 'EADDRINUSE' });
     const { args } = await log.next('error');
     assert.equal(args[0].code, 'EADDRINUSE');
@@ -338,7 +338,7 @@ describe('listen() on a taken port', () => {
     const { where } = await startServer(t);
     const second = new impl.server(where);
     const log = record(second);
-    atEnd(t, () => second.close());
+    cleanup(t, () => second.close());
     second.listen();
     await log.next('error');
     // The runner reports an unhandled rejection of this process as a failure of this test.
@@ -717,7 +717,7 @@ describe('send() before the first connect()', () => {
 describe('port 0', () => {
   it('is an ephemeral port, which the server tells', limit, async (t) => {
     const server = new impl.server({ port: 0 });
-    atEnd(t, () => server.close());
+    cleanup(t, () => server.close());
     const log = record(server);
     const listener = await server.listen();
     const { address, family, port } = listener.address();
@@ -733,7 +733,7 @@ describe('port 0', () => {
     const ports = new Set();
     for (let i = 0; i < 3; i += 1) {
       const server = new impl.server({ port: 0 });
-      atEnd(t, () => server.close());
+      cleanup(t, () => server.close());
       ports.add((await server.listen()).address().port);
     }
     assert.equal(ports.size, 3);

@@ -10,7 +10,7 @@ const net = require('node:net');
 const path = require('node:path');
 const { describe, it } = require('node:test');
 const tls = require('node:tls');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { hierarchy } = require('./support/certificates.js');
 const { STEP, deadline, until } = require('./support/deadline.js');
 const { record } = require('./support/event-log.js');
@@ -24,7 +24,7 @@ async function dial(t, port) {
   const socket = net.connect(port, '127.0.0.1');
   const wire = { socket, text: '' };
   socket.on('error', () => {});
-  atEnd(t, () => socket.destroy());
+  cleanup(t, () => socket.destroy());
   await once(socket, 'connect');
   socket.on('data', (data) => {
     wire.text += data;
@@ -43,7 +43,7 @@ for (const [name, { server: Server, session: Session }] of [
   const serve = async (t, options = {}) => {
     const server = new Server(options);
     const log = record(server);
-    atEnd(t, () => {
+    cleanup(t, () => {
       const closed = server.close();
       // The original waits for connections that it has given away.
       return native && deadline(closed, 'close()');
@@ -55,7 +55,7 @@ for (const [name, { server: Server, session: Session }] of [
   const heir = async (t) => {
     const child = fork(HEIR, [name], { execArgv: [] });
     const log = record(child, ['message']);
-    atEnd(t, () => child.kill('SIGKILL'));
+    cleanup(t, () => child.kill('SIGKILL'));
     const said = async (what) => {
       const { args } = await log.next('message');
       assert.equal(args[0], what);

@@ -9,7 +9,7 @@ const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const path = require('node:path');
 const { describe, it } = require('node:test');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { deadline } = require('./support/deadline.js');
 const { makeClient, startClient, startServer } = require('./support/local.js');
 const impl = require('./support/impl.js');
@@ -21,7 +21,7 @@ const PATIENCE = 30_000;
 
 async function thrower(t, where) {
   const child = spawn(process.execPath, [THROWER, where], { stdio: ['ignore', 'pipe', 'pipe'] });
-  atEnd(t, () => child.kill('SIGKILL'));
+  cleanup(t, () => child.kill('SIGKILL'));
   const texts = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr']) {
     child[name].setEncoding('utf8').on('data', (text) => {
@@ -135,7 +135,7 @@ describe('the asynchronous context', () => {
     server.on('connect', () => {
       contexts.serverConnect = context();
     });
-    atEnd(t, () => server.close());
+    cleanup(t, () => server.close());
     await storage.run('listen', () => server.listen());
     const { client } = makeClient(t, where);
     client.on('connect', () => {

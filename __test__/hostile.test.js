@@ -9,7 +9,7 @@ const net = require('node:net');
 const { describe, it } = require('node:test');
 const { hostileInputs } = require('./chaos/hostile-inputs.js');
 const { freePort, nodeEndpoint } = require('./support/addresses.js');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { deadline, turn } = require('./support/deadline.js');
 const { clientOnWire, makeClient, startServer } = require('./support/local.js');
 const { program } = require('./support/program.js');
@@ -41,7 +41,7 @@ const roles = {
   async server(t, options) {
     const { server, log, where } = await startServer(t, options);
     const socket = net.connect(nodeEndpoint(where));
-    atEnd(t, () => socket.destroy());
+    cleanup(t, () => socket.destroy());
     socket.resume();
     const [own] = (await log.next('connect')).args;
     return { side: obliging(server), log, socket, own, where };
@@ -328,7 +328,7 @@ describe('memory', () => {
   it('a ping that asks for a long answer, or for many, gets none', limit, async (t) => {
     const { server, log, where } = await startServer(t);
     const socket = net.connect(nodeEndpoint(where));
-    atEnd(t, () => socket.destroy());
+    cleanup(t, () => socket.destroy());
     socket.pause();
     await log.next('connect');
     const ping = (id) => `${JSON.stringify({ type: 'SockhopPing', data: { _id: id } })}\n`;

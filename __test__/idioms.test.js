@@ -10,7 +10,7 @@ const { describe, it } = require('node:test');
 const { inspect } = require('node:util');
 const { canHang, hangingPort } = require('./programs/hanging.js');
 const { endpoint, transports } = require('./support/addresses.js');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { deadline, turn, until } = require('./support/deadline.js');
 const { record } = require('./support/event-log.js');
 const impl = require('./support/impl.js');
@@ -25,8 +25,8 @@ async function pair(t, { serverOptions = {}, clientOptions = {}, transport = 'tc
   const where = await endpoint(t, transport);
   const server = new impl.server({ ...where, ...serverOptions });
   const client = new impl.client({ ...where, ...clientOptions });
-  atEnd(t, () => server.close());
-  atEnd(t, () => client.disconnect());
+  cleanup(t, () => server.close());
+  cleanup(t, () => client.disconnect());
   await server.listen();
   const connect = once(server, 'connect');
   await client.connect();
@@ -47,7 +47,7 @@ describe('events.once', () => {
     const where = await endpoint(t);
     const server = new impl.server(where);
     const client = new impl.client(where);
-    atEnd(t, () => server.close());
+    cleanup(t, () => server.close());
     await server.listen();
     const connected = [once(server, 'connect'), once(client, 'connect')];
     await client.connect();
@@ -254,7 +254,7 @@ describe('AbortSignal', () => {
   it('ends a listen, while it looks a name up and later on', limit, async (t) => {
     const { port } = await endpoint(t);
     const server = new impl.server({ port, address: 'localhost' });
-    atEnd(t, () => server.close());
+    cleanup(t, () => server.close());
     const first = new AbortController();
     const attempt = server.listen({ signal: first.signal });
     first.abort();
@@ -348,7 +348,7 @@ describe('util.inspect', () => {
   it('tells of a server, its listener and its sockets', limit, async (t) => {
     const { port } = await endpoint(t);
     const server = new impl.server({ port });
-    atEnd(t, () => server.close());
+    cleanup(t, () => server.close());
     const name = `127.0.0.1:${port}`;
     assert.equal(show(server), `SockhopServer { ${name}, not listening, 0 connections }`);
     assert.equal(show(server.server), 'Listener { not listening }');
@@ -463,7 +463,7 @@ describe('diagnostics_channel', () => {
     const connects = subscribe(t, 'sockhop:connect');
     const { where } = await startServer(t);
     const client = new impl.client(where);
-    atEnd(t, () => client.disconnect());
+    cleanup(t, () => client.disconnect());
     let before;
     client.on('connect', () => {
       before = connects(client).length;
@@ -597,7 +597,7 @@ describe('stats()', () => {
     const stream = net.connect(where.port, '127.0.0.1');
     await once(stream, 'connect');
     const client = new impl.client();
-    atEnd(t, () => client.disconnect());
+    cleanup(t, () => client.disconnect());
     client.socket = stream;
     client.ping(5);
     await until(() => client.stats().round_trip !== null, 'a ping is answered');
@@ -606,7 +606,7 @@ describe('stats()', () => {
     // The same the other way round.
     const front = net.createServer((each) => server.server.emit('connection', each));
     await new Promise((resolve) => front.listen(0, '127.0.0.1', resolve));
-    atEnd(t, () => new Promise((resolve) => front.close(resolve)));
+    cleanup(t, () => new Promise((resolve) => front.close(resolve)));
     await client.disconnect();
     await until(() => server.sockets.length === 0, 'the first is gone');
     await startClient(t, { port: front.address().port });

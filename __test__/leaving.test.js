@@ -8,7 +8,7 @@ const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const { describe, it } = require('node:test');
 const { endpoint, transports } = require('./support/addresses.js');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { implementations } = require('./support/implementations.js');
 const { startServer } = require('./support/local.js');
 const { rawClient, rawServer } = require('./support/raw.js');
@@ -42,7 +42,7 @@ function program(t, main, where) {
   `;
   const child = spawn(process.execPath, ['-e', source], { stdio: ['pipe', 'pipe', 'inherit'] });
   child.stdin.on('error', () => {});
-  atEnd(t, () => child.kill('SIGKILL'));
+  cleanup(t, () => child.kill('SIGKILL'));
   return {
     up: () => once(child.stdout, 'data'),
     open: () => child.stdin.write('.'),

@@ -6,7 +6,7 @@ const assert = require('node:assert/strict');
 const net = require('node:net');
 const { describe, it } = require('node:test');
 const { nodeEndpoint } = require('./support/addresses.js');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { deadline, turn, until } = require('./support/deadline.js');
 const impl = require('./support/impl.js');
 const { clientOnWire, startServer } = require('./support/local.js');
@@ -28,7 +28,7 @@ async function rejection(promise, what = 'a promise') {
 /** A plain peer that reads nothing until told to. */
 async function stopped(t, where) {
   const socket = net.connect(nodeEndpoint(where));
-  atEnd(t, () => socket.destroy());
+  cleanup(t, () => socket.destroy());
   socket.pause();
   await new Promise((resolve, reject) => {
     socket.once('connect', resolve);

@@ -9,7 +9,7 @@ const net = require('node:net');
 const { describe, it } = require('node:test');
 const tls = require('node:tls');
 const { freePort, unixPath } = require('./support/addresses.js');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { hierarchy } = require('./support/certificates.js');
 const { STEP, deadline, until } = require('./support/deadline.js');
 const impl = require('./support/impl.js');
@@ -26,7 +26,7 @@ async function dial(t, where) {
     wire.text += data;
   });
   socket.on('error', () => {});
-  atEnd(t, () => socket.destroy());
+  cleanup(t, () => socket.destroy());
   await once(socket, 'connect');
   return wire;
 }
@@ -56,7 +56,7 @@ for (const [name, { server: Server, client: Client, session: Session }] of [
   /** A server that is closed with the test. */
   const make = (t, options) => {
     const server = new Server(options);
-    atEnd(t, () => deadline(server.close(), 'close()'));
+    cleanup(t, () => deadline(server.close(), 'close()'));
     return server;
   };
 
@@ -112,7 +112,7 @@ for (const [name, { server: Server, client: Client, session: Session }] of [
       const mode = (path) => (fs.statSync(path).mode & 0o777).toString(8);
       const [path, plain] = [unixPath(t), unixPath(t)];
       const reference = net.createServer();
-      atEnd(t, () => reference.close());
+      cleanup(t, () => reference.close());
       reference.listen({ path: plain, readableAll: true, writableAll: true });
       const server = make(t);
       answering(server);
@@ -135,7 +135,7 @@ for (const [name, { server: Server, client: Client, session: Session }] of [
     it('tells of an address that is taken, as the server does', limit, async (t) => {
       const holder = net.createServer().listen(0, '127.0.0.1');
       await once(holder, 'listening');
-      atEnd(t, () => holder.close());
+      cleanup(t, () => holder.close());
       const { port } = holder.address();
       const server = make(t);
       const seen = [];
@@ -287,7 +287,7 @@ for (const [name, { server: Server, client: Client, session: Session }] of [
       mine.listen(0, '127.0.0.1');
       await once(mine, 'listening');
       server.server = mine;
-      atEnd(t, () => old.close());
+      cleanup(t, () => old.close());
       assert.equal(server.get_bound_address(), '127.0.0.1');
       assert.deepEqual(await ask(t, bound(mine)), { answer: 1 });
       assert.deepEqual(await ask(t, path), { answer: 1 });
@@ -328,7 +328,7 @@ for (const [name, { server: Server, client: Client, session: Session }] of [
       const { port } = (await server.listen()).address();
       const client = new Client({ port, ssl: true, ssl_options: { ca: root.cert } });
       client._auto_reconnect_timer?.unref?.();
-      atEnd(t, () => client.disconnect());
+      cleanup(t, () => client.disconnect());
       await client.connect();
       const answer = await new Promise((resolve) => client.send({ n: 1 }, resolve));
       assert.deepEqual(answer, { answer: { n: 1 } });
@@ -427,13 +427,13 @@ for (const [name, { server: Server, client: Client, session: Session }] of [
 
     it('may be a connection that the program made', limit, async (t) => {
       const far = net.createServer();
-      atEnd(t, () => far.close());
+      cleanup(t, () => far.close());
       far.listen(0, '127.0.0.1');
       await once(far, 'listening');
       const accepted = once(far, 'connection');
       const mine = await dial(t, bound(far));
       const [theirs] = await accepted;
-      atEnd(t, () => theirs.destroy());
+      cleanup(t, () => theirs.destroy());
       let text = '';
       theirs.on('data', (data) => {
         text += data;
@@ -514,12 +514,12 @@ describe('a net.Server in place of server.server', () => {
       t.mock.method(net, 'createServer', (...args) => createServer(...args));
       const path = unixPath(t);
       const holder = new impl.server({ path });
-      atEnd(t, () => holder.close());
+      cleanup(t, () => holder.close());
       await holder.listen();
       const server = new impl.server({ path });
       await assert.rejects(deadline(server.listen(), 'listen()'), { code: 'EADDRINUSE' });
       server.path = unixPath(t);
-      atEnd(t, () => server.close());
+      cleanup(t, () => server.close());
       await server.listen();
     },
   );

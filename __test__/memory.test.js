@@ -9,7 +9,7 @@ const { describe, it } = require('node:test');
 const { cases } = require('./programs/collector.js');
 const { canCount } = require('./programs/resources.js');
 const { endpoint, transports } = require('./support/addresses.js');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { deadline } = require('./support/deadline.js');
 
 const limit = { timeout: 180_000 };
@@ -19,7 +19,7 @@ const CYCLES = path.join(__dirname, '..', 'benchmark', 'memory', 'cycles.js');
 /** Runs a program to its end; answers what it printed. */
 async function output(t, ...args) {
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  atEnd(t, () => child.kill('SIGKILL'));
+  cleanup(t, () => child.kill('SIGKILL'));
   const text = { out: '', err: '' };
   child.stdout.setEncoding('utf8').on('data', (piece) => {
     text.out += piece;

@@ -5,7 +5,7 @@
 const assert = require('node:assert/strict');
 const { spawn, spawnSync } = require('node:child_process');
 const { describe, it } = require('node:test');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { deadline } = require('./support/deadline.js');
 const { EventLog } = require('./support/event-log.js');
 const { implementations } = require('./support/implementations.js');
@@ -85,7 +85,7 @@ describe('a system that gives no thread', { skip: unusable() }, () => {
             resolve();
           });
         });
-        atEnd(t, () => {
+        cleanup(t, () => {
           child.kill('SIGKILL');
           return closed;
         });

@@ -5,7 +5,7 @@
 const assert = require('node:assert/strict');
 const net = require('node:net');
 const { describe, it } = require('node:test');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { deadline } = require('./support/deadline.js');
 const { program } = require('./support/program.js');
 
@@ -21,7 +21,7 @@ const noPoller = process.platform !== 'linux' && 'the event loop reads on Linux 
 
 async function plainClient(t, port) {
   const socket = net.connect({ port, host: '127.0.0.1' });
-  atEnd(t, () => socket.destroy());
+  cleanup(t, () => socket.destroy());
   await new Promise((resolve, reject) => {
     socket.once('connect', resolve);
     socket.once('error', reject);

@@ -8,7 +8,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { describe, it } = require('node:test');
 const { temporaryDirectory } = require('./support/addresses.js');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 
 const SCRIPT = path.join(path.dirname(__dirname), 'scripts', 'profile.js');
 const limit = { timeout: 120_000 };
@@ -27,7 +27,7 @@ async function profile(t, args, env = process.env) {
   const closed = new Promise((resolve) => {
     child.on('close', resolve);
   });
-  atEnd(t, () => {
+  cleanup(t, () => {
     child.kill('SIGKILL');
     return closed;
   });

@@ -6,7 +6,7 @@ const assert = require('node:assert/strict');
 const { once } = require('node:events');
 const { describe, it } = require('node:test');
 const { inspect } = require('node:util');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { endpoint } = require('./support/addresses.js');
 const impl = require('./support/impl.js');
 const { record } = require('./support/event-log.js');
@@ -32,7 +32,7 @@ for (const [name, wrap] of Object.entries(wraps)) {
       const client = new impl.client(where);
       const log = record(client);
       const stand = wrap(client);
-      atEnd(t, () => stand.disconnect());
+      cleanup(t, () => stand.disconnect());
       assert.ok(stand instanceof impl.client);
       const accepted = once(server, 'connect');
       await stand.connect();
@@ -67,7 +67,7 @@ for (const [name, wrap] of Object.entries(wraps)) {
       const where = await endpoint(t);
       const server = new impl.server(where);
       const stand = wrap(server);
-      atEnd(t, () => stand.close());
+      cleanup(t, () => stand.close());
       assert.ok(stand instanceof impl.server);
       await stand.listen();
       const accepted = once(server, 'connect');
@@ -148,7 +148,7 @@ describe('a class that answers with a Proxy of itself', () => {
       }
     }
     const client = new Watched(where);
-    atEnd(t, () => client.disconnect());
+    cleanup(t, () => client.disconnect());
     await client.connect();
     await client.send({ n: 1 });
     assert.deepEqual((await log.next('receive')).args[0], { n: 1 });

@@ -9,7 +9,7 @@ const net = require('node:net');
 const { PassThrough } = require('node:stream');
 const { describe, it } = require('node:test');
 const { endpoint, nodeEndpoint, transports } = require('./support/addresses.js');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { deadline, turn, until } = require('./support/deadline.js');
 const { clientOnWire, makeClient, startServer } = require('./support/local.js');
 const { rawClient, rawServer } = require('./support/raw.js');
@@ -38,7 +38,7 @@ const ends = {
   'a client that was given a stream': async (t, where) => {
     const raw = await rawServer(t, where);
     const stream = net.connect(nodeEndpoint(where));
-    atEnd(t, () => stream.destroy());
+    cleanup(t, () => stream.destroy());
     await once(stream, 'connect');
     const { client } = makeClient(t, where);
     client.on('error', () => {});

@@ -3,7 +3,7 @@
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
 const { freePort } = require('./support/addresses.js');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { PeerProcess } = require('./support/peers.js');
 const { program } = require('./support/program.js');
 const { rawServer } = require('./support/raw.js');
@@ -37,7 +37,7 @@ for (const implementation of ['native', 'original']) {
       let life = 0;
       for (let round = 1; round <= LIVES; round += 1) {
         const peer = new PeerProcess(implementation);
-        atEnd(t, () => peer.kill());
+        cleanup(t, () => peer.kill());
         const server = await peer.server(null, { port });
         await server.do('listen');
         // A process that is being killed closes its connections one moment and its listener the next. A

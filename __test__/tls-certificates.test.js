@@ -11,7 +11,7 @@ const path = require('node:path');
 const tls = require('node:tls');
 const { before, describe, it } = require('node:test');
 const { temporaryDirectory } = require('./support/addresses.js');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { hierarchy, issue } = require('./support/certificates.js');
 const { deadline } = require('./support/deadline.js');
 const { makeClient } = require('./support/local.js');
@@ -246,7 +246,7 @@ const cases = {
 /** What Node's own client comes to. */
 async function reference(t, port, options) {
   const socket = tls.connect({ host: '127.0.0.1', port, ...options });
-  atEnd(t, () => socket.destroy());
+  cleanup(t, () => socket.destroy());
   return new Promise((resolve) => {
     socket.on('error', (error) => resolve({ error }));
     socket.once('secureConnect', () =>

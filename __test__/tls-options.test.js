@@ -7,7 +7,7 @@ const { once } = require('node:events');
 const net = require('node:net');
 const tls = require('node:tls');
 const { before, describe, it } = require('node:test');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { hierarchy, issue } = require('./support/certificates.js');
 const { deadline } = require('./support/deadline.js');
 const { makeClient } = require('./support/local.js');
@@ -100,7 +100,7 @@ describe('cert and key', () => {
       let expected;
       try {
         const socket = tls.connect({ host: '127.0.0.1', port: at.port, ...options });
-        atEnd(t, () => socket.destroy());
+        cleanup(t, () => socket.destroy());
       } catch (error) {
         expected = error;
       }
@@ -131,7 +131,7 @@ describe('ALPNProtocols', () => {
     const at = await secureServer(t, server());
     const options = { ca: authority.root.cert, ALPNProtocols: ['unknown'] };
     const socket = tls.connect({ host: '127.0.0.1', port: at.port, ...options });
-    atEnd(t, () => socket.destroy());
+    cleanup(t, () => socket.destroy());
     const expected = await deadline(
       Promise.race([
         once(socket, 'secureConnect').then(() => null),
@@ -166,7 +166,7 @@ describe('servername', () => {
       port: at.port,
       ca: authority.root.cert,
     });
-    atEnd(t, () => reference.destroy());
+    cleanup(t, () => reference.destroy());
     const { socket } = await at.log.next('connection');
     assert.equal(made.socket.servername, socket.servername);
   });
@@ -197,7 +197,7 @@ describe('minVersion and maxVersion', () => {
     const at = await secureServer(t, { ...identity(), maxVersion: 'TLSv1.2' });
     const options = { ca: authority.root.cert, minVersion: 'TLSv1.3' };
     const socket = tls.connect({ host: '127.0.0.1', port: at.port, ...options });
-    atEnd(t, () => socket.destroy());
+    cleanup(t, () => socket.destroy());
     const [expected] = await deadline(once(socket, 'error'), "Node's error");
     const { client } = makeClient(t, { port: at.port }, { ssl_options: options });
     await assert.rejects(client.connect(), { code: expected.code });
@@ -281,7 +281,7 @@ describe('a handshake that comes to nothing', () => {
       socket.on('error', () => {});
       onConnection(socket);
     });
-    atEnd(t, () => {
+    cleanup(t, () => {
       for (const socket of sockets) socket.destroy();
       return new Promise((resolve) => server.close(resolve));
     });
@@ -330,7 +330,7 @@ describe('a handshake that comes to nothing', () => {
     it(`is reported as Node does: ${name}`, limit, async (t) => {
       const { port } = await oddServer(t, behave);
       const socket = tls.connect({ host: '127.0.0.1', port });
-      atEnd(t, () => socket.destroy());
+      cleanup(t, () => socket.destroy());
       const [expected] = await deadline(once(socket, 'error'), "Node's error");
       const { client } = makeClient(t, { port }, { ssl: true });
       await assert.rejects(client.connect(), { code: expected.code });

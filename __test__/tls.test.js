@@ -8,7 +8,7 @@ const net = require('node:net');
 const tls = require('node:tls');
 const { before, describe, it } = require('node:test');
 const { unixPath } = require('./support/addresses.js');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { hierarchy } = require('./support/certificates.js');
 const { deadline, until } = require('./support/deadline.js');
 const { implementations } = require('./support/implementations.js');
@@ -275,7 +275,7 @@ describe('a client over TLS', () => {
       const at = await secureServer(t, options);
       const { client, log } = makeClient(t, { port: at.port }, { ssl_options: trusting() });
       const reference = tls.connect({ host: '127.0.0.1', port: at.port, ...trusting() });
-      atEnd(t, () => reference.destroy());
+      cleanup(t, () => reference.destroy());
       const [expected] = await deadline(once(reference, 'error'), 'the error of Node');
       await client.connect();
       const { args } = await log.next('error');
@@ -289,7 +289,7 @@ describe('a client over TLS', () => {
     const path = unixPath(t);
     const server = tls.createServer(identity(), (socket) => socket.pipe(socket));
     await new Promise((resolve) => server.listen(path, resolve));
-    atEnd(t, () => server.close());
+    cleanup(t, () => server.close());
     const { client, log } = makeClient(t, { path }, { ssl_options: { ca: authority.root.cert } });
     await client.connect();
     assert.equal(!(client.socket instanceof tls.TLSSocket), nativeTls);
@@ -302,7 +302,7 @@ describe('a client over TLS', () => {
     const { client } = await connected(t, at.port);
     const { socket } = client;
     const reference = tls.connect({ host: '127.0.0.1', port: at.port, ...trusting() });
-    atEnd(t, () => reference.destroy());
+    cleanup(t, () => reference.destroy());
     await once(reference, 'secureConnect');
     assert.ok(socket instanceof net.Socket);
     for (const name of [
@@ -356,7 +356,7 @@ describe('a connection that ends during the handshake', () => {
         if (number === 1) socket.once('data', () => end(socket));
         else inner.server.emit('connection', socket);
       });
-      atEnd(t, () => new Promise((resolve) => front.close(resolve)));
+      cleanup(t, () => new Promise((resolve) => front.close(resolve)));
       await new Promise((resolve) => front.listen(0, '127.0.0.1', resolve));
       const { client } = makeClient(t, { port: front.address().port }, { ssl_options: trusting() });
       // OpenSSL may have made this one.

@@ -8,7 +8,7 @@ const net = require('node:net');
 const path = require('node:path');
 const { describe, it } = require('node:test');
 const { temporaryDirectory } = require('./support/addresses.js');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { deadline } = require('./support/deadline.js');
 const { program } = require('./support/program.js');
 
@@ -22,7 +22,7 @@ const text = (data) => `{"type":"String","data":"${data}"}\n`;
 /** A plain client; `say` sends and resolves once the server has read it, which its pong tells. */
 async function plainClient(t, port) {
   const socket = net.connect({ port, host: '127.0.0.1' });
-  atEnd(t, () => socket.destroy());
+  cleanup(t, () => socket.destroy());
   await new Promise((resolve, reject) => {
     socket.once('connect', resolve);
     socket.once('error', reject);

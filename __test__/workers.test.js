@@ -10,7 +10,7 @@ const { describe, it } = require('node:test');
 const { canCount } = require('./programs/resources.js');
 const { repeat } = require('./programs/repeat.js');
 const { endpoint, temporaryDirectory, transports } = require('./support/addresses.js');
-const { atEnd } = require('./support/at-end.js');
+const { cleanup } = require('./support/cleanup.js');
 const { deadline } = require('./support/deadline.js');
 const { program } = require('./support/program.js');
 
@@ -23,7 +23,7 @@ async function host(t, plan) {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     execArgv: ['--expose-gc'],
   });
-  atEnd(t, () => child.kill('SIGKILL'));
+  cleanup(t, () => child.kill('SIGKILL'));
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text) => {
     stderr += text;

@@ -5,7 +5,7 @@ const { once } = require('node:events');
 const fs = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
-const { atEnd } = require('../support/at-end.js');
+const { cleanup } = require('../support/cleanup.js');
 
 /** Whether this system shows that a connect got no answer. */
 const canHang = fs.existsSync('/proc/net/tcp');
@@ -24,14 +24,14 @@ function unanswered(port) {
 /** A port at which a connect gets no answer at all: somebody listens, does nothing, and has a full queue. */
 async function hangingPort(t) {
   const holder = fork(path.join(__dirname, '..', 'peers', 'full-backlog.js'));
-  atEnd(t, () => holder.kill('SIGKILL'));
+  cleanup(t, () => holder.kill('SIGKILL'));
   const [port] = await once(holder, 'message');
   holder.kill('SIGSTOP');
   for (let fillers = 0; unanswered(port) === 0; fillers += 1) {
     if (fillers > 100) throw new Error('the queue never filled');
     const filler = net.connect(port, '127.0.0.1');
     filler.on('error', () => {});
-    atEnd(t, () => filler.destroy());
+    cleanup(t, () => filler.destroy());
     await new Promise((resolve) => setImmediate(resolve));
   }
   return port;

@@ -1,6 +1,6 @@
 'use strict';
 
-const { atEnd } = require('./at-end.js');
+const { cleanup } = require('./cleanup.js');
 const { mkdtempSync, rmSync } = require('node:fs');
 const net = require('node:net');
 const { tmpdir } = require('node:os');
@@ -21,7 +21,7 @@ function freePort() {
 /** A temporary directory that goes away with the test. */
 function temporaryDirectory(t) {
   const directory = mkdtempSync(path.join(tmpdir(), 'sockhop-'));
-  atEnd(t, () => rmSync(directory, { recursive: true, force: true }));
+  cleanup(t, () => rmSync(directory, { recursive: true, force: true }));
   return directory;
 }
 

@@ -1,7 +1,7 @@
 'use strict';
 
 const { after } = require('node:test');
-const { atEnd } = require('./at-end.js');
+const { cleanup } = require('./cleanup.js');
 const { endpoint } = require('./addresses.js');
 const { record } = require('./event-log.js');
 const impl = require('./impl.js');
@@ -28,7 +28,7 @@ async function startServer(t, options = {}, where = undefined, Server = impl.ser
   const place = where ?? (await endpoint(t));
   const server = new Server({ ...place, ...options });
   const log = record(server);
-  atEnd(t, () => server.close());
+  cleanup(t, () => server.close());
   await server.listen();
   return { server, log, where: place };
 }
@@ -37,7 +37,7 @@ async function startServer(t, options = {}, where = undefined, Server = impl.ser
 function makeClient(t, where, options = {}, Client = impl.client) {
   const client = new Client({ ...where, ...options });
   const log = record(client);
-  atEnd(t, () => client.disconnect());
+  cleanup(t, () => client.disconnect());
   // An implementation that keeps a timer from construction on would keep the suite from ending.
   client._auto_reconnect_timer?.unref?.();
   return { client, log };

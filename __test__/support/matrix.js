@@ -3,7 +3,7 @@
 const { after, describe, it } = require('node:test');
 const { ChaosProxy } = require('../chaos/proxy.js');
 const { endpoint, nodeEndpoint, transports } = require('./addresses.js');
-const { atEnd } = require('./at-end.js');
+const { cleanup } = require('./cleanup.js');
 const { STEP } = require('./deadline.js');
 const { PeerPool } = require('./peers.js');
 
@@ -81,7 +81,7 @@ class Cell {
     const proxy = new ChaosProxy(nodeEndpoint(where), () => plan);
     const near = await endpoint(this.t, this.transport);
     await proxy.listen(nodeEndpoint(near));
-    atEnd(this.t, () => proxy.close());
+    cleanup(this.t, () => proxy.close());
     return near;
   }
 

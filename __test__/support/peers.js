@@ -2,7 +2,7 @@
 
 const { fork } = require('node:child_process');
 const path = require('node:path');
-const { atEnd } = require('./at-end.js');
+const { cleanup } = require('./cleanup.js');
 const { deadline } = require('./deadline.js');
 const { EventLog } = require('./event-log.js');
 const { implementations } = require('./implementations.js');
@@ -44,7 +44,7 @@ class PeerProcess {
     this.#actors.set(id, actor);
     await this.call(id, 'create', [role, options]);
     if (t) {
-      atEnd(t, async () => {
+      cleanup(t, async () => {
         if (this.alive) await this.call(id, 'dispose', []);
         this.#actors.delete(id);
       });

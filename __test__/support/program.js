@@ -1,6 +1,6 @@
 'use strict';
 
-const { atEnd } = require('./at-end.js');
+const { cleanup } = require('./cleanup.js');
 const { spawn } = require('node:child_process');
 const { deadline } = require('./deadline.js');
 const { EventLog } = require('./event-log.js');
@@ -40,7 +40,7 @@ function program(t, main, argument = null, { flags = [], env = {} } = {}) {
       resolve({ code, signal, stderr, lines: log.all('line').map(({ text }) => text) });
     });
   });
-  atEnd(t, () => {
+  cleanup(t, () => {
     child.kill('SIGKILL');
     return closed;
   });

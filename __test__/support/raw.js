@@ -1,6 +1,6 @@
 'use strict';
 
-const { atEnd } = require('./at-end.js');
+const { cleanup } = require('./cleanup.js');
 const net = require('node:net');
 const { endpoint, nodeEndpoint } = require('./addresses.js');
 const { turn } = require('./deadline.js');
@@ -77,7 +77,7 @@ class Wire extends EventLog {
 /** Connects a plain socket; resolves once it is connected. */
 async function rawClient(t, where, terminator = '\n') {
   const socket = net.connect(nodeEndpoint(where));
-  atEnd(t, () => socket.destroy());
+  cleanup(t, () => socket.destroy());
   const wire = new Wire(socket, terminator);
   await new Promise((resolve, reject) => {
     socket.once('connect', resolve);
@@ -108,7 +108,7 @@ async function rawServer(t, where = undefined, { terminator = '\n', ...options }
       server.close(resolve);
       for (const socket of sockets) socket.destroy();
     });
-  atEnd(t, close);
+  cleanup(t, close);
   await new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(nodeEndpoint(place), resolve);

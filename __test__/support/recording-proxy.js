@@ -1,6 +1,6 @@
 'use strict';
 
-const { atEnd } = require('./at-end.js');
+const { cleanup } = require('./cleanup.js');
 const net = require('node:net');
 const { nodeEndpoint } = require('./addresses.js');
 const { EventLog } = require('./event-log.js');
@@ -67,7 +67,7 @@ async function recordingProxy(t, from, to, { drip = false, hold = 0 } = {}) {
     pass('up', near, far);
     pass('down', far, near);
   });
-  atEnd(
+  cleanup(
     t,
     () =>
       new Promise((resolve) => {

@@ -2,7 +2,7 @@
 
 const net = require('node:net');
 const tls = require('node:tls');
-const { atEnd } = require('./at-end.js');
+const { cleanup } = require('./cleanup.js');
 const { unixPath } = require('./addresses.js');
 const { EventLog } = require('./event-log.js');
 const { Wire } = require('./raw.js');
@@ -35,7 +35,7 @@ async function secureServer(t, options, onConnection = undefined, port = 0) {
       server.close(() => resolve());
       for (const socket of sockets) socket.destroy();
     });
-  atEnd(t, close);
+  cleanup(t, close);
   await new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(port, '127.0.0.1', resolve);
@@ -59,7 +59,7 @@ async function secureServer(t, options, onConnection = undefined, port = 0) {
 async function secureSockhop(t, implementation, options, serverOptions = {}) {
   const path = unixPath(t);
   const server = new implementation.server({ path, ...serverOptions });
-  atEnd(t, () => server.close());
+  cleanup(t, () => server.close());
   await server.listen();
   const front = await secureServer(t, options, (socket) => {
     const behind = net.connect(path);
@@ -94,7 +94,7 @@ async function tlsRecordingProxy(t, to) {
     far.on('error', () => near.destroy());
     near.pipe(far).pipe(near);
   });
-  atEnd(t, () => {
+  cleanup(t, () => {
     for (const socket of sockets) socket.destroy();
     return new Promise((resolve) => server.close(resolve));
   });

@@ -9,7 +9,7 @@ const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const net = require('node:net');
 const tls = require('node:tls');
-const { atEnd } = require('./at-end.js');
+const { cleanup } = require('./cleanup.js');
 const { STEP, deadline } = require('./deadline.js');
 const { hostileInputs } = require('../chaos/hostile-inputs.js');
 
@@ -73,7 +73,7 @@ function startProgram(t, args, options) {
     over = true;
     return { code, signal, stdout, stderr };
   });
-  atEnd(t, () => {
+  cleanup(t, () => {
     child.kill('SIGKILL');
     return ended;
   });
@@ -180,7 +180,7 @@ async function attackClient(t, program, port, types) {
     if (next) next(quiet(socket));
     else sockets.push(quiet(socket));
   });
-  atEnd(t, () => server.close());
+  cleanup(t, () => server.close());
   server.listen(port, '127.0.0.1');
   const accept = () => sockets.shift() ?? new Promise((resolve) => waiting.push(resolve));
   const inputs = [...hostileInputs({ heavy: false }).values()];

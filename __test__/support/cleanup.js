@@ -9,7 +9,7 @@ const endings = new WeakMap();
  * @param {object} t the test context
  * @param {() => any} ending
  */
-function atEnd(t, ending) {
+function cleanup(t, ending) {
   if (!endings.has(t)) {
     const list = [];
     endings.set(t, list);
@@ -28,4 +28,4 @@ function atEnd(t, ending) {
   endings.get(t).push(ending);
 }
 
-module.exports = { atEnd };
+module.exports = { cleanup };
