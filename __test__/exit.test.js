@@ -1,13 +1,13 @@
 'use strict';
 
 // Leaving in the middle: whatever goes on, the exit code is the program's, nothing crashes and nothing hangs.
-// One run of a race tells little, so every way is taken many times: see programs/repeat.js.
+// One run of a race tells little, so every way is taken many times: see support/repeat.js.
 
 const assert = require('node:assert/strict');
 const { fork } = require('node:child_process');
 const path = require('node:path');
 const { describe, it } = require('node:test');
-const { repeat, times } = require('./programs/repeat.js');
+const { repeat, times } = require('./support/repeat.js');
 const { endpoint, transports } = require('./support/addresses.js');
 const { cleanup } = require('./support/cleanup.js');
 const { deadline, turn } = require('./support/deadline.js');

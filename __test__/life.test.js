@@ -5,7 +5,7 @@
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
-const { canHang, hangingPort } = require('./programs/hanging.js');
+const { canHang, hangingPort } = require('./support/hanging.js');
 const { endpoint, transports } = require('./support/addresses.js');
 const impl = require('./support/impl.js');
 const { startServer } = require('./support/local.js');

@@ -68,7 +68,7 @@ const LONG = [
   'memory.test.js',
   'package.test.js',
 ];
-/** How often tests of chance repeat on further versions of Node; see __test__/programs/repeat.js. */
+/** How often tests of chance repeat on further versions of Node; see __test__/support/repeat.js. */
 const REPEAT = '2';
 
 /** What runs on Bun and Deno: everything that is about this package and not about Node. */

@@ -7,7 +7,7 @@ const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const tls = require('node:tls');
 const { implementations } = require('../support/implementations.js');
-const { canCount, held } = require('./resources.js');
+const { canCount, held } = require('../support/resources.js');
 
 const { implementation, where, options, listen, secure } = JSON.parse(process.env.PLAN);
 const { server: Server } = require(implementations[implementation]);

@@ -6,7 +6,7 @@
 const { once } = require('node:events');
 const path = require('node:path');
 const { Worker } = require('node:worker_threads');
-const { canCount, descriptors, held } = require('./resources.js');
+const { canCount, descriptors, held } = require('../support/resources.js');
 
 const plan = JSON.parse(process.argv[2]);
 const LINGER_MS = 5000;

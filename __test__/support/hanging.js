@@ -5,7 +5,7 @@ const { once } = require('node:events');
 const fs = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
-const { cleanup } = require('../support/cleanup.js');
+const { cleanup } = require('./cleanup.js');
 
 /** Whether this system shows that a connect got no answer. */
 const canHang = fs.existsSync('/proc/net/tcp');
