@@ -14,7 +14,8 @@ const tls = require('node:tls');
 const { describe, it } = require('node:test');
 const rows = require('../conformance/api-rows.json');
 const { underTest } = require('../conformance/under-test.js');
-const { RawServer, connectRaw, freePort } = require('../conformance/wire.js');
+const { RawServer, connectRaw } = require('../conformance/wire.js');
+const { freePort } = require('./support/addresses.js');
 const { table } = require('../scripts/api-table.js');
 
 const directory = underTest();

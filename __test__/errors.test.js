@@ -8,6 +8,7 @@ const os = require('node:os');
 const path = require('node:path');
 const test = require('node:test');
 
+const { freePort } = require('./support/addresses.js');
 const { systemError } = require('../lib/internal/errors/system-errors.js');
 
 const DEADLINE = { timeout: 90_000 };
@@ -23,15 +24,6 @@ async function listening(...args) {
   return server;
 }
 
-/** A port nobody listens on: one the system has just taken back. */
-async function freePort(host) {
-  const server = await listening(0, host);
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
 function temporaryDirectory(t) {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'sockhop-'));
   t.after(() => fs.rmSync(dir, { recursive: true }));
@@ -39,7 +31,7 @@ function temporaryDirectory(t) {
 }
 
 test('a refused connection looks as net reports it', DEADLINE, async () => {
-  const port = await freePort('127.0.0.1');
+  const port = await freePort();
   const real = await failure(net.connect(port, '127.0.0.1'));
   assert.equal(real.message, `connect ECONNREFUSED 127.0.0.1:${port}`);
   assert.deepEqual(traits(systemError(real.errno, 'connect', '127.0.0.1', port)), traits(real));

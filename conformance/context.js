@@ -7,7 +7,8 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { Describer } = require('./describe.js');
-const { RawServer, connectRaw, freePort } = require('./wire.js');
+const { freePort } = require('../__test__/support/addresses.js');
+const { RawServer, connectRaw } = require('./wire.js');
 
 class Context {
   #sources = new Map();

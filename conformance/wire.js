@@ -167,14 +167,4 @@ async function connectRaw(endpoint) {
   return connection;
 }
 
-/** A TCP port nobody has; only for programs that cannot be told to take port 0. */
-async function freePort() {
-  const server = net.createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-module.exports = { RawConnection, RawServer, connectRaw, freePort };
+module.exports = { RawConnection, RawServer, connectRaw };

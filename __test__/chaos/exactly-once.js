@@ -16,9 +16,9 @@
  */
 
 const { fork } = require('node:child_process');
-const net = require('node:net');
 const { once } = require('node:events');
 const { setTimeout: wait } = require('node:timers/promises');
+const { freePort } = require('../support/addresses.js');
 const { implementations } = require('../support/implementations.js');
 const { ChaosProxy, randomFrom } = require('./proxy.js');
 
@@ -239,16 +239,6 @@ function planFrom(random) {
   if (kind < 0.75) return { halfClose: { after: at(), direction: random() < 0.5 ? 'up' : 'down' } };
   if (kind < 0.88) return { reset: { after: at() } };
   return { truncate: { after: at() } };
-}
-
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const probe = net.createServer().on('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const { port } = probe.address();
-      probe.close(() => resolve(port));
-    });
-  });
 }
 
 /**

@@ -10,6 +10,7 @@
 const { fork } = require('node:child_process');
 const { once } = require('node:events');
 const net = require('node:net');
+const { freePort } = require('../support/addresses.js');
 const { implementations } = require('../support/implementations.js');
 const { hostileInputs } = require('./hostile-inputs.js');
 
@@ -34,15 +35,6 @@ async function target(module, role, port) {
   if (role === 'server') await side.listen();
   else side.auto_reconnect = true;
   process.send({ ready: true });
-}
-
-function freePort() {
-  return new Promise((resolve) => {
-    const probe = net.createServer().listen(0, '127.0.0.1', () => {
-      const { port } = probe.address();
-      probe.close(() => resolve(port));
-    });
-  });
 }
 
 async function attack(implementation, role, inputs) {

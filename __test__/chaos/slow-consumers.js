@@ -15,6 +15,7 @@ const { fork } = require('node:child_process');
 const net = require('node:net');
 const { once } = require('node:events');
 const { setTimeout } = require('node:timers/promises');
+const { freePort } = require('../support/addresses.js');
 const { implementations } = require('../support/implementations.js');
 
 const NEWLINE = 0x0a;
@@ -99,12 +100,7 @@ function serve() {
     switch (ask) {
       case 'listen': {
         // The original takes port 0 for its default.
-        const port = await new Promise((resolve) => {
-          const probe = net.createServer().listen(0, '127.0.0.1', () => {
-            const { port: free } = probe.address();
-            probe.close(() => resolve(free));
-          });
-        });
+        const port = await freePort();
         server.port = port;
         await server.listen();
         process.send({ port });

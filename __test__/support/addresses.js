@@ -1,21 +1,50 @@
 'use strict';
 
 const { cleanup } = require('./cleanup.js');
-const { mkdtempSync, rmSync } = require('node:fs');
+const { randomInt } = require('node:crypto');
+const { mkdtempSync, readFileSync, rmSync } = require('node:fs');
 const net = require('node:net');
 const { tmpdir } = require('node:os');
 const path = require('node:path');
 
-/** A TCP port on the loopback interface that nobody listens on at the moment. */
-function freePort() {
+/** Where the search for a free port begins. */
+const FIRST_PORT = 10_000;
+
+/**
+ * The ports that the system never gives to an outgoing connection: nothing takes one of them between the moment it is
+ * found free and the moment a test listens on it, and no client can connect to itself through it.
+ *
+ * @returns {[number, number] | null} the first, and the one after the last
+ */
+function reservedForListeners() {
+  try {
+    const range = readFileSync('/proc/sys/net/ipv4/ip_local_port_range', 'utf8');
+    const firstOutgoing = Number.parseInt(range, 10);
+    return firstOutgoing > FIRST_PORT + 1000 ? [FIRST_PORT, firstOutgoing] : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Listens on a port of the loopback interface for a moment; resolves with the port, or null if it is taken. */
+function probe(port) {
   return new Promise((resolve, reject) => {
     const server = net.createServer();
-    server.on('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
+    server.on('error', (error) => (error.code === 'EADDRINUSE' ? resolve(null) : reject(error)));
+    server.listen(port, '127.0.0.1', () => {
+      const { port: found } = server.address();
+      server.close(() => resolve(found));
     });
   });
+}
+
+/** A TCP port on the loopback interface on which nothing listens. */
+async function freePort() {
+  const range = reservedForListeners();
+  for (;;) {
+    const port = await probe(range ? randomInt(...range) : 0);
+    if (port !== null) return port;
+  }
 }
 
 /** A temporary directory that goes away with the test. */
