@@ -7,7 +7,7 @@ const net = require('node:net');
 const { describe, it } = require('node:test');
 const { nodeEndpoint } = require('./support/addresses.js');
 const { cleanup } = require('./support/cleanup.js');
-const { deadline, turn, until } = require('./support/deadline.js');
+const { deadline, turn, undisturbed, until } = require('./support/deadline.js');
 const impl = require('./support/impl.js');
 const { clientOnWire, startServer } = require('./support/local.js');
 const { rawClient } = require('./support/raw.js');
@@ -152,16 +152,25 @@ for (const role of Object.keys(roles)) {
       assert.equal(log.count('disconnect'), 0);
     });
 
-    it('does not touch those that are answered in time', limit, async (t) => {
-      const { side, send, log, wire } = await roles[role](t, { callback_timeout: 400 });
-      const answered = new Promise((resolve) => send({ q: 1 }, resolve));
-      const { id } = await wire.frame();
-      wire.write({ type: 'Number', data: 7, callback_id: id });
-      assert.equal(await answered, 7);
-      await send({ q: 2 }, () => {});
-      await log.next('error');
-      assert.equal(side.stats().timed_out_callbacks, 1);
-    });
+    it('does not touch those that are answered in time', limit, (t) =>
+      undisturbed(400, async (callback_timeout) => {
+        const { side, send, wire } = await roles[role](t, { callback_timeout });
+        const began = performance.now();
+        const answered = new Promise((resolve) => send({ q: 1 }, resolve));
+        const { id } = await wire.frame();
+        wire.write({ type: 'Number', data: 7, callback_id: id });
+        const late = new Promise((resolve) => side.once('error', () => resolve('too late')));
+        const answer = await Promise.race([answered, late]);
+        const pause = performance.now() - began;
+        const verify = async () => {
+          assert.equal(answer, 7);
+          await send({ q: 2 }, () => {});
+          await deadline(late, 'the error of the callback that is not answered');
+          assert.equal(side.stats().timed_out_callbacks, 1);
+        };
+        return { pause, verify };
+      }),
+    );
   });
 
   describe(`${role}: idle_timeout`, () => {
@@ -175,16 +184,28 @@ for (const role of Object.keys(roles)) {
       assert.equal(side.stats().idle_timeouts, 1);
     });
 
-    it('counts from the last message, in either direction', limit, async (t) => {
-      const { send, log, wire } = await roles[role](t, { idle_timeout: 400 });
-      for (let i = 0; i < 8; i += 1) {
-        await new Promise((resolve) => setTimeout(resolve, 100));
-        if (i % 2 === 0) wire.write({ type: 'Number', data: i });
-        else await send({ i });
-      }
-      assert.equal(log.count('error'), 0);
-      assert.equal((await log.next('error')).args[0].code, 'ERR_IDLE_TIMEOUT');
-    });
+    it('counts from the last message, in either direction', limit, (t) =>
+      undisturbed(400, async (idle_timeout) => {
+        const { send, log, wire } = await roles[role](t, { idle_timeout });
+        wire.socket.on('error', () => {});
+        let pause = 0;
+        let last = performance.now();
+        for (let i = 0; i < 8; i += 1) {
+          await new Promise((resolve) => setTimeout(resolve, idle_timeout / 4));
+          if (i % 2 === 0) wire.write({ type: 'Number', data: i });
+          else await send({ i }).catch(() => {});
+          const now = performance.now();
+          pause = Math.max(pause, now - last);
+          last = now;
+        }
+        const errors = log.count('error');
+        const verify = async () => {
+          assert.equal(errors, 0);
+          assert.equal((await log.next('error')).args[0].code, 'ERR_IDLE_TIMEOUT');
+        };
+        return { pause, verify };
+      }),
+    );
 
     it('ends a connection whose message breaks off in the middle', limit, async (t) => {
       const { side, log, wire } = await roles[role](t, { idle_timeout: 300 });

@@ -38,4 +38,19 @@ async function until(condition, what, ms = STEP) {
   }
 }
 
-module.exports = { STEP, deadline, turn, until };
+/**
+ * Repeats a check of a time-out, with twice the time after each attempt in which the machine paused for too long. What
+ * happened in such an attempt says nothing about the package.
+ *
+ * @param {number} ms the time of the first attempt
+ * @param {(ms: number) => Promise<{pause: number, verify: () => any}>} attempt `pause` is the longest time between two
+ *   signs of life of the test itself, in ms; `verify` asserts, and is called if that is less than half of the time
+ */
+async function undisturbed(ms, attempt) {
+  for (let time = ms; ; time *= 2) {
+    const { pause, verify } = await attempt(time);
+    if (pause < time / 2) return verify();
+  }
+}
+
+module.exports = { STEP, deadline, turn, undisturbed, until };
