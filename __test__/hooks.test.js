@@ -84,8 +84,8 @@ describe('an overridden method', () => {
     const near = spied(impl.client, ['send']);
     const far = spied(impl.server, ['send']);
     const { server, client, sock } = await pair(t, { Server: far.Spied, Client: near.Spied });
-    client.ping(10);
-    server.ping(10);
+    client.ping(150);
+    server.ping(150);
     const seen = (calls, at) => new Set(types(calls, at));
     await until(
       () => seen(near.calls.send, 0).size >= 2 && seen(far.calls.send, 1).size >= 2,
@@ -113,7 +113,7 @@ describe('an overridden method', () => {
       }
       const { client } = await pair(t, { Client: Mute });
       const lost = once(client, 'disconnect');
-      client.ping(10);
+      client.ping(150);
       await deadline(lost, 'the end of the connection');
     },
   );
@@ -162,8 +162,8 @@ describe('an overridden method', () => {
     assert.equal((await deadline(received, 'the message'))[0], 'hidden');
     await deadline(asked({ a: 1 }), 'the answer');
     assert.deepEqual((await (await client.request({ b: 1 })).next()).data, { b: 1 });
-    client.ping(10);
-    server.ping(10);
+    client.ping(150);
+    server.ping(150);
     await until(() => seen.includes('SockhopPing') && seen.includes('SockhopPong'), 'both came');
     const others = seen.filter((type) => !type.startsWith('SockhopP'));
     assert.deepEqual(others, ['Object', 'Object', 'SockhopRequest']);
@@ -289,7 +289,7 @@ describe('ObjectBuffer', () => {
     const received = once(client, 'receive');
     await server.sendall({ d: 1 });
     assert.deepEqual((await deadline(received, 'what is sent to all'))[0], { d: 1 });
-    server.ping(10);
+    server.ping(150);
     await until(() => server.pings.get(sock)?.some((ping) => !ping.unanswered()), 'a pong came');
     assert.ok(read >= 6 && written >= 6, `${read} read, ${written} written`);
   });
@@ -383,7 +383,7 @@ describe('a socket', () => {
       written.map((text) => JSON.parse(text).data),
       [{ a: 1 }, { b: 1 }, { echo: { c: 1 } }],
     );
-    server.ping(10);
+    server.ping(150);
     await until(() => written.some((text) => text.includes('SockhopPing')), 'a ping was written');
   });
 

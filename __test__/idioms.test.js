@@ -584,7 +584,7 @@ describe('stats()', () => {
       const { server, client } = await pair(t, { clientOptions });
       for (const side of [client, server]) {
         assert.equal(side.stats().round_trip, null);
-        side.ping(5);
+        side.ping(150);
         await until(() => side.stats().round_trip !== null, 'a ping is answered');
         const { round_trip } = side.stats();
         assert.ok(round_trip >= 0 && round_trip < 10_000, `${round_trip}`);
@@ -599,7 +599,7 @@ describe('stats()', () => {
     const client = new impl.client();
     cleanup(t, () => client.disconnect());
     client.socket = stream;
-    client.ping(5);
+    client.ping(150);
     await until(() => client.stats().round_trip !== null, 'a ping is answered');
     assert.ok(client.stats().round_trip >= 0);
 
@@ -612,7 +612,7 @@ describe('stats()', () => {
     await startClient(t, { port: front.address().port });
     await until(() => server.sockets.length === 1, 'the second is there');
     assert.equal(server.stats().round_trip, null);
-    server.ping(5);
+    server.ping(150);
     await until(() => server.stats().round_trip !== null, 'a ping is answered');
   });
 });

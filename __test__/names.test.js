@@ -6,7 +6,7 @@ const assert = require('node:assert/strict');
 const { once } = require('node:events');
 const net = require('node:net');
 const { describe, it } = require('node:test');
-const { deadline } = require('./support/deadline.js');
+const { deadline, until } = require('./support/deadline.js');
 const impl = require('./support/impl.js');
 const { makeClient, startServer } = require('./support/local.js');
 const { implementations } = require('./support/implementations.js');
@@ -134,13 +134,14 @@ async function converse(t, { server: Server, client: Client, session_type }) {
     await send();
     assert.deepEqual((await deadline(received, 'what the server sends'))[0], { d: 1 });
   }
-  client.ping(10);
-  server.ping(10);
-  // What is answered behind two beats shows that both went over.
-  for (let i = 0; i < 2; i += 1) {
-    await new Promise((resolve) => setTimeout(resolve, 15));
-    await deadline(new Promise((resolve) => client.send({ a: 2 }, resolve)), 'an answer');
-  }
+  client.ping(150);
+  server.ping(150);
+  const hasBeaten = (pings) => pings?.length >= 2 && !pings[0].unanswered();
+  await until(
+    () => hasBeaten(client.pings) && hasBeaten(server.pings.get(sock)),
+    'both have pinged twice, and had an answer',
+  );
+  await deadline(new Promise((resolve) => client.send({ a: 2 }, resolve)), 'an answer');
   assert.ok(client.connected);
   const left = once(server, 'disconnect');
   await client.disconnect();
@@ -232,11 +233,9 @@ describe('a name', () => {
     await client.connect();
     await arrived;
     client.socket.pause();
-    server.ping(10);
+    server.ping(150);
     const [sock] = server.sockets;
-    while (server.pings.get(sock).length === 0) {
-      await new Promise((resolve) => setTimeout(resolve, 1));
-    }
+    await until(() => server.pings.get(sock).length > 0, 'a ping was sent');
     server.pings = new Map([[sock, []]]);
     assert.equal(server.pings.get(sock).length, 0);
     client.pings = [];

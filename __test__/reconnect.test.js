@@ -30,7 +30,7 @@ function reconnectingClient(sockhop, port) {
 for (const implementation of ['native', 'original']) {
   describe(`a client whose ${implementation} server is killed and started again`, () => {
     it('connects and disconnects once per life, and ends by itself', {
-      timeout: 60_000,
+      timeout: 120_000,
     }, async (t) => {
       const port = await freePort();
       const client = program(t, reconnectingClient, port);
@@ -72,7 +72,7 @@ for (const implementation of ['native', 'original']) {
 
 describe('a client that reconnects', () => {
   it('does so at its interval while nobody is there, and ends by itself', {
-    timeout: 20_000,
+    timeout: 90_000,
   }, async (t) => {
     const port = await freePort();
     const client = program(

@@ -155,7 +155,7 @@ for (const [name, specifier] of Object.entries(implementations)) {
 
     it('ping each other', limit, async (t) => {
       const { client } = await start(t);
-      client.ping(20);
+      client.ping(150);
       await until(
         () => client.pings.length > 1 && client.pings[0].unanswered() === false,
         'a ping is answered',
