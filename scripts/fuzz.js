@@ -9,12 +9,13 @@
 //   all          each of them for so many seconds, two at a time
 //
 // The first three need a nightly toolchain (`rustup toolchain install nightly`) and cargo-fuzz, which is installed
-// below target/tools if it is not there. They begin with what fuzz/seeds has for them. Inputs that reach new code
-// are kept in fuzz/corpus, those that fail in fuzz/artifacts.
+// below target/tools if it is not there. They begin with the inputs in fuzz/seeds, all of which are run whatever the
+// time. Inputs that reach new code are kept in fuzz/corpus, those that fail in fuzz/artifacts.
 //
 // `npm run fuzz -- <target> seeds`: makes fuzz/seeds anew from it and fuzz/corpus, as few inputs as reach the same code.
 
 const { spawn, spawnSync } = require('node:child_process');
+const { createHash } = require('node:crypto');
 const { once } = require('node:events');
 const fs = require('node:fs');
 const path = require('node:path');
@@ -64,13 +65,43 @@ function prepare() {
   if (error || status !== 0) throw new Error('the targets could not be built');
 }
 
-/** The directory that grows, and the one that is kept. */
-function inputs(target) {
+/** The seeds of a target, a list of base64 texts in one file. */
+const seedFile = (target) => path.join(FUZZ, 'seeds', `${target}.json`);
+
+function readSeeds(target) {
+  const file = seedFile(target);
+  if (!fs.existsSync(file)) return [];
+  return JSON.parse(fs.readFileSync(file, 'utf8')).map((text) => Buffer.from(text, 'base64'));
+}
+
+/** A line for each seed, so that a change of some shows as a change of some. */
+function writeSeeds(target, seeds) {
+  const lines = seeds.map((bytes) => `  ${JSON.stringify(bytes.toString('base64'))}`);
+  fs.writeFileSync(seedFile(target), `[\n${lines.join(',\n')}\n]\n`);
+}
+
+/** Writes inputs as files into a directory, with the names that libFuzzer gives them. */
+function unpack(inputs, directory) {
+  fs.mkdirSync(directory, { recursive: true });
+  for (const bytes of inputs) {
+    const name = createHash('sha1').update(bytes).digest('hex');
+    fs.writeFileSync(path.join(directory, name), bytes);
+  }
+}
+
+/** The directory to which libFuzzer adds inputs. */
+function corpusOf(target) {
   const corpus = path.join(FUZZ, 'corpus', target);
-  const seeds = path.join(FUZZ, 'seeds', target);
   fs.mkdirSync(corpus, { recursive: true });
-  fs.mkdirSync(seeds, { recursive: true });
-  return { corpus, seeds };
+  return corpus;
+}
+
+/** A directory with the seeds of a target. */
+function seedsOf(target) {
+  const directory = path.join(ROOT, 'target', 'fuzz-seeds', target);
+  fs.rmSync(directory, { recursive: true, force: true });
+  unpack(readSeeds(target), directory);
+  return directory;
 }
 
 function command(target, seconds) {
@@ -78,9 +109,8 @@ function command(target, seconds) {
     const script = path.join(FUZZ, 'objectbuffer.js');
     return [process.execPath, [script, String(seconds)], process.env];
   }
-  const { corpus, seeds } = inputs(target);
   const options = [...RUST_TARGETS[target], `-max_total_time=${seconds}`, '-print_final_stats=1'];
-  return cargoFuzz('run', target, corpus, seeds, '--', ...options);
+  return cargoFuzz('run', target, corpusOf(target), seedsOf(target), '--', ...options);
 }
 
 /** Runs one target; prints the end of what it says if it is not alone. */
@@ -111,28 +141,22 @@ async function fuzz(target, seconds, alone) {
 
 /** Makes the seeds of a target anew: the least that reaches all code that is reached, the small ones first. */
 function keepSeeds(target) {
-  const { corpus, seeds } = inputs(target);
-  for (const name of fs.readdirSync(seeds)) {
-    fs.copyFileSync(path.join(seeds, name), path.join(corpus, name));
-  }
+  const corpus = corpusOf(target);
+  unpack(readSeeds(target), corpus);
   const [program, args, env] = cargoFuzz('cmin', target, corpus);
   const { status } = spawnSync(program, args, { cwd: ROOT, env, stdio: 'inherit' });
   if (status !== 0) throw new Error(`the corpus of ${target} could not be reduced`);
-  const files = fs
+  const found = fs
     .readdirSync(corpus)
-    .map((name) => ({ name, size: fs.statSync(path.join(corpus, name)).size }))
-    .sort((a, b) => a.size - b.size);
-  fs.rmSync(seeds, { recursive: true });
-  fs.mkdirSync(seeds);
+    .map((name) => fs.readFileSync(path.join(corpus, name)))
+    .sort((a, b) => a.length - b.length || a.compare(b));
   let bytes = 0;
-  let kept = 0;
-  for (const { name, size } of files) {
-    bytes += size;
-    if (bytes > SEED_BYTES) break;
-    fs.copyFileSync(path.join(corpus, name), path.join(seeds, name));
-    kept += 1;
-  }
-  console.log(`fuzz: ${kept} seeds of ${files.length} inputs for ${target}`);
+  const kept = found.filter(({ length }) => {
+    bytes += length;
+    return bytes <= SEED_BYTES;
+  });
+  writeSeeds(target, kept);
+  console.log(`fuzz: ${kept.length} seeds of ${found.length} inputs for ${target}`);
 }
 
 async function main([target = 'all', time = DEFAULT_SECONDS]) {
