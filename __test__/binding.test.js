@@ -21,6 +21,13 @@ const TAG = platformTag();
 const NATIVE = 'lib/internal/native';
 const BINDING = path.join(ROOT, bindingFileName(TAG));
 
+/** The option that turns the permission model of Node on, or null if this version has none that knows addons. */
+const PERMISSION = (() => {
+  if (process.allowedNodeEnvironmentFlags.has('--permission')) return '--permission';
+  if (process.allowedNodeEnvironmentFlags.has('--allow-addons')) return '--experimental-permission';
+  return null;
+})();
+
 /**
  * An ELF executable, as far as its dynamic loader goes: 64 bits, one program header, and `gap` bytes between that and the
  * name of the loader, as in a binary that `patchelf` has changed. Without a loader it is linked statically.
@@ -242,14 +249,35 @@ describe('loading the binding', () => {
     assert.doesNotMatch(message, /npm run build|npm install/);
   });
 
-  it('in a process without addons says which option of Node allows them', () => {
-    fs.copyFileSync(BINDING, path.join(directory, bindingFileName(TAG)));
-    const { code, message } = requireIn(directory, `./${NATIVE}/binding`, {
-      options: ['--no-addons'],
+  describe('in a process without addons', () => {
+    const message = (options) => {
+      fs.copyFileSync(BINDING, path.join(directory, bindingFileName(TAG)));
+      const { code, message } = requireIn(directory, `./${NATIVE}/binding`, { options });
+      assert.equal(code, 'ERR_SOCKHOP_BINDING');
+      return message;
+    };
+
+    it('says which option of Node allows them', () => {
+      const text = message(['--no-addons']);
+      assert.match(text, /Native addons need --allow-addons/);
+      assert.doesNotMatch(text, /npm run build/);
     });
-    assert.equal(code, 'ERR_SOCKHOP_BINDING');
-    assert.match(message, /Native addons need --allow-addons/);
-    assert.doesNotMatch(message, /npm run build/);
+
+    describe("by Node's permission model", { skip: PERMISSION === null }, () => {
+      const options = () => [PERMISSION, `--allow-fs-read=${fs.realpathSync(directory)}/`];
+
+      it('says the same', () => {
+        assert.match(message(options()), /Native addons need --allow-addons/);
+      });
+
+      it('loads with --allow-addons, and may read no other file', () => {
+        fs.copyFileSync(BINDING, path.join(directory, bindingFileName(TAG)));
+        const { keys } = requireIn(directory, `./${NATIVE}/binding`, {
+          options: [...options(), '--allow-addons'],
+        });
+        assert.deepEqual(keys, Object.keys(require(BINDING)));
+      });
+    });
   });
 
   it('says in what way a damaged file does not load', () => {
