@@ -1,23 +1,19 @@
-// Checks how the package is published, installed and bundled. The tools for that have a lock file of their own, and are
-// installed here, so that nobody else waits for them.
+// Checks how the package is published, installed and bundled: the tests of this directory, then the rehearsal of a release.
+// Arguments are options for Node's test runner.
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 
-const { dependenciesMissing, installDependencies } = require('../scripts/setup.js');
+const { installTools } = require('./commands.js');
 
-const reason = dependenciesMissing(__dirname);
-if (reason) {
-  console.log(`installing the tools of packaging/: ${reason}`);
-  installDependencies(__dirname);
+function succeeds(...args) {
+  return spawnSync(process.execPath, args, { stdio: 'inherit' }).status === 0;
 }
 
+installTools();
 const tests = fs.readdirSync(__dirname).filter((name) => name.endsWith('.test.js'));
 const files = tests.map((name) => path.join(__dirname, name));
-const { status } = spawnSync(
-  process.execPath,
-  ['--test', '--test-reporter=spec', ...process.argv.slice(2), ...files],
-  { stdio: 'inherit' },
-);
-process.exitCode = status ?? 1;
+const options = ['--test', '--test-reporter=spec', ...process.argv.slice(2)];
+const results = [succeeds(...options, ...files), succeeds(path.join(__dirname, 'rehearse.js'))];
+process.exitCode = results.every(Boolean) ? 0 : 1;

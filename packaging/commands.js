@@ -1,4 +1,8 @@
 const { spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+
+const { dependenciesMissing, installDependencies } = require('../scripts/setup.js');
 
 /**
  * Runs a command to its end.
@@ -20,10 +24,28 @@ function run([program, ...args], options) {
   throw new Error(`${program} ${args.join(' ')}: ${reason}\n${output}`);
 }
 
-/** The command line of npm: the npm that runs this script, or the one on the PATH. */
-function npmCommand(...args) {
+/**
+ * The script of npm: of the npm that runs this process, or of the one on the PATH.
+ * @returns {string}
+ */
+function npmFile() {
   const own = process.env.npm_execpath;
-  return own?.endsWith('npm-cli.js') ? [process.execPath, own, ...args] : ['npm', ...args];
+  if (own?.endsWith('npm-cli.js')) return own;
+  const directories = process.env.PATH.split(path.delimiter);
+  const file = directories.map((name) => path.join(name, 'npm')).find(fs.existsSync);
+  if (!file) throw new Error('there is no npm on the PATH');
+  return fs.realpathSync(file);
 }
 
-module.exports = { npmCommand, run };
+/** The command line of npm. */
+const npmCommand = (...args) => [process.execPath, npmFile(), ...args];
+
+/** Installs the tools of this directory, unless they are there. They have a lock file of their own. */
+function installTools() {
+  const reason = dependenciesMissing(__dirname);
+  if (!reason) return;
+  console.log(`installing the tools of packaging/: ${reason}`);
+  installDependencies(__dirname);
+}
+
+module.exports = { installTools, npmCommand, npmFile, run };
