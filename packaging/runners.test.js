@@ -1,0 +1,72 @@
+// The test runners that programs use: tests that use the package pass in them, and leave nothing behind that keeps a runner
+// from ending.
+
+const assert = require('node:assert/strict');
+const { spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+const { after, before, describe, it } = require('node:test');
+
+const { installRelease } = require('./installed.js');
+
+const tool = (...names) => path.join(__dirname, 'node_modules', ...names);
+
+/** A test with the globals that both runners have. */
+const TEST = `
+const { client, server } = require('sockhop');
+
+test('a client gets its answer', async () => {
+  const s = new server({ port: 0 });
+  s.on('receive', (object, meta) => meta.callback({ twice: object.value * 2 }));
+  const listener = await s.listen();
+  const c = new client({ port: listener.address().port });
+  await c.connect();
+  const answer = await new Promise((resolve) => c.send({ value: 21 }, resolve));
+  expect(answer).toEqual({ twice: 42 });
+  await c.disconnect();
+  await s.close();
+});
+`;
+
+/** More than one, so that a runner uses more than one process or thread, and one after the other. */
+const FILES = ['first.test.js', 'second.test.js', 'third.test.js'];
+
+describe('tests that use the package', () => {
+  let app;
+  let remove;
+
+  before(() => {
+    ({ directory: app, remove } = installRelease());
+    for (const name of FILES) fs.writeFileSync(path.join(app, name), TEST);
+  });
+
+  after(() => remove());
+
+  function runTests(...command) {
+    const { status, signal, stdout, stderr } = spawnSync(process.execPath, command, {
+      cwd: app,
+      encoding: 'utf8',
+      env: { ...process.env, CI: 'true', NO_COLOR: '1' },
+      // Longer than any of them waits for handles that are open.
+      timeout: 120_000,
+    });
+    const output = stdout + stderr;
+    assert.equal(status, 0, `${signal ?? ''}\n${output}`);
+    assert.doesNotMatch(output, /open handle|did not exit|prevents|hanging|timed out/i);
+    return output;
+  }
+
+  for (const workers of ['--runInBand', '--maxWorkers=2']) {
+    it(`pass in Jest with ${workers}, which ends by itself`, () => {
+      const output = runTests(tool('jest/bin/jest.js'), workers);
+      assert.match(output, /Tests: +3 passed, 3 total/);
+    });
+  }
+
+  for (const pool of ['threads', 'forks', 'vmThreads']) {
+    it(`pass in Vitest with the pool "${pool}", which ends by itself`, () => {
+      const output = runTests(tool('vitest/vitest.mjs'), 'run', '--globals', `--pool=${pool}`);
+      assert.match(output, /Tests +3 passed \(3\)/);
+    });
+  }
+});
