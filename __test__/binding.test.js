@@ -69,10 +69,8 @@ function requireIn(directory, module, { env = {}, preload, options = [] } = {}) 
 }
 
 describe('the name of the binding', () => {
-  it('is in the spelling of napi-rs, one of those in package.json and of the released packages', () => {
-    const { napi } = require('../package.json');
+  it('is one of those that releases have packages for', () => {
     assert.deepEqual([...PLATFORM_TAGS].sort(), TARGETS.map(({ tag }) => tag).sort());
-    assert.deepEqual([...napi.targets].sort(), TARGETS.map(({ triple }) => triple).sort());
     assert.ok(PLATFORM_TAGS.includes(TAG), `${TAG} is not among ${PLATFORM_TAGS.join(', ')}`);
   });
 

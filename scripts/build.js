@@ -6,9 +6,7 @@
 //   node scripts/build.js --debug      quick build with debug assertions
 //   node scripts/build.js --if-stale   only if a source is newer than the binding
 //
-// This calls cargo itself: the napi command line (used for other targets, see `npm run
-// build:target`) does not run on Node 18, and overwrites the binding in place, which crashes
-// whoever has it loaded.
+// packaging/build.js builds it for other targets, and as a release has it.
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
