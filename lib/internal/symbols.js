@@ -36,6 +36,13 @@ module.exports = {
   kWriteBatch: Symbol('writeBatch'),
   kResumeNativeWrites: Symbol('resumeNativeWrites'),
 
+  // A SockhopSocket: what its three layers call of each other.
+  kReplaceConnection: Symbol('replaceConnection'),
+  kCloseConnection: Symbol('closeConnection'),
+  kIsOver: Symbol('isOver'),
+  kIsHandleInUse: Symbol('isHandleInUse'),
+  kOnHandleUnused: Symbol('onHandleUnused'),
+
   // A SockhopSocket: what the dispatcher calls for the events of its native connection.
   kAsyncScope: Symbol('asyncScope'),
   kOnFrame: Symbol('onFrame'),

@@ -1,11 +1,7 @@
 'use strict';
 
 const native = require('../native/binding.js');
-
-/** As the native connection answers a write. */
-const WRITTEN = 0;
-const CLOSED = -1;
-const REFUSED = -2;
+const { CLOSED, REFUSED, WRITTEN } = require('./write-result.js');
 
 /** The position of an end behind no bytes at all: it is still to come. */
 const AT_ONCE = 0.5;

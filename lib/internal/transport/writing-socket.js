@@ -1,0 +1,428 @@
+'use strict';
+
+const net = require('node:net');
+const { Duplex } = require('node:stream');
+
+const { sendRefused, slowConsumer } = require('./connection-errors.js');
+const { ConnectionSocket } = require('./connection-socket.js');
+const { socketDestroyed } = require('../errors/errors.js');
+const { dispatchSoon, throwUncaught } = require('../native/dispatcher.js');
+const { supportProxies } = require('../proxy-support.js');
+const { nextTick } = require('../real-timers.js');
+const {
+  kAttachConnection,
+  kCanWriteNow,
+  kChannel,
+  kCloseConnection,
+  kConnection,
+  kFlush,
+  kHasCustomWrite,
+  kIsOver,
+  kMarkConnected,
+  kMoveToStream,
+  kOnFlushed,
+  kReplaceConnection,
+  kResumeNativeWrites,
+  kTraffic,
+  kTransmit,
+  kWriteBatch,
+  kWriteBytes,
+  kWriteMessage,
+} = require('../symbols.js');
+const { WriteBatch, WriteCoalescer } = require('./write-coalescer.js');
+const { CLOSED, REFUSED, WRITTEN } = require('./write-result.js');
+
+/** No `highWaterMark` of a socket is below this. */
+const LEAST_HIGH_WATER_MARK = 16 * 1024;
+
+const noop = () => {};
+
+/** Of a placeholder: the position in the outgoing stream that it waits for. */
+const position = Symbol('position');
+
+/**
+ * Stands for bytes that the native side has and the kernel has not. To the Writable it is a chunk of that length: so
+ * `writableLength`, the results of `write()` and `drain` count messages that wait as they count bytes of `write()`.
+ */
+function placeholder(length, where) {
+  const chunk = Buffer.alloc(0);
+  Object.defineProperty(chunk, 'length', { value: length });
+  chunk[position] = where;
+  return chunk;
+}
+
+const bytesOf = ({ chunk, encoding }) =>
+  typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk;
+
+const resumeNativeWrites = (socket) => socket[kResumeNativeWrites]();
+
+function emitDrain(socket) {
+  if (socket.listenerCount('drain') > 0 && socket.writableLength === 0) socket.emit('drain');
+}
+
+/** A callback of the program may throw: the other writes are settled all the same. */
+function settleAll(waiting, err) {
+  for (const { settle } of waiting) {
+    try {
+      settle(err);
+    } catch (thrown) {
+      throwUncaught(thrown);
+    }
+  }
+}
+
+/**
+ * Counts a message to all clients that the native side sends.
+ *
+ * @type {function(WritingSocket, number): boolean} with its length in characters. False: the native side skips this socket,
+ *   because the program writes bytes to it
+ */
+let countSent;
+
+/**
+ * The second layer of a `SockhopSocket`: everything that is sent.
+ *
+ * Messages go to the native connection past the Writable. While the Writable holds bytes of the program, messages go through
+ * it as well, after those bytes.
+ */
+class WritingSocket extends ConnectionSocket {
+  /** Made by the first message: @type {?WriteCoalescer} */
+  #coalescer = null;
+  /** Writes that wait for the kernel to have the stream up to a position: {position, settle}, in order. */
+  #waiting = null;
+  /** The position up to which the kernel has the stream, as the native side reported it. */
+  #flushed = 0;
+  /** How much of what the Writable counts the native side has. The rest waits in the Writable. */
+  #handedOver = 0;
+  /** The program writes bytes, in this tick or behind a cork: until they are written the native side sends nothing itself. */
+  #holdsNativeWrites = false;
+  #messagesSent = 0;
+  #messagesRefused = 0;
+  /** Settles what was written before there was a connection: @type {?function(): void} */
+  #settlePendingWrites = null;
+
+  static {
+    countSent = (socket, length) => {
+      if (socket.#holdsNativeWrites) return false;
+      socket.#messagesSent += 1;
+      if (socket.timeout) socket._unrefTimer?.();
+      // `listenerCount()` would take as long as the rest of this function.
+      if (socket._events.drain !== undefined) {
+        socket.#updateWritableLength();
+        socket.#drainSoon(length);
+      }
+      return true;
+    };
+  }
+
+  // ---- before there is a connection ---------------------------------------------------------------
+
+  /** There is a native connection now: it gets everything that was written so far. */
+  [kAttachConnection](connection) {
+    this[kFlush]();
+    const pending = this[kConnection];
+    this[kReplaceConnection](connection);
+    const sent = pending.handOver(connection);
+    if (sent === WRITTEN) this.#settlePendingWrites = () => this[kOnFlushed](pending.position);
+  }
+
+  /** @param {function(): void} emitConnect tells the client's program */
+  [kMarkConnected](emitConnect) {
+    this.connecting = false;
+    try {
+      emitConnect();
+    } finally {
+      this.#settlePendingWrites?.();
+      this.#settlePendingWrites = null;
+    }
+    this.emit('connect');
+    this.emit('ready');
+  }
+
+  /** A stream takes the place of this socket, and gets everything that was written so far. */
+  [kMoveToStream](stream) {
+    this[kFlush]();
+    const pending = this[kConnection];
+    pending.moveTo(stream, (err) => {
+      if (!err) this[kOnFlushed](pending.position);
+      this.destroy();
+    });
+  }
+
+  // ---- messages -----------------------------------------------------------------------------------
+
+  /**
+   * @param {string} text of a frame, with its terminator
+   * @param {boolean} isAwaited whether an answer is waited for
+   * @returns {Promise<null>} fulfilled when the kernel has it; rejects with ERR_SOCKET_DESTROYED, ERR_BACKPRESSURE or
+   *   ERR_SLOW_CONSUMER
+   */
+  [kTransmit](text, isAwaited) {
+    if (this[kIsOver] || this.destroyed || this.writableEnded) {
+      const promise = Promise.reject(socketDestroyed());
+      promise.catch(noop);
+      return promise;
+    }
+    if (this.write !== write || netPrototype.write !== netWrite) {
+      return this[kWriteBytes](Buffer.from(text));
+    }
+    this.#messagesSent += 1;
+    this.#coalescer ??= new WriteCoalescer(this);
+    return this.#coalescer.push(text, isAwaited);
+  }
+
+  /** Whether the program has replaced `write()`, so that all messages are to pass it. */
+  get [kHasCustomWrite]() {
+    return this.write !== write || netPrototype.write !== netWrite;
+  }
+
+  /** Sends the bytes of a message with `write()`. */
+  [kWriteBytes](bytes) {
+    const promise = new Promise((resolve, reject) => {
+      this.write(bytes, (err) => {
+        if (err) reject(socketDestroyed());
+        else resolve(err);
+      });
+    });
+    promise.catch(noop);
+    this.#messagesSent += 1;
+    return promise;
+  }
+
+  /** Hands over what has gathered of a burst. */
+  [kFlush]() {
+    this.#coalescer?.flush();
+  }
+
+  /** Whether nothing waits for the kernel, and no bytes of the program wait to be written first. */
+  [kCanWriteNow]() {
+    return this.#waiting === null && !(this.#holdsNativeWrites && this.#hasProgramBytes());
+  }
+
+  /** Writes a message that is not part of a burst. */
+  [kWriteMessage](text) {
+    const sent = this[kConnection].write(text, text.length);
+    if (sent === WRITTEN) {
+      this.#drainSoon(text.length);
+      if (this.timeout) this._unrefTimer?.();
+      return Promise.resolve(null);
+    }
+    const batch = new WriteBatch();
+    batch.messages = 1;
+    this.#afterWrite(sent, text, batch);
+    return batch.promise;
+  }
+
+  /** Writes the joined text of a burst. */
+  [kWriteBatch](text, batch) {
+    if (this.#holdsNativeWrites && this.#hasProgramBytes()) {
+      this.#writeAfterProgramBytes(text, batch);
+    } else this.#afterWrite(this[kConnection].write(text, text.length), text, batch);
+  }
+
+  #afterWrite(sent, text, batch) {
+    if (sent === REFUSED) this.#countRefused(batch);
+    this.#settle(sent, (err) => batch.settle(err));
+    if (sent > WRITTEN) this.#addPlaceholder(Buffer.byteLength(text), sent);
+    else if (batch.messages === 1) this.#drainSoon(text.length);
+    if (this.timeout) this._unrefTimer?.();
+  }
+
+  #countRefused({ messages }) {
+    this.#messagesRefused += messages;
+    this.#messagesSent -= messages;
+  }
+
+  /** Whether the Writable holds bytes that the native side has not got: they go first. */
+  #hasProgramBytes() {
+    return this.writableCorked > 0 || super.writableLength > this.#handedOver;
+  }
+
+  #writeAfterProgramBytes(text, batch) {
+    const { send_high_water_mark, slow_consumer } = this[kChannel]?.options ?? {};
+    if (super.writableLength >= send_high_water_mark && slow_consumer !== 'wait') {
+      this.#countRefused(batch);
+      this.#settle(REFUSED, (err) => batch.settle(err));
+      if (slow_consumer === 'disconnect') this.destroy(slowConsumer());
+      return;
+    }
+    super.write(Buffer.from(text), (err) => batch.settle(err ? socketDestroyed() : null));
+  }
+
+  /** @param {number} sent the result of a write of the native connection */
+  #settle(sent, settle) {
+    if (sent > WRITTEN) {
+      this.#waiting ??= [];
+      this.#waiting.push({ position: sent, settle });
+    } else if (sent === WRITTEN) settle();
+    else if (sent === CLOSED) settle(socketDestroyed());
+    else {
+      const disconnects = this[kChannel]?.options.slow_consumer === 'disconnect';
+      settle(disconnects ? slowConsumer() : sendRefused());
+    }
+  }
+
+  /** The kernel has the stream up to a position. */
+  [kOnFlushed](where) {
+    this.#flushed = where;
+    const waiting = this.#waiting;
+    if (waiting === null) return;
+    const later = waiting.findIndex((write) => write.position > where);
+    if (later < 0) this.#waiting = null;
+    settleAll(later < 0 ? waiting : waiting.splice(0, later));
+    if (this.timeout) this._unrefTimer?.();
+  }
+
+  // ---- the count of the Writable ------------------------------------------------------------------
+
+  /** Makes the Writable count bytes that wait for the kernel. */
+  #addPlaceholder(length, where) {
+    if (this.destroyed || this.writableEnded) return;
+    this.#handedOver += length;
+    super.write(placeholder(length, where));
+  }
+
+  /** Makes the Writable count what else waits: messages to all clients, and pongs. */
+  #updateWritableLength() {
+    this[kFlush]();
+    if (this[kIsOver] || this.destroyed || this.writableEnded) return;
+    const [queued, where] = this[kConnection].waiting();
+    if (queued > this.#handedOver) this.#addPlaceholder(queued - this.#handedOver, where);
+  }
+
+  /** As a stream does it, `drain` follows a message of the high-water mark's length, even if the kernel took it at once. */
+  #drainSoon(length) {
+    if (length < LEAST_HIGH_WATER_MARK || length < this.writableHighWaterMark) return;
+    if (this.#waiting === null) nextTick(emitDrain, this);
+  }
+
+  get writableLength() {
+    this.#updateWritableLength();
+    return super.writableLength;
+  }
+
+  get writableNeedDrain() {
+    this.#updateWritableLength();
+    return super.writableNeedDrain;
+  }
+
+  get bufferSize() {
+    return this.destroyed ? undefined : this.writableLength;
+  }
+
+  get bytesWritten() {
+    const { bytesOut, queued } = this[kConnection].traffic();
+    const gathered = this.#coalescer?.length ?? 0;
+    return bytesOut + queued + gathered + super.writableLength - this.#handedOver;
+  }
+
+  /** The counters of everything that is sent, and of the bytes in both directions. */
+  [kTraffic]() {
+    const { bytesIn, bytesOut, queued, refused } = this[kConnection].traffic();
+    return {
+      // A message to all clients is counted here for each of them, and may be refused by the native side.
+      messages_sent: this.#messagesSent - refused,
+      bytes_received: bytesIn,
+      bytes_sent: bytesOut,
+      queued_bytes: queued + (this.#coalescer?.length ?? 0),
+      refused_messages: this.#messagesRefused + refused,
+    };
+  }
+
+  // ---- bytes of the program -----------------------------------------------------------------------
+
+  write(chunk, encoding, callback) {
+    this.#beginProgramBytes();
+    return super.write(chunk, encoding, callback);
+  }
+
+  end(chunk, encoding, callback) {
+    if (!this[kIsOver]) this.#beginProgramBytes();
+    return super.end(chunk, encoding, callback);
+  }
+
+  cork() {
+    this.#beginProgramBytes();
+    super.cork();
+  }
+
+  uncork() {
+    super.uncork();
+    if (this.#holdsNativeWrites) nextTick(resumeNativeWrites, this);
+  }
+
+  /** Messages that were sent before go first; messages and pongs from now on go after the bytes of the program. */
+  #beginProgramBytes() {
+    this[kFlush]();
+    if (this.#holdsNativeWrites) return;
+    this.#holdsNativeWrites = true;
+    this[kConnection].hold(true);
+    nextTick(resumeNativeWrites, this);
+  }
+
+  /** Called at the end of a tick in which the program wrote, and when the bytes behind a cork have left. */
+  [kResumeNativeWrites]() {
+    if (!this.#holdsNativeWrites || this.#hasProgramBytes()) return;
+    this.#holdsNativeWrites = false;
+    if (!this[kIsOver]) this[kConnection].hold(false);
+  }
+
+  _write(chunk, encoding, callback) {
+    this._writev([{ chunk, encoding }], callback);
+  }
+
+  _writev(chunks, callback) {
+    let length = 0;
+    let sent = WRITTEN;
+    const entries = [];
+    for (const entry of chunks) {
+      length += entry.chunk.length;
+      const where = entry.chunk[position];
+      if (where === undefined) entries.push(entry);
+      else if (where > this.#flushed) sent = where;
+    }
+    if (entries.length > 0) {
+      const bytes =
+        entries.length === 1 ? bytesOf(entries[0]) : Buffer.concat(entries.map(bytesOf));
+      for (const { chunk } of entries) this.#handedOver += chunk.length;
+      sent = this[kConnection].writeBytes(bytes);
+      if (this.#holdsNativeWrites) nextTick(resumeNativeWrites, this);
+    }
+    this.#settle(sent, (err) => {
+      this.#handedOver -= length;
+      callback(err);
+    });
+    if (this.timeout) this._unrefTimer?.();
+  }
+
+  _final(callback) {
+    this[kFlush]();
+    const sent = this[kConnection].end();
+    if (this[kConnection].isPaired()) dispatchSoon();
+    // A connection that is closed has ended.
+    if (sent === CLOSED) callback();
+    else this.#settle(sent, callback);
+  }
+
+  _destroy(err, callback) {
+    this[kFlush]();
+    this[kCloseConnection]();
+    const waiting = this.#waiting ?? [];
+    this.#waiting = null;
+    if (waiting.length > 0) settleAll(waiting, socketDestroyed());
+    callback(err);
+    nextTick(() => this.emit('close', Boolean(err)));
+  }
+}
+
+supportProxies(WritingSocket);
+
+const netPrototype = net.Socket.prototype;
+/** The `write()` of net.Socket before a program replaces it: in Node that of Duplex. */
+const netWrite =
+  process.versions.bun === undefined && process.versions.deno === undefined
+    ? Duplex.prototype.write
+    : net.Socket.prototype.write;
+const { write } = WritingSocket.prototype;
+
+module.exports = { WritingSocket, countSent };
