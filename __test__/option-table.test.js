@@ -1,7 +1,7 @@
 'use strict';
 
-// An option that is added to the table of options works everywhere: this file adds two that the package does not have,
-// before anything else is loaded.
+// An option that is added to the table of options works everywhere: this file adds two that the
+// package does not have, before anything else is loaded.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');

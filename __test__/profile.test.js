@@ -1,6 +1,7 @@
 'use strict';
 
-// `npm run profile`, for a moment: that it runs, and that its summary names the functions of a real workload.
+// `npm run profile`, for a moment: that it runs, and that its summary names the functions of a real
+// workload.
 
 const assert = require('node:assert/strict');
 const { spawn, spawnSync } = require('node:child_process');

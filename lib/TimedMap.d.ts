@@ -1,19 +1,19 @@
-/** Why a value left the map. */
+/** The reason why a value left the map. */
 type Reason = 'overwritten' | 'deleted' | 'timed-out' | 'stopped';
 
 /** A map whose values live for a limited time. */
 declare class TimedMap<K = unknown, V = unknown> {
   /**
-   * @param opts.timeout how long values are kept, in ms. Default: `30000`
-   * @param opts.ref whether a value that waits for its time-out keeps the process alive. Default: `true`
+   * @param opts.timeout the time that values stay, in milliseconds. Default: `30000`
+   * @param opts.ref whether the timers of values keep the process alive. Default: `true`
    */
   constructor(opts?: { timeout?: number; ref?: boolean });
-  /** Puts a value in; the callback is told once why it left. */
+  /** Adds a value. When it leaves the map, the callback is called once, with the reason. */
   set(key: K, value: V, callback?: ((reason: Reason) => void) | null, timeout?: number): this;
   get(key: K): V | undefined;
-  /** Takes a value out; whether there was one. */
+  /** Removes a value. Returns whether there was one. */
   delete(key: K): boolean;
-  /** Takes all values out. */
+  /** Removes all values. */
   stop(): void;
 }
 

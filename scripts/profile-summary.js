@@ -31,7 +31,8 @@ const PSEUDO = {
 
 /**
  * @param {object} profile a .cpuprofile of V8
- * @param {{root: string, top: number}} options the directory that paths are relative to, and the number of functions
+ * @param {{root: string, top: number}} options the directory that paths are relative to, and the
+ *   number of functions
  * @returns {string}
  */
 function summarizeCpuProfile({ nodes, samples, timeDeltas }, { root, top }) {

@@ -1,13 +1,15 @@
 'use strict';
 
-// Profiles one side of a workload of the benchmark and prints the functions that take most of the time:
+// Profiles one side of a workload of the benchmark and prints the functions that take most of the
+// time:
 //
 //   npm run profile                                    the server of oneway-64
 //   npm run profile -- roundtrip --side client --ms 5000
 //   npm run profile -- --help
 //
-// Two runs follow each other, because the profilers would disturb one another: the first with Node's --cpu-prof, which
-// sees the JavaScript thread, the second with perf (Linux), which sees every thread, native code and the kernel.
+// Two runs follow each other, because the profilers would disturb one another: the first with
+// Node's --cpu-prof, which sees the JavaScript thread, the second with perf (Linux), which sees
+// every thread, native code and the kernel.
 
 const { spawn, spawnSync } = require('node:child_process');
 const { once } = require('node:events');
@@ -91,8 +93,8 @@ function optionsOf(argv) {
  *
  * @param {object} settings
  * @param {string[]} execArgv options of Node for the profiled side
- * @param {function(number): Promise<function(): Promise<void>>} observe begins to watch a process, and returns a
- *   function that ends it
+ * @param {function(number): Promise<function(): Promise<void>>} observe begins to watch a process,
+ *   and returns a function that ends it
  * @returns {Promise<object>} the figures of the workload
  */
 async function run(settings, execArgv, observe) {
@@ -184,7 +186,10 @@ async function profileWithPerf(settings) {
   }
 }
 
-/** The samples of a recording by a key, as lines of fields with tabs between them; empty if there are none. */
+/**
+ * The samples of a recording by a key, as lines of fields with tabs between them; empty if there
+ * are none.
+ */
 function perfReport(file, key) {
   const args = ['report', '-i', file, '--stdio', '--no-children', '-g', 'none', '--sort', key];
   const { stdout } = spawnSync('perf', [...args, '-F', `overhead,${key}`, '-t', '\t'], {

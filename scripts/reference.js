@@ -1,7 +1,8 @@
 'use strict';
 
-// Writes the generated parts of API.md and index.d.ts: options, figures of stats() and codes of errors, from the tables in
-// lib/internal. Each part stands between two lines of comment that have its name.
+// Writes the generated parts of API.md and index.d.ts: options, figures of stats() and codes of
+// errors, from the tables in lib/internal. Each part stands between two lines of comment that have
+// its name.
 //
 //   npm run reference              writes them
 //   npm run reference -- --check   fails if one is out of date

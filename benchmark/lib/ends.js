@@ -13,9 +13,12 @@ const { End, Generator } = require('./processes.js');
  * @param {object} settings.peer the module of the peer
  * @param {object} settings.certificates for workloads over TLS
  * @param {string|null} settings.binary the load generator
- * @param {function(object): object} settings.keep gets each process as soon as it runs, and returns it
- * @param {{server?: string[], client?: string[]}} [settings.execArgv] more options for Node, by side
- * @returns {Promise<{ends: object, version: string}>} the processes, as `round()` of a workload takes them
+ * @param {function(object): object} settings.keep gets each process as soon as it runs, and returns
+ *   it
+ * @param {{server?: string[], client?: string[]}} [settings.execArgv] more options for Node, by
+ *   side
+ * @returns {Promise<{ends: object, version: string}>} the processes, as `round()` of a workload
+ *   takes them
  */
 async function openEnds(settings) {
   const { definition, transport, address, name, peer, certificates, binary, keep } = settings;

@@ -1,8 +1,9 @@
 'use strict';
 
 /*
- * Two views of the work of the package: the channels of `node:diagnostics_channel` that API.md documents, for programs,
- * and the lines of NODE_DEBUG=sockhop, for people. Neither costs anything while it is not used.
+ * Two views of the work of the package: the channels of `node:diagnostics_channel` that API.md
+ * documents, for programs, and the lines of NODE_DEBUG=sockhop, for people. Neither costs anything
+ * while it is not used.
  */
 
 const diagnostics_channel = require('node:diagnostics_channel');
@@ -36,8 +37,9 @@ const diagnostics = {
 const log = debuglog('sockhop');
 
 /**
- * Writes a line to standard error, with placeholders as in `util.format()`. It is null unless NODE_DEBUG contains
- * "sockhop": call it as `debug?.(...)`, so that the arguments are not even evaluated.
+ * Writes a line to standard error, with placeholders as in `util.format()`. It is null unless
+ * NODE_DEBUG contains "sockhop": call it as `debug?.(...)`, so that the arguments are not even
+ * evaluated.
  *
  * @type {?function(string, ...*): void}
  */

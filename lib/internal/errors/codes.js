@@ -1,8 +1,9 @@
 'use strict';
 
 /*
- * Every code of an error that a program can get, with its cause and the remedy. "npm run reference" writes the table of
- * API.md and the type `SockhopErrorCode` from it, and __test__/reference.test.js compares it with the sources.
+ * Every code of an error that a program can get, with its cause and the remedy. "npm run reference"
+ * writes the table of API.md and the type `SockhopErrorCode` from it, and
+ * __test__/reference.test.js compares it with the sources.
  */
 
 /**
@@ -94,7 +95,11 @@ const SOCKHOP_CODES = {
   },
 };
 
-/** Codes that Node or the system also has, on errors of Node's classes: @type {Object<string, ErrorCode>} */
+/**
+ * Codes that Node or the system also has, on errors of Node's classes.
+ *
+ * @type {Object<string, ErrorCode>}
+ */
 const NODE_CODES = {
   ABORT_ERR: {
     cause:
@@ -143,7 +148,11 @@ const NODE_CODES = {
   },
 };
 
-/** Families of codes of the system and of OpenSSL, by examples: @type {(ErrorCode & {codes: string[]})[]} */
+/**
+ * Families of codes of the system and of OpenSSL, by examples.
+ *
+ * @type {(ErrorCode & {codes: string[]})[]}
+ */
 const OTHER_CODES = [
   {
     codes: [

@@ -1,8 +1,9 @@
 'use strict';
 
 /*
- * Explanations of errors: the meaning and the remedy, as the message of the error's `cause`. The message of the error
- * itself stays that of Node or of sockhop 1.8.4, because programs compare it. Node prints a cause with its error.
+ * Explanations of errors: the meaning and the remedy, as the message of the error's `cause`. The
+ * message of the error itself stays that of Node or of sockhop 1.8.4, because programs compare it.
+ * Node prints a cause with its error.
  */
 
 const fs = require('node:fs');
@@ -40,7 +41,9 @@ function kindOf(where) {
   }
 }
 
-/** Describes the first parent of a path that is missing or not a directory; null if there is none. */
+/**
+ * Describes the first parent of a path that is missing or not a directory; null if there is none.
+ */
 function brokenDirectory(where) {
   const directory = path.dirname(path.resolve(where));
   const kind = kindOf(directory);
@@ -172,7 +175,8 @@ function explain(err, meaning) {
  * Adds the frame that an error is about.
  *
  * @template {Error} E
- * @param {E} err gets `data`, the beginning of the frame, and a cause if the frame is of another protocol
+ * @param {E} err gets `data`, the beginning of the frame, and a cause if the frame is of another
+ *   protocol
  * @param {string} text the frame
  * @returns {E} the same
  */
@@ -189,7 +193,8 @@ const NOT_TLS = [
 ];
 
 /**
- * Adds the endpoint of a failed attempt to connect to an error that does not name it, and explains an attempt at TLS.
+ * Adds the endpoint of a failed attempt to connect to an error that does not name it, and explains
+ * an attempt at TLS.
  *
  * @template {Error} E
  * @param {E} err

@@ -5,19 +5,23 @@ const { EventEmitter } = require('node:events');
 const { formatAddress } = require('../transport/format-address.js');
 const timing = require('../real-timers.js');
 
-/** Time between two warnings of a kind, in ms: a peer that misbehaves all the time must not fill the program's log. */
+/**
+ * Time between two warnings of a kind, in ms: a peer that misbehaves all the time must not fill the
+ * program's log.
+ */
 const WARNING_INTERVAL = 10_000;
 
 /**
- * The warnings of each emitter by the code of the error: when the next one may come, and how many were left out.
+ * The warnings of each emitter by the code of the error: when the next one may come, and how many
+ * were left out.
  *
  * @type {WeakMap<EventEmitter, Map<string, {next: number, omitted: number}>>}
  */
 const warnings = new WeakMap();
 
 /**
- * Reports an error that a peer or the network caused. Without a listener for `error` it becomes a warning: an `error`
- * event without a listener is an exception, and no peer may end the process.
+ * Reports an error that a peer or the network caused. Without a listener for `error` it becomes a
+ * warning: an `error` event without a listener is an exception, and no peer may end the process.
  *
  * @param {EventEmitter} emitter
  * @param {Error} err
@@ -28,7 +32,8 @@ function reportError(emitter, err, ...context) {
     emitter.emit('error', err, ...context);
     return;
   }
-  // A program may override emit() and take errors there. Node's emit() throws an error that has no listener.
+  // A program may override emit() and take errors there. Node's emit() throws an error that has no
+  // listener.
   if (emitter.emit !== EventEmitter.prototype.emit) {
     try {
       emitter.emit('error', err, ...context);

@@ -1,8 +1,9 @@
 'use strict';
 
 /*
- * Errors of system calls, with the properties and messages that Node gives them. Programs that compare `code`, `errno`,
- * `syscall`, `address`, `port` or the message work although the native side made the call.
+ * Errors of system calls, with the properties and messages that Node gives them. Programs that
+ * compare `code`, `errno`, `syscall`, `address`, `port` or the message work although the native
+ * side made the call.
  */
 
 const net = require('node:net');
@@ -11,7 +12,8 @@ const util = require('node:util');
 
 const { causeOfPath, explain } = require('./explanations.js');
 
-/** Descriptions of libuv for the errors of `bind` and `listen`, for runtimes without `util.getSystemErrorMap`. */
+/**
+ * Descriptions of libuv for the errors of `bind` and `listen`, for runtimes without `util.getSystemErrorMap`. /
 const DESCRIPTIONS = {
   EACCES: 'permission denied',
   EADDRINUSE: 'address already in use',
@@ -27,7 +29,10 @@ const DESCRIPTIONS = {
   EPERM: 'operation not permitted',
 };
 
-/** Made for the first error: @type {?{byErrno: Map<number, [string, string]>, byCode: Map<string, number>}} */
+/** Made for the first error.
+ *
+ * @type {?{byErrno: Map<number, [string, string]>, byCode: Map<string, number>}}
+ */
 let tables = null;
 
 function systemErrors() {
@@ -61,15 +66,15 @@ function resolve(error) {
 }
 
 /**
- * The error of a failed system call on a socket, as `net` makes it: the message of `listen` has a description, and only
- * `connect`, `bind` and `listen` name an address.
+ * The error of a failed system call on a socket, as `net` makes it: the message of `listen` has a
+ * description, and only `connect`, `bind` and `listen` name an address.
  *
  * @param {number|string} error the negative errno of libuv (-111), or its name ("ECONNREFUSED")
  * @param {string} syscall "connect", "listen", "bind", "read", "write", "shutdown", "accept"
  * @param {string} [address] the IP address or the path of the Unix socket
  * @param {number} [port] the TCP port; for a Unix socket none, or -1, which `listen` has
- * @returns {Error} with `errno`, `code`, `syscall` and, where given, `address` and `port`; for a path with an
- *   explanation as its `cause`, where the reason is known
+ * @returns {Error} with `errno`, `code`, `syscall` and, where given, `address` and `port`; for a
+ *   path with an explanation as its `cause`, where the reason is known
  */
 function systemError(error, syscall, address, port) {
   const { errno, code, description } = resolve(error);

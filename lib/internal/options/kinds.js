@@ -1,8 +1,9 @@
 'use strict';
 
 /*
- * The kinds of values that options have. A kind checks a value and converts it, and says how the documents and the
- * type declarations write its type. Every error names the option, the value it must have, and the value received.
+ * The kinds of values that options have. A kind checks a value and converts it, and says how the
+ * documents and the type declarations write its type. Every error names the option, the value it
+ * must have, and the value received.
  */
 
 const { inspect } = require('node:util');
@@ -45,7 +46,10 @@ const invalidValue = (...args) => invalid(TypeError, 'ERR_INVALID_ARG_VALUE', ..
 const outOfRange = (...args) => invalid(RangeError, 'ERR_OUT_OF_RANGE', ...args);
 const badPort = (...args) => invalid(RangeError, 'ERR_SOCKET_BAD_PORT', ...args);
 
-/** The number that a value stands for. Numeric text is accepted, as timers and ports of Node accept it. */
+/**
+ * The number that a value stands for. Numeric text is accepted, as timers and ports of Node accept
+ * it.
+ */
 function toNumber(value) {
   if (typeof value === 'number') return value;
   return typeof value === 'string' && value.trim() !== '' ? Number(value) : undefined;
@@ -62,7 +66,9 @@ function checkPort(subject, value, option) {
   );
 }
 
-/** @returns {string|null} why a text cannot be an address, with the remedy; null if it can be one */
+/**
+ * @returns {string|null} why a text cannot be an address, with the remedy; null if it can be one
+ */
 function notAnAddress(text) {
   const [, protocol, authority] = /^([a-z][a-z0-9+.-]*):\/\/([^/?#]*)/i.exec(text) ?? [];
   if (authority === '' || (protocol === undefined && text.includes('/'))) {
@@ -77,7 +83,10 @@ function notAnAddress(text) {
   return `${wrong} (set ${remedy.filter(Boolean).join(' and ')})`;
 }
 
-/** @throws {TypeError} ERR_INVALID_ARG_TYPE, or ERR_INVALID_ARG_VALUE for a URL, a path, or an address with a port */
+/**
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE, or ERR_INVALID_ARG_VALUE for a URL, a path, or an
+ * address with a port
+ */
 function checkAddress(subject, value, option) {
   if (typeof value === 'string') {
     const expected = notAnAddress(value);
@@ -91,7 +100,10 @@ function checkAddress(subject, value, option) {
   );
 }
 
-/** @throws {TypeError} ERR_INVALID_ARG_TYPE, or ERR_INVALID_ARG_VALUE for a path that no system can have */
+/**
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE, or ERR_INVALID_ARG_VALUE for a path that no system can
+ * have
+ */
 function checkPath(subject, value) {
   if (typeof value !== 'string') {
     throw invalidType(
@@ -100,8 +112,8 @@ function checkPath(subject, value) {
       value,
     );
   }
-  // A leading NUL marks an abstract name of Linux, which may contain any byte. In the path of a file, a NUL would cut
-  // the name short.
+  // A leading NUL marks an abstract name of Linux, which may contain any byte. In the path of a
+  // file, a NUL would cut the name short.
   if (value[0] !== '\0' && value.includes('\0'))
     throw invalidValue(subject, 'free of NUL characters', value);
   return value;
@@ -150,7 +162,10 @@ function checkTerminator(subject, value) {
   return pair;
 }
 
-/** A session type makes a session of a socket: SockhopSession, a class that extends it, or a maker of the program. */
+/**
+ * A session type makes a session of a socket: SockhopSession, a class that extends it, or a maker
+ * of the program.
+ */
 function checkSessionType(subject, value) {
   if (typeof value._from_socket === 'function') return value;
   const expected =
@@ -199,10 +214,11 @@ function checkSignal(subject, value) {
  * @typedef {object} Kind
  * @property {string} documented the type in the tables of API.md
  * @property {string} declared the type in index.d.ts
- * @property {function(string, *, object): *} [check] takes the subject of the message, the value and the option;
- *   returns the value in the form that the package uses, or throws. Without one, the package does not read the option.
- * @property {function(*, string): boolean} [isGiven] whether a value replaces the default for a taker; otherwise every
- *   truthy value does
+ * @property {function(string, *, object): *} [check] takes the subject of the message, the value
+ *   and the option; returns the value in the form that the package uses, or throws. Without one,
+ *   the package does not read the option.
+ * @property {function(*, string): boolean} [isGiven] whether a value replaces the default for a
+ *   taker; otherwise every truthy value does
  */
 
 const nullable = (type) => `${type} | null | undefined`;
@@ -215,7 +231,8 @@ const KINDS = {
     documented: 'number or numeric string',
     declared: nullable('number | string'),
     check: checkPort,
-    // A server listens on a port of the system's choice at 0; a client has nothing to connect to there.
+    // A server listens on a port of the system's choice at 0; a client has nothing to connect to
+    // there.
     isGiven: (value, taker) => Boolean(value) || (value === 0 && taker === 'server'),
   },
   flag: {

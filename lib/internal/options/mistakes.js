@@ -1,8 +1,9 @@
 'use strict';
 
 /*
- * Warnings for mistakes that sockhop 1.8.4 accepts in silence: an option that has no effect, and a value with another
- * meaning than it seems to have. Such a program works, so it gets a warning of the process, once for each name.
+ * Warnings for mistakes that sockhop 1.8.4 accepts in silence: an option that has no effect, and a
+ * value with another meaning than it seems to have. Such a program works, so it gets a warning of
+ * the process, once for each name.
  */
 
 /** Names that programs use for an option, from `net`, `tls` and other packages. */
@@ -65,10 +66,16 @@ function warn(name, code, message) {
   process.emitWarning(message, { type: 'SockhopWarning', code });
 }
 
-/** The form in which names are compared: `connectTimeout`, `connect-timeout` and `connect_timeout` are equal. */
+/**
+ * The form in which names are compared: `connectTimeout`, `connect-timeout` and `connect_timeout`
+ * are equal.
+ */
 const plain = (name) => name.toLowerCase().replace(/[-_]/g, '');
 
-/** The edit distance of two words: letters added, missing, replaced, or swapped with their neighbour. */
+/**
+ * The edit distance of two words: letters added, missing, replaced, or swapped with their
+ * neighbour.
+ */
 function distance(a, b) {
   let before = [];
   let previous = Array.from({ length: b.length + 1 }, (_, column) => column);
@@ -92,7 +99,10 @@ function distance(a, b) {
   return previous[b.length];
 }
 
-/** Whether a name looks like a misspelt option. Short words that differ in one letter are different words. */
+/**
+ * Whether a name looks like a misspelt option. Short words that differ in one letter are different
+ * words.
+ */
 function looksLike(name, option) {
   if (name === option) return true;
   const between = distance(name, option);
@@ -115,8 +125,8 @@ function nearest(name, options) {
 }
 
 /**
- * Warns of options that have no effect although the program seems to rely on them. A name that resembles no option
- * belongs to the program: subclasses and shared objects have such names.
+ * Warns of options that have no effect although the program seems to rely on them. A name that
+ * resembles no option belongs to the program: subclasses and shared objects have such names.
  *
  * @param {string} whose the owner of the options in the message: `a SockhopClient`
  * @param {object} given the options as the program passed them

@@ -1,9 +1,10 @@
 'use strict';
 
 /*
- * Reads the options that a program passes to constructors and methods: checks them, fills in the defaults, and gives the
- * native side its part. A falsy value means the default, because programs on sockhop rely on it ("port:
- * process.env.PORT"). Unknown options are ignored, with a warning where one looks like a mistake.
+ * Reads the options that a program passes to constructors and methods: checks them, fills in the
+ * defaults, and gives the native side its part. A falsy value means the default, because programs
+ * on sockhop rely on it ("port: process.env.PORT"). Unknown options are ignored, with a warning
+ * where one looks like a mistake.
  */
 
 const { KINDS, checkMilliseconds, invalidType, invalidValue } = require('./kinds.js');
@@ -15,7 +16,11 @@ const property = (name) => `The "options.${name}" property`;
 const defaultOf = (option) =>
   typeof option.default === 'function' ? option.default() : option.default;
 
-/** The options of each taker, and their names: @type {Map<string, {options: object[], names: string[]}>} */
+/**
+ * The options of each taker, and their names.
+ *
+ * @type {Map<string, {options: object[], names: string[]}>}
+ */
 const byTaker = new Map();
 
 function optionsOf(taker) {
@@ -50,8 +55,8 @@ function read(taker, given, defaults = {}) {
     if (KINDS[option.kind].check === undefined) continue;
     values[name] = checked(option, property(name), given[name], taker, defaults[name]);
   }
-  // V8 makes a dictionary of an object that is built by computed names. Every message looks at options, which is faster
-  // in a copy: that has the shape of a literal.
+  // V8 makes a dictionary of an object that is built by computed names. Every message looks at
+  // options, which is faster in a copy: that has the shape of a literal.
   return { ...values };
 }
 
@@ -93,8 +98,8 @@ function normalizeClientOptions(opts, { defaults } = {}) {
  * The options of a server, complete and checked.
  *
  * @param {object} [opts] as the program passed them
- * @param {{defaults: {session_type: Function}}} overrides defaults that replace those of the table; the session class
- *   must be among them
+ * @param {{defaults: {session_type: Function}}} overrides defaults that replace those of the table;
+ *   the session class must be among them
  * @returns {object} plain, with a value for every option; `terminator` is `[receive, transmit]`
  * @throws {TypeError|RangeError} for the first option that has a wrong value
  */

@@ -1,8 +1,9 @@
 'use strict';
 
 /*
- * Every option of the package. Checks, defaults, the settings of the native side and the counters of stats() are derived
- * from this table, and so are the tables of API.md and the interfaces of index.d.ts: "npm run reference" writes them.
+ * Every option of the package. Checks, defaults, the settings of the native side and the counters
+ * of stats() are derived from this table, and so are the tables of API.md and the interfaces of
+ * index.d.ts: "npm run reference" writes them.
  */
 
 const { constants } = require('node:buffer');
@@ -24,25 +25,30 @@ const same = (value) => value;
  * @property {string} how the way in which the program gets the error, for API.md
  * @property {string} [counter] the figure of stats() that counts it
  * @property {string} [counts] the meaning of that figure
- * @property {boolean} [isTraffic] the connection counts it; otherwise LimitCounters does, by the code of the error
+ * @property {boolean} [isTraffic] the connection counts it; otherwise LimitCounters does, by the
+ *   code of the error
  */
 
 /**
  * @typedef {object} Option
  * @property {string} name
- * @property {string[]} takers `client`, `server`, `connect()`, `listen()`, `request()`, `ObjectBuffer`
+ * @property {string[]} takers `client`, `server`, `connect()`, `listen()`, `request()`,
+ *   `ObjectBuffer`
  * @property {string} kind the name of a kind of values, see kinds.js
  * @property {string} meaning one sentence, in Markdown, without a full stop
- * @property {*} [default] in the form that the package uses; a function makes a new one for each taker
+ * @property {*} [default] in the form that the package uses; a function makes a new one for each
+ *   taker
  * @property {string} [shown] the default in the documents, where it is not the text of the value
  * @property {string} [unit] of a count, for messages
  * @property {number} [max] of a count
  * @property {string[]} [values] of a choice
- * @property {string} [leftOut] of a time: the value for one that is left out, where the default does not tell it
+ * @property {string} [leftOut] of a time: the value for one that is left out, where the default
+ *   does not tell it
  * @property {string} [declared] the type in index.d.ts, where it is not that of the kind
  * @property {boolean} [isLimit] it is in the table of limits of API.md
  * @property {Limit[]} [limits]
- * @property {Object<string, function(*): *>} [native] the fields of the native settings, each from the value
+ * @property {Object<string, function(*): *>} [native] the fields of the native settings, each from
+ *   the value
  */
 
 /** @type {Option[]} */
