@@ -6,13 +6,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use socket2::{Domain, Socket, Type};
-use sockhop_native::connection::Connection;
-use sockhop_native::connection::Sent;
-use sockhop_native::connection::Settings;
-use sockhop_native::connection::SlowConsumer;
-use sockhop_native::events::Event;
-use sockhop_native::events::Mailbox;
-use sockhop_native::events::Poller;
+use sockhop_native::connection::{Connection, Environment, Event, Sent, Settings, SlowConsumer};
+use sockhop_native::events::poller::Poller;
 use sockhop_native::protocol::{Control, Terminator, control};
 use sockhop_native::transport::Stream;
 use std::io::{ErrorKind, Read};
@@ -76,11 +71,11 @@ struct Told {
 }
 
 impl Told {
-    fn take(&mut self, mailbox: &Mailbox) {
-        while let Some(segment) = mailbox.take() {
-            let mut text = segment.text.as_slice();
-            let mut lengths = segment.lengths.iter();
-            for event in &segment.events {
+    fn take(&mut self, environment: &Environment) {
+        while let Some(batch) = environment.take() {
+            let mut text = batch.text.as_slice();
+            let mut lengths = batch.lengths.iter();
+            for event in &batch.events {
                 assert!(
                     self.ends == 0 || matches!(event, Event::Flushed { .. }),
                     "{event:?} behind the end"
@@ -102,7 +97,7 @@ impl Told {
                 }
             }
             assert!(text.is_empty() && lengths.next().is_none());
-            mailbox.recycle(segment);
+            environment.queue().recycle(batch);
         }
     }
 }
@@ -197,10 +192,10 @@ fuzz_target!(|input: Input<'_>| {
             poller.turn();
         }
     };
-    let mailbox = Mailbox::new(Box::new(|| {}), poller.clone());
+    let environment = Environment::new(Box::new(|| {}), poller.clone());
     let (near, far) = Socket::pair(Domain::UNIX, Type::STREAM, None).unwrap();
     far.set_nonblocking(true).unwrap();
-    let connection = Connection::over(Stream::new(near).unwrap(), settings, &mailbox);
+    let connection = Connection::over(Stream::new(near).unwrap(), settings, &environment);
     connection.start(input.paused);
 
     let mut told = Told::default();
@@ -292,7 +287,7 @@ fuzz_target!(|input: Input<'_>| {
             }
             Step::Take => {
                 turn();
-                told.take(&mailbox);
+                told.take(&environment);
             }
             Step::Wait => std::thread::sleep(Duration::from_micros(200)),
         }
@@ -306,7 +301,7 @@ fuzz_target!(|input: Input<'_>| {
     loop {
         looks += 1;
         turn();
-        told.take(&mailbox);
+        told.take(&environment);
         for _ in 0..16 {
             peer.read(1 << 16);
         }
@@ -356,7 +351,7 @@ fuzz_target!(|input: Input<'_>| {
     connection.close();
     connection.close();
     let Told { frames, .. } = std::mem::take(&mut told);
-    told.take(&mailbox);
+    told.take(&environment);
     // Closed is closed: nothing of what came later is told, and nothing twice.
     assert!(frames.len() + told.frames.len() <= expected.len());
 });

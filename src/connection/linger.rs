@@ -7,15 +7,15 @@
 //! A peer may send without end, so everything here has a bound: the bytes and the time of each connection, how many
 //! are read at once, and the pace of all of them together.
 
-use crate::connection::READ_SIZE;
 use crate::events::runtime;
 use crate::transport::Stream;
+use crate::transport::socket::READ_SIZE;
 use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 
 /// How much longer a connection is read.
 #[derive(Debug, Clone, Copy)]
@@ -49,8 +49,6 @@ const AT_ONCE: usize = 512;
 /// The pause behind each read that found something, and the first behind one that found nothing. The latter double.
 const PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(64);
-/// Descriptors beyond `max_connections` that new connections may have while closed ones make room for them.
-const SPARE_SEATS: usize = 16;
 
 /// How many closed connections are being read.
 static LINGERING: AtomicUsize = AtomicUsize::new(0);
@@ -59,47 +57,6 @@ static TURN: Semaphore = Semaphore::const_new(1);
 
 thread_local! {
     static SINK: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-/// The descriptors of one listener's connections. Every stream that it accepted holds a reference until its descriptor
-/// is closed.
-#[derive(Debug)]
-pub(crate) struct Seats {
-    /// `max_connections`.
-    max: AtomicUsize,
-    /// Tells a closed connection that another one needs its place.
-    wanted: Notify,
-}
-
-impl Seats {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self {
-            max: AtomicUsize::new(usize::MAX),
-            wanted: Notify::new(),
-        })
-    }
-
-    pub(crate) fn set_max(&self, max: usize) {
-        self.max.store(max, Ordering::Relaxed);
-    }
-
-    /// Whether there is no room for another connection beside `open` ones. Closed ones that are still read make room.
-    pub(crate) fn are_taken(self: &Arc<Self>, open: usize) -> bool {
-        let max = self.max.load(Ordering::Relaxed);
-        if open >= max {
-            return true;
-        }
-        let held = Arc::strong_count(self) - 1;
-        if held >= max {
-            self.wanted.notify_one();
-        }
-        held >= max.saturating_add(SPARE_SEATS)
-    }
-
-    /// Whether there are more descriptors than there may be connections, or as many.
-    fn are_short(self: &Arc<Self>) -> bool {
-        Arc::strong_count(self) > self.max.load(Ordering::Relaxed)
-    }
 }
 
 /// Counts a task among those that linger.
@@ -206,6 +163,7 @@ fn is_for_now(error: &io::Error) -> bool {
 #[cfg(all(test, not(sockhop_loom)))]
 mod tests {
     use super::*;
+    use crate::transport::seats::{SPARE_SEATS, Seats};
     use socket2::{Domain, Socket, Type};
     use std::io::Write;
 

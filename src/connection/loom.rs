@@ -1,213 +1,15 @@
-//! Every interleaving of the hand-over between the runtime and JavaScript, by loom: `npm run model`.
+//! Models of the two readers of a connection and of its sending direction: `npm run model`.
 
-use crate::connection::reader_state::{Body, Flow, Place, Switch};
-use crate::connection::receive_window::Gauge;
-use crate::connection::send_queue::{Outbox, Outgoing};
-use crate::endpoint::loopback::{Door, Listeners};
-use crate::events::queue::{Event, Mailbox};
+use super::reader_state::{Body, Flow, Place, Switch};
+use super::send_queue::Outbox;
+use crate::events::receive_window::ReceiveWindow;
 use crate::sync::Mutex;
+use crate::transport::Outgoing;
 use bytes::Bytes;
+use loom::sync::Notify;
 use loom::sync::atomic::{AtomicUsize, Ordering};
-use loom::sync::{Arc, Notify};
 use loom::thread;
 use std::io::{self, ErrorKind, IoSlice};
-
-/// What the environment's thread does: sleeps until woken, then takes until there is no more.
-fn take_until(mailbox: &Mailbox, woken: &Notify, wanted: usize) -> Vec<u64> {
-    let mut taken = Vec::new();
-    while taken.len() < wanted {
-        // If a wake-up is lost, this waits for ever, and loom reports a deadlock.
-        woken.wait();
-        while let Some(segment) = mailbox.take() {
-            for event in &segment.events {
-                match event {
-                    Event::BroadcastDone(id) => taken.push(*id),
-                    other => panic!("nobody posted {other:?}"),
-                }
-            }
-            mailbox.recycle(segment);
-        }
-    }
-    taken
-}
-
-#[test]
-fn an_environment_is_woken_for_whatever_is_posted() {
-    loom::model(|| {
-        let woken = Arc::new(Notify::new());
-        let wakes = Arc::new(AtomicUsize::new(0));
-        let wake = {
-            let (woken, wakes) = (Arc::clone(&woken), Arc::clone(&wakes));
-            move || {
-                wakes.fetch_add(1, Ordering::Relaxed);
-                woken.notify();
-            }
-        };
-        let mailbox = Mailbox::new(Box::new(wake), None);
-        let posting = {
-            let mailbox = std::sync::Arc::clone(&mailbox);
-            thread::spawn(move || {
-                mailbox.post(Event::BroadcastDone(1));
-                mailbox.post(Event::BroadcastDone(2));
-            })
-        };
-        let taken = take_until(&mailbox, &woken, 2);
-        posting.join().unwrap();
-        assert_eq!(taken, [1, 2]);
-        assert!(
-            wakes.load(Ordering::Relaxed) <= 2,
-            "woken more often than there was something"
-        );
-        assert!(mailbox.is_empty());
-    });
-}
-
-#[test]
-fn an_environment_is_woken_for_two_threads() {
-    loom::model(|| {
-        let woken = Arc::new(Notify::new());
-        let wake = {
-            let woken = Arc::clone(&woken);
-            move || woken.notify()
-        };
-        let mailbox = Mailbox::new(Box::new(wake), None);
-        let posting = [1, 2].map(|id| {
-            let mailbox = std::sync::Arc::clone(&mailbox);
-            thread::spawn(move || mailbox.post(Event::BroadcastDone(id)))
-        });
-        let mut taken = take_until(&mailbox, &woken, 2);
-        posting
-            .into_iter()
-            .for_each(|thread| thread.join().unwrap());
-        taken.sort_unstable();
-        assert_eq!(taken, [1, 2]);
-    });
-}
-
-#[test]
-fn what_the_loops_own_thread_reads_and_what_the_runtime_posts_is_all_taken() {
-    loom::model(|| {
-        let woken = Arc::new(Notify::new());
-        let wake = {
-            let woken = Arc::clone(&woken);
-            move || woken.notify()
-        };
-        let mailbox = Mailbox::new(Box::new(wake), None);
-        let runtime = {
-            let mailbox = std::sync::Arc::clone(&mailbox);
-            thread::spawn(move || mailbox.post(Event::BroadcastDone(1)))
-        };
-        let mut taken = Vec::new();
-        let take_all = |taken: &mut Vec<u64>| {
-            while let Some(segment) = mailbox.take() {
-                taken.extend(segment.events.iter().map(|event| match event {
-                    Event::BroadcastDone(id) => *id,
-                    other => panic!("nobody posted {other:?}"),
-                }));
-                mailbox.recycle(segment);
-            }
-        };
-        // A turn of the poller: reads, posts, and delivers without being woken for it.
-        if mailbox.fill_awake(|| mailbox.post(Event::BroadcastDone(2))) {
-            take_all(&mut taken);
-        }
-        while taken.len() < 2 {
-            woken.wait();
-            take_all(&mut taken);
-        }
-        runtime.join().unwrap();
-        taken.sort_unstable();
-        assert_eq!(taken, [1, 2]);
-    });
-}
-
-#[test]
-fn a_reader_that_stops_is_woken() {
-    const MARK: usize = 2;
-    loom::model(|| {
-        let gauge = Arc::new(Gauge::new());
-        let woken = Arc::new(Notify::new());
-        gauge.add(2);
-        let environment = {
-            let (gauge, woken) = (Arc::clone(&gauge), Arc::clone(&woken));
-            thread::spawn(move || {
-                for _ in 0..2 {
-                    if gauge.remove(1, MARK) {
-                        woken.notify();
-                    }
-                }
-            })
-        };
-        // The reader: stops at the mark, is woken, looks again.
-        while gauge.must_stop(MARK) {
-            woken.wait();
-        }
-        gauge.add(1);
-        environment.join().unwrap();
-        assert_eq!(gauge.amount(), 1);
-    });
-}
-
-#[test]
-fn a_reader_that_stops_is_woken_although_the_mark_moves() {
-    // Other connections fill the mailbox, or leave it, while this one is read and taken.
-    for marks in [[2, 0], [1, 4], [2, 1]] {
-        loom::model(move || {
-            let gauge = Arc::new(Gauge::new());
-            let woken = Arc::new(Notify::new());
-            gauge.add(2);
-            let environment = {
-                let (gauge, woken) = (Arc::clone(&gauge), Arc::clone(&woken));
-                thread::spawn(move || {
-                    for mark in marks {
-                        if gauge.remove(1, mark) {
-                            woken.notify();
-                        }
-                    }
-                })
-            };
-            for mark in marks {
-                while gauge.must_stop(mark) {
-                    woken.wait();
-                }
-            }
-            environment.join().unwrap();
-            assert_eq!(gauge.amount(), 0);
-        });
-    }
-}
-
-#[test]
-fn a_reader_goes_on_however_often_it_stops() {
-    const MARK: usize = 1;
-    loom::model(|| {
-        let gauge = Arc::new(Gauge::new());
-        let (woken, filled) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-        let environment = {
-            let (gauge, woken, filled) =
-                (Arc::clone(&gauge), Arc::clone(&woken), Arc::clone(&filled));
-            thread::spawn(move || {
-                for _ in 0..2 {
-                    while gauge.amount() == 0 {
-                        filled.wait();
-                    }
-                    if gauge.remove(1, MARK) {
-                        woken.notify();
-                    }
-                }
-            })
-        };
-        for _ in 0..2 {
-            while gauge.must_stop(MARK) {
-                woken.wait();
-            }
-            gauge.add(1);
-            filled.notify();
-        }
-        environment.join().unwrap();
-        assert_eq!(gauge.amount(), 0);
-    });
-}
 
 /// A connection around the switch that ships: what it reads is counted, what it sends is a flag, its poller is what
 /// the environment's thread looks at, and its tasks run one after the other on a thread of their own.
@@ -218,7 +20,7 @@ struct Line {
     pending: Mutex<bool>,
     watched: Mutex<bool>,
     /// What was read and the environment has not taken.
-    unread: Gauge,
+    unread: ReceiveWindow,
     /// Tasks that were started and have not begun, and whether there will be no more.
     tasks: Mutex<(usize, bool)>,
     started: Notify,
@@ -272,7 +74,7 @@ impl Line {
             reader: Mutex::new((Some(std::sync::Arc::default()), said)),
             pending: Mutex::default(),
             watched: Mutex::default(),
-            unread: Gauge::new(),
+            unread: ReceiveWindow::new(),
             tasks: Mutex::default(),
             started: Notify::new(),
             event: Notify::new(),
@@ -434,7 +236,7 @@ impl Line {
 }
 
 /// Models of the switch are too large for every interleaving: those with so many preemptions, if nobody says otherwise.
-fn bounded(model: impl Fn() + Sync + Send + 'static) {
+pub(crate) fn bounded(model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(Some(2));
     builder.check(model);
@@ -750,132 +552,5 @@ fn all_that_is_sent_leaves_in_order_and_whoever_waits_is_told() {
         runtime.join().unwrap();
         assert_eq!(way.pipe.state.lock().1, b"abcdef");
         assert_eq!(way.outbox.lock().written(), 6);
-    });
-}
-
-/// A listener around the door that ships. Numbers stand for connections: positive ones are accepted, and the negative of
-/// one is the report of the client that made it.
-struct Gate {
-    door: Door<()>,
-    /// What waits in the kernel.
-    kernel: Mutex<Vec<i32>>,
-    told: std::sync::Arc<Mutex<Vec<i32>>>,
-    listeners: std::sync::Weak<Listeners<Gate>>,
-}
-
-impl Gate {
-    fn new(listeners: &std::sync::Arc<Listeners<Self>>, told: &std::sync::Arc<Mutex<Vec<i32>>>) {
-        let gate = std::sync::Arc::new(Self {
-            door: Door::new(Some(())),
-            kernel: Mutex::default(),
-            told: std::sync::Arc::clone(told),
-            listeners: std::sync::Arc::downgrade(listeners),
-        });
-        assert!(listeners.add(&gate));
-    }
-
-    /// As a turn of the poller, or of the task.
-    fn serve(&self) {
-        self.door.hold(|socket| {
-            if socket.is_some() {
-                let waiting = std::mem::take(&mut *self.kernel.lock());
-                self.told.lock().extend(waiting);
-            }
-        });
-    }
-
-    /// As `Listener::close`; answers whether it was this call that closed it.
-    fn close(&self) -> bool {
-        if let Some(listeners) = self.listeners.upgrade() {
-            listeners.remove(self);
-        }
-        self.door.close().is_some()
-    }
-}
-
-/// Takes every lock there is: if the last reference goes while one is held, loom reports a deadlock.
-impl Drop for Gate {
-    fn drop(&mut self) {
-        if let Some(listeners) = self.listeners.upgrade() {
-            listeners.find(|_| false);
-        }
-        self.door.hold(|_| {});
-        let _ = self.told.lock();
-    }
-}
-
-/// As a client connects to the listener of its own environment, if there still is one.
-fn connect(listeners: &Listeners<Gate>, number: i32) {
-    let Some(gate) = listeners.find(|_| true) else {
-        return;
-    };
-    gate.door.hold(|socket| {
-        if socket.is_none() {
-            return;
-        }
-        gate.kernel.lock().push(number);
-        let mut events = Vec::new();
-        let place = |waiting: &[i32]| waiting.iter().position(|waits| *waits == number);
-        let mut kernel = gate.kernel.lock();
-        let place = place(&kernel).expect("nobody else accepts");
-        events.extend(kernel.drain(..=place));
-        drop(kernel);
-        events.push(-number);
-        gate.told.lock().extend(events);
-    });
-}
-
-#[test]
-fn a_listener_tells_of_a_client_of_its_environment_before_the_client_does() {
-    bounded(|| {
-        let listeners = std::sync::Arc::new(Listeners::new());
-        let told = std::sync::Arc::new(Mutex::new(Vec::new()));
-        Gate::new(&listeners, &told);
-        let runtime = {
-            let gate = listeners.find(|_| true).unwrap();
-            thread::spawn(move || {
-                // A foreign client, and two turns: the reference goes with this thread.
-                gate.kernel.lock().push(7);
-                gate.serve();
-                gate.serve();
-            })
-        };
-        connect(&listeners, 1);
-        connect(&listeners, 2);
-        // The environment ends.
-        for gate in listeners.close() {
-            assert!(gate.close());
-        }
-        connect(&listeners, 3);
-        runtime.join().unwrap();
-        let told = told.lock();
-        for number in [1, 2] {
-            let place = |wanted| told.iter().position(|told| *told == wanted).unwrap();
-            assert!(place(number) < place(-number), "{told:?}");
-        }
-        assert_eq!(told.iter().filter(|told| **told == -3).count(), 0);
-        assert!(told.iter().filter(|told| **told == 7).count() <= 1);
-    });
-}
-
-#[test]
-fn a_listener_that_is_closed_from_two_sides_is_closed_once() {
-    loom::model(|| {
-        let listeners = std::sync::Arc::new(Listeners::new());
-        let told = std::sync::Arc::new(Mutex::new(Vec::new()));
-        Gate::new(&listeners, &told);
-        let ended = {
-            let listeners = std::sync::Arc::clone(&listeners);
-            thread::spawn(move || {
-                let gates = listeners.close();
-                gates.iter().filter(|gate| gate.close()).count()
-            })
-        };
-        let closed = listeners.find(|_| true).is_some_and(|gate| gate.close());
-        connect(&listeners, 1);
-        assert_eq!(ended.join().unwrap() + usize::from(closed), 1);
-        assert!(listeners.find(|_| true).is_none());
-        let told = told.lock();
-        assert!(told.is_empty() || *told == [1, -1]);
     });
 }

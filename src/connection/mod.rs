@@ -5,29 +5,32 @@ pub mod heartbeat;
 pub(crate) mod linger;
 mod reader_policy;
 pub(crate) mod reader_state;
-pub(crate) mod receive_window;
 pub mod send_queue;
 
 #[cfg(all(test, sockhop_loom))]
-mod loom;
+pub(crate) mod loom;
 #[cfg(all(test, not(sockhop_loom)))]
 mod tests;
 
 pub use config::{Settings, SlowConsumer};
 
-use crate::events::queue::{Event, LARGE_FRAME, Mailbox, Turn, weight};
+use crate::events::environment::{self, Member};
+use crate::events::event::{self, LARGE_FRAME, queued_cost};
+use crate::events::poller::PolledConnection;
+use crate::events::queue::{Source, Turn};
+use crate::events::receive_window::ReceiveWindow;
 use crate::events::runtime;
 use crate::protocol::{self, Control, Frame, Framer, PingBody};
 use crate::transport::error::SystemError;
-use crate::transport::{Address, Stream, StreamFd, watch};
+use crate::transport::socket::{READ_SIZE, watch};
+use crate::transport::{Address, Outgoing, Stream, StreamFd};
 use bytes::Bytes;
 use heartbeat::{Beat, Liveness, Ping, Progress, now_ms};
 use linger::Patience;
 use parking_lot::Mutex;
 use reader_policy::Load;
 use reader_state::{Body, Flow, Place, Switch};
-use receive_window::Gauge;
-use send_queue::{Outbox, Outgoing, Token};
+use send_queue::{Outbox, Token};
 use std::cell::RefCell;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -36,8 +39,6 @@ use std::time::{Duration, Instant};
 use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
-/// Bytes asked of the kernel at once.
-pub(crate) const READ_SIZE: usize = 64 * 1024;
 /// Bytes read for one connection before others get their turn.
 const READ_BUDGET: usize = 8 * READ_SIZE;
 /// How many times a broken connection is read, a budget each: more than any kernel keeps of what the peer
@@ -147,11 +148,16 @@ pub struct Addresses {
     pub peer: Option<Address>,
 }
 
+/// The environment that a connection reports to.
+pub type Environment = environment::Environment<Connection>;
+/// An event of a connection or listener.
+pub type Event = event::Event<Connection>;
+
 /// One connection: reads frames into the mailbox, writes what it is given, ends in order.
 pub struct Connection {
     id: u64,
     settings: Arc<Settings>,
-    mailbox: Arc<Mailbox>,
+    environment: Arc<Environment>,
     addresses: Addresses,
     reader: Mutex<Reader>,
     outbox: Mutex<Outbox>,
@@ -170,7 +176,7 @@ pub struct Connection {
     /// The end of the connection was told, as `Ended` or `Failed`.
     over_told: AtomicBool,
     /// What is in the mailbox and JavaScript has not taken.
-    unread: Gauge,
+    unread: ReceiveWindow,
     /// What of that is queued, and what waits beside the queue.
     turn: Turn,
     /// Broadcasts that were refused because the peer reads too slowly.
@@ -201,8 +207,8 @@ impl std::fmt::Debug for Connection {
 impl Connection {
     /// As `open`, for the fuzz target of the connection, which brings a stream of its own.
     #[cfg(fuzzing)]
-    pub fn over(stream: Stream, settings: Settings, mailbox: &Arc<Mailbox>) -> Arc<Self> {
-        Self::open(stream, Arc::new(settings), Arc::clone(mailbox), None)
+    pub fn over(stream: Stream, settings: Settings, environment: &Arc<Environment>) -> Arc<Self> {
+        Self::open(stream, Arc::new(settings), Arc::clone(environment), None)
     }
 
     /// Takes over a connected stream. Nothing is read before [`start`](Self::start); a task is started when
@@ -210,7 +216,7 @@ impl Connection {
     pub(crate) fn open(
         stream: Stream,
         settings: Arc<Settings>,
-        mailbox: Arc<Mailbox>,
+        environment: Arc<Environment>,
         place: Option<Token>,
     ) -> Arc<Self> {
         let stream = Arc::new(stream);
@@ -224,7 +230,7 @@ impl Connection {
         );
         // Opening and sealing records is work for the runtime's threads, until it turns out to be little. What came
         // with the handshake is with TLS already, and the kernel will not announce it.
-        let reads_in = if mailbox.poller().is_some() && !stream.is_secure() {
+        let reads_in = if environment.poller().is_some() && !stream.is_secure() {
             Place::Loop
         } else {
             Place::Runtime
@@ -233,7 +239,7 @@ impl Connection {
         let connection = Arc::new(Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             settings,
-            mailbox,
+            environment,
             addresses,
             reader: Mutex::new(Reader {
                 stream: Some(Arc::clone(&stream)),
@@ -250,7 +256,7 @@ impl Connection {
             bytes_only: AtomicBool::new(false),
             peer_ended: AtomicBool::new(false),
             over_told: AtomicBool::new(false),
-            unread: Gauge::new(),
+            unread: ReceiveWindow::new(),
             turn: Turn::new(),
             refused: AtomicU64::new(0),
             bytes_in: AtomicU64::new(0),
@@ -261,8 +267,8 @@ impl Connection {
             twin: OnceLock::new(),
             place: Mutex::new(place),
         });
-        connection.mailbox.register(&connection);
-        if connection.mailbox.is_closed() {
+        connection.environment.register(&connection);
+        if connection.environment.is_closed() {
             connection.close();
         }
         connection
@@ -345,22 +351,10 @@ impl Connection {
         self.bytes_only.store(true, Ordering::Release);
     }
 
-    /// How far it has come with its turn at the mailbox.
-    pub(crate) fn turn(&self) -> &Turn {
-        &self.turn
-    }
-
-    /// JavaScript took `amount` of this connection out of the mailbox.
-    pub(crate) fn taken(self: &Arc<Self>, amount: usize) {
-        if self.unread.remove(amount, self.mark()) {
-            self.attend();
-        }
-    }
-
     /// How much of it may wait for JavaScript: less where others have filled the mailbox.
     fn mark(&self) -> usize {
         let mark = self.settings.receive_high_water_mark;
-        mark.min(self.mailbox.share())
+        mark.min(self.environment.queue().share())
     }
 
     /// Has the reader, whoever it is, look again.
@@ -370,7 +364,7 @@ impl Connection {
 
     /// Whether the reader must wait for JavaScript. A reader that heeds this is woken.
     fn is_stalled(&self) -> bool {
-        self.unread.must_stop(self.mark()) || self.mailbox.is_over_mark()
+        self.unread.must_stop(self.mark()) || self.environment.queue().is_over_mark()
     }
 
     /// Reads and hands over what the kernel has, up to a budget.
@@ -482,8 +476,10 @@ impl Connection {
             } else {
                 self.post_frames(text, lengths);
                 let bytes = frame.into_vec();
-                self.unread.add(weight(bytes.len()));
-                self.mailbox.append(|mail| mail.large_frame(self, bytes));
+                self.unread.add(queued_cost(bytes.len()));
+                self.environment
+                    .queue()
+                    .append(|queue| queue.large_frame(self, bytes));
             }
         });
         self.post_frames(text, lengths);
@@ -493,7 +489,7 @@ impl Connection {
         self.answer_pings(&pings);
         if let Err(error) = result {
             self.switch.stop();
-            self.mailbox.post(Event::TooLarge {
+            self.environment.post(Event::TooLarge {
                 connection: Arc::clone(self),
                 limit: error.limit,
             });
@@ -502,8 +498,8 @@ impl Connection {
     }
 
     fn post_raw(self: &Arc<Self>, bytes: &[u8]) {
-        self.unread.add(weight(bytes.len()));
-        self.mailbox.post(Event::Raw {
+        self.unread.add(queued_cost(bytes.len()));
+        self.environment.post(Event::Raw {
             connection: Arc::clone(self),
             bytes: bytes.to_vec(),
         });
@@ -514,8 +510,10 @@ impl Connection {
         if lengths.is_empty() {
             return;
         }
-        self.unread.add(text.len() + lengths.len() * weight(0));
-        self.mailbox.append(|mail| mail.frames(self, text, lengths));
+        self.unread.add(text.len() + lengths.len() * queued_cost(0));
+        self.environment
+            .queue()
+            .append(|queue| queue.frames(self, text, lengths));
         text.clear();
         lengths.clear();
         if text.capacity() > 4 * READ_SIZE {
@@ -553,7 +551,7 @@ impl Connection {
             return;
         }
         let connection = Arc::clone(self);
-        self.mailbox.post(match error {
+        self.environment.post(match error {
             None => Event::Ended(connection),
             Some(error) => Event::Failed { connection, error },
         });
@@ -704,7 +702,7 @@ impl Connection {
         }
         drop(outbox);
         if let Some(position) = told {
-            self.mailbox.post(Event::Flushed {
+            self.environment.post(Event::Flushed {
                 connection: Arc::clone(self),
                 position,
             });
@@ -807,7 +805,7 @@ impl Connection {
         match liveness.beat(&self.settings, progress) {
             Beat::Send(frame) => (self.outbox.lock().queued() <= PONG_LIMIT).then_some(frame),
             Beat::Dead => {
-                self.mailbox.post(Event::Dead(Arc::clone(self)));
+                self.environment.post(Event::Dead(Arc::clone(self)));
                 None
             }
         }
@@ -865,11 +863,6 @@ impl Connection {
         }
     }
 
-    /// Bytes read from the socket so far.
-    pub(crate) fn bytes_received(&self) -> u64 {
-        self.bytes_in.load(Ordering::Relaxed)
-    }
-
     /// How often something was written.
     #[cfg(test)]
     pub(crate) fn writes(&self) -> u32 {
@@ -890,18 +883,13 @@ impl Connection {
 
     /// The program took `amount` of what was retained.
     pub fn give_back(self: &Arc<Self>, amount: usize) {
-        self.taken(amount);
+        self.release(amount);
     }
 
     /// How long nothing came, and nothing left but what the program sent.
     pub fn silence(&self) -> Duration {
         let active = Duration::from_millis(self.active.load(Ordering::Relaxed));
         self.began.elapsed().saturating_sub(active)
-    }
-
-    /// Bytes waiting to be sent.
-    pub(crate) fn queued(&self) -> usize {
-        self.outbox.lock().queued()
     }
 
     /// Runs `f` on the stream, if the connection still has one.
@@ -951,7 +939,7 @@ impl Connection {
 
     /// Lets go of the connection and does not end it: a duplicate of its descriptor lives on. Answers whether it did
     /// so: not with TLS, whose state is here, and not while something waits to be sent.
-    pub fn release(self: &Arc<Self>) -> bool {
+    pub fn detach(self: &Arc<Self>) -> bool {
         let ready = !self.outbox.lock().is_pending()
             && self
                 .with_stream(|stream| !stream.is_secure())
@@ -977,7 +965,7 @@ impl Connection {
             let mut reader = self.reader.lock();
             if let Some(stream) = reader.stream.take() {
                 // The descriptor is still open: the stream is dropped behind this.
-                if let Some(poller) = self.mailbox.poller() {
+                if let Some(poller) = self.environment.poller() {
                     poller.remove(self.id, &stream);
                 }
             }
@@ -1000,7 +988,7 @@ impl Connection {
                 linger::start(stream, patience);
             }
         }
-        self.mailbox.forget(self.id);
+        self.environment.forget(self.id);
         self.switch.close();
         self.read_twin();
     }
@@ -1009,7 +997,7 @@ impl Connection {
 
     /// Reads on the event loop's thread (or, while that is blocked, in its stead). Answers whether
     /// there was anything to read. `share`: how many connections there are to read in this turn.
-    pub(crate) fn read_in_loop(self: &Arc<Self>, share: usize) -> bool {
+    fn read_in_turn(self: &Arc<Self>, share: usize) -> bool {
         if self.switch.place() != Place::Loop {
             self.switch.stop_in_loop(self);
             return false;
@@ -1106,7 +1094,7 @@ impl Connection {
                         ReadStop::Stopped => {}
                     }
                     drop(ready);
-                    if self.mailbox.poller().is_some()
+                    if self.environment.poller().is_some()
                         && !stream.has_buffered()
                         && stream.is_flushed()
                         && self.reader.lock().load.is_for_loop(is_read_beside(&stream))
@@ -1122,6 +1110,46 @@ impl Connection {
     }
 }
 
+impl Source for Connection {
+    fn turn(&self) -> &Turn {
+        &self.turn
+    }
+
+    fn release(self: &Arc<Self>, amount: usize) {
+        if self.unread.remove(amount, self.mark()) {
+            self.attend();
+        }
+    }
+}
+
+impl PolledConnection for Connection {
+    fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn bytes_received(&self) -> u64 {
+        self.bytes_in.load(Ordering::Relaxed)
+    }
+
+    fn read_in_loop(self: &Arc<Self>, share: usize) -> bool {
+        self.read_in_turn(share)
+    }
+}
+
+impl Member for Connection {
+    fn resume_reading(self: &Arc<Self>) {
+        self.attend();
+    }
+
+    fn queued(&self) -> usize {
+        self.outbox.lock().queued()
+    }
+
+    fn close(self: &Arc<Self>) {
+        self.shut(Leave::InOrder);
+    }
+}
+
 impl Body for Arc<Connection> {
     type Stream = Arc<Stream>;
 
@@ -1130,13 +1158,13 @@ impl Body for Arc<Connection> {
     }
 
     fn watch(&self, stream: &Arc<Stream>) -> bool {
-        self.mailbox
+        self.environment
             .poller()
             .is_some_and(|poller| poller.add(self, stream).is_ok())
     }
 
     fn unwatch(&self, stream: &Arc<Stream>) {
-        if let Some(poller) = self.mailbox.poller() {
+        if let Some(poller) = self.environment.poller() {
             poller.remove(self.id, stream);
         }
     }

@@ -1,11 +1,6 @@
 //! Connections over real sockets, without Node: what a peer does, and what the mailbox is told.
 
-use crate::connection::Connection;
-use crate::connection::Settings;
-use crate::connection::SlowConsumer;
-use crate::connection::{NEXT_ID, Sent};
-use crate::events::Event;
-use crate::events::Mailbox;
+use super::{Connection, Environment as Shared, Event, NEXT_ID, Sent, Settings, SlowConsumer};
 use crate::transport::Stream;
 use socket2::{Domain, Socket, Type};
 use std::io::{ErrorKind, Read, Write};
@@ -19,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What an environment is told, event by event, in words.
 struct Environment {
-    mailbox: Arc<Mailbox>,
+    shared: Arc<Shared>,
     woken: Receiver<()>,
     told: Vec<String>,
     /// How many slices of time it takes for a segment.
@@ -31,7 +26,7 @@ impl Environment {
         let (wake, woken) = channel();
         let wake = parking_lot::Mutex::new(wake);
         Self {
-            mailbox: Mailbox::new(
+            shared: Shared::new(
                 Box::new(move || {
                     let _ = wake.lock().send(());
                 }),
@@ -44,7 +39,7 @@ impl Environment {
     }
 
     fn take(&mut self) {
-        while let Some(segment) = self.mailbox.take() {
+        while let Some(segment) = self.shared.take() {
             let mut text = segment.text.as_slice();
             let mut lengths = segment.lengths.iter();
             for event in &segment.events {
@@ -66,8 +61,8 @@ impl Environment {
                     other => panic!("nobody asked for {other:?}"),
                 }
             }
-            self.mailbox.recycle(segment);
-            self.mailbox.delivered(self.slices);
+            self.shared.queue().recycle(segment);
+            self.shared.queue().delivered(self.slices);
         }
     }
 
@@ -111,7 +106,7 @@ fn connect(
     let connection = Connection::open(
         Stream::new(near).unwrap(),
         Arc::new(settings),
-        Arc::clone(&environment.mailbox),
+        Arc::clone(&environment.shared),
         None,
     );
     connection.start(false);
@@ -224,10 +219,10 @@ fn a_turn_is_as_short_as_a_slow_program_needs_it_and_grows_again() {
     let (environment, connection, peer) = open(Domain::IPV4, Settings::for_tests());
     flood(&connection, peer, FRAMES);
     let took = |slices| {
-        let segment = environment.mailbox.take().unwrap();
+        let segment = environment.shared.take().unwrap();
         let frames = segment.lengths.len();
-        environment.mailbox.recycle(segment);
-        environment.mailbox.delivered(slices);
+        environment.shared.queue().recycle(segment);
+        environment.shared.queue().delivered(slices);
         frames
     };
     let fast = took(50);
@@ -375,14 +370,14 @@ fn after_so_many_connections_as_32_bits_count_an_id_is_not_given_again() {
     let second = Connection::open(
         Stream::new(near).unwrap(),
         Arc::new(Settings::for_tests()),
-        Arc::clone(&environment.mailbox),
+        Arc::clone(&environment.shared),
         None,
     );
     assert!(second.id() >= again, "{}", second.id());
     // Both are known, and the end of the one is not the other's.
-    assert_eq!(environment.mailbox.known(), 2);
+    assert_eq!(environment.shared.connection_count(), 2);
     second.close();
-    assert_eq!(environment.mailbox.known(), 1);
+    assert_eq!(environment.shared.connection_count(), 1);
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! The client's side of getting connected: attempts and time-outs.
 
-use crate::connection::Connection;
+use super::listener::{Listener, LocalListeners, Queue};
 use crate::connection::config::Settings;
-use crate::endpoint::listener::{Listener, Queue};
-use crate::events::queue::{Event, Mailbox};
+use crate::connection::{Connection, Environment, Event};
 use crate::events::runtime;
 use crate::transport::error::{Itself, SystemError};
+use crate::transport::socket::{new_socket, watch};
 use crate::transport::tls::{self, Handshake};
-use crate::transport::{Address, Stream, StreamFd, new_socket, watch};
+use crate::transport::{Address, Stream, StreamFd};
 use parking_lot::Mutex;
 use socket2::{SockAddr, Socket};
 use std::io;
@@ -37,7 +37,9 @@ enum State {
 pub struct Client {
     id: u64,
     settings: Arc<Settings>,
-    mailbox: Arc<Mailbox>,
+    environment: Arc<Environment>,
+    /// The listeners of the same environment.
+    listeners: Arc<LocalListeners>,
     inner: Mutex<Inner>,
 }
 
@@ -50,11 +52,17 @@ struct Inner {
 
 impl Client {
     /// A client that is not connected. `id` comes back in the events.
-    pub fn new(id: u64, settings: Arc<Settings>, mailbox: Arc<Mailbox>) -> Arc<Self> {
+    pub fn new(
+        id: u64,
+        settings: Arc<Settings>,
+        environment: Arc<Environment>,
+        listeners: Arc<LocalListeners>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             id,
             settings,
-            mailbox,
+            environment,
+            listeners,
             inner: Mutex::default(),
         })
     }
@@ -117,7 +125,7 @@ impl Client {
     /// Tells that an attempt came to nothing; no failures are the time-out.
     fn failed(&self, attempt: u32, failures: Failures) {
         self.move_on(attempt, || State::Idle);
-        self.mailbox.post(Event::ConnectFailed {
+        self.environment.post(Event::ConnectFailed {
             client: self.id,
             attempt,
             failures,
@@ -164,8 +172,7 @@ impl Client {
 
     /// The listener of this environment that a connection to `endpoint` reaches.
     fn listener_at(&self, endpoint: &Endpoint) -> Option<Arc<Listener>> {
-        let listeners = self.mailbox.listeners();
-        listeners.find(|listener| listener.is_at(endpoint))
+        self.listeners.find(|listener| listener.is_at(endpoint))
     }
 
     /// Begins to connect. On loopback that is all there is to it; otherwise this answers the
@@ -207,7 +214,7 @@ impl Client {
         let connection = Connection::open(
             stream,
             Arc::clone(&self.settings),
-            Arc::clone(&self.mailbox),
+            Arc::clone(&self.environment),
             None,
         );
         let mut events = Vec::new();
@@ -224,7 +231,7 @@ impl Client {
                 connection: Arc::clone(&connection),
             });
         }
-        self.mailbox.post_all(events);
+        self.environment.queue().post_all(events);
         if !current {
             // Given up in the meantime.
             connection.close();
@@ -446,7 +453,7 @@ mod tests {
     use super::{Endpoint, Failures, begin, race, refuse_itself};
     use crate::events::runtime;
     use crate::transport::SystemError;
-    use crate::transport::new_socket;
+    use crate::transport::socket::new_socket;
     use socket2::{Domain, Socket, Type};
     use std::net::{SocketAddr, TcpListener};
     use std::time::Duration;

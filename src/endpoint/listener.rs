@@ -1,14 +1,16 @@
 //! Accepts connections at one address.
 
-use crate::connection::Connection;
+use super::loopback::{Door, Listeners};
 use crate::connection::config::Settings;
-use crate::connection::linger::Seats;
 use crate::connection::send_queue::Token;
-use crate::endpoint::loopback::Door;
-use crate::events::queue::{Event, Mailbox};
+use crate::connection::{Connection, Environment, Event};
+use crate::events::poller::PolledListener;
 use crate::events::runtime;
+use crate::transport::Stream;
+use crate::transport::address::{Address, reaches};
 use crate::transport::error::SystemError;
-use crate::transport::{Address, Stream, new_socket, reaches, watch};
+use crate::transport::seats::Seats;
+use crate::transport::socket::{new_socket, watch};
 use parking_lot::Mutex;
 use socket2::{SockAddr, Socket};
 use std::io;
@@ -29,12 +31,17 @@ const MOST_AHEAD: usize = 4096;
 /// How long to wait after the system had no descriptor or memory for another connection.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
+/// The open listeners of one JavaScript environment.
+pub type LocalListeners = Listeners<Listener>;
+
 /// A listening socket.
 pub struct Listener {
     id: u64,
     address: Address,
     settings: Arc<Settings>,
-    mailbox: Arc<Mailbox>,
+    environment: Arc<Environment>,
+    /// All open listeners of the environment.
+    listeners: Arc<LocalListeners>,
     door: Door<Entrance>,
     /// Serves the door where there is no poller.
     task: Mutex<Option<AbortHandle>>,
@@ -89,7 +96,8 @@ impl Listener {
         address: &Address,
         backlog: i32,
         settings: Arc<Settings>,
-        mailbox: Arc<Mailbox>,
+        environment: Arc<Environment>,
+        listeners: Arc<LocalListeners>,
     ) -> Result<Arc<Self>, SystemError> {
         let failed = |error: io::Error| SystemError::new("listen", &error);
         runtime::start().map_err(failed)?;
@@ -111,7 +119,7 @@ impl Listener {
             }
             Address::Unix(_) => address.clone(),
         };
-        let entrance = if mailbox.poller().is_some() {
+        let entrance = if environment.poller().is_some() {
             Entrance::Polled(socket)
         } else {
             // Registering a descriptor needs the runtime's context.
@@ -122,14 +130,15 @@ impl Listener {
             id,
             address: bound,
             settings,
-            mailbox,
+            environment,
+            listeners,
             door: Door::new(Some(entrance)),
             task: Mutex::new(None),
             seats: Seats::new(),
             places: Arc::new(()),
             short: AtomicBool::new(false),
         });
-        if !listener.mailbox.listeners().add(&listener) {
+        if !listener.listeners.add(&listener) {
             listener.close();
             return Err(failed(io::ErrorKind::InvalidInput.into()));
         }
@@ -144,12 +153,12 @@ impl Listener {
     fn watch(self: &Arc<Self>) -> io::Result<()> {
         let watched = self.door.hold(|entrance| match entrance {
             Some(Entrance::Polled(socket)) => {
-                let poller = self.mailbox.poller();
+                let poller = self.environment.poller();
                 poller.map_or(Ok(()), |poller| poller.add_listener(self, socket))
             }
             _ => Ok(()),
         });
-        if self.mailbox.poller().is_none() {
+        if self.environment.poller().is_none() {
             let task = runtime::spawn(accept_loop(Arc::downgrade(self)))?;
             *self.task.lock() = Some(task);
         }
@@ -160,14 +169,16 @@ impl Listener {
     pub fn elsewhere(
         id: u64,
         settings: Arc<Settings>,
-        mailbox: Arc<Mailbox>,
+        environment: Arc<Environment>,
+        listeners: Arc<LocalListeners>,
     ) -> Result<Arc<Self>, SystemError> {
         runtime::start().map_err(|error| SystemError::new("listen", &error))?;
         Ok(Arc::new(Self {
             id,
             address: Address::Unix(None),
             settings,
-            mailbox,
+            environment,
+            listeners,
             door: Door::new(None),
             task: Mutex::new(None),
             seats: Seats::new(),
@@ -200,14 +211,9 @@ impl Listener {
         Connection::open(
             stream.seated(&self.seats),
             Arc::clone(&self.settings),
-            Arc::clone(&self.mailbox),
+            Arc::clone(&self.environment),
             Some(place),
         )
-    }
-
-    /// Comes back in the events.
-    pub(crate) fn id(&self) -> u64 {
-        self.id
     }
 
     /// Where it listens, with the port the system chose.
@@ -241,11 +247,11 @@ impl Listener {
 
     /// Accepts no more and frees the address. Connections stay.
     pub fn close(&self) {
-        self.mailbox.listeners().remove(self);
+        self.listeners.remove(self);
         let Some(entrance) = self.door.close() else {
             return;
         };
-        if let Some(poller) = self.mailbox.poller() {
+        if let Some(poller) = self.environment.poller() {
             poller.remove_listener(self.id, entrance.socket());
         }
         // This closes the descriptor: but for a duplicate elsewhere, nobody else has it.
@@ -297,27 +303,16 @@ impl Listener {
     /// No descriptor, no memory: the queue stays in the kernel. Told once a shortage.
     fn tell_shortage(&self, error: SystemError) {
         if !self.short.swap(true, Ordering::Relaxed) {
-            self.mailbox.post(Event::ListenerFailed {
+            self.environment.post(Event::ListenerFailed {
                 listener: self.id,
                 error,
             });
         }
     }
 
-    /// Accepts on the event loop's thread.
-    pub(crate) fn accept_in_loop(self: &Arc<Self>) {
-        match self.accept() {
-            Ok(_) => self.short.store(false, Ordering::Relaxed),
-            Err(error) => {
-                self.tell_shortage(error);
-                self.rest_in_loop();
-            }
-        }
-    }
-
     /// Not to be watched for a while: it would be ready all the time.
     fn rest_in_loop(self: &Arc<Self>) {
-        let Some(poller) = self.mailbox.poller() else {
+        let Some(poller) = self.environment.poller() else {
             return;
         };
         self.hold(|queue| {
@@ -334,6 +329,29 @@ impl Listener {
             // It was there before, so there is room for it.
             let _ = listener.watch();
         });
+    }
+}
+
+/// Closes all listeners of an environment that ends, which takes no further ones.
+pub fn close_all(listeners: &LocalListeners) {
+    for listener in listeners.close() {
+        listener.close();
+    }
+}
+
+impl PolledListener for Listener {
+    fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn accept_in_loop(self: Arc<Self>) {
+        match self.accept() {
+            Ok(_) => self.short.store(false, Ordering::Relaxed),
+            Err(error) => {
+                self.tell_shortage(error);
+                self.rest_in_loop();
+            }
+        }
     }
 }
 
@@ -355,7 +373,7 @@ impl Queue<'_> {
                 }
             }
         }
-        self.listener.mailbox.post_all(events);
+        self.listener.environment.queue().post_all(events);
         result
     }
 
@@ -456,11 +474,13 @@ async fn accept_loop(listener: Weak<Listener>) {
 
 #[cfg(all(test, not(sockhop_loom)))]
 mod tests {
-    use super::{Address, Event, Listener, Mailbox, Settings, runtime};
-    use crate::connection::send_queue::Outgoing;
+    use super::{
+        Address, Environment, Event, Listener, LocalListeners, Settings, Stream, close_all,
+        new_socket, runtime,
+    };
     use crate::endpoint::connector::{begin, give_name};
-    use crate::events::Poller;
-    use crate::transport::{Stream, new_socket};
+    use crate::events::poller::Poller;
+    use crate::transport::Outgoing;
     use socket2::{Domain, Socket, Type};
     use std::io::Write;
     use std::net::SocketAddr;
@@ -468,14 +488,18 @@ mod tests {
     use std::sync::{Arc, Barrier};
     use std::time::{Duration, Instant};
 
-    fn environment(poller: bool) -> Arc<Mailbox> {
+    fn environment(poller: bool) -> (Arc<Environment>, Arc<LocalListeners>) {
         let poller = poller.then(|| Poller::new().unwrap());
-        Mailbox::new(Box::new(|| {}), poller)
+        (Environment::new(Box::new(|| {}), poller), Arc::default())
     }
 
-    fn listen(mailbox: &Arc<Mailbox>, address: &Address) -> Arc<Listener> {
+    fn listen(
+        (environment, listeners): &(Arc<Environment>, Arc<LocalListeners>),
+        address: &Address,
+    ) -> Arc<Listener> {
         let settings = Arc::new(Settings::for_tests());
-        Listener::listen(1, address, 16, settings, Arc::clone(mailbox)).unwrap()
+        let environment = Arc::clone(environment);
+        Listener::listen(1, address, 16, settings, environment, Arc::clone(listeners)).unwrap()
     }
 
     fn any_port() -> Address {
@@ -516,8 +540,8 @@ mod tests {
     #[test]
     fn an_address_is_free_as_soon_as_its_listener_is_closed() {
         for poller in [false, cfg!(target_os = "linux")] {
-            let mailbox = environment(poller);
-            let listener = listen(&mailbox, &any_port());
+            let environment = environment(poller);
+            let listener = listen(&environment, &any_port());
             let Address::Inet(bound) = listener.address().clone() else {
                 panic!("a port was asked for");
             };
@@ -536,13 +560,15 @@ mod tests {
     #[test]
     fn an_environment_that_ends_closes_its_listeners() {
         for poller in [false, cfg!(target_os = "linux")] {
-            let mailbox = environment(poller);
+            let environment = environment(poller);
             let path = path(if poller { "polled" } else { "watched" });
-            let listener = listen(&mailbox, &Address::Unix(Some(path.clone())));
+            let listener = listen(&environment, &Address::Unix(Some(path.clone())));
             let weak = Arc::downgrade(&listener);
             drop(listener);
             UnixStream::connect(&path).unwrap();
-            mailbox.close();
+            let (environment, listeners) = environment;
+            close_all(&listeners);
+            environment.close();
             assert!(UnixStream::connect(&path).is_err());
             assert!(!std::fs::exists(&path).unwrap());
             // A turn of the runtime may have it for a moment.
@@ -552,7 +578,7 @@ mod tests {
                 std::thread::yield_now();
             }
             let settings = Arc::new(Settings::for_tests());
-            let late = Listener::listen(2, &any_port(), 16, settings, mailbox);
+            let late = Listener::listen(2, &any_port(), 16, settings, environment, listeners);
             assert!(late.is_err(), "an environment that has ended listens");
         }
     }
@@ -560,10 +586,10 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_foreign_client_is_never_taken_for_the_environments_own() {
-        let mailbox = environment(false);
+        let environment = environment(false);
         let place = path("foreign");
         let address = Address::Unix(Some(place.clone()));
-        let listener = listen(&mailbox, &address);
+        let listener = listen(&environment, &address);
         listener.hold(|queue| {
             let before = UnixStream::connect(&place).unwrap();
             let ours = new_socket(&address).unwrap();
@@ -596,10 +622,10 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_client_that_no_listener_of_the_environment_has_accepted_has_no_other_end_there() {
-        let mailbox = environment(false);
+        let environment = environment(false);
         let place = path("moved");
         let address = Address::Unix(Some(place.clone()));
-        let listener = listen(&mailbox, &address);
+        let listener = listen(&environment, &address);
         listener.hold(|queue| {
             let foreign = UnixStream::connect(&place).unwrap();
             // Another process listens at the same path by now.

@@ -38,21 +38,29 @@ impl<S> Door<S> {
 }
 
 /// The listeners of one environment that are open.
-pub(crate) struct Listeners<L>(Mutex<Registry<L>>);
+pub struct Listeners<L>(Mutex<Registry<L>>);
 
 struct Registry<L> {
     open: Vec<Arc<L>>,
     closed: bool,
 }
 
-impl<L> Listeners<L> {
-    pub(crate) fn new() -> Self {
+impl<L> std::fmt::Debug for Listeners<L> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Listeners").finish_non_exhaustive()
+    }
+}
+
+impl<L> Default for Listeners<L> {
+    fn default() -> Self {
         Self(Mutex::new(Registry {
             open: Vec::new(),
             closed: false,
         }))
     }
+}
 
+impl<L> Listeners<L> {
     /// Owns `listener` until it is removed. False: the environment is ending, and takes no more.
     pub(crate) fn add(&self, listener: &Arc<L>) -> bool {
         let mut registry = self.0.lock();

@@ -6,5 +6,8 @@ pub mod loopback;
 pub mod registry;
 
 pub use connector::{Client, Endpoint};
-pub use listener::Listener;
+pub use listener::{Listener, LocalListeners};
 pub use registry::Server;
+
+#[cfg(all(test, sockhop_loom))]
+mod loom;

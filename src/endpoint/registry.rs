@@ -1,8 +1,7 @@
 //! The registry of a server's connections, and what concerns all of them.
 
-use crate::connection::Connection;
 use crate::connection::send_queue::Token;
-use crate::events::queue::{Event, Mailbox};
+use crate::connection::{Connection, Environment, Event};
 use crate::events::runtime;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -20,7 +19,7 @@ const GAP: Duration = Duration::from_micros(100);
 /// The connections of one server, in no order.
 #[derive(Debug)]
 pub struct Server {
-    mailbox: Arc<Mailbox>,
+    environment: Arc<Environment>,
     connections: Mutex<HashMap<u64, Arc<Connection>>>,
     /// When the last broadcast was sent by the calling thread, or by the runtime.
     last: Mutex<Option<Instant>>,
@@ -29,20 +28,20 @@ pub struct Server {
 /// Says that a broadcast is done when the last outbox lets go of it.
 struct Broadcast {
     id: u64,
-    mailbox: Arc<Mailbox>,
+    environment: Arc<Environment>,
 }
 
 impl Drop for Broadcast {
     fn drop(&mut self) {
-        self.mailbox.post(Event::BroadcastDone(self.id));
+        self.environment.post(Event::BroadcastDone(self.id));
     }
 }
 
 impl Server {
     /// A server without connections.
-    pub fn new(mailbox: Arc<Mailbox>) -> Arc<Self> {
+    pub fn new(environment: Arc<Environment>) -> Arc<Self> {
         Arc::new(Self {
-            mailbox,
+            environment,
             connections: Mutex::default(),
             last: Mutex::default(),
         })
@@ -78,7 +77,7 @@ impl Server {
         let bytes = Bytes::from(bytes);
         let token: Token = Arc::new(Broadcast {
             id,
-            mailbox: Arc::clone(&self.mailbox),
+            environment: Arc::clone(&self.environment),
         });
         let idle: Vec<_> = self
             .connections

@@ -6,10 +6,8 @@ use super::connection::Connection;
 use super::event_kinds::{EventKind, IndexHeader};
 use super::strings;
 use super::values::{array, clear_exception, number, undefined, value};
-use crate::connection;
-use crate::events;
-use crate::events::Event;
-use crate::events::Segment;
+use crate::connection::{self, Event};
+use crate::events::batch::{EventBatch, MAX_BATCH_EVENTS, MAX_BATCH_FRAMES};
 use crate::transport::SystemError;
 use napi::bindgen_prelude::{Buffer, Error, Null, Result, Status, ToNapiValue};
 use napi::sys;
@@ -17,10 +15,9 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// Room for the largest segment: every frame takes a number, every event six at most.
-pub(super) const INDEX_CAPACITY: usize = IndexHeader::Length as usize
-    + events::queue::SEGMENT_FRAMES
-    + 6 * events::queue::SEGMENT_EVENTS;
+/// Room for the largest batch: every frame takes a number, every event six at most.
+pub(super) const INDEX_CAPACITY: usize =
+    IndexHeader::Length as usize + MAX_BATCH_FRAMES + 6 * MAX_BATCH_EVENTS;
 
 const ENOMEM: i32 = 12;
 
@@ -64,11 +61,11 @@ pub(super) struct Batch<'index> {
 }
 
 impl Batch<'_> {
-    /// Lays out `segment`; answers its text, and its extras or undefined. An event that cannot be laid out does not
+    /// Lays out `events`; answers its text, and its extras or undefined. An event that cannot be laid out does not
     /// affect the others.
     pub(super) fn encode(
         env: sys::napi_env,
-        segment: &mut Segment,
+        events: &mut EventBatch<connection::Connection>,
         index: &mut [u32],
     ) -> Result<[sys::napi_value; 2]> {
         thread_local! {
@@ -76,7 +73,7 @@ impl Batch<'_> {
         }
         let mut ends = ENDS.take();
         ends.clear();
-        let text = strings::frames(env, &segment.text, &segment.lengths, &mut ends);
+        let text = strings::frames(env, &events.text, &events.lengths, &mut ends);
         let has_text = text.is_ok();
         let text = text.or_else(|_| {
             clear_exception(env);
@@ -90,7 +87,7 @@ impl Batch<'_> {
             has_text,
         };
         let mut rest = ends.iter().copied();
-        for event in segment.events.drain(..) {
+        for event in events.events.drain(..) {
             batch.add(event, &mut rest);
         }
         // Bounded by INDEX_CAPACITY.
@@ -217,7 +214,7 @@ impl Batch<'_> {
 
     /// A record whose value is the index of `extra` in `extras`.
     fn push_extra(&mut self, kind: EventKind, id: u64, extra: sys::napi_value) {
-        // A segment has a bounded number of events.
+        // A batch has a bounded number of events.
         #[allow(clippy::cast_possible_truncation)]
         let index = self.extras.len() as u32;
         self.record(kind, id, index);

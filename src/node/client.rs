@@ -23,7 +23,12 @@ impl SockhopClient {
     #[napi(constructor)]
     pub fn new(queue: &EventQueue, id: f64, options: ConnectionOptions) -> Result<Self> {
         Ok(Self {
-            inner: endpoint::Client::new(id_of(id), options.into_net()?, Arc::clone(&queue.shared)),
+            inner: endpoint::Client::new(
+                id_of(id),
+                options.into_net()?,
+                Arc::clone(&queue.shared),
+                Arc::clone(&queue.listeners),
+            ),
         })
     }
 

@@ -4,10 +4,9 @@ use super::address::EndAddress;
 use super::strings;
 use super::tls::TlsAgreement;
 use super::values::{duration, number};
-use crate::connection;
-use crate::connection::Sent;
-use crate::events;
-use crate::transport;
+use crate::connection::{self, Sent};
+use crate::events::event::LARGE_FRAME;
+use crate::transport::Stream;
 use napi::bindgen_prelude::{Result, Uint8Array, Unknown};
 use napi_derive::napi;
 use std::os::fd::IntoRawFd;
@@ -100,13 +99,11 @@ impl Connection {
     #[napi]
     pub fn write(&self, text: Unknown<'_>, length: u32) -> Result<f64> {
         strings::with_utf8(&text, length, |bytes| {
-            answer(
-                if bytes.len() >= events::queue::LARGE_FRAME && strings::is_filled(bytes) {
-                    self.inner.write_owned(std::mem::take(bytes))
-                } else {
-                    self.inner.write(bytes)
-                },
-            )
+            answer(if bytes.len() >= LARGE_FRAME && strings::is_filled(bytes) {
+                self.inner.write_owned(std::mem::take(bytes))
+            } else {
+                self.inner.write(bytes)
+            })
         })
     }
 
@@ -215,7 +212,7 @@ impl Connection {
     /// A duplicate of the descriptor, which the caller closes; -1 if there is none.
     #[napi]
     pub fn duplicate(&self) -> i32 {
-        let own = self.inner.with_stream(transport::Stream::duplicate);
+        let own = self.inner.with_stream(Stream::duplicate);
         own.and_then(std::result::Result::ok)
             .map_or(-1, IntoRawFd::into_raw_fd)
     }
@@ -224,7 +221,7 @@ impl Connection {
     /// wait to be sent, or it is secure. No event follows.
     #[napi]
     pub fn release(&self) -> bool {
-        self.inner.release()
+        self.inner.detach()
     }
 
     /// The addresses of this end and the other.

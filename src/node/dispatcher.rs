@@ -2,7 +2,7 @@
 
 use super::batch::{Batch, INDEX_CAPACITY};
 use super::event_kinds::IndexHeader;
-use crate::events;
+use crate::connection::Environment;
 use napi::bindgen_prelude::{Error, Result, Status, Unknown};
 use napi::{JsValue, check_status, sys};
 use std::cell::Cell;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// The function of `lib/internal/native/dispatcher.js` that takes a batch, and the array that describes the batch: see
 /// [`IndexHeader`]. It belongs to the thread of its environment.
 pub(super) struct JsDispatcher {
-    queue: Arc<events::Mailbox>,
+    environment: Arc<Environment>,
     env: sys::napi_env,
     /// The function, and the array; null when the environment has ended.
     references: Cell<[sys::napi_ref; 2]>,
@@ -27,7 +27,7 @@ impl JsDispatcher {
     /// `reads_in_loop` is whether [`dispatch_from_loop`](Self::dispatch_from_loop) is going to be called.
     pub(super) fn new(
         env: sys::napi_env,
-        queue: Arc<events::Mailbox>,
+        environment: Arc<Environment>,
         dispatch: sys::napi_value,
         index: &Unknown<'_>,
         reads_in_loop: bool,
@@ -86,7 +86,7 @@ impl JsDispatcher {
             ));
         }
         Ok(Self {
-            queue,
+            environment,
             env,
             references: Cell::new([function, array]),
             context,
@@ -108,15 +108,15 @@ impl JsDispatcher {
         if index[IndexHeader::Used as usize] != 0 {
             return Ok(None);
         }
-        self.queue.delivered(std::mem::take(
+        self.environment.queue().delivered(std::mem::take(
             &mut index[IndexHeader::Interruptions as usize],
         ));
-        let Some(mut segment) = self.queue.take() else {
+        let Some(mut events) = self.environment.take() else {
             return Ok(None);
         };
-        let batch = Batch::encode(self.env, &mut segment, index)?;
-        self.queue.recycle(segment);
-        index[IndexHeader::More as usize] = u32::from(!self.queue.is_empty());
+        let batch = Batch::encode(self.env, &mut events, index)?;
+        self.environment.queue().recycle(events);
+        index[IndexHeader::More as usize] = u32::from(!self.environment.queue().is_empty());
         Ok(Some(batch))
     }
 

@@ -4,7 +4,9 @@ use super::dispatcher::JsDispatcher;
 use super::values::{array, duration};
 use super::waker::Waker;
 use super::{contain, uv};
-use crate::events;
+use crate::connection::Environment;
+use crate::endpoint::listener::{LocalListeners, close_all};
+use crate::events::poller::Poller;
 use napi::bindgen_prelude::{Function, Result, Unknown};
 use napi::{Env, JsValue, check_status, sys};
 use napi_derive::napi;
@@ -15,7 +17,8 @@ use std::sync::Arc;
 /// Events that JavaScript has not dispatched yet.
 #[napi]
 pub struct EventQueue {
-    pub(super) shared: Arc<events::Mailbox>,
+    pub(super) shared: Arc<Environment>,
+    pub(super) listeners: Arc<LocalListeners>,
     waker: Arc<Waker>,
     dispatcher: Rc<JsDispatcher>,
 }
@@ -41,12 +44,12 @@ impl EventQueue {
     ) -> Result<Self> {
         let env = env.raw();
         let poller = if read_in_loop {
-            events::Poller::new().ok()
+            Poller::new().ok()
         } else {
             None
         };
         let waker = Arc::new(Waker::default());
-        let shared = events::Mailbox::new(
+        let shared = Environment::new(
             {
                 let waker = Arc::clone(&waker);
                 Box::new(move || waker.wake())
@@ -73,7 +76,7 @@ impl EventQueue {
                 env,
                 poller.fd(),
                 Box::new(move || {
-                    if queue.fill_awake(|| poller.turn()) {
+                    if queue.queue().fill_awake(|| poller.turn()) {
                         dispatcher.dispatch_from_loop();
                     }
                 }),
@@ -81,6 +84,7 @@ impl EventQueue {
         }
         let queue = Self {
             shared,
+            listeners: Arc::default(),
             waker,
             dispatcher,
         };
@@ -119,8 +123,9 @@ impl EventQueue {
 
     /// Has this closed when the environment `env` ends.
     fn clean_up_with(&self, env: sys::napi_env) -> Result<()> {
-        let environment = Box::new(Environment {
-            queue: Arc::clone(&self.shared),
+        let environment = Box::new(CleanUp {
+            shared: Arc::clone(&self.shared),
+            listeners: Arc::clone(&self.listeners),
             waker: Arc::clone(&self.waker),
             dispatcher: Rc::clone(&self.dispatcher),
         });
@@ -132,8 +137,9 @@ impl EventQueue {
 }
 
 /// The parts that the clean-up hook of an environment closes.
-struct Environment {
-    queue: Arc<events::Mailbox>,
+struct CleanUp {
+    shared: Arc<Environment>,
+    listeners: Arc<LocalListeners>,
     waker: Arc<Waker>,
     dispatcher: Rc<JsDispatcher>,
 }
@@ -142,8 +148,11 @@ struct Environment {
 /// because hooks run in reverse order of their registration.
 unsafe extern "C" fn clean_up(data: *mut c_void) {
     // SAFETY: `data` is the box that `clean_up_with` leaked for this one call.
-    let environment = unsafe { Box::from_raw(data.cast::<Environment>()) };
-    contain(|| environment.queue.close());
+    let environment = unsafe { Box::from_raw(data.cast::<CleanUp>()) };
+    contain(|| {
+        close_all(&environment.listeners);
+        environment.shared.close();
+    });
     environment.dispatcher.release();
     environment.waker.release();
 }

@@ -8,8 +8,7 @@ use super::queue::EventQueue;
 use super::strings;
 use super::values::id as id_of;
 use crate::connection;
-use crate::endpoint;
-use crate::events;
+use crate::endpoint::{self, LocalListeners};
 use napi::bindgen_prelude::{Either, Result, Unknown};
 use napi_derive::napi;
 use std::sync::Arc;
@@ -19,7 +18,8 @@ use std::sync::Arc;
 pub struct SockhopServer {
     inner: Arc<endpoint::Server>,
     settings: Arc<connection::Settings>,
-    queue: Arc<events::Mailbox>,
+    environment: Arc<connection::Environment>,
+    listeners: Arc<LocalListeners>,
 }
 
 #[napi]
@@ -30,7 +30,8 @@ impl SockhopServer {
         Ok(Self {
             inner: endpoint::Server::new(Arc::clone(&queue.shared)),
             settings: options.into_net()?,
-            queue: Arc::clone(&queue.shared),
+            environment: Arc::clone(&queue.shared),
+            listeners: Arc::clone(&queue.listeners),
         })
     }
 
@@ -48,7 +49,8 @@ impl SockhopServer {
             &address,
             backlog,
             Arc::clone(&self.settings),
-            Arc::clone(&self.queue),
+            Arc::clone(&self.environment),
+            Arc::clone(&self.listeners),
         )))
     }
 
@@ -58,7 +60,8 @@ impl SockhopServer {
         Listener::or_failure(endpoint::Listener::elsewhere(
             id_of(id),
             Arc::clone(&self.settings),
-            Arc::clone(&self.queue),
+            Arc::clone(&self.environment),
+            Arc::clone(&self.listeners),
         ))
     }
 

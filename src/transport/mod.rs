@@ -1,29 +1,26 @@
 //! The socket of a connection: TCP or Unix, always non-blocking, in the clear or with TLS.
 
+pub mod address;
 pub mod error;
+pub mod outgoing;
+pub(crate) mod seats;
+pub(crate) mod socket;
 pub mod tls;
 
+pub use address::Address;
 pub use error::SystemError;
+pub use outgoing::Outgoing;
 
-use crate::connection::linger::Seats;
-use crate::connection::send_queue::Outgoing;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use seats::Seats;
+use socket::SEND_FLAGS;
+use socket2::{SockAddr, Socket};
 use std::io::{self, IoSlice, Read};
 use std::mem::MaybeUninit;
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tls::{Agreement, Client, Handshake, Tls};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
-
-/// Keeps a write to a closed peer from raising `SIGPIPE`, which not every host of the library ignores.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) const SEND_FLAGS: i32 = 0x4000; // MSG_NOSIGNAL
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(crate) const SEND_FLAGS: i32 = 0; // SO_NOSIGPIPE is set on the socket instead
 
 /// A connected, non-blocking stream socket.
 ///
@@ -52,57 +49,6 @@ impl AsRawFd for StreamFd {
     fn as_raw_fd(&self) -> RawFd {
         self.0.socket.as_raw_fd()
     }
-}
-
-/// Registers a descriptor with the runtime, whose context the caller is in.
-///
-/// tokio asks for `unsafe` here, because an `AsRawFd` could answer a descriptor that somebody else
-/// closes. The types of this layer own theirs: it stays open while they live.
-#[allow(deprecated)]
-pub(crate) fn watch<T: AsRawFd>(owner: T, interest: Interest) -> io::Result<AsyncFd<T>> {
-    AsyncFd::with_interest(owner, interest)
-}
-
-/// Where a socket or listener is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Address {
-    /// An IP address and port.
-    Inet(SocketAddr),
-    /// A path in the file system, or none for an unnamed Unix socket.
-    Unix(Option<String>),
-}
-
-impl Address {
-    fn from_sock_addr(address: &SockAddr) -> Self {
-        match address.as_socket() {
-            Some(inet) => Self::Inet(inet),
-            None => Self::Unix(
-                address
-                    .as_pathname()
-                    .map(|path| path.to_string_lossy().into_owned()),
-            ),
-        }
-    }
-
-    /// The address as the kernel takes it.
-    pub(crate) fn to_sock_addr(&self) -> io::Result<SockAddr> {
-        match self {
-            Self::Inet(inet) => Ok(SockAddr::from(*inet)),
-            Self::Unix(path) => SockAddr::unix(Path::new(path.as_deref().unwrap_or_default())),
-        }
-    }
-}
-
-/// A new non-blocking socket of the family of `address`.
-pub(crate) fn new_socket(address: &Address) -> io::Result<Socket> {
-    let (domain, protocol) = match address {
-        Address::Inet(SocketAddr::V4(_)) => (Domain::IPV4, Some(Protocol::TCP)),
-        Address::Inet(SocketAddr::V6(_)) => (Domain::IPV6, Some(Protocol::TCP)),
-        Address::Unix(_) => (Domain::UNIX, None),
-    };
-    let socket = Socket::new(domain, Type::STREAM, protocol)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
 }
 
 impl Stream {
@@ -296,18 +242,5 @@ impl Outgoing for Stream {
             None => self.socket.shutdown(Shutdown::Write),
             Some(tls) => tls.shutdown_write(&self.socket),
         }
-    }
-}
-
-/// Whether two addresses are the same place, where one may be a wildcard a listener is bound to.
-pub(crate) fn reaches(target: &SocketAddr, bound: &SocketAddr) -> bool {
-    target.port() == bound.port()
-        && (target.ip() == bound.ip() || (bound.ip().is_unspecified() && is_loopback(target.ip())))
-}
-
-fn is_loopback(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(v4) => v4.is_loopback(),
-        IpAddr::V6(v6) => v6.is_loopback(),
     }
 }

@@ -25,10 +25,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::transport::SEND_FLAGS;
+use super::socket::{READ_SIZE, SEND_FLAGS};
 
-/// Bytes asked of the kernel at once.
-const READ_SIZE: usize = 64 * 1024;
 /// How often in a row records are opened that bring nothing to read, before others get their turn.
 const FRUITLESS_MOST: usize = 16;
 
@@ -765,7 +763,7 @@ impl Write for Sink<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::connection::send_queue::Outgoing;
+    use crate::transport::Outgoing;
     use crate::transport::Stream;
     use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
     use rustls::{ServerConfig, ServerConnection};

@@ -1,22 +1,19 @@
-//! Reading on a thread that has an event loop of its own: Node's.
+//! Reading on a thread that has an event loop of its own: the thread of JavaScript.
 //!
-//! The runtime's reader costs a message one hop more: socket, runtime thread, JavaScript thread.
-//! Where messages come one by one, that is most of what a round trip takes. A [`Poller`] gathers
-//! such quiet connections behind one descriptor, which the event loop of the JavaScript thread
-//! waits for; when it is readable, that thread calls [`turn`](Poller::turn) and reads them itself.
+//! Reading on the runtime costs a message one hop more: socket, runtime thread, JavaScript thread.
+//! Where messages come one by one, that hop is most of a round trip. A [`Poller`] gathers such quiet
+//! connections in an epoll instance, whose descriptor the event loop of the JavaScript thread waits
+//! for. When it is readable, that thread calls [`turn`](Poller::turn) and reads them itself.
 //!
-//! Nothing here depends on which thread calls: while JavaScript is busy with a computation, the
+//! Nothing here depends on the calling thread. While JavaScript is busy with a computation, the
 //! runtime takes the turns (see [`WATCH_INTERVAL`]), so that pings are answered all the same.
 
-use crate::connection::Connection;
-use crate::endpoint::listener::Listener;
+use super::source::{PolledConnection, PolledListener};
 use crate::events::runtime::{Ticker, every};
-use crate::transport::Stream;
 use parking_lot::Mutex;
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
-use socket2::Socket;
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -24,39 +21,39 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-/// Connections read in one turn; the descriptor stays readable if there are more.
+/// Connections read in one turn. If more are ready, the descriptor stays readable.
 const EVENTS_PER_TURN: usize = 256;
-/// With one connection, nothing is asked but that connection: for so many turns, or until so much was read, while a
-/// listener may be ready, too.
+/// A single connection is read without asking the kernel which one is ready. While a listener may be
+/// ready, too, the kernel is asked after this many turns, or this many bytes.
 const UNASKED_TURNS: u64 = 16;
 const UNASKED_BYTES: u64 = 64 * 1024;
-/// How often the runtime looks whether the event loop still takes its turns. A peer that pings
-/// faster than four times in twice this may find a blocked program dead.
+/// How often the runtime checks that the event loop still takes its turns. A peer that pings faster
+/// than four times in twice this interval may find a blocked program dead.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 const NOW: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 0,
 };
 
-/// Set in the key of a listener, which is no connection's.
+/// Marks the key of a listener; ids of connections do not have this bit.
 const LISTENER: u64 = 1 << 63;
 
 /// The quiet connections of one JavaScript environment, and its listeners.
 ///
 /// They are watched level-triggered: the descriptor is readable exactly while one of them is. So a
-/// connection that is not to be read must not be watched.
-pub struct Poller {
+/// connection that must not be read must not be watched.
+pub struct Poller<C> {
     epoll: OwnedFd,
-    connections: Mutex<HashMap<u64, Weak<Connection>>>,
-    listeners: Mutex<HashMap<u64, Weak<Listener>>>,
+    connections: Mutex<HashMap<u64, Weak<C>>>,
+    listeners: Mutex<HashMap<u64, Weak<dyn PolledListener>>>,
     /// Turns taken by the event loop.
     turns: AtomicU64,
-    /// What was read without asking what is ready, each turn counted as some bytes.
+    /// Bytes read without asking what is ready; each turn counts as some bytes, too.
     unasked: AtomicU64,
     watch: Mutex<Option<Ticker>>,
 }
 
-impl std::fmt::Debug for Poller {
+impl<C> std::fmt::Debug for Poller<C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Poller")
             .field("epoll", &self.epoll)
@@ -64,7 +61,7 @@ impl std::fmt::Debug for Poller {
     }
 }
 
-impl Poller {
+impl<C: PolledConnection> Poller<C> {
     /// A poller without connections.
     pub fn new() -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self {
@@ -77,46 +74,47 @@ impl Poller {
         }))
     }
 
-    /// The descriptor to wait for, readable while there is a turn to take.
+    /// The descriptor to wait for. It is readable while there is a turn to take.
     pub fn fd(&self) -> RawFd {
         self.epoll.as_raw_fd()
     }
 
     /// Watches a connection, unless it is watched already.
-    pub(crate) fn add(
-        self: &Arc<Self>,
-        connection: &Arc<Connection>,
-        stream: &Stream,
-    ) -> io::Result<()> {
+    pub(crate) fn add(self: &Arc<Self>, connection: &Arc<C>, fd: impl AsFd) -> io::Result<()> {
         let id = connection.id();
         let watched = {
-            // Together: a descriptor that is watched without its connection would make the loop spin.
+            // Both under the lock: a watched descriptor without its connection would make the loop spin.
             let mut connections = self.connections.lock();
             connections.insert(id, Arc::downgrade(connection));
-            self.watch_fd(stream, id)
+            self.watch_fd(fd, id)
         };
         self.watch();
         watched
     }
 
-    /// Watches a connection no more.
-    pub(crate) fn remove(&self, id: u64, stream: &Stream) {
+    /// Stops watching a connection.
+    pub(crate) fn remove(&self, id: u64, fd: impl AsFd) {
         let mut connections = self.connections.lock();
-        // It may not have come as far as being added.
-        let _ = epoll::delete(&self.epoll, stream);
+        // Fails if the connection has never been added.
+        let _ = epoll::delete(&self.epoll, fd);
         connections.remove(&id);
     }
 
     /// Watches a listener, unless it is watched already.
-    pub(crate) fn add_listener(&self, listener: &Arc<Listener>, socket: &Socket) -> io::Result<()> {
+    pub(crate) fn add_listener<L: PolledListener>(
+        &self,
+        listener: &Arc<L>,
+        fd: impl AsFd,
+    ) -> io::Result<()> {
         let id = listener.id();
-        self.listeners.lock().insert(id, Arc::downgrade(listener));
-        self.watch_fd(socket, LISTENER | id)
+        let weak = Arc::downgrade(listener);
+        self.listeners.lock().insert(id, weak);
+        self.watch_fd(fd, LISTENER | id)
     }
 
-    /// Watches a listener no more.
-    pub(crate) fn remove_listener(&self, id: u64, socket: &Socket) {
-        let _ = epoll::delete(&self.epoll, socket);
+    /// Stops watching a listener.
+    pub(crate) fn remove_listener(&self, id: u64, fd: impl AsFd) {
+        let _ = epoll::delete(&self.epoll, fd);
         self.listeners.lock().remove(&id);
     }
 
@@ -128,8 +126,8 @@ impl Poller {
         }
     }
 
-    /// Reads the connections that have something to read. The event loop's thread calls this when
-    /// the descriptor is readable.
+    /// Reads the connections that are ready. The event loop's thread calls this when the descriptor is
+    /// readable.
     pub fn turn(&self) {
         self.turns.fetch_add(1, Ordering::Relaxed);
         self.read_ready();
@@ -143,7 +141,7 @@ impl Poller {
                 .filter(|_| all.next().is_none())
                 .and_then(Weak::upgrade)
         };
-        let mut had_its_turn = None;
+        let mut already_read = None;
         if let Some(only) = only {
             let before = only.bytes_received();
             if only.read_in_loop(1) {
@@ -151,7 +149,7 @@ impl Poller {
                 if self.need_not_ask(only.bytes_received() - before) {
                     return;
                 }
-                had_its_turn = Some(only.id());
+                already_read = Some(only.id());
             }
         }
         let mut ready: Vec<Event> = Vec::with_capacity(EVENTS_PER_TURN);
@@ -165,17 +163,17 @@ impl Poller {
                 (key & LISTENER != 0, key & !LISTENER)
             })
         };
-        // Listeners first: what they have to do is short, and reading need not be.
+        // Listeners first, because accepting is short and reading may be long.
         for (_, id) in keys().filter(|(is_listener, _)| *is_listener) {
             let listener = self.listeners.lock().get(&id).and_then(Weak::upgrade);
             if let Some(listener) = listener {
                 listener.accept_in_loop();
             }
         }
-        // So many take their turn at reading, and none of them is long.
+        // The more connections are ready, the less each of them is read in this turn.
         let share = ready.len();
         for (_, id) in keys().filter(|(is_listener, _)| !is_listener) {
-            if had_its_turn == Some(id) {
+            if already_read == Some(id) {
                 continue;
             }
             let connection = self.connections.lock().get(&id).and_then(Weak::upgrade);
@@ -185,7 +183,8 @@ impl Poller {
         }
     }
 
-    /// Whether the turn is over when the only connection was read: not if a listener has waited for long enough.
+    /// Whether the turn is over after the only connection was read: not if a listener has waited for
+    /// long enough.
     fn need_not_ask(&self, read: u64) -> bool {
         let unasked = read + UNASKED_BYTES / UNASKED_TURNS;
         if self.unasked.fetch_add(unasked, Ordering::Relaxed) + unasked < UNASKED_BYTES {
@@ -195,7 +194,7 @@ impl Poller {
         self.listeners.lock().is_empty()
     }
 
-    /// Takes the turns that a blocked event loop does not, while there are connections.
+    /// Takes turns in place of a blocked event loop, while there are connections.
     fn watch(self: &Arc<Self>) {
         let mut watch = self.watch.lock();
         if watch.is_some() {
@@ -208,7 +207,7 @@ impl Poller {
                 return false;
             };
             {
-                // Whoever adds a connection looks at the watch afterwards, under this lock.
+                // A thread that adds a connection checks `watch` afterwards, under this lock.
                 let mut watch = poller.watch.lock();
                 if poller.connections.lock().is_empty() {
                     *watch = None;
@@ -230,25 +229,22 @@ impl Poller {
 #[cfg(all(test, not(sockhop_loom)))]
 mod tests {
     use super::Poller;
-    use crate::connection::Connection;
-    use crate::connection::Settings;
+    use crate::connection::{Connection, Environment, Event, Settings};
     use crate::endpoint::Listener;
-    use crate::events::Event;
-    use crate::events::Mailbox;
     use crate::transport::Address;
     use std::io::Write;
     use std::net::{SocketAddr, TcpStream};
     use std::sync::Arc;
 
     /// The connections that were accepted since the last look.
-    fn accepted(mailbox: &Mailbox) -> Vec<Arc<Connection>> {
+    fn accepted(environment: &Environment) -> Vec<Arc<Connection>> {
         let mut accepted = Vec::new();
-        while let Some(segment) = mailbox.take() {
+        while let Some(segment) = environment.take() {
             accepted.extend(segment.events.iter().filter_map(|event| match event {
                 Event::Accepted { connection, .. } => Some(Arc::clone(connection)),
                 _ => None,
             }));
-            mailbox.recycle(segment);
+            environment.queue().recycle(segment);
         }
         accepted
     }
@@ -257,11 +253,18 @@ mod tests {
     fn a_listener_has_its_turn_while_the_only_connection_always_has_something_to_say() {
         for frame in ["{}\n".to_string(), format!("{}\n", "x".repeat(100_000))] {
             let poller = Poller::new().unwrap();
-            let mailbox = Mailbox::new(Box::new(|| {}), Some(Arc::clone(&poller)));
+            let environment = Environment::new(Box::new(|| {}), Some(Arc::clone(&poller)));
             let address = Address::Inet(SocketAddr::from(([127, 0, 0, 1], 0)));
             let settings = Arc::new(Settings::for_tests());
-            let listener =
-                Listener::listen(1, &address, 16, settings, Arc::clone(&mailbox)).unwrap();
+            let listener = Listener::listen(
+                1,
+                &address,
+                16,
+                settings,
+                Arc::clone(&environment),
+                Arc::default(),
+            )
+            .unwrap();
             let Address::Inet(bound) = listener.address() else {
                 panic!("a port was asked for");
             };
@@ -269,7 +272,7 @@ mod tests {
             let mut connections = Vec::new();
             while connections.is_empty() {
                 poller.turn();
-                connections = accepted(&mailbox);
+                connections = accepted(&environment);
             }
             connections[0].start(false);
             let _other = TcpStream::connect(bound).unwrap();
@@ -280,10 +283,10 @@ mod tests {
                 while connections[0].traffic().bytes_in == received {
                     poller.turn();
                 }
-                !accepted(&mailbox).is_empty()
+                !accepted(&environment).is_empty()
             });
             assert!(turns.is_some_and(|turns| turns <= 16), "{turns:?}");
-            mailbox.close();
+            environment.close();
         }
     }
 }

@@ -2,10 +2,12 @@
 
 #[cfg(target_os = "linux")]
 mod epoll;
+mod source;
 #[cfg(not(target_os = "linux"))]
 mod unsupported;
 
 #[cfg(target_os = "linux")]
 pub use epoll::Poller;
+pub use source::{PolledConnection, PolledListener};
 #[cfg(not(target_os = "linux"))]
 pub use unsupported::Poller;

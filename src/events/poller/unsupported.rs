@@ -1,46 +1,52 @@
-//! The poller of systems without epoll: there is none, and the runtime reads every connection.
+//! The poller of systems without epoll: there is none, and the runtime reads all connections.
 
-use crate::connection::Connection;
-use crate::endpoint::listener::Listener;
-use crate::transport::Stream;
-use socket2::Socket;
+use super::source::PolledListener;
+use std::convert::Infallible;
 use std::io;
-use std::os::fd::RawFd;
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, RawFd};
 use std::sync::Arc;
 
-/// Never made.
+/// Cannot be constructed.
 #[derive(Debug)]
-pub enum Poller {}
+pub struct Poller<C> {
+    never: Infallible,
+    connections: PhantomData<fn() -> C>,
+}
 
-impl Poller {
-    /// Always refuses.
+impl<C> Poller<C> {
+    /// Always fails.
     pub fn new() -> io::Result<Arc<Self>> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// See the poller of Linux.
+    /// See the poller for Linux.
     pub fn fd(&self) -> RawFd {
-        match *self {}
+        match self.never {}
     }
 
-    /// See the poller of Linux.
+    /// See the poller for Linux.
     pub fn turn(&self) {
-        match *self {}
+        match self.never {}
     }
 
-    pub(crate) fn add(&self, _: &Arc<Connection>, _: &Stream) -> io::Result<()> {
-        match *self {}
+    pub(crate) fn add(&self, _: &Arc<C>, _: impl AsFd) -> io::Result<()> {
+        match self.never {}
     }
 
-    pub(crate) fn remove(&self, _: u64, _: &Stream) {
-        match *self {}
+    pub(crate) fn remove(&self, _: u64, _: impl AsFd) {
+        match self.never {}
     }
 
-    pub(crate) fn add_listener(&self, _: &Arc<Listener>, _: &Socket) -> io::Result<()> {
-        match *self {}
+    pub(crate) fn add_listener<L: PolledListener>(
+        &self,
+        _: &Arc<L>,
+        _: impl AsFd,
+    ) -> io::Result<()> {
+        match self.never {}
     }
 
-    pub(crate) fn remove_listener(&self, _: u64, _: &Socket) {
-        match *self {}
+    pub(crate) fn remove_listener(&self, _: u64, _: impl AsFd) {
+        match self.never {}
     }
 }

@@ -1,0 +1,133 @@
+//! Models of the order between a listener and the clients of its own environment: `npm run model`.
+
+use super::loopback::{Door, Listeners};
+use crate::connection::loom::bounded;
+use crate::sync::Mutex;
+use loom::thread;
+
+/// A listener around the door that ships. Numbers stand for connections: positive ones are accepted, and the negative of
+/// one is the report of the client that made it.
+struct Gate {
+    door: Door<()>,
+    /// What waits in the kernel.
+    kernel: Mutex<Vec<i32>>,
+    told: std::sync::Arc<Mutex<Vec<i32>>>,
+    listeners: std::sync::Weak<Listeners<Gate>>,
+}
+
+impl Gate {
+    fn new(listeners: &std::sync::Arc<Listeners<Self>>, told: &std::sync::Arc<Mutex<Vec<i32>>>) {
+        let gate = std::sync::Arc::new(Self {
+            door: Door::new(Some(())),
+            kernel: Mutex::default(),
+            told: std::sync::Arc::clone(told),
+            listeners: std::sync::Arc::downgrade(listeners),
+        });
+        assert!(listeners.add(&gate));
+    }
+
+    /// As a turn of the poller, or of the task.
+    fn serve(&self) {
+        self.door.hold(|socket| {
+            if socket.is_some() {
+                let waiting = std::mem::take(&mut *self.kernel.lock());
+                self.told.lock().extend(waiting);
+            }
+        });
+    }
+
+    /// As `Listener::close`; answers whether it was this call that closed it.
+    fn close(&self) -> bool {
+        if let Some(listeners) = self.listeners.upgrade() {
+            listeners.remove(self);
+        }
+        self.door.close().is_some()
+    }
+}
+
+/// Takes every lock there is: if the last reference goes while one is held, loom reports a deadlock.
+impl Drop for Gate {
+    fn drop(&mut self) {
+        if let Some(listeners) = self.listeners.upgrade() {
+            listeners.find(|_| false);
+        }
+        self.door.hold(|_| {});
+        let _ = self.told.lock();
+    }
+}
+
+/// As a client connects to the listener of its own environment, if there still is one.
+fn connect(listeners: &Listeners<Gate>, number: i32) {
+    let Some(gate) = listeners.find(|_| true) else {
+        return;
+    };
+    gate.door.hold(|socket| {
+        if socket.is_none() {
+            return;
+        }
+        gate.kernel.lock().push(number);
+        let mut events = Vec::new();
+        let place = |waiting: &[i32]| waiting.iter().position(|waits| *waits == number);
+        let mut kernel = gate.kernel.lock();
+        let place = place(&kernel).expect("nobody else accepts");
+        events.extend(kernel.drain(..=place));
+        drop(kernel);
+        events.push(-number);
+        gate.told.lock().extend(events);
+    });
+}
+
+#[test]
+fn a_listener_tells_of_a_client_of_its_environment_before_the_client_does() {
+    bounded(|| {
+        let listeners = std::sync::Arc::new(Listeners::default());
+        let told = std::sync::Arc::new(Mutex::new(Vec::new()));
+        Gate::new(&listeners, &told);
+        let runtime = {
+            let gate = listeners.find(|_| true).unwrap();
+            thread::spawn(move || {
+                // A foreign client, and two turns: the reference goes with this thread.
+                gate.kernel.lock().push(7);
+                gate.serve();
+                gate.serve();
+            })
+        };
+        connect(&listeners, 1);
+        connect(&listeners, 2);
+        // The environment ends.
+        for gate in listeners.close() {
+            assert!(gate.close());
+        }
+        connect(&listeners, 3);
+        runtime.join().unwrap();
+        let told = told.lock();
+        for number in [1, 2] {
+            let place = |wanted| told.iter().position(|told| *told == wanted).unwrap();
+            assert!(place(number) < place(-number), "{told:?}");
+        }
+        assert_eq!(told.iter().filter(|told| **told == -3).count(), 0);
+        assert!(told.iter().filter(|told| **told == 7).count() <= 1);
+    });
+}
+
+#[test]
+fn a_listener_that_is_closed_from_two_sides_is_closed_once() {
+    loom::model(|| {
+        let listeners = std::sync::Arc::new(Listeners::default());
+        let told = std::sync::Arc::new(Mutex::new(Vec::new()));
+        Gate::new(&listeners, &told);
+        let ended = {
+            let listeners = std::sync::Arc::clone(&listeners);
+            thread::spawn(move || {
+                let gates = listeners.close();
+                gates.iter().filter(|gate| gate.close()).count()
+            })
+        };
+        let closed = listeners.find(|_| true).is_some_and(|gate| gate.close());
+        connect(&listeners, 1);
+        assert_eq!(ended.join().unwrap() + usize::from(closed), 1);
+        assert!(listeners.find(|_| true).is_none());
+        let told = told.lock();
+        assert!(told.is_empty() || *told == [1, -1]);
+    });
+}

@@ -1,0 +1,26 @@
+//! What a poller needs of the connections and listeners that it watches.
+
+use std::sync::Arc;
+
+/// A connection that a poller can read.
+pub trait PolledConnection: Send + Sync + 'static {
+    /// The id, unique in the process.
+    fn id(&self) -> u64;
+
+    /// The bytes received so far.
+    fn bytes_received(&self) -> u64;
+
+    /// Reads on the event loop's thread, or on the runtime in place of a blocked event loop. `share`
+    /// is the number of connections that are read in this turn. Returns whether there was anything to
+    /// read.
+    fn read_in_loop(self: &Arc<Self>, share: usize) -> bool;
+}
+
+/// A listener that a poller can serve.
+pub trait PolledListener: Send + Sync + 'static {
+    /// The id, unique in the environment.
+    fn id(&self) -> u64;
+
+    /// Accepts on the event loop's thread.
+    fn accept_in_loop(self: Arc<Self>);
+}

@@ -1,0 +1,49 @@
+//! Addresses of sockets and listeners.
+
+use socket2::SockAddr;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+/// Where a socket or listener is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// An IP address and port.
+    Inet(SocketAddr),
+    /// A path in the file system, or none for an unnamed Unix socket.
+    Unix(Option<String>),
+}
+
+impl Address {
+    pub(crate) fn from_sock_addr(address: &SockAddr) -> Self {
+        match address.as_socket() {
+            Some(inet) => Self::Inet(inet),
+            None => Self::Unix(
+                address
+                    .as_pathname()
+                    .map(|path| path.to_string_lossy().into_owned()),
+            ),
+        }
+    }
+
+    /// The address as the kernel takes it.
+    pub(crate) fn to_sock_addr(&self) -> io::Result<SockAddr> {
+        match self {
+            Self::Inet(inet) => Ok(SockAddr::from(*inet)),
+            Self::Unix(path) => SockAddr::unix(Path::new(path.as_deref().unwrap_or_default())),
+        }
+    }
+}
+
+/// Whether two addresses are the same place, where one may be a wildcard a listener is bound to.
+pub(crate) fn reaches(target: &SocketAddr, bound: &SocketAddr) -> bool {
+    target.port() == bound.port()
+        && (target.ip() == bound.ip() || (bound.ip().is_unspecified() && is_loopback(target.ip())))
+}
+
+fn is_loopback(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => v4.is_loopback(),
+        IpAddr::V6(v6) => v6.is_loopback(),
+    }
+}
