@@ -235,7 +235,7 @@ mod tests {
         let seats = Seats::new();
         seats.set_max(1);
         let (stream, _peer) = pair();
-        let stream = Arc::new(stream.seated(&seats));
+        let stream = Arc::new(stream.with_seats(&seats));
         assert!(seats.are_taken(1));
         let still = Arc::clone(&stream);
         drop(stream);
@@ -249,7 +249,7 @@ mod tests {
         let seats = Seats::new();
         seats.set_max(1);
         let (stream, _peer) = pair();
-        let stream = stream.seated(&seats);
+        let stream = stream.with_seats(&seats);
         runtime().block_on(async {
             let lingering = tokio::spawn(async move { linger(&stream, Patience::LONG).await });
             tokio::task::yield_now().await;
@@ -266,7 +266,7 @@ mod tests {
         let mut held = Vec::new();
         while !seats.are_taken(0) {
             let (stream, peer) = pair();
-            held.push((stream.seated(&seats), peer));
+            held.push((stream.with_seats(&seats), peer));
             assert!(held.len() <= 2 + SPARE_SEATS);
         }
     }

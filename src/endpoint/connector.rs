@@ -6,7 +6,7 @@ use crate::connection::{Connection, Environment, Event};
 use crate::events::runtime;
 use crate::transport::error::{Itself, SystemError};
 use crate::transport::socket::{new_socket, watch};
-use crate::transport::tls::{self, Handshake};
+use crate::transport::tls::{ClientConfig, HandshakeState};
 use crate::transport::{Address, Stream, StreamFd};
 use parking_lot::Mutex;
 use socket2::{SockAddr, Socket};
@@ -79,7 +79,7 @@ impl Client {
         endpoints: Vec<Endpoint>,
         pace: Duration,
         timeout: Duration,
-        tls: Option<Arc<tls::Client>>,
+        tls: Option<Arc<ClientConfig>>,
     ) -> u32 {
         let attempt = {
             let mut inner = self.inner.lock();
@@ -137,7 +137,7 @@ impl Client {
         attempt: u32,
         endpoints: &[Endpoint],
         pace: Duration,
-        tls: Option<Arc<tls::Client>>,
+        tls: Option<Arc<ClientConfig>>,
         begun: Option<Socket>,
     ) -> Result<(), Failures> {
         let Some(tls) = tls else {
@@ -396,7 +396,7 @@ async fn established(socket: Socket) -> io::Result<Socket> {
 }
 
 /// A stream on which the TLS handshake is done.
-async fn secure(socket: Socket, tls: &tls::Client) -> Result<Stream, SystemError> {
+async fn secure(socket: Socket, tls: &ClientConfig) -> Result<Stream, SystemError> {
     let failed = |error: io::Error| SystemError {
         // A connection that ended is the network's failure, as one that was reset is; 0 is TLS's own.
         errno: match error.kind() {
@@ -412,14 +412,14 @@ async fn secure(socket: Socket, tls: &tls::Client) -> Result<Stream, SystemError
     )
     .map_err(failed)?;
     let shaking = async {
-        let mut step = stream.shake_hands()?;
+        let mut step = stream.handshake()?;
         loop {
             let mut ready = match step {
-                Handshake::Done => return Ok(()),
-                Handshake::Read => fd.readable().await?,
-                Handshake::Write => fd.writable().await?,
+                HandshakeState::Done => return Ok(()),
+                HandshakeState::WantsRead => fd.readable().await?,
+                HandshakeState::WantsWrite => fd.writable().await?,
             };
-            let stopped_at = std::mem::replace(&mut step, stream.shake_hands()?);
+            let stopped_at = std::mem::replace(&mut step, stream.handshake()?);
             if step == stopped_at {
                 ready.clear_ready();
             }

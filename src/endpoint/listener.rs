@@ -209,7 +209,7 @@ impl Listener {
     fn open(&self, stream: Stream) -> Arc<Connection> {
         let place: Token = Arc::clone(&self.places) as Token;
         Connection::open(
-            stream.seated(&self.seats),
+            stream.with_seats(&self.seats),
             Arc::clone(&self.settings),
             Arc::clone(&self.environment),
             Some(place),

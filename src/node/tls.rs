@@ -1,7 +1,7 @@
 //! TLS of clients. `lib/internal/tls/tls.js` makes these from the program's options.
 
 use super::values::duration;
-use crate::transport::tls::{self, Agreement, ConfigError, Options, Trust};
+use crate::transport::tls::{Agreement, ClientConfig, ClientOptions, ConfigError, TrustStore};
 use napi::bindgen_prelude::{Buffer, Error, Result, Status, Uint8Array};
 use napi_derive::napi;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ fn unusable(error: ConfigError) -> Error {
 /// The certificate authorities that a client trusts.
 #[napi]
 pub struct TlsTrust {
-    inner: Arc<Trust>,
+    inner: Arc<TrustStore>,
 }
 
 #[napi]
@@ -23,8 +23,8 @@ impl TlsTrust {
     #[napi(constructor)]
     pub fn new(pem: Option<Uint8Array>) -> Result<Self> {
         let trust = match pem {
-            Some(pem) => Trust::new(&pem).map_err(unusable)?,
-            None => Trust::mozilla(),
+            Some(pem) => TrustStore::new(&pem).map_err(unusable)?,
+            None => TrustStore::mozilla(),
         };
         Ok(Self {
             inner: Arc::new(trust),
@@ -54,7 +54,7 @@ pub struct TlsOptions {
 /// How a client secures its connections.
 #[napi]
 pub struct TlsClient {
-    pub(super) inner: Arc<tls::Client>,
+    pub(super) inner: Arc<ClientConfig>,
 }
 
 #[napi]
@@ -63,8 +63,8 @@ impl TlsClient {
     #[napi(constructor)]
     pub fn new(trust: &TlsTrust, options: TlsOptions) -> Result<Self> {
         let identity = options.cert.as_deref().zip(options.key.as_deref());
-        let client = tls::Client::new(
-            Options {
+        let client = ClientConfig::new(
+            ClientOptions {
                 trust: Arc::clone(&trust.inner),
                 identity,
                 server_name: options.servername.clone(),

@@ -1,6 +1,6 @@
 //! What the system refused, in the terms in which Node reports it.
 
-use crate::transport::tls::Failure;
+use super::tls::TlsError;
 use std::io;
 
 /// A failed system call.
@@ -13,7 +13,7 @@ pub struct SystemError {
     /// The positive number of the operating system, or 0 if the failure was not the system's.
     pub errno: i32,
     /// The call as libuv names it: `connect`, `listen`, `bind`, `accept`, `read`, `write`. With
-    /// `tls`, the number is that of a [`Failure`]; with `connect itself`, the other end was the client.
+    /// `tls`, the number is that of a [`TlsError`]; with `connect itself`, the other end was the client.
     pub syscall: &'static str,
 }
 
@@ -23,7 +23,7 @@ impl SystemError {
         let failure = error.get_ref().and_then(|inner| inner.downcast_ref());
         if let Some(failure) = failure {
             return Self {
-                errno: Failure::number(failure),
+                errno: TlsError::number(failure),
                 syscall: "tls",
             };
         }

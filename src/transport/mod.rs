@@ -1,4 +1,14 @@
-//! The socket of a connection: TCP or Unix, always non-blocking, in the clear or with TLS.
+//! Sockets: TCP or Unix, always non-blocking, in the clear or with TLS.
+//!
+//! ```text
+//! Stream        a connected socket (this file)
+//!   tls         TLS on it, and the certificates that a client trusts
+//!   outgoing    its sending direction, as the send queue sees it
+//!   seats       how many descriptors the connections of one listener have
+//! socket        creates sockets and registers them with the runtime
+//! address       where a socket is
+//! error         failed system calls
+//! ```
 
 pub mod address;
 pub mod error;
@@ -20,7 +30,7 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
-use tls::{Agreement, Client, Handshake, Tls};
+use tls::{Agreement, ClientConfig, HandshakeState, TlsStream};
 
 /// A connected, non-blocking stream socket.
 ///
@@ -30,8 +40,8 @@ use tls::{Agreement, Client, Handshake, Tls};
 pub struct Stream {
     socket: Socket,
     inet: bool,
-    tls: Option<Box<Tls>>,
-    /// Behind the socket, so that it is dropped once the descriptor is closed.
+    tls: Option<Box<TlsStream>>,
+    /// Declared after the socket, so that it is dropped after the descriptor is closed.
     seats: Option<Arc<Seats>>,
 }
 
@@ -41,7 +51,7 @@ impl AsFd for Stream {
     }
 }
 
-/// The descriptor of a shared stream, in the form tokio registers.
+/// The descriptor of a shared stream, as tokio registers it.
 #[derive(Debug, Clone)]
 pub(crate) struct StreamFd(pub(crate) Arc<Stream>);
 
@@ -75,21 +85,20 @@ impl Stream {
         })
     }
 
-    /// Has the descriptor count among those of a listener until it is closed.
-    pub(crate) fn seated(mut self, seats: &Arc<Seats>) -> Self {
+    /// Counts the descriptor among those of a listener until it is closed.
+    pub(crate) fn with_seats(mut self, seats: &Arc<Seats>) -> Self {
         self.seats = Some(Arc::clone(seats));
         self
     }
 
-    /// Where the descriptor counts.
+    /// The descriptors of the listener that accepted the stream.
     pub(crate) fn seats(&self) -> Option<&Arc<Seats>> {
         self.seats.as_ref()
     }
 
-    /// Takes over a connected socket on which the client is to speak TLS: what
-    /// [`shake_hands`](Self::shake_hands) begins.
-    pub(crate) fn secure(socket: Socket, client: &Client) -> io::Result<Self> {
-        let tls = Tls::new(client).map_err(io::Error::other)?;
+    /// Takes over a connected socket for TLS. [`handshake`](Self::handshake) comes before everything else.
+    pub(crate) fn secure(socket: Socket, config: &ClientConfig) -> io::Result<Self> {
+        let tls = TlsStream::new(config).map_err(io::Error::other)?;
         Ok(Self {
             tls: Some(Box::new(tls)),
             ..Self::new(socket)?
@@ -101,25 +110,25 @@ impl Stream {
         self.socket.as_fd().try_clone_to_owned()
     }
 
-    /// Goes on with the TLS handshake, which comes before everything else.
-    pub(crate) fn shake_hands(&self) -> io::Result<Handshake> {
+    /// Continues the TLS handshake as far as the socket allows.
+    pub(crate) fn handshake(&self) -> io::Result<HandshakeState> {
         self.tls
             .as_ref()
-            .map_or(Ok(Handshake::Done), |tls| tls.shake_hands(&self.socket))
+            .map_or(Ok(HandshakeState::Done), |tls| tls.handshake(&self.socket))
     }
 
-    /// Whether it speaks TLS.
+    /// Whether the stream uses TLS.
     pub fn is_secure(&self) -> bool {
         self.tls.is_some()
     }
 
-    /// What the TLS handshake agreed on, where there was one.
+    /// The result of the TLS handshake, if there was one.
     pub fn agreement(&self) -> Option<&Agreement> {
         self.tls.as_ref()?.agreement()
     }
 
-    /// Reads what is there. `Ok(0)` is the peer's end. Less than the buffer holds is all there was,
-    /// unless [`has_buffered`](Self::has_buffered).
+    /// Reads received bytes. `Ok(0)` is the peer's end. If the buffer is not full afterwards, nothing is
+    /// left to read, unless [`has_buffered`](Self::has_buffered) is true.
     pub fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match &self.tls {
             None => (&self.socket).read(buffer),
@@ -127,29 +136,29 @@ impl Stream {
         }
     }
 
-    /// Reads what is there to throw it away: with TLS, its records.
+    /// Reads received bytes to discard them. With TLS these are records, not plaintext.
     pub(crate) fn discard(&self, buffer: &mut [u8]) -> io::Result<usize> {
         (&self.socket).read(buffer)
     }
 
-    /// Whether the peer has said something that was not read yet.
+    /// Whether received bytes wait to be read.
     pub(crate) fn has_waiting(&self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
         self.has_buffered() || self.socket.peek(&mut byte).is_ok_and(|count| count > 0)
     }
 
-    /// Whether [`recv`](Self::recv) has something to say that the kernel will not announce: only
-    /// with TLS, and never after `recv` answered `WouldBlock`.
+    /// Whether [`recv`](Self::recv) has something to return that the kernel will not announce. Only with
+    /// TLS, and never after `recv` returned `WouldBlock`.
     pub fn has_buffered(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.has_buffered())
     }
 
-    /// How many bytes on their way out the kernel holds when it is full.
+    /// The size of the kernel's send buffer in bytes.
     pub(crate) fn send_buffer(&self) -> u64 {
         self.socket.send_buffer_size().unwrap_or_default() as u64
     }
 
-    /// Ends the sending direction at once, and gives up what is held back.
+    /// Ends the sending direction at once, and discards bytes that TLS holds back.
     pub(crate) fn finish(&self) -> io::Result<()> {
         match &self.tls {
             None => self.socket.shutdown(Shutdown::Write),
@@ -164,12 +173,12 @@ impl Stream {
         }
     }
 
-    /// This end's address as the kernel has it.
+    /// The local address, as the kernel has it.
     pub(crate) fn name(&self) -> Option<SockAddr> {
         self.socket.local_addr().ok()
     }
 
-    /// This end's address.
+    /// The local address.
     pub fn local_address(&self) -> Option<Address> {
         self.socket
             .local_addr()
@@ -177,7 +186,7 @@ impl Stream {
             .map(|address| Address::from_sock_addr(&address))
     }
 
-    /// The other end's address.
+    /// The remote address.
     pub fn peer_address(&self) -> Option<Address> {
         self.socket
             .peer_addr()
@@ -185,7 +194,7 @@ impl Stream {
             .map(|address| Address::from_sock_addr(&address))
     }
 
-    /// Turns `TCP_NODELAY` on or off; nothing on a Unix socket.
+    /// Turns `TCP_NODELAY` on or off; without effect on a Unix socket.
     pub fn set_no_delay(&self, on: bool) -> io::Result<()> {
         if self.inet {
             self.socket.set_tcp_nodelay(on)
@@ -194,7 +203,7 @@ impl Stream {
         }
     }
 
-    /// Turns keep-alive probes on or off; nothing on a Unix socket.
+    /// Turns keep-alive probes on or off; without effect on a Unix socket.
     pub fn set_keep_alive(&self, on: bool, initial_delay: Duration) -> io::Result<()> {
         if !self.inet {
             return Ok(());

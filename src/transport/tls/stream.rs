@@ -1,0 +1,386 @@
+//! One secured connection: rustls between plaintext and a socket.
+
+use super::config::ClientConfig;
+use super::error::TlsError;
+use super::trust_store::TrustStore;
+use crate::transport::socket::{READ_SIZE, SEND_FLAGS};
+use parking_lot::Mutex;
+use rustls::ProtocolVersion;
+use rustls::client::ClientConnection;
+use socket2::Socket;
+use std::cell::Cell;
+use std::io::{self, IoSlice, Read, Write};
+use std::net::Shutdown;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// How many records without plaintext are read in a row before other connections get their turn.
+const MAX_EMPTY_RECORDS: usize = 16;
+
+thread_local! {
+    /// A session borrows this buffer while it has records to decrypt, and owns none meanwhile.
+    static READ_BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// The result of a handshake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agreement {
+    /// The certificates that the server sent, its own first; in DER.
+    pub certificates: Vec<Vec<u8>>,
+    /// Whether they lead to a trusted certificate.
+    pub trusted: bool,
+    /// Whether the version is TLS 1.3, and not 1.2.
+    pub tls13: bool,
+    /// The number of the cipher suite.
+    pub cipher: u16,
+    /// The protocol that the server chose (ALPN).
+    pub protocol: Option<Vec<u8>>,
+}
+
+/// What a handshake waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HandshakeState {
+    /// Bytes from the peer.
+    WantsRead,
+    /// Room in the kernel's buffer.
+    WantsWrite,
+    /// Nothing: it is done.
+    Done,
+}
+
+/// TLS on one connection.
+#[derive(Debug)]
+pub(crate) struct TlsStream {
+    session: Mutex<Session>,
+    trust: Arc<TrustStore>,
+    agreement: OnceLock<Agreement>,
+    /// Plaintext of which the kernel does not have every record yet.
+    held: AtomicUsize,
+    /// Records wait for the kernel: data, alerts, or answers of TLS itself.
+    unsent: AtomicBool,
+    /// There is something to read that the kernel will not announce.
+    buffered: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Session {
+    connection: ClientConnection,
+    /// Bytes from the kernel; those from `position` up to `end` are still to be decrypted.
+    incoming: Vec<u8>,
+    position: usize,
+    end: usize,
+    /// The kernel reported the end of the stream.
+    ended: bool,
+    /// To be reported once everything before it is read.
+    failure: Option<ReadFailure>,
+    /// Reading stopped although the kernel may have more, so that other connections get their turn.
+    paused: bool,
+}
+
+/// Why nothing more can be read.
+#[derive(Debug, Clone)]
+enum ReadFailure {
+    System(i32),
+    Tls(TlsError),
+}
+
+impl ReadFailure {
+    fn new(error: &io::Error) -> Self {
+        let tls_error = error.get_ref().and_then(|inner| inner.downcast_ref());
+        match (tls_error, error.raw_os_error()) {
+            (Some(tls_error), _) => Self::Tls(TlsError::clone(tls_error)),
+            (None, Some(errno)) => Self::System(errno),
+            (None, None) => Self::Tls(rustls::Error::General(error.to_string()).into()),
+        }
+    }
+
+    fn to_error(&self) -> io::Error {
+        match self {
+            Self::System(errno) => io::Error::from_raw_os_error(*errno),
+            Self::Tls(error) => io::Error::other(error.clone()),
+        }
+    }
+}
+
+impl TlsStream {
+    pub(crate) fn new(config: &ClientConfig) -> Result<Self, TlsError> {
+        let connection =
+            ClientConnection::new(Arc::clone(&config.rustls), config.server_name.clone())?;
+        Ok(Self {
+            session: Mutex::new(Session {
+                connection,
+                incoming: Vec::new(),
+                position: 0,
+                end: 0,
+                ended: false,
+                failure: None,
+                paused: false,
+            }),
+            trust: Arc::clone(&config.trust),
+            agreement: OnceLock::new(),
+            held: AtomicUsize::new(0),
+            unsent: AtomicBool::new(false),
+            buffered: AtomicBool::new(false),
+        })
+    }
+
+    /// Continues the handshake as far as the socket allows.
+    pub(crate) fn handshake(&self, socket: &Socket) -> io::Result<HandshakeState> {
+        let mut session = self.session.lock();
+        loop {
+            match session.write_records(socket) {
+                Ok(()) => {}
+                Err(error) if would_block(&error) => return Ok(HandshakeState::WantsWrite),
+                Err(error) => return Err(error),
+            }
+            if !session.connection.is_handshaking() {
+                let _ = self.agreement.set(session.agreement(&self.trust));
+                // Data that the server sent right after its handshake is in this buffer already.
+                self.buffered.store(true, Ordering::Release);
+                return Ok(HandshakeState::Done);
+            }
+            if session.ended {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            match session.read_records(socket) {
+                Ok(()) => {}
+                Err(error) if would_block(&error) => return Ok(HandshakeState::WantsRead),
+                Err(error) => {
+                    // Sends the alert, if the kernel takes it.
+                    let _ = session.write_records(socket);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// The result of the handshake, once it is done.
+    pub(crate) fn agreement(&self) -> Option<&Agreement> {
+        self.agreement.get()
+    }
+
+    /// Reads plaintext. Afterwards the buffer is full, or the kernel has no more for now, or
+    /// [`has_buffered`](Self::has_buffered) is true.
+    pub(crate) fn recv(&self, socket: &Socket, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut session = self.session.lock();
+        let result = session.recv(socket, buffer);
+        if session.connection.wants_write() {
+            // An answer of TLS itself. If it cannot be sent, the next write reports the error.
+            let _ = session.write_records(socket);
+            self.note_unsent(&session);
+        }
+        let more = match &result {
+            Ok(count) => *count > 0 && session.has_more(),
+            Err(_) => session.paused,
+        };
+        self.buffered.store(more, Ordering::Release);
+        result
+    }
+
+    pub(crate) fn has_buffered(&self) -> bool {
+        self.buffered.load(Ordering::Acquire)
+    }
+
+    /// Accepts plaintext, if the kernel has all records of the plaintext before it.
+    pub(crate) fn send(&self, socket: &Socket, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut session = self.session.lock();
+        let result = session.write_records(socket).and_then(|()| {
+            let accepted = session.connection.writer().write_vectored(pieces)?;
+            if accepted == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            match session.write_records(socket) {
+                Err(error) if !would_block(&error) => return Err(error),
+                _ => {}
+            }
+            Ok(accepted)
+        });
+        self.note_unsent(&session);
+        if let (Ok(accepted), true) = (&result, session.connection.wants_write()) {
+            self.held.store(*accepted, Ordering::Release);
+        }
+        result
+    }
+
+    /// Gives the kernel the records that wait. An error of the kind `WouldBlock`: it did not take all.
+    pub(crate) fn flush(&self, socket: &Socket) -> io::Result<()> {
+        let mut session = self.session.lock();
+        let result = session.write_records(socket);
+        self.note_unsent(&session);
+        result
+    }
+
+    pub(crate) fn is_flushed(&self) -> bool {
+        !self.unsent.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Ordering::Acquire)
+    }
+
+    /// Ends the sending direction, once the kernel has everything before that.
+    pub(crate) fn shutdown_write(&self, socket: &Socket) -> io::Result<()> {
+        let mut session = self.session.lock();
+        session.connection.send_close_notify();
+        let result = session.write_records(socket);
+        self.note_unsent(&session);
+        result.and_then(|()| socket.shutdown(Shutdown::Write))
+    }
+
+    /// Ends the sending direction now, and discards records that the kernel does not take.
+    pub(crate) fn finish(&self, socket: &Socket) -> io::Result<()> {
+        match self.shutdown_write(socket) {
+            Err(error) if would_block(&error) => socket.shutdown(Shutdown::Write),
+            other => other,
+        }
+    }
+
+    fn note_unsent(&self, session: &Session) {
+        let unsent = session.connection.wants_write();
+        if !unsent {
+            self.held.store(0, Ordering::Release);
+        }
+        self.unsent.store(unsent, Ordering::Release);
+    }
+}
+
+impl Session {
+    fn agreement(&self, trust: &TrustStore) -> Agreement {
+        let chain = self.connection.peer_certificates().unwrap_or_default();
+        Agreement {
+            certificates: chain.iter().map(|der| der.to_vec()).collect(),
+            trusted: trust.accepts(chain),
+            tls13: self.connection.protocol_version() == Some(ProtocolVersion::TLSv1_3),
+            cipher: self
+                .connection
+                .negotiated_cipher_suite()
+                .map_or(0, |suite| u16::from(suite.suite())),
+            protocol: self.connection.alpn_protocol().map(<[u8]>::to_vec),
+        }
+    }
+
+    fn recv(&mut self, socket: &Socket, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        let mut empty_records = 0;
+        self.paused = false;
+        loop {
+            match self.connection.reader().read(&mut buffer[filled..]) {
+                Ok(0) => {
+                    self.ended = true;
+                    return Ok(filled);
+                }
+                Ok(count) => {
+                    filled += count;
+                    empty_records = 0;
+                    if filled == buffer.len() {
+                        return Ok(filled);
+                    }
+                    continue;
+                }
+                Err(error) if would_block(&error) => {}
+                // FIN without close_notify. Node treats it like any other end.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(filled),
+                Err(error) => return Err(error),
+            }
+            if self.failure.is_none() {
+                empty_records += 1;
+                if empty_records > MAX_EMPTY_RECORDS {
+                    // A peer may send empty records as fast as they are read.
+                    self.paused = true;
+                    return if filled > 0 {
+                        Ok(filled)
+                    } else {
+                        Err(io::ErrorKind::Interrupted.into())
+                    };
+                }
+                match self.read_records(socket) {
+                    Ok(()) => {}
+                    Err(error) if would_block(&error) && filled > 0 => return Ok(filled),
+                    Err(error) if would_block(&error) => return Err(error),
+                    Err(error) => self.failure = Some(ReadFailure::new(&error)),
+                }
+            } else if filled > 0 {
+                return Ok(filled);
+            } else if let Some(failure) = &self.failure {
+                return Err(failure.to_error());
+            }
+        }
+    }
+
+    /// Whether there is data, an end or an error to report without asking the kernel.
+    fn has_more(&self) -> bool {
+        self.position < self.end || self.ended || self.failure.is_some() || self.paused
+    }
+
+    /// Reads some bytes from the kernel, and decrypts their records.
+    fn read_records(&mut self, socket: &Socket) -> io::Result<()> {
+        if self.position == self.end {
+            let mut incoming = READ_BUFFER.take();
+            incoming.resize(READ_SIZE, 0);
+            let result = loop {
+                match (&*socket).read(&mut incoming) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    result => break result,
+                }
+            };
+            match result {
+                Ok(count @ 1..) => {
+                    self.incoming = incoming;
+                    self.position = 0;
+                    self.end = count;
+                }
+                other => {
+                    READ_BUFFER.set(incoming);
+                    other?;
+                    self.ended = true;
+                    self.connection.read_tls(&mut io::empty())?;
+                }
+            }
+        }
+        if self.position < self.end {
+            let mut rest = &self.incoming[self.position..self.end];
+            self.position += self.connection.read_tls(&mut rest)?;
+            if self.position == self.end {
+                READ_BUFFER.set(std::mem::take(&mut self.incoming));
+            }
+        }
+        match self.connection.process_new_packets() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(io::Error::other(TlsError::from(error))),
+        }
+    }
+
+    /// Gives the kernel all records that wait. An error of the kind `WouldBlock`: it did not take all.
+    fn write_records(&mut self, socket: &Socket) -> io::Result<()> {
+        while self.connection.wants_write() {
+            match self.connection.write_tls(&mut SocketWriter(socket)) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn would_block(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+}
+
+/// The socket as rustls writes to it.
+struct SocketWriter<'a>(&'a Socket);
+
+impl Write for SocketWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.send_with_flags(bytes, SEND_FLAGS)
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.send_vectored_with_flags(pieces, SEND_FLAGS)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
