@@ -8,7 +8,8 @@ const { attempts, KeepAlive } = require('../native/dispatcher.js');
 const options = require('../options/options.js');
 const { setImmediate } = require('../real-timers.js');
 const { kAttachConnection, kMoveToStream } = require('../symbols.js');
-const secure = require('../tls/tls.js');
+const { TlsConnector } = require('../tls/tls-connector.js');
+const { handshakeTimedOut } = require('../tls/tls-errors.js');
 const { SockhopSocket } = require('../../SockhopSocket.js');
 const { attemptDelay, socketName } = require('../transport/addresses.js');
 const { PendingConnection } = require('../transport/pending-connection.js');
@@ -33,7 +34,7 @@ class ConnectAttempt {
   #target = null;
   /** The endpoints that the native side tries, in their order. */
   #endpoints = [];
-  /** Configures TLS and verifies the server; null where the native side does not do TLS. */
+  /** Secures the native connection and verifies the server; null without native TLS: @type {?TlsConnector} */
   #connector = null;
   /** The number by which the native side reports on this attempt. */
   #number = NOT_NATIVE;
@@ -115,11 +116,11 @@ class ConnectAttempt {
     return new PendingConnection(this.#connection.options);
   }
 
-  /** @returns {?object} null if OpenSSL has to connect */
+  /** @returns {?TlsConnector} null if OpenSSL has to connect */
   #tlsConnector() {
     const { client, needsOpenssl, options: settings } = this.#connection;
     if (needsOpenssl || isTlsReplaced()) return null;
-    return secure.plan(client._ssl_options, this.#target.address, settings.handshake_timeout);
+    return TlsConnector.from(client._ssl_options, this.#target.address, settings.handshake_timeout);
   }
 
   #connectNatively() {
@@ -153,23 +154,23 @@ class ConnectAttempt {
 
   /** @returns {boolean} whether the server is trusted; if not, the attempt fails or goes on with OpenSSL */
   #isTrusted(nativeConnection) {
-    let verdict;
+    let result;
     try {
-      verdict = this.#connector.judge(nativeConnection.agreement());
+      result = this.#connector.verify(nativeConnection.agreement());
     } catch (err) {
       // `checkServerIdentity()` of the program threw.
-      verdict = { error: err };
+      result = { error: err };
     }
-    if (verdict.details) {
-      this.socket[kAttachConnection](nativeConnection, verdict.details);
+    if (result.details) {
+      this.socket[kAttachConnection](nativeConnection, result.details);
       return true;
     }
     nativeConnection.close(false);
-    if (verdict.again) {
+    if (result.needsOpenssl) {
       // The certificate will be the same next time, whatever OpenSSL says of it.
       this.#connection.needsOpenssl = true;
       this.#tryOpenssl(true);
-    } else this.#fail(verdict.error, true);
+    } else this.#fail(result.error, true);
     return false;
   }
 
@@ -177,7 +178,7 @@ class ConnectAttempt {
   #failed(failures) {
     if (failures.length === 0) return this.#fail(timedOut());
     const [, errno, syscall] = failures;
-    if (syscall === 'handshake timeout') return this.#fail(secure.handshakeTimedOut());
+    if (syscall === 'handshake timeout') return this.#fail(handshakeTimedOut());
     // A handshake that the server refused will be refused again; one whose connection broke may succeed.
     if (syscall === 'handshake') return this.#tryOpenssl(errno === 0);
     this.#fail(attemptError(this.#endpoints, failures), true);
@@ -197,7 +198,7 @@ class ConnectAttempt {
     let timer = null;
     stream.once('connect', () => {
       if (stream.destroyed) return;
-      const timedOut = () => this.#fail(secure.handshakeTimedOut());
+      const timedOut = () => this.#fail(handshakeTimedOut());
       timer = setTimeout(timedOut, this.#connection.options.handshake_timeout);
       timer.unref?.();
     });

@@ -2,7 +2,7 @@
 
 const { SockhopSocket } = require('../../SockhopSocket.js');
 const { kAttachConnection, kMarkConnected, kOnError } = require('../symbols.js');
-const { failure } = require('../tls/tls.js');
+const { alertError } = require('../tls/tls-errors.js');
 const { supportProxies } = require('../proxy-support.js');
 
 /**
@@ -12,7 +12,7 @@ const { supportProxies } = require('../proxy-support.js');
  * undefined, and `session` and `keylog` events do not come.
  */
 class SockhopTlsSocket extends SockhopSocket {
-  /** What its handshake came to, see `tls.js`; null before. */
+  /** What its handshake came to, see `SessionDetails`; null before. */
   #details = null;
 
   /** @param {object} connection stands in for the native one until `kAttachConnection` */
@@ -42,7 +42,7 @@ class SockhopTlsSocket extends SockhopSocket {
   }
 
   [kOnError](errno, syscall) {
-    if (syscall === 'tls') this.destroy(failure(errno));
+    if (syscall === 'tls') this.destroy(alertError(errno));
     else super[kOnError](errno, syscall);
   }
 
