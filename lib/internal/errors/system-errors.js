@@ -13,7 +13,9 @@ const util = require('node:util');
 const { causeOfPath, explain } = require('./explanations.js');
 
 /**
- * Descriptions of libuv for the errors of `bind` and `listen`, for runtimes without `util.getSystemErrorMap`. /
+ * Descriptions of libuv for the errors of `bind` and `listen`, for runtimes without
+ * `util.getSystemErrorMap`.
+ */
 const DESCRIPTIONS = {
   EACCES: 'permission denied',
   EADDRINUSE: 'address already in use',
@@ -29,7 +31,8 @@ const DESCRIPTIONS = {
   EPERM: 'operation not permitted',
 };
 
-/** Made for the first error.
+/**
+ * Made for the first error.
  *
  * @type {?{byErrno: Map<number, [string, string]>, byCode: Map<string, number>}}
  */
