@@ -154,4 +154,25 @@ describe('a loop over a stream of answers, over a stream that the program brough
     assert.ok(ahead < AHEAD, `${ahead} packets ahead`);
     assert.deepEqual(await asked(client, { after: 'the loop' }), { after: 'the loop' });
   });
+
+  it('leaves the stream paused if the program paused it meanwhile', limit, async (t) => {
+    const where = await endpoint(t);
+    await generous(t, where);
+    const { client } = makeClient(t, where);
+    const socket = net.connect(where.path ?? { host: where.address, port: where.port });
+    await once(socket, 'connect');
+    client.socket = socket;
+    const stream = await client.request('all of it');
+    const packets = stream[Symbol.asyncIterator]();
+    while (!socket.isPaused()) await new Promise((resolve) => setImmediate(resolve));
+    socket.pause();
+    // More than half of the mark of 1 MiB.
+    for (let taken = 0; taken < 80; taken += 1) await packets.next();
+    assert.ok(socket.isPaused());
+    socket.resume();
+    for (let taken = 0; taken < TAKEN; taken += 1) {
+      await deadline(packets.next(), 'a packet after resume()');
+    }
+    await packets.return();
+  });
 });

@@ -5,14 +5,14 @@ const { socketDestroyed } = require('../errors/errors.js');
 const { WritePacing, callAtTickEnd } = require('./write-coalescer.js');
 const { Framer } = require('./framer.js');
 const {
-  kNextPing,
   kClearPings,
   kFlush,
   kHasCustomWrite,
   kHasShownPings,
-  kReleaseRetained,
-  kPings,
+  kNextPing,
   kOnPong,
+  kPings,
+  kReleaseRetained,
   kRetain,
   kRoundTrip,
   kSetBytesOnly,
@@ -24,107 +24,139 @@ const {
 } = require('../symbols.js');
 
 const noop = () => {};
-/** A burst leaves when so many bytes have gathered, even in mid-tick. */
+/** When a burst has this many bytes, it is written before the tick ends. */
 const BURST_LENGTH = 64 * 1024;
-/** A ping or a pong, as this kind of peer writes it. */
+/** The beginning of a ping or pong of this package or of 1.8.4. */
 const CONTROL = /^\{"type":"SockhopP[io]ng"/;
-/** So many pings in a row without an answer, and the peer counts as dead. */
+/** With this many unanswered pings in a row the peer counts as unresponsive. */
 const UNANSWERED_LIMIT = 4;
 
 /**
- * What a `SockhopSocket` does for a native connection, for any stream that the program gives a client or a
- * server: a `tls.TLSSocket`, a `net.Socket`, a tunnel through a proxy. Its bytes go through the same framer.
+ * The transport over a stream that the program gives a client or server: a `tls.TLSSocket`, a
+ * `net.Socket`, a tunnel through a proxy. It does in JavaScript the work of the native side.
+ *
+ * @implements {Transport}
  */
 class StreamTransport {
   #stream;
+  #channel;
   #framer;
+  /** The last pings, oldest first: @type {SockhopPing[]} */
   #pings = [];
   #roundTrip = null;
-  #messagesIn = 0;
-  #messagesOut = 0;
-  #bytesIn = 0;
-  /** Of those, pings and pongs. */
+  #messagesReceived = 0;
+  #messagesSent = 0;
+  #bytesReceived = 0;
+  /** The received bytes that were pings and pongs. */
   #controlBytes = 0;
-  #bytesOut = 0;
+  #bytesSent = 0;
   #pacing = new WritePacing();
-  /** Rejects what the stream has not passed on. */
+  /** Rejects the promises of writes that the stream has not completed. */
   #pending = new Set();
-  /** Bytes behind the cork that this has put on the stream, for a burst; -1 while there is none. */
+  /** The bytes of a burst behind the cork that this transport has put on the stream; -1 without a cork. */
   #corked = -1;
-  /** The end of this tick will be told. */
   #tickEndScheduled = false;
-  #limit;
-  /** Bytes that have been delivered and wait for the program, and how many may. */
+  #maxMessageSize;
+  /** Bytes that were delivered and count as unread. */
   #retained = 0;
-  #mark;
-  /** The stream is paused because of them. */
-  #stops = false;
-  #started = false;
-  /** Beats of the ping timer in a row between which nothing moved, and what had moved at the last. */
-  #still = 0;
+  /** Reading stops at this many of them. */
+  #highWaterMark;
+  /** Whether reading has stopped because of them. */
+  #isStopped = false;
+  #hasStarted = false;
+  /** Intervals of `ping()` in a row in which no bytes moved. */
+  #idleIntervals = 0;
+  /** The counters at the last of them. */
   #progress = { received: 0, waiting: 0 };
 
   /**
    * @param {import('node:stream').Duplex} stream
    * @param {{terminator: string[], max_message_size: number, receive_high_water_mark: number}} options
-   * @param {{receive(text: string): void, dead(): void, tooLarge(limit: number): void}} peer
+   * @param {MessageChannel} channel
    */
   constructor(stream, { terminator, max_message_size, receive_high_water_mark }, channel) {
     this.#stream = stream;
     this.#framer = new Framer(terminator[0], max_message_size);
-    this.channel = channel;
-    this.#limit = max_message_size;
-    // Node 18 calls no callback of what is behind a cork when the stream is destroyed.
+    this.#channel = channel;
+    this.#maxMessageSize = max_message_size;
+    // Node 18 does not call back for writes behind a cork when the stream is destroyed.
     stream.on('close', () => {
       for (const reject of this.#pending) reject(socketDestroyed());
       this.#pending.clear();
     });
-    this.#mark = receive_high_water_mark;
+    this.#highWaterMark = receive_high_water_mark;
   }
 
-  /** Begins to read. */
+  // ---- receiving ----------------------------------------------------------------------------------
+
   [kStartReading]() {
-    if (this.#started || this.#stream.destroyed) return;
-    this.#started = true;
+    if (this.#hasStarted || this.#stream.destroyed) return;
+    this.#hasStarted = true;
     this.#stream.on('data', (chunk) => this.#receive(chunk));
   }
 
   #receive(chunk) {
-    this.#bytesIn += chunk.length;
+    const channel = this.#channel;
+    this.#bytesReceived += chunk.length;
     const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
-    if (!this.channel.decodesItself()) return this.channel.receiveBytes(bytes);
+    if (!channel.decodesItself()) return channel.receiveBytes(bytes);
     let cut;
     try {
       cut = this.#framer.push(bytes);
     } catch {
-      // The frame that this ends is longer than a string can be.
-      return this.channel.onTooLarge(Number.POSITIVE_INFINITY);
+      // A frame is longer than a string can be.
+      return channel.onTooLarge(Number.POSITIVE_INFINITY);
     }
     const { frames, fits } = cut;
     for (const text of frames) {
       if (this.#stream.destroyed) return;
-      this.#messagesIn += 1;
+      this.#messagesReceived += 1;
       if (CONTROL.test(text)) this.#controlBytes += text.length;
-      this.channel.receiveSafely(text);
+      channel.receiveSafely(text);
     }
-    if (!fits) this.channel.onTooLarge(this.#limit);
+    if (!fits) channel.onTooLarge(this.#maxMessageSize);
   }
 
+  /** Does nothing: the channel gets all frames. */
+  [kSetShowControl]() {}
+
+  /** Does nothing: the channel is asked with each chunk. */
+  [kSetBytesOnly]() {}
+
+  [kRetain](amount) {
+    this.#retained += amount;
+    const stream = this.#stream;
+    if (this.#isStopped || this.#retained < this.#highWaterMark || stream.isPaused?.()) return;
+    this.#isStopped = true;
+    stream.pause();
+    // With `null` the stream stays paused, and a pause() of the program makes it `false` again.
+    stream.readableFlowing = null;
+  }
+
+  [kReleaseRetained](amount) {
+    this.#retained -= amount;
+    if (!this.#isStopped || this.#retained > this.#highWaterMark / 2) return;
+    this.#isStopped = false;
+    if (this.#stream.readableFlowing !== false) this.#stream.resume();
+  }
+
+  // ---- sending ------------------------------------------------------------------------------------
+
   /**
-   * Sends the text of a frame, with its terminator, through the stream: in order with what the program writes to it. A
-   * burst leaves together, as it does for a `SockhopSocket`.
+   * Writes a message to the stream, in order with the bytes that the program writes. The messages of a
+   * burst are corked, so that they are written together.
    *
-   * @param {string} text
-   * @returns {Promise<null>} fulfilled when the stream has passed it on; rejects with ERR_SOCKET_DESTROYED
+   * @param {string} text of a frame, with its terminator
+   * @returns {Promise<null>} fulfilled when the stream has written it; rejects with ERR_SOCKET_DESTROYED
    */
   [kTransmit](text) {
     const stream = this.#stream;
     const promise = new Promise((resolve, reject) => {
       if (stream.destroyed || stream.writableEnded) return reject(socketDestroyed());
       const bytes = Buffer.from(text);
-      this.#messagesOut += 1;
-      this.#bytesOut += bytes.length;
-      this.#gather(bytes.length);
+      this.#messagesSent += 1;
+      this.#bytesSent += bytes.length;
+      this.#corkBurst(bytes.length);
       this.#pending.add(reject);
       stream.write(bytes, (err) => {
         this.#pending.delete(reject);
@@ -136,8 +168,8 @@ class StreamTransport {
     return promise;
   }
 
-  /** Puts a cork on the stream if a message of so many bytes is part of a burst, or takes it off again. */
-  #gather(length) {
+  /** Corks the stream if a message is part of a burst, and uncorks it when the burst is long enough or over. */
+  #corkBurst(length) {
     const stream = this.#stream;
     if (!this.#tickEndScheduled) {
       this.#tickEndScheduled = true;
@@ -153,41 +185,20 @@ class StreamTransport {
     }
   }
 
-  /** So much that has been delivered still waits for the program: past the mark the stream is read no further. */
-  [kRetain](amount) {
-    this.#retained += amount;
-    if (this.#stops || this.#retained < this.#mark || this.#stream.isPaused?.()) return;
-    this.#stops = true;
-    this.#stream.pause();
-  }
-
-  /** The program has taken so much of that. */
-  [kReleaseRetained](amount) {
-    this.#retained -= amount;
-    if (!this.#stops || this.#retained > this.#mark / 2) return;
-    this.#stops = false;
-    this.#stream.resume();
-  }
-
   onTickEnd() {
     this.#tickEndScheduled = false;
     this[kFlush]();
     this.#pacing.onTickEnd();
   }
 
-  /** Sends bytes that the program made of a message. */
   [kWriteBytes](bytes) {
-    this.#messagesOut += 1;
-    return written(this.#stream, bytes);
+    this.#messagesSent += 1;
+    return new Promise((resolve, reject) => {
+      this.#stream.write(bytes, (err) => (err ? reject(socketDestroyed()) : resolve(null)));
+    });
   }
 
-  /** All frames are given to the channel in any case. */
-  [kSetShowControl]() {}
-
-  /** The channel is asked with each chunk. */
-  [kSetBytesOnly]() {}
-
-  /** Messages are sent with `write()` in any case. */
+  /** Messages are written with the stream's `write()` in any case. */
   get [kHasCustomWrite]() {
     return false;
   }
@@ -195,46 +206,47 @@ class StreamTransport {
   [kFlush]() {
     if (this.#corked < 0) return;
     this.#corked = -1;
-    // Of a burst there are several.
+    // The messages behind the cork are not counted; in a burst there are at least two.
     this.#pacing.recordWrites(2);
     this.#stream.uncork();
   }
 
-  /** @returns {?SockhopPing} to be sent; null if the peer counts as unresponsive */
+  // ---- pings --------------------------------------------------------------------------------------
+
   [kNextPing]() {
     const ping = new SockhopPing();
-    this.#still = this.#moves() ? 0 : this.#still + 1;
+    this.#idleIntervals = this.#haveBytesMoved() ? 0 : this.#idleIntervals + 1;
     this.#pings.push(ping);
     while (this.#pings.length > UNANSWERED_LIMIT) this.#pings.shift();
-    const lost = this.#pings.filter((sent) => sent.unanswered()).length;
-    if (lost < UNANSWERED_LIMIT || this.#still < UNANSWERED_LIMIT - 1) return ping;
-    this.channel.onUnresponsive();
+    const unanswered = this.#pings.filter((sent) => sent.unanswered()).length;
+    if (unanswered < UNANSWERED_LIMIT || this.#idleIntervals < UNANSWERED_LIMIT - 1) return ping;
+    this.#channel.onUnresponsive();
     return null;
   }
 
-  /** Whether bytes came, or some that waited left, since the last beat: then the answer to a ping may be behind them. */
-  #moves() {
+  /** Whether bytes were received or sent since the last ping: then its pong may be waiting behind others. */
+  #haveBytesMoved() {
     const before = this.#progress;
-    // A large chunk stays in the Writable until all of it has left; a handle of Node's tells how much has.
+    // A large chunk stays in the Writable until all of it is sent. Node's handle knows how much is left.
     const queue = this.#stream._handle?.writeQueueSize;
     const waiting = queue ?? this.#stream.writableLength ?? 0;
-    const received = this.#bytesIn - this.#controlBytes;
+    const received = this.#bytesReceived - this.#controlBytes;
     this.#progress = { received, waiting };
     const left = queue === undefined ? waiting < before.waiting : waiting !== before.waiting;
     return received > before.received || (before.waiting > 0 && left);
   }
 
-  /** The pings are kept here, so nothing has to be given to the native side. */
+  get [kPings]() {
+    return this.#pings;
+  }
+
+  /** Changes of the program to `kPings` take effect at once, because there is no second list. */
   get [kHasShownPings]() {
     return false;
   }
 
   [kClearPings]() {
     this.#pings = [];
-  }
-
-  get [kPings]() {
-    return this.#pings;
   }
 
   [kOnPong]({ data }) {
@@ -245,26 +257,27 @@ class StreamTransport {
     }
   }
 
-  /** What the last answered ping took, in ms: @returns {?number} */
+  // ---- counters -----------------------------------------------------------------------------------
+
   [kRoundTrip]() {
     return this.#roundTrip;
   }
 
   [kTraffic]() {
     return {
-      messages_received: this.#messagesIn,
-      messages_sent: this.#messagesOut,
-      bytes_received: this.#bytesIn,
-      bytes_sent: this.#bytesOut,
+      messages_received: this.#messagesReceived,
+      messages_sent: this.#messagesSent,
+      bytes_received: this.#bytesReceived,
+      bytes_sent: this.#bytesSent,
       queued_bytes: this.#stream.writableLength ?? 0,
     };
   }
 }
 
 /**
- * A socket that the program sends to through a server that did not accept it: one that it made, or a stand-in for
- * one in a test. It is written to at the call, a message at a time, and not read;
- * what its callback says is what send() is fulfilled with.
+ * The transport over a socket that the server did not accept, to which the program sends through the
+ * server: one that the program has made, or a substitute for a socket in a test. It is not read. Each
+ * message is written at its call, and its promise is settled with the result of the socket's `write()`.
  */
 class UnreadStreamTransport extends StreamTransport {
   #stream;
@@ -285,11 +298,4 @@ class UnreadStreamTransport extends StreamTransport {
   }
 }
 
-/** Writes to a stream as a program would: @returns {Promise<void>} rejects with ERR_SOCKET_DESTROYED */
-function written(stream, bytes) {
-  return new Promise((resolve, reject) => {
-    stream.write(bytes, (err) => (err ? reject(socketDestroyed()) : resolve(null)));
-  });
-}
-
-module.exports = { UnreadStreamTransport, StreamTransport };
+module.exports = { StreamTransport, UnreadStreamTransport };
