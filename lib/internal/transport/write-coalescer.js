@@ -1,39 +1,42 @@
 'use strict';
 
+const { MAX_STRING_LENGTH } = require('node:buffer').constants;
+
 const { queue, throwUncaught } = require('../native/dispatcher.js');
 const { kWriteBatch, kCanWriteNow, kWriteMessage } = require('../symbols.js');
 const { nextTick, now } = require('../real-timers.js');
 
-/** Text is handed over when this many characters have gathered, even in mid-tick. */
+/** When this many characters have gathered, they are written before the tick ends. */
 const FLUSH_LENGTH = 64 * 1024;
 
 /**
- * Questions and answers are handed over earlier than that: while this side goes on asking, the peer begins
- * to answer. So many characters, and this part of what has left in the same tick.
+ * A message that is waited for (a request, an answer, a message with a callback) is written earlier, so that the peer begins
+ * while this side goes on: when this many characters have gathered, and they are this part of the characters written in the
+ * same tick.
  */
-const PROMPT_LENGTH = 4 * 1024;
-const PROMPT_PART = 1 / 4;
+const AWAITED_LENGTH = 4 * 1024;
+const AWAITED_PART = 1 / 4;
 
 /**
- * A message leaves at its call this many ms after the last write. The more ticks sent several messages, the longer it
- * is, up to the limit: a system call more in so much time is not felt.
+ * A message is written at its call if the last write was this many ms ago. The gap doubles with each tick that sends several
+ * messages, up to the limit: one more system call in that time costs next to nothing.
  */
 const GAP_MS = 0.1;
 const GAP_LIMIT_MS = 0.8;
-/** So many may follow sooner, and leave at their calls, too; this many ms without a write, and they may again. */
+/** This many messages may be written at their calls although they follow sooner. A pause of this many ms renews the credit. */
 const CREDIT = 8;
-const REST_MS = 10;
-/** While text gathers, the clock is looked at for so many messages one by one, then for one in so many. */
-const LOOKS = 8;
-const MESSAGES_PER_LOOK = 32;
+const CREDIT_RENEWAL_MS = 10;
+/** While text gathers, the clock is read for each of this many messages, then for one message in this many. */
+const CLOCK_CHECKS = 8;
+const MESSAGES_PER_CLOCK_CHECK = 32;
 
-/** How long an exit may wait for peers that take nothing, and in all, in ms. */
-const EXIT_PATIENCE_MS = 500;
+/** How long an exit waits while no peer takes anything, and how long altogether, in ms. */
+const EXIT_STALL_MS = 500;
 const EXIT_LIMIT_MS = 2000;
 
 const noop = () => {};
 
-/** Who is to be told of the end of the tick. */
+/** The coalescers and stream transports that have sent something in this tick. */
 const unflushed = new Set();
 
 function flushAllWrites() {
@@ -42,49 +45,53 @@ function flushAllWrites() {
     try {
       sender.onTickEnd();
     } catch (err) {
-      // A stream of the program's may throw: that is no matter of what others have sent.
+      // A stream of the program may throw. The others are flushed all the same.
       throwUncaught(err);
     }
   }
 }
 
-/** @param {{endTick(): void}} sender is told when the tick is over, once */
+/** @param {{onTickEnd(): void}} sender whose method is called once, at the end of this tick */
 function callAtTickEnd(sender) {
   if (unflushed.size === 0) nextTick(flushAllWrites);
   unflushed.add(sender);
 }
 
-/** There will be no other tick: what handlers of 'exit' send leaves at once. */
+/** Whether the process is exiting: no tick follows, so messages of `exit` handlers are written at their calls. */
 let exiting = false;
 
-// What was sent in the tick in which the program exits still goes out.
+// Messages that were sent in the tick in which the program exits are written, too.
 process.on('exit', () => {
   exiting = true;
   flushAllWrites();
-  queue.drain(EXIT_PATIENCE_MS, EXIT_LIMIT_MS);
+  queue.drain(EXIT_STALL_MS, EXIT_LIMIT_MS);
 });
 
 /**
- * Says which messages leave at their calls: those of a program that sends now and then. One that computes, blocks or is
- * killed behind its `send()` has sent. A burst gathers, because a system call a message costs more than the message.
+ * Decides which messages are written at their calls. A program that sends now and then, and computes, blocks or is killed
+ * after `send()`, has sent its message. A burst is gathered, because a system call costs more than a message.
  */
 class WritePacing {
-  /** When something left last. */
+  /** The time of the last write. */
   #lastWriteAt = Number.NEGATIVE_INFINITY;
   #gap = GAP_MS;
   #credit = CREDIT;
-  /** Messages of this tick. */
+  /** Messages written in this tick. */
   #count = 0;
-  /** Whether the last tick in which something was sent had one message: where this has, too, it costs nothing to send it now. */
+  /** Whether the last tick that sent anything sent one message. If this tick does the same, writing at once costs nothing. */
   #single = true;
 
-  /** @returns {boolean} whether this message leaves at its call, if nothing waits before it; then it counts as left */
+  /**
+   * Asked for a message before which nothing waits.
+   *
+   * @returns {boolean} whether it is to be written at its call; then it counts as written
+   */
   mayWriteNow() {
     if (exiting) return true;
     this.#count += 1;
     const time = now();
     const gap = time - this.#lastWriteAt;
-    if (gap >= REST_MS) this.#credit = CREDIT;
+    if (gap >= CREDIT_RENEWAL_MS) this.#credit = CREDIT;
     if (gap < this.#gap && !(this.#single && this.#count === 1)) {
       if (this.#credit === 0) {
         this.#count -= 1;
@@ -96,18 +103,18 @@ class WritePacing {
     return true;
   }
 
-  /** @returns {boolean} whether the last write is so long ago that this is no burst any more */
+  /** @returns {boolean} whether the last write is so long ago that the burst is over */
   isBurstOver() {
     return now() - this.#lastWriteAt >= this.#gap;
   }
 
-  /** So many messages that gathered leave now. */
+  /** Messages that have gathered are written now. */
   recordWrites(count) {
     this.#count += count;
     this.#lastWriteAt = now();
   }
 
-  /** The tick is over. */
+  /** The tick ends. */
   onTickEnd() {
     this.#single = this.#count === 1;
     this.#gap = this.#single
@@ -117,82 +124,89 @@ class WritePacing {
   }
 }
 
-/** All that was sent in one go: it reaches the kernel together, so one promise serves for all of it. */
+/** The messages of one write. They reach the kernel together, so they share one promise. */
 class WriteBatch {
   constructor() {
     this.promise = new Promise((resolve, reject) => {
       this.resolve = resolve;
       this.reject = reject;
     });
-    // Many programs do not look at what send() returns; that must not end the process.
+    // Many programs ignore the promise of send(). Its rejection must not end the process.
     this.promise.catch(noop);
     this.messages = 0;
   }
 
   settle(err) {
     if (err) this.reject(err);
-    // As the callback of a socket's write().
+    // As the callback of a socket's write() gets null.
     else this.resolve(null);
   }
 }
 
-/** Gathers the text of a burst for one connection, until the tick ends at the latest. */
+/** Joins the messages of a burst into one write for its connection, at the end of the tick at the latest. */
 class WriteCoalescer {
   #socket;
   #pacing = new WritePacing();
-  /** Made when something gathers. */
+  /** The texts that have gathered; null while there are none. */
   #pieces = null;
   #length = 0;
-  /** How many pieces there are when the clock is looked at next. */
+  /** The number of pieces at which the clock is read next. */
   #nextClockCheck = 0;
-  /** Characters handed over since the tick began, behind the first that gathered. */
+  /** Characters written in this tick, without those that were written at their calls. */
   #flushedInTick = 0;
+  /** Settles the promise of the messages that have gathered. */
   #batch = null;
-  /** The end of this tick will be told. */
   #tickEndScheduled = false;
 
-  /** @param {SockhopSocket} owner sends what is pushed */
+  /** @param {SockhopSocket} socket that writes */
   constructor(socket) {
     this.#socket = socket;
   }
 
   /**
    * @param {string} text
-   * @param {boolean} [prompt] whether somebody waits for it
-   * @returns {Promise<null>} settled by the owner
+   * @param {boolean} isAwaited whether an answer is waited for
+   * @returns {Promise<null>} settled by the socket
    */
-  push(text, prompt = false) {
-    if (this.#length === 0) return this.#begin(text, prompt);
+  push(text, isAwaited) {
+    if (this.#length === 0) return this.#begin(text, isAwaited);
+    if (text.length > MAX_STRING_LENGTH - this.#length) {
+      // The joined text would be longer than a string can be.
+      this.flush();
+      return this.#begin(text, isAwaited);
+    }
     const { promise } = this.#batch;
     const count = this.#pieces.push(text);
     this.#length += text.length;
-    if (prompt || count === this.#nextClockCheck || this.#length >= FLUSH_LENGTH)
-      this.#review(count, prompt);
+    if (isAwaited || count === this.#nextClockCheck || this.#length >= FLUSH_LENGTH) {
+      this.#review(count, isAwaited);
+    }
     return promise;
   }
 
-  /** A message before which none has gathered. */
-  #begin(text, prompt) {
+  /** Takes a message before which none has gathered. */
+  #begin(text, isAwaited) {
     if (!this.#tickEndScheduled) {
       this.#tickEndScheduled = true;
       callAtTickEnd(this);
     }
-    if (this.#socket[kCanWriteNow]() && this.#pacing.mayWriteNow())
+    if (this.#socket[kCanWriteNow]() && this.#pacing.mayWriteNow()) {
       return this.#socket[kWriteMessage](text);
+    }
     this.#pieces = [text];
     this.#length = text.length;
     this.#nextClockCheck = 2;
     this.#batch = new WriteBatch();
     const { promise } = this.#batch;
-    this.#review(1, prompt);
+    this.#review(1, isAwaited);
     return promise;
   }
 
-  /** Hands over what has gathered if that is enough, or has taken long. */
-  #review(count, prompt) {
-    let isDue = exiting || this.#length >= FLUSH_LENGTH || (prompt && this.#isPromptEnough());
+  /** Writes the messages that have gathered if they are enough, or the burst is over. */
+  #review(count, isAwaited) {
+    let isDue = exiting || this.#length >= FLUSH_LENGTH || (isAwaited && this.#isEnoughAwaited());
     if (!isDue && count === this.#nextClockCheck) {
-      this.#nextClockCheck += count < LOOKS ? 1 : MESSAGES_PER_LOOK;
+      this.#nextClockCheck += count < CLOCK_CHECKS ? 1 : MESSAGES_PER_CLOCK_CHECK;
       isDue = this.#socket[kCanWriteNow]() && this.#pacing.isBurstOver();
     }
     if (!isDue) return;
@@ -200,11 +214,11 @@ class WriteCoalescer {
     this.flush();
   }
 
-  #isPromptEnough() {
-    return this.#length >= PROMPT_LENGTH && this.#length >= this.#flushedInTick * PROMPT_PART;
+  #isEnoughAwaited() {
+    return this.#length >= AWAITED_LENGTH && this.#length >= this.#flushedInTick * AWAITED_PART;
   }
 
-  /** Hands over what has gathered; a new tick begins. */
+  /** The tick ends. */
   onTickEnd() {
     this.#tickEndScheduled = false;
     this.#flushedInTick = 0;
@@ -212,7 +226,7 @@ class WriteCoalescer {
     this.#pacing.onTickEnd();
   }
 
-  /** Hands over what has gathered, now. */
+  /** Writes the messages that have gathered. */
   flush() {
     if (this.#length === 0) return;
     const pieces = this.#pieces;
@@ -222,11 +236,11 @@ class WriteCoalescer {
     this.#batch = null;
     batch.messages = pieces.length;
     this.#pacing.recordWrites(pieces.length);
-    // Joining copies each piece once; a string that grew by `+=` is copied into pages of its own first.
+    // join() copies each piece once. A string that grew by `+=` would be copied into pages of its own first.
     this.#socket[kWriteBatch](pieces.length === 1 ? pieces[0] : pieces.join(''), batch);
   }
 
-  /** Characters that wait. */
+  /** The number of characters that have gathered. */
   get length() {
     return this.#length;
   }
