@@ -1,15 +1,15 @@
 'use strict';
 
-const native = require('../native/binding.js');
 const { CLOSED, REFUSED, WRITTEN } = require('./write-result.js');
 
-/** The position of an end behind no bytes at all: it is still to come. */
-const AT_ONCE = 0.5;
+/** The position of an end before which nothing was written. A position is never 0. */
+const END_OF_NOTHING = 0.5;
 
 /**
- * Stands in for the native connection of a socket that is still connecting. It keeps what is written, in order, and
- * what is set, until there is a connection to give both to. Positions are those of the outgoing stream, as the native
- * side counts them.
+ * Takes the place of the native connection of a socket that is connecting. It has the methods of a
+ * native connection: it keeps everything that is written, and the last call of each method that sets
+ * something, until it can pass both on to the native connection. Positions count bytes of the outgoing
+ * stream, as the native side counts them.
  */
 class PendingConnection {
   #chunks = [];
@@ -17,7 +17,7 @@ class PendingConnection {
   #ended = false;
   #closed = false;
   #limit;
-  /** What was called last of each kind: kind -> [method, ...arguments] */
+  /** The last call for each setting: name -> [method, ...arguments] */
   #settings = new Map();
 
   /** @param {{send_high_water_mark: number, slow_consumer: string}} options */
@@ -25,7 +25,7 @@ class PendingConnection {
     this.#limit = slow_consumer === 'wait' ? Number.POSITIVE_INFINITY : send_high_water_mark;
   }
 
-  // ---- what is said -----------------------------------------------------------------------------
+  // ---- writing ------------------------------------------------------------------------------------
 
   write(text) {
     return this.writeBytes(Buffer.from(text));
@@ -50,20 +50,50 @@ class PendingConnection {
     this.#chunks = [];
   }
 
-  /** What was written so far ends here. */
+  /** The end of everything that was written so far. */
   get position() {
-    return this.#length || AT_ONCE;
+    return this.#length || END_OF_NOTHING;
   }
 
-  // ---- what is set ------------------------------------------------------------------------------
+  // ---- settings -----------------------------------------------------------------------------------
 
   pause() {
-    this.#settings.set('flow', ['pause']);
+    this.#settings.set('reading', ['pause']);
   }
 
   resume() {
-    this.#settings.set('flow', ['resume']);
+    this.#settings.set('reading', ['resume']);
   }
+
+  hold(on) {
+    this.#set('hold', on);
+  }
+
+  setBytesOnly() {
+    this.#set('setBytesOnly');
+  }
+
+  setKeepAlive(on, initialDelay) {
+    this.#set('setKeepAlive', on, initialDelay);
+  }
+
+  setNoDelay(on) {
+    this.#set('setNoDelay', on);
+  }
+
+  setRaw(on) {
+    this.#set('setRaw', on);
+  }
+
+  setShowControl(on) {
+    this.#set('setShowControl', on);
+  }
+
+  #set(method, ...args) {
+    this.#settings.set(method, [method, ...args]);
+  }
+
+  // ---- reading: nothing has arrived ---------------------------------------------------------------
 
   start() {
     return false;
@@ -77,7 +107,31 @@ class PendingConnection {
 
   beginFrame() {}
 
-  // ---- what is asked ----------------------------------------------------------------------------
+  retain() {}
+
+  giveBack() {}
+
+  // ---- pings: none was sent -----------------------------------------------------------------------
+
+  beat() {}
+
+  duePing() {
+    return false;
+  }
+
+  pings() {
+    return [];
+  }
+
+  pong() {}
+
+  clearPings() {}
+
+  roundTrip() {
+    return null;
+  }
+
+  // ---- state --------------------------------------------------------------------------------------
 
   get id() {
     return undefined;
@@ -87,26 +141,8 @@ class PendingConnection {
     return false;
   }
 
-  isUnix() {
-    return false;
-  }
-
   addresses() {
     return [null, null];
-  }
-
-  agreement() {
-    return null;
-  }
-
-  pings() {
-    return [];
-  }
-
-  pong() {}
-
-  roundTrip() {
-    return null;
   }
 
   waiting() {
@@ -118,16 +154,16 @@ class PendingConnection {
   }
 
   traffic() {
-    return { bytesIn: 0, bytesOut: 0, framesIn: 0, queued: this.#length, refused: 0 };
+    return { bytesIn: 0, bytesOut: 0, queued: this.#length, refused: 0 };
   }
 
-  // ---- what becomes of it -----------------------------------------------------------------------
+  // ---- the connection is made ---------------------------------------------------------------------
 
   /**
-   * Gives all to a connection that is there.
+   * Passes everything on to the native connection.
    *
-   * @param {object} connection the native one
-   * @returns {number} as its `write` answers, for all that was written
+   * @param {object} connection
+   * @returns {number} the result of its `write()` for everything that was written
    */
   handOver(connection) {
     for (const [method, ...args] of this.#settings.values()) connection[method](...args);
@@ -138,7 +174,7 @@ class PendingConnection {
   }
 
   /**
-   * Gives what was written to a stream that takes this one's place.
+   * Passes everything that was written on to a stream, which connects in its place.
    *
    * @param {import('node:stream').Writable} stream
    * @param {function(?Error): void} done called when the stream has all of it
@@ -149,16 +185,6 @@ class PendingConnection {
     if (this.#ended) stream.end(bytes, done);
     else if (bytes.length > 0) stream.write(bytes, done);
     else done(null);
-  }
-
-  // Whatever else a connection can do is to set something.
-  static {
-    for (const name of Object.getOwnPropertyNames(native.Connection.prototype)) {
-      if (name in PendingConnection.prototype) continue;
-      PendingConnection.prototype[name] = function (...args) {
-        this.#settings.set(name, [name, ...args]);
-      };
-    }
   }
 }
 

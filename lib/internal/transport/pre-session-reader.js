@@ -6,27 +6,39 @@ const net = require('node:net');
 const { Framer } = require('./framer.js');
 const { throwUncaught } = require('../native/dispatcher.js');
 
-/** Of the stream itself: the socket's own tell the native side that the program wants raw bytes. */
+/** Of the base classes: the methods of SockhopSocket would count the listener as one of the program. */
 const { removeListener } = net.Socket.prototype;
 const { prependListener } = EventEmitter.prototype;
 
 /**
- * A connection that the program reads before the server does, in `start()` of its session. What comes goes through
- * the stream as with any `net.Socket`, a read of the kernel each time the stream has room. Once the server takes over,
- * what the program has not read is cut into frames, and then the native side goes on.
+ * Receives the frames that the stream still held when the server took over.
+ *
+ * @typedef {object} FrameReceiver
+ * @property {function(string): void} receive
+ * @property {function(number): void} tooLarge a frame is longer than the limit
+ * @property {function(Buffer): void} begin the stream is empty: the native side reads from now on, beginning
+ *   with these bytes of a frame
+ */
+
+/**
+ * Reads a connection for the program before the server reads it: in `start()` of its session.
+ *
+ * Bytes pass the stream as with any `net.Socket`: the kernel is read once each time the stream has room.
+ * When the server takes over, the bytes that the program has not read are divided into frames here. Then
+ * the native side reads on.
  */
 class PreSessionReader {
   #socket;
   #connection;
-  /** Bytes that came here. */
+  /** The number of bytes that have arrived here. */
   #receivedBytes = 0;
-  /** Bytes that were read of the connection, once reading has stopped. */
+  /** The number of bytes that the native side has read; null until reading has stopped. */
   #readBytes = null;
-  /** What came since then, not in the stream yet; null is the end. @type {Array<?Buffer>} */
+  /** Bytes that have arrived since then, before they are in the stream; null is the end. @type {Array<?Buffer>} */
   #afterStop = [];
-  /** Takes over: @type {?{framer: Framer, receive: Function, tooLarge: Function, begin: Function}} */
+  /** Set when the server takes over: @type {?FrameReceiver & {framer: Framer, limit: number}} */
   #successor = null;
-  #onData = (chunk) => this.#frame(chunk);
+  #onData = (chunk) => this.#receiveChunk(chunk);
 
   /**
    * @param {net.Socket} socket
@@ -42,7 +54,7 @@ class PreSessionReader {
     if (this.#readBytes === null) this.#connection.readEarly();
   }
 
-  /** @param {?Buffer} bytes what came; null is the end */
+  /** @param {?Buffer} bytes null at the end */
   received(bytes) {
     this.#receivedBytes += bytes?.length ?? 0;
     if (this.#readBytes === null) {
@@ -50,17 +62,17 @@ class PreSessionReader {
       return;
     }
     this.#afterStop.push(bytes);
-    if (this.#successor !== null) this.#settle();
+    if (this.#successor !== null) this.#finishIfEmpty();
   }
 
-  /** The program has its turn no more: what is not read yet is for the server. */
+  /** The session has started: bytes that the program has not read are for the server. */
   stop() {
     if (this.#readBytes !== null) return;
     this.#readBytes = this.#connection.stopEarly();
     this.keep();
   }
 
-  /** A stream that flows with no listener throws away what comes. */
+  /** Keeps the stream from discarding bytes, which it does if it flows without a listener. */
   keep() {
     const socket = this.#socket;
     if (socket.readableFlowing === true && socket.listenerCount('data') === 0) {
@@ -72,20 +84,19 @@ class PreSessionReader {
    * The server takes over.
    *
    * @param {{terminator: string[], max_message_size: number}} options
-   * @param {{receive: function(string): void, tooLarge: function(number): void, begin: function(Buffer): void}} heir gets
-   *   the frames, and is to begin when there are no more
+   * @param {FrameReceiver} successor
    */
   handOver({ terminator, max_message_size: limit }, successor) {
     this.stop();
     this.#successor = { ...successor, framer: new Framer(terminator[0], limit), limit };
-    // Before the program's listeners: one that throws takes the bytes from those behind it.
+    // Before the listeners of the program: if one throws, the listeners after it get no bytes.
     prependListener.call(this.#socket, 'data', this.#onData);
     if (this.#socket.readableFlowing !== false) this.#socket.resume();
-    this.#settle();
+    this.#finishIfEmpty();
   }
 
-  /** What the program reads is the server's, too. */
-  #frame(chunk) {
+  /** The program and the server both get the bytes that the stream held. */
+  #receiveChunk(chunk) {
     const { framer, receive, tooLarge, limit } = this.#successor;
     const socket = this.#socket;
     const bytes =
@@ -96,17 +107,16 @@ class PreSessionReader {
       receive(text);
     }
     if (!fits) tooLarge(limit);
-    this.#settle();
+    this.#finishIfEmpty();
   }
 
-  /** Ends this, if nothing is left. */
-  #settle() {
+  #finishIfEmpty() {
     const socket = this.#socket;
     while (this.#afterStop.length > 0) {
       try {
         socket.push(this.#afterStop.shift());
       } catch (err) {
-        // A listener of the program's threw. The bytes behind these are no less the server's.
+        // A listener of the program has thrown. The bytes that follow are for the server all the same.
         throwUncaught(err);
       }
     }
