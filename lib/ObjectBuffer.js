@@ -10,24 +10,25 @@ const { kMaxFrameSize, kOriginalMethods, kHasOversizedFrame } = require('./inter
 const { markTarget, supportProxies } = require('./internal/proxy-support.js');
 
 /**
- * Objects to frames and back, for programs that have a byte stream of their own.
+ * Encodes objects as frames and decodes them, for programs with a byte stream of their own.
  *
  * @fires ObjectBuffer#error (err)
  */
 class ObjectBuffer extends EventEmitter {
   #framer;
-  /** What the framer splits at. */
+  /** The terminator that the framer divides frames at. */
   #terminator;
-  /** What the program says is the beginning of the next frame: @type {?Buffer} */
+  /** The beginning of the next frame, if the program has assigned `_buffer`: @type {?Buffer} */
   #beginning = null;
   #limit;
 
   /**
    * @param {object} [opts]
-   * @param {string|string[]} [opts.terminator="\n"] ends a frame; `[receive, transmit]` if they differ
-   * @param {boolean} [opts.allow_non_objects=false] frames that are not JSON are strings, and `obj2buf` takes
-   *   any value
-   * @throws {TypeError} for a terminator that is none
+   * @param {string|string[]} [opts.terminator="\n"] ends a frame; `[receive, transmit]` if they
+   *   differ
+   * @param {boolean} [opts.allow_non_objects=false] frames that are not JSON are strings, and
+   *   `obj2buf` takes any value
+   * @throws {TypeError} for a terminator that is not a string, or is empty
    */
   constructor(opts = {}) {
     super();
@@ -37,7 +38,8 @@ class ObjectBuffer extends EventEmitter {
       opts?.terminator,
     );
     this.#terminator = receive;
-    // That of a connection has the limit of the connection, and is asked about it.
+    // The ObjectBuffer of a connection has a limit, and its channel asks whether a frame was
+    // longer.
     this.#limit = opts?.[kMaxFrameSize] ?? Number.POSITIVE_INFINITY;
     this.#framer = new Framer(receive, this.#limit);
     this._rx_terminator = receive;
@@ -45,7 +47,11 @@ class ObjectBuffer extends EventEmitter {
     this._allow_non_objects = opts?.allow_non_objects === true;
   }
 
-  /** What has arrived of the frame that has not ended yet; null forgets it. @type {?Buffer} */
+  /**
+   * The bytes of the frame that has not ended yet. Assigning null discards them.
+   *
+   * @type {?Buffer}
+   */
   get _buffer() {
     const pending = this.#framer.pending();
     if (this.#beginning !== null) return Buffer.concat([this.#beginning, pending]);
@@ -57,7 +63,9 @@ class ObjectBuffer extends EventEmitter {
     this.#beginning = bytes?.length > 0 ? Buffer.from(bytes) : null;
   }
 
-  /** Cuts frames as the properties say by now. */
+  /**
+   * Divides bytes into frames. The program may have assigned `_rx_terminator` or `_buffer` before.
+   */
   #split(chunk) {
     if (this._rx_terminator !== this.#terminator) {
       const [receive] = checkTerminator('The "_rx_terminator" property', this._rx_terminator);
@@ -72,12 +80,12 @@ class ObjectBuffer extends EventEmitter {
   }
 
   /**
-   * Takes the next bytes of the stream.
+   * Decodes the next bytes of the stream.
    *
    * @param {Buffer} buffer
-   * @param {{return_buffers?: boolean}} [opts] with `return_buffers`: `{value, buffer}` instead of the
-   *   object, with the bytes of its frame, without the terminator
-   * @returns {Array} the objects that are complete now
+   * @param {{return_buffers?: boolean}} [opts] with `return_buffers`: `{value, buffer}` instead of
+   *   the object, with the bytes of its frame, without the terminator
+   * @returns {Array} the objects that the bytes complete
    */
   buf2obj(buffer, opts) {
     if (!Buffer.isBuffer(buffer)) {
@@ -85,7 +93,7 @@ class ObjectBuffer extends EventEmitter {
         'error',
         new SockhopError('buf2obj called with non buffer object', 'ERR_OBJECTBUFFER_BAD_BUFFER'),
       );
-      // Whoever took the event gets what a text says all the same.
+      // As in 1.8.4: a listener of `error` that returns lets a string be decoded.
       if (typeof buffer !== 'string') return [];
     }
     const { frames, fits } = this.#split(typeof buffer === 'string' ? Buffer.from(buffer) : buffer);
@@ -114,7 +122,8 @@ class ObjectBuffer extends EventEmitter {
 
   /**
    * @param {*} object
-   * @returns {Buffer|undefined} its frame; undefined after an `error` event, for what is no object
+   * @returns {Buffer|undefined} its frame; undefined, after an `error` event, for a value that is
+   *   not an object
    */
   obj2buf(object) {
     if (!this._allow_non_objects && typeof object !== 'object') {
@@ -133,7 +142,7 @@ class ObjectBuffer extends EventEmitter {
 
 supportProxies(ObjectBuffer);
 
-/** The methods of the class, before a program has others in their places. */
+/** The methods of the class before a program replaces them. */
 const { buf2obj, obj2buf } = ObjectBuffer.prototype;
 ObjectBuffer[kOriginalMethods] = { buf2obj, obj2buf };
 

@@ -172,14 +172,8 @@ class SockhopClient extends EventEmitter {
 
   /** Any value but "Sockhop" means "json" here, as in 1.8.4. */
   set _peer_type(type) {
-    const peer_type = type === 'Sockhop' ? type : 'json';
     const connection = this.#connection;
-    if (peer_type === connection.options.peer_type) return;
-    connection.options = { ...connection.options, peer_type };
-    this.#handlers.options = connection.options;
-    // The native side keeps the peer type of the constructor.
-    this.#handlers.isRetyped = true;
-    connection.channel?.setPeerType(connection.options);
+    connection.options = this.#handlers.setPeerType(type, [connection.channel]);
   }
 
   /** The pings that were sent last, at most four, oldest first. @type {SockhopPing[]} */

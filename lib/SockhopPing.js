@@ -2,21 +2,22 @@
 
 const { uuid } = require('./internal/messaging/ids.js');
 
-// A peer may send anything where a ping or a pong belongs.
+// A peer may send any JSON in place of a ping or pong.
 const fieldsOf = (value) => (typeof value === 'object' && value !== null ? value : {});
 
 /**
- * A question whether the peer is alive, and when it was asked, answered and concluded.
+ * A question whether the peer is alive, with the times at which it was sent, answered and
+ * concluded.
  *
- * The property names are what goes over the wire.
+ * The property names are those of the protocol.
  */
 class SockhopPing {
   /**
    * @param {object} [fields]
-   * @param {string} [fields._id] identifies the ping; drawn if left out
-   * @param {Date|string} [fields._created] when it was made; default now
-   * @param {Date|string} [fields._returned] when the peer answered; default null
-   * @param {Date|string} [fields._finished] when the answer arrived; default null
+   * @param {string} [fields._id] identifies the ping; default: a new id
+   * @param {Date|string} [fields._created] when the ping was made; default: now
+   * @param {Date|string} [fields._returned] when the peer answered; default: null
+   * @param {Date|string} [fields._finished] when the answer arrived; default: null
    */
   constructor(fields) {
     const { _id, _created, _returned, _finished } = fieldsOf(fields);
@@ -34,7 +35,7 @@ class SockhopPing {
   }
 
   /**
-   * Concludes the ping if the pong is the answer to it; any other pong changes nothing.
+   * Concludes the ping if the pong answers it. Any other pong is ignored.
    *
    * @param {SockhopPong} pong
    */
@@ -47,7 +48,7 @@ class SockhopPing {
 }
 
 /**
- * The answer to a ping: the ping's `_id` and `_created`, and when it was answered.
+ * The answer to a ping, with the `_id` and `_created` of the ping and the time of the answer.
  */
 class SockhopPong {
   /**
@@ -61,7 +62,7 @@ class SockhopPong {
     this._finished = _finished || null;
   }
 
-  /** @type {?(Date|string)} when the answer arrived, as far as the sender of the ping told */
+  /** When the answer arrived. Only the sender of the ping knows. @type {?(Date|string)} */
   get finished() {
     return this._finished;
   }

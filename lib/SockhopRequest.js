@@ -17,9 +17,8 @@ const { markTarget, supportProxies } = require('./internal/proxy-support.js');
 const { uuid: makeUuid } = require('./internal/messaging/ids.js');
 
 /**
- * The label a payload travels under.
- *
- * @throws {TypeError} for what has no class: null, undefined, an object without a constructor
+ * @returns {string} the type of a payload: the name of its class
+ * @throws {TypeError} for null, undefined and an object without a constructor
  */
 function typeOf(data) {
   const dataClass = data?.constructor;
@@ -34,7 +33,9 @@ function typeOf(data) {
   return dataClass.name;
 }
 
-/** Whether the peer's message has the fields of a request or of a response packet, in a usable form. */
+/**
+ * Whether a message of a peer has the fields of a request or a response packet, with usable values.
+ */
 function isPacket(message) {
   if (typeof message !== 'object' || message === null || Array.isArray(message)) return false;
   const { uuid, data, type } = message;
@@ -43,20 +44,20 @@ function isPacket(message) {
   return data === undefined || (data !== null && typeof data.constructor !== 'object');
 }
 
-/** A label that is no text is none: it is made from the payload again. */
-const labelled = (message) =>
+/** A type that is not a string is ignored, and made from the payload again. */
+const withValidType = (message) =>
   typeof message.type === 'string' ? message : { ...message, type: undefined };
 
 /**
- * A request as both sides see it: what was asked, under which type, and the id the answers carry.
+ * A request, as both sides see it: its payload and type, and the id of its answers.
  */
 class SockhopRequest {
   /**
    * @param {object} [opts]
-   * @param {string} [opts.uuid] identifies the request and its answers; drawn if left out
-   * @param {*} [opts.data={}] what is asked
-   * @param {string} [opts.type] the class name of the data; default: that of its constructor
-   * @throws {TypeError} (ERR_BAD_DATA) if a type is wanted and the data has no constructor
+   * @param {string} [opts.uuid] the id of the request and its answers; default: a new id
+   * @param {*} [opts.data={}] the payload
+   * @param {string} [opts.type] the type of the payload; default: the name of its class
+   * @throws {TypeError} (ERR_BAD_DATA) if no type is given and the data has no constructor
    */
   constructor({ uuid, data = {}, type } = {}) {
     this.uuid = uuid || makeUuid();
@@ -65,15 +66,15 @@ class SockhopRequest {
   }
 
   /**
-   * @param {*} message what a peer sent
-   * @returns {?SockhopRequest} null if that is no request; never throws
+   * @param {*} message from a peer
+   * @returns {?SockhopRequest} null if it is not a request; never throws
    */
   static parse(message) {
-    return isPacket(message) ? new this(labelled(message)) : null;
+    return isPacket(message) ? new this(withValidType(message)) : null;
   }
 
   /**
-   * @param {*} data what to ask
+   * @param {*} data the payload
    * @returns {SockhopRequest}
    * @throws {TypeError} (ERR_BAD_DATA) if the data has no constructor
    */
@@ -88,11 +89,11 @@ class SockhopRequest {
 class SockhopResponsePacket {
   /**
    * @param {object} [opts]
-   * @param {string} [opts.uuid] the id of the request that is answered; drawn if left out
+   * @param {string} [opts.uuid] the id of the request; default: a new id
    * @param {*} [opts.data={}] the payload
-   * @param {string} [opts.type] the class name of the data; default: that of its constructor
+   * @param {string} [opts.type] the type of the payload; default: the name of its class
    * @param {boolean} [opts.last=false] whether the stream ends with this packet
-   * @throws {TypeError} (ERR_BAD_DATA) if a type is wanted and the data has no constructor
+   * @throws {TypeError} (ERR_BAD_DATA) if no type is given and the data has no constructor
    */
   constructor({ uuid, data = {}, type, last = false } = {}) {
     this.uuid = uuid || makeUuid();
@@ -101,22 +102,22 @@ class SockhopResponsePacket {
     this.last = last;
   }
 
-  /** What goes over the wire, in the order the peers are used to. */
+  /** The fields that are sent, in the order of 1.8.4. */
   toJSON() {
     return { uuid: this.uuid, type: this.type, data: this.data, last: this.last };
   }
 
   /**
-   * @param {*} message what a peer sent
-   * @returns {?SockhopResponsePacket} null if that is no response packet; never throws
+   * @param {*} message from a peer
+   * @returns {?SockhopResponsePacket} null if it is not a response packet; never throws
    */
   static parse(message) {
-    return isPacket(message) && message.uuid ? new this(labelled(message)) : null;
+    return isPacket(message) && message.uuid ? new this(withValidType(message)) : null;
   }
 
   /**
    * @param {*} data the payload
-   * @param {string} uuid the id of the request that is answered
+   * @param {string} uuid the id of the request
    * @param {boolean} [last=false] whether the stream ends with this packet
    * @returns {SockhopResponsePacket}
    * @throws {TypeError} (ERR_BAD_DATA) if the data has no constructor
@@ -127,38 +128,43 @@ class SockhopResponsePacket {
 }
 
 /**
- * The answers to a request, as the asking side receives them.
+ * The answers to a request, as the requesting side receives them.
  *
- * The stream ends with the packet marked as the last one, with `end()`, with the first packet after `next()`,
- * or with an error (time-out, lost connection, abort); whatever comes later is ignored.
+ * The stream ends with the packet that is marked as the last one, with `end()`, with the first
+ * packet after `next()`, or with an error (time-out, lost connection, abort). Later packets are
+ * ignored.
  *
  * @fires SockhopResponseReadableStream#data (data, type)
- * @fires SockhopResponseReadableStream#end (err), undefined for a graceful end
+ * @fires SockhopResponseReadableStream#end (err), with undefined if there was no error
  */
 class SockhopResponseReadableStream extends EventEmitter {
-  /** The asynchronous context of the request, in which its events are told. */
+  /** The asynchronous context of the request, in which the events are emitted. */
   #scope = new AsyncResource('SOCKHOPREQUEST');
   #ended = false;
-  /** Why the stream ended; undefined while it has not, or if it ended gracefully. */
+  /** The error that ended the stream; undefined without one. */
   #error = undefined;
   /**
-   * Packets that came before the program had the stream in its hands, and behind them the error that ended
-   * it, if one did; null once packets are delivered as they come.
+   * Packets that arrived before the program had the stream, and then the error that ended it, if
+   * any; null once packets are delivered as they arrive.
    * @type {?{packets: SockhopResponsePacket[], end: ?{err: Error}}}
    */
   #held = null;
-  /** Those who want the next packet only: it ends the stream. @type {{resolve: Function, reject: Function}[]} */
+  /**
+   * The calls of `next()`: the next packet settles them and ends the stream.
+   *
+   * @type {{resolve: Function, reject: Function}[]}
+   */
   #nexts = [];
-  /** Those who follow the stream to its end. @type {Set<{packet: Function, end: Function}>} */
+  /** The calls of `all()` and the iterators. @type {Set<{packet: Function, end: Function}>} */
   #followers = new Set();
-  /** Characters of packets that iterators keep. */
+  /** The characters of the packets that iterators keep. */
   #kept = 0;
-  /** Counts them for the connection; a stream without one counts for itself. @type {?Backlog} */
+  /** Counts them for the connection; null without one. @type {?Backlog} */
   [kBacklog] = null;
 
   /**
    * @param {object} [opts]
-   * @param {string} [opts.uuid] the id of the request; drawn if left out
+   * @param {string} [opts.uuid] the id of the request; default: a new id
    */
   constructor({ uuid } = {}) {
     super();
@@ -188,7 +194,7 @@ class SockhopResponseReadableStream extends EventEmitter {
   }
 
   /**
-   * Takes a packet that arrived for this stream.
+   * Takes a packet that has arrived for this stream.
    *
    * @param {SockhopResponsePacket} pkt
    */
@@ -199,15 +205,15 @@ class SockhopResponseReadableStream extends EventEmitter {
   }
 
   /**
-   * Ends the stream; a second call changes nothing.
+   * Ends the stream. A second call does nothing.
    *
-   * @param {Error} [err] why, if not gracefully
+   * @param {Error} [err]
    */
   end(err) {
     if (this.#ended) return;
     const reason = err ?? undefined;
-    // An error waits for the program to have the stream, and must not overtake packets that arrived before
-    // it. A graceful end is the program's own wish to see no more.
+    // An error waits until the program has the stream, after the packets that arrived before it.
+    // Without an error the program itself wants no more packets.
     if (reason !== undefined && this.#held !== null) this.#held.end ??= { err: reason };
     else this.#finish(reason);
   }
@@ -215,8 +221,9 @@ class SockhopResponseReadableStream extends EventEmitter {
   /**
    * Waits for the next packet and ends the stream with it.
    *
-   * @returns {Promise<{data: *, type: string}>} rejects with the error if the stream ends, or has ended, with
-   *   one; with ERR_RESPONSE_ENDED if it ends, or has ended, gracefully without another packet
+   * @returns {Promise<{data: *, type: string}>} rejects with the error that ends or has ended the
+   *   stream; with ERR_RESPONSE_ENDED if the stream ends or has ended without another packet and
+   *   without an error
    */
   next() {
     return new Promise((resolve, reject) => {
@@ -229,8 +236,8 @@ class SockhopResponseReadableStream extends EventEmitter {
   /**
    * Waits for the end of the stream.
    *
-   * @returns {Promise<{data: *, type: string}[]>} all packets from the call on (none if the stream has ended);
-   *   rejects with the error if the stream ends, or has ended, with one
+   * @returns {Promise<{data: *, type: string}[]>} all packets from the call on (none if the stream
+   *   has ended); rejects with the error that ends or has ended the stream
    */
   all() {
     return new Promise((resolve, reject) => {
@@ -243,16 +250,16 @@ class SockhopResponseReadableStream extends EventEmitter {
   }
 
   /**
-   * Packets from the call on, kept until they are asked for. The loop ends with the stream, throws the
-   * error the stream ended with, and ends the stream if it is left early.
+   * Iterates over the packets from the call on, which are kept until they are taken. A loop ends
+   * with the stream, throws the error that ended it, and ends the stream if the loop is left early.
    *
    * @returns {AsyncIterableIterator<{data: *, type: string}>}
    */
   [Symbol.asyncIterator]() {
     const packets = [];
-    const waiting = []; // calls of next() that no packet was there for
+    const waiting = []; // calls of next() that wait for a packet
     let over = null; // {err} when the stream has ended
-    let kept = 0; // characters of the packets, as far as the reader is to know of them
+    let kept = 0; // characters of the packets, as the backlog counts them
     const keep = (change) => {
       kept += change;
       this.#keep(change);
@@ -266,10 +273,11 @@ class SockhopResponseReadableStream extends EventEmitter {
       },
       end(err) {
         over = { err };
-        // Nothing more comes, so the reader need not wait for the rest to be taken.
+        // No more packets come, so reading need not stop for those that are kept.
         keep(-kept);
         for (const { resolve, reject } of waiting.splice(0)) {
-          // The error is thrown once; after it the iterator is done, like a generator that threw.
+          // The error is thrown once. After that the iterator is done, like a generator that has
+          // thrown.
           if (over.err === undefined) resolve({ value: undefined, done: true });
           else reject(over.err);
           over.err = undefined;
@@ -319,24 +327,24 @@ class SockhopResponseReadableStream extends EventEmitter {
     return `${this.constructor.name} { ${stylize(this.uuid, 'string')}, ${state} }`;
   }
 
-  /** Whether an iterator keeps a packet that the program has not taken. */
+  /** Whether an iterator keeps packets that the program has not taken. */
   [kHasBufferedPackets]() {
     return this.#kept > 0;
   }
 
-  /** An iterator keeps so many characters more, or less. */
+  /** The number of characters that iterators keep changes. */
   #keep(change) {
     this.#kept += change;
     if (change > 0) this[kBacklog]?.add(change);
     else if (change < 0) this[kBacklog]?.take(-change);
   }
 
-  /** Keeps packets back until `kReleasePackets`: the program does not have the stream yet. */
+  /** Holds packets until `kReleasePackets`, because the program does not have the stream yet. */
   [kHoldPackets]() {
     if (!this.#ended) this.#held ??= { packets: [], end: null };
   }
 
-  /** Delivers what was kept back, in the order it came, and from now on as it comes. */
+  /** Delivers the packets that were held, in order, and from now on each packet when it arrives. */
   [kReleasePackets]() {
     if (this.#held === null) return;
     const { packets, end } = this.#held;
@@ -346,7 +354,8 @@ class SockhopResponseReadableStream extends EventEmitter {
       try {
         this.#deliver(pkt);
       } catch (err) {
-        // A handler's error is the program's; it must not cost the packets behind this one.
+        // An error of the program's handler is thrown as uncaught; the packets that follow are
+        // delivered.
         if (i === packets.length - 1 && end === null) throw err;
         nextTick(() => {
           throw err;
@@ -356,7 +365,10 @@ class SockhopResponseReadableStream extends EventEmitter {
     if (end !== null && !this.#ended) this.#finish(end.err);
   }
 
-  /** Somebody waits for packets: give them after the tick, when other listeners are in place too. */
+  /**
+   * The program waits for packets. They are delivered after the tick, so that it can add other
+   * listeners.
+   */
   #releaseSoon() {
     if (this.#held !== null) nextTick(() => this[kReleasePackets]());
   }
@@ -372,7 +384,7 @@ class SockhopResponseReadableStream extends EventEmitter {
 
   #deliver(pkt) {
     const { data, type } = pkt;
-    // Promises first: settling them runs no code of the program, so no handler's error can get in between.
+    // Promises first: settling them runs no code of the program that could throw.
     const nexts = this.#nexts;
     this.#nexts = [];
     for (const { resolve } of nexts) resolve({ data, type });
@@ -403,16 +415,19 @@ const endedEarly = () =>
   new SockhopError('Response stream ended without another packet', 'ERR_RESPONSE_ENDED');
 
 /**
- * The answers to a request, as the answering side sends them.
+ * The answers to a request, as the responding side sends them.
  */
 class SockhopResponseWriteableStream {
-  /** Set while the last packet is on its way and after it left; a last packet that failed may be replaced. */
+  /**
+   * Set when the last packet is being sent or was sent. If sending it failed, another one may be
+   * sent.
+   */
   #ended = false;
 
   /**
    * @param {object} [opts]
-   * @param {string} [opts.uuid] the id of the request; drawn if left out
-   * @param {SockhopClient|SockhopSession} [opts.sockhop] what the answers are sent through
+   * @param {string} [opts.uuid] the id of the request; default: a new id
+   * @param {SockhopClient|SockhopSession} [opts.sockhop] sends the packets
    */
   constructor({ uuid, sockhop } = {}) {
     markTarget(this);
@@ -422,7 +437,7 @@ class SockhopResponseWriteableStream {
 
   /**
    * @param {SockhopRequest} req
-   * @param {SockhopClient|SockhopSession} sockhop what the answers are sent through
+   * @param {SockhopClient|SockhopSession} sockhop sends the packets
    * @returns {SockhopResponseWriteableStream}
    */
   static from_request(req, sockhop) {
@@ -430,11 +445,12 @@ class SockhopResponseWriteableStream {
   }
 
   /**
-   * Sends a packet and ends the stream with it.
+   * Sends a packet and ends the stream.
    *
    * @param {*} data
-   * @returns {Promise<void>} fulfilled when it is sent; rejects with ERR_RESPONSE_SEND if the stream has been
-   *   ended or has nothing to send through, with ERR_SOCKET_DESTROYED if the connection is gone
+   * @returns {Promise<void>} fulfilled when it is sent; rejects with ERR_RESPONSE_SEND if the
+   *   stream has ended or was made without a client or session, with ERR_SOCKET_DESTROYED if the
+   *   connection is over
    * @throws {TypeError} (ERR_BAD_DATA) if the data has no constructor
    */
   send(data) {
@@ -442,7 +458,7 @@ class SockhopResponseWriteableStream {
   }
 
   /**
-   * Sends a packet; the stream stays open.
+   * Sends a packet. The stream stays open.
    *
    * @param {*} data
    * @returns {Promise<void>} as `send()`
@@ -477,7 +493,7 @@ class SockhopResponseWriteableStream {
     this.#ended = true;
     const sent = Promise.resolve(sending).catch((err) => {
       this.#ended = false;
-      // That the asking side went away is no mistake of the program that answers it.
+      // The requesting side has gone, which is no mistake of the responding program.
       if (err?.code === 'ERR_SOCKET_DESTROYED') sent.catch(() => {});
       throw err;
     });
@@ -486,7 +502,7 @@ class SockhopResponseWriteableStream {
 }
 
 /**
- * A refusal the program may look at or not: a packet too many is a mistake, but none that should end the
+ * A rejection that the program may ignore: a packet too many is a mistake, but must not end the
  * process as an unhandled rejection.
  */
 function refused(message, meaning) {

@@ -112,14 +112,8 @@ class SockhopServer extends EventEmitter {
 
   /** Any value but "Sockhop" means "json" here, as in 1.8.4. */
   set _peer_type(type) {
-    const peer_type = type === 'Sockhop' ? type : 'json';
     const connections = this.#connections;
-    if (peer_type === connections.options.peer_type) return;
-    connections.options = { ...connections.options, peer_type };
-    this.#handlers.options = connections.options;
-    // The native side keeps the peer type of the constructor.
-    this.#handlers.isRetyped = true;
-    for (const channel of connections.channels) channel?.setPeerType(connections.options);
+    connections.options = this.#handlers.setPeerType(type, connections.channels);
   }
 
   /** What messages are made bytes with. @type {ObjectBuffer} */

@@ -36,20 +36,21 @@ const { WritingSocket, countSent } = require('./internal/transport/writing-socke
 let isSocketOf;
 
 /**
- * Counts a message to all clients that the native side sends. False: it skips this socket, because the program writes bytes
- * to it, or because it belongs to another server.
+ * Counts a message to all clients that the native side sends. False: it skips this socket, because
+ * the program writes bytes to it, or because it belongs to another server.
  *
- * @type {function(object, ChannelHandlers, number): boolean} with the length of the message in characters
+ * @type {function(object, ChannelHandlers, number): boolean} with the length of the message in
+ *   characters
  */
 let countBroadcast;
 
 /**
- * The socket of one connection: a `net.Socket` to the program, and the native transport of a message channel. Its first two
- * layers have the connection (`ConnectionSocket`) and everything that is sent (`WritingSocket`); this one has everything that
- * is received.
+ * The socket of one connection: a `net.Socket` to the program, and the native transport of a
+ * message channel. Its first two layers have the connection (`ConnectionSocket`) and everything
+ * that is sent (`WritingSocket`); this one has everything that is received.
  *
- * Frames go from the native side to the channel without passing the stream. The stream gets raw bytes only while the program
- * listens to `data` or `readable`, and before its session has started.
+ * Frames go from the native side to the channel without passing the stream. The stream gets raw
+ * bytes only while the program listens to `data` or `readable`, and before its session has started.
  *
  * @implements {Transport}
  */
@@ -81,7 +82,8 @@ class SockhopSocket extends WritingSocket {
   #inStream = false;
 
   /**
-   * @param {object} connection the native connection, or a PendingConnection until `kAttachConnection`
+   * @param {object} connection the native connection, or a PendingConnection until
+   *   `kAttachConnection`
    * @param {function(): void} [onDestroyed] called when the socket is destroyed
    */
   constructor(connection, onDestroyed = null) {
@@ -104,7 +106,7 @@ class SockhopSocket extends WritingSocket {
     return this.#channel;
   }
 
-  // ---- the start of reading -----------------------------------------------------------------------
+  // ---- the start of reading ---------------------------------------------------------------------
 
   /** The session has started: what arrives from now on is for the channel. */
   [kStopPreSessionReading]() {
@@ -176,7 +178,7 @@ class SockhopSocket extends WritingSocket {
     if (!this[kIsOver]) this[kConnection].giveBack(amount);
   }
 
-  // ---- events of the native connection ------------------------------------------------------------
+  // ---- events of the native connection ----------------------------------------------------------
 
   /** @returns {boolean} false if the socket takes no more frames */
   [kOnFrame](text) {
@@ -199,7 +201,8 @@ class SockhopSocket extends WritingSocket {
       this.#channel?.receiveBytes(bytes);
     }
     if (!this.#isRawEnabled || this.push(bytes) || this.listenerCount('readable') === 0) return;
-    // A listener of `readable` reads at its own pace: no more is read from the peer until the stream has room.
+    // A listener of `readable` reads at its own pace: no more is read from the peer until the
+    // stream has room.
     this.#isFull = true;
     this[kConnection].pause();
   }
@@ -228,7 +231,7 @@ class SockhopSocket extends WritingSocket {
     return { messages_received: this.#messagesReceived, ...super[kTraffic]() };
   }
 
-  // ---- the stream ---------------------------------------------------------------------------------
+  // ---- the stream -------------------------------------------------------------------------------
 
   _read() {
     if (this.#isFull) return this.#resumeReading();
@@ -242,7 +245,10 @@ class SockhopSocket extends WritingSocket {
     if (!this[kIsOver] && !this[kIsHandleInUse]) this[kConnection].resume();
   }
 
-  /** Stops reading. Pings of the peer are not answered meanwhile: it will find this side unresponsive. */
+  /**
+   * Stops reading. Pings of the peer are not answered meanwhile: it will find this side
+   * unresponsive.
+   */
   pause() {
     this[kConnection].pause();
     return super.pause();
@@ -288,7 +294,7 @@ class SockhopSocket extends WritingSocket {
     return super.emit(event, ...args);
   }
 
-  // ---- listeners of raw bytes ---------------------------------------------------------------------
+  // ---- listeners of raw bytes -------------------------------------------------------------------
 
   on(event, listener) {
     // The constructor of net.Socket listens before there is a connection.
@@ -338,7 +344,10 @@ class SockhopSocket extends WritingSocket {
     return this.#withOwnListener(event, super.rawListeners(event));
   }
 
-  /** In 1.8.4 a listener of `data` reads the messages. A program may remove it, call it, and add it again. */
+  /**
+   * In 1.8.4 a listener of `data` reads the messages. A program may remove it, call it, and add it
+   * again.
+   */
   #withOwnListener(event, listeners) {
     if (event !== 'data' || !this.#isReadByPackage || this.#isListenerRemoved) return listeners;
     this.#ownListener ??= (chunk) => this.#channel?.receiveBytes(chunk);

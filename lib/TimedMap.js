@@ -4,11 +4,11 @@ const { nextTick } = require('./internal/real-timers.js');
 const { markTarget, supportProxies } = require('./internal/proxy-support.js');
 
 /**
- * A map whose values live for a limited time.
+ * A map that removes each value after a time.
  *
- * With each value goes an optional callback that is told once why the value left: `"overwritten"`,
- * `"deleted"`, `"timed-out"` or `"stopped"`. By then the value is out of the map, so a callback may use the
- * map as it likes.
+ * Each value may have a callback, which is called once when the value is removed, with the reason:
+ * `"overwritten"`, `"deleted"`, `"timed-out"` or `"stopped"`. The value is out of the map by then,
+ * so the callback may change the map.
  */
 class TimedMap {
   #ref;
@@ -16,8 +16,8 @@ class TimedMap {
 
   /**
    * @param {object} [opts]
-   * @param {number} [opts.timeout=30000] how long values are kept, in ms
-   * @param {boolean} [opts.ref=true] whether a value that waits for its time-out keeps the process alive
+   * @param {number} [opts.timeout=30000] how long a value is kept, in ms
+   * @param {boolean} [opts.ref=true] whether the values keep the process alive
    */
   constructor({ timeout = 30000, ref = true } = {}) {
     markTarget(this);
@@ -25,19 +25,22 @@ class TimedMap {
     this.#ref = ref;
   }
 
-  /** key -> [value, timer, callback]; programs look at its size and at the values. Most stay empty. */
+  /**
+   * key -> [value, timer, callback]. Programs read it. Made when it is needed: most maps stay
+   * empty.
+   */
   get _map() {
     this.#map ??= new Map();
     return this.#map;
   }
 
   /**
-   * Puts a value in; one that is there under the same key is `"overwritten"`.
+   * Adds a value. A value under the same key is removed as `"overwritten"`.
    *
    * @param {*} key
    * @param {*} value
-   * @param {function(string): void} [callback] told why the value left
-   * @param {number} [timeout] in ms; falsy: the map's own
+   * @param {function(string): void} [callback] called with the reason when the value is removed
+   * @param {number} [timeout] in ms; default, and for 0: that of the map
    * @returns {TimedMap} this
    */
   set(key, value, callback, timeout) {
@@ -58,10 +61,10 @@ class TimedMap {
   }
 
   /**
-   * Takes a value out; its callback is told `"deleted"`.
+   * Removes a value as `"deleted"`.
    *
    * @param {*} key
-   * @returns {boolean} whether there was one
+   * @returns {boolean} whether there was a value
    */
   delete(key) {
     const entry = this.#take(key);
@@ -70,10 +73,10 @@ class TimedMap {
   }
 
   /**
-   * Takes all values out; their callbacks are told `"stopped"`. A callback that throws does not keep the
-   * others from being told: its error is thrown from the next tick.
+   * Removes all values as `"stopped"`. If a callback throws, its error is thrown in the next tick,
+   * and the other callbacks are called.
    *
-   * @param {Iterable} [keys] of the values to take out, if not all
+   * @param {Iterable} [keys] of the values to remove, if not all
    */
   stop(keys = [...(this.#map?.keys() ?? [])]) {
     for (const key of keys) {

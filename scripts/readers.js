@@ -14,6 +14,6 @@ const { runSuites } = require('./suites');
  * implementations and the account of messages.
  */
 const LEFT_OUT =
-  /^(api-rows|binding|demo|differential|documents|error|errors|event-loop|exactly-once|examples|json|mistakes|object-buffer|option-table|options|package|pending-callbacks|profile|reference|timed-map|tls.*|uuid)\.test\.js$/;
+  /^(api-rows|binding|demo|differential|documents|error|errors|event-loop|exactly-once|examples|json|mistakes|object-buffer|option-table|options|package|pending-callbacks|profile|reference|timed-map|tls.*|uuid|write-coalescer)\.test\.js$/;
 
 runSuites('SOCKHOP_READER', ['runtime', 'loop'], (name) => !LEFT_OUT.test(name));

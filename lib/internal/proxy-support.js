@@ -1,21 +1,28 @@
 'use strict';
 
 /*
- * Proxies of the public objects, and objects that have one of them as their prototype, are used like the objects
- * themselves. Private fields are in the object that the constructor made and nowhere else, so methods look for that.
+ * A Proxy of a public object, or an object with a public object as its prototype, can be used in
+ * its place. Only the object that the constructor made has the private fields, so the methods run
+ * on that object, the target.
  */
 
 const { kChannel, kTarget } = require('./symbols.js');
 
-/** Names that are no strings, and that a program, or this package with an object of the program, uses all the same. */
-const SYMBOLS = new Set([
+/**
+ * Symbols whose methods are called by programs, or by this package on an object that may be a
+ * Proxy.
+ */
+const PUBLIC_SYMBOLS = new Set([
   kChannel,
   Symbol.asyncIterator,
   Symbol.for('nodejs.util.inspect.custom'),
   Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose'),
 ]);
 
-/** A method that runs on the object behind a Proxy. Constructors of a superclass call methods before there is one. */
+/**
+ * @returns {Function} the method, running on the target. A superclass calls methods before the
+ *   target is marked.
+ */
 function redirectToTarget(method) {
   const redirected = function (...args) {
     return method.apply(this[kTarget] ?? this, args);
@@ -27,14 +34,14 @@ function redirectToTarget(method) {
 }
 
 /**
- * Has the methods and accessors of a class work on its objects through Proxies and inheritance. The constructor calls
- * `mark(this)`.
+ * Makes the methods and accessors of a class run on the target. The constructor of the class calls
+ * `markTarget(this)`.
  *
  * @param {function} Class
  */
 function supportProxies({ prototype }) {
   for (const name of Reflect.ownKeys(prototype)) {
-    if (name === 'constructor' || (typeof name === 'symbol' && !SYMBOLS.has(name))) continue;
+    if (name === 'constructor' || (typeof name === 'symbol' && !PUBLIC_SYMBOLS.has(name))) continue;
     const property = Object.getOwnPropertyDescriptor(prototype, name);
     for (const part of ['value', 'get', 'set']) {
       if (typeof property[part] === 'function') property[part] = redirectToTarget(property[part]);
@@ -43,7 +50,7 @@ function supportProxies({ prototype }) {
   }
 }
 
-/** @param {object} object that is being constructed */
+/** @param {object} object under construction */
 function markTarget(object) {
   Object.defineProperty(object, kTarget, { value: object });
 }

@@ -1,11 +1,11 @@
 'use strict';
 
 /*
- * The functions that this package times its own input and output with, as they are when it is loaded.
+ * The timer functions that input and output use, as they are when the package is loaded.
  *
- * A program's tests may replace them (sinon, jest and node:test have fake timers); that must stop no message. The
- * time-outs of the API, such as those of pings, reconnecting and answers, use the global functions of the moment, so
- * that fake timers drive them.
+ * Tests of programs replace the global ones by fake timers (sinon, jest, node:test), which must not
+ * stop messages. Time-outs of the API, for example of pings, reconnecting and answers, use the
+ * global functions at the time of the call, so that fake timers drive them.
  */
 
 const { performance } = require('node:perf_hooks');

@@ -1,8 +1,9 @@
 'use strict';
 
 /*
- * Names of methods and properties that the modules of this package use of each other's objects. They are symbols because
- * programs extend those objects: a string could be the name of a program's own method or property.
+ * Names of methods and properties that the modules of this package use of each other's objects.
+ * They are symbols because programs extend those objects: a string could be the name of a program's
+ * own method or property.
  */
 
 module.exports = {

@@ -1,8 +1,9 @@
 'use strict';
 
 /**
- * Has accessors of a class work on objects that are made from its prototype and were never constructed, as test tools
- * make them: such an object has properties of its own, and none until they are assigned.
+ * Makes the accessors of a class work on objects that have its prototype but were not constructed,
+ * as test tools make them. On such an object a property is undefined until it is assigned, and then
+ * an own property.
  *
  * @param {object} prototype
  * @param {function(object): boolean} isConstructed

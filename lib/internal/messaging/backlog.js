@@ -3,21 +3,26 @@
 const { kHasBufferedPackets, kReleaseRetained, kRetain } = require('../symbols.js');
 const { clearTimeout, setTimeout } = require('../real-timers.js');
 
-/** The transport is told in steps of this many characters, because each call may cross to the native side. */
+/**
+ * The transport is told in steps of this many characters, because each call may cross to the native
+ * side.
+ */
 const STEP = 64 * 1024;
 /**
- * A consumer that takes no packet for this time, in ms, may be waiting for a later message. Then one more step is read,
- * and twice as many after each further pause, until the consumer takes a packet.
+ * A consumer that takes no packet for this time, in ms, may be waiting for a later message. Then
+ * one more step is read, and twice as many after each further pause, until the consumer takes a
+ * packet.
  */
 const STALL_MS = 1000;
 const PAUSE_MS = 100;
 
 /**
- * The response packets of one connection that iterators keep until the program takes them. They count as unread, so a
- * slow consumer stops reading at "receive_high_water_mark".
+ * The response packets of one connection that iterators keep until the program takes them. They
+ * count as unread, so a slow consumer stops reading at "receive_high_water_mark".
  *
- * The consumer may be waiting for another message of the same connection. So nothing counts as unread while a callback
- * or another response stream waits, and less and less while no packet is taken.
+ * The consumer may be waiting for another message of the same connection. So nothing counts as
+ * unread while a callback or another response stream waits, and less and less while no packet is
+ * taken.
  */
 class Backlog {
   #channel;
@@ -34,7 +39,8 @@ class Backlog {
 
   /**
    * @param {MessageChannel} channel whose transport stops reading
-   * @param {function(): boolean} somethingElsePending whether a callback or another response stream waits
+   * @param {function(): boolean} somethingElsePending whether a callback or another response stream
+   *   waits
    */
   constructor(channel, somethingElsePending) {
     this.#channel = channel;
@@ -84,7 +90,10 @@ class Backlog {
   }
 }
 
-/** @returns {boolean} whether a response stream has no packet for its program, which waits for the peer */
+/**
+ * @returns {boolean} whether a response stream has no packet for its program, which waits for the
+ *   peer
+ */
 function awaitsPackets(stream) {
   return !stream[kHasBufferedPackets]?.();
 }

@@ -14,7 +14,8 @@ const SockhopError = require('../../SockhopError.js');
  *
  * @param {string} [text] the frame, if it is known
  * @param {{address?: string, port?: number}} peer
- * @returns {SockhopError} with the beginning of the frame as `data`, and `address`, `port` and `cause` if they are known
+ * @returns {SockhopError} with the beginning of the frame as `data`, and `address`, `port` and
+ *   `cause` if they are known
  */
 function badFrame(text, { address, port }) {
   const { stackTraceLimit } = Error;

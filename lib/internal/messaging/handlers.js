@@ -3,7 +3,8 @@
 const { LimitCounters } = require('../stats/stats.js');
 
 /**
- * The methods of 1.8.4 that a message passes through. A program may override, replace or spy on each of them.
+ * The methods of 1.8.4 that a message passes through. A program may override, replace or spy on
+ * each of them.
  *
  * @typedef {object} MessageMethods
  * @property {Function} send
@@ -14,29 +15,39 @@ const { LimitCounters } = require('../stats/stats.js');
  */
 
 /**
- * What a message channel calls. `ClientHandlers` and `ServerHandlers` implement it with `MessageHandlers` as their base:
- * they add the socket and the session where a server's program expects them.
+ * What a message channel calls. `ClientHandlers` and `ServerHandlers` implement it with
+ * `MessageHandlers` as their base: they add the socket and the session where a server's program
+ * expects them.
  *
  * @typedef {object} ChannelHandlers
- * @property {function(MessageChannel, *): void} callOnReceivedObject calls the program's `_on_recieved_object()`
- * @property {function(MessageChannel, SockhopPing|SockhopPong): void} callSend calls the program's `send()`
- * @property {function(MessageChannel, object): *} callSendMessage calls the program's `_send_message()`
+ * @property {function(MessageChannel, *): void} callOnReceivedObject calls the program's
+ *   `_on_recieved_object()`
+ * @property {function(MessageChannel, SockhopPing|SockhopPong): void} callSend calls the program's
+ *   `send()`
+ * @property {function(MessageChannel, object): *} callSendMessage calls the program's
+ *   `_send_message()`
  * @property {function(MessageChannel, *, *): void} callTriggerRemoteCallback calls the program's
  *   `_trigger_remote_callback()` with an id and data
- * @property {function(MessageChannel, SockhopResponsePacket): void} callOnResponsePacket calls the program's
- *   `_on_response_packet()`
- * @property {function(): ObjectBuffer} encoder the ObjectBuffer of the program to encode with; made if there is none
+ * @property {function(MessageChannel, SockhopResponsePacket): void} callOnResponsePacket calls the
+ *   program's `_on_response_packet()`
+ * @property {function(): ObjectBuffer} encoder the ObjectBuffer of the program to encode with; made
+ *   if there is none
  * @property {function(MessageChannel): ObjectBuffer} decoder the same to decode with
  * @property {function(MessageChannel, string): object} metaFor the second argument of `receive`
  * @property {function(function(*): void): function(*=): void} replyFunction makes `meta.callback`
- * @property {function(SockhopRequest, SockhopResponseWriteableStream, MessageChannel): void} onRequest emits `request`
- * @property {function(MessageChannel): SockhopClient|SockhopSession} responderFor sends response packets
- * @property {function(MessageChannel): ?TimedMap} responseStreams the response streams that wait for packets
- * @property {function(Error, MessageChannel): void} reportError counts and emits an error that a peer or the network
- *   caused
- * @property {function(MessageChannel): void} onDeadSocket something is sent over a socket that is destroyed
+ * @property {function(SockhopRequest, SockhopResponseWriteableStream, MessageChannel): void}
+ *   onRequest emits `request`
+ * @property {function(MessageChannel): SockhopClient|SockhopSession} responderFor sends response
+ *   packets
+ * @property {function(MessageChannel): ?TimedMap} responseStreams the response streams that wait
+ *   for packets
+ * @property {function(Error, MessageChannel): void} reportError counts and emits an error that a
+ *   peer or the network caused
+ * @property {function(MessageChannel): void} onDeadSocket something is sent over a socket that is
+ *   destroyed
  * @property {function(MessageChannel): void} onUnresponsive the peer left too many pings unanswered
- * @property {function(MessageChannel): void} onConnectionOver the connection of a server is over; called once
+ * @property {function(MessageChannel): void} onConnectionOver the connection of a server is over;
+ *   called once
  */
 
 /** The part of `ChannelHandlers` that clients and servers share. */
@@ -45,22 +56,46 @@ class MessageHandlers {
   limits = new LimitCounters();
   /** To encode with, once the program has read or assigned it: @type {?ObjectBuffer} */
   encoding = null;
-  /** To decode with, where all channels share one, once the program has read or assigned it: @type {?ObjectBuffer} */
+  /**
+   * To decode with, where all channels share one, once the program has read or assigned it.
+   *
+   * @type {?ObjectBuffer}
+   */
   decoding = null;
   /** Made when the program reads `_send_callbacks`: @type {?SendCallbacks} */
   callbacks = null;
-  /** Whether the program has assigned `_peer_type`. The native side keeps the type that it was made with. */
+  /**
+   * Whether the program has assigned `_peer_type`. The native side keeps the type that it was made
+   * with.
+   */
   isRetyped = false;
 
   /**
    * @param {SockhopClient|SockhopServer} target
    * @param {object} options checked
-   * @param {MessageMethods} originalMethods the methods of the target's class, before a program replaces them
+   * @param {MessageMethods} originalMethods the methods of the target's class, before a program
+   *   replaces them
    */
   constructor(target, options, originalMethods) {
     this.target = target;
     this.options = options;
     this.originalMethods = originalMethods;
+  }
+
+  /**
+   * The program assigns `_peer_type`. Any value but "Sockhop" means "json", as in 1.8.4.
+   *
+   * @param {*} type
+   * @param {Iterable<?MessageChannel>} channels of the client or server
+   * @returns {object} the options from now on
+   */
+  setPeerType(type, channels) {
+    const peer_type = type === 'Sockhop' ? type : 'json';
+    if (peer_type === this.options.peer_type) return this.options;
+    this.options = { ...this.options, peer_type };
+    this.isRetyped = true;
+    for (const channel of channels) channel?.setPeerType(this.options);
+    return this.options;
   }
 
   emit(...args) {
@@ -94,7 +129,10 @@ function messageMethodsOf({
 
 const noop = () => {};
 
-/** A program's method may return anything. If that is a promise, its rejection must not end the process. */
+/**
+ * A program's method may return anything. If that is a promise, its rejection must not end the
+ * process.
+ */
 function ignoreRejection(result) {
   result?.catch?.(noop);
 }

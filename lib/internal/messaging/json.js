@@ -1,30 +1,32 @@
 'use strict';
 
 /*
- * JSON text, as JSON.stringify() makes it, with less work for long strings.
+ * Makes the text of JSON.stringify() with less work for long strings.
  *
- * V8 looks at each character of a string to see whether it must be escaped, about 1 ns each. The native side looks at
- * sixteen or more at once; what it finds plain is put between quotes as it is. To get at the strings, the structure is
- * walked here, which is slower than V8's walk: so it is done only for what was long the last time, and no further
- * where long strings are not most of it.
+ * V8 checks each character of a string for escapes, which takes about 1 ns. The native side checks
+ * sixteen or more at once; a string that needs no escapes is put between quotes as it is. To find
+ * the strings, the payload is walked here. That is slower than V8's walk, so it is done only if the
+ * last payload of the kind was long, and stopped if long strings are not most of it.
  */
 
 const { types } = require('node:util');
 
 const native = require('../native/binding.js');
 
-/** A text of so many characters has the next one of its kind walked. */
+/** After a text of this many characters the next payload of its kind is walked. */
 const LONG_TEXT = 1024;
-/** A string of so many characters is worth a call to the native side. */
+/** The native side checks strings of at least this many characters. */
 const LONG_STRING = 512;
-/** After so many values the walk is given up if it has not met this many plain characters for each. */
+/**
+ * The walk stops after this many values if it has not found this many plain characters for each.
+ */
 const TRIAL_VALUES = 24;
 const WORTH_CHARACTERS = 96;
-/** After a walk for nothing, so many texts of that kind are left to V8. */
-const REST = 256;
-/** Deeper than this, and in every circle, V8 goes on. */
+/** After a walk without gain V8 makes this many texts of the kind. */
+const SKIPPED_TEXTS = 256;
+/** V8 makes the text of deeper values; it also detects cycles. */
 const MAX_DEPTH = 8;
-/** Names of properties that are kept with their quotes. */
+/** How many names of properties are kept with their quotes. */
 const MAX_NAMES = 1024;
 
 const names = new Map();
@@ -38,22 +40,25 @@ function quotedName(name) {
   return text;
 }
 
-/** What stringify() remembers of one kind of payload. */
+/** Remembers for `stringify()` whether payloads of one kind are long. */
 class SizeHint {
-  /** The last text was long. */
+  /** Whether the last text was long. */
   isLong = false;
-  /** How many texts to leave to V8. */
+  /** How many texts V8 is to make. */
   skip = 0;
 }
 
-/** Each value is looked at once, as V8 does: a getter of the program may count. */
+/**
+ * Makes the text of one payload. Each value is read once, as V8 does it, because the program may
+ * have getters.
+ */
 class LongStringSerializer {
   #values = 0;
   #plain = 0;
-  /** It is not worth it: V8 gets what is left, as far as it can be had in one piece. */
+  /** Whether the walk is stopped: V8 makes the texts of the remaining objects. */
   #givenUp = false;
 
-  /** @returns {string|undefined} undefined: JSON has no such value */
+  /** @returns {string|undefined} undefined for a value that JSON leaves out */
   serialize(value, key, depth) {
     switch (typeof value) {
       case 'string':
@@ -92,7 +97,10 @@ class LongStringSerializer {
     return JSON.stringify(value);
   }
 
-  /** A function or a BigInt, which may have a toJSON() that is told its key: in an object of its own. */
+  /**
+   * Stringifies a function or a BigInt within an object: it may have a toJSON(), which gets the
+   * key.
+   */
   #within(value, key) {
     const text = JSON.stringify({ [key]: value });
     return text === '{}' ? undefined : text.slice(quotedName(key).length + 1, -1);
@@ -102,7 +110,7 @@ class LongStringSerializer {
     const { toJSON } = value;
     if (typeof toJSON === 'function') {
       const stand = toJSON.call(value, key);
-      // What stands for it is not asked for its toJSON().
+      // The toJSON() of its result is not called.
       if (typeof stand === 'object' && stand !== null) return this.#structure(stand, depth);
       return this.serialize(stand, key, depth);
     }
@@ -113,7 +121,8 @@ class LongStringSerializer {
     if (depth > MAX_DEPTH) return JSON.stringify(value);
     if (Array.isArray(value)) return this.#array(value, depth + 1);
     const prototype = Object.getPrototypeOf(value);
-    // A number or string in an object is written as such, and JSON.rawJSON() has no prototype.
+    // JSON writes boxed numbers and strings as primitives. The result of JSON.rawJSON() has no
+    // prototype.
     if (prototype === null || (prototype !== Object.prototype && types.isBoxedPrimitive(value))) {
       return JSON.stringify(value);
     }
@@ -146,7 +155,7 @@ class LongStringSerializer {
  * The same text as `JSON.stringify(value)`.
  *
  * @param {*} value
- * @param {SizeHint} sizeHint of values of this kind
+ * @param {SizeHint} sizeHint of payloads of this kind
  * @returns {string|undefined}
  */
 function stringify(value, sizeHint) {
@@ -154,7 +163,7 @@ function stringify(value, sizeHint) {
   if (sizeHint.isLong && sizeHint.skip === 0) {
     const serializer = new LongStringSerializer();
     text = serializer.serialize(value, '', 0);
-    if (text === undefined || !serializer.wasWorth(text.length)) sizeHint.skip = REST;
+    if (text === undefined || !serializer.wasWorth(text.length)) sizeHint.skip = SKIPPED_TEXTS;
   } else {
     if (sizeHint.skip > 0) sizeHint.skip -= 1;
     text = JSON.stringify(value);

@@ -43,8 +43,8 @@ const noop = () => {};
 const PONG_LIMIT = 64 * 1024;
 
 /**
- * The messages of one connection: between its transport, which carries text, and the handlers of its client or server,
- * which emit events.
+ * The messages of one connection: between its transport, which carries text, and the handlers of
+ * its client or server, which emit events.
  */
 class MessageChannel {
   /** @type {ChannelHandlers} */
@@ -139,7 +139,7 @@ class MessageChannel {
     if (!this.decodesItself()) {
       return this.receiveBytes(Buffer.from(text + this.options.terminator[0]));
     }
-    // Checked first: an exception costs as much as many messages, and a peer may send nothing but terminators.
+    // Checked first, because an exception costs as much as many messages.
     if (text === '' && !this.#allowNonObjects) return this.#reportBadFrame(text);
     let message;
     try {
@@ -222,7 +222,7 @@ class MessageChannel {
     }
   }
 
-  /** @param {string} [text] a frame that is not JSON, or not the kind of message that its type names */
+  /** @param {string} [text] of a frame that is not JSON, or has not the form of its type */
   #reportBadFrame(text) {
     this.#peerAddress ??= { address: this.socket?.remoteAddress, port: this.socket?.remotePort };
     const err = errors.badFrame(text, this.#peerAddress);
@@ -413,7 +413,7 @@ class MessageChannel {
           ? envelope(data)
           : envelope(data, 'id', ticket.id);
     } catch (err) {
-      // A mistake of the program. The rejection is not handled here, so that it cannot go unnoticed.
+      // A mistake of the program. The rejection is not handled, so that the program notices it.
       return Promise.reject(err);
     }
     if (ticket !== undefined) {
@@ -423,7 +423,7 @@ class MessageChannel {
     if (this.#debug) this.#emitDebug('sending', this.#messageOf(data, ticket), text);
     if (ticket === undefined) return this.transport[kTransmit](text + this.#terminator, false);
     const sent = this.transport[kTransmit](text + this.#terminator, true);
-    // A message that was not sent gets no answer. When a connection breaks, close() forgets all callbacks.
+    // A message that was not sent gets no answer. After a broken connection, close() forgets all.
     if (this.options.slow_consumer === 'drop' || this.socket?.destroyed) {
       sent.catch(() => this.#callbacks?.forget(ticket.id));
     }
@@ -459,7 +459,7 @@ class MessageChannel {
     try {
       text = envelope(data, 'callback_id', id);
     } catch (err) {
-      // An id may be any JSON, and be nested so deep that it cannot be written. No peer waits for that answer.
+      // A peer may send an id that is nested too deep to be written. It waits for no answer.
       if (typeof id === 'object' && isWritable(data)) return;
       throw err;
     }
@@ -549,7 +549,7 @@ class MessageChannel {
 
   // ---- the end ----------------------------------------------------------------------------------
 
-  /** The connection is over: callbacks do not time out any more. Until `close()` the program may look at them. */
+  /** The connection is over: callbacks do not time out. The program sees them until `close()`. */
   stopTimeouts() {
     this.#callbacks?.stopTimer();
   }
@@ -588,7 +588,7 @@ class MessageChannel {
 }
 
 /**
- * The lengths of response packets that are on their way through a method of the program, which gets no text.
+ * The lengths of response packets that pass through a method of the program, which gets no text.
  *
  * @type {WeakMap<object, number>}
  */

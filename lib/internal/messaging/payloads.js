@@ -30,7 +30,10 @@ function isWritable(value) {
   }
 }
 
-/** @returns {boolean} whether a message is the handshake of sockhop 2.x, not an object of a program's class of that name */
+/**
+ * @returns {boolean} whether a message is the handshake of sockhop 2.x, not an object of a
+ *   program's class of that name
+ */
 function isHandshake({ data, id }) {
   return typeof id === 'string' && Number.isInteger(data?.protocol_version);
 }

@@ -4,7 +4,10 @@ const { AsyncResource } = require('node:async_hooks');
 
 const { countOf, idOf, lastParts, uuid } = require('./ids.js');
 
-/** A callback that waits for its answer. It runs in the asynchronous context of the `send()` it was given to. */
+/**
+ * A callback that waits for its answer. It runs in the asynchronous context of the `send()` it was
+ * given to.
+ */
 class PendingCallback extends AsyncResource {
   /**
    * @param {function(*, {type: string}): void} callback
@@ -32,8 +35,8 @@ const noop = () => {};
 /**
  * The callbacks of one connection that wait for their answers, in the order of their messages.
  *
- * They are found by the count that ends each id of this package. Hashing the text of each id, once to send and once to
- * receive, took 6 % of the time of a call.
+ * They are found by the count that ends each id of this package. Hashing the text of each id, once
+ * to send and once to receive, took 6 % of the time of a call.
  */
 class PendingCallbacks {
   /** count -> PendingCallback */
@@ -46,7 +49,8 @@ class PendingCallbacks {
   /**
    * @param {object} [options]
    * @param {number} [options.timeout=0] of each callback, in ms; 0: none
-   * @param {function(): void} [options.onTimeout] called for each callback that times out, after it is forgotten
+   * @param {function(): void} [options.onTimeout] called for each callback that times out, after it
+   *   is forgotten
    */
   constructor({ timeout = 0, onTimeout = noop } = {}) {
     this.#timeout = timeout;

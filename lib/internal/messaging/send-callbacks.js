@@ -1,16 +1,17 @@
 'use strict';
 
 /**
- * What programs know of 1.8.4 as `_send_callbacks`: an object with the callbacks that wait for answers, by their ids.
- * It is a view: the callbacks are kept with their connections. What a program adds itself is kept here, and called by
- * the answer to that id from any peer, as in 1.8.4.
+ * `_send_callbacks` of 1.8.4: an object with the callbacks that wait for answers, by the ids of
+ * their messages. It is a view, because the callbacks are kept in their channels. Callbacks that
+ * the program adds itself are kept here, and called for an answer with that id from any peer, as in
+ * 1.8.4.
  */
 class SendCallbacks {
-  /** Gives the peers that may have callbacks: @type {function(): Iterable<MessageChannel>} */
+  /** Returns the channels that may have callbacks: @type {function(): Iterable<MessageChannel>} */
   #channels;
-  /** What the program added: @type {Map<string, function>} */
+  /** The callbacks that the program has added: @type {Map<string, function>} */
   #own = new Map();
-  /** The object that the program gets. */
+  /** The object that the program sees. */
   view = new Proxy({}, this);
 
   /** @param {function(): Iterable<MessageChannel>} channels */
@@ -19,7 +20,7 @@ class SendCallbacks {
   }
 
   /**
-   * The program has put another object in this one's place: what is in it takes the place of all that waited.
+   * The program has assigned another object: its callbacks replace all that waited.
    *
    * @param {?object} object
    */
@@ -29,7 +30,7 @@ class SendCallbacks {
     for (const [id, callback] of Object.entries(object ?? {})) this.#own.set(id, callback);
   }
 
-  /** Takes the callback that a program added itself: @returns {?function} */
+  /** Takes a callback that the program has added: @returns {?function} */
   take(id) {
     const callback = this.#own.get(id);
     if (typeof callback !== 'function') return null;

@@ -10,7 +10,10 @@ const { setImmediate } = require('../real-timers.js');
 
 const noop = () => {};
 
-/** The requests that are sent over one channel. Their response streams are kept by its client or server. */
+/**
+ * The requests that are sent over one channel. Their response streams are kept by its client or
+ * server.
+ */
 class SentRequests {
   #channel;
   #handlers;
@@ -55,7 +58,8 @@ class SentRequests {
     stream[kBacklog] = this.#backlog;
     // The answer may arrive before the program has the stream.
     stream[kHoldPackets]();
-    // Sending may have to wait for a peer that does not read, but no longer than the answer may take.
+    // Sending may have to wait for a peer that does not read, but no longer than the answer may
+    // take.
     let stopWaiting = noop;
     const giveUp = (err) => {
       stream.end(err);

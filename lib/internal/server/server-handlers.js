@@ -21,7 +21,8 @@ class ServerHandlers extends MessageHandlers {
    * @param {SockhopServer} server
    * @param {object} options checked
    * @param {MessageMethods} originalMethods
-   * @param {function(MessageChannel): void} unregister takes a connection that is over from the server's lists
+   * @param {function(MessageChannel): void} unregister takes a connection that is over from the
+   *   server's lists
    */
   constructor(server, options, originalMethods, unregister) {
     super(server, options, originalMethods);
@@ -53,7 +54,10 @@ class ServerHandlers extends MessageHandlers {
     return this.encoding;
   }
 
-  /** @param {{terminator: string, allow_non_objects: boolean}} [reading] if it differs from the options */
+  /**
+   * @param {{terminator: string, allow_non_objects: boolean}} [reading] if it differs from the
+   *   options
+   */
   decoder(channel, reading) {
     channel.decoding ??= this.#objectBuffer(channel, reading);
     return channel.decoding;
@@ -78,7 +82,10 @@ class ServerHandlers extends MessageHandlers {
     return { type, socket, session };
   }
 
-  /** A server's program may call `meta.callback()` with nothing: then it answers with an empty object. */
+  /**
+   * A server's program may call `meta.callback()` with nothing: then it answers with an empty
+   * object.
+   */
   replyFunction(reply) {
     return (data = {}) => reply(data);
   }
@@ -112,7 +119,8 @@ class ServerHandlers extends MessageHandlers {
    * The listener has closed a connection because there were as many as there may be.
    *
    * @param {number} max
-   * @param {boolean} isProgramLimit whether the program has set the limit on the listener itself: then it is only counted
+   * @param {boolean} isProgramLimit whether the program has set the limit on the listener itself:
+   *   then it is only counted
    */
   onConnectionRefused(max, isProgramLimit) {
     const err = new SockhopError(
@@ -123,7 +131,10 @@ class ServerHandlers extends MessageHandlers {
     else this.reportServerError(err);
   }
 
-  /** 1.8.4 emits `end` on the socket, and so does this: listeners of the program on the socket get it, too. */
+  /**
+   * 1.8.4 emits `end` on the socket, and so does this: listeners of the program on the socket get
+   * it, too.
+   */
   onDeadSocket({ socket }) {
     socket.emit('end');
   }

@@ -3,18 +3,21 @@
 const net = require('node:net');
 const os = require('node:os');
 
-/** How long an address may take to answer before the next one is tried beside it, in ms, where Node does not say. */
-const PACE_MS = 250;
-
-/** @returns {number} in ms, as the program or Node's command line has it */
-const attemptDelay = () => net.getDefaultAutoSelectFamilyAttemptTimeout?.() ?? PACE_MS;
+/** The default of Node 18, which has no function for it, in ms. */
+const ATTEMPT_DELAY_MS = 250;
 
 /**
- * The addresses of a name in the order in which they are tried: both families in turn, beginning with the first's,
- * as Node does, so that a family that leads nowhere costs one attempt.
+ * @returns {number} how long an address may take to answer before the next one is tried as well, in
+ *   ms, as the program or the command line of Node sets it
+ */
+const attemptDelay = () => net.getDefaultAutoSelectFamilyAttemptTimeout?.() ?? ATTEMPT_DELAY_MS;
+
+/**
+ * The addresses of a name in the order in which they are tried. As in Node both families alternate,
+ * beginning with that of the first address: so a family that is not reachable costs one attempt.
  *
  * @param {{address: string, family: number}[]} found in the order of `dns.lookup()`
- * @returns {object[]} the same
+ * @returns {{address: string, family: number}[]}
  */
 function interleaveFamilies(found) {
   const first = found.filter(({ family }) => family === found[0].family);
@@ -26,15 +29,18 @@ function interleaveFamilies(found) {
   return order;
 }
 
-/** Bytes of the name of a Unix socket in the system's address. */
+/** The length of `sun_path` in the address of a Unix socket. */
 const NAME_BYTES = 108;
-/** libuv 1.46 and 1.47, in Node 20 and 21, fill abstract names up with NULs; those before it know none. */
+/**
+ * libuv 1.46 and 1.47, in Node 20 and 21, pad abstract names with NULs. Older ones do not support
+ * them.
+ */
 const [major, minor] = (process.versions.uv ?? '1.48').split('.').map(Number);
-const FILLS_UP = major === 1 && (minor === 46 || minor === 47);
+const PADS_NAMES = major === 1 && (minor === 46 || minor === 47);
 
 /**
- * The name of a Unix socket as libuv gives it to the system: NULs at the end of an abstract one (Linux: a path that
- * begins with NUL) are part of it, and two names that differ in them are two sockets.
+ * The name of a Unix socket as libuv passes it to the system. It matters for an abstract name
+ * (Linux: a path that begins with NUL): NULs at its end are part of the name.
  *
  * @param {string} path
  * @returns {string}
@@ -43,11 +49,12 @@ function socketName(path) {
   if (path[0] !== '\0') return path;
   const bytes = Buffer.from(path);
   if (bytes.length > NAME_BYTES) return bytes.subarray(0, NAME_BYTES).toString();
-  return FILLS_UP ? path + '\0'.repeat(NAME_BYTES - bytes.length) : path;
+  return PADS_NAMES ? path + '\0'.repeat(NAME_BYTES - bytes.length) : path;
 }
 
 /**
- * The end of a connection, or where a server listens, as Node shows it: a link-local address names its link.
+ * The address of an end of a connection, or of a listener, as Node displays it: a link-local
+ * address names its link.
  *
  * @param {{address: string, family?: string, port?: number, scope?: number}} end
  */

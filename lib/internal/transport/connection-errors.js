@@ -3,7 +3,8 @@
 const SockhopError = require('../../SockhopError.js');
 
 /*
- * The errors of connections whose peer reads too slowly, and of connections that cannot be handed over.
+ * The errors of connections whose peer reads too slowly, and of connections that cannot be handed
+ * over.
  */
 
 const sendRefused = () =>

@@ -30,25 +30,34 @@ const {
 } = require('../symbols.js');
 
 /**
- * The first of three layers of a `SockhopSocket`: a `net.Socket` that is backed by a native connection. It has the
- * connection from its beginning to its end, and the properties, time-outs and options of `net.Socket` that are those of
- * the connection.
+ * The first of three layers of a `SockhopSocket`: a `net.Socket` that is backed by a native
+ * connection. It has the connection from its beginning to its end, and the properties, time-outs
+ * and options of `net.Socket` that are those of the connection.
  */
 class ConnectionSocket extends net.Socket {
   /** The native connection, or a PendingConnection while there is none. */
   #connection;
   /**
-   * The asynchronous context of events: on a client that of `connect()`, on a server a new one, as `net` does it.
+   * The asynchronous context of events: on a client that of `connect()`, on a server a new one, as
+   * `net` does it.
    */
   #asyncScope = new AsyncResource('SOCKHOPSOCKET');
   #keepAlive = new KeepAlive();
   #isOver = false;
   #addresses = null;
-  /** Fires `setTimeout()` later, because bytes have moved since the timer of net.Socket was started. */
+  /**
+   * Fires `setTimeout()` later, because bytes have moved since the timer of net.Socket was started.
+   */
   #timeoutTimer = null;
-  /** Node's own handle on a duplicate of the descriptor, once the program or Node has read `_handle`. */
+  /**
+   * Node's own handle on a duplicate of the descriptor, once the program or Node has read
+   * `_handle`.
+   */
   #handle = null;
-  /** Whether the native side does not read: `_handle` was read in this tick, or a `tls.TLSSocket` has it. */
+  /**
+   * Whether the native side does not read: `_handle` was read in this tick, or a `tls.TLSSocket`
+   * has it.
+   */
   #isHandleInUse = false;
   /** @type {?function(): void} */
   #onDestroyed;
@@ -116,7 +125,7 @@ class ConnectionSocket extends net.Socket {
     return this.#isOver || this.connecting;
   }
 
-  // ---- pings: the native side sends and answers them ----------------------------------------------
+  // ---- pings: the native side sends and answers them --------------------------------------------
 
   [kNextPing](throughProgram) {
     const connection = this.#connection;
@@ -150,9 +159,11 @@ class ConnectionSocket extends net.Socket {
     return this.#connection.roundTrip() ?? null;
   }
 
-  // ---- time-outs and options ----------------------------------------------------------------------
+  // ---- time-outs and options --------------------------------------------------------------------
 
-  /** The timer of net.Socket has fired. Bytes that only the native side has seen are activity, too. */
+  /**
+   * The timer of net.Socket has fired. Bytes that only the native side has seen are activity, too.
+   */
   _onTimeout() {
     this.#stopTimeoutTimer();
     if (!this.timeout || this.destroyed) return;
@@ -200,7 +211,7 @@ class ConnectionSocket extends net.Socket {
     return this;
   }
 
-  // ---- addresses ----------------------------------------------------------------------------------
+  // ---- addresses --------------------------------------------------------------------------------
 
   /** @returns {[?object, ?object]} this end and the peer's */
   #endpoints() {
@@ -254,11 +265,11 @@ class ConnectionSocket extends net.Socket {
   /** The constructor of Bun's net.Socket assigns it. */
   set bytesRead(_) {}
 
-  // ---- Node's handle ------------------------------------------------------------------------------
+  // ---- Node's handle ----------------------------------------------------------------------------
 
   /**
-   * Node's handle. Programs read its descriptor. Node uses it to send the connection to another process, and gives it to a
-   * `tls.TLSSocket`, which then reads in place of the native side.
+   * Node's handle. Programs read its descriptor. Node uses it to send the connection to another
+   * process, and gives it to a `tls.TLSSocket`, which then reads in place of the native side.
    */
   get _handle() {
     // The constructor of net.Socket reads it before there is a connection.
@@ -268,7 +279,10 @@ class ConnectionSocket extends net.Socket {
     return this.#handle;
   }
 
-  /** The native side does not read until the next tick: by then a `tls.TLSSocket` may have taken the handle. */
+  /**
+   * The native side does not read until the next tick: by then a `tls.TLSSocket` may have taken the
+   * handle.
+   */
   #pauseForHandle() {
     if (this.#isHandleInUse) return;
     this.#isHandleInUse = true;
@@ -284,7 +298,10 @@ class ConnectionSocket extends net.Socket {
     return this.#isHandleInUse;
   }
 
-  /** Node sets it to null as it sends the handle to another process, which has the connection from then on. */
+  /**
+   * Node sets it to null as it sends the handle to another process, which has the connection from
+   * then on.
+   */
   set _handle(handle) {
     if (handle !== null || !(#connection in this) || this.#handle === null || this.#isOver) return;
     this[kFlush]();

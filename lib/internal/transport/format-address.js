@@ -1,8 +1,10 @@
 'use strict';
 
 /**
+ * Formats an address for messages and for `util.inspect()`.
+ *
  * @param {?{address: string, port?: number}} end of a connection
- * @returns {?string} for people: `127.0.0.1:50000`, `[::1]:50000`, a path; null for an end without a name
+ * @returns {?string} `127.0.0.1:50000`, `[::1]:50000` or a path; null for an end without a name
  */
 function formatAddress(end) {
   if (!end?.address) return null;

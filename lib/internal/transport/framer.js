@@ -2,14 +2,12 @@
 
 const native = require('../native/binding.js');
 
-/**
- * Cuts bytes that come from JavaScript into the text of frames, with the framer that native connections have.
- */
+/** Divides bytes into frames, as native connections do it. */
 class Framer {
   #native;
 
   /**
-   * @param {string} terminator what each frame ends with
+   * @param {string} terminator that ends each frame
    * @param {number} limit the longest frame, in bytes; `Infinity`: any
    */
   constructor(terminator, limit) {
@@ -18,11 +16,12 @@ class Framer {
 
   /**
    * @param {Uint8Array} chunk
-   * @returns {{frames: string[], fits: boolean}} what it completes, and whether nothing is over the limit
+   * @returns {{frames: string[], fits: boolean}} the frames that the chunk completes, and whether
+   *   no frame is longer than the limit
    */
   push(chunk) {
     const cut = this.#native.push(chunk);
-    // One frame in one packet is what most packets are: its text alone.
+    // Most chunks are one frame: the native side then returns its text alone.
     if (typeof cut === 'string') return { frames: [cut], fits: true };
     const [text, ends, fits] = cut;
     const frames = new Array(ends.length);
@@ -34,7 +33,7 @@ class Framer {
     return { frames, fits };
   }
 
-  /** The bytes of the frame that has not ended yet: @returns {Buffer} */
+  /** @returns {Buffer} the bytes of the frame that has not ended yet */
   pending() {
     return this.#native.pending();
   }

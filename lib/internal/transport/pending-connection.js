@@ -7,9 +7,9 @@ const END_OF_NOTHING = 0.5;
 
 /**
  * Takes the place of the native connection of a socket that is connecting. It has the methods of a
- * native connection: it keeps everything that is written, and the last call of each method that sets
- * something, until it can pass both on to the native connection. Positions count bytes of the outgoing
- * stream, as the native side counts them.
+ * native connection: it keeps everything that is written, and the last call of each method that
+ * sets something, until it can pass both on to the native connection. Positions count bytes of the
+ * outgoing stream, as the native side counts them.
  */
 class PendingConnection {
   #chunks = [];
@@ -25,7 +25,7 @@ class PendingConnection {
     this.#limit = slow_consumer === 'wait' ? Number.POSITIVE_INFINITY : send_high_water_mark;
   }
 
-  // ---- writing ------------------------------------------------------------------------------------
+  // ---- writing ----------------------------------------------------------------------------------
 
   write(text) {
     return this.writeBytes(Buffer.from(text));
@@ -55,7 +55,7 @@ class PendingConnection {
     return this.#length || END_OF_NOTHING;
   }
 
-  // ---- settings -----------------------------------------------------------------------------------
+  // ---- settings ---------------------------------------------------------------------------------
 
   pause() {
     this.#settings.set('reading', ['pause']);
@@ -93,7 +93,7 @@ class PendingConnection {
     this.#settings.set(method, [method, ...args]);
   }
 
-  // ---- reading: nothing has arrived ---------------------------------------------------------------
+  // ---- reading: nothing has arrived -------------------------------------------------------------
 
   start() {
     return false;
@@ -111,7 +111,7 @@ class PendingConnection {
 
   giveBack() {}
 
-  // ---- pings: none was sent -----------------------------------------------------------------------
+  // ---- pings: none was sent ---------------------------------------------------------------------
 
   beat() {}
 
@@ -131,7 +131,7 @@ class PendingConnection {
     return null;
   }
 
-  // ---- state --------------------------------------------------------------------------------------
+  // ---- state ------------------------------------------------------------------------------------
 
   get id() {
     return undefined;
@@ -157,7 +157,7 @@ class PendingConnection {
     return { bytesIn: 0, bytesOut: 0, queued: this.#length, refused: 0 };
   }
 
-  // ---- the connection is made ---------------------------------------------------------------------
+  // ---- the connection is made -------------------------------------------------------------------
 
   /**
    * Passes everything on to the native connection.

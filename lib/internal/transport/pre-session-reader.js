@@ -6,7 +6,9 @@ const net = require('node:net');
 const { Framer } = require('./framer.js');
 const { throwUncaught } = require('../native/dispatcher.js');
 
-/** Of the base classes: the methods of SockhopSocket would count the listener as one of the program. */
+/**
+ * Of the base classes: the methods of SockhopSocket would count the listener as one of the program.
+ */
 const { removeListener } = net.Socket.prototype;
 const { prependListener } = EventEmitter.prototype;
 
@@ -16,16 +18,16 @@ const { prependListener } = EventEmitter.prototype;
  * @typedef {object} FrameReceiver
  * @property {function(string): void} receive
  * @property {function(number): void} tooLarge a frame is longer than the limit
- * @property {function(Buffer): void} begin the stream is empty: the native side reads from now on, beginning
- *   with these bytes of a frame
+ * @property {function(Buffer): void} begin the stream is empty: the native side reads from now on,
+ *   beginning with these bytes of a frame
  */
 
 /**
  * Reads a connection for the program before the server reads it: in `start()` of its session.
  *
- * Bytes pass the stream as with any `net.Socket`: the kernel is read once each time the stream has room.
- * When the server takes over, the bytes that the program has not read are divided into frames here. Then
- * the native side reads on.
+ * Bytes pass the stream as with any `net.Socket`: the kernel is read once each time the stream has
+ * room. When the server takes over, the bytes that the program has not read are divided into frames
+ * here. Then the native side reads on.
  */
 class PreSessionReader {
   #socket;
@@ -34,7 +36,11 @@ class PreSessionReader {
   #receivedBytes = 0;
   /** The number of bytes that the native side has read; null until reading has stopped. */
   #readBytes = null;
-  /** Bytes that have arrived since then, before they are in the stream; null is the end. @type {Array<?Buffer>} */
+  /**
+   * Bytes that have arrived since then, before they are in the stream; null is the end.
+   *
+   * @type {Array<?Buffer>}
+   */
   #afterStop = [];
   /** Set when the server takes over: @type {?FrameReceiver & {framer: Framer, limit: number}} */
   #successor = null;
@@ -116,7 +122,8 @@ class PreSessionReader {
       try {
         socket.push(this.#afterStop.shift());
       } catch (err) {
-        // A listener of the program has thrown. The bytes that follow are for the server all the same.
+        // A listener of the program has thrown. The bytes that follow are for the server all the
+        // same.
         throwUncaught(err);
       }
     }

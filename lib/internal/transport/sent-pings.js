@@ -5,8 +5,9 @@ const { SockhopPing } = require('../../SockhopPing.js');
 const MAX_PINGS = 4;
 
 /**
- * The pings of a native connection as a list for the program. The native side sends the pings and receives the pongs.
- * A change that the program makes to the list, or to a ping in it, takes effect with the next ping.
+ * The pings of a native connection as a list for the program. The native side sends the pings and
+ * receives the pongs. A change that the program makes to the list, or to a ping in it, takes effect
+ * with the next ping.
  */
 class SentPings {
   /** Oldest first: @type {SockhopPing[]} */

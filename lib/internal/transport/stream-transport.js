@@ -53,7 +53,10 @@ class StreamTransport {
   #pacing = new WritePacing();
   /** Rejects the promises of writes that the stream has not completed. */
   #pending = new Set();
-  /** The bytes of a burst behind the cork that this transport has put on the stream; -1 without a cork. */
+  /**
+   * The bytes of a burst behind the cork that this transport has put on the stream; -1 without a
+   * cork.
+   */
   #corked = -1;
   #tickEndScheduled = false;
   #maxMessageSize;
@@ -71,7 +74,8 @@ class StreamTransport {
 
   /**
    * @param {import('node:stream').Duplex} stream
-   * @param {{terminator: string[], max_message_size: number, receive_high_water_mark: number}} options
+   * @param {{terminator: string[], max_message_size: number, receive_high_water_mark: number}}
+   *   options
    * @param {MessageChannel} channel
    */
   constructor(stream, { terminator, max_message_size, receive_high_water_mark }, channel) {
@@ -87,7 +91,7 @@ class StreamTransport {
     this.#highWaterMark = receive_high_water_mark;
   }
 
-  // ---- receiving ----------------------------------------------------------------------------------
+  // ---- receiving --------------------------------------------------------------------------------
 
   [kStartReading]() {
     if (this.#hasStarted || this.#stream.destroyed) return;
@@ -140,14 +144,15 @@ class StreamTransport {
     if (this.#stream.readableFlowing !== false) this.#stream.resume();
   }
 
-  // ---- sending ------------------------------------------------------------------------------------
+  // ---- sending ----------------------------------------------------------------------------------
 
   /**
-   * Writes a message to the stream, in order with the bytes that the program writes. The messages of a
-   * burst are corked, so that they are written together.
+   * Writes a message to the stream, in order with the bytes that the program writes. The messages
+   * of a burst are corked, so that they are written together.
    *
    * @param {string} text of a frame, with its terminator
-   * @returns {Promise<null>} fulfilled when the stream has written it; rejects with ERR_SOCKET_DESTROYED
+   * @returns {Promise<null>} fulfilled when the stream has written it; rejects with
+   *   ERR_SOCKET_DESTROYED
    */
   [kTransmit](text) {
     const stream = this.#stream;
@@ -168,7 +173,10 @@ class StreamTransport {
     return promise;
   }
 
-  /** Corks the stream if a message is part of a burst, and uncorks it when the burst is long enough or over. */
+  /**
+   * Corks the stream if a message is part of a burst, and uncorks it when the burst is long enough
+   * or over.
+   */
   #corkBurst(length) {
     const stream = this.#stream;
     if (!this.#tickEndScheduled) {
@@ -211,7 +219,7 @@ class StreamTransport {
     this.#stream.uncork();
   }
 
-  // ---- pings --------------------------------------------------------------------------------------
+  // ---- pings ------------------------------------------------------------------------------------
 
   [kNextPing]() {
     const ping = new SockhopPing();
@@ -224,10 +232,14 @@ class StreamTransport {
     return null;
   }
 
-  /** Whether bytes were received or sent since the last ping: then its pong may be waiting behind others. */
+  /**
+   * Whether bytes were received or sent since the last ping: then its pong may be waiting behind
+   * others.
+   */
   #haveBytesMoved() {
     const before = this.#progress;
-    // A large chunk stays in the Writable until all of it is sent. Node's handle knows how much is left.
+    // A large chunk stays in the Writable until all of it is sent. Node's handle knows how much is
+    // left.
     const queue = this.#stream._handle?.writeQueueSize;
     const waiting = queue ?? this.#stream.writableLength ?? 0;
     const received = this.#bytesReceived - this.#controlBytes;
@@ -257,7 +269,7 @@ class StreamTransport {
     }
   }
 
-  // ---- counters -----------------------------------------------------------------------------------
+  // ---- counters ---------------------------------------------------------------------------------
 
   [kRoundTrip]() {
     return this.#roundTrip;
@@ -275,9 +287,10 @@ class StreamTransport {
 }
 
 /**
- * The transport over a socket that the server did not accept, to which the program sends through the
- * server: one that the program has made, or a substitute for a socket in a test. It is not read. Each
- * message is written at its call, and its promise is settled with the result of the socket's `write()`.
+ * The transport over a socket that the server did not accept, to which the program sends through
+ * the server: one that the program has made, or a substitute for a socket in a test. It is not
+ * read. Each message is written at its call, and its promise is settled with the result of the
+ * socket's `write()`.
  */
 class UnreadStreamTransport extends StreamTransport {
   #stream;

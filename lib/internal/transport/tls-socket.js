@@ -6,16 +6,16 @@ const { alertError } = require('../tls/tls-errors.js');
 const { supportProxies } = require('../proxy-support.js');
 
 /**
- * The socket of a secure connection: to the program, what it would ask of a `tls.TLSSocket`.
+ * The socket of a secure connection, with the properties and methods of a `tls.TLSSocket`.
  *
- * There is no session to resume and none to renegotiate: `getSession()` and `getTLSTicket()` answer
- * undefined, and `session` and `keylog` events do not come.
+ * Sessions are not resumed or renegotiated: `getSession()` and `getTLSTicket()` return undefined,
+ * and there are no `session` and `keylog` events.
  */
 class SockhopTlsSocket extends SockhopSocket {
-  /** What its handshake came to, see `SessionDetails`; null before. */
+  /** The result of the handshake, see `SessionDetails`; null before it. */
   #details = null;
 
-  /** @param {object} connection stands in for the native one until `kAttachConnection` */
+  /** @param {PendingConnection} connection until `kAttachConnection` */
   constructor(connection) {
     super(connection);
     this.encrypted = true;
@@ -36,8 +36,8 @@ class SockhopTlsSocket extends SockhopSocket {
     super[kAttachConnection](connection);
   }
 
-  [kMarkConnected](tell) {
-    super[kMarkConnected](tell);
+  [kMarkConnected](emitConnect) {
+    super[kMarkConnected](emitConnect);
     this.emit('secureConnect');
   }
 
@@ -55,7 +55,10 @@ class SockhopTlsSocket extends SockhopSocket {
     return this.#details === null ? {} : this.#details.peerCertificate(Boolean(detailed));
   }
 
-  /** @returns {import('node:crypto').X509Certificate|undefined} undefined once the socket is destroyed */
+  /**
+   * @returns {import('node:crypto').X509Certificate|undefined} undefined once the socket is
+   *   destroyed
+   */
   getPeerX509Certificate() {
     return this.destroyed ? undefined : this.#details?.leaf;
   }
@@ -65,7 +68,10 @@ class SockhopTlsSocket extends SockhopSocket {
     return this.destroyed ? null : (this.#details?.protocol ?? null);
   }
 
-  /** @returns {?{name: string, standardName: string, version: string}} null once the socket is destroyed */
+  /**
+   * @returns {?{name: string, standardName: string, version: string}} null once the socket is
+   *   destroyed
+   */
   getCipher() {
     if (this.destroyed || this.#details === null) return null;
     return { ...this.#details.cipher };

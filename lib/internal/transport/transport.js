@@ -22,29 +22,37 @@ const {
 /**
  * The connection of a message channel, as the channel uses it. There are two kinds:
  *
- * - native: a `SockhopSocket`. The native side reads, finds frames, writes, and sends and answers pings;
- * - stream: a `StreamTransport` around a stream that the program brings. JavaScript does all of that.
+ * - native: a `SockhopSocket`. The native side reads, finds frames, writes, and sends and answers
+ *   pings;
+ * - stream: a `StreamTransport` around a stream that the program brings. JavaScript does all of
+ *   that.
  *
  * `UnavailableTransport` stands in where there is no connection.
  *
  * @typedef {object} Transport
- * @property {function(string, boolean=): Promise<null>} kTransmit sends the text of a frame with its terminator; the
- *   second argument says whether the peer or this side waits for an answer. Fulfilled when the kernel or the stream has
- *   the text
- * @property {function(Buffer): Promise<null>} kWriteBytes sends the bytes of a message that the program has encoded
+ * @property {function(string, boolean=): Promise<null>} kTransmit sends the text of a frame with
+ *   its terminator; the second argument says whether the peer or this side waits for an answer.
+ *   Fulfilled when the kernel or the stream has the text
+ * @property {function(Buffer): Promise<null>} kWriteBytes sends the bytes of a message that the
+ *   program has encoded
  * @property {function(): void} kFlush hands over the messages of a burst now
  * @property {function(): void} kStartReading begins to give frames to the channel
- * @property {function(boolean): void} kSetShowControl whether pings and pongs of the peer are given to the channel, too
- * @property {function(): void} kSetBytesOnly gives bytes to the channel in place of frames; before `kStartReading`
+ * @property {function(boolean): void} kSetShowControl whether pings and pongs of the peer are given
+ *   to the channel, too
+ * @property {function(): void} kSetBytesOnly gives bytes to the channel in place of frames; before
+ *   `kStartReading`
  * @property {function(number): void} kRetain counts bytes that were delivered as unread again: past
  *   "receive_high_water_mark" reading stops
  * @property {function(number): void} kReleaseRetained takes back a part of that
- * @property {function(boolean): ?SockhopPing} kNextPing the interval of `ping()` has passed. The argument says whether the
- *   program's own methods send pings. Returns the ping to be sent; null if there is none, or the native side sends it
+ * @property {function(boolean): ?SockhopPing} kNextPing the interval of `ping()` has passed. The
+ *   argument says whether the program's own methods send pings. Returns the ping to be sent; null
+ *   if there is none, or the native side sends it
  * @property {SockhopPing[]} kPings the last pings that were sent, oldest first
- * @property {boolean} kHasShownPings whether the program has read `kPings` and may have changed them
+ * @property {boolean} kHasShownPings whether the program has read `kPings` and may have changed
+ *   them
  * @property {function(): void} kClearPings forgets the pings that were sent
- * @property {function(object, string): void} kOnPong takes a pong that was given to the channel, as message and text
+ * @property {function(object, string): void} kOnPong takes a pong that was given to the channel, as
+ *   message and text
  * @property {boolean} kHasCustomWrite whether the program has replaced `write()`
  * @property {function(): object} kTraffic the counters of the connection
  * @property {function(): ?number} kRoundTrip the time that the last answered ping took, in ms

@@ -10,23 +10,30 @@ const { nextTick, now } = require('../real-timers.js');
 const FLUSH_LENGTH = 64 * 1024;
 
 /**
- * A message that is waited for (a request, an answer, a message with a callback) is written earlier, so that the peer begins
- * while this side goes on: when this many characters have gathered, and they are this part of the characters written in the
- * same tick.
+ * A message that is waited for (a request, an answer, a message with a callback) is written
+ * earlier, so that the peer begins while this side goes on: when this many characters have
+ * gathered, and they are this part of the characters written in the same tick.
  */
 const AWAITED_LENGTH = 4 * 1024;
 const AWAITED_PART = 1 / 4;
 
 /**
- * A message is written at its call if the last write was this many ms ago. The gap doubles with each tick that sends several
- * messages, up to the limit: one more system call in that time costs next to nothing.
+ * A message is written at its call if the last write was this many ms ago. The gap doubles with
+ * each tick that sends several messages, up to the limit: one more system call in that time costs
+ * next to nothing.
  */
 const GAP_MS = 0.1;
 const GAP_LIMIT_MS = 0.8;
-/** This many messages may be written at their calls although they follow sooner. A pause of this many ms renews the credit. */
+/**
+ * This many messages may be written at their calls although they follow sooner. A pause of this
+ * many ms renews the credit.
+ */
 const CREDIT = 8;
 const CREDIT_RENEWAL_MS = 10;
-/** While text gathers, the clock is read for each of this many messages, then for one message in this many. */
+/**
+ * While text gathers, the clock is read for each of this many messages, then for one message in
+ * this many.
+ */
 const CLOCK_CHECKS = 8;
 const MESSAGES_PER_CLOCK_CHECK = 32;
 
@@ -57,7 +64,10 @@ function callAtTickEnd(sender) {
   unflushed.add(sender);
 }
 
-/** Whether the process is exiting: no tick follows, so messages of `exit` handlers are written at their calls. */
+/**
+ * Whether the process is exiting: no tick follows, so messages of `exit` handlers are written at
+ * their calls.
+ */
 let exiting = false;
 
 // Messages that were sent in the tick in which the program exits are written, too.
@@ -68,8 +78,9 @@ process.on('exit', () => {
 });
 
 /**
- * Decides which messages are written at their calls. A program that sends now and then, and computes, blocks or is killed
- * after `send()`, has sent its message. A burst is gathered, because a system call costs more than a message.
+ * Decides which messages are written at their calls. A program that sends now and then, and
+ * computes, blocks or is killed after `send()`, has sent its message. A burst is gathered, because
+ * a system call costs more than a message.
  */
 class WritePacing {
   /** The time of the last write. */
@@ -78,7 +89,10 @@ class WritePacing {
   #credit = CREDIT;
   /** Messages written in this tick. */
   #count = 0;
-  /** Whether the last tick that sent anything sent one message. If this tick does the same, writing at once costs nothing. */
+  /**
+   * Whether the last tick that sent anything sent one message. If this tick does the same, writing
+   * at once costs nothing.
+   */
   #single = true;
 
   /**
@@ -143,7 +157,10 @@ class WriteBatch {
   }
 }
 
-/** Joins the messages of a burst into one write for its connection, at the end of the tick at the latest. */
+/**
+ * Joins the messages of a burst into one write for its connection, at the end of the tick at the
+ * latest.
+ */
 class WriteCoalescer {
   #socket;
   #pacing = new WritePacing();
@@ -236,7 +253,8 @@ class WriteCoalescer {
     this.#batch = null;
     batch.messages = pieces.length;
     this.#pacing.recordWrites(pieces.length);
-    // join() copies each piece once. A string that grew by `+=` would be copied into pages of its own first.
+    // join() copies each piece once. A string that grew by `+=` would be copied into pages of its
+    // own first.
     this.#socket[kWriteBatch](pieces.length === 1 ? pieces[0] : pieces.join(''), batch);
   }
 

@@ -1,8 +1,8 @@
 'use strict';
 
 /*
- * The results of `write()` of a native connection. A positive result is a position in the outgoing stream: the bytes have
- * left when the native side reports that the stream is written up to it.
+ * The results of `write()` of a native connection. A positive result is a position in the outgoing
+ * stream: the bytes have left when the native side reports that the stream is written up to it.
  */
 
 module.exports = {

@@ -41,8 +41,9 @@ const noop = () => {};
 const position = Symbol('position');
 
 /**
- * Stands for bytes that the native side has and the kernel has not. To the Writable it is a chunk of that length: so
- * `writableLength`, the results of `write()` and `drain` count messages that wait as they count bytes of `write()`.
+ * Stands for bytes that the native side has and the kernel has not. To the Writable it is a chunk
+ * of that length: so `writableLength`, the results of `write()` and `drain` count messages that
+ * wait as they count bytes of `write()`.
  */
 function placeholder(length, where) {
   const chunk = Buffer.alloc(0);
@@ -74,27 +75,33 @@ function settleAll(waiting, err) {
 /**
  * Counts a message to all clients that the native side sends.
  *
- * @type {function(WritingSocket, number): boolean} with its length in characters. False: the native side skips this socket,
- *   because the program writes bytes to it
+ * @type {function(WritingSocket, number): boolean} with its length in characters. False: the native
+ *   side skips this socket, because the program writes bytes to it
  */
 let countSent;
 
 /**
  * The second layer of a `SockhopSocket`: everything that is sent.
  *
- * Messages go to the native connection past the Writable. While the Writable holds bytes of the program, messages go through
- * it as well, after those bytes.
+ * Messages go to the native connection past the Writable. While the Writable holds bytes of the
+ * program, messages go through it as well, after those bytes.
  */
 class WritingSocket extends ConnectionSocket {
   /** Made by the first message: @type {?WriteCoalescer} */
   #coalescer = null;
-  /** Writes that wait for the kernel to have the stream up to a position: {position, settle}, in order. */
+  /**
+   * Writes that wait for the kernel to have the stream up to a position: {position, settle}, in
+   * order.
+   */
   #waiting = null;
   /** The position up to which the kernel has the stream, as the native side reported it. */
   #flushed = 0;
   /** How much of what the Writable counts the native side has. The rest waits in the Writable. */
   #handedOver = 0;
-  /** The program writes bytes, in this tick or behind a cork: until they are written the native side sends nothing itself. */
+  /**
+   * The program writes bytes, in this tick or behind a cork: until they are written the native side
+   * sends nothing itself.
+   */
   #holdsNativeWrites = false;
   #messagesSent = 0;
   #messagesRefused = 0;
@@ -115,7 +122,7 @@ class WritingSocket extends ConnectionSocket {
     };
   }
 
-  // ---- before there is a connection ---------------------------------------------------------------
+  // ---- before there is a connection -------------------------------------------------------------
 
   /** There is a native connection now: it gets everything that was written so far. */
   [kAttachConnection](connection) {
@@ -149,13 +156,13 @@ class WritingSocket extends ConnectionSocket {
     });
   }
 
-  // ---- messages -----------------------------------------------------------------------------------
+  // ---- messages ---------------------------------------------------------------------------------
 
   /**
    * @param {string} text of a frame, with its terminator
    * @param {boolean} isAwaited whether an answer is waited for
-   * @returns {Promise<null>} fulfilled when the kernel has it; rejects with ERR_SOCKET_DESTROYED, ERR_BACKPRESSURE or
-   *   ERR_SLOW_CONSUMER
+   * @returns {Promise<null>} fulfilled when the kernel has it; rejects with ERR_SOCKET_DESTROYED,
+   *   ERR_BACKPRESSURE or ERR_SLOW_CONSUMER
    */
   [kTransmit](text, isAwaited) {
     if (this[kIsOver] || this.destroyed || this.writableEnded) {
@@ -273,7 +280,7 @@ class WritingSocket extends ConnectionSocket {
     if (this.timeout) this._unrefTimer?.();
   }
 
-  // ---- the count of the Writable ------------------------------------------------------------------
+  // ---- the count of the Writable ----------------------------------------------------------------
 
   /** Makes the Writable count bytes that wait for the kernel. */
   #addPlaceholder(length, where) {
@@ -290,7 +297,10 @@ class WritingSocket extends ConnectionSocket {
     if (queued > this.#handedOver) this.#addPlaceholder(queued - this.#handedOver, where);
   }
 
-  /** As a stream does it, `drain` follows a message of the high-water mark's length, even if the kernel took it at once. */
+  /**
+   * As a stream does it, `drain` follows a message of the high-water mark's length, even if the
+   * kernel took it at once.
+   */
   #drainSoon(length) {
     if (length < LEAST_HIGH_WATER_MARK || length < this.writableHighWaterMark) return;
     if (this.#waiting === null) nextTick(emitDrain, this);
@@ -320,7 +330,8 @@ class WritingSocket extends ConnectionSocket {
   [kTraffic]() {
     const { bytesIn, bytesOut, queued, refused } = this[kConnection].traffic();
     return {
-      // A message to all clients is counted here for each of them, and may be refused by the native side.
+      // A message to all clients is counted here for each of them, and may be refused by the native
+      // side.
       messages_sent: this.#messagesSent - refused,
       bytes_received: bytesIn,
       bytes_sent: bytesOut,
@@ -329,7 +340,7 @@ class WritingSocket extends ConnectionSocket {
     };
   }
 
-  // ---- bytes of the program -----------------------------------------------------------------------
+  // ---- bytes of the program ---------------------------------------------------------------------
 
   write(chunk, encoding, callback) {
     this.#beginProgramBytes();
@@ -351,7 +362,10 @@ class WritingSocket extends ConnectionSocket {
     if (this.#holdsNativeWrites) nextTick(resumeNativeWrites, this);
   }
 
-  /** Messages that were sent before go first; messages and pongs from now on go after the bytes of the program. */
+  /**
+   * Messages that were sent before go first; messages and pongs from now on go after the bytes of
+   * the program.
+   */
   #beginProgramBytes() {
     this[kFlush]();
     if (this.#holdsNativeWrites) return;
@@ -360,7 +374,10 @@ class WritingSocket extends ConnectionSocket {
     nextTick(resumeNativeWrites, this);
   }
 
-  /** Called at the end of a tick in which the program wrote, and when the bytes behind a cork have left. */
+  /**
+   * Called at the end of a tick in which the program wrote, and when the bytes behind a cork have
+   * left.
+   */
   [kResumeNativeWrites]() {
     if (!this.#holdsNativeWrites || this.#hasProgramBytes()) return;
     this.#holdsNativeWrites = false;
