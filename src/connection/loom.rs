@@ -1,6 +1,6 @@
 //! Models of the two readers of a connection and of its sending direction: `npm run model`.
 
-use super::reader_state::{Body, Flow, Place, Switch};
+use super::reader_state::{ReadState, ReaderKind, ReaderOps, ReaderState};
 use super::send_queue::Outbox;
 use crate::events::receive_window::ReceiveWindow;
 use crate::sync::Mutex;
@@ -14,7 +14,7 @@ use std::io::{self, ErrorKind, IoSlice};
 /// A connection around the switch that ships: what it reads is counted, what it sends is a flag, its poller is what
 /// the environment's thread looks at, and its tasks run one after the other on a thread of their own.
 struct Line {
-    switch: Switch,
+    reader_state: ReaderState,
     /// The stream, and how much of what the peer said is still in the kernel.
     reader: Mutex<(Option<std::sync::Arc<()>>, usize)>,
     pending: Mutex<bool>,
@@ -35,7 +35,7 @@ const STD: std::sync::atomic::Ordering = std::sync::atomic::Ordering::SeqCst;
 /// The reader stops when so much is not taken.
 const UNREAD: usize = 2;
 
-impl Body for std::sync::Arc<Line> {
+impl ReaderOps for std::sync::Arc<Line> {
     type Stream = std::sync::Arc<()>;
 
     fn stream(&self) -> Option<Self::Stream> {
@@ -56,7 +56,7 @@ impl Body for std::sync::Arc<Line> {
         *self.pending.lock()
     }
 
-    fn is_stalled(&self) -> bool {
+    fn is_backpressured(&self) -> bool {
         self.unread.must_stop(UNREAD)
     }
 
@@ -68,9 +68,9 @@ impl Body for std::sync::Arc<Line> {
 
 impl Line {
     /// A flowing connection, read by `place`, to which the peer has said so much.
-    fn new(place: Place, said: usize) -> std::sync::Arc<Self> {
+    fn new(place: ReaderKind, said: usize) -> std::sync::Arc<Self> {
         let line = std::sync::Arc::new(Self {
-            switch: Switch::new(place),
+            reader_state: ReaderState::new(place),
             reader: Mutex::new((Some(std::sync::Arc::default()), said)),
             pending: Mutex::default(),
             watched: Mutex::default(),
@@ -81,7 +81,8 @@ impl Line {
             registered: std::sync::atomic::AtomicBool::default(),
             closed: std::sync::atomic::AtomicUsize::default(),
         });
-        line.switch.change_flow(&line, Flow::Held, Flow::Flowing);
+        line.reader_state
+            .change_read_state(&line, ReadState::Held, ReadState::Flowing);
         line
     }
 
@@ -90,7 +91,7 @@ impl Line {
         let mut reader = self.reader.lock();
         loop {
             if reader.0.is_none()
-                || self.switch.flow() != Flow::Flowing
+                || self.reader_state.read_state() != ReadState::Flowing
                 || self.unread.must_stop(UNREAD)
             {
                 return true;
@@ -106,38 +107,38 @@ impl Line {
 
     /// As `Connection::read_in_loop`.
     fn read_in_loop(self: &std::sync::Arc<Self>) {
-        if self.switch.place() != Place::Loop || self.read() {
-            self.switch.stop_in_loop(self);
+        if self.reader_state.kind() != ReaderKind::Loop || self.read() {
+            self.reader_state.stop_watching(self);
         }
     }
 
     /// As `Connection::drive`. With `joins`, what the task reads is for the event loop from then on.
-    fn drive(self: &std::sync::Arc<Self>, joins: bool) {
-        let switch = &self.switch;
+    fn run(self: &std::sync::Arc<Self>, joins: bool) {
+        let switch = &self.reader_state;
         if self.stream().is_none() {
             return;
         }
         loop {
-            if switch.is_closed() {
+            if reader_state.is_closed() {
                 self.registered.store(false, STD);
                 return;
             }
-            if switch.is_idle(self) {
+            if reader_state.is_idle(self) {
                 self.registered.store(false, STD);
-                if switch.may_rest(self) {
+                if reader_state.try_park(self) {
                     return;
                 }
                 continue;
             }
             self.registered.store(true, STD);
-            let here = switch.place() == Place::Runtime;
-            if here && switch.flow() == Flow::Flowing && !self.is_stalled() {
+            let here = reader_state.kind() == ReaderKind::Runtime;
+            if here && reader_state.read_state() == ReadState::Flowing && !self.is_backpressured() {
                 let more = self.reader.lock().1 > 0;
                 if more {
                     self.read();
                     if joins {
                         self.registered.store(false, STD);
-                        switch.join_loop(self);
+                        reader_state.move_to_loop(self);
                     }
                     continue;
                 }
@@ -146,7 +147,7 @@ impl Line {
                 self.event.notify();
                 continue;
             }
-            switch.wake().wait();
+            reader_state.wake().wait();
         }
     }
 
@@ -159,7 +160,7 @@ impl Line {
                 if waiting > 0 {
                     line.tasks.lock().0 -= 1;
                     assert!(!line.registered.load(STD), "a second task");
-                    line.drive(joins);
+                    line.run(joins);
                 } else if over {
                     return;
                 } else {
@@ -172,7 +173,7 @@ impl Line {
     fn send(self: &std::sync::Arc<Self>) {
         let mut pending = self.pending.lock();
         *pending = true;
-        self.switch.nudge(self);
+        self.reader_state.wake_task(self);
     }
 
     fn until_sent(&self) {
@@ -188,7 +189,7 @@ impl Line {
             while wanted > 0 && self.unread.amount() > 0 {
                 wanted -= 1;
                 if self.unread.remove(1, UNREAD) {
-                    self.switch.attend(self);
+                    self.reader_state.resume_reading(self);
                 }
             }
             if wanted == 0 {
@@ -208,7 +209,7 @@ impl Line {
 
     /// As `Connection::close`, on a peer that has not ended.
     fn close(self: &std::sync::Arc<Self>) {
-        self.switch.stop();
+        self.reader_state.stop();
         *self.pending.lock() = false;
         let stream = {
             let mut reader = self.reader.lock();
@@ -221,7 +222,7 @@ impl Line {
         if stream.is_some() {
             self.closed.fetch_add(1, STD);
         }
-        self.switch.close();
+        self.reader_state.close();
     }
 
     /// The connection was closed once, and nobody has anything to do with it any more: a task that stays, and with it
@@ -245,7 +246,7 @@ pub(crate) fn bounded(model: impl Fn() + Sync + Send + 'static) {
 #[test]
 fn whatever_is_sent_finds_a_task_and_none_rests_beside_it() {
     bounded(|| {
-        let line = Line::new(Place::Loop, 0);
+        let line = Line::new(ReaderKind::Loop, 0);
         let runtime = line.run_tasks(false);
         line.send();
         line.until_sent();
@@ -260,7 +261,7 @@ fn whatever_is_sent_finds_a_task_and_none_rests_beside_it() {
 #[test]
 fn a_connection_that_is_closed_while_its_task_begins_or_rests_keeps_no_task() {
     bounded(|| {
-        let line = Line::new(Place::Loop, 0);
+        let line = Line::new(ReaderKind::Loop, 0);
         let runtime = line.run_tasks(false);
         line.send();
         line.close();
@@ -271,7 +272,7 @@ fn a_connection_that_is_closed_while_its_task_begins_or_rests_keeps_no_task() {
 #[test]
 fn a_connection_that_two_close_is_closed_once() {
     bounded(|| {
-        let line = Line::new(Place::Loop, 0);
+        let line = Line::new(ReaderKind::Loop, 0);
         let runtime = line.run_tasks(false);
         let other = {
             let line = std::sync::Arc::clone(&line);
@@ -286,15 +287,17 @@ fn a_connection_that_two_close_is_closed_once() {
 #[test]
 fn a_reader_that_takes_over_misses_nothing_while_the_other_pauses_and_takes() {
     bounded(|| {
-        let line = Line::new(Place::Loop, 1);
+        let line = Line::new(ReaderKind::Loop, 1);
         let runtime = line.run_tasks(false);
         // The turn that the runtime takes for a blocked event loop finds a flood.
         let other = {
             let line = std::sync::Arc::clone(&line);
-            thread::spawn(move || line.switch.leave_loop(&line))
+            thread::spawn(move || line.reader_state.move_to_runtime(&line))
         };
-        line.switch.change_flow(&line, Flow::Flowing, Flow::Paused);
-        line.switch.change_flow(&line, Flow::Paused, Flow::Flowing);
+        line.reader_state
+            .change_read_state(&line, ReadState::Flowing, ReadState::Paused);
+        line.reader_state
+            .change_read_state(&line, ReadState::Paused, ReadState::Flowing);
         line.take(1);
         other.join().unwrap();
         assert!(!*line.watched.lock(), "watched, and read by the runtime");
@@ -306,7 +309,7 @@ fn a_reader_that_takes_over_misses_nothing_while_the_other_pauses_and_takes() {
 #[test]
 fn a_connection_that_comes_back_to_the_loop_is_read_there() {
     bounded(|| {
-        let line = Line::new(Place::Runtime, 3);
+        let line = Line::new(ReaderKind::Runtime, 3);
         // Reads two, and gives it to the loop, which reads the third.
         let runtime = line.run_tasks(true);
         line.take(3);
@@ -318,10 +321,12 @@ fn a_connection_that_comes_back_to_the_loop_is_read_there() {
 #[test]
 fn a_connection_that_comes_back_to_the_loop_and_is_paused_is_read_when_it_is_resumed() {
     bounded(|| {
-        let line = Line::new(Place::Runtime, 1);
+        let line = Line::new(ReaderKind::Runtime, 1);
         let runtime = line.run_tasks(true);
-        line.switch.change_flow(&line, Flow::Flowing, Flow::Paused);
-        line.switch.change_flow(&line, Flow::Paused, Flow::Flowing);
+        line.reader_state
+            .change_read_state(&line, ReadState::Flowing, ReadState::Paused);
+        line.reader_state
+            .change_read_state(&line, ReadState::Paused, ReadState::Flowing);
         line.take(1);
         line.close();
         line.finish(runtime);
@@ -331,7 +336,7 @@ fn a_connection_that_comes_back_to_the_loop_and_is_paused_is_read_when_it_is_res
 #[test]
 fn two_turns_at_once_lose_no_reader() {
     bounded(|| {
-        let line = Line::new(Place::Loop, 3);
+        let line = Line::new(ReaderKind::Loop, 3);
         let runtime = line.run_tasks(false);
         let other = {
             let line = std::sync::Arc::clone(&line);
@@ -347,11 +352,11 @@ fn two_turns_at_once_lose_no_reader() {
 #[test]
 fn a_task_that_gives_a_connection_back_while_a_turn_takes_it_leaves_it_a_reader() {
     bounded(|| {
-        let line = Line::new(Place::Runtime, 1);
+        let line = Line::new(ReaderKind::Runtime, 1);
         let runtime = line.run_tasks(true);
         let other = {
             let line = std::sync::Arc::clone(&line);
-            thread::spawn(move || line.switch.leave_loop(&line))
+            thread::spawn(move || line.reader_state.move_to_runtime(&line))
         };
         line.take(1);
         other.join().unwrap();
@@ -409,7 +414,7 @@ impl Outgoing for Pipe {
 
 /// The sending side of a connection, around the outbox and the switch that ship.
 struct Way {
-    switch: Switch,
+    reader_state: ReaderState,
     outbox: Mutex<Outbox<Pipe>>,
     pipe: std::sync::Arc<Pipe>,
     /// Tasks that were started and have not begun.
@@ -422,7 +427,7 @@ struct Way {
     event: Notify,
 }
 
-impl Body for std::sync::Arc<Way> {
+impl ReaderOps for std::sync::Arc<Way> {
     type Stream = ();
 
     fn stream(&self) -> Option<()> {
@@ -439,7 +444,7 @@ impl Body for std::sync::Arc<Way> {
         self.outbox.lock().is_pending()
     }
 
-    fn is_stalled(&self) -> bool {
+    fn is_backpressured(&self) -> bool {
         false
     }
 
@@ -455,7 +460,7 @@ impl Way {
             state: Mutex::default(),
         });
         std::sync::Arc::new(Self {
-            switch: Switch::new(Place::Loop),
+            reader_state: ReaderState::new(ReaderKind::Loop),
             outbox: Mutex::new(Outbox::new(std::sync::Arc::clone(&pipe))),
             pipe,
             tasks: AtomicUsize::new(0),
@@ -470,7 +475,7 @@ impl Way {
         let mut outbox = self.outbox.lock();
         let waits = outbox.write(bytes, Bytes::copy_from_slice).unwrap();
         if waits.is_some() {
-            self.switch.nudge(self);
+            self.reader_state.wake_task(self);
         }
         waits
     }
@@ -480,7 +485,7 @@ impl Way {
         let mut outbox = self.outbox.lock();
         let waits = outbox.end().unwrap();
         if waits.is_some() {
-            self.switch.nudge(self);
+            self.reader_state.wake_task(self);
         }
         waits
     }
@@ -515,7 +520,7 @@ impl Way {
                 };
                 if driving {
                     way.flush();
-                    driving = !(way.switch.is_idle(&way) && way.switch.may_rest(&way));
+                    driving = !(way.reader_state.is_idle(&way) && way.reader_state.try_park(&way));
                 } else if over {
                     return;
                 } else if way.tasks.load(Ordering::Acquire) == 0 {

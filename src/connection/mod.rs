@@ -28,8 +28,8 @@ use bytes::Bytes;
 use heartbeat::{Beat, Liveness, Ping, Progress, now_ms};
 use linger::Patience;
 use parking_lot::Mutex;
-use reader_policy::Load;
-use reader_state::{Body, Flow, Place, Switch};
+use reader_policy::TrafficStats;
+use reader_state::{ReadState, ReaderKind, ReaderOps, ReaderState};
 use send_queue::{Outbox, Token};
 use std::cell::RefCell;
 use std::io;
@@ -84,7 +84,7 @@ struct Reader {
     /// `None` once the connection is closed.
     stream: Option<Arc<Stream>>,
     framer: Framer,
-    load: Load,
+    stats: TrafficStats,
     /// Bytes that were handed over before the connection was started, while it may be read so.
     early: Option<u64>,
     /// The last read brought many pings.
@@ -162,7 +162,7 @@ pub struct Connection {
     reader: Mutex<Reader>,
     outbox: Mutex<Outbox>,
     /// Who reads, and who waits.
-    switch: Switch,
+    reader_state: ReaderState,
     /// Writes so far, for the reader to tell a dialogue from what nobody answers.
     writes: AtomicU32,
     /// The program listens to raw bytes.
@@ -199,7 +199,7 @@ impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Connection")
             .field("id", &self.id)
-            .field("flow", &self.switch.flow())
+            .field("flow", &self.reader_state.read_state())
             .finish_non_exhaustive()
     }
 }
@@ -231,9 +231,9 @@ impl Connection {
         // Opening and sealing records is work for the runtime's threads, until it turns out to be little. What came
         // with the handshake is with TLS already, and the kernel will not announce it.
         let reads_in = if environment.poller().is_some() && !stream.is_secure() {
-            Place::Loop
+            ReaderKind::Loop
         } else {
-            Place::Runtime
+            ReaderKind::Runtime
         };
         let show_control = settings.show_control;
         let connection = Arc::new(Self {
@@ -244,12 +244,12 @@ impl Connection {
             reader: Mutex::new(Reader {
                 stream: Some(Arc::clone(&stream)),
                 framer,
-                load: Load::default(),
+                stats: TrafficStats::default(),
                 early: None,
                 careful: false,
             }),
             outbox: Mutex::new(Outbox::new(Arc::clone(&stream))),
-            switch: Switch::new(reads_in),
+            reader_state: ReaderState::new(reads_in),
             writes: AtomicU32::new(0),
             raw: AtomicBool::new(false),
             show_control: AtomicBool::new(show_control),
@@ -291,8 +291,13 @@ impl Connection {
     /// other end is in this environment, too: then what each end has to say to the other is read already, and the
     /// program learns of it before its timers have their turn.
     pub fn start(self: &Arc<Self>, paused: bool) -> bool {
-        let flow = if paused { Flow::Paused } else { Flow::Flowing };
-        self.switch.change_flow(self, Flow::Held, flow);
+        let flow = if paused {
+            ReadState::Paused
+        } else {
+            ReadState::Flowing
+        };
+        self.reader_state
+            .change_read_state(self, ReadState::Held, flow);
         let within = self.twin.get().is_some();
         if within {
             self.read_rest();
@@ -305,7 +310,8 @@ impl Connection {
     /// is, and no frame is cut from it.
     pub fn read_early(self: &Arc<Self>) {
         self.reader.lock().early.get_or_insert(0);
-        self.switch.change_flow(self, Flow::Held, Flow::Flowing);
+        self.reader_state
+            .change_read_state(self, ReadState::Held, ReadState::Flowing);
     }
 
     /// Reads no more for the program alone; [`start`](Self::start) is what comes next. Answers how many bytes have
@@ -313,8 +319,10 @@ impl Connection {
     pub fn stop_early(self: &Arc<Self>) -> u64 {
         // Nobody reads meanwhile.
         let mut reader = self.reader.lock();
-        self.switch.change_flow(self, Flow::Flowing, Flow::Held);
-        self.switch.change_flow(self, Flow::Paused, Flow::Held);
+        self.reader_state
+            .change_read_state(self, ReadState::Flowing, ReadState::Held);
+        self.reader_state
+            .change_read_state(self, ReadState::Paused, ReadState::Held);
         reader.early.take().unwrap_or(0)
     }
 
@@ -326,12 +334,14 @@ impl Connection {
 
     /// Stops reading; pings of the peer go unanswered.
     pub fn pause(self: &Arc<Self>) {
-        self.switch.change_flow(self, Flow::Flowing, Flow::Paused);
+        self.reader_state
+            .change_read_state(self, ReadState::Flowing, ReadState::Paused);
     }
 
     /// Reads again.
     pub fn resume(self: &Arc<Self>) {
-        self.switch.change_flow(self, Flow::Paused, Flow::Flowing);
+        self.reader_state
+            .change_read_state(self, ReadState::Paused, ReadState::Flowing);
     }
 
     /// Hands over raw bytes, too, from now on (or no more).
@@ -357,13 +367,8 @@ impl Connection {
         mark.min(self.environment.queue().share())
     }
 
-    /// Has the reader, whoever it is, look again.
-    pub(crate) fn attend(self: &Arc<Self>) {
-        self.switch.attend(self);
-    }
-
     /// Whether the reader must wait for JavaScript. A reader that heeds this is woken.
-    fn is_stalled(&self) -> bool {
+    fn is_backpressured(&self) -> bool {
         self.unread.must_stop(self.mark()) || self.environment.queue().is_over_mark()
     }
 
@@ -380,7 +385,7 @@ impl Connection {
         SCRATCH.with_borrow_mut(|scratch| {
             let mut budget = budget;
             loop {
-                if self.switch.flow() != Flow::Flowing || self.is_stalled() {
+                if self.reader_state.read_state() != ReadState::Flowing || self.is_backpressured() {
                     return ReadStop::Stopped;
                 }
                 let most = if reader.careful {
@@ -399,7 +404,11 @@ impl Connection {
                         self.bytes_in.fetch_add(count as u64, Ordering::Relaxed);
                         self.post_raw(&scratch.input[..count]);
                         // Once: the program says when it has room for more.
-                        self.switch.change_flow(self, Flow::Flowing, Flow::Held);
+                        self.reader_state.change_read_state(
+                            self,
+                            ReadState::Flowing,
+                            ReadState::Held,
+                        );
                         return ReadStop::Stopped;
                     }
                     Ok(count) => {
@@ -407,7 +416,7 @@ impl Connection {
                         reader.careful = pings >= MANY_PINGS;
                         let writes = self.writes.load(Ordering::Relaxed);
                         let now = Instant::now();
-                        reader.load.add(now, count, writes);
+                        reader.stats.add(now, count, writes);
                         self.active(now);
                         if count < most && !stream.has_buffered() {
                             return ReadStop::Drained;
@@ -488,7 +497,7 @@ impl Connection {
         }
         self.answer_pings(&pings);
         if let Err(error) = result {
-            self.switch.stop();
+            self.reader_state.stop();
             self.environment.post(Event::TooLarge {
                 connection: Arc::clone(self),
                 limit: error.limit,
@@ -546,7 +555,7 @@ impl Connection {
 
     /// The peer ended, or the connection broke: tells the program, once.
     fn end_of_input(self: &Arc<Self>, error: Option<SystemError>) {
-        self.switch.stop();
+        self.reader_state.stop();
         if self.over_told.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -602,7 +611,7 @@ impl Connection {
         let mut outbox = self.outbox.lock();
         let position = outbox.wait();
         if position.is_some() {
-            self.nudge();
+            self.wake_task();
         }
         (outbox.queued(), position.unwrap_or(0))
     }
@@ -651,7 +660,7 @@ impl Connection {
         match outbox.write(bytes, keep) {
             Ok(None) => Sent::Written,
             Ok(Some(position)) => {
-                self.nudge();
+                self.wake_task();
                 Sent::Waiting(position)
             }
             Err(error) => {
@@ -695,7 +704,7 @@ impl Connection {
         match result {
             Ok(()) => {
                 if outbox.is_pending() {
-                    self.nudge();
+                    self.wake_task();
                 }
             }
             Err(error) => self.break_off(&mut outbox, Some(SystemError::new("write", &error))),
@@ -723,7 +732,7 @@ impl Connection {
                 Sent::Written
             }
             Ok(Some(position)) => {
-                self.nudge();
+                self.wake_task();
                 Sent::Waiting(position)
             }
             Err(error) => {
@@ -750,7 +759,9 @@ impl Connection {
                         reads += 1;
                         tokio::task::yield_now().await;
                     }
-                    ReadStop::Stopped if connection.switch.flow() == Flow::Flowing => {
+                    ReadStop::Stopped
+                        if connection.reader_state.read_state() == ReadState::Flowing =>
+                    {
                         tokio::time::sleep(LAST_LOOK).await;
                     }
                     ReadStop::Stopped | ReadStop::Drained => break,
@@ -760,7 +771,7 @@ impl Connection {
                 errno: 0,
                 syscall: "write",
             })));
-            connection.nudge();
+            connection.wake_task();
         });
     }
 
@@ -776,13 +787,13 @@ impl Connection {
     /// The frame of the ping that is due at a beat, which counts as sent. Nothing if the peer has not read the
     /// pings before, or is dead: then an event tells of it.
     pub fn due_ping(self: &Arc<Self>) -> Option<Vec<u8>> {
-        let flow = self.switch.flow();
-        if matches!(flow, Flow::Held | Flow::Over) {
+        let flow = self.reader_state.read_state();
+        if matches!(flow, ReadState::Held | ReadState::Over) {
             return None;
         }
         // The answers may be waiting behind what this program has not taken, or not even read yet. Of one that
         // paused the socket nobody knows when it will read: to it the peer is dead, as to the JavaScript package.
-        let behind = flow == Flow::Flowing && (self.unread.is_stopped() || self.is_behind());
+        let behind = flow == ReadState::Flowing && (self.unread.is_stopped() || self.is_behind());
         // Before the lock of the pings, which a reader takes.
         let held = self.with_stream(Stream::send_buffer).unwrap_or_default();
         let mut liveness = self.liveness.lock();
@@ -951,7 +962,7 @@ impl Connection {
     }
 
     fn shut(self: &Arc<Self>, leave: Leave) {
-        self.switch.stop();
+        self.reader_state.stop();
         self.over_told.store(true, Ordering::Release);
         let (sent, ended, taken) = {
             let mut outbox = self.outbox.lock();
@@ -989,7 +1000,7 @@ impl Connection {
             }
         }
         self.environment.forget(self.id);
-        self.switch.close();
+        self.reader_state.close();
         self.read_twin();
     }
 
@@ -998,8 +1009,8 @@ impl Connection {
     /// Reads on the event loop's thread (or, while that is blocked, in its stead). Answers whether
     /// there was anything to read. `share`: how many connections there are to read in this turn.
     fn read_in_turn(self: &Arc<Self>, share: usize) -> bool {
-        if self.switch.place() != Place::Loop {
-            self.switch.stop_in_loop(self);
+        if self.reader_state.kind() != ReaderKind::Loop {
+            self.reader_state.stop_watching(self);
             return false;
         }
         let before = self.bytes_in.load(Ordering::Relaxed);
@@ -1009,44 +1020,46 @@ impl Connection {
             let leaves = reader.stream.as_ref().is_some_and(|stream| {
                 // What TLS holds back, in either direction, the kernel will not announce.
                 let holds = stream.has_buffered() || !stream.is_flushed();
-                holds || (reader.load.is_for_runtime(is_read_beside(stream)) && may_switch())
+                holds || (reader.stats.is_for_runtime(is_read_beside(stream)) && may_switch())
             });
             if leaves {
-                reader.load = Load::default();
+                reader.stats = TrafficStats::default();
             }
             leaves
         };
         if leaves {
-            self.switch.leave_loop(self);
+            self.reader_state.move_to_runtime(self);
         } else if stop == ReadStop::Stopped {
-            self.switch.stop_in_loop(self);
+            self.reader_state.stop_watching(self);
         }
         self.bytes_in.load(Ordering::Relaxed) != before || stop == ReadStop::Stopped
     }
 
-    fn nudge(self: &Arc<Self>) {
-        self.switch.nudge(self);
+    fn wake_task(self: &Arc<Self>) {
+        self.reader_state.wake_task(self);
     }
 
     /// The task: waits for what the connection can use, until it is closed, or only the poller
     /// can use it.
-    async fn drive(self: Arc<Self>, stream: Arc<Stream>) {
+    async fn run(self: Arc<Self>, stream: Arc<Stream>) {
         let mut watched: Option<(Interest, AsyncFd<StreamFd>)> = None;
         loop {
-            if self.switch.is_closed() {
+            if self.reader_state.is_closed() {
                 return;
             }
-            if self.switch.is_idle(&self) {
+            if self.reader_state.is_idle(&self) {
                 // Before anybody else may watch the descriptor.
                 watched = None;
-                if self.switch.may_rest(&self) {
+                if self.reader_state.try_park(&self) {
                     return;
                 }
                 // Closing it may be what came up, and whoever closed it saw no task.
                 continue;
             }
-            let here = self.switch.place() == Place::Runtime;
-            let reads = here && self.switch.flow() == Flow::Flowing && !self.is_stalled();
+            let here = self.reader_state.kind() == ReaderKind::Runtime;
+            let reads = here
+                && self.reader_state.read_state() == ReadState::Flowing
+                && !self.is_backpressured();
             if reads && stream.has_buffered() {
                 // The kernel has told of this already, or will not tell of it.
                 self.read();
@@ -1077,7 +1090,7 @@ impl Connection {
             let fd = watched.as_ref().map(|(_, fd)| fd);
             tokio::select! {
                 biased;
-                () = self.switch.wake().notified() => {}
+                () = self.reader_state.wake().notified() => {}
                 ready = when(fd, Interest::WRITABLE), if writes => {
                     let Ok(mut ready) = ready else { return };
                     self.flush();
@@ -1097,12 +1110,12 @@ impl Connection {
                     if self.environment.poller().is_some()
                         && !stream.has_buffered()
                         && stream.is_flushed()
-                        && self.reader.lock().load.is_for_loop(is_read_beside(&stream))
+                        && self.reader.lock().stats.is_for_loop(is_read_beside(&stream))
                         && may_switch()
                     {
                         watched = None;
-                        self.reader.lock().load = Load::default();
-                        self.switch.join_loop(&self);
+                        self.reader.lock().stats = TrafficStats::default();
+                        self.reader_state.move_to_loop(&self);
                     }
                 }
             }
@@ -1117,7 +1130,7 @@ impl Source for Connection {
 
     fn release(self: &Arc<Self>, amount: usize) {
         if self.unread.remove(amount, self.mark()) {
-            self.attend();
+            self.resume_reading();
         }
     }
 }
@@ -1138,7 +1151,7 @@ impl PolledConnection for Connection {
 
 impl Member for Connection {
     fn resume_reading(self: &Arc<Self>) {
-        self.attend();
+        self.reader_state.resume_reading(self);
     }
 
     fn queued(&self) -> usize {
@@ -1150,7 +1163,7 @@ impl Member for Connection {
     }
 }
 
-impl Body for Arc<Connection> {
+impl ReaderOps for Arc<Connection> {
     type Stream = Arc<Stream>;
 
     fn stream(&self) -> Option<Arc<Stream>> {
@@ -1173,8 +1186,8 @@ impl Body for Arc<Connection> {
         self.outbox.lock().is_pending()
     }
 
-    fn is_stalled(&self) -> bool {
-        Connection::is_stalled(self)
+    fn is_backpressured(&self) -> bool {
+        Connection::is_backpressured(self)
     }
 
     fn start_task(&self) {
@@ -1184,7 +1197,7 @@ impl Body for Arc<Connection> {
         let _ = runtime::spawn(async move {
             if let Some(stream) = connection.stream() {
                 let _fault = TellsOfFault(Self::clone(&connection));
-                connection.drive(stream).await;
+                connection.run(stream).await;
             }
         });
     }

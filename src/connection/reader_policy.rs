@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// spare for it. The runtime: a stream of small packets, of which its hop gathers many into one wake-up of JavaScript,
 /// and bulk that another processor can read, or decipher, while JavaScript takes what came before.
 #[derive(Debug, Default)]
-pub(crate) struct Load {
+pub(crate) struct TrafficStats {
     /// Grows with large reads, shrinks with small ones.
     bulk: u32,
     /// Reads in a row between which nothing was written.
@@ -41,7 +41,7 @@ const QUIET_PART: u32 = 8;
 /// So is whatever comes after such a pause.
 const QUIET_PAUSE: Duration = Duration::from_millis(20);
 
-impl Load {
+impl TrafficStats {
     /// A read at `now`, and how many writes there had been by then.
     pub(crate) fn add(&mut self, now: Instant, bytes: usize, writes: u32) {
         let answered = writes != self.writes;
@@ -96,7 +96,7 @@ mod tests {
 
     /// A load, the time, and how many writes there were.
     struct Traffic {
-        load: Load,
+        stats: TrafficStats,
         now: Instant,
         writes: u32,
     }
@@ -104,7 +104,7 @@ mod tests {
     impl Traffic {
         fn new() -> Self {
             Self {
-                load: Load::default(),
+                stats: TrafficStats::default(),
                 now: Instant::now(),
                 writes: 0,
             }
@@ -112,7 +112,7 @@ mod tests {
 
         fn read(&mut self, bytes: usize) {
             self.now += Duration::from_micros(10);
-            self.load.add(self.now, bytes, self.writes);
+            self.stats.add(self.now, bytes, self.writes);
         }
     }
 
@@ -122,9 +122,9 @@ mod tests {
         for _ in 0..QUIET_READS {
             traffic.read(100);
             traffic.writes += 1;
-            assert!(!traffic.load.is_for_runtime(true));
+            assert!(!traffic.stats.is_for_runtime(true));
         }
-        assert!(traffic.load.is_for_loop(true));
+        assert!(traffic.stats.is_for_loop(true));
     }
 
     #[test]
@@ -133,11 +133,11 @@ mod tests {
         for _ in 0..QUIET_READS {
             for _ in 0..BULK_READS {
                 traffic.read(4096);
-                assert!(!traffic.load.is_for_runtime(true));
+                assert!(!traffic.stats.is_for_runtime(true));
             }
             traffic.writes += 1;
         }
-        assert!(traffic.load.is_for_loop(true));
+        assert!(traffic.stats.is_for_loop(true));
     }
 
     #[test]
@@ -146,12 +146,12 @@ mod tests {
         let reads = (0..100)
             .take_while(|_| {
                 traffic.read(64 * 1024);
-                !traffic.load.is_for_loop(false)
+                !traffic.stats.is_for_loop(false)
             })
             .count();
         assert!(reads < 16, "{reads}");
-        assert!(!traffic.load.is_for_runtime(false) && !traffic.load.is_for_loop(true));
-        assert!(traffic.load.is_for_runtime(true));
+        assert!(!traffic.stats.is_for_runtime(false) && !traffic.stats.is_for_loop(true));
+        assert!(traffic.stats.is_for_runtime(true));
     }
 
     #[test]
@@ -160,10 +160,10 @@ mod tests {
         for _ in 0..FLOOD_READS {
             traffic.read(100);
         }
-        assert!(traffic.load.is_for_runtime(false));
-        assert!(!traffic.load.is_for_loop(false));
+        assert!(traffic.stats.is_for_runtime(false));
+        assert!(!traffic.stats.is_for_loop(false));
         traffic.read(BULK_BYTES);
-        assert!(!traffic.load.is_for_runtime(true));
+        assert!(!traffic.stats.is_for_runtime(true));
     }
 
     #[test]
@@ -172,14 +172,14 @@ mod tests {
         for _ in 0..2 * FLOOD_READS {
             traffic.now += FLOOD_TIME / 4;
             traffic.read(100);
-            assert!(!traffic.load.is_for_runtime(true));
+            assert!(!traffic.stats.is_for_runtime(true));
         }
         for _ in 0..100 {
             traffic.read(64 * 1024);
         }
-        assert!(!traffic.load.is_for_loop(true));
+        assert!(!traffic.stats.is_for_loop(true));
         traffic.now += QUIET_PAUSE;
         traffic.read(100);
-        assert!(traffic.load.is_for_loop(true));
+        assert!(traffic.stats.is_for_loop(true));
     }
 }

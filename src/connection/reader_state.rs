@@ -18,7 +18,7 @@ use crate::sync::{AtomicBool, AtomicU8, Notify, Ordering, fence};
 /// Whether the incoming direction is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Flow {
+pub(crate) enum ReadState {
     /// Not yet: the program has not been told of the connection.
     Held,
     /// Yes.
@@ -32,7 +32,7 @@ pub(crate) enum Flow {
 /// Who reads the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Place {
+pub(crate) enum ReaderKind {
     /// The task, on the runtime.
     Runtime,
     /// The thread of the JavaScript environment, through the mailbox's poller.
@@ -40,7 +40,7 @@ pub(crate) enum Place {
 }
 
 /// What the switch asks of its connection.
-pub(crate) trait Body {
+pub(crate) trait ReaderOps {
     /// Keeps the descriptor open while it is held.
     type Stream;
 
@@ -53,49 +53,49 @@ pub(crate) trait Body {
     /// Whether something waits to be sent.
     fn is_pending(&self) -> bool;
     /// Whether the reader must wait for JavaScript, which has the reader attend again.
-    fn is_stalled(&self) -> bool;
+    fn is_backpressured(&self) -> bool;
     /// Starts a task, if the connection still has a stream. The caller may hold locks of the connection.
     fn start_task(&self);
 }
 
 /// The state.
-pub(crate) struct Switch {
-    /// A [`Flow`].
-    flow: AtomicU8,
+pub(crate) struct ReaderState {
+    /// A [`ReadState`].
+    read_state: AtomicU8,
     /// A [`Place`].
-    place: AtomicU8,
+    kind: AtomicU8,
     closed: AtomicBool,
     /// There is a task. A quiet connection has none: nobody waits for it but the poller.
-    driven: AtomicBool,
+    task_running: AtomicBool,
     /// Tells the task that what it waits for has changed.
     wake: Notify,
 }
 
-impl Switch {
-    pub(crate) fn new(place: Place) -> Self {
+impl ReaderState {
+    pub(crate) fn new(kind: ReaderKind) -> Self {
         Self {
-            flow: AtomicU8::new(Flow::Held as u8),
-            place: AtomicU8::new(place as u8),
+            read_state: AtomicU8::new(ReadState::Held as u8),
+            kind: AtomicU8::new(kind as u8),
             closed: AtomicBool::new(false),
-            driven: AtomicBool::new(false),
+            task_running: AtomicBool::new(false),
             wake: Notify::new(),
         }
     }
 
-    pub(crate) fn flow(&self) -> Flow {
-        match self.flow.load(Ordering::Acquire) {
-            0 => Flow::Held,
-            1 => Flow::Flowing,
-            2 => Flow::Paused,
-            _ => Flow::Over,
+    pub(crate) fn read_state(&self) -> ReadState {
+        match self.read_state.load(Ordering::Acquire) {
+            0 => ReadState::Held,
+            1 => ReadState::Flowing,
+            2 => ReadState::Paused,
+            _ => ReadState::Over,
         }
     }
 
-    pub(crate) fn place(&self) -> Place {
-        if self.place.load(Ordering::Acquire) == Place::Loop as u8 {
-            Place::Loop
+    pub(crate) fn kind(&self) -> ReaderKind {
+        if self.kind.load(Ordering::Acquire) == ReaderKind::Loop as u8 {
+            ReaderKind::Loop
         } else {
-            Place::Runtime
+            ReaderKind::Runtime
         }
     }
 
@@ -112,108 +112,114 @@ impl Switch {
     // ---- whether it is read ---------------------------------------------------------------
 
     /// Changes the flow if it is `from`, and has the reader go on if there is a reason to.
-    pub(crate) fn change_flow(&self, body: &impl Body, from: Flow, to: Flow) {
-        let changed =
-            self.flow
-                .compare_exchange(from as u8, to as u8, Ordering::AcqRel, Ordering::Acquire);
-        if changed.is_ok() && to == Flow::Flowing {
-            self.attend(body);
+    pub(crate) fn change_read_state(&self, ops: &impl ReaderOps, from: ReadState, to: ReadState) {
+        let changed = self.read_state.compare_exchange(
+            from as u8,
+            to as u8,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
+        if changed.is_ok() && to == ReadState::Flowing {
+            self.resume_reading(ops);
         }
     }
 
     /// Nothing more is read.
     pub(crate) fn stop(&self) {
-        self.flow.store(Flow::Over as u8, Ordering::Release);
+        self.read_state
+            .store(ReadState::Over as u8, Ordering::Release);
     }
 
     /// Has the reader, whoever it is, look again.
-    pub(crate) fn attend(&self, body: &impl Body) {
+    pub(crate) fn resume_reading(&self, ops: &impl ReaderOps) {
         // Behind what the caller changed: either the new place is seen here, or the change by whoever
         // gave the connection to the loop.
         fence(Ordering::SeqCst);
-        if self.place() == Place::Loop {
-            self.attend_in_loop(body);
+        if self.kind() == ReaderKind::Loop {
+            self.resume_in_loop(ops);
         } else {
-            self.nudge(body);
+            self.wake_task(ops);
         }
     }
 
-    fn attend_in_loop(&self, body: &impl Body) {
+    fn resume_in_loop(&self, ops: &impl ReaderOps) {
         // Whoever lets it flow attends to it.
-        if self.flow() != Flow::Flowing {
+        if self.read_state() != ReadState::Flowing {
             return;
         }
-        let Some(stream) = body.stream() else {
+        let Some(stream) = ops.stream() else {
             return;
         };
-        if !body.watch(&stream) {
+        if !ops.watch(&stream) {
             // No room for it there (a limit of the system): the runtime has room for all.
-            self.place.store(Place::Runtime as u8, Ordering::Release);
-            body.unwatch(&stream);
-            self.nudge(body);
-        } else if self.place() != Place::Loop || self.flow() != Flow::Flowing {
+            self.kind
+                .store(ReaderKind::Runtime as u8, Ordering::Release);
+            ops.unwatch(&stream);
+            self.wake_task(ops);
+        } else if self.kind() != ReaderKind::Loop || self.read_state() != ReadState::Flowing {
             // Taken over by the runtime, closed or paused meanwhile.
-            body.unwatch(&stream);
-            self.look_again(body);
+            ops.unwatch(&stream);
+            self.recheck(ops);
         }
     }
 
     // ---- by whom --------------------------------------------------------------------------
 
     /// The event loop's thread found that it is not to read this: it must not be watched then.
-    pub(crate) fn stop_in_loop(&self, body: &impl Body) {
-        if let Some(stream) = body.stream() {
-            body.unwatch(&stream);
-            self.look_again(body);
+    pub(crate) fn stop_watching(&self, ops: &impl ReaderOps) {
+        if let Some(stream) = ops.stream() {
+            ops.unwatch(&stream);
+            self.recheck(ops);
         }
     }
 
     /// Behind taking a registration away: it may have been somebody's who has just been told to go on.
-    fn look_again(&self, body: &impl Body) {
-        if self.flow() == Flow::Flowing && !body.is_stalled() {
-            self.attend(body);
+    fn recheck(&self, ops: &impl ReaderOps) {
+        if self.read_state() == ReadState::Flowing && !ops.is_backpressured() {
+            self.resume_reading(ops);
         }
     }
 
     /// The event loop's thread reads from now on.
-    pub(crate) fn join_loop(&self, body: &impl Body) {
-        self.place.store(Place::Loop as u8, Ordering::Release);
+    pub(crate) fn move_to_loop(&self, ops: &impl ReaderOps) {
+        self.kind.store(ReaderKind::Loop as u8, Ordering::Release);
         fence(Ordering::SeqCst);
-        self.attend_in_loop(body);
+        self.resume_in_loop(ops);
     }
 
     /// The runtime reads from now on.
-    pub(crate) fn leave_loop(&self, body: &impl Body) {
-        self.place.store(Place::Runtime as u8, Ordering::Release);
-        if let Some(stream) = body.stream() {
-            body.unwatch(&stream);
+    pub(crate) fn move_to_runtime(&self, ops: &impl ReaderOps) {
+        self.kind
+            .store(ReaderKind::Runtime as u8, Ordering::Release);
+        if let Some(stream) = ops.stream() {
+            ops.unwatch(&stream);
         }
         // The task may have had it and given it back in between.
-        self.attend(body);
+        self.resume_reading(ops);
     }
 
     // ---- the task -------------------------------------------------------------------------
 
     /// Tells the task that what it waits for has changed; starts one if there is none.
-    pub(crate) fn nudge(&self, body: &impl Body) {
-        if self.driven.swap(true, Ordering::AcqRel) {
+    pub(crate) fn wake_task(&self, ops: &impl ReaderOps) {
+        if self.task_running.swap(true, Ordering::AcqRel) {
             self.wake.notify_one();
         } else {
-            body.start_task();
+            ops.start_task();
         }
     }
 
     /// Whether the connection is open, and only the poller has any use for it.
-    pub(crate) fn is_idle(&self, body: &impl Body) -> bool {
-        !self.is_closed() && self.place() == Place::Loop && !body.is_pending()
+    pub(crate) fn is_idle(&self, ops: &impl ReaderOps) -> bool {
+        !self.is_closed() && self.kind() == ReaderKind::Loop && !ops.is_pending()
     }
 
     /// Lets an idle task go. If something came up just then, the task stays and looks at everything once more, or
     /// whoever brought it up has started another.
-    pub(crate) fn may_rest(&self, body: &impl Body) -> bool {
+    pub(crate) fn try_park(&self, ops: &impl ReaderOps) -> bool {
         // A swap: if somebody nudged before it, what made them do so is seen behind it.
-        self.driven.swap(false, Ordering::AcqRel);
-        self.is_idle(body) || self.driven.swap(true, Ordering::AcqRel)
+        self.task_running.swap(false, Ordering::AcqRel);
+        self.is_idle(ops) || self.task_running.swap(true, Ordering::AcqRel)
     }
 
     // ---- the end --------------------------------------------------------------------------
@@ -222,7 +228,7 @@ impl Switch {
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
         // A task that is not seen here has ended, or is about to. (A swap, where a load might miss one that stays.)
-        if self.driven.fetch_or(false, Ordering::AcqRel) {
+        if self.task_running.fetch_or(false, Ordering::AcqRel) {
             self.wake.notify_one();
         }
     }
