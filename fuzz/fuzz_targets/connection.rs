@@ -6,7 +6,9 @@
 
 use libfuzzer_sys::fuzz_target;
 use socket2::{Domain, Socket, Type};
-use sockhop_native::connection::{Connection, Environment, Event, Sent, Settings, SlowConsumer};
+use sockhop_native::connection::{
+    Config, Connection, Environment, Event, SlowConsumer, WriteOutcome,
+};
 use sockhop_native::events::poller::Poller;
 use sockhop_native::protocol::{Control, Terminator, control};
 use sockhop_native::transport::Stream;
@@ -171,7 +173,7 @@ fn frames(stream: &[u8], limit: usize) -> (Vec<Vec<u8>>, bool) {
 fuzz_target!(|input: Input<'_>| {
     let newline = Terminator::new("\n").unwrap();
     let limit = if input.small_messages { 200 } else { NO_LIMIT };
-    let settings = Settings {
+    let config = Config {
         receive_terminator: newline.clone(),
         transmit_terminator: newline,
         max_message_size: limit,
@@ -195,7 +197,7 @@ fuzz_target!(|input: Input<'_>| {
     let environment = Environment::new(Box::new(|| {}), poller.clone());
     let (near, far) = Socket::pair(Domain::UNIX, Type::STREAM, None).unwrap();
     far.set_nonblocking(true).unwrap();
-    let connection = Connection::over(Stream::new(near).unwrap(), settings, &environment);
+    let connection = Connection::over(Stream::new(near).unwrap(), config, &environment);
     connection.start(input.paused);
 
     let mut told = Told::default();
@@ -251,14 +253,14 @@ fuzz_target!(|input: Input<'_>| {
                 message.resize(message.len() + usize::from(*size), b'.');
                 let line = [message.as_slice(), b"\n"].concat();
                 match connection.write(&line) {
-                    Sent::Written => sent.push(message),
-                    Sent::Waiting(position) => {
+                    WriteOutcome::Written => sent.push(message),
+                    WriteOutcome::Waiting(position) => {
                         assert!(position > waits_for);
                         waits_for = position;
                         sent.push(message);
                     }
-                    Sent::Refused => assert!(input.drop && input.small_marks),
-                    Sent::Closed => {
+                    WriteOutcome::Refused => assert!(input.drop && input.small_marks),
+                    WriteOutcome::Closed => {
                         assert!(ended || closed || peer_closed);
                         excused |= paused;
                     }

@@ -16,7 +16,7 @@ pub enum SlowConsumer {
 
 /// The options of a client or server that its connections work by.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct Config {
     /// Ends a received frame.
     pub receive_terminator: Terminator,
     /// Ends a sent frame.
@@ -36,7 +36,7 @@ pub struct Settings {
 }
 
 #[cfg(test)]
-impl Settings {
+impl Config {
     /// The defaults of the package, for tests.
     pub(crate) fn for_tests() -> Self {
         let newline = Terminator::new("\n").unwrap();

@@ -1,6 +1,6 @@
 //! Pings that were sent over one connection, and what came back.
 
-use crate::connection::config::Settings;
+use crate::connection::config::Config;
 use crate::protocol::{self, PingBody};
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -25,7 +25,7 @@ pub struct Ping {
 
 /// What to do at the beat of the ping timer.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Beat {
+pub enum HeartbeatAction {
     /// Send this frame.
     Send(Vec<u8>),
     /// The peer is dead.
@@ -57,7 +57,7 @@ impl Progress {
 
 /// The last few pings of one connection.
 #[derive(Debug, Default)]
-pub struct Liveness {
+pub struct Heartbeat {
     pings: VecDeque<Ping>,
     round_trip: Option<Duration>,
     /// At the last beat.
@@ -79,10 +79,10 @@ pub(crate) fn now_ms() -> u64 {
         })
 }
 
-impl Liveness {
+impl Heartbeat {
     /// The timer beat: counts what is unanswered and makes the next ping. A peer whose bytes still move is alive: its
     /// answer may be behind a large message, in either direction.
-    pub fn beat(&mut self, settings: &Settings, progress: Progress) -> Beat {
+    pub fn beat(&mut self, config: &Config, progress: Progress) -> HeartbeatAction {
         let moves = progress.is_ahead_of(&self.progress);
         if self.progress.waiting && progress.sent > self.progress.sent {
             self.pace = self.pace.max(progress.sent - self.progress.sent);
@@ -109,8 +109,8 @@ impl Liveness {
             &mut frame,
             &ping.id,
             ping.created,
-            &settings.transmit_terminator,
-            settings.bare,
+            &config.transmit_terminator,
+            config.bare,
         );
         self.pings.push_back(ping);
         while self.pings.len() > UNANSWERED_LIMIT {
@@ -120,9 +120,9 @@ impl Liveness {
             && self.pings.iter().all(|ping| ping.finished.is_none())
             && self.still >= UNANSWERED_LIMIT - 1
         {
-            return Beat::Dead;
+            return HeartbeatAction::Dead;
         }
-        Beat::Send(frame)
+        HeartbeatAction::Send(frame)
     }
 
     /// A pong arrived. One that answers no ping is nothing.
@@ -157,13 +157,13 @@ impl Liveness {
 
 #[cfg(test)]
 mod tests {
-    use super::{Beat, Liveness, Progress, Settings};
+    use super::{Config, Heartbeat, HeartbeatAction, Progress};
     use crate::protocol::{Control, control};
 
-    fn sent(beat: Beat) -> Vec<u8> {
+    fn sent(beat: HeartbeatAction) -> Vec<u8> {
         match beat {
-            Beat::Send(frame) => frame,
-            Beat::Dead => panic!("the peer was declared dead"),
+            HeartbeatAction::Send(frame) => frame,
+            HeartbeatAction::Dead => panic!("the peer was declared dead"),
         }
     }
 
@@ -176,45 +176,51 @@ mod tests {
 
     #[test]
     fn the_fourth_beat_without_an_answer_is_death() {
-        let settings = Settings::for_tests();
-        let mut liveness = Liveness::default();
+        let config = Config::for_tests();
+        let mut heartbeat = Heartbeat::default();
         for _ in 0..3 {
-            sent(liveness.beat(&settings, Progress::default()));
+            sent(heartbeat.beat(&config, Progress::default()));
         }
-        assert_eq!(liveness.beat(&settings, Progress::default()), Beat::Dead);
+        assert_eq!(
+            heartbeat.beat(&config, Progress::default()),
+            HeartbeatAction::Dead
+        );
     }
 
     #[test]
     fn one_answer_among_the_last_four_is_life() {
-        let settings = Settings::for_tests();
-        let mut liveness = Liveness::default();
+        let config = Config::for_tests();
+        let mut heartbeat = Heartbeat::default();
         for round in 0..20 {
-            let frame = sent(liveness.beat(&settings, Progress::default()));
+            let frame = sent(heartbeat.beat(&config, Progress::default()));
             if round % 3 == 0 {
-                liveness.answered(&pong_to(&frame));
+                heartbeat.answered(&pong_to(&frame));
             }
         }
-        assert!(liveness.round_trip().is_some());
+        assert!(heartbeat.round_trip().is_some());
     }
 
     #[test]
     fn an_answer_to_no_ping_counts_for_nothing() {
-        let settings = Settings::for_tests();
-        let mut liveness = Liveness::default();
-        let frame = sent(liveness.beat(&settings, Progress::default()));
+        let config = Config::for_tests();
+        let mut heartbeat = Heartbeat::default();
+        let frame = sent(heartbeat.beat(&config, Progress::default()));
         let mut stranger = pong_to(&frame);
         stranger.id = "somebody else's".into();
-        liveness.answered(&stranger);
+        heartbeat.answered(&stranger);
         stranger.id = serde_json::Value::Null;
-        liveness.answered(&stranger);
-        sent(liveness.beat(&settings, Progress::default()));
-        sent(liveness.beat(&settings, Progress::default()));
-        assert_eq!(liveness.beat(&settings, Progress::default()), Beat::Dead);
+        heartbeat.answered(&stranger);
+        sent(heartbeat.beat(&config, Progress::default()));
+        sent(heartbeat.beat(&config, Progress::default()));
+        assert_eq!(
+            heartbeat.beat(&config, Progress::default()),
+            HeartbeatAction::Dead
+        );
     }
 
     #[test]
     fn a_peer_is_alive_while_bytes_move_and_dead_when_they_have_stopped() {
-        let settings = Settings::for_tests();
+        let config = Config::for_tests();
         let incoming = |beat: u64| Progress {
             received: 1000 * beat,
             ..Progress::default()
@@ -226,21 +232,21 @@ mod tests {
             ..Progress::default()
         };
         for moving in [incoming as fn(u64) -> Progress, outgoing] {
-            let mut liveness = Liveness::default();
+            let mut heartbeat = Heartbeat::default();
             for beat in 0..50 {
-                sent(liveness.beat(&settings, moving(beat)));
+                sent(heartbeat.beat(&config, moving(beat)));
             }
             for _ in 0..2 {
-                sent(liveness.beat(&settings, moving(49)));
+                sent(heartbeat.beat(&config, moving(49)));
             }
-            assert_eq!(liveness.beat(&settings, moving(49)), Beat::Dead);
+            assert_eq!(heartbeat.beat(&config, moving(49)), HeartbeatAction::Dead);
         }
     }
 
     #[test]
     fn a_peer_has_time_for_what_the_kernel_still_holds() {
-        let settings = Settings::for_tests();
-        let mut liveness = Liveness::default();
+        let config = Config::for_tests();
+        let mut heartbeat = Heartbeat::default();
         let mut beats = 0;
         loop {
             let progress = Progress {
@@ -249,7 +255,7 @@ mod tests {
                 held: 3000,
                 ..Progress::default()
             };
-            if liveness.beat(&settings, progress) == Beat::Dead {
+            if heartbeat.beat(&config, progress) == HeartbeatAction::Dead {
                 break;
             }
             beats += 1;
@@ -260,14 +266,14 @@ mod tests {
 
     #[test]
     fn what_the_kernel_takes_at_once_is_no_sign_of_life() {
-        let settings = Settings::for_tests();
-        let mut liveness = Liveness::default();
+        let config = Config::for_tests();
+        let mut heartbeat = Heartbeat::default();
         let beats = (0..10).take_while(|beat| {
             let progress = Progress {
                 sent: 200 * beat,
                 ..Progress::default()
             };
-            liveness.beat(&settings, progress) != Beat::Dead
+            heartbeat.beat(&config, progress) != HeartbeatAction::Dead
         });
         assert_eq!(beats.count(), 3);
     }

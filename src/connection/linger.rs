@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 
 /// How much longer a connection is read.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
+pub(crate) struct LingerLimits {
     /// Bytes. Past them the connection is reset.
     bytes: usize,
     /// The time over all.
@@ -28,9 +28,9 @@ pub(crate) struct Patience {
     silence: Duration,
 }
 
-impl Patience {
+impl LingerLimits {
     /// For a connection that the program destroyed: the bytes that were under way to this end.
-    pub(crate) const BRIEF: Self = Self {
+    pub(crate) const SHORT: Self = Self {
         bytes: 8 << 20,
         time: Duration::from_secs(1),
         silence: Duration::from_secs(1),
@@ -80,7 +80,7 @@ impl Drop for Lingering {
 }
 
 /// Reads a closed connection to its end, in a task of its own; closes it at once if too many are being read.
-pub(crate) fn start(stream: Arc<Stream>, patience: Patience) {
+pub(crate) fn start(stream: Arc<Stream>, patience: LingerLimits) {
     if let Some(counted) = Lingering::begin() {
         // What cannot be run is dropped, which closes it.
         let _ = runtime::spawn(async move {
@@ -92,7 +92,7 @@ pub(crate) fn start(stream: Arc<Stream>, patience: Patience) {
 }
 
 /// Reads until the peer ended, or `patience` is at its end, or a new connection needs the place.
-async fn linger(stream: &Stream, patience: Patience) {
+async fn linger(stream: &Stream, patience: LingerLimits) {
     let began = Instant::now();
     let mut heard = began;
     let mut left = patience.bytes;
@@ -197,7 +197,7 @@ mod tests {
         let peer = flood(peer);
         runtime().block_on(async {
             // One thread: whoever does not yield keeps it.
-            let lingering = tokio::spawn(async move { linger(&stream, Patience::LONG).await });
+            let lingering = tokio::spawn(async move { linger(&stream, LingerLimits::LONG).await });
             for _ in 0..50 {
                 tokio::time::sleep(PAUSE).await;
             }
@@ -212,9 +212,9 @@ mod tests {
         const BOUND: usize = 1 << 20;
         let (stream, peer) = pair();
         let peer = flood(peer);
-        let patience = Patience {
+        let patience = LingerLimits {
             bytes: BOUND,
-            ..Patience::LONG
+            ..LingerLimits::LONG
         };
         runtime().block_on(linger(&stream, patience));
         drop(stream);
@@ -227,7 +227,7 @@ mod tests {
     fn a_peer_that_ends_is_not_waited_for() {
         let (stream, peer) = pair();
         drop(peer);
-        runtime().block_on(linger(&stream, Patience::LONG));
+        runtime().block_on(linger(&stream, LingerLimits::LONG));
     }
 
     #[test]
@@ -251,7 +251,7 @@ mod tests {
         let (stream, _peer) = pair();
         let stream = stream.with_seats(&seats);
         runtime().block_on(async {
-            let lingering = tokio::spawn(async move { linger(&stream, Patience::LONG).await });
+            let lingering = tokio::spawn(async move { linger(&stream, LingerLimits::LONG).await });
             tokio::task::yield_now().await;
             assert!(!seats.are_taken(0));
             lingering.await.unwrap();

@@ -1,7 +1,7 @@
 //! Models of the two readers of a connection and of its sending direction: `npm run model`.
 
 use super::reader_state::{ReadState, ReaderKind, ReaderOps, ReaderState};
-use super::send_queue::Outbox;
+use super::send_queue::SendQueue;
 use crate::events::receive_window::ReceiveWindow;
 use crate::sync::Mutex;
 use crate::transport::Outgoing;
@@ -412,15 +412,15 @@ impl Outgoing for Pipe {
     }
 }
 
-/// The sending side of a connection, around the outbox and the switch that ship.
+/// The sending side of a connection, around the send queue and the switch that ship.
 struct Way {
     reader_state: ReaderState,
-    outbox: Mutex<Outbox<Pipe>>,
+    send_queue: Mutex<SendQueue<Pipe>>,
     pipe: std::sync::Arc<Pipe>,
     /// Tasks that were started and have not begun.
     tasks: AtomicUsize,
-    /// The last position of which JavaScript was told.
-    told: Mutex<u64>,
+    /// The last position of which JavaScript was reported.
+    reported: Mutex<u64>,
     /// Wakes the runtime: a task was started, the kernel has room again.
     runtime: Notify,
     /// Wakes the environment.
@@ -441,7 +441,7 @@ impl ReaderOps for std::sync::Arc<Way> {
     fn unwatch(&self, (): &()) {}
 
     fn is_pending(&self) -> bool {
-        self.outbox.lock().is_pending()
+        self.send_queue.lock().is_pending()
     }
 
     fn is_backpressured(&self) -> bool {
@@ -461,10 +461,10 @@ impl Way {
         });
         std::sync::Arc::new(Self {
             reader_state: ReaderState::new(ReaderKind::Loop),
-            outbox: Mutex::new(Outbox::new(std::sync::Arc::clone(&pipe))),
+            send_queue: Mutex::new(SendQueue::new(std::sync::Arc::clone(&pipe))),
             pipe,
             tasks: AtomicUsize::new(0),
-            told: Mutex::default(),
+            reported: Mutex::default(),
             runtime: Notify::new(),
             event: Notify::new(),
         })
@@ -472,8 +472,8 @@ impl Way {
 
     /// As `Connection::write`: answers the position to wait for.
     fn write(self: &std::sync::Arc<Self>, bytes: &'static [u8]) -> Option<u64> {
-        let mut outbox = self.outbox.lock();
-        let waits = outbox.write(bytes, Bytes::copy_from_slice).unwrap();
+        let mut send_queue = self.send_queue.lock();
+        let waits = send_queue.write(bytes, Bytes::copy_from_slice).unwrap();
         if waits.is_some() {
             self.reader_state.wake_task(self);
         }
@@ -482,8 +482,8 @@ impl Way {
 
     /// As `Connection::end`.
     fn end(self: &std::sync::Arc<Self>) -> Option<u64> {
-        let mut outbox = self.outbox.lock();
-        let waits = outbox.end().unwrap();
+        let mut send_queue = self.send_queue.lock();
+        let waits = send_queue.end().unwrap();
         if waits.is_some() {
             self.reader_state.wake_task(self);
         }
@@ -492,12 +492,12 @@ impl Way {
 
     /// As `Connection::flush`, by the task.
     fn flush(self: &std::sync::Arc<Self>) {
-        let mut outbox = self.outbox.lock();
-        let (result, told) = outbox.progress();
+        let mut send_queue = self.send_queue.lock();
+        let (result, reported) = send_queue.progress();
         result.unwrap();
-        drop(outbox);
-        if let Some(position) = told {
-            *self.told.lock() = position;
+        drop(send_queue);
+        if let Some(position) = reported {
+            *self.reported.lock() = position;
             self.event.notify();
         }
     }
@@ -533,7 +533,7 @@ impl Way {
 
     /// What the environment does until a promise of `send()` is settled.
     fn until_told(&self, waits: Option<u64>) {
-        while waits.is_some_and(|position| *self.told.lock() < position) {
+        while waits.is_some_and(|position| *self.reported.lock() < position) {
             self.event.wait();
         }
     }
@@ -556,6 +556,6 @@ fn all_that_is_sent_leaves_in_order_and_whoever_waits_is_told() {
         way.until_told(last);
         runtime.join().unwrap();
         assert_eq!(way.pipe.state.lock().1, b"abcdef");
-        assert_eq!(way.outbox.lock().written(), 6);
+        assert_eq!(way.send_queue.lock().written(), 6);
     });
 }

@@ -12,7 +12,7 @@ pub(crate) mod loom;
 #[cfg(all(test, not(sockhop_loom)))]
 mod tests;
 
-pub use config::{Settings, SlowConsumer};
+pub use config::{Config, SlowConsumer};
 
 use crate::events::environment::{self, Member};
 use crate::events::event::{self, LARGE_FRAME, queued_cost};
@@ -25,12 +25,12 @@ use crate::transport::error::SystemError;
 use crate::transport::socket::{READ_SIZE, watch};
 use crate::transport::{Address, Outgoing, Stream, StreamFd};
 use bytes::Bytes;
-use heartbeat::{Beat, Liveness, Ping, Progress, now_ms};
-use linger::Patience;
+use heartbeat::{Heartbeat, HeartbeatAction, Ping, Progress, now_ms};
+use linger::LingerLimits;
 use parking_lot::Mutex;
 use reader_policy::TrafficStats;
 use reader_state::{ReadState, ReaderKind, ReaderOps, ReaderState};
-use send_queue::{Outbox, Token};
+use send_queue::{CompletionGuard, SendQueue};
 use std::cell::RefCell;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -104,7 +104,7 @@ enum ReadStop {
 
 /// What became of bytes given to [`Connection::write`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sent {
+pub enum WriteOutcome {
     /// The kernel has all of them, and all before them.
     Written,
     /// They wait; [`Event::Flushed`] will tell of this position.
@@ -117,7 +117,7 @@ pub enum Sent {
 
 /// Counters of one connection since it began.
 #[derive(Debug, Default, Clone, Copy)]
-pub struct Traffic {
+pub struct Counters {
     /// Bytes read from the socket.
     pub bytes_in: u64,
     /// Bytes given to the kernel.
@@ -130,13 +130,13 @@ pub struct Traffic {
 
 /// How a connection is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Leave {
+enum CloseMode {
     /// FIN behind what the kernel has.
-    InOrder,
+    Graceful,
     /// With a reset.
     Reset,
-    /// As it is: it is somebody else's.
-    Open,
+    /// Not at all: a duplicate of the descriptor lives on.
+    Detach,
 }
 
 /// Where the two ends of a connection are.
@@ -156,11 +156,11 @@ pub type Event = event::Event<Connection>;
 /// One connection: reads frames into the mailbox, writes what it is given, ends in order.
 pub struct Connection {
     id: u64,
-    settings: Arc<Settings>,
+    config: Arc<Config>,
     environment: Arc<Environment>,
     addresses: Addresses,
     reader: Mutex<Reader>,
-    outbox: Mutex<Outbox>,
+    send_queue: Mutex<SendQueue>,
     /// Who reads, and who waits.
     reader_state: ReaderState,
     /// Writes so far, for the reader to tell a dialogue from what nobody answers.
@@ -173,8 +173,8 @@ pub struct Connection {
     bytes_only: AtomicBool,
     /// The peer ended its direction: nothing is to be expected of it.
     peer_ended: AtomicBool,
-    /// The end of the connection was told, as `Ended` or `Failed`.
-    over_told: AtomicBool,
+    /// The end of the connection was reported, as `Ended` or `Failed`.
+    end_reported: AtomicBool,
     /// What is in the mailbox and JavaScript has not taken.
     unread: ReceiveWindow,
     /// What of that is queued, and what waits beside the queue.
@@ -188,11 +188,11 @@ pub struct Connection {
     active: AtomicU64,
     began: Instant,
     /// Only while somebody pings.
-    liveness: Mutex<Option<Box<Liveness>>>,
+    heartbeat: Mutex<Option<Box<Heartbeat>>>,
     /// The other end, where that is in this very process.
-    twin: OnceLock<Weak<Connection>>,
+    loopback_peer: OnceLock<Weak<Connection>>,
     /// Counts this connection among its listener's open ones until it closes.
-    place: Mutex<Option<Token>>,
+    permit: Mutex<Option<CompletionGuard>>,
 }
 
 impl std::fmt::Debug for Connection {
@@ -207,27 +207,24 @@ impl std::fmt::Debug for Connection {
 impl Connection {
     /// As `open`, for the fuzz target of the connection, which brings a stream of its own.
     #[cfg(fuzzing)]
-    pub fn over(stream: Stream, settings: Settings, environment: &Arc<Environment>) -> Arc<Self> {
-        Self::open(stream, Arc::new(settings), Arc::clone(environment), None)
+    pub fn over(stream: Stream, config: Config, environment: &Arc<Environment>) -> Arc<Self> {
+        Self::open(stream, Arc::new(config), Arc::clone(environment), None)
     }
 
     /// Takes over a connected stream. Nothing is read before [`start`](Self::start); a task is started when
     /// the poller does not read the stream, or when there is something to wait for.
     pub(crate) fn open(
         stream: Stream,
-        settings: Arc<Settings>,
+        config: Arc<Config>,
         environment: Arc<Environment>,
-        place: Option<Token>,
+        permit: Option<CompletionGuard>,
     ) -> Arc<Self> {
         let stream = Arc::new(stream);
         let addresses = Addresses {
             local: stream.local_address(),
             peer: stream.peer_address(),
         };
-        let framer = Framer::new(
-            settings.receive_terminator.clone(),
-            settings.max_message_size,
-        );
+        let framer = Framer::new(config.receive_terminator.clone(), config.max_message_size);
         // Opening and sealing records is work for the runtime's threads, until it turns out to be little. What came
         // with the handshake is with TLS already, and the kernel will not announce it.
         let reads_in = if environment.poller().is_some() && !stream.is_secure() {
@@ -235,10 +232,10 @@ impl Connection {
         } else {
             ReaderKind::Runtime
         };
-        let show_control = settings.show_control;
+        let show_control = config.show_control;
         let connection = Arc::new(Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-            settings,
+            config,
             environment,
             addresses,
             reader: Mutex::new(Reader {
@@ -248,14 +245,14 @@ impl Connection {
                 early: None,
                 careful: false,
             }),
-            outbox: Mutex::new(Outbox::new(Arc::clone(&stream))),
+            send_queue: Mutex::new(SendQueue::new(Arc::clone(&stream))),
             reader_state: ReaderState::new(reads_in),
             writes: AtomicU32::new(0),
             raw: AtomicBool::new(false),
             show_control: AtomicBool::new(show_control),
             bytes_only: AtomicBool::new(false),
             peer_ended: AtomicBool::new(false),
-            over_told: AtomicBool::new(false),
+            end_reported: AtomicBool::new(false),
             unread: ReceiveWindow::new(),
             turn: Turn::new(),
             refused: AtomicU64::new(0),
@@ -263,9 +260,9 @@ impl Connection {
             control_bytes: AtomicU64::new(0),
             active: AtomicU64::new(0),
             began: Instant::now(),
-            liveness: Mutex::new(None),
-            twin: OnceLock::new(),
-            place: Mutex::new(place),
+            heartbeat: Mutex::new(None),
+            loopback_peer: OnceLock::new(),
+            permit: Mutex::new(permit),
         });
         connection.environment.register(&connection);
         if connection.environment.is_closed() {
@@ -298,10 +295,10 @@ impl Connection {
         };
         self.reader_state
             .change_read_state(self, ReadState::Held, flow);
-        let within = self.twin.get().is_some();
+        let within = self.loopback_peer.get().is_some();
         if within {
             self.read_rest();
-            self.read_twin();
+            self.read_loopback_peer();
         }
         within
     }
@@ -351,7 +348,7 @@ impl Connection {
 
     /// Hands over pings and pongs as frames from now on, if they are not in any case (or no more).
     pub fn set_show_control(&self, on: bool) {
-        let on = on || self.settings.show_control;
+        let on = on || self.config.show_control;
         self.show_control.store(on, Ordering::Release);
     }
 
@@ -363,7 +360,7 @@ impl Connection {
 
     /// How much of it may wait for JavaScript: less where others have filled the mailbox.
     fn mark(&self) -> usize {
-        let mark = self.settings.receive_high_water_mark;
+        let mark = self.config.receive_high_water_mark;
         mark.min(self.environment.queue().share())
     }
 
@@ -467,7 +464,7 @@ impl Connection {
         let mut pings = Vec::new();
         let result = framer.push(input, &mut |frame: Frame<'_>| {
             if !show_control && let Some(control) = protocol::control(frame.as_bytes()) {
-                let terminator = self.settings.receive_terminator.as_bytes();
+                let terminator = self.config.receive_terminator.as_bytes();
                 let length = frame.as_bytes().len() + terminator.len();
                 self.control_bytes
                     .fetch_add(length as u64, Ordering::Relaxed);
@@ -542,8 +539,8 @@ impl Connection {
                 &mut pongs,
                 ping,
                 now,
-                &self.settings.transmit_terminator,
-                self.settings.bare,
+                &self.config.transmit_terminator,
+                self.config.bare,
             );
             if pongs.len() < PONGS_AT_ONCE && place < pings.len() {
                 continue;
@@ -556,7 +553,7 @@ impl Connection {
     /// The peer ended, or the connection broke: tells the program, once.
     fn end_of_input(self: &Arc<Self>, error: Option<SystemError>) {
         self.reader_state.stop();
-        if self.over_told.swap(true, Ordering::AcqRel) {
+        if self.end_reported.swap(true, Ordering::AcqRel) {
             return;
         }
         let connection = Arc::clone(self);
@@ -569,117 +566,121 @@ impl Connection {
     // ---- outgoing -------------------------------------------------------------------------
 
     /// Sends bytes: at once if the kernel takes them, otherwise behind what already waits.
-    pub fn write(self: &Arc<Self>, bytes: &[u8]) -> Sent {
+    pub fn write(self: &Arc<Self>, bytes: &[u8]) -> WriteOutcome {
         self.write_with(bytes, Bytes::copy_from_slice)
     }
 
     /// As [`write`](Self::write), for a part of what the program writes by itself: where such a part is missing, what
     /// follows is worth nothing, so it is never left out for a slow consumer.
-    pub fn write_part(self: &Arc<Self>, bytes: &[u8]) -> Sent {
-        let mut outbox = self.outbox.lock();
-        if outbox.is_open() && self.settings.slow_consumer == SlowConsumer::Drop {
-            return self.write_open(&mut outbox, bytes, Bytes::copy_from_slice);
+    pub fn write_part(self: &Arc<Self>, bytes: &[u8]) -> WriteOutcome {
+        let mut send_queue = self.send_queue.lock();
+        if send_queue.is_open() && self.config.slow_consumer == SlowConsumer::Drop {
+            return self.write_open(&mut send_queue, bytes, Bytes::copy_from_slice);
         }
-        self.write_locked(&mut outbox, bytes, Bytes::copy_from_slice)
+        self.write_locked(&mut send_queue, bytes, Bytes::copy_from_slice)
     }
 
     /// Sends a ping or a pong, unless too much waits already. It stays out of what the program is in the midst of.
     fn write_control(self: &Arc<Self>, frame: &[u8]) {
-        let mut outbox = self.outbox.lock();
+        let mut send_queue = self.send_queue.lock();
         self.active(Instant::now());
-        if !outbox.keep(frame, PONG_LIMIT) && outbox.queued() <= PONG_LIMIT {
-            self.write_locked(&mut outbox, frame, Bytes::copy_from_slice);
+        if !send_queue.keep(frame, PONG_LIMIT) && send_queue.queued() <= PONG_LIMIT {
+            self.write_locked(&mut send_queue, frame, Bytes::copy_from_slice);
         }
     }
 
     /// Says that the program is in the midst of writing bytes of its own, or no longer is: meanwhile pings, pongs and
     /// broadcasts must not come in between.
     pub fn hold(self: &Arc<Self>, on: bool) {
-        let mut outbox = self.outbox.lock();
+        let mut send_queue = self.send_queue.lock();
         if on {
-            outbox.hold();
+            send_queue.hold();
             return;
         }
-        let kept = outbox.release();
+        let kept = send_queue.release();
         if !kept.is_empty() {
-            self.write_locked(&mut outbox, &kept, Bytes::copy_from_slice);
+            self.write_locked(&mut send_queue, &kept, Bytes::copy_from_slice);
         }
     }
 
     /// How many bytes wait for the kernel, and the position that [`Event::Flushed`] will tell of when it has them.
     pub fn waiting(self: &Arc<Self>) -> (usize, u64) {
-        let mut outbox = self.outbox.lock();
-        let position = outbox.wait();
+        let mut send_queue = self.send_queue.lock();
+        let position = send_queue.wait();
         if position.is_some() {
             self.wake_task();
         }
-        (outbox.queued(), position.unwrap_or(0))
+        (send_queue.queued(), position.unwrap_or(0))
     }
 
     /// As [`write`](Self::write), for a buffer that need not be copied if it has to wait.
-    pub fn write_owned(self: &Arc<Self>, bytes: Vec<u8>) -> Sent {
-        let mut outbox = self.outbox.lock();
+    pub fn write_owned(self: &Arc<Self>, bytes: Vec<u8>) -> WriteOutcome {
+        let mut send_queue = self.send_queue.lock();
         let bytes = Bytes::from(bytes);
-        self.write_locked(&mut outbox, &bytes, |rest| bytes.slice_ref(rest))
+        self.write_locked(&mut send_queue, &bytes, |rest| bytes.slice_ref(rest))
     }
 
-    fn write_with(self: &Arc<Self>, bytes: &[u8], keep: impl FnOnce(&[u8]) -> Bytes) -> Sent {
-        let mut outbox = self.outbox.lock();
-        self.write_locked(&mut outbox, bytes, keep)
+    fn write_with(
+        self: &Arc<Self>,
+        bytes: &[u8],
+        keep: impl FnOnce(&[u8]) -> Bytes,
+    ) -> WriteOutcome {
+        let mut send_queue = self.send_queue.lock();
+        self.write_locked(&mut send_queue, bytes, keep)
     }
 
     fn write_locked(
         self: &Arc<Self>,
-        outbox: &mut Outbox,
+        send_queue: &mut SendQueue,
         bytes: &[u8],
         keep: impl FnOnce(&[u8]) -> Bytes,
-    ) -> Sent {
-        if !outbox.is_open() {
-            return Sent::Closed;
+    ) -> WriteOutcome {
+        if !send_queue.is_open() {
+            return WriteOutcome::Closed;
         }
-        if outbox.queued() >= self.settings.send_high_water_mark {
-            match self.settings.slow_consumer {
+        if send_queue.queued() >= self.config.send_high_water_mark {
+            match self.config.slow_consumer {
                 SlowConsumer::Wait => {}
-                SlowConsumer::Drop => return Sent::Refused,
+                SlowConsumer::Drop => return WriteOutcome::Refused,
                 SlowConsumer::Disconnect => {
-                    self.break_off(outbox, None);
-                    return Sent::Refused;
+                    self.break_off(send_queue, None);
+                    return WriteOutcome::Refused;
                 }
             }
         }
-        self.write_open(outbox, bytes, keep)
+        self.write_open(send_queue, bytes, keep)
     }
 
     fn write_open(
         self: &Arc<Self>,
-        outbox: &mut Outbox,
+        send_queue: &mut SendQueue,
         bytes: &[u8],
         keep: impl FnOnce(&[u8]) -> Bytes,
-    ) -> Sent {
+    ) -> WriteOutcome {
         self.writes.fetch_add(1, Ordering::Relaxed);
-        match outbox.write(bytes, keep) {
-            Ok(None) => Sent::Written,
+        match send_queue.write(bytes, keep) {
+            Ok(None) => WriteOutcome::Written,
             Ok(Some(position)) => {
                 self.wake_task();
-                Sent::Waiting(position)
+                WriteOutcome::Waiting(position)
             }
             Err(error) => {
-                self.break_off(outbox, Some(SystemError::new("write", &error)));
-                Sent::Closed
+                self.break_off(send_queue, Some(SystemError::new("write", &error)));
+                WriteOutcome::Closed
             }
         }
     }
 
-    /// Appends to the outbox without writing: the fan-out flushes many at once. Answers whether
+    /// Appends to the send queue without writing: the fan-out flushes many at once. Answers whether
     /// somebody must [`flush`](Self::flush). Where the program is in the midst of writing bytes of its own, the
     /// message is its own affair, too.
-    pub(crate) fn enqueue(self: &Arc<Self>, bytes: &Bytes, token: &Token) -> bool {
-        let mut outbox = self.outbox.lock();
-        if !outbox.is_open() || outbox.is_held() {
+    pub(crate) fn enqueue(self: &Arc<Self>, bytes: &Bytes, guard: &CompletionGuard) -> bool {
+        let mut send_queue = self.send_queue.lock();
+        if !send_queue.is_open() || send_queue.is_held() {
             return false;
         }
-        if outbox.queued() >= self.settings.send_high_water_mark {
-            match self.settings.slow_consumer {
+        if send_queue.queued() >= self.config.send_high_water_mark {
+            match self.config.slow_consumer {
                 SlowConsumer::Wait => {}
                 SlowConsumer::Drop => {
                     self.refused.fetch_add(1, Ordering::Relaxed);
@@ -687,30 +688,30 @@ impl Connection {
                 }
                 SlowConsumer::Disconnect => {
                     self.refused.fetch_add(1, Ordering::Relaxed);
-                    self.break_off(&mut outbox, None);
+                    self.break_off(&mut send_queue, None);
                     return false;
                 }
             }
         }
-        let idle = !outbox.is_pending();
-        outbox.push(bytes.clone(), Some(Arc::clone(token)));
+        let idle = !send_queue.is_pending();
+        send_queue.push(bytes.clone(), Some(Arc::clone(guard)));
         idle
     }
 
     /// Writes what waits, as far as the kernel takes it; the task does the rest.
     pub(crate) fn flush(self: &Arc<Self>) {
-        let mut outbox = self.outbox.lock();
-        let (result, told) = outbox.progress();
+        let mut send_queue = self.send_queue.lock();
+        let (result, reported) = send_queue.progress();
         match result {
             Ok(()) => {
-                if outbox.is_pending() {
+                if send_queue.is_pending() {
                     self.wake_task();
                 }
             }
-            Err(error) => self.break_off(&mut outbox, Some(SystemError::new("write", &error))),
+            Err(error) => self.break_off(&mut send_queue, Some(SystemError::new("write", &error))),
         }
-        drop(outbox);
-        if let Some(position) = told {
+        drop(send_queue);
+        if let Some(position) = reported {
             self.environment.post(Event::Flushed {
                 connection: Arc::clone(self),
                 position,
@@ -720,36 +721,36 @@ impl Connection {
 
     /// Ends this direction: FIN behind everything sent so far. Answers as [`write`](Self::write)
     /// does.
-    pub fn end(self: &Arc<Self>) -> Sent {
-        let mut outbox = self.outbox.lock();
-        if !outbox.is_open() {
-            return Sent::Closed;
+    pub fn end(self: &Arc<Self>) -> WriteOutcome {
+        let mut send_queue = self.send_queue.lock();
+        if !send_queue.is_open() {
+            return WriteOutcome::Closed;
         }
-        match outbox.end() {
+        match send_queue.end() {
             Ok(None) => {
-                drop(outbox);
-                self.read_twin();
-                Sent::Written
+                drop(send_queue);
+                self.read_loopback_peer();
+                WriteOutcome::Written
             }
             Ok(Some(position)) => {
                 self.wake_task();
-                Sent::Waiting(position)
+                WriteOutcome::Waiting(position)
             }
             Err(error) => {
-                // The peer is gone already, and so is what it could have been told.
-                self.break_off(&mut outbox, Some(SystemError::new("shutdown", &error)));
-                Sent::Closed
+                // The peer is gone already, and so is what it could have been reported.
+                self.break_off(&mut send_queue, Some(SystemError::new("shutdown", &error)));
+                WriteOutcome::Closed
             }
         }
     }
 
     /// The connection cannot be written any more. What the peer managed to say before that is
-    /// still read, then the program is told.
-    fn break_off(self: &Arc<Self>, outbox: &mut Outbox, error: Option<SystemError>) {
-        outbox.close();
+    /// still read, then the program is reported.
+    fn break_off(self: &Arc<Self>, send_queue: &mut SendQueue, error: Option<SystemError>) {
+        send_queue.close();
         let connection = Arc::clone(self);
         let began = Instant::now();
-        // Not here: the caller holds the outbox.
+        // Not here: the caller holds the send queue.
         let _ = runtime::spawn(async move {
             let mut reads = 0;
             // A peer that is cut off has said enough.
@@ -775,7 +776,7 @@ impl Connection {
         });
     }
 
-    // ---- liveness -------------------------------------------------------------------------
+    // ---- heartbeat -------------------------------------------------------------------------
 
     /// The beat of the ping timer.
     pub fn beat(self: &Arc<Self>) {
@@ -796,26 +797,28 @@ impl Connection {
         let behind = flow == ReadState::Flowing && (self.unread.is_stopped() || self.is_behind());
         // Before the lock of the pings, which a reader takes.
         let held = self.with_stream(Stream::send_buffer).unwrap_or_default();
-        let mut liveness = self.liveness.lock();
-        let liveness = liveness.get_or_insert_default();
+        let mut heartbeat = self.heartbeat.lock();
+        let heartbeat = heartbeat.get_or_insert_default();
         if behind {
-            liveness.clear();
+            heartbeat.clear();
         }
         // A part of a ping may have come from the program, and another is counted by a reader in between.
         let control = self.control_bytes.load(Ordering::Relaxed);
         let received = self.bytes_in.load(Ordering::Relaxed);
         let progress = {
-            let outbox = self.outbox.lock();
+            let send_queue = self.send_queue.lock();
             Progress {
                 received: received.saturating_sub(control),
-                sent: outbox.written(),
-                waiting: outbox.queued() > 0,
+                sent: send_queue.written(),
+                waiting: send_queue.queued() > 0,
                 held,
             }
         };
-        match liveness.beat(&self.settings, progress) {
-            Beat::Send(frame) => (self.outbox.lock().queued() <= PONG_LIMIT).then_some(frame),
-            Beat::Dead => {
+        match heartbeat.beat(&self.config, progress) {
+            HeartbeatAction::Send(frame) => {
+                (self.send_queue.lock().queued() <= PONG_LIMIT).then_some(frame)
+            }
+            HeartbeatAction::Dead => {
                 self.environment.post(Event::Dead(Arc::clone(self)));
                 None
             }
@@ -832,44 +835,44 @@ impl Connection {
 
     /// Forgets the pings sent so far.
     pub fn clear_pings(&self) {
-        if let Some(liveness) = self.liveness.lock().as_mut() {
-            liveness.clear();
+        if let Some(heartbeat) = self.heartbeat.lock().as_mut() {
+            heartbeat.clear();
         }
     }
 
     /// The pings sent of late, oldest first.
     pub fn pings(&self) -> Vec<Ping> {
-        self.liveness
+        self.heartbeat
             .lock()
             .as_ref()
-            .map(|liveness| liveness.pings().cloned().collect())
+            .map(|heartbeat| heartbeat.pings().cloned().collect())
             .unwrap_or_default()
     }
 
     /// The last measured round trip.
     pub fn round_trip(&self) -> Option<Duration> {
-        self.liveness
+        self.heartbeat
             .lock()
             .as_ref()
-            .and_then(|liveness| liveness.round_trip())
+            .and_then(|heartbeat| heartbeat.round_trip())
     }
 
     /// A pong that JavaScript has read, where frames are shown to it.
     pub fn answered(&self, pong: &PingBody) {
-        if let Some(liveness) = self.liveness.lock().as_mut() {
-            liveness.answered(pong);
+        if let Some(heartbeat) = self.heartbeat.lock().as_mut() {
+            heartbeat.answered(pong);
         }
     }
 
     // ---- state ----------------------------------------------------------------------------
 
     /// The counters.
-    pub fn traffic(&self) -> Traffic {
-        let outbox = self.outbox.lock();
-        Traffic {
+    pub fn counters(&self) -> Counters {
+        let send_queue = self.send_queue.lock();
+        Counters {
             bytes_in: self.bytes_in.load(Ordering::Relaxed),
-            bytes_out: outbox.written(),
-            queued: outbox.queued() as u64,
+            bytes_out: send_queue.written(),
+            queued: send_queue.queued() as u64,
             refused: self.refused.load(Ordering::Relaxed),
         }
     }
@@ -909,22 +912,22 @@ impl Connection {
         stream.map(|stream| f(&stream))
     }
 
-    pub(crate) fn pair(self: &Arc<Self>, twin: &Arc<Self>) {
-        let _ = self.twin.set(Arc::downgrade(twin));
-        let _ = twin.twin.set(Arc::downgrade(self));
+    pub(crate) fn set_loopback_peer(self: &Arc<Self>, loopback_peer: &Arc<Self>) {
+        let _ = self.loopback_peer.set(Arc::downgrade(loopback_peer));
+        let _ = loopback_peer.loopback_peer.set(Arc::downgrade(self));
     }
 
     /// Whether the other end is in this process, too, and not closed.
-    pub fn is_paired(&self) -> bool {
-        let twin = self.twin.get().and_then(Weak::upgrade);
-        twin.is_some_and(|twin| twin.reader.lock().stream.is_some())
+    pub fn has_loopback_peer(&self) -> bool {
+        let loopback_peer = self.loopback_peer.get().and_then(Weak::upgrade);
+        loopback_peer.is_some_and(|loopback_peer| loopback_peer.reader.lock().stream.is_some())
     }
 
     /// Where both ends are in one process, the other end learns of this one's end before
     /// anything that the program does next.
-    fn read_twin(&self) {
-        if let Some(twin) = self.twin.get().and_then(Weak::upgrade) {
-            twin.read_rest();
+    fn read_loopback_peer(&self) {
+        if let Some(loopback_peer) = self.loopback_peer.get().and_then(Weak::upgrade) {
+            loopback_peer.read_rest();
         }
     }
 
@@ -940,37 +943,41 @@ impl Connection {
 
     /// Closes the connection: FIN behind what the kernel has; what it does not have is given up.
     pub fn close(self: &Arc<Self>) {
-        self.shut(Leave::InOrder);
+        self.shut(CloseMode::Graceful);
     }
 
     /// Closes the connection with a reset.
     pub fn reset(self: &Arc<Self>) {
-        self.shut(Leave::Reset);
+        self.shut(CloseMode::Reset);
     }
 
     /// Lets go of the connection and does not end it: a duplicate of its descriptor lives on. Answers whether it did
     /// so: not with TLS, whose state is here, and not while something waits to be sent.
     pub fn detach(self: &Arc<Self>) -> bool {
-        let ready = !self.outbox.lock().is_pending()
+        let ready = !self.send_queue.lock().is_pending()
             && self
                 .with_stream(|stream| !stream.is_secure())
                 .unwrap_or(false);
         if ready {
-            self.shut(Leave::Open);
+            self.shut(CloseMode::Detach);
         }
         ready
     }
 
-    fn shut(self: &Arc<Self>, leave: Leave) {
+    fn shut(self: &Arc<Self>, mode: CloseMode) {
         self.reader_state.stop();
-        self.over_told.store(true, Ordering::Release);
+        self.end_reported.store(true, Ordering::Release);
         let (sent, ended, taken) = {
-            let mut outbox = self.outbox.lock();
-            if leave == Leave::InOrder {
-                // What was sent to all may wait for nothing but its turn. Nobody is told how far this goes.
-                let _ = outbox.progress();
+            let mut send_queue = self.send_queue.lock();
+            if mode == CloseMode::Graceful {
+                // What was sent to all may wait for nothing but its turn. Nobody is reported how far this goes.
+                let _ = send_queue.progress();
             }
-            (outbox.written() > 0, outbox.has_ended(), outbox.close())
+            (
+                send_queue.written() > 0,
+                send_queue.has_ended(),
+                send_queue.close(),
+            )
         };
         {
             let mut reader = self.reader.lock();
@@ -982,26 +989,26 @@ impl Connection {
             }
             reader.framer.clear();
         }
-        self.place.lock().take();
+        self.permit.lock().take();
         if let Some((stream, _)) = taken {
-            if leave == Leave::Reset {
+            if mode == CloseMode::Reset {
                 stream.reset_on_close();
-            } else if leave == Leave::InOrder
+            } else if mode == CloseMode::Graceful
                 && stream.finish().is_ok()
                 && sent
                 && !self.peer_ended.load(Ordering::Acquire)
             {
                 let patience = if ended {
-                    Patience::LONG
+                    LingerLimits::LONG
                 } else {
-                    Patience::BRIEF
+                    LingerLimits::SHORT
                 };
                 linger::start(stream, patience);
             }
         }
         self.environment.forget(self.id);
         self.reader_state.close();
-        self.read_twin();
+        self.read_loopback_peer();
     }
 
     // ---- who reads ------------------------------------------------------------------------
@@ -1061,12 +1068,12 @@ impl Connection {
                 && self.reader_state.read_state() == ReadState::Flowing
                 && !self.is_backpressured();
             if reads && stream.has_buffered() {
-                // The kernel has told of this already, or will not tell of it.
+                // The kernel has reported of this already, or will not tell of it.
                 self.read();
                 tokio::task::yield_now().await;
                 continue;
             }
-            let writes = self.outbox.lock().is_pending();
+            let writes = self.send_queue.lock().is_pending();
             let interest = match (here, writes) {
                 (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
                 (true, false) => Some(Interest::READABLE),
@@ -1095,7 +1102,7 @@ impl Connection {
                     let Ok(mut ready) = ready else { return };
                     self.flush();
                     self.active(Instant::now());
-                    if self.outbox.lock().is_pending() {
+                    if self.send_queue.lock().is_pending() {
                         ready.clear_ready_matching(tokio::io::Ready::WRITABLE);
                     }
                 }
@@ -1155,11 +1162,11 @@ impl Member for Connection {
     }
 
     fn queued(&self) -> usize {
-        self.outbox.lock().queued()
+        self.send_queue.lock().queued()
     }
 
     fn close(self: &Arc<Self>) {
-        self.shut(Leave::InOrder);
+        self.shut(CloseMode::Graceful);
     }
 }
 
@@ -1183,7 +1190,7 @@ impl ReaderOps for Arc<Connection> {
     }
 
     fn is_pending(&self) -> bool {
-        self.outbox.lock().is_pending()
+        self.send_queue.lock().is_pending()
     }
 
     fn is_backpressured(&self) -> bool {
@@ -1191,7 +1198,7 @@ impl ReaderOps for Arc<Connection> {
     }
 
     fn start_task(&self) {
-        // Not here: the caller may hold the reader, or the outbox, which whoever holds the reader waits for.
+        // Not here: the caller may hold the reader, or the send queue, which whoever holds the reader waits for.
         let connection = Self::clone(self);
         // Whoever listened or connected has started the runtime.
         let _ = runtime::spawn(async move {

@@ -19,7 +19,7 @@ use crate::sync::{AtomicBool, AtomicU8, Notify, Ordering, fence};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum ReadState {
-    /// Not yet: the program has not been told of the connection.
+    /// Not yet: the program has not been reported of the connection.
     Held,
     /// Yes.
     Flowing,
@@ -173,7 +173,7 @@ impl ReaderState {
         }
     }
 
-    /// Behind taking a registration away: it may have been somebody's who has just been told to go on.
+    /// Behind taking a registration away: it may have been somebody's who has just been reported to go on.
     fn recheck(&self, ops: &impl ReaderOps) {
         if self.read_state() == ReadState::Flowing && !ops.is_backpressured() {
             self.resume_reading(ops);

@@ -1,7 +1,7 @@
 //! Bytes on their way out of one connection, in order, and who waits for them.
 //!
 //! What must hold, and `npm run model` checks on this very code, with the switch behind it: all that is accepted
-//! reaches the stream, once and in order, FIN behind it; and whoever waits for a position is told of it.
+//! reaches the stream, once and in order, FIN behind it; and whoever waits for a position is reported of it.
 
 use crate::transport::{Outgoing, Stream};
 use bytes::Bytes;
@@ -13,12 +13,12 @@ use std::sync::Arc;
 const CHUNKS_PER_WRITE: usize = 64;
 
 /// Something that happens when the last reference to it is gone: a broadcast holds one in every
-/// outbox, and is done when all were written or given up.
-pub(crate) type Token = Arc<dyn Send + Sync>;
+/// send queue, and is done when all were written or given up.
+pub(crate) type CompletionGuard = Arc<dyn Send + Sync>;
 
 struct Chunk {
     bytes: Bytes,
-    _token: Option<Token>,
+    _token: Option<CompletionGuard>,
 }
 
 /// How far the program went in ending its direction.
@@ -33,7 +33,7 @@ enum End {
 }
 
 /// The outgoing direction of a connection.
-pub(crate) struct Outbox<S = Stream> {
+pub(crate) struct SendQueue<S = Stream> {
     /// `None` once the connection is closed or broken.
     stream: Option<Arc<S>>,
     queue: VecDeque<Chunk>,
@@ -42,13 +42,13 @@ pub(crate) struct Outbox<S = Stream> {
     /// Bytes accepted since the connection began.
     accepted: u64,
     end: End,
-    /// JavaScript waits for a position: progress must be told.
+    /// JavaScript waits for a position: progress must be reported.
     awaited: bool,
     /// Pings and pongs that wait while the program is in the midst of writing bytes of its own.
     held: Option<Vec<u8>>,
 }
 
-impl<S: Outgoing> Outbox<S> {
+impl<S: Outgoing> SendQueue<S> {
     pub(crate) fn new(stream: Arc<S>) -> Self {
         Self {
             stream: Some(stream),
@@ -150,11 +150,11 @@ impl<S: Outgoing> Outbox<S> {
         let result = self.flush();
         let position = self.written();
         let pending = self.is_pending();
-        let told = self.awaited && (position > before || !pending);
-        if told {
+        let reported = self.awaited && (position > before || !pending);
+        if reported {
             self.awaited = pending;
         }
-        (result, told.then_some(position))
+        (result, reported.then_some(position))
     }
 
     /// Writes `bytes` now if nothing is before them; answers how many of them the kernel took.
@@ -176,12 +176,12 @@ impl<S: Outgoing> Outbox<S> {
     }
 
     /// Appends bytes behind everything else.
-    pub(crate) fn push(&mut self, bytes: Bytes, token: Option<Token>) {
+    pub(crate) fn push(&mut self, bytes: Bytes, guard: Option<CompletionGuard>) {
         self.accepted += bytes.len() as u64;
         self.queued += bytes.len();
         self.queue.push_back(Chunk {
             bytes,
-            _token: token,
+            _token: guard,
         });
     }
 

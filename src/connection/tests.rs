@@ -1,6 +1,8 @@
-//! Connections over real sockets, without Node: what a peer does, and what the mailbox is told.
+//! Connections over real sockets, without Node: what a peer does, and what the mailbox is reported.
 
-use super::{Connection, Environment as Shared, Event, NEXT_ID, Sent, Settings, SlowConsumer};
+use super::{
+    Config, Connection, Environment as Shared, Event, NEXT_ID, SlowConsumer, WriteOutcome,
+};
 use crate::transport::Stream;
 use socket2::{Domain, Socket, Type};
 use std::io::{ErrorKind, Read, Write};
@@ -12,11 +14,11 @@ use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What an environment is told, event by event, in words.
+/// What an environment is reported, event by event, in words.
 struct Environment {
     shared: Arc<Shared>,
     woken: Receiver<()>,
-    told: Vec<String>,
+    reported: Vec<String>,
     /// How many slices of time it takes for a segment.
     slices: u32,
 }
@@ -33,7 +35,7 @@ impl Environment {
                 None,
             ),
             woken,
-            told: Vec::new(),
+            reported: Vec::new(),
             slices: 0,
         }
     }
@@ -48,15 +50,16 @@ impl Environment {
                         for length in lengths.by_ref().take(*count as usize) {
                             let (frame, behind) = text.split_at(*length as usize);
                             text = behind;
-                            self.told.push(String::from_utf8_lossy(frame).into_owned());
+                            self.reported
+                                .push(String::from_utf8_lossy(frame).into_owned());
                         }
                     }
                     Event::LargeFrame { bytes, .. } => {
-                        self.told.push(format!("{} bytes", bytes.len()));
+                        self.reported.push(format!("{} bytes", bytes.len()));
                     }
-                    Event::Ended(_) => self.told.push("(end)".into()),
-                    Event::Failed { error, .. } => self.told.push(format!("({})", error.errno)),
-                    Event::TooLarge { limit, .. } => self.told.push(format!("(over {limit})")),
+                    Event::Ended(_) => self.reported.push("(end)".into()),
+                    Event::Failed { error, .. } => self.reported.push(format!("({})", error.errno)),
+                    Event::TooLarge { limit, .. } => self.reported.push(format!("(over {limit})")),
                     Event::Flushed { .. } => {}
                     other => panic!("nobody asked for {other:?}"),
                 }
@@ -71,10 +74,14 @@ impl Environment {
         let began = Instant::now();
         loop {
             self.take();
-            if self.told.len() >= count {
-                return &self.told;
+            if self.reported.len() >= count {
+                return &self.reported;
             }
-            assert!(began.elapsed() < PATIENCE, "{} of {count}", self.told.len());
+            assert!(
+                began.elapsed() < PATIENCE,
+                "{} of {count}",
+                self.reported.len()
+            );
             let _ = self.woken.recv_timeout(Duration::from_millis(50));
         }
     }
@@ -90,22 +97,18 @@ fn pair(domain: Domain) -> (Socket, Socket) {
     (near.into(), far.into())
 }
 
-fn open(domain: Domain, settings: Settings) -> (Environment, Arc<Connection>, Socket) {
+fn open(domain: Domain, config: Config) -> (Environment, Arc<Connection>, Socket) {
     let environment = Environment::new();
-    let (connection, far) = connect(&environment, domain, settings);
+    let (connection, far) = connect(&environment, domain, config);
     (environment, connection, far)
 }
 
-fn connect(
-    environment: &Environment,
-    domain: Domain,
-    settings: Settings,
-) -> (Arc<Connection>, Socket) {
+fn connect(environment: &Environment, domain: Domain, config: Config) -> (Arc<Connection>, Socket) {
     let (near, far) = pair(domain);
     far.set_read_timeout(Some(PATIENCE)).unwrap();
     let connection = Connection::open(
         Stream::new(near).unwrap(),
-        Arc::new(settings),
+        Arc::new(config),
         Arc::clone(&environment.shared),
         None,
     );
@@ -113,12 +116,12 @@ fn connect(
     (connection, far)
 }
 
-fn small_marks(slow_consumer: SlowConsumer) -> Settings {
-    Settings {
+fn small_marks(slow_consumer: SlowConsumer) -> Config {
+    Config {
         send_high_water_mark: 100_000,
         receive_high_water_mark: 1000,
         slow_consumer,
-        ..Settings::for_tests()
+        ..Config::for_tests()
     }
 }
 
@@ -134,14 +137,14 @@ fn frames_come_in_order_and_the_end_behind_them() {
             peer.shutdown(Shutdown::Write).unwrap();
             peer
         });
-        let told = environment.wait_for(20_001);
+        let reported = environment.wait_for(20_001);
         assert!(
-            told[..20_000]
+            reported[..20_000]
                 .iter()
                 .enumerate()
                 .all(|(n, text)| *text == n.to_string())
         );
-        assert_eq!(told[20_000], "(end)");
+        assert_eq!(reported[20_000], "(end)");
         drop(writer.join().unwrap());
     }
 }
@@ -155,7 +158,7 @@ fn a_reader_that_stopped_at_the_mark_goes_on_when_all_is_taken() {
         peer.write_all(&frame.repeat(20)).unwrap();
         environment.wait_for(20 * round);
     }
-    assert_eq!(connection.traffic().bytes_in, 199 * 20 * 501);
+    assert_eq!(connection.counters().bytes_in, 199 * 20 * 501);
 }
 
 /// Sends `frames` numbered frames of 100 bytes, the peer's end behind them, and waits until all of them are read.
@@ -167,7 +170,7 @@ fn flood(connection: &Connection, peer: Socket, frames: usize) {
     }
     peer.shutdown(Shutdown::Write).unwrap();
     let began = Instant::now();
-    while connection.traffic().bytes_in < 100 * frames as u64 {
+    while connection.counters().bytes_in < 100 * frames as u64 {
         assert!(began.elapsed() < PATIENCE, "it is not read");
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -179,18 +182,21 @@ fn one_that_says_little_waits_for_a_turn_of_the_others_and_not_for_all_they_have
     let mut environment = Environment::new();
     let noisy: Vec<_> = (0..8)
         .map(|_| {
-            let (connection, peer) = connect(&environment, Domain::IPV4, Settings::for_tests());
+            let (connection, peer) = connect(&environment, Domain::IPV4, Config::for_tests());
             flood(&connection, peer, FRAMES);
             connection
         })
         .collect();
-    let (quiet, mut peer) = connect(&environment, Domain::UNIX, Settings::for_tests());
+    let (quiet, mut peer) = connect(&environment, Domain::UNIX, Config::for_tests());
     peer.write_all(b"a word\n").unwrap();
-    while quiet.traffic().bytes_in == 0 {
+    while quiet.counters().bytes_in == 0 {
         std::thread::sleep(Duration::from_millis(1));
     }
     environment.wait_for(8 * FRAMES + 9);
-    let place = environment.told.iter().position(|told| told == "a word");
+    let place = environment
+        .reported
+        .iter()
+        .position(|reported| reported == "a word");
     // A turn of this sort of frames is 500 of them.
     assert!(place.unwrap() < 8 * 600, "{place:?}");
     drop(noisy);
@@ -199,24 +205,24 @@ fn one_that_says_little_waits_for_a_turn_of_the_others_and_not_for_all_they_have
 #[test]
 fn what_one_connection_says_keeps_its_order_through_turns_of_any_length() {
     for slices in [0, 2, 7, 1000] {
-        let (mut environment, connection, peer) = open(Domain::IPV4, Settings::for_tests());
+        let (mut environment, connection, peer) = open(Domain::IPV4, Config::for_tests());
         environment.slices = slices;
         flood(&connection, peer, 8000);
-        let told = environment.wait_for(8001);
+        let reported = environment.wait_for(8001);
         assert!(
-            told[..8000]
+            reported[..8000]
                 .iter()
                 .enumerate()
                 .all(|(number, text)| text.parse() == Ok(number))
         );
-        assert_eq!(told[8000], "(end)");
+        assert_eq!(reported[8000], "(end)");
     }
 }
 
 #[test]
 fn a_turn_is_as_short_as_a_slow_program_needs_it_and_grows_again() {
     const FRAMES: usize = 8000;
-    let (environment, connection, peer) = open(Domain::IPV4, Settings::for_tests());
+    let (environment, connection, peer) = open(Domain::IPV4, Config::for_tests());
     flood(&connection, peer, FRAMES);
     let took = |slices| {
         let segment = environment.shared.take().unwrap();
@@ -236,11 +242,11 @@ fn a_turn_is_as_short_as_a_slow_program_needs_it_and_grows_again() {
 
 #[test]
 fn a_frame_over_the_limit_is_the_last_thing_that_is_read() {
-    let settings = Settings {
+    let config = Config {
         max_message_size: 100,
-        ..Settings::for_tests()
+        ..Config::for_tests()
     };
-    let (mut environment, connection, mut peer) = open(Domain::UNIX, settings);
+    let (mut environment, connection, mut peer) = open(Domain::UNIX, config);
     peer.write_all(format!("before\n{}\nbehind\n", "x".repeat(101)).as_bytes())
         .unwrap();
     assert_eq!(environment.wait_for(2), ["before", "(over 100)"]);
@@ -248,7 +254,7 @@ fn a_frame_over_the_limit_is_the_last_thing_that_is_read() {
     let _ = peer.write_all(b"more\n");
     connection.close();
     environment.take();
-    assert_eq!(environment.told.len(), 2);
+    assert_eq!(environment.reported.len(), 2);
 }
 
 #[test]
@@ -257,16 +263,16 @@ fn a_slow_consumer_is_refused_or_cut_off() {
     for policy in [SlowConsumer::Drop, SlowConsumer::Disconnect] {
         let (mut environment, connection, _peer) = open(Domain::UNIX, small_marks(policy));
         let began = Instant::now();
-        while connection.write(&message) != Sent::Refused {
+        while connection.write(&message) != WriteOutcome::Refused {
             assert!(began.elapsed() < PATIENCE);
         }
         if policy == SlowConsumer::Disconnect {
             // 0: not the system's doing.
             assert_eq!(environment.wait_for(1), ["(0)"]);
-            assert_eq!(connection.write(&message), Sent::Closed);
-            assert_eq!(connection.traffic().queued, 0);
+            assert_eq!(connection.write(&message), WriteOutcome::Closed);
+            assert_eq!(connection.counters().queued, 0);
         } else {
-            assert!(connection.traffic().queued <= 150_000);
+            assert!(connection.counters().queued <= 150_000);
         }
     }
 }
@@ -279,10 +285,10 @@ fn what_a_peer_said_before_it_went_is_told_although_writing_failed() {
     let frame = [vec![b'x'; 99], vec![b'\n']].concat();
     peer.write_all(&frame.repeat(500)).unwrap();
     drop(peer);
-    while connection.write(b"anybody there?\n") != Sent::Closed {}
-    let told = environment.wait_for(501);
-    assert!(told[..500].iter().all(|text| text.len() == 99));
-    assert!(told[500].starts_with('('));
+    while connection.write(b"anybody there?\n") != WriteOutcome::Closed {}
+    let reported = environment.wait_for(501);
+    assert!(reported[..500].iter().all(|text| text.len() == 99));
+    assert!(reported[500].starts_with('('));
 }
 
 #[test]
@@ -293,7 +299,7 @@ fn a_pong_that_has_to_wait_holds_nobody_up() {
     // The peer reads nothing until the kernel takes no more pongs.
     let ping = b"{\"type\":\"SockhopPing\",\"data\":{\"_id\":\"1\"}}\n".repeat(50);
     let began = Instant::now();
-    while connection.traffic().queued == 0 {
+    while connection.counters().queued == 0 {
         assert!(began.elapsed() < PATIENCE, "the pongs went somewhere");
         match peer.write(&ping) {
             Ok(count) => {
@@ -307,13 +313,13 @@ fn a_pong_that_has_to_wait_holds_nobody_up() {
     }
     peer.set_nonblocking(false).unwrap();
     let mut pongs = vec![0; 1 << 20];
-    while connection.traffic().queued > 0 {
+    while connection.counters().queued > 0 {
         assert!(began.elapsed() < PATIENCE, "nobody writes the pongs");
         assert!(peer.read(&mut pongs).unwrap() > 0);
     }
     assert!(matches!(
         connection.write(b"a word\n"),
-        Sent::Written | Sent::Waiting(_)
+        WriteOutcome::Written | WriteOutcome::Waiting(_)
     ));
     environment.take();
 }
@@ -331,7 +337,7 @@ fn a_ping_of_which_the_program_had_read_the_beginning_counts_for_no_more_than_ca
 #[test]
 fn the_pongs_of_a_read_leave_together() {
     const PINGS: usize = 1000;
-    let (_environment, connection, mut peer) = open(Domain::UNIX, Settings::for_tests());
+    let (_environment, connection, mut peer) = open(Domain::UNIX, Config::for_tests());
     peer.write_all(&b"{\"type\":\"SockhopPing\",\"data\":{\"_id\":\"1\"}}\n".repeat(PINGS))
         .unwrap();
     let mut pongs = 0;
@@ -347,7 +353,7 @@ fn the_pongs_of_a_read_leave_together() {
 fn a_peer_that_was_said_good_bye_to_gets_everything_however_much_it_talks() {
     let (_environment, connection, mut peer) = open(Domain::IPV4, small_marks(SlowConsumer::Wait));
     let sent = vec![b'y'; 50_000];
-    assert_eq!(connection.write(&sent), Sent::Written);
+    assert_eq!(connection.write(&sent), WriteOutcome::Written);
     connection.end();
     connection.close();
     // Longer than a connection that was not ended would be read.
@@ -369,7 +375,7 @@ fn after_so_many_connections_as_32_bits_count_an_id_is_not_given_again() {
     let (near, _far) = pair(Domain::UNIX);
     let second = Connection::open(
         Stream::new(near).unwrap(),
-        Arc::new(Settings::for_tests()),
+        Arc::new(Config::for_tests()),
         Arc::clone(&environment.shared),
         None,
     );
@@ -387,9 +393,9 @@ fn closing_twice_is_closing_once() {
     connection.close();
     connection.reset();
     connection.close();
-    assert_eq!(connection.write(b"too late\n"), Sent::Closed);
-    assert_eq!(connection.end(), Sent::Closed);
+    assert_eq!(connection.write(b"too late\n"), WriteOutcome::Closed);
+    assert_eq!(connection.end(), WriteOutcome::Closed);
     assert_eq!(peer.read(&mut [0; 8]).unwrap(), 0);
     environment.take();
-    assert!(environment.told.is_empty());
+    assert!(environment.reported.is_empty());
 }

@@ -1,7 +1,7 @@
 //! The client's side of getting connected: attempts and time-outs.
 
 use super::listener::{Listener, LocalListeners, Queue};
-use crate::connection::config::Settings;
+use crate::connection::config::Config;
 use crate::connection::{Connection, Environment, Event};
 use crate::events::runtime;
 use crate::transport::error::{Itself, SystemError};
@@ -36,7 +36,7 @@ enum State {
 #[derive(Debug)]
 pub struct Client {
     id: u64,
-    settings: Arc<Settings>,
+    config: Arc<Config>,
     environment: Arc<Environment>,
     /// The listeners of the same environment.
     listeners: Arc<LocalListeners>,
@@ -54,13 +54,13 @@ impl Client {
     /// A client that is not connected. `id` comes back in the events.
     pub fn new(
         id: u64,
-        settings: Arc<Settings>,
+        config: Arc<Config>,
         environment: Arc<Environment>,
         listeners: Arc<LocalListeners>,
     ) -> Arc<Self> {
         Arc::new(Self {
             id,
-            settings,
+            config,
             environment,
             listeners,
             inner: Mutex::default(),
@@ -213,15 +213,15 @@ impl Client {
         let name = stream.name();
         let connection = Connection::open(
             stream,
-            Arc::clone(&self.settings),
+            Arc::clone(&self.config),
             Arc::clone(&self.environment),
             None,
         );
         let mut events = Vec::new();
         if let (Some(queue), Some(name)) = (queue, name)
-            && let Some(twin) = queue.accept_ours(&name, &mut events)
+            && let Some(loopback_peer) = queue.accept_ours(&name, &mut events)
         {
-            connection.pair(&twin);
+            connection.set_loopback_peer(&loopback_peer);
         }
         let current = self.move_on(attempt, || State::Connected(Arc::clone(&connection)));
         if current {

@@ -1,8 +1,8 @@
 //! Accepts connections at one address.
 
 use super::loopback::{Door, Listeners};
-use crate::connection::config::Settings;
-use crate::connection::send_queue::Token;
+use crate::connection::config::Config;
+use crate::connection::send_queue::CompletionGuard;
 use crate::connection::{Connection, Environment, Event};
 use crate::events::poller::PolledListener;
 use crate::events::runtime;
@@ -38,7 +38,7 @@ pub type LocalListeners = Listeners<Listener>;
 pub struct Listener {
     id: u64,
     address: Address,
-    settings: Arc<Settings>,
+    config: Arc<Config>,
     environment: Arc<Environment>,
     /// All open listeners of the environment.
     listeners: Arc<LocalListeners>,
@@ -49,7 +49,7 @@ pub struct Listener {
     seats: Arc<Seats>,
     /// Every connection of this listener that is not closed holds a reference.
     places: Arc<()>,
-    /// The system could not give the last connection a descriptor, and that was told.
+    /// The system could not give the last connection a descriptor, and that was reported.
     short: AtomicBool,
 }
 
@@ -95,7 +95,7 @@ impl Listener {
         id: u64,
         address: &Address,
         backlog: i32,
-        settings: Arc<Settings>,
+        config: Arc<Config>,
         environment: Arc<Environment>,
         listeners: Arc<LocalListeners>,
     ) -> Result<Arc<Self>, SystemError> {
@@ -129,7 +129,7 @@ impl Listener {
         let listener = Arc::new(Self {
             id,
             address: bound,
-            settings,
+            config,
             environment,
             listeners,
             door: Door::new(Some(entrance)),
@@ -168,7 +168,7 @@ impl Listener {
     /// A listener whose connections somebody else accepts and hands to [`adopt`](Self::adopt).
     pub fn elsewhere(
         id: u64,
-        settings: Arc<Settings>,
+        config: Arc<Config>,
         environment: Arc<Environment>,
         listeners: Arc<LocalListeners>,
     ) -> Result<Arc<Self>, SystemError> {
@@ -176,7 +176,7 @@ impl Listener {
         Ok(Arc::new(Self {
             id,
             address: Address::Unix(None),
-            settings,
+            config,
             environment,
             listeners,
             door: Door::new(None),
@@ -207,10 +207,10 @@ impl Listener {
     }
 
     fn open(&self, stream: Stream) -> Arc<Connection> {
-        let place: Token = Arc::clone(&self.places) as Token;
+        let place: CompletionGuard = Arc::clone(&self.places) as CompletionGuard;
         Connection::open(
             stream.with_seats(&self.seats),
-            Arc::clone(&self.settings),
+            Arc::clone(&self.config),
             Arc::clone(&self.environment),
             Some(place),
         )
@@ -377,7 +377,7 @@ impl Queue<'_> {
         result
     }
 
-    /// Accepts up to the connection that `ours` is the other end of, and answers that; what is to be told of this
+    /// Accepts up to the connection that `ours` is the other end of, and answers that; what is to be reported of this
     /// and of those before it is appended to `events`.
     pub(crate) fn accept_ours(
         &self,
@@ -398,7 +398,7 @@ impl Queue<'_> {
     }
 
     /// Accepts the connection that has waited longest, and answers the address of its other end; `None` if there is
-    /// none. Appends what is to be told of it.
+    /// none. Appends what is to be reported of it.
     fn accept_one(&self, events: &mut Vec<Event>) -> Result<Option<SockAddr>, SystemError> {
         let listener = self.listener;
         loop {
@@ -475,7 +475,7 @@ async fn accept_loop(listener: Weak<Listener>) {
 #[cfg(all(test, not(sockhop_loom)))]
 mod tests {
     use super::{
-        Address, Environment, Event, Listener, LocalListeners, Settings, Stream, close_all,
+        Address, Config, Environment, Event, Listener, LocalListeners, Stream, close_all,
         new_socket, runtime,
     };
     use crate::endpoint::connector::{begin, give_name};
@@ -497,9 +497,9 @@ mod tests {
         (environment, listeners): &(Arc<Environment>, Arc<LocalListeners>),
         address: &Address,
     ) -> Arc<Listener> {
-        let settings = Arc::new(Settings::for_tests());
+        let config = Arc::new(Config::for_tests());
         let environment = Arc::clone(environment);
-        Listener::listen(1, address, 16, settings, environment, Arc::clone(listeners)).unwrap()
+        Listener::listen(1, address, 16, config, environment, Arc::clone(listeners)).unwrap()
     }
 
     fn any_port() -> Address {
@@ -577,8 +577,8 @@ mod tests {
                 assert!(began.elapsed() < Duration::from_secs(20));
                 std::thread::yield_now();
             }
-            let settings = Arc::new(Settings::for_tests());
-            let late = Listener::listen(2, &any_port(), 16, settings, environment, listeners);
+            let config = Arc::new(Config::for_tests());
+            let late = Listener::listen(2, &any_port(), 16, config, environment, listeners);
             assert!(late.is_err(), "an environment that has ended listens");
         }
     }
@@ -598,7 +598,7 @@ mod tests {
             let behind = UnixStream::connect(&place).unwrap();
             let ours = Stream::new(ours).unwrap();
             let mut events = Vec::new();
-            let twin = queue
+            let loopback_peer = queue
                 .unwrap()
                 .accept_ours(&ours.name().unwrap(), &mut events)
                 .unwrap();
@@ -608,7 +608,9 @@ mod tests {
             }
             assert_eq!(ours.send(b"ours").unwrap(), 4);
             let mut read = [0; 16];
-            let count = twin.with_stream(|stream| stream.recv(&mut read)).unwrap();
+            let count = loopback_peer
+                .with_stream(|stream| stream.recv(&mut read))
+                .unwrap();
             assert_eq!(&read[..count.unwrap()], b"ours");
             for event in events {
                 if let Event::Accepted { connection, .. } = event {

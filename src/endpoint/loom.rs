@@ -11,16 +11,19 @@ struct Gate {
     door: Door<()>,
     /// What waits in the kernel.
     kernel: Mutex<Vec<i32>>,
-    told: std::sync::Arc<Mutex<Vec<i32>>>,
+    reported: std::sync::Arc<Mutex<Vec<i32>>>,
     listeners: std::sync::Weak<Listeners<Gate>>,
 }
 
 impl Gate {
-    fn new(listeners: &std::sync::Arc<Listeners<Self>>, told: &std::sync::Arc<Mutex<Vec<i32>>>) {
+    fn new(
+        listeners: &std::sync::Arc<Listeners<Self>>,
+        reported: &std::sync::Arc<Mutex<Vec<i32>>>,
+    ) {
         let gate = std::sync::Arc::new(Self {
             door: Door::new(Some(())),
             kernel: Mutex::default(),
-            told: std::sync::Arc::clone(told),
+            reported: std::sync::Arc::clone(reported),
             listeners: std::sync::Arc::downgrade(listeners),
         });
         assert!(listeners.add(&gate));
@@ -31,7 +34,7 @@ impl Gate {
         self.door.hold(|socket| {
             if socket.is_some() {
                 let waiting = std::mem::take(&mut *self.kernel.lock());
-                self.told.lock().extend(waiting);
+                self.reported.lock().extend(waiting);
             }
         });
     }
@@ -52,7 +55,7 @@ impl Drop for Gate {
             listeners.find(|_| false);
         }
         self.door.hold(|_| {});
-        let _ = self.told.lock();
+        let _ = self.reported.lock();
     }
 }
 
@@ -73,7 +76,7 @@ fn connect(listeners: &Listeners<Gate>, number: i32) {
         events.extend(kernel.drain(..=place));
         drop(kernel);
         events.push(-number);
-        gate.told.lock().extend(events);
+        gate.reported.lock().extend(events);
     });
 }
 
@@ -81,8 +84,8 @@ fn connect(listeners: &Listeners<Gate>, number: i32) {
 fn a_listener_tells_of_a_client_of_its_environment_before_the_client_does() {
     bounded(|| {
         let listeners = std::sync::Arc::new(Listeners::default());
-        let told = std::sync::Arc::new(Mutex::new(Vec::new()));
-        Gate::new(&listeners, &told);
+        let reported = std::sync::Arc::new(Mutex::new(Vec::new()));
+        Gate::new(&listeners, &reported);
         let runtime = {
             let gate = listeners.find(|_| true).unwrap();
             thread::spawn(move || {
@@ -100,13 +103,21 @@ fn a_listener_tells_of_a_client_of_its_environment_before_the_client_does() {
         }
         connect(&listeners, 3);
         runtime.join().unwrap();
-        let told = told.lock();
+        let reported = reported.lock();
         for number in [1, 2] {
-            let place = |wanted| told.iter().position(|told| *told == wanted).unwrap();
-            assert!(place(number) < place(-number), "{told:?}");
+            let place = |wanted| {
+                reported
+                    .iter()
+                    .position(|reported| *reported == wanted)
+                    .unwrap()
+            };
+            assert!(place(number) < place(-number), "{reported:?}");
         }
-        assert_eq!(told.iter().filter(|told| **told == -3).count(), 0);
-        assert!(told.iter().filter(|told| **told == 7).count() <= 1);
+        assert_eq!(
+            reported.iter().filter(|reported| **reported == -3).count(),
+            0
+        );
+        assert!(reported.iter().filter(|reported| **reported == 7).count() <= 1);
     });
 }
 
@@ -114,8 +125,8 @@ fn a_listener_tells_of_a_client_of_its_environment_before_the_client_does() {
 fn a_listener_that_is_closed_from_two_sides_is_closed_once() {
     loom::model(|| {
         let listeners = std::sync::Arc::new(Listeners::default());
-        let told = std::sync::Arc::new(Mutex::new(Vec::new()));
-        Gate::new(&listeners, &told);
+        let reported = std::sync::Arc::new(Mutex::new(Vec::new()));
+        Gate::new(&listeners, &reported);
         let ended = {
             let listeners = std::sync::Arc::clone(&listeners);
             thread::spawn(move || {
@@ -127,7 +138,7 @@ fn a_listener_that_is_closed_from_two_sides_is_closed_once() {
         connect(&listeners, 1);
         assert_eq!(ended.join().unwrap() + usize::from(closed), 1);
         assert!(listeners.find(|_| true).is_none());
-        let told = told.lock();
-        assert!(told.is_empty() || *told == [1, -1]);
+        let reported = reported.lock();
+        assert!(reported.is_empty() || *reported == [1, -1]);
     });
 }

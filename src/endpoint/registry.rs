@@ -1,6 +1,6 @@
 //! The registry of a server's connections, and what concerns all of them.
 
-use crate::connection::send_queue::Token;
+use crate::connection::send_queue::CompletionGuard;
 use crate::connection::{Connection, Environment, Event};
 use crate::events::runtime;
 use bytes::Bytes;
@@ -25,7 +25,7 @@ pub struct Server {
     last: Mutex<Option<Instant>>,
 }
 
-/// Says that a broadcast is done when the last outbox lets go of it.
+/// Says that a broadcast is done when the last send queue lets go of it.
 struct Broadcast {
     id: u64,
     environment: Arc<Environment>,
@@ -75,7 +75,7 @@ impl Server {
     /// connections that did not take them are gone.
     pub fn broadcast(&self, bytes: Vec<u8>, id: u64) {
         let bytes = Bytes::from(bytes);
-        let token: Token = Arc::new(Broadcast {
+        let guard: CompletionGuard = Arc::new(Broadcast {
             id,
             environment: Arc::clone(&self.environment),
         });
@@ -83,10 +83,10 @@ impl Server {
             .connections
             .lock()
             .values()
-            .filter(|connection| connection.enqueue(&bytes, &token))
+            .filter(|connection| connection.enqueue(&bytes, &guard))
             .map(Arc::clone)
             .collect();
-        drop(token);
+        drop(guard);
         if idle.is_empty() {
             return;
         }

@@ -4,7 +4,7 @@ use super::address::EndAddress;
 use super::strings;
 use super::tls::TlsAgreement;
 use super::values::{duration, number};
-use crate::connection::{self, Sent};
+use crate::connection::{self, WriteOutcome};
 use crate::events::event::LARGE_FRAME;
 use crate::transport::Stream;
 use napi::bindgen_prelude::{Result, Uint8Array, Unknown};
@@ -20,12 +20,12 @@ const CLOSED: f64 = -1.0;
 /// Its answer when the policy for slow consumers refuses the bytes.
 const REFUSED: f64 = -2.0;
 
-fn answer(sent: Sent) -> f64 {
+fn answer(sent: WriteOutcome) -> f64 {
     match sent {
-        Sent::Written => WRITTEN,
-        Sent::Waiting(position) => number(position),
-        Sent::Refused => REFUSED,
-        Sent::Closed => CLOSED,
+        WriteOutcome::Written => WRITTEN,
+        WriteOutcome::Waiting(position) => number(position),
+        WriteOutcome::Refused => REFUSED,
+        WriteOutcome::Closed => CLOSED,
     }
 }
 
@@ -55,8 +55,8 @@ pub struct Traffic {
     pub refused: f64,
 }
 
-impl From<connection::Traffic> for Traffic {
-    fn from(traffic: connection::Traffic) -> Self {
+impl From<connection::Counters> for Traffic {
+    fn from(traffic: connection::Counters) -> Self {
         Self {
             bytes_in: number(traffic.bytes_in),
             bytes_out: number(traffic.bytes_out),
@@ -90,7 +90,7 @@ impl Connection {
     /// Whether the other end is in this process and reads: an action of this end is in its event queue already.
     #[napi]
     pub fn is_paired(&self) -> bool {
-        self.inner.is_paired()
+        self.inner.has_loopback_peer()
     }
 
     /// Sends a text of `length` UTF-16 units. Answers 0 if the kernel has all of it; the position in the
@@ -318,6 +318,6 @@ impl Connection {
     /// The counters of bytes.
     #[napi]
     pub fn traffic(&self) -> Traffic {
-        self.inner.traffic().into()
+        self.inner.counters().into()
     }
 }

@@ -33,8 +33,8 @@ pub(super) fn terminator(text: &str) -> Result<Terminator> {
 }
 
 impl ConnectionOptions {
-    pub(super) fn into_net(self) -> Result<Arc<connection::Settings>> {
-        Ok(Arc::new(connection::Settings {
+    pub(super) fn into_net(self) -> Result<Arc<connection::Config>> {
+        Ok(Arc::new(connection::Config {
             receive_terminator: terminator(&self.receive_terminator)?,
             transmit_terminator: terminator(&self.transmit_terminator)?,
             max_message_size: size(self.max_message_size),

@@ -17,7 +17,7 @@ use std::sync::Arc;
 #[napi]
 pub struct SockhopServer {
     inner: Arc<endpoint::Server>,
-    settings: Arc<connection::Settings>,
+    config: Arc<connection::Config>,
     environment: Arc<connection::Environment>,
     listeners: Arc<LocalListeners>,
 }
@@ -29,7 +29,7 @@ impl SockhopServer {
     pub fn new(queue: &EventQueue, options: ConnectionOptions) -> Result<Self> {
         Ok(Self {
             inner: endpoint::Server::new(Arc::clone(&queue.shared)),
-            settings: options.into_net()?,
+            config: options.into_net()?,
             environment: Arc::clone(&queue.shared),
             listeners: Arc::clone(&queue.listeners),
         })
@@ -48,7 +48,7 @@ impl SockhopServer {
             id_of(id),
             &address,
             backlog,
-            Arc::clone(&self.settings),
+            Arc::clone(&self.config),
             Arc::clone(&self.environment),
             Arc::clone(&self.listeners),
         )))
@@ -59,7 +59,7 @@ impl SockhopServer {
     pub fn listen_elsewhere(&self, id: f64) -> Either<Listener, ListenFailure> {
         Listener::or_failure(endpoint::Listener::elsewhere(
             id_of(id),
-            Arc::clone(&self.settings),
+            Arc::clone(&self.config),
             Arc::clone(&self.environment),
             Arc::clone(&self.listeners),
         ))

@@ -229,7 +229,7 @@ impl<C: PolledConnection> Poller<C> {
 #[cfg(all(test, not(sockhop_loom)))]
 mod tests {
     use super::Poller;
-    use crate::connection::{Connection, Environment, Event, Settings};
+    use crate::connection::{Config, Connection, Environment, Event};
     use crate::endpoint::Listener;
     use crate::transport::Address;
     use std::io::Write;
@@ -255,12 +255,12 @@ mod tests {
             let poller = Poller::new().unwrap();
             let environment = Environment::new(Box::new(|| {}), Some(Arc::clone(&poller)));
             let address = Address::Inet(SocketAddr::from(([127, 0, 0, 1], 0)));
-            let settings = Arc::new(Settings::for_tests());
+            let config = Arc::new(Config::for_tests());
             let listener = Listener::listen(
                 1,
                 &address,
                 16,
-                settings,
+                config,
                 Arc::clone(&environment),
                 Arc::default(),
             )
@@ -278,9 +278,9 @@ mod tests {
             let _other = TcpStream::connect(bound).unwrap();
             let turns = (1..100).find(|_| {
                 talker.write_all(frame.as_bytes()).unwrap();
-                let received = connections[0].traffic().bytes_in;
+                let received = connections[0].counters().bytes_in;
                 // What was written arrives at some time.
-                while connections[0].traffic().bytes_in == received {
+                while connections[0].counters().bytes_in == received {
                     poller.turn();
                 }
                 !accepted(&environment).is_empty()
