@@ -19,7 +19,7 @@
 //! poller reads, and that has nothing left to send, has none. Writing, and handing over received frames, are
 //! plain functions under short locks, so that the runtime or the thread that called `send()` can run them.
 //!
-//! Lock order, where two are held: a listener's `Door` before a connection's `Reader` before its `Outbox`
+//! Lock order, where two are held: a listener's `AcceptGate` before a connection's `Reader` before its `Outbox`
 //! before the `Mailbox`. Reading may write (a pong), so code that holds an `Outbox` takes no `Reader`.
 
 #![deny(unsafe_code)]

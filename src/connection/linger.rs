@@ -134,13 +134,13 @@ async fn linger(stream: &Stream, patience: LingerLimits) {
 
 /// Comes back when a new connection needs the place of this one.
 async fn wanted(stream: &Stream) {
-    let Some(seats) = stream.seats() else {
+    let Some(quota) = stream.quota() else {
         return std::future::pending().await;
     };
     loop {
-        seats.wanted.notified().await;
+        quota.wanted.notified().await;
         // Another one may have closed since.
-        if seats.are_short() {
+        if quota.is_overdrawn() {
             return;
         }
     }
@@ -163,7 +163,7 @@ fn is_for_now(error: &io::Error) -> bool {
 #[cfg(all(test, not(sockhop_loom)))]
 mod tests {
     use super::*;
-    use crate::transport::seats::{SPARE_SEATS, Seats};
+    use crate::transport::descriptor_quota::{DescriptorQuota, SPARE_DESCRIPTORS};
     use socket2::{Domain, Socket, Type};
     use std::io::Write;
 
@@ -232,42 +232,42 @@ mod tests {
 
     #[test]
     fn a_seat_is_held_until_the_descriptor_is_closed() {
-        let seats = Seats::new();
-        seats.set_max(1);
+        let quota = DescriptorQuota::new();
+        quota.set_max(1);
         let (stream, _peer) = pair();
-        let stream = Arc::new(stream.with_seats(&seats));
-        assert!(seats.are_taken(1));
+        let stream = Arc::new(stream.with_quota(&quota));
+        assert!(quota.is_exhausted(1));
         let still = Arc::clone(&stream);
         drop(stream);
-        assert!(seats.are_short());
+        assert!(quota.is_overdrawn());
         drop(still);
-        assert!(!seats.are_short());
+        assert!(!quota.is_overdrawn());
     }
 
     #[test]
     fn a_closed_connection_makes_room_for_a_new_one() {
-        let seats = Seats::new();
-        seats.set_max(1);
+        let quota = DescriptorQuota::new();
+        quota.set_max(1);
         let (stream, _peer) = pair();
-        let stream = stream.with_seats(&seats);
+        let stream = stream.with_quota(&quota);
         runtime().block_on(async {
             let lingering = tokio::spawn(async move { linger(&stream, LingerLimits::LONG).await });
             tokio::task::yield_now().await;
-            assert!(!seats.are_taken(0));
+            assert!(!quota.is_exhausted(0));
             lingering.await.unwrap();
         });
-        assert!(!seats.are_short());
+        assert!(!quota.is_overdrawn());
     }
 
     #[test]
     fn new_connections_do_not_outrun_the_closed_ones_by_far() {
-        let seats = Seats::new();
-        seats.set_max(2);
+        let quota = DescriptorQuota::new();
+        quota.set_max(2);
         let mut held = Vec::new();
-        while !seats.are_taken(0) {
+        while !quota.is_exhausted(0) {
             let (stream, peer) = pair();
-            held.push((stream.with_seats(&seats), peer));
-            assert!(held.len() <= 2 + SPARE_SEATS);
+            held.push((stream.with_quota(&quota), peer));
+            assert!(held.len() <= 2 + SPARE_DESCRIPTORS);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The client's side of getting connected: attempts and time-outs.
 
-use super::listener::{Listener, LocalListeners, Queue};
+use super::listener::{AcceptQueue, Listener, LocalListeners};
 use crate::connection::config::Config;
 use crate::connection::{Connection, Environment, Event};
 use crate::events::runtime;
@@ -34,7 +34,7 @@ enum State {
 
 /// A client: at most one connection at a time.
 #[derive(Debug)]
-pub struct Client {
+pub struct Connector {
     id: u64,
     config: Arc<Config>,
     environment: Arc<Environment>,
@@ -50,7 +50,7 @@ struct Inner {
     attempt: u32,
 }
 
-impl Client {
+impl Connector {
     /// A client that is not connected. `id` comes back in the events.
     pub fn new(
         id: u64,
@@ -193,7 +193,7 @@ impl Client {
         self: &Arc<Self>,
         attempt: u32,
         endpoint: &Endpoint,
-        queue: Option<Queue<'_>>,
+        queue: Option<AcceptQueue<'_>>,
     ) -> io::Result<Option<Socket>> {
         let socket = new_socket(endpoint)?;
         if queue.is_some() {
@@ -209,7 +209,7 @@ impl Client {
 
     /// Reports the connection. With the queue of a listener that it may have reached, whose door the caller holds, the
     /// other end is accepted and reported first.
-    fn connected(self: &Arc<Self>, attempt: u32, stream: Stream, queue: Option<Queue<'_>>) {
+    fn connected(self: &Arc<Self>, attempt: u32, stream: Stream, queue: Option<AcceptQueue<'_>>) {
         let name = stream.name();
         let connection = Connection::open(
             stream,

@@ -1,6 +1,6 @@
 //! Accepts connections at one address.
 
-use super::loopback::{Door, Listeners};
+use super::loopback::{AcceptGate, ListenerRegistry};
 use crate::connection::config::Config;
 use crate::connection::send_queue::CompletionGuard;
 use crate::connection::{Connection, Environment, Event};
@@ -8,8 +8,8 @@ use crate::events::poller::PolledListener;
 use crate::events::runtime;
 use crate::transport::Stream;
 use crate::transport::address::{Address, reaches};
+use crate::transport::descriptor_quota::DescriptorQuota;
 use crate::transport::error::SystemError;
-use crate::transport::seats::Seats;
 use crate::transport::socket::{new_socket, watch};
 use parking_lot::Mutex;
 use socket2::{SockAddr, Socket};
@@ -32,7 +32,7 @@ const MOST_AHEAD: usize = 4096;
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// The open listeners of one JavaScript environment.
-pub type LocalListeners = Listeners<Listener>;
+pub type LocalListeners = ListenerRegistry<Listener>;
 
 /// A listening socket.
 pub struct Listener {
@@ -42,11 +42,11 @@ pub struct Listener {
     environment: Arc<Environment>,
     /// All open listeners of the environment.
     listeners: Arc<LocalListeners>,
-    door: Door<Entrance>,
+    gate: AcceptGate<ListeningSocket>,
     /// Serves the door where there is no poller.
     task: Mutex<Option<AbortHandle>>,
     /// `max_connections`, and the descriptors that count against it.
-    seats: Arc<Seats>,
+    quota: Arc<DescriptorQuota>,
     /// Every connection of this listener that is not closed holds a reference.
     places: Arc<()>,
     /// The system could not give the last connection a descriptor, and that was reported.
@@ -64,14 +64,14 @@ impl std::fmt::Debug for Listener {
 
 /// The listening socket. Whoever closes it owns it alone: the address is free when the descriptor is closed,
 /// and on some systems not before.
-enum Entrance {
+enum ListeningSocket {
     /// Watched by the poller.
     Polled(Socket),
     /// Watched by the runtime.
     Watched(AsyncFd<Socket>),
 }
 
-impl Entrance {
+impl ListeningSocket {
     fn socket(&self) -> &Socket {
         match self {
             Self::Polled(socket) => socket,
@@ -80,8 +80,8 @@ impl Entrance {
     }
 }
 
-/// The connections that wait in the kernel, for whoever holds the listener's door.
-pub(crate) struct Queue<'a> {
+/// The connections that wait in the kernel, for whoever holds the listener's gate.
+pub(crate) struct AcceptQueue<'a> {
     listener: &'a Listener,
     socket: &'a Socket,
 }
@@ -119,12 +119,12 @@ impl Listener {
             }
             Address::Unix(_) => address.clone(),
         };
-        let entrance = if environment.poller().is_some() {
-            Entrance::Polled(socket)
+        let socket = if environment.poller().is_some() {
+            ListeningSocket::Polled(socket)
         } else {
             // Registering a descriptor needs the runtime's context.
             let _context = runtime::start().map_err(failed)?.enter();
-            Entrance::Watched(watch(socket, Interest::READABLE).map_err(failed)?)
+            ListeningSocket::Watched(watch(socket, Interest::READABLE).map_err(failed)?)
         };
         let listener = Arc::new(Self {
             id,
@@ -132,9 +132,9 @@ impl Listener {
             config,
             environment,
             listeners,
-            door: Door::new(Some(entrance)),
+            gate: AcceptGate::new(Some(socket)),
             task: Mutex::new(None),
-            seats: Seats::new(),
+            quota: DescriptorQuota::new(),
             places: Arc::new(()),
             short: AtomicBool::new(false),
         });
@@ -151,8 +151,8 @@ impl Listener {
 
     /// Begins to accept.
     fn watch(self: &Arc<Self>) -> io::Result<()> {
-        let watched = self.door.hold(|entrance| match entrance {
-            Some(Entrance::Polled(socket)) => {
+        let watched = self.gate.hold(|socket| match socket {
+            Some(ListeningSocket::Polled(socket)) => {
                 let poller = self.environment.poller();
                 poller.map_or(Ok(()), |poller| poller.add_listener(self, socket))
             }
@@ -179,9 +179,9 @@ impl Listener {
             config,
             environment,
             listeners,
-            door: Door::new(None),
+            gate: AcceptGate::new(None),
             task: Mutex::new(None),
-            seats: Seats::new(),
+            quota: DescriptorQuota::new(),
             places: Arc::new(()),
             short: AtomicBool::new(false),
         }))
@@ -203,13 +203,13 @@ impl Listener {
     }
 
     fn is_full(&self) -> bool {
-        self.seats.are_taken(self.connection_count())
+        self.quota.is_exhausted(self.connection_count())
     }
 
     fn open(&self, stream: Stream) -> Arc<Connection> {
         let place: CompletionGuard = Arc::clone(&self.places) as CompletionGuard;
         Connection::open(
-            stream.with_seats(&self.seats),
+            stream.with_quota(&self.quota),
             Arc::clone(&self.config),
             Arc::clone(&self.environment),
             Some(place),
@@ -223,7 +223,7 @@ impl Listener {
 
     /// How many connections may be open at a time.
     pub fn set_max_connections(&self, max: usize) {
-        self.seats.set_max(max);
+        self.quota.set_max(max);
     }
 
     /// Whether a connection to `target` reaches it, as far as this environment can tell.
@@ -248,14 +248,14 @@ impl Listener {
     /// Accepts no more and frees the address. Connections stay.
     pub fn close(&self) {
         self.listeners.remove(self);
-        let Some(entrance) = self.door.close() else {
+        let Some(socket) = self.gate.close() else {
             return;
         };
         if let Some(poller) = self.environment.poller() {
-            poller.remove_listener(self.id, entrance.socket());
+            poller.remove_listener(self.id, socket.socket());
         }
         // This closes the descriptor: but for a duplicate elsewhere, nobody else has it.
-        drop(entrance);
+        drop(socket);
         if let Some(task) = self.task.lock().take() {
             task.abort();
         }
@@ -265,30 +265,30 @@ impl Listener {
     }
 
     /// Runs `f` while nobody else accepts; with `None` if this is closed.
-    pub(crate) fn hold<R>(&self, f: impl FnOnce(Option<Queue<'_>>) -> R) -> R {
-        self.door.hold(|entrance| {
-            f(entrance.map(|entrance| Queue {
+    pub(crate) fn hold<R>(&self, f: impl FnOnce(Option<AcceptQueue<'_>>) -> R) -> R {
+        self.gate.hold(|socket| {
+            f(socket.map(|socket| AcceptQueue {
                 listener: self,
-                socket: entrance.socket(),
+                socket: socket.socket(),
             }))
         })
     }
 
     /// Accepts what waits, and tells of it. Answers whether nothing is left.
     fn accept(&self) -> Result<bool, SystemError> {
-        self.hold(|queue| queue.map_or(Ok(true), Queue::serve))
+        self.hold(|queue| queue.map_or(Ok(true), AcceptQueue::serve))
     }
 
     /// The same, for the task: when the runtime finds that something waits.
     fn poll_accept(&self, context: &mut Context<'_>) -> Poll<Option<Result<bool, SystemError>>> {
-        self.door.hold(|entrance| {
-            let Some(Entrance::Watched(fd)) = entrance else {
+        self.gate.hold(|socket| {
+            let Some(ListeningSocket::Watched(fd)) = socket else {
                 return Poll::Ready(None);
             };
             let Ok(mut ready) = std::task::ready!(fd.poll_read_ready(context)) else {
                 return Poll::Ready(None);
             };
-            let queue = Queue {
+            let queue = AcceptQueue {
                 listener: self,
                 socket: fd.get_ref(),
             };
@@ -316,7 +316,7 @@ impl Listener {
             return;
         };
         self.hold(|queue| {
-            if let Some(Queue { socket, .. }) = queue {
+            if let Some(AcceptQueue { socket, .. }) = queue {
                 poller.remove_listener(self.id, socket);
             }
         });
@@ -355,7 +355,7 @@ impl PolledListener for Listener {
     }
 }
 
-impl Queue<'_> {
+impl AcceptQueue<'_> {
     /// Accepts a batch, and tells of it. Answers whether nothing is left.
     fn serve(self) -> Result<bool, SystemError> {
         let mut events = Vec::new();

@@ -1,6 +1,6 @@
 //! Models of the order between a listener and the clients of its own environment: `npm run model`.
 
-use super::loopback::{Door, Listeners};
+use super::loopback::{AcceptGate, ListenerRegistry};
 use crate::connection::loom::bounded;
 use crate::sync::Mutex;
 use loom::thread;
@@ -8,20 +8,20 @@ use loom::thread;
 /// A listener around the door that ships. Numbers stand for connections: positive ones are accepted, and the negative of
 /// one is the report of the client that made it.
 struct Gate {
-    door: Door<()>,
+    gate: AcceptGate<()>,
     /// What waits in the kernel.
     kernel: Mutex<Vec<i32>>,
     reported: std::sync::Arc<Mutex<Vec<i32>>>,
-    listeners: std::sync::Weak<Listeners<Gate>>,
+    listeners: std::sync::Weak<ListenerRegistry<Gate>>,
 }
 
 impl Gate {
     fn new(
-        listeners: &std::sync::Arc<Listeners<Self>>,
+        listeners: &std::sync::Arc<ListenerRegistry<Self>>,
         reported: &std::sync::Arc<Mutex<Vec<i32>>>,
     ) {
         let gate = std::sync::Arc::new(Self {
-            door: Door::new(Some(())),
+            gate: AcceptGate::new(Some(())),
             kernel: Mutex::default(),
             reported: std::sync::Arc::clone(reported),
             listeners: std::sync::Arc::downgrade(listeners),
@@ -31,7 +31,7 @@ impl Gate {
 
     /// As a turn of the poller, or of the task.
     fn serve(&self) {
-        self.door.hold(|socket| {
+        self.gate.hold(|socket| {
             if socket.is_some() {
                 let waiting = std::mem::take(&mut *self.kernel.lock());
                 self.reported.lock().extend(waiting);
@@ -44,7 +44,7 @@ impl Gate {
         if let Some(listeners) = self.listeners.upgrade() {
             listeners.remove(self);
         }
-        self.door.close().is_some()
+        self.gate.close().is_some()
     }
 }
 
@@ -54,17 +54,17 @@ impl Drop for Gate {
         if let Some(listeners) = self.listeners.upgrade() {
             listeners.find(|_| false);
         }
-        self.door.hold(|_| {});
+        self.gate.hold(|_| {});
         let _ = self.reported.lock();
     }
 }
 
 /// As a client connects to the listener of its own environment, if there still is one.
-fn connect(listeners: &Listeners<Gate>, number: i32) {
+fn connect(listeners: &ListenerRegistry<Gate>, number: i32) {
     let Some(gate) = listeners.find(|_| true) else {
         return;
     };
-    gate.door.hold(|socket| {
+    gate.gate.hold(|socket| {
         if socket.is_none() {
             return;
         }
@@ -83,7 +83,7 @@ fn connect(listeners: &Listeners<Gate>, number: i32) {
 #[test]
 fn a_listener_tells_of_a_client_of_its_environment_before_the_client_does() {
     bounded(|| {
-        let listeners = std::sync::Arc::new(Listeners::default());
+        let listeners = std::sync::Arc::new(ListenerRegistry::default());
         let reported = std::sync::Arc::new(Mutex::new(Vec::new()));
         Gate::new(&listeners, &reported);
         let runtime = {
@@ -124,7 +124,7 @@ fn a_listener_tells_of_a_client_of_its_environment_before_the_client_does() {
 #[test]
 fn a_listener_that_is_closed_from_two_sides_is_closed_once() {
     loom::model(|| {
-        let listeners = std::sync::Arc::new(Listeners::default());
+        let listeners = std::sync::Arc::new(ListenerRegistry::default());
         let reported = std::sync::Arc::new(Mutex::new(Vec::new()));
         Gate::new(&listeners, &reported);
         let ended = {

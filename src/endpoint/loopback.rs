@@ -4,10 +4,10 @@
 //! client's `connect()` is fulfilled. Across two processes or two workers nobody can promise what it
 //! finds there; within one environment, the JavaScript package's single thread made it likely, and
 //! programs rely on it. Here it is certain: a client that connects to a listener of its own
-//! environment holds the listener's [`Door`] from `connect()` until it has accepted the other end
+//! environment holds the listener's [`AcceptGate`] from `connect()` until it has accepted the other end
 //! itself and both were reported, the listener's end first.
 //!
-//! Nothing here is global, and no destructor takes a lock: [`Listeners`] owns its listeners until they
+//! Nothing here is global, and no destructor takes a lock: [`ListenerRegistry`] owns its listeners until they
 //! are closed, and hands them out as references that are dropped when no lock is held.
 
 use crate::sync::Mutex;
@@ -18,9 +18,9 @@ use std::sync::Arc;
 /// A connection is taken out of the kernel's queue, and reported, while the door is held. So the
 /// reports of one listener have the order of its queue, on whatever threads it is served, and a socket
 /// that was taken out of its door is in use nowhere else.
-pub(crate) struct Door<S>(Mutex<Option<S>>);
+pub(crate) struct AcceptGate<S>(Mutex<Option<S>>);
 
-impl<S> Door<S> {
+impl<S> AcceptGate<S> {
     /// Without a socket it is closed.
     pub(crate) fn new(socket: Option<S>) -> Self {
         Self(Mutex::new(socket))
@@ -38,20 +38,20 @@ impl<S> Door<S> {
 }
 
 /// The listeners of one environment that are open.
-pub struct Listeners<L>(Mutex<Registry<L>>);
+pub struct ListenerRegistry<L>(Mutex<Registry<L>>);
 
 struct Registry<L> {
     open: Vec<Arc<L>>,
     closed: bool,
 }
 
-impl<L> std::fmt::Debug for Listeners<L> {
+impl<L> std::fmt::Debug for ListenerRegistry<L> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Listeners").finish_non_exhaustive()
+        f.debug_struct("ListenerRegistry").finish_non_exhaustive()
     }
 }
 
-impl<L> Default for Listeners<L> {
+impl<L> Default for ListenerRegistry<L> {
     fn default() -> Self {
         Self(Mutex::new(Registry {
             open: Vec::new(),
@@ -60,7 +60,7 @@ impl<L> Default for Listeners<L> {
     }
 }
 
-impl<L> Listeners<L> {
+impl<L> ListenerRegistry<L> {
     /// Owns `listener` until it is removed. False: the environment is ending, and takes no more.
     pub(crate) fn add(&self, listener: &Arc<L>) -> bool {
         let mut registry = self.0.lock();

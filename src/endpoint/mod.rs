@@ -5,9 +5,9 @@ pub mod listener;
 pub mod loopback;
 pub mod registry;
 
-pub use connector::{Client, Endpoint};
+pub use connector::{Connector, Endpoint};
 pub use listener::{Listener, LocalListeners};
-pub use registry::Server;
+pub use registry::ConnectionRegistry;
 
 #[cfg(all(test, sockhop_loom))]
 mod loom;

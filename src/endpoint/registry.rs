@@ -18,7 +18,7 @@ const GAP: Duration = Duration::from_micros(100);
 
 /// The connections of one server, in no order.
 #[derive(Debug)]
-pub struct Server {
+pub struct ConnectionRegistry {
     environment: Arc<Environment>,
     connections: Mutex<HashMap<u64, Arc<Connection>>>,
     /// When the last broadcast was sent by the calling thread, or by the runtime.
@@ -37,7 +37,7 @@ impl Drop for Broadcast {
     }
 }
 
-impl Server {
+impl ConnectionRegistry {
     /// A server without connections.
     pub fn new(environment: Arc<Environment>) -> Arc<Self> {
         Arc::new(Self {

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// The native part of a client.
 #[napi]
 pub struct SockhopClient {
-    inner: Arc<endpoint::Client>,
+    inner: Arc<endpoint::Connector>,
 }
 
 #[napi]
@@ -23,7 +23,7 @@ impl SockhopClient {
     #[napi(constructor)]
     pub fn new(queue: &EventQueue, id: f64, options: ConnectionOptions) -> Result<Self> {
         Ok(Self {
-            inner: endpoint::Client::new(
+            inner: endpoint::Connector::new(
                 id_of(id),
                 options.into_net()?,
                 Arc::clone(&queue.shared),

@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// The native part of a server.
 #[napi]
 pub struct SockhopServer {
-    inner: Arc<endpoint::Server>,
+    inner: Arc<endpoint::ConnectionRegistry>,
     config: Arc<connection::Config>,
     environment: Arc<connection::Environment>,
     listeners: Arc<LocalListeners>,
@@ -28,7 +28,7 @@ impl SockhopServer {
     #[napi(constructor)]
     pub fn new(queue: &EventQueue, options: ConnectionOptions) -> Result<Self> {
         Ok(Self {
-            inner: endpoint::Server::new(Arc::clone(&queue.shared)),
+            inner: endpoint::ConnectionRegistry::new(Arc::clone(&queue.shared)),
             config: options.into_net()?,
             environment: Arc::clone(&queue.shared),
             listeners: Arc::clone(&queue.listeners),

@@ -4,16 +4,16 @@
 //! Stream        a connected socket (this file)
 //!   tls         TLS on it, and the certificates that a client trusts
 //!   outgoing    its sending direction, as the send queue sees it
-//!   seats       how many descriptors the connections of one listener have
+//!   quota       how many descriptors the connections of one listener have
 //! socket        creates sockets and registers them with the runtime
 //! address       where a socket is
 //! error         failed system calls
 //! ```
 
 pub mod address;
+pub(crate) mod descriptor_quota;
 pub mod error;
 pub mod outgoing;
-pub(crate) mod seats;
 pub(crate) mod socket;
 pub mod tls;
 
@@ -21,7 +21,7 @@ pub use address::Address;
 pub use error::SystemError;
 pub use outgoing::Outgoing;
 
-use seats::Seats;
+use descriptor_quota::DescriptorQuota;
 use socket::SEND_FLAGS;
 use socket2::{SockAddr, Socket};
 use std::io::{self, IoSlice, Read};
@@ -42,7 +42,7 @@ pub struct Stream {
     inet: bool,
     tls: Option<Box<TlsStream>>,
     /// Declared after the socket, so that it is dropped after the descriptor is closed.
-    seats: Option<Arc<Seats>>,
+    quota: Option<Arc<DescriptorQuota>>,
 }
 
 impl AsFd for Stream {
@@ -81,19 +81,19 @@ impl Stream {
             socket,
             inet,
             tls: None,
-            seats: None,
+            quota: None,
         })
     }
 
     /// Counts the descriptor among those of a listener until it is closed.
-    pub(crate) fn with_seats(mut self, seats: &Arc<Seats>) -> Self {
-        self.seats = Some(Arc::clone(seats));
+    pub(crate) fn with_quota(mut self, quota: &Arc<DescriptorQuota>) -> Self {
+        self.quota = Some(Arc::clone(quota));
         self
     }
 
     /// The descriptors of the listener that accepted the stream.
-    pub(crate) fn seats(&self) -> Option<&Arc<Seats>> {
-        self.seats.as_ref()
+    pub(crate) fn quota(&self) -> Option<&Arc<DescriptorQuota>> {
+        self.quota.as_ref()
     }
 
     /// Takes over a connected socket for TLS. [`handshake`](Self::handshake) comes before everything else.

@@ -5,19 +5,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Notify;
 
 /// Descriptors beyond `max_connections` that new connections may have while closed ones make room for them.
-pub(crate) const SPARE_SEATS: usize = 16;
+pub(crate) const SPARE_DESCRIPTORS: usize = 16;
 
 /// The descriptors of one listener's connections. Every stream that it accepted holds a reference until its descriptor
 /// is closed.
 #[derive(Debug)]
-pub(crate) struct Seats {
+pub(crate) struct DescriptorQuota {
     /// `max_connections`.
     max: AtomicUsize,
     /// Tells a closed connection that another one needs its place.
     pub(crate) wanted: Notify,
 }
 
-impl Seats {
+impl DescriptorQuota {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             max: AtomicUsize::new(usize::MAX),
@@ -30,7 +30,7 @@ impl Seats {
     }
 
     /// Whether there is no room for another connection beside `open` ones. Closed ones that are still read make room.
-    pub(crate) fn are_taken(self: &Arc<Self>, open: usize) -> bool {
+    pub(crate) fn is_exhausted(self: &Arc<Self>, open: usize) -> bool {
         let max = self.max.load(Ordering::Relaxed);
         if open >= max {
             return true;
@@ -39,11 +39,11 @@ impl Seats {
         if held >= max {
             self.wanted.notify_one();
         }
-        held >= max.saturating_add(SPARE_SEATS)
+        held >= max.saturating_add(SPARE_DESCRIPTORS)
     }
 
     /// Whether there are more descriptors than there may be connections, or as many.
-    pub(crate) fn are_short(self: &Arc<Self>) -> bool {
+    pub(crate) fn is_overdrawn(self: &Arc<Self>) -> bool {
         Arc::strong_count(self) > self.max.load(Ordering::Relaxed)
     }
 }
