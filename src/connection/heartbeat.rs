@@ -9,6 +9,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// So many pings in a row without an answer, and the peer counts as dead.
 pub const UNANSWERED_LIMIT: usize = 4;
 
+/// Pings and pongs are not queued beyond this many bytes for a peer that does not read them.
+pub(super) const PONG_LIMIT: usize = 64 * 1024;
+
 /// One ping, as `pings` shows it to the program.
 #[derive(Debug, Clone)]
 pub struct Ping {

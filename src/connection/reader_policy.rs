@@ -1,5 +1,7 @@
 //! What comes over a connection: one by one and answered, or in bulk.
 
+use crate::transport::Stream;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// What comes over a connection, as far as it matters to who should read it.
@@ -88,6 +90,22 @@ impl TrafficStats {
     fn is_bulk(&self) -> bool {
         self.bulk >= FLOOD_BULK
     }
+}
+
+/// Whether the runtime reads bulk: if it has to be decrypted, or there is a processor to spare.
+/// With two processors, of which the peer may use one, the hop between threads costs more than it
+/// gains.
+pub(super) fn runtime_reads_bulk(stream: &Stream) -> bool {
+    static SPARE: OnceLock<bool> = OnceLock::new();
+    let spare = || std::thread::available_parallelism().is_ok_and(|count| count.get() > 2);
+    stream.is_secure() || *SPARE.get_or_init(spare)
+}
+
+/// Whether a connection may move between the readers. `SOCKHOP_READER=loop` keeps all on the event
+/// loop.
+pub(super) fn may_move() -> bool {
+    static FIXED: OnceLock<bool> = OnceLock::new();
+    !*FIXED.get_or_init(|| std::env::var_os("SOCKHOP_READER").is_some_and(|place| place == "loop"))
 }
 
 #[cfg(test)]

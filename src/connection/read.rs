@@ -1,0 +1,333 @@
+//! The receiving direction: reads the socket, cuts frames, and posts them to the event queue.
+
+use super::heartbeat::{PONG_LIMIT, now_ms};
+use super::reader_policy::{TrafficStats, may_move, runtime_reads_bulk};
+use super::reader_state::{ReadState, ReaderKind};
+use super::{Connection, Event};
+use crate::events::environment::Member;
+use crate::events::event::{LARGE_FRAME, queued_cost};
+use crate::events::poller::PolledConnection;
+use crate::events::queue::{Source, Turn};
+use crate::protocol::{self, Control, Frame, Framer, PingBody};
+use crate::transport::socket::READ_SIZE;
+use crate::transport::{Outgoing, SystemError};
+use std::cell::RefCell;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// How many times a broken connection is still read, one budget each: more than any kernel buffers,
+/// and a bound for a peer that keeps sending.
+pub(super) const LAST_READS: usize = 64;
+
+/// Bytes read from one connection before others get their turn.
+const READ_BUDGET: usize = 8 * READ_SIZE;
+
+/// The bytes of pongs that are sent in one write.
+const PONG_BATCH: usize = PONG_LIMIT / 2;
+
+/// What a ping takes of the read budget besides its bytes: answering it takes as long as reading
+/// this many bytes.
+const PING_COST: usize = 1024;
+
+/// After a read with this many pings, the next read asks for fewer bytes, because they may be
+/// pings, too.
+const MANY_PINGS: usize = 64;
+
+const SHORT_READ: usize = 16 * 1024;
+
+thread_local! {
+    /// The buffers of a read. Connections share them, so that an idle connection owns none.
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
+        input: vec![0; READ_SIZE],
+        text: Vec::new(),
+        lengths: Vec::new(),
+    });
+}
+
+struct Scratch {
+    input: Vec<u8>,
+    text: Vec<u8>,
+    lengths: Vec<u32>,
+}
+
+/// Why a read returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReadStop {
+    /// The kernel has no more bytes for now.
+    Drained,
+    /// The budget is used up; others get their turn.
+    Budget,
+    /// The connection must not be read now; the kernel may have more bytes.
+    Stopped,
+}
+
+impl Connection {
+    /// Reads and hands over received bytes, up to a budget.
+    pub(super) fn read(self: &Arc<Self>) -> ReadStop {
+        self.read_up_to(READ_BUDGET)
+    }
+
+    fn read_up_to(self: &Arc<Self>, budget: usize) -> ReadStop {
+        let mut reader = self.reader.lock();
+        let Some(stream) = reader.stream.clone() else {
+            return ReadStop::Stopped;
+        };
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut budget = budget;
+            loop {
+                if self.reader_state.read_state() != ReadState::Flowing || self.is_backpressured() {
+                    return ReadStop::Stopped;
+                }
+                let most = if reader.many_pings {
+                    SHORT_READ
+                } else {
+                    READ_SIZE
+                };
+                match stream.recv(&mut scratch.input[..most]) {
+                    Ok(0) => {
+                        self.peer_ended.store(true, Ordering::Release);
+                        self.report_end(None);
+                        return ReadStop::Stopped;
+                    }
+                    Ok(count) if reader.early_bytes.is_some() => {
+                        reader.early_bytes = reader.early_bytes.map(|before| before + count as u64);
+                        self.bytes_in.fetch_add(count as u64, Ordering::Relaxed);
+                        self.post_raw(&scratch.input[..count]);
+                        // Once: the program asks again when it has room for more.
+                        self.reader_state.change_read_state(
+                            self,
+                            ReadState::Flowing,
+                            ReadState::Held,
+                        );
+                        return ReadStop::Stopped;
+                    }
+                    Ok(count) => {
+                        let pings = self.receive(&mut reader.framer, scratch, count);
+                        reader.many_pings = pings >= MANY_PINGS;
+                        let writes = self.writes.load(Ordering::Relaxed);
+                        let now = Instant::now();
+                        reader.stats.add(now, count, writes);
+                        self.note_activity(now);
+                        if count < most && !stream.has_buffered() {
+                            return ReadStop::Drained;
+                        }
+                        budget = budget.saturating_sub(count + pings * PING_COST);
+                        if budget == 0 {
+                            return ReadStop::Budget;
+                        }
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        return ReadStop::Drained;
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                        // With TLS also after many records without data.
+                        budget = budget.saturating_sub(READ_SIZE);
+                        if budget == 0 {
+                            return ReadStop::Budget;
+                        }
+                    }
+                    Err(error) => {
+                        self.report_end(Some(SystemError::new("read", &error)));
+                        return ReadStop::Stopped;
+                    }
+                }
+            }
+        })
+    }
+
+    /// Cuts `count` bytes of the scratch input into frames and posts them. Returns the number of
+    /// pings.
+    fn receive(
+        self: &Arc<Self>,
+        framer: &mut Framer,
+        scratch: &mut Scratch,
+        count: usize,
+    ) -> usize {
+        self.bytes_in.fetch_add(count as u64, Ordering::Relaxed);
+        let Scratch {
+            input,
+            text,
+            lengths,
+        } = scratch;
+        let input = &input[..count];
+        if self.bytes_only.load(Ordering::Acquire) {
+            self.post_raw(input);
+            return 0;
+        }
+        let show_control = self.show_control.load(Ordering::Acquire);
+        let mut pings = Vec::new();
+        let result = framer.push(input, &mut |frame: Frame<'_>| {
+            if !show_control && let Some(control) = protocol::control(frame.as_bytes()) {
+                let terminator = self.config.receive_terminator.as_bytes();
+                let length = frame.as_bytes().len() + terminator.len();
+                self.control_bytes
+                    .fetch_add(length as u64, Ordering::Relaxed);
+                match control {
+                    Control::Ping(ping) => pings.push(ping),
+                    Control::Pong(pong) => self.answered(&pong),
+                }
+                return;
+            }
+            if frame.as_bytes().len() < LARGE_FRAME {
+                text.extend_from_slice(frame.as_bytes());
+                // Smaller than LARGE_FRAME, so it fits.
+                #[allow(clippy::cast_possible_truncation)]
+                lengths.push(frame.as_bytes().len() as u32);
+            } else {
+                self.post_frames(text, lengths);
+                let bytes = frame.into_vec();
+                self.unread.add(queued_cost(bytes.len()));
+                self.environment
+                    .queue()
+                    .append(|queue| queue.large_frame(self, bytes));
+            }
+        });
+        self.post_frames(text, lengths);
+        if self.raw.load(Ordering::Acquire) {
+            self.post_raw(input);
+        }
+        self.answer_pings(&pings);
+        if let Err(error) = result {
+            self.reader_state.stop();
+            self.environment.post(Event::TooLarge {
+                connection: Arc::clone(self),
+                limit: error.limit,
+            });
+        }
+        pings.len()
+    }
+
+    fn post_raw(self: &Arc<Self>, bytes: &[u8]) {
+        self.unread.add(queued_cost(bytes.len()));
+        self.environment.post(Event::Raw {
+            connection: Arc::clone(self),
+            bytes: bytes.to_vec(),
+        });
+    }
+
+    /// Moves the gathered small frames into the queue.
+    fn post_frames(self: &Arc<Self>, text: &mut Vec<u8>, lengths: &mut Vec<u32>) {
+        if lengths.is_empty() {
+            return;
+        }
+        self.unread.add(text.len() + lengths.len() * queued_cost(0));
+        self.environment
+            .queue()
+            .append(|queue| queue.frames(self, text, lengths));
+        text.clear();
+        lengths.clear();
+        if text.capacity() > 4 * READ_SIZE {
+            *text = Vec::new();
+        }
+    }
+
+    /// Answers the pings of one read, in as few writes as the limit allows.
+    fn answer_pings(self: &Arc<Self>, pings: &[PingBody]) {
+        if pings.is_empty() {
+            return;
+        }
+        let now = now_ms();
+        let mut pongs = Vec::with_capacity((192 * pings.len()).min(PONG_BATCH));
+        for (place, ping) in (1..).zip(pings) {
+            protocol::write_pong(
+                &mut pongs,
+                ping,
+                now,
+                &self.config.transmit_terminator,
+                self.config.bare,
+            );
+            if pongs.len() < PONG_BATCH && place < pings.len() {
+                continue;
+            }
+            self.write_control(&pongs);
+            pongs.clear();
+        }
+    }
+
+    /// Reports once that the peer ended its direction, or that the connection broke.
+    pub(super) fn report_end(self: &Arc<Self>, error: Option<SystemError>) {
+        self.reader_state.stop();
+        if self.end_reported.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let connection = Arc::clone(self);
+        self.environment.post(match error {
+            None => Event::Ended(connection),
+            Some(error) => Event::Failed { connection, error },
+        });
+    }
+
+    /// How many bytes may wait for JavaScript. The mark is lower while other connections have
+    /// filled the queue.
+    fn mark(&self) -> usize {
+        let mark = self.config.receive_high_water_mark;
+        mark.min(self.environment.queue().share())
+    }
+
+    /// Whether the reader must wait for JavaScript. A reader that stops because of this is resumed.
+    pub(super) fn is_backpressured(&self) -> bool {
+        self.unread.must_stop(self.mark()) || self.environment.queue().is_over_mark()
+    }
+
+    /// JavaScript keeps `amount` delivered bytes for the program: they count as unread until
+    /// [`give_back`](Self::give_back).
+    pub fn retain(&self, amount: usize) {
+        self.unread.add(amount);
+    }
+
+    /// The program took `amount` of the retained bytes.
+    pub fn give_back(self: &Arc<Self>, amount: usize) {
+        self.release(amount);
+    }
+}
+
+impl Source for Connection {
+    fn turn(&self) -> &Turn {
+        &self.turn
+    }
+
+    fn release(self: &Arc<Self>, amount: usize) {
+        if self.unread.remove(amount, self.mark()) {
+            self.resume_reading();
+        }
+    }
+}
+
+impl PolledConnection for Connection {
+    fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn bytes_received(&self) -> u64 {
+        self.bytes_in.load(Ordering::Relaxed)
+    }
+
+    fn read_in_loop(self: &Arc<Self>, share: usize) -> bool {
+        if self.reader_state.kind() != ReaderKind::Loop {
+            self.reader_state.stop_watching(self);
+            return false;
+        }
+        let before = self.bytes_in.load(Ordering::Relaxed);
+        let stop = self.read_up_to(READ_BUDGET / share);
+        let moves = {
+            let mut reader = self.reader.lock();
+            let moves = reader.stream.as_ref().is_some_and(|stream| {
+                // The kernel does not announce bytes that TLS holds back, in either direction.
+                let tls_holds = stream.has_buffered() || !stream.is_flushed();
+                tls_holds || (reader.stats.is_for_runtime(runtime_reads_bulk(stream)) && may_move())
+            });
+            if moves {
+                reader.stats = TrafficStats::default();
+            }
+            moves
+        };
+        if moves {
+            self.reader_state.move_to_runtime(self);
+        } else if stop == ReadStop::Stopped {
+            self.reader_state.stop_watching(self);
+        }
+        self.bytes_in.load(Ordering::Relaxed) != before || stop == ReadStop::Stopped
+    }
+}

@@ -1,0 +1,167 @@
+//! The task of a connection: waits for its socket on the runtime.
+
+use super::Connection;
+use super::read::ReadStop;
+use super::reader_policy::{TrafficStats, may_move, runtime_reads_bulk};
+use super::reader_state::{ReadState, ReaderKind, ReaderOps};
+use crate::events::runtime;
+use crate::transport::socket::watch;
+use crate::transport::{Outgoing, Stream, StreamFd, SystemError};
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::io::Interest;
+use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
+
+impl Connection {
+    pub(super) fn wake_task(self: &Arc<Self>) {
+        self.reader_state.wake_task(self);
+    }
+
+    /// The task: waits for the socket and serves it, until the connection is closed, or only the
+    /// poller has to serve it.
+    async fn run(self: Arc<Self>, stream: Arc<Stream>) {
+        let mut watched: Option<(Interest, AsyncFd<StreamFd>)> = None;
+        loop {
+            if self.reader_state.is_closed() {
+                return;
+            }
+            if self.reader_state.is_idle(&self) {
+                // Deregister before another task or the poller may register the descriptor.
+                watched = None;
+                if self.reader_state.try_park(&self) {
+                    return;
+                }
+                // The connection may have been closed by a thread that saw no task.
+                continue;
+            }
+            let is_reader = self.reader_state.kind() == ReaderKind::Runtime;
+            let reads = is_reader
+                && self.reader_state.read_state() == ReadState::Flowing
+                && !self.is_backpressured();
+            if reads && stream.has_buffered() {
+                // The kernel has announced these bytes before, or will not announce them.
+                self.read();
+                tokio::task::yield_now().await;
+                continue;
+            }
+            let writes = self.send_queue.lock().is_pending();
+            let interest = match (is_reader, writes) {
+                (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
+                (true, false) => Some(Interest::READABLE),
+                (false, true) => Some(Interest::WRITABLE),
+                (false, false) => None,
+            };
+            if interest != watched.as_ref().map(|(interest, _)| *interest) {
+                // Drop the old registration first: a descriptor can be registered only once.
+                watched = None;
+                if let Some(interest) = interest {
+                    match watch(StreamFd(Arc::clone(&stream)), interest) {
+                        Ok(fd) => watched = Some((interest, fd)),
+                        Err(error) => {
+                            // The program closes the connection.
+                            self.report_end(Some(SystemError::new("read", &error)));
+                            return;
+                        }
+                    }
+                }
+            }
+            let fd = watched.as_ref().map(|(_, fd)| fd);
+            tokio::select! {
+                biased;
+                () = self.reader_state.wake().notified() => {}
+                ready = ready(fd, Interest::WRITABLE), if writes => {
+                    let Ok(mut ready) = ready else { return };
+                    self.flush();
+                    self.note_activity(Instant::now());
+                    if self.send_queue.lock().is_pending() {
+                        ready.clear_ready_matching(tokio::io::Ready::WRITABLE);
+                    }
+                }
+                ready = ready(fd, Interest::READABLE), if reads => {
+                    let Ok(mut ready) = ready else { return };
+                    match self.read() {
+                        ReadStop::Drained => ready.clear_ready_matching(tokio::io::Ready::READABLE),
+                        ReadStop::Budget => tokio::task::yield_now().await,
+                        ReadStop::Stopped => {}
+                    }
+                    drop(ready);
+                    if self.environment.poller().is_some()
+                        && !stream.has_buffered()
+                        && stream.is_flushed()
+                        && self.reader.lock().stats.is_for_loop(runtime_reads_bulk(&stream))
+                        && may_move()
+                    {
+                        watched = None;
+                        self.reader.lock().stats = TrafficStats::default();
+                        self.reader_state.move_to_loop(&self);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl ReaderOps for Arc<Connection> {
+    type Stream = Arc<Stream>;
+
+    fn stream(&self) -> Option<Arc<Stream>> {
+        self.reader.lock().stream.clone()
+    }
+
+    fn watch(&self, stream: &Arc<Stream>) -> bool {
+        self.environment
+            .poller()
+            .is_some_and(|poller| poller.add(self, stream).is_ok())
+    }
+
+    fn unwatch(&self, stream: &Arc<Stream>) {
+        if let Some(poller) = self.environment.poller() {
+            poller.remove(self.id, stream);
+        }
+    }
+
+    fn is_pending(&self) -> bool {
+        self.send_queue.lock().is_pending()
+    }
+
+    fn is_backpressured(&self) -> bool {
+        Connection::is_backpressured(self)
+    }
+
+    fn start_task(&self) {
+        // Not on this thread: the caller may hold the lock of the reader or of the send queue.
+        let connection = Self::clone(self);
+        // Listening or connecting has started the runtime.
+        let _ = runtime::spawn(async move {
+            if let Some(stream) = connection.stream() {
+                let _reporter = PanicReporter(Self::clone(&connection));
+                connection.run(stream).await;
+            }
+        });
+    }
+}
+
+/// Reports the end of a connection whose task panics.
+struct PanicReporter(Arc<Connection>);
+
+impl Drop for PanicReporter {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.report_end(Some(SystemError {
+                errno: 0,
+                syscall: "read",
+            }));
+        }
+    }
+}
+
+async fn ready(
+    fd: Option<&AsyncFd<StreamFd>>,
+    interest: Interest,
+) -> io::Result<AsyncFdReadyGuard<'_, StreamFd>> {
+    match fd {
+        Some(fd) => fd.ready(interest).await,
+        None => std::future::pending().await,
+    }
+}

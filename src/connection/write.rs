@@ -1,0 +1,238 @@
+//! The sending direction.
+
+use super::config::SlowConsumer;
+use super::heartbeat::PONG_LIMIT;
+use super::read::{LAST_READS, ReadStop};
+use super::reader_state::ReadState;
+use super::send_queue::{CompletionGuard, SendQueue};
+use super::{Connection, Event, WriteOutcome};
+use crate::events::runtime;
+use crate::transport::SystemError;
+use bytes::Bytes;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// How long these reads wait for a program that does not take the bytes, and the pause between
+/// them.
+const LAST_READS_TIME: Duration = Duration::from_secs(30);
+
+const LAST_READS_PAUSE: Duration = Duration::from_millis(2);
+
+impl Connection {
+    /// Sends bytes: at once if the kernel takes them, otherwise after the bytes that already wait.
+    pub fn write(self: &Arc<Self>, bytes: &[u8]) -> WriteOutcome {
+        self.write_with(bytes, Bytes::copy_from_slice)
+    }
+
+    /// As [`write`](Self::write), for a part of the bytes that the program writes by itself. The
+    /// policy for slow consumers never drops it, because the bytes after a missing part would be
+    /// worthless.
+    pub fn write_part(self: &Arc<Self>, bytes: &[u8]) -> WriteOutcome {
+        let mut send_queue = self.send_queue.lock();
+        if send_queue.is_open() && self.config.slow_consumer == SlowConsumer::Drop {
+            return self.write_open(&mut send_queue, bytes, Bytes::copy_from_slice);
+        }
+        self.write_locked(&mut send_queue, bytes, Bytes::copy_from_slice)
+    }
+
+    /// As [`write`](Self::write), for a buffer that need not be copied if it has to wait.
+    pub fn write_owned(self: &Arc<Self>, bytes: Vec<u8>) -> WriteOutcome {
+        let mut send_queue = self.send_queue.lock();
+        let bytes = Bytes::from(bytes);
+        self.write_locked(&mut send_queue, &bytes, |rest| bytes.slice_ref(rest))
+    }
+
+    fn write_with(
+        self: &Arc<Self>,
+        bytes: &[u8],
+        keep: impl FnOnce(&[u8]) -> Bytes,
+    ) -> WriteOutcome {
+        let mut send_queue = self.send_queue.lock();
+        self.write_locked(&mut send_queue, bytes, keep)
+    }
+
+    fn write_locked(
+        self: &Arc<Self>,
+        send_queue: &mut SendQueue,
+        bytes: &[u8],
+        keep: impl FnOnce(&[u8]) -> Bytes,
+    ) -> WriteOutcome {
+        if !send_queue.is_open() {
+            return WriteOutcome::Closed;
+        }
+        if send_queue.queued() >= self.config.send_high_water_mark {
+            match self.config.slow_consumer {
+                SlowConsumer::Wait => {}
+                SlowConsumer::Drop => return WriteOutcome::Refused,
+                SlowConsumer::Disconnect => {
+                    self.abort_sending(send_queue, None);
+                    return WriteOutcome::Refused;
+                }
+            }
+        }
+        self.write_open(send_queue, bytes, keep)
+    }
+
+    fn write_open(
+        self: &Arc<Self>,
+        send_queue: &mut SendQueue,
+        bytes: &[u8],
+        keep: impl FnOnce(&[u8]) -> Bytes,
+    ) -> WriteOutcome {
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        match send_queue.write(bytes, keep) {
+            Ok(None) => WriteOutcome::Written,
+            Ok(Some(position)) => {
+                self.wake_task();
+                WriteOutcome::Waiting(position)
+            }
+            Err(error) => {
+                self.abort_sending(send_queue, Some(SystemError::new("write", &error)));
+                WriteOutcome::Closed
+            }
+        }
+    }
+
+    /// Sends a ping or a pong, unless too much waits already. It does not interrupt bytes that the
+    /// program writes by itself.
+    pub(super) fn write_control(self: &Arc<Self>, frame: &[u8]) {
+        let mut send_queue = self.send_queue.lock();
+        self.note_activity(Instant::now());
+        if !send_queue.keep(frame, PONG_LIMIT) && send_queue.queued() <= PONG_LIMIT {
+            self.write_locked(&mut send_queue, frame, Bytes::copy_from_slice);
+        }
+    }
+
+    /// Marks the beginning or the end of bytes that the program writes by itself. In between,
+    /// pings, pongs and broadcasts are kept back.
+    pub fn hold(self: &Arc<Self>, on: bool) {
+        let mut send_queue = self.send_queue.lock();
+        if on {
+            send_queue.hold();
+            return;
+        }
+        let kept = send_queue.release();
+        if !kept.is_empty() {
+            self.write_locked(&mut send_queue, &kept, Bytes::copy_from_slice);
+        }
+    }
+
+    /// The number of bytes that wait for the kernel, and the position that [`Event::Flushed`] will
+    /// report once the kernel has them.
+    pub fn waiting(self: &Arc<Self>) -> (usize, u64) {
+        let mut send_queue = self.send_queue.lock();
+        let position = send_queue.wait();
+        if position.is_some() {
+            self.wake_task();
+        }
+        (send_queue.queued(), position.unwrap_or(0))
+    }
+
+    /// Appends to the send queue without writing, so that a broadcast can flush many connections at
+    /// once. Returns whether the caller must [`flush`](Self::flush). While the program writes bytes
+    /// of its own, the message is left out: such a program sends broadcasts itself.
+    pub(crate) fn enqueue(self: &Arc<Self>, bytes: &Bytes, guard: &CompletionGuard) -> bool {
+        let mut send_queue = self.send_queue.lock();
+        if !send_queue.is_open() || send_queue.is_held() {
+            return false;
+        }
+        if send_queue.queued() >= self.config.send_high_water_mark {
+            match self.config.slow_consumer {
+                SlowConsumer::Wait => {}
+                SlowConsumer::Drop => {
+                    self.refused.fetch_add(1, Ordering::Relaxed);
+                    return false;
+                }
+                SlowConsumer::Disconnect => {
+                    self.refused.fetch_add(1, Ordering::Relaxed);
+                    self.abort_sending(&mut send_queue, None);
+                    return false;
+                }
+            }
+        }
+        let idle = !send_queue.is_pending();
+        send_queue.push(bytes.clone(), Some(Arc::clone(guard)));
+        idle
+    }
+
+    /// Writes queued bytes as far as the kernel takes them; the task does the rest.
+    pub(crate) fn flush(self: &Arc<Self>) {
+        let mut send_queue = self.send_queue.lock();
+        let (result, reported) = send_queue.progress();
+        match result {
+            Ok(()) => {
+                if send_queue.is_pending() {
+                    self.wake_task();
+                }
+            }
+            Err(error) => {
+                self.abort_sending(&mut send_queue, Some(SystemError::new("write", &error)));
+            }
+        }
+        drop(send_queue);
+        if let Some(position) = reported {
+            self.environment.post(Event::Flushed {
+                connection: Arc::clone(self),
+                position,
+            });
+        }
+    }
+
+    /// Ends the sending direction: FIN follows everything sent so far. Returns the same as
+    /// [`write`](Self::write).
+    pub fn end(self: &Arc<Self>) -> WriteOutcome {
+        let mut send_queue = self.send_queue.lock();
+        if !send_queue.is_open() {
+            return WriteOutcome::Closed;
+        }
+        match send_queue.end() {
+            Ok(None) => {
+                drop(send_queue);
+                self.read_loopback_peer();
+                WriteOutcome::Written
+            }
+            Ok(Some(position)) => {
+                self.wake_task();
+                WriteOutcome::Waiting(position)
+            }
+            Err(error) => {
+                // The peer has closed the connection already.
+                self.abort_sending(&mut send_queue, Some(SystemError::new("shutdown", &error)));
+                WriteOutcome::Closed
+            }
+        }
+    }
+
+    /// Gives up the sending direction. Bytes that the peer sent before are still read, then the
+    /// program gets the error.
+    fn abort_sending(self: &Arc<Self>, send_queue: &mut SendQueue, error: Option<SystemError>) {
+        send_queue.close();
+        let connection = Arc::clone(self);
+        let began = Instant::now();
+        // Not on this thread: the caller holds the lock of the send queue.
+        let _ = runtime::spawn(async move {
+            let mut reads = 0;
+            // Skips these reads when a slow consumer is disconnected.
+            while error.is_some() && reads < LAST_READS && began.elapsed() < LAST_READS_TIME {
+                match connection.read() {
+                    ReadStop::Budget => {
+                        reads += 1;
+                        tokio::task::yield_now().await;
+                    }
+                    ReadStop::Stopped
+                        if connection.reader_state.read_state() == ReadState::Flowing =>
+                    {
+                        tokio::time::sleep(LAST_READS_PAUSE).await;
+                    }
+                    ReadStop::Stopped | ReadStop::Drained => break,
+                }
+            }
+            connection.report_end(Some(error.unwrap_or(SystemError {
+                errno: 0,
+                syscall: "write",
+            })));
+            connection.wake_task();
+        });
+    }
+}
