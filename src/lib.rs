@@ -15,16 +15,12 @@
 //! `node::batch` (laid out for `lib/` as one text). One to a peer passes `lib/` (text), `node::connection` (bytes) and
 //! [`connection::send_queue`].
 //!
-//! A connection has at most one task on the runtime, which waits for its socket. A connection that the
-//! poller reads, and that has nothing left to send, has none. Writing, and handing over received frames, are
-//! plain functions under short locks, so that the runtime or the thread that called `send()` can run them.
-//!
-//! Lock order, where two are held: a listener's `AcceptGate` before a connection's `Reader` before its `Outbox`
-//! before the `Mailbox`. Reading may write (a pong), so code that holds an `Outbox` takes no `Reader`.
+//! Lock order, where two are held: the `AcceptGate` of a listener before the `Reader` of a connection before its
+//! `SendQueue` before the `EventQueue`. Reading may write (a pong), so code that holds a `SendQueue` takes no `Reader`.
 
 #![deny(unsafe_code)]
 
-// Without a poller some of it has no caller.
+// Some of it is called by the poller only, which not every system has.
 #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 pub mod connection;
 pub mod endpoint;

@@ -1,20 +1,20 @@
-//! What the program chose for the connections of one client or server.
+//! The options of connections.
 
 use crate::protocol::Terminator;
 
-/// What happens to a message for a peer that does not read fast enough.
+/// The policy for a peer that does not read fast enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SlowConsumer {
-    /// The message waits; so does its promise.
+    /// The message waits, and so does its promise.
     #[default]
     Wait,
     /// The message is refused.
     Drop,
-    /// The peer is cut off.
+    /// The peer is disconnected.
     Disconnect,
 }
 
-/// The options of a client or server that its connections work by.
+/// The options of a client or server for its connections.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Ends a received frame.
@@ -23,15 +23,15 @@ pub struct Config {
     pub transmit_terminator: Terminator,
     /// The longest frame accepted, in bytes without its terminator.
     pub max_message_size: usize,
-    /// Frames are bare values, not envelopes (`peer_type: "json"`).
+    /// Frames are bare values without an envelope (`peer_type: "json"`).
     pub bare: bool,
-    /// Pings and pongs are given to JavaScript like any frame (`debug: true` shows them there).
+    /// Pings and pongs are handed over to JavaScript as frames (`debug: true` shows them there).
     pub show_control: bool,
     /// Bytes of a connection that may wait for JavaScript before reading stops.
     pub receive_high_water_mark: usize,
     /// Bytes that may wait for a peer before `slow_consumer` applies.
     pub send_high_water_mark: usize,
-    /// What applies then.
+    /// The policy that applies then.
     pub slow_consumer: SlowConsumer,
 }
 

@@ -1,4 +1,4 @@
-//! Pings that were sent over one connection, and what came back.
+//! The pings that were sent over one connection, and their answers.
 
 use crate::connection::config::Config;
 use crate::protocol::{self, PingBody};
@@ -6,53 +6,53 @@ use serde_json::Value;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// So many pings in a row without an answer, and the peer counts as dead.
+/// The peer counts as dead after this many pings in a row without an answer.
 pub const UNANSWERED_LIMIT: usize = 4;
 
 /// Pings and pongs are not queued beyond this many bytes for a peer that does not read them.
 pub(super) const PONG_LIMIT: usize = 64 * 1024;
 
-/// One ping, as `pings` shows it to the program.
+/// One ping, as the program sees it.
 #[derive(Debug, Clone)]
 pub struct Ping {
-    /// Its id on the wire.
+    /// The id in its frame.
     pub id: String,
     /// When it was sent, in milliseconds since 1970.
     pub created: u64,
-    /// What the peer said about when it answered.
+    /// The time of the answer by the peer's clock, as the peer wrote it.
     pub returned: Value,
-    /// When the answer came, in milliseconds since 1970.
+    /// When the answer arrived, in milliseconds since 1970.
     pub finished: Option<u64>,
     sent: Instant,
 }
 
-/// What to do at the beat of the ping timer.
+/// What to do at a beat of the ping timer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum HeartbeatAction {
     /// Send this frame.
     Send(Vec<u8>),
-    /// The peer is dead.
+    /// Report that the peer is dead.
     Dead,
 }
 
-/// How far the bytes of a connection have come. Each count only grows.
+/// The progress of a connection's bytes. Each count only grows.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Progress {
-    /// Bytes that came from the peer, without pings and pongs: those that answer nothing are no sign of life.
+    /// Bytes received, without pings and pongs: those that answer nothing are no sign of life.
     pub received: u64,
-    /// Bytes that the kernel has taken.
+    /// Bytes that the kernel accepted.
     pub sent: u64,
-    /// Whether more waits for the kernel: then the peer must take some for the kernel to take more.
+    /// Whether more bytes wait for the kernel. It accepts them only as fast as the peer reads.
     pub waiting: bool,
-    /// How many bytes the kernel holds when it is full.
+    /// The size of the kernel's send buffer.
     pub held: u64,
 }
 
-/// For so many beats at most a peer may take the bytes that the kernel holds.
+/// The most beats that a peer gets to read the bytes in the kernel's buffer.
 const CREDIT_LIMIT: u64 = 32;
 
 impl Progress {
-    /// Whether bytes have moved since `before` that tell of a living peer.
+    /// Whether the bytes that moved since `before` prove that the peer is alive.
     fn is_ahead_of(&self, before: &Self) -> bool {
         self.received > before.received || (before.waiting && self.sent != before.sent)
     }
@@ -63,12 +63,13 @@ impl Progress {
 pub struct Heartbeat {
     pings: VecDeque<Ping>,
     round_trip: Option<Duration>,
-    /// At the last beat.
+    /// The progress at the last beat.
     progress: Progress,
-    /// Beats in a row between which nothing moved.
+    /// The number of beats in a row without progress.
     still: usize,
-    /// The most that left between two beats while more waited, and for how many beats the peer may be busy with
-    /// the rest, which is with the kernel, and with others on the way, before it hears a ping.
+    /// `pace` is the most bytes that left between two beats while more waited. `credit` is the
+    /// number of beats that the peer gets to read the bytes in buffers on the way, before it can
+    /// see a ping.
     pace: u64,
     credit: u64,
 }
@@ -83,8 +84,8 @@ pub(crate) fn now_ms() -> u64 {
 }
 
 impl Heartbeat {
-    /// The timer beat: counts what is unanswered and makes the next ping. A peer whose bytes still move is alive: its
-    /// answer may be behind a large message, in either direction.
+    /// Counts the unanswered pings and makes the next one. A peer whose bytes still move is alive:
+    /// its answer may follow a large message, in either direction.
     pub fn beat(&mut self, config: &Config, progress: Progress) -> HeartbeatAction {
         let moves = progress.is_ahead_of(&self.progress);
         if self.progress.waiting && progress.sent > self.progress.sent {
@@ -128,7 +129,7 @@ impl Heartbeat {
         HeartbeatAction::Send(frame)
     }
 
-    /// A pong arrived. One that answers no ping is nothing.
+    /// Records a pong. One that answers no ping is ignored.
     pub fn answered(&mut self, pong: &PingBody) {
         let Some(id) = pong.id.as_str() else { return };
         if let Some(ping) = self
@@ -142,7 +143,7 @@ impl Heartbeat {
         }
     }
 
-    /// Forgets the pings: of a connection that could not hear their answers, or a timer that stopped.
+    /// Forgets the pings, because their answers could not be read, or the timer stopped.
     pub fn clear(&mut self) {
         self.pings.clear();
     }
@@ -152,7 +153,7 @@ impl Heartbeat {
         self.pings.iter()
     }
 
-    /// How long the last answered ping took.
+    /// The time until the last answered ping was answered.
     pub fn round_trip(&self) -> Option<Duration> {
         self.round_trip
     }
@@ -263,7 +264,7 @@ mod tests {
             }
             beats += 1;
         }
-        // Six for twice what is held, and three that are unanswered.
+        // Six beats for twice the bytes in the buffer, and three for unanswered pings.
         assert_eq!(beats, 10 + 6 + 3);
     }
 

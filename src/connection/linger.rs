@@ -1,11 +1,11 @@
-//! The last part of a connection that was closed before its peer had ended.
+//! Reads a closed connection a little longer, if its peer has not ended yet.
 //!
-//! Closing a socket with unread bytes resets the connection, and the peer may lose the bytes that it was sent last. So
-//! such a connection is read a little longer, by one task that throws away what comes. The task owns the descriptor,
-//! and with it the connection's seat at its listener.
+//! Closing a socket with unread bytes resets the connection, and the peer may lose the bytes that
+//! were sent to it last. So a task reads such a connection and discards the bytes. The task owns
+//! the descriptor, which counts against the quota of its listener until the task ends.
 //!
-//! A peer may send without end, so everything here has a bound: the bytes and the time of each connection, how many
-//! are read at once, and the pace of all of them together.
+//! A peer may send without end, so everything here is bounded: the bytes and the time of each
+//! connection, the number of connections, and the pace of all of them together.
 
 use crate::events::runtime;
 use crate::transport::Stream;
@@ -17,26 +17,26 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
-/// How much longer a connection is read.
+/// Limits on reading a closed connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct LingerLimits {
-    /// Bytes. Past them the connection is reset.
+    /// The connection is reset after this many bytes.
     bytes: usize,
-    /// The time over all.
+    /// The total time.
     time: Duration,
-    /// The time between two bytes.
+    /// The longest time without a byte.
     silence: Duration,
 }
 
 impl LingerLimits {
-    /// For a connection that the program destroyed: the bytes that were under way to this end.
+    /// For a connection that the program destroyed: only bytes that were on their way are expected.
     pub(crate) const SHORT: Self = Self {
         bytes: 8 << 20,
         time: Duration::from_secs(1),
         silence: Duration::from_secs(1),
     };
-    /// For a connection that the program ended first: the peer may be slow to read what it was sent, and goes on sending
-    /// meanwhile.
+    /// For a connection that the program ended in order: the peer may be slow to read, and keep
+    /// sending meanwhile.
     pub(crate) const LONG: Self = Self {
         bytes: 64 << 20,
         time: Duration::from_secs(30),
@@ -44,26 +44,29 @@ impl LingerLimits {
     };
 }
 
-/// How many closed connections are read at once, in the process. Beyond that they are closed without it.
+/// The number of closed connections that the process reads at the same time. Further ones are
+/// closed at once.
 const AT_ONCE: usize = 512;
-/// The pause behind each read that found something, and the first behind one that found nothing. The latter double.
+/// The pause after a read that found bytes, and the first pause after one that found none. Further
+/// pauses without bytes double up to the longest.
 const PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(64);
 
-/// How many closed connections are being read.
+/// The number of closed connections that are being read.
 static LINGERING: AtomicUsize = AtomicUsize::new(0);
-/// Whoever reads has it, until the pause behind it is over: that is the pace of all together.
+/// A task holds the permit from its read until the end of the pause after it, which limits the pace
+/// of all tasks together.
 static TURN: Semaphore = Semaphore::const_new(1);
 
 thread_local! {
     static SINK: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Counts a task among those that linger.
+/// Counts one task in `LINGERING`.
 struct Lingering;
 
 impl Lingering {
-    /// Nothing if there are enough.
+    /// `None` if there are enough tasks.
     fn begin() -> Option<Self> {
         let begin = |count| (count < AT_ONCE).then_some(count + 1);
         LINGERING
@@ -79,10 +82,11 @@ impl Drop for Lingering {
     }
 }
 
-/// Reads a closed connection to its end, in a task of its own; closes it at once if too many are being read.
+/// Reads a closed connection to its end, in a task of its own. Closes it at once if too many are
+/// being read.
 pub(crate) fn start(stream: Arc<Stream>, patience: LingerLimits) {
     if let Some(counted) = Lingering::begin() {
-        // What cannot be run is dropped, which closes it.
+        // A task that cannot be spawned is dropped, which closes the stream.
         let _ = runtime::spawn(async move {
             linger(&stream, patience).await;
             drop(stream);
@@ -91,7 +95,7 @@ pub(crate) fn start(stream: Arc<Stream>, patience: LingerLimits) {
     }
 }
 
-/// Reads until the peer ended, or `patience` is at its end, or a new connection needs the place.
+/// Reads until the peer ends, a limit is reached, or a new connection needs the descriptor.
 async fn linger(stream: &Stream, patience: LingerLimits) {
     let began = Instant::now();
     let mut heard = began;
@@ -125,21 +129,21 @@ async fn linger(stream: &Stream, patience: LingerLimits) {
             }
             Err(_) => return,
         }
-        // What the peer has not taken by now is the kernel's to deliver.
+        // The kernel delivers the bytes that the peer has not taken yet.
         if began.elapsed() >= patience.time || heard.elapsed() >= patience.silence {
             return;
         }
     }
 }
 
-/// Comes back when a new connection needs the place of this one.
+/// Returns when a new connection needs the descriptor of this one.
 async fn wanted(stream: &Stream) {
     let Some(quota) = stream.quota() else {
         return std::future::pending().await;
     };
     loop {
         quota.wanted.notified().await;
-        // Another one may have closed since.
+        // Another closed connection may have made room already.
         if quota.is_overdrawn() {
             return;
         }
@@ -172,7 +176,7 @@ mod tests {
         (Stream::new(near).unwrap(), far)
     }
 
-    /// Sends without end, until the other end is gone. Answers how much that was.
+    /// Sends without end until the other end closes. Returns the number of bytes.
     fn flood(mut peer: Socket) -> std::thread::JoinHandle<usize> {
         std::thread::spawn(move || {
             let bytes = vec![b'x'; READ_SIZE];
@@ -196,7 +200,7 @@ mod tests {
         let (stream, peer) = pair();
         let peer = flood(peer);
         runtime().block_on(async {
-            // One thread: whoever does not yield keeps it.
+            // There is one thread: a task that does not yield keeps it.
             let lingering = tokio::spawn(async move { linger(&stream, LingerLimits::LONG).await });
             for _ in 0..50 {
                 tokio::time::sleep(PAUSE).await;
@@ -218,7 +222,7 @@ mod tests {
         };
         runtime().block_on(linger(&stream, patience));
         drop(stream);
-        // The kernel took some more.
+        // The kernel's buffers take some more.
         let sent = peer.join().unwrap();
         assert!((BOUND..3 * BOUND).contains(&sent), "{sent}");
     }

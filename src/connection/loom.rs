@@ -11,28 +11,29 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use std::io::{self, ErrorKind, IoSlice};
 
-/// A connection around the switch that ships: what it reads is counted, what it sends is a flag, its poller is what
-/// the environment's thread looks at, and its tasks run one after the other on a thread of their own.
+/// A connection around the real reader state. Received bytes are a count, bytes to send are a flag.
+/// The environment's thread looks at `watched` in place of a poller, and tasks run one after the
+/// other on a thread of their own.
 struct Line {
     reader_state: ReaderState,
-    /// The stream, and how much of what the peer said is still in the kernel.
+    /// The stream, and the bytes that are still in the kernel.
     reader: Mutex<(Option<std::sync::Arc<()>>, usize)>,
     pending: Mutex<bool>,
     watched: Mutex<bool>,
-    /// What was read and the environment has not taken.
+    /// The bytes that were read and that the environment has not taken.
     unread: ReceiveWindow,
-    /// Tasks that were started and have not begun, and whether there will be no more.
+    /// The number of tasks that were started and have not begun, and whether no more will follow.
     tasks: Mutex<(usize, bool)>,
     started: Notify,
-    /// Wakes the environment: something was posted, or is watched.
+    /// Wakes the environment: an event was posted, or the stream is watched.
     event: Notify,
-    /// Of no interest to the code that is checked, and so nothing that loom need know of.
+    /// Not part of the checked code, so loom need not model them.
     registered: std::sync::atomic::AtomicBool,
     closed: std::sync::atomic::AtomicUsize,
 }
 
 const STD: std::sync::atomic::Ordering = std::sync::atomic::Ordering::SeqCst;
-/// The reader stops when so much is not taken.
+/// The reader stops at this many bytes that are not taken.
 const UNREAD: usize = 2;
 
 impl ReaderOps for std::sync::Arc<Line> {
@@ -67,7 +68,7 @@ impl ReaderOps for std::sync::Arc<Line> {
 }
 
 impl Line {
-    /// A flowing connection, read by `place`, to which the peer has said so much.
+    /// A connection that is read by `kind`, with `received` bytes in the kernel.
     fn new(place: ReaderKind, said: usize) -> std::sync::Arc<Self> {
         let line = std::sync::Arc::new(Self {
             reader_state: ReaderState::new(place),
@@ -86,7 +87,7 @@ impl Line {
         line
     }
 
-    /// As `Connection::read`. Answers whether it was stopped.
+    /// As `Connection::read`. Returns whether reading was stopped.
     fn read(&self) -> bool {
         let mut reader = self.reader.lock();
         loop {
@@ -112,7 +113,8 @@ impl Line {
         }
     }
 
-    /// As `Connection::drive`. With `joins`, what the task reads is for the event loop from then on.
+    /// As `Connection::run`. With `joins`, the task moves the connection to the event loop after
+    /// each read.
     fn run(self: &std::sync::Arc<Self>, joins: bool) {
         let switch = &self.reader_state;
         if self.stream().is_none() {
@@ -182,7 +184,8 @@ impl Line {
         }
     }
 
-    /// What the environment's thread does until it has taken so much: waits for its poller and its mailbox.
+    /// The environment's thread: waits for the poller and the queue until it has taken `wanted`
+    /// bytes.
     fn take(self: &std::sync::Arc<Self>, mut wanted: usize) {
         let mut turns = 0;
         loop {
@@ -201,13 +204,13 @@ impl Line {
                 turns += 1;
                 assert!(turns < 20, "the event loop spins");
             } else {
-                // If nobody reads what there is, this waits for ever, and loom reports a deadlock.
+                // If the bytes have no reader, this waits forever, and loom reports a deadlock.
                 self.event.wait();
             }
         }
     }
 
-    /// As `Connection::close`, on a peer that has not ended.
+    /// As `Connection::close`, with a peer that has not ended.
     fn close(self: &std::sync::Arc<Self>) {
         self.reader_state.stop();
         *self.pending.lock() = false;
@@ -225,8 +228,8 @@ impl Line {
         self.reader_state.close();
     }
 
-    /// The connection was closed once, and nobody has anything to do with it any more: a task that stays, and with it
-    /// the descriptor, is a deadlock to loom.
+    /// Checks that the connection was closed once, and that no task is left. To loom, a task that
+    /// keeps waiting is a deadlock.
     fn finish(self: &std::sync::Arc<Self>, runtime: thread::JoinHandle<()>) {
         self.tasks.lock().1 = true;
         self.started.notify();
@@ -236,7 +239,8 @@ impl Line {
     }
 }
 
-/// Models of the switch are too large for every interleaving: those with so many preemptions, if nobody says otherwise.
+/// These models are too large for every interleaving: only those with two preemptions are tried,
+/// unless `LOOM_MAX_PREEMPTIONS` says otherwise.
 pub(crate) fn bounded(model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(Some(2));
@@ -250,7 +254,7 @@ fn whatever_is_sent_finds_a_task_and_none_rests_beside_it() {
         let runtime = line.run_tasks(false);
         line.send();
         line.until_sent();
-        // The task is about to rest.
+        // The task is about to park.
         line.send();
         line.until_sent();
         line.close();
@@ -289,7 +293,7 @@ fn a_reader_that_takes_over_misses_nothing_while_the_other_pauses_and_takes() {
     bounded(|| {
         let line = Line::new(ReaderKind::Loop, 1);
         let runtime = line.run_tasks(false);
-        // The turn that the runtime takes for a blocked event loop finds a flood.
+        // A turn that the runtime takes in place of a blocked event loop finds a flood.
         let other = {
             let line = std::sync::Arc::clone(&line);
             thread::spawn(move || line.reader_state.move_to_runtime(&line))
@@ -310,7 +314,7 @@ fn a_reader_that_takes_over_misses_nothing_while_the_other_pauses_and_takes() {
 fn a_connection_that_comes_back_to_the_loop_is_read_there() {
     bounded(|| {
         let line = Line::new(ReaderKind::Runtime, 3);
-        // Reads two, and gives it to the loop, which reads the third.
+        // The task reads two bytes and moves the connection to the loop, which reads the third.
         let runtime = line.run_tasks(true);
         line.take(3);
         line.close();
@@ -365,9 +369,9 @@ fn a_task_that_gives_a_connection_back_while_a_turn_takes_it_leaves_it_a_reader(
     });
 }
 
-/// The sending direction of a socket: a kernel with room for so many bytes, and a peer that takes them.
+/// The sending direction of a socket: a kernel with a small buffer, and a peer that reads.
 struct Pipe {
-    /// What is in the kernel, what the peer has, and whether FIN is behind it.
+    /// The bytes in the kernel, the bytes that the peer has read, and whether FIN follows.
     state: Mutex<(Vec<u8>, Vec<u8>, bool)>,
 }
 
@@ -412,16 +416,16 @@ impl Outgoing for Pipe {
     }
 }
 
-/// The sending side of a connection, around the send queue and the switch that ship.
+/// The sending side of a connection, around the real send queue and reader state.
 struct Way {
     reader_state: ReaderState,
     send_queue: Mutex<SendQueue<Pipe>>,
     pipe: std::sync::Arc<Pipe>,
-    /// Tasks that were started and have not begun.
+    /// The number of tasks that were started and have not begun.
     tasks: AtomicUsize,
-    /// The last position of which JavaScript was reported.
+    /// The last position that was reported to JavaScript.
     reported: Mutex<u64>,
-    /// Wakes the runtime: a task was started, the kernel has room again.
+    /// Wakes the runtime: a task was started, or the kernel has room again.
     runtime: Notify,
     /// Wakes the environment.
     event: Notify,
@@ -470,7 +474,7 @@ impl Way {
         })
     }
 
-    /// As `Connection::write`: answers the position to wait for.
+    /// As `Connection::write`. Returns the position to wait for.
     fn write(self: &std::sync::Arc<Self>, bytes: &'static [u8]) -> Option<u64> {
         let mut send_queue = self.send_queue.lock();
         let waits = send_queue.write(bytes, Bytes::copy_from_slice).unwrap();
@@ -502,8 +506,8 @@ impl Way {
         }
     }
 
-    /// The runtime, and the peer, which takes all that there is whenever the task waits for room: until the peer has so
-    /// many bytes, and FIN.
+    /// The runtime, and a peer that reads everything whenever the task waits for room, until it has
+    /// `wanted` bytes and FIN.
     fn run(self: &std::sync::Arc<Self>, wanted: usize) -> thread::JoinHandle<()> {
         let way = std::sync::Arc::clone(self);
         thread::spawn(move || {
@@ -524,14 +528,15 @@ impl Way {
                 } else if over {
                     return;
                 } else if way.tasks.load(Ordering::Acquire) == 0 {
-                    // What nobody was started for stays where it is, and loom reports a deadlock.
+                    // If no task was started for queued bytes, they stay there, and loom reports a
+                    // deadlock.
                     way.runtime.wait();
                 }
             }
         })
     }
 
-    /// What the environment does until a promise of `send()` is settled.
+    /// The environment waits until a promise of `send()` is settled.
     fn until_told(&self, waits: Option<u64>) {
         while waits.is_some_and(|position| *self.reported.lock() < position) {
             self.event.wait();
@@ -550,7 +555,7 @@ fn all_that_is_sent_leaves_in_order_and_whoever_waits_is_told() {
         way.until_told(second);
         let last = way.end();
         if last.is_none() {
-            // FIN left at once: the kernel had all.
+            // FIN was sent at once, because the kernel had all bytes.
             way.runtime.notify();
         }
         way.until_told(last);

@@ -1,50 +1,52 @@
-//! What comes over a connection: one by one and answered, or in bulk.
+//! Decides which thread should read a connection, by its traffic.
 
 use crate::transport::Stream;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// What comes over a connection, as far as it matters to who should read it.
+/// Classifies the traffic of a connection as request/response or bulk.
 ///
-/// The event loop, which saves the hop: what comes one by one and is answered, and bulk, if there is no processor to
-/// spare for it. The runtime: a stream of small packets, of which its hop gathers many into one wake-up of JavaScript,
-/// and bulk that another processor can read, or decipher, while JavaScript takes what came before.
+/// The event loop reads requests and responses, because that saves a hop between threads, and bulk
+/// if there is no processor to spare. The runtime reads a stream of small packets, because its hop
+/// gathers many of them into one wake-up of JavaScript. It also reads bulk if another processor can
+/// read or decrypt it while JavaScript handles earlier data.
 #[derive(Debug, Default)]
 pub(crate) struct TrafficStats {
     /// Grows with large reads, shrinks with small ones.
     bulk: u32,
-    /// Reads in a row between which nothing was written.
+    /// The number of reads in a row without a write in between, and when that row began.
     unanswered: u32,
-    /// When that row began.
     since: Option<Instant>,
     /// The writes counted at the last read.
     writes: u32,
-    /// Reads in a row that were no bulk, and how many of them had a write before them.
+    /// The number of reads in a row that were not bulk, and how many of them had a write before
+    /// them.
     small: u32,
     answered: u32,
-    /// A pause came before the last read.
+    /// There was a pause before the last read.
     paused: bool,
     last: Option<Instant>,
-    /// The last read brought little.
+    /// The last read was small.
     little: bool,
 }
 
-/// After so many reads in a row that nobody answered, a read of so many bytes is bulk.
+/// A read of this many bytes is bulk after this many reads without a write.
 const BULK_READS: u32 = 4;
 const BULK_BYTES: usize = 32 * 1024;
-/// So much of it makes the whole bulk.
+/// A connection with this many bulk reads counts as bulk.
 const FLOOD_BULK: u32 = 8;
-/// So many small reads in so short a time without a word from this side are a stream of small packets.
+/// This many small reads without a write within this time are a stream of small packets.
 const FLOOD_READS: u32 = 512;
 const FLOOD_TIME: Duration = Duration::from_millis(20);
-/// So many reads in a row that are no bulk, one in a few of them answered, are a dialogue.
+/// This many reads in a row that are not bulk are a dialogue, if at least one in `QUIET_PART` is
+/// answered.
 const QUIET_READS: u32 = 64;
 const QUIET_PART: u32 = 8;
-/// So is whatever comes after such a pause.
+/// Traffic after a pause of this length is a dialogue, too.
 const QUIET_PAUSE: Duration = Duration::from_millis(20);
 
 impl TrafficStats {
-    /// A read at `now`, and how many writes there had been by then.
+    /// Records a read at `now`; `writes` is the number of writes by then.
     pub(crate) fn add(&mut self, now: Instant, bytes: usize, writes: u32) {
         let answered = writes != self.writes;
         if answered {
@@ -53,7 +55,7 @@ impl TrafficStats {
             self.unanswered += 1;
         }
         self.little = bytes < BULK_BYTES;
-        // Many questions at once and their answers, in a few reads, are a dialogue still.
+        // Many requests at once, whose responses take a few reads, are still a dialogue.
         let bulk = self.unanswered >= BULK_READS && !self.little;
         self.writes = writes;
         self.paused = self.last.is_some_and(|last| now - last >= QUIET_PAUSE);
@@ -76,12 +78,13 @@ impl TrafficStats {
         }
     }
 
-    /// Whether the runtime should read what the event loop reads. `beside`: bulk is better read beside JavaScript.
+    /// Whether a connection should move from the event loop to the runtime. `beside`: the runtime
+    /// reads bulk.
     pub(crate) fn is_for_runtime(&self, beside: bool) -> bool {
         (self.little && self.unanswered >= FLOOD_READS) || (beside && self.is_bulk())
     }
 
-    /// Whether the event loop should read what the runtime reads; `beside` as above.
+    /// Whether a connection should move from the runtime to the event loop; `beside` as above.
     pub(crate) fn is_for_loop(&self, beside: bool) -> bool {
         let dialogue = self.small >= QUIET_READS && self.answered * QUIET_PART >= self.small;
         self.paused || dialogue || (!beside && self.is_bulk())
@@ -112,7 +115,7 @@ pub(super) fn may_move() -> bool {
 mod tests {
     use super::*;
 
-    /// A load, the time, and how many writes there were.
+    /// The statistics, the time, and the number of writes.
     struct Traffic {
         stats: TrafficStats,
         now: Instant,

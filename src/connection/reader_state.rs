@@ -1,73 +1,75 @@
-//! Who reads a connection, and who waits for it.
+//! Which thread reads a connection, and whether a task is running.
 //!
-//! A connection is read by the event loop's thread, through the poller, or by a task on the runtime.
-//! They take turns: `load.rs` says when it goes to the runtime, and when it comes back. A connection that only the
-//! poller has any use for has no task; whoever has work for one starts it. Pausing, marks, and
-//! closing come in between, on any thread.
+//! A connection is read by the event loop's thread, through the poller, or by a task on the
+//! runtime. `reader_policy.rs` decides when it moves from one to the other. A connection that only
+//! the poller has to serve has no task; a thread that has work for a task starts one. Pausing,
+//! reaching a mark and closing happen in between, on any thread.
 //!
-//! What must hold, and `npm run model` checks on this very code: whatever can be read, or waits to be
-//! sent, has somebody who does it; no connection is watched by the poller while it is not to be read
-//! there, for the descriptor would stay readable and the event loop would spin; there is never a
-//! second task; a closed connection has none, and what is left of it is not the switch's (see `linger.rs`).
+//! The invariants, which `npm run model` checks on this very code:
 //!
-//! The pattern is the same everywhere: change the state, then the registration or the task; whoever
-//! takes a registration or a task away looks at the state once more afterwards.
+//! - Whatever can be read, or waits to be sent, is served by the poller or by a task.
+//! - The poller does not watch a connection that must not be read there: its descriptor would stay
+//!   readable, and the event loop would spin.
+//! - There is never a second task, and a closed connection has none. (`linger.rs` has its own.)
+//!
+//! The pattern is always the same: change the state, then the registration or the task. Code that
+//! removes a registration or ends a task checks the state once more afterwards.
 
 use crate::sync::{AtomicBool, AtomicU8, Notify, Ordering, fence};
 
-/// Whether the incoming direction is read.
+/// Whether the receiving direction is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum ReadState {
-    /// Not yet: the program has not been reported of the connection.
+    /// Not yet: the program does not know the connection.
     Held,
-    /// Yes.
+    /// It is read.
     Flowing,
-    /// No: the program paused the socket.
+    /// Not now: the program paused the socket.
     Paused,
-    /// Never again: the peer ended, or the connection is broken or closed.
+    /// No more: the peer ended, or the connection is broken or closed.
     Over,
 }
 
-/// Who reads the connection.
+/// The reader of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum ReaderKind {
-    /// The task, on the runtime.
+    /// The connection's task, on the runtime.
     Runtime,
-    /// The thread of the JavaScript environment, through the mailbox's poller.
+    /// The thread of the JavaScript environment, through its poller.
     Loop,
 }
 
-/// What the switch asks of its connection.
+/// What the reader state asks of its connection.
 pub(crate) trait ReaderOps {
-    /// Keeps the descriptor open while it is held.
+    /// Keeps the descriptor open while it lives.
     type Stream;
 
-    /// The stream, until the connection is closed.
+    /// The stream, or `None` once the connection is closed.
     fn stream(&self) -> Option<Self::Stream>;
-    /// Has the poller watch the stream, if it does not yet. False: it has no room for it.
+    /// Adds the stream to the poller, if it is not there yet. False: the poller has no room.
     fn watch(&self, stream: &Self::Stream) -> bool;
-    /// Has the poller watch it no more.
+    /// Removes the stream from the poller.
     fn unwatch(&self, stream: &Self::Stream);
-    /// Whether something waits to be sent.
+    /// Whether bytes or FIN wait to be sent.
     fn is_pending(&self) -> bool;
-    /// Whether the reader must wait for JavaScript, which has the reader attend again.
+    /// Whether the reader must wait for JavaScript. If so, it is resumed later.
     fn is_backpressured(&self) -> bool;
-    /// Starts a task, if the connection still has a stream. The caller may hold locks of the connection.
+    /// Starts a task, unless the connection is closed. The caller may hold locks of the connection.
     fn start_task(&self);
 }
 
-/// The state.
+/// Which thread reads a connection, whether it is read at all, and whether a task is running.
 pub(crate) struct ReaderState {
     /// A [`ReadState`].
     read_state: AtomicU8,
-    /// A [`Place`].
+    /// A [`ReaderKind`].
     kind: AtomicU8,
     closed: AtomicBool,
-    /// There is a task. A quiet connection has none: nobody waits for it but the poller.
+    /// A task is running. A quiet connection has none: only the poller waits for it.
     task_running: AtomicBool,
-    /// Tells the task that what it waits for has changed.
+    /// Wakes the task when its work has changed.
     wake: Notify,
 }
 
@@ -104,14 +106,12 @@ impl ReaderState {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// What the task waits for besides its stream.
+    /// Notified when the task must check its work again.
     pub(crate) fn wake(&self) -> &Notify {
         &self.wake
     }
 
-    // ---- whether it is read ---------------------------------------------------------------
-
-    /// Changes the flow if it is `from`, and has the reader go on if there is a reason to.
+    /// Changes the read state if it is `from`, and resumes reading if that is the new state.
     pub(crate) fn change_read_state(&self, ops: &impl ReaderOps, from: ReadState, to: ReadState) {
         let changed = self.read_state.compare_exchange(
             from as u8,
@@ -124,16 +124,16 @@ impl ReaderState {
         }
     }
 
-    /// Nothing more is read.
+    /// Ends reading for good.
     pub(crate) fn stop(&self) {
         self.read_state
             .store(ReadState::Over as u8, Ordering::Release);
     }
 
-    /// Has the reader, whoever it is, look again.
+    /// Wakes the active reader.
     pub(crate) fn resume_reading(&self, ops: &impl ReaderOps) {
-        // Behind what the caller changed: either the new place is seen here, or the change by whoever
-        // gave the connection to the loop.
+        // Ordered after the caller's change. Either the new kind is visible here, or the caller's
+        // change is visible to the thread that moves the connection to the loop.
         fence(Ordering::SeqCst);
         if self.kind() == ReaderKind::Loop {
             self.resume_in_loop(ops);
@@ -143,7 +143,7 @@ impl ReaderState {
     }
 
     fn resume_in_loop(&self, ops: &impl ReaderOps) {
-        // Whoever lets it flow attends to it.
+        // The thread that sets `Flowing` resumes reading.
         if self.read_state() != ReadState::Flowing {
             return;
         }
@@ -151,21 +151,19 @@ impl ReaderState {
             return;
         };
         if !ops.watch(&stream) {
-            // No room for it there (a limit of the system): the runtime has room for all.
+            // The poller has no room (a limit of the system); the runtime has.
             self.kind
                 .store(ReaderKind::Runtime as u8, Ordering::Release);
             ops.unwatch(&stream);
             self.wake_task(ops);
         } else if self.kind() != ReaderKind::Loop || self.read_state() != ReadState::Flowing {
-            // Taken over by the runtime, closed or paused meanwhile.
+            // Moved to the runtime, closed or paused in the meantime.
             ops.unwatch(&stream);
             self.recheck(ops);
         }
     }
 
-    // ---- by whom --------------------------------------------------------------------------
-
-    /// The event loop's thread found that it is not to read this: it must not be watched then.
+    /// Stops watching a connection that the event loop's thread must not read.
     pub(crate) fn stop_watching(&self, ops: &impl ReaderOps) {
         if let Some(stream) = ops.stream() {
             ops.unwatch(&stream);
@@ -173,34 +171,32 @@ impl ReaderState {
         }
     }
 
-    /// Behind taking a registration away: it may have been somebody's who has just been reported to go on.
+    /// A concurrent resume may rely on the removed registration: check again.
     fn recheck(&self, ops: &impl ReaderOps) {
         if self.read_state() == ReadState::Flowing && !ops.is_backpressured() {
             self.resume_reading(ops);
         }
     }
 
-    /// The event loop's thread reads from now on.
+    /// Moves the connection to the event loop's thread.
     pub(crate) fn move_to_loop(&self, ops: &impl ReaderOps) {
         self.kind.store(ReaderKind::Loop as u8, Ordering::Release);
         fence(Ordering::SeqCst);
         self.resume_in_loop(ops);
     }
 
-    /// The runtime reads from now on.
+    /// Moves the connection to the runtime.
     pub(crate) fn move_to_runtime(&self, ops: &impl ReaderOps) {
         self.kind
             .store(ReaderKind::Runtime as u8, Ordering::Release);
         if let Some(stream) = ops.stream() {
             ops.unwatch(&stream);
         }
-        // The task may have had it and given it back in between.
+        // The task may have moved the connection to the runtime and back in between.
         self.resume_reading(ops);
     }
 
-    // ---- the task -------------------------------------------------------------------------
-
-    /// Tells the task that what it waits for has changed; starts one if there is none.
+    /// Wakes the task when its work has changed.
     pub(crate) fn wake_task(&self, ops: &impl ReaderOps) {
         if self.task_running.swap(true, Ordering::AcqRel) {
             self.wake.notify_one();
@@ -209,25 +205,26 @@ impl ReaderState {
         }
     }
 
-    /// Whether the connection is open, and only the poller has any use for it.
+    /// Whether the connection is open, and only the poller has to serve it.
     pub(crate) fn is_idle(&self, ops: &impl ReaderOps) -> bool {
         !self.is_closed() && self.kind() == ReaderKind::Loop && !ops.is_pending()
     }
 
-    /// Lets an idle task go. If something came up just then, the task stays and looks at everything once more, or
-    /// whoever brought it up has started another.
+    /// Ends an idle task. False if new work came up: then the task keeps running and checks
+    /// everything once more. If the thread with the new work has started another task, this returns
+    /// true.
     pub(crate) fn try_park(&self, ops: &impl ReaderOps) -> bool {
-        // A swap: if somebody nudged before it, what made them do so is seen behind it.
+        // A swap, because it makes the change visible that a thread made before it tried to wake
+        // this task.
         self.task_running.swap(false, Ordering::AcqRel);
         self.is_idle(ops) || self.task_running.swap(true, Ordering::AcqRel)
     }
 
-    // ---- the end --------------------------------------------------------------------------
-
-    /// The connection is closed: its task ends, and lets go of the descriptor.
+    /// Marks the connection as closed: its task ends and releases the descriptor.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
-        // A task that is not seen here has ended, or is about to. (A swap, where a load might miss one that stays.)
+        // If no task is visible here, it has ended or is about to. A read-modify-write, because a
+        // plain load could miss a task that keeps running.
         if self.task_running.fetch_or(false, Ordering::AcqRel) {
             self.wake.notify_one();
         }

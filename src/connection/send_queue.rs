@@ -1,7 +1,8 @@
-//! Bytes on their way out of one connection, in order, and who waits for them.
+//! Bytes that wait to be sent over one connection, in order.
 //!
-//! What must hold, and `npm run model` checks on this very code, with the switch behind it: all that is accepted
-//! reaches the stream, once and in order, FIN behind it; and whoever waits for a position is reported of it.
+//! The invariants, which `npm run model` checks on this very code together with the reader state:
+//! all accepted bytes reach the stream once and in order, and FIN follows them. Every position that
+//! JavaScript waits for is reported.
 
 use crate::transport::{Outgoing, Stream};
 use bytes::Bytes;
@@ -9,11 +10,11 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-/// Chunks handed to the kernel in one call.
+/// The most chunks handed to the kernel in one call.
 const CHUNKS_PER_WRITE: usize = 64;
 
-/// Something that happens when the last reference to it is gone: a broadcast holds one in every
-/// send queue, and is done when all were written or given up.
+/// Something that happens when the last reference to it is dropped. A broadcast puts one into every
+/// send queue, and is done when all of them are written or discarded.
 pub(crate) type CompletionGuard = Arc<dyn Send + Sync>;
 
 struct Chunk {
@@ -21,18 +22,18 @@ struct Chunk {
     _token: Option<CompletionGuard>,
 }
 
-/// How far the program went in ending its direction.
+/// Whether the sending direction has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
-    /// It may still send.
+    /// The program may still send.
     Open,
-    /// It ended; FIN goes out behind what is queued.
+    /// The program ended it; FIN follows the queued bytes.
     Wanted,
-    /// FIN is out.
+    /// FIN was sent.
     Done,
 }
 
-/// The outgoing direction of a connection.
+/// The sending direction of a connection.
 pub(crate) struct SendQueue<S = Stream> {
     /// `None` once the connection is closed or broken.
     stream: Option<Arc<S>>,
@@ -42,9 +43,9 @@ pub(crate) struct SendQueue<S = Stream> {
     /// Bytes accepted since the connection began.
     accepted: u64,
     end: End,
-    /// JavaScript waits for a position: progress must be reported.
+    /// JavaScript waits for a position, so progress must be reported.
     awaited: bool,
-    /// Pings and pongs that wait while the program is in the midst of writing bytes of its own.
+    /// Pings and pongs that are kept back while the program writes bytes of its own.
     held: Option<Vec<u8>>,
 }
 
@@ -61,22 +62,23 @@ impl<S: Outgoing> SendQueue<S> {
         }
     }
 
-    /// From now on the program is in the midst of writing bytes of its own.
+    /// Begins to keep pings and pongs back: the program writes bytes of its own.
     pub(crate) fn hold(&mut self) {
         self.held.get_or_insert_default();
     }
 
-    /// It no longer is. Answers what waited for that.
+    /// Ends keeping back. Returns the pings and pongs that were kept.
     pub(crate) fn release(&mut self) -> Vec<u8> {
         self.held.take().unwrap_or_default()
     }
 
-    /// Whether the program is in the midst of writing bytes of its own.
+    /// Whether the program is writing bytes of its own.
     pub(crate) fn is_held(&self) -> bool {
         self.held.is_some()
     }
 
-    /// Keeps a ping or pong back if it must wait, or gives it up if `limit` bytes do. Answers whether it did either.
+    /// Keeps a ping or pong back, or discards it if `limit` bytes are kept already. Returns false
+    /// if it can be sent now.
     pub(crate) fn keep(&mut self, frame: &[u8], limit: usize) -> bool {
         let Some(held) = &mut self.held else {
             return false;
@@ -87,17 +89,17 @@ impl<S: Outgoing> SendQueue<S> {
         true
     }
 
-    /// Whether bytes are still taken.
+    /// Whether bytes are accepted.
     pub(crate) fn is_open(&self) -> bool {
         self.stream.is_some() && self.end == End::Open
     }
 
-    /// Whether the program ended its direction.
+    /// Whether the program ended this direction.
     pub(crate) fn has_ended(&self) -> bool {
         self.end != End::Open
     }
 
-    /// Whether something, bytes or FIN, waits for the kernel.
+    /// Whether bytes or FIN wait for the kernel.
     pub(crate) fn is_pending(&self) -> bool {
         self.stream.as_ref().is_some_and(|stream| {
             !self.queue.is_empty() || self.end == End::Wanted || !stream.is_flushed()
@@ -108,14 +110,14 @@ impl<S: Outgoing> SendQueue<S> {
         self.queued
     }
 
-    /// Bytes that the kernel has, counted from the beginning.
+    /// The number of bytes that the kernel has accepted since the connection began.
     pub(crate) fn written(&self) -> u64 {
         let held = self.stream.as_ref().map_or(0, |stream| stream.held());
         self.accepted - self.queued as u64 - held as u64
     }
 
-    /// Writes `bytes`, or keeps what the kernel does not take. Answers the position to wait for, if there is one: then
-    /// somebody must [`progress`](Self::progress).
+    /// Writes `bytes`, and queues those that the kernel does not take. If a position is returned,
+    /// the caller must ensure that [`progress`](Self::progress) is called.
     pub(crate) fn write(
         &mut self,
         bytes: &[u8],
@@ -128,7 +130,8 @@ impl<S: Outgoing> SendQueue<S> {
         Ok(self.wait())
     }
 
-    /// Takes no more bytes, and writes FIN behind what is queued. Answers as [`write`](Self::write) does.
+    /// Ends this direction: FIN follows the queued bytes. Returns the same as
+    /// [`write`](Self::write).
     pub(crate) fn end(&mut self) -> io::Result<Option<u64>> {
         if self.end == End::Open {
             self.end = End::Wanted;
@@ -137,14 +140,16 @@ impl<S: Outgoing> SendQueue<S> {
         Ok(self.wait())
     }
 
-    /// The position to wait for, if something waits: then somebody must [`progress`](Self::progress).
+    /// The position to wait for, if bytes wait. Then the caller must ensure that
+    /// [`progress`](Self::progress) is called.
     pub(crate) fn wait(&mut self) -> Option<u64> {
         let pending = self.is_pending();
         self.awaited |= pending;
         pending.then_some(self.accepted)
     }
 
-    /// Goes on with what waits. Answers the position to tell JavaScript of, if it waits and there is news.
+    /// Writes queued bytes. Also returns the position to report, if JavaScript waits for one and
+    /// there was progress.
     pub(crate) fn progress(&mut self) -> (io::Result<()>, Option<u64>) {
         let before = self.written();
         let result = self.flush();
@@ -157,7 +162,7 @@ impl<S: Outgoing> SendQueue<S> {
         (result, reported.then_some(position))
     }
 
-    /// Writes `bytes` now if nothing is before them; answers how many of them the kernel took.
+    /// Writes `bytes` now, unless others wait before them. Returns how many the kernel took.
     fn write_now(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let Some(stream) = &self.stream else {
             return Err(io::ErrorKind::BrokenPipe.into());
@@ -175,7 +180,7 @@ impl<S: Outgoing> SendQueue<S> {
         Ok(done)
     }
 
-    /// Appends bytes behind everything else.
+    /// Appends bytes to the queue.
     pub(crate) fn push(&mut self, bytes: Bytes, guard: Option<CompletionGuard>) {
         self.accepted += bytes.len() as u64;
         self.queued += bytes.len();
@@ -185,7 +190,7 @@ impl<S: Outgoing> SendQueue<S> {
         });
     }
 
-    /// Writes what the kernel takes, and FIN behind the last byte if the program ended.
+    /// Writes as much as the kernel takes, and FIN after the last byte if the program ended.
     fn flush(&mut self) -> io::Result<()> {
         let Some(stream) = &self.stream else {
             return Ok(());
@@ -228,8 +233,8 @@ impl<S: Outgoing> SendQueue<S> {
         }
     }
 
-    /// Gives up what is queued and lets go of the stream. Answers the stream, and whether all
-    /// that was accepted had been written.
+    /// Discards the queue and releases the stream. Returns the stream, and whether all accepted
+    /// bytes had been written.
     pub(crate) fn close(&mut self) -> Option<(Arc<S>, bool)> {
         let stream = self.stream.take()?;
         let complete = self.queue.is_empty();

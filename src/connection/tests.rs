@@ -1,4 +1,4 @@
-//! Connections over real sockets, without Node: what a peer does, and what the mailbox is reported.
+//! Connections over real sockets, without Node: the behaviour of a peer, and the reported events.
 
 use super::{
     Config, Connection, Environment as Shared, Event, NEXT_ID, SlowConsumer, WriteOutcome,
@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What an environment is reported, event by event, in words.
+/// The events of an environment, as texts.
 struct Environment {
     shared: Arc<Shared>,
     woken: Receiver<()>,
     reported: Vec<String>,
-    /// How many slices of time it takes for a segment.
+    /// The number of time slices that it needs for a batch.
     slices: u32,
 }
 
@@ -69,7 +69,7 @@ impl Environment {
         }
     }
 
-    /// Takes until there are so many words.
+    /// Takes events until there are `count` texts.
     fn wait_for(&mut self, count: usize) -> &[String] {
         let began = Instant::now();
         loop {
@@ -161,7 +161,7 @@ fn a_reader_that_stopped_at_the_mark_goes_on_when_all_is_taken() {
     assert_eq!(connection.counters().bytes_in, 199 * 20 * 501);
 }
 
-/// Sends `frames` numbered frames of 100 bytes, the peer's end behind them, and waits until all of them are read.
+/// Sends `frames` numbered frames of 100 bytes, then ends, and waits until all of them are read.
 fn flood(connection: &Connection, peer: Socket, frames: usize) {
     let mut peer = peer;
     for number in 0..frames {
@@ -197,7 +197,7 @@ fn one_that_says_little_waits_for_a_turn_of_the_others_and_not_for_all_they_have
         .reported
         .iter()
         .position(|reported| reported == "a word");
-    // A turn of this sort of frames is 500 of them.
+    // A turn has 500 frames of this size.
     assert!(place.unwrap() < 8 * 600, "{place:?}");
     drop(noisy);
 }
@@ -232,7 +232,7 @@ fn a_turn_is_as_short_as_a_slow_program_needs_it_and_grows_again() {
         frames
     };
     let fast = took(50);
-    // The next one was on its way already.
+    // The next batch was queued before.
     took(50);
     let slow = took(0);
     assert!(slow <= fast / 10, "{slow} of {fast}");
@@ -250,7 +250,7 @@ fn a_frame_over_the_limit_is_the_last_thing_that_is_read() {
     peer.write_all(format!("before\n{}\nbehind\n", "x".repeat(101)).as_bytes())
         .unwrap();
     assert_eq!(environment.wait_for(2), ["before", "(over 100)"]);
-    // It may have been closed already.
+    // The connection may have been closed already.
     let _ = peer.write_all(b"more\n");
     connection.close();
     environment.take();
@@ -267,7 +267,7 @@ fn a_slow_consumer_is_refused_or_cut_off() {
             assert!(began.elapsed() < PATIENCE);
         }
         if policy == SlowConsumer::Disconnect {
-            // 0: not the system's doing.
+            // 0: no system call failed.
             assert_eq!(environment.wait_for(1), ["(0)"]);
             assert_eq!(connection.write(&message), WriteOutcome::Closed);
             assert_eq!(connection.counters().queued, 0);
@@ -303,7 +303,7 @@ fn a_pong_that_has_to_wait_holds_nobody_up() {
         assert!(began.elapsed() < PATIENCE, "the pongs went somewhere");
         match peer.write(&ping) {
             Ok(count) => {
-                // A ping that is cut in two is no message: end it.
+                // Complete a ping that was cut in two.
                 if count < ping.len() {
                     let _ = peer.write(&ping[count..]);
                 }
@@ -356,7 +356,7 @@ fn a_peer_that_was_said_good_bye_to_gets_everything_however_much_it_talks() {
     assert_eq!(connection.write(&sent), WriteOutcome::Written);
     connection.end();
     connection.close();
-    // Longer than a connection that was not ended would be read.
+    // Longer than the time for a connection that was destroyed.
     let mut talker = peer.try_clone().unwrap();
     for _ in 0..15 {
         talker.write_all(b"still talking\n").unwrap();
@@ -380,7 +380,7 @@ fn after_so_many_connections_as_32_bits_count_an_id_is_not_given_again() {
         None,
     );
     assert!(second.id() >= again, "{}", second.id());
-    // Both are known, and the end of the one is not the other's.
+    // Both are registered, and the end of one does not remove the other.
     assert_eq!(environment.shared.connection_count(), 2);
     second.close();
     assert_eq!(environment.shared.connection_count(), 1);

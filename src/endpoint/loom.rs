@@ -5,11 +5,11 @@ use crate::connection::loom::bounded;
 use crate::sync::Mutex;
 use loom::thread;
 
-/// A listener around the door that ships. Numbers stand for connections: positive ones are accepted, and the negative of
-/// one is the report of the client that made it.
+/// A listener around the real gate. Numbers stand for connections: a positive one is accepted, and
+/// its negative is the report of the client that made it.
 struct Gate {
     gate: AcceptGate<()>,
-    /// What waits in the kernel.
+    /// The connections that wait in the kernel.
     kernel: Mutex<Vec<i32>>,
     reported: std::sync::Arc<Mutex<Vec<i32>>>,
     listeners: std::sync::Weak<ListenerRegistry<Gate>>,
@@ -39,7 +39,7 @@ impl Gate {
         });
     }
 
-    /// As `Listener::close`; answers whether it was this call that closed it.
+    /// As `Listener::close`. Returns whether this call closed it.
     fn close(&self) -> bool {
         if let Some(listeners) = self.listeners.upgrade() {
             listeners.remove(self);
@@ -48,7 +48,7 @@ impl Gate {
     }
 }
 
-/// Takes every lock there is: if the last reference goes while one is held, loom reports a deadlock.
+/// Takes every lock: if the last reference is dropped under a lock, loom reports a deadlock.
 impl Drop for Gate {
     fn drop(&mut self) {
         if let Some(listeners) = self.listeners.upgrade() {
@@ -59,7 +59,7 @@ impl Drop for Gate {
     }
 }
 
-/// As a client connects to the listener of its own environment, if there still is one.
+/// A client connects to the listener of its own environment, if it is open.
 fn connect(listeners: &ListenerRegistry<Gate>, number: i32) {
     let Some(gate) = listeners.find(|_| true) else {
         return;
@@ -89,7 +89,8 @@ fn a_listener_tells_of_a_client_of_its_environment_before_the_client_does() {
         let runtime = {
             let gate = listeners.find(|_| true).unwrap();
             thread::spawn(move || {
-                // A foreign client, and two turns: the reference goes with this thread.
+                // A foreign client connects, and the listener takes two turns. This thread drops
+                // the reference.
                 gate.kernel.lock().push(7);
                 gate.serve();
                 gate.serve();

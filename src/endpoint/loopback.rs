@@ -1,43 +1,44 @@
-//! Order between two ends that live in one JavaScript environment.
+//! Orders the reports of two ends that live in one JavaScript environment.
 //!
-//! A program that is client and server at once may look at the server's list as soon as the
-//! client's `connect()` is fulfilled. Across two processes or two workers nobody can promise what it
-//! finds there; within one environment, the JavaScript package's single thread made it likely, and
-//! programs rely on it. Here it is certain: a client that connects to a listener of its own
-//! environment holds the listener's [`AcceptGate`] from `connect()` until it has accepted the other end
-//! itself and both were reported, the listener's end first.
+//! A program that is client and server at once may look at the server's sessions as soon as the
+//! client's `connect()` is fulfilled. With the JavaScript package the server's end was there,
+//! because everything ran on one thread, and programs rely on it. Here it is guaranteed: a client
+//! that connects to a listener of its own environment holds the listener's [`AcceptGate`] from
+//! `connect()` until it has accepted the other end itself. Then both ends are reported, the
+//! listener's first. Between processes or workers there is no such order.
 //!
-//! Nothing here is global, and no destructor takes a lock: [`ListenerRegistry`] owns its listeners until they
-//! are closed, and hands them out as references that are dropped when no lock is held.
+//! Nothing here is global, and no destructor takes a lock: [`ListenerRegistry`] owns its listeners
+//! until they are closed. References that it hands out are dropped when no lock is held.
 
 use crate::sync::Mutex;
 use std::sync::Arc;
 
 /// A listening socket, until it is closed.
 ///
-/// A connection is taken out of the kernel's queue, and reported, while the door is held. So the
-/// reports of one listener have the order of its queue, on whatever threads it is served, and a socket
-/// that was taken out of its door is in use nowhere else.
+/// Connections are accepted and reported while the gate is held. So the reports of one listener
+/// have the order of the kernel's queue, whichever threads accept. A socket that was taken out of
+/// its gate is not in use elsewhere.
 pub(crate) struct AcceptGate<S>(Mutex<Option<S>>);
 
 impl<S> AcceptGate<S> {
-    /// Without a socket it is closed.
+    /// A gate without a socket is closed.
     pub(crate) fn new(socket: Option<S>) -> Self {
         Self(Mutex::new(socket))
     }
 
-    /// Runs `f` with the socket, or `None` if it is closed, while everybody else waits.
+    /// Calls `f` with the socket, or `None` if it is closed, while no other thread can hold the
+    /// gate.
     pub(crate) fn hold<R>(&self, f: impl FnOnce(Option<&S>) -> R) -> R {
         f(self.0.lock().as_ref())
     }
 
-    /// Takes the socket out for good: the caller is the only one who has it.
+    /// Takes the socket out for good. The caller has the only reference.
     pub(crate) fn close(&self) -> Option<S> {
         self.0.lock().take()
     }
 }
 
-/// The listeners of one environment that are open.
+/// The open listeners of one environment.
 pub struct ListenerRegistry<L>(Mutex<Registry<L>>);
 
 struct Registry<L> {
@@ -61,7 +62,8 @@ impl<L> Default for ListenerRegistry<L> {
 }
 
 impl<L> ListenerRegistry<L> {
-    /// Owns `listener` until it is removed. False: the environment is ending, and takes no more.
+    /// Owns `listener` until it is removed. False: the environment ends, and takes no more
+    /// listeners.
     pub(crate) fn add(&self, listener: &Arc<L>) -> bool {
         let mut registry = self.0.lock();
         if !registry.closed {
@@ -70,7 +72,7 @@ impl<L> ListenerRegistry<L> {
         !registry.closed
     }
 
-    /// Gives `listener` up.
+    /// Removes `listener`.
     pub(crate) fn remove(&self, listener: &L) {
         let removed = {
             let open = &mut self.0.lock().open;
@@ -82,7 +84,7 @@ impl<L> ListenerRegistry<L> {
         drop(removed);
     }
 
-    /// The first one that `wanted` answers true for.
+    /// The first listener for which `wanted` returns true.
     pub(crate) fn find(&self, mut wanted: impl FnMut(&L) -> bool) -> Option<Arc<L>> {
         let registry = self.0.lock();
         registry
@@ -92,7 +94,7 @@ impl<L> ListenerRegistry<L> {
             .map(Arc::clone)
     }
 
-    /// Gives all of them up, and takes no more: the caller closes them.
+    /// Removes all listeners, which the caller closes, and takes no more.
     pub(crate) fn close(&self) -> Vec<Arc<L>> {
         let mut registry = self.0.lock();
         registry.closed = true;

@@ -1,4 +1,4 @@
-//! The registry of a server's connections, and what concerns all of them.
+//! The connections of a server: broadcasts, and pings to all.
 
 use crate::connection::send_queue::CompletionGuard;
 use crate::connection::{Connection, Environment, Event};
@@ -9,11 +9,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Connections whose sending one task of a broadcast takes care of, at least.
+/// One task of a broadcast flushes at least this many connections.
 const FLUSHES_PER_TASK: usize = 64;
-/// To so many connections a broadcast is sent by the calling thread, so that it has left at its call.
+/// The calling thread itself flushes up to this many connections, so that the bytes have left when
+/// the call returns.
 const FLUSHES_AT_CALL: usize = 32;
-/// Unless it follows the last one by less than this: a burst gathers.
+/// A broadcast that follows the last one by less than this is flushed by the runtime, so that a
+/// burst is gathered.
 const GAP: Duration = Duration::from_micros(100);
 
 /// The connections of one server, in no order.
@@ -21,11 +23,11 @@ const GAP: Duration = Duration::from_micros(100);
 pub struct ConnectionRegistry {
     environment: Arc<Environment>,
     connections: Mutex<HashMap<u64, Arc<Connection>>>,
-    /// When the last broadcast was sent by the calling thread, or by the runtime.
+    /// The time of the last broadcast.
     last: Mutex<Option<Instant>>,
 }
 
-/// Says that a broadcast is done when the last send queue lets go of it.
+/// Reports that a broadcast is done when the last send queue drops it.
 struct Broadcast {
     id: u64,
     environment: Arc<Environment>,
@@ -38,7 +40,7 @@ impl Drop for Broadcast {
 }
 
 impl ConnectionRegistry {
-    /// A server without connections.
+    /// A registry without connections.
     pub fn new(environment: Arc<Environment>) -> Arc<Self> {
         Arc::new(Self {
             environment,
@@ -60,19 +62,19 @@ impl ConnectionRegistry {
         drop(removed);
     }
 
-    /// How many connections there are.
+    /// The number of connections.
     pub fn len(&self) -> usize {
         self.connections.lock().len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no connections.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Sends the same bytes to every connection, in the order of each with what else is sent to
-    /// it. [`Event::BroadcastDone`] with `id` follows when the kernel has all of them, or the
-    /// connections that did not take them are gone.
+    /// Sends the same bytes to every connection, in order with other bytes that are sent to it.
+    /// [`Event::BroadcastDone`] with `id` follows when the kernel has all of them, or the remaining
+    /// connections are closed.
     pub fn broadcast(&self, bytes: Vec<u8>, id: u64) {
         let bytes = Bytes::from(bytes);
         let guard: CompletionGuard = Arc::new(Broadcast {
@@ -118,9 +120,9 @@ impl ConnectionRegistry {
         }
     }
 
-    /// Sends a ping over every connection, and tells of those where too many went unanswered.
+    /// Sends a ping over every connection, or reports its peer as dead.
     pub fn beat(&self) {
-        // Not under the lock: what a beat finds may remove the connection.
+        // Without the lock: a beat may remove the connection.
         let connections: Vec<_> = self.connections.lock().values().cloned().collect();
         for connection in connections {
             connection.beat();
