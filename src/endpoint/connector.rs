@@ -1,4 +1,4 @@
-//! The client's side of getting connected: attempts and time-outs.
+//! Connects to a server: attempts, time-outs, TLS handshakes.
 
 use super::listener::{AcceptQueue, Listener, LocalListeners};
 use crate::connection::config::Config;
@@ -16,13 +16,13 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::task::{AbortHandle, JoinSet};
 
-/// A place to connect to.
+/// An address to connect to.
 pub type Endpoint = Address;
 
-/// Why endpoints could not be connected to, and their places in the list.
+/// The index of each endpoint that failed, and its error.
 type Failures = Vec<(u32, SystemError)>;
 
-/// Where a client stands.
+/// The state of a connector.
 #[derive(Debug, Default)]
 enum State {
     #[default]
@@ -32,7 +32,7 @@ enum State {
     Connected(Arc<Connection>),
 }
 
-/// A client: at most one connection at a time.
+/// Connects one client, which has at most one connection at a time.
 #[derive(Debug)]
 pub struct Connector {
     id: u64,
@@ -46,12 +46,13 @@ pub struct Connector {
 #[derive(Debug, Default)]
 struct Inner {
     state: State,
-    /// Counts the attempts: the answer to an attempt that was given up is known as such.
+    /// The number of the current attempt, by which the result of an abandoned attempt is
+    /// recognised.
     attempt: u32,
 }
 
 impl Connector {
-    /// A client that is not connected. `id` comes back in the events.
+    /// A connector without a connection. Its events carry `id`.
     pub fn new(
         id: u64,
         config: Arc<Config>,
@@ -67,13 +68,13 @@ impl Connector {
         })
     }
 
-    /// Connects to the first of `endpoints` that answers, within `timeout` over all. They are tried in their order: the
-    /// next one when the one before it has failed, or has not answered for `pace`; it goes on meanwhile (RFC 8305).
-    /// [`Event::Connected`] or [`Event::ConnectFailed`] follows, with the number this answers.
+    /// Connects to the first of `endpoints` that answers, within `timeout` in all. They are tried
+    /// in order: the next one when the one before it has failed, or has not answered within `pace`;
+    /// attempts that are not answered yet continue (RFC 8305). [`Event::Connected`] or
+    /// [`Event::ConnectFailed`] follows, with the returned number.
     ///
-    /// With `tls` the connection is secure, but whether it is one with the right server is still
-    /// to be looked at: see [`Stream::agreement`]. A handshake that fails is a failure of the
-    /// `handshake`, and no other endpoint is tried.
+    /// With `tls` the connection is secured, but the caller must still check the server's
+    /// certificate: see [`Stream::agreement`]. After a failed handshake no other endpoint is tried.
     pub fn connect(
         self: &Arc<Self>,
         endpoints: Vec<Endpoint>,
@@ -93,7 +94,8 @@ impl Connector {
                 return attempt;
             }
         };
-        // One place, as most often: begun here and now, without the hop to the runtime.
+        // The common case of a single endpoint begins on this thread, without the hop to the
+        // runtime.
         let begun = match (&endpoints[..], &tls) {
             ([only], None) => match self.begin_one(attempt, only) {
                 Ok(None) => return attempt,
@@ -106,7 +108,7 @@ impl Connector {
             _ => None,
         };
         let client = Arc::clone(self);
-        // Before the task can say how it went.
+        // Locked before the task can report its result.
         let mut inner = self.inner.lock();
         let task = runtime.spawn(async move {
             let all = client.try_all(attempt, &endpoints, pace, tls, begun);
@@ -122,7 +124,7 @@ impl Connector {
         attempt
     }
 
-    /// Tells that an attempt came to nothing; no failures are the time-out.
+    /// Reports that an attempt failed. An empty list means a time-out.
     fn failed(&self, attempt: u32, failures: Failures) {
         self.move_on(attempt, || State::Idle);
         self.environment.post(Event::ConnectFailed {
@@ -160,7 +162,7 @@ impl Connector {
         Ok(())
     }
 
-    /// Takes over a socket that was on its way and is connected.
+    /// Takes over a socket that has connected in the background.
     fn open(self: &Arc<Self>, attempt: u32, socket: Socket, endpoint: &Endpoint) -> io::Result<()> {
         let stream = Stream::new(socket)?;
         match self.listener_at(endpoint) {
@@ -175,8 +177,8 @@ impl Connector {
         self.listeners.find(|listener| listener.is_at(endpoint))
     }
 
-    /// Begins to connect. On loopback that is all there is to it; otherwise this answers the
-    /// socket that is on its way.
+    /// Begins to connect. On loopback the connection is complete afterwards; otherwise this returns
+    /// the socket that is still connecting.
     fn begin_one(
         self: &Arc<Self>,
         attempt: u32,
@@ -184,7 +186,7 @@ impl Connector {
     ) -> io::Result<Option<Socket>> {
         match self.listener_at(endpoint) {
             None => self.begin_with(attempt, endpoint, None),
-            // See `pairing`: on loopback the handshake is over when connect() returns.
+            // See `loopback`: there the connection is complete when `connect()` returns.
             Some(listener) => listener.hold(|queue| self.begin_with(attempt, endpoint, queue)),
         }
     }
@@ -207,8 +209,8 @@ impl Connector {
         Ok(None)
     }
 
-    /// Reports the connection. With the queue of a listener that it may have reached, whose door the caller holds, the
-    /// other end is accepted and reported first.
+    /// Reports the connection. `queue` belongs to the listener that it may have reached, and whose
+    /// gate the caller holds: the other end is accepted and reported first.
     fn connected(self: &Arc<Self>, attempt: u32, stream: Stream, queue: Option<AcceptQueue<'_>>) {
         let name = stream.name();
         let connection = Connection::open(
@@ -233,12 +235,12 @@ impl Connector {
         }
         self.environment.queue().post_all(events);
         if !current {
-            // Given up in the meantime.
+            // The attempt was abandoned in the meantime.
             connection.close();
         }
     }
 
-    /// Goes to another state, unless the attempt was given up: then this answers false.
+    /// Changes the state. False: the attempt was abandoned.
     fn move_on(&self, attempt: u32, to: impl FnOnce() -> State) -> bool {
         let before = {
             let mut inner = self.inner.lock();
@@ -247,12 +249,12 @@ impl Connector {
             }
             std::mem::replace(&mut inner.state, to())
         };
-        // Not under the lock: a connection may go with it.
+        // Dropped without the lock: it may be the last reference to a connection.
         drop(before);
         true
     }
 
-    /// Gives up an attempt, and forgets (but does not close) a connection.
+    /// Abandons an attempt, and forgets (but does not close) a connection.
     pub fn detach(&self) {
         let before = {
             let mut inner = self.inner.lock();
@@ -264,7 +266,7 @@ impl Connector {
         }
     }
 
-    /// Sends a ping if connected, and tells if too many before it went unanswered.
+    /// Sends a ping if connected, or reports a dead peer.
     pub fn beat(&self) {
         if let Some(connection) = self.connection() {
             connection.beat();
@@ -286,8 +288,9 @@ impl Connector {
     }
 }
 
-/// The first socket that is connected, and the place of its endpoint; or all failures, in the order of the endpoints. `begin`
-/// begins to connect, and answers nothing if it has done all that there is to do: then so does this.
+/// Returns the first socket that connects, and the index of its endpoint; or all failures, in the
+/// order of the endpoints. `begin` begins to connect. It returns `None` if it has completed the
+/// attempt by itself, and so does this function.
 async fn race(
     endpoints: &[Endpoint],
     pace: Duration,
@@ -303,7 +306,7 @@ async fn race(
     }
     loop {
         if let Some(endpoint) = rest.next() {
-            // A name has few addresses.
+            // A name has few addresses, so the index fits.
             #[allow(clippy::cast_possible_truncation)]
             let index = (endpoints.len() - rest.len() - 1) as u32;
             match begin(endpoint) {
@@ -317,7 +320,7 @@ async fn race(
                 }
             }
         }
-        // The next one has its turn when one has failed, or when it is time.
+        // The next endpoint is tried when one has failed, or after `pace`.
         let more = rest.len() > 0;
         let next = async {
             if more {
@@ -327,7 +330,7 @@ async fn race(
             }
         };
         match next.await {
-            // It is time, or a task of the runtime came to nothing.
+            // `pace` is over, or a task of the runtime failed.
             Err(_) | Ok(Some(Err(_))) => {}
             Ok(Some(Ok((index, Ok(socket))))) => return Ok(Some((index, socket))),
             Ok(Some(Ok((index, Err(error))))) => {
@@ -342,20 +345,21 @@ async fn race(
     }
 }
 
-/// TCP lets a socket connect to itself, by its own port, where nobody listens: it would answer itself, and take
-/// the port from the server that is to come.
+/// Refuses a TCP socket that is connected to itself. That happens on a port without a listener, if
+/// the system chose the same port for the client. Such a socket would answer itself, and block the
+/// port of the server.
 fn refuse_itself(socket: &Socket) -> io::Result<()> {
     let ends = [socket.local_addr(), socket.peer_addr()];
     let [local, peer] = ends.map(|end| end.ok().and_then(|end| end.as_socket()));
     if local.is_some() && local == peer {
-        // Reset, so that the port is free at once.
+        // Reset it, so that the port is free at once.
         let _ = socket.set_linger(Some(Duration::ZERO));
         return Err(io::Error::new(io::ErrorKind::ConnectionRefused, Itself));
     }
     Ok(())
 }
 
-/// Begins to connect; answers whether that is all there is to it.
+/// Begins to connect. Returns whether the connection is complete.
 pub(crate) fn begin(socket: &Socket, endpoint: &Endpoint) -> io::Result<bool> {
     match socket.connect(&endpoint.to_sock_addr()?) {
         Ok(()) => Ok(true),
@@ -364,8 +368,9 @@ pub(crate) fn begin(socket: &Socket, endpoint: &Endpoint) -> io::Result<bool> {
     }
 }
 
-/// Gives the socket of a client a name, where it has none of its own, by which the listener can tell it from others.
-/// Linux chooses one that no other socket has, which goes with the socket; elsewhere the two ends remain strangers.
+/// Gives an unnamed Unix socket of a client a name, by which the listener can tell it from others.
+/// Linux chooses a unique name, which exists as long as the socket. On other systems the two ends
+/// do not recognise each other.
 pub(crate) fn give_name(socket: &Socket, endpoint: &Endpoint) {
     if cfg!(any(target_os = "linux", target_os = "android"))
         && let Endpoint::Unix(_) = endpoint
@@ -395,10 +400,10 @@ async fn established(socket: Socket) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// A stream on which the TLS handshake is done.
+/// Completes the TLS handshake on a socket.
 async fn secure(socket: Socket, tls: &ClientConfig) -> Result<Stream, SystemError> {
     let failed = |error: io::Error| SystemError {
-        // A connection that ended is the network's failure, as one that was reset is; 0 is TLS's own.
+        // An early end is a failure of the network, like a reset. 0 means that TLS failed.
         errno: match error.kind() {
             io::ErrorKind::UnexpectedEof => SystemError::new("handshake", &error).errno,
             _ => error.raw_os_error().unwrap_or(0),
@@ -435,107 +440,19 @@ async fn secure(socket: Socket, tls: &ClientConfig) -> Result<Stream, SystemErro
         }
     }
     drop(fd);
-    // The descriptor's reference is gone, and there is no other.
+    // The reference of the descriptor was dropped, and there is no other.
     Arc::into_inner(stream).ok_or(SystemError {
         errno: 0,
         syscall: "handshake",
     })
 }
 
-/// Whether a non-blocking connect goes on by itself. (std has no stable kind for `EINPROGRESS`.)
+/// Whether a non-blocking connect continues in the background. (std has no stable kind for
+/// `EINPROGRESS`.)
 fn in_progress(error: &io::Error) -> bool {
     const EINPROGRESS: i32 = if cfg!(target_os = "linux") { 115 } else { 36 };
     error.raw_os_error() == Some(EINPROGRESS)
 }
 
 #[cfg(all(test, not(sockhop_loom)))]
-mod tests {
-    use super::{Endpoint, Failures, begin, race, refuse_itself};
-    use crate::events::runtime;
-    use crate::transport::SystemError;
-    use crate::transport::socket::new_socket;
-    use socket2::{Domain, Socket, Type};
-    use std::net::{SocketAddr, TcpListener};
-    use std::time::Duration;
-
-    const LONG: Duration = Duration::from_secs(600);
-
-    /// A socket that takes one connection and answers no further one, neither yes nor no.
-    fn silent() -> (Socket, Vec<Socket>, Endpoint) {
-        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        listener
-            .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
-            .unwrap();
-        listener.listen(0).unwrap();
-        let address = listener.local_addr().unwrap().as_socket().unwrap();
-        let endpoint = Endpoint::Inet(address);
-        let mut waiting = Vec::new();
-        loop {
-            let socket = new_socket(&endpoint).unwrap();
-            let answered = begin(&socket, &endpoint).unwrap();
-            waiting.push(socket);
-            if !answered {
-                return (listener, waiting, endpoint);
-            }
-            assert!(waiting.len() < 100, "the queue never filled");
-        }
-    }
-
-    fn refused() -> Endpoint {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        Endpoint::Inet(listener.local_addr().unwrap())
-    }
-
-    fn run(endpoints: &[Endpoint], pace: Duration) -> Result<Option<(u32, Socket)>, Failures> {
-        let begin = |endpoint: &Endpoint| {
-            let socket = new_socket(endpoint)?;
-            begin(&socket, endpoint).map(|_| Some(socket))
-        };
-        runtime::start()
-            .unwrap()
-            .block_on(race(endpoints, pace, None, begin))
-    }
-
-    #[test]
-    fn an_address_that_does_not_answer_does_not_keep_the_next_one_waiting() {
-        let (_listener, _waiting, silent) = silent();
-        let good = TcpListener::bind("127.0.0.1:0").unwrap();
-        let endpoints = [silent, Endpoint::Inet(good.local_addr().unwrap())];
-        let found = run(&endpoints, Duration::from_millis(250));
-        assert_eq!(found.unwrap().unwrap().0, 1);
-    }
-
-    #[test]
-    fn an_address_that_refuses_is_followed_by_the_next_at_once() {
-        let good = TcpListener::bind("127.0.0.1:0").unwrap();
-        let endpoints = [refused(), Endpoint::Inet(good.local_addr().unwrap())];
-        assert_eq!(run(&endpoints, LONG).unwrap().unwrap().0, 1);
-    }
-
-    #[test]
-    fn a_name_none_of_whose_addresses_answers_fails_with_all_reasons() {
-        let failures = run(&[refused(), refused()], LONG).unwrap_err();
-        let places: Vec<_> = failures.iter().map(|(place, _)| *place).collect();
-        assert_eq!(places, [0, 1]);
-        assert!(failures.iter().all(|(_, error)| error.syscall == "connect"));
-        assert!(run(&[], LONG).unwrap_err().is_empty());
-    }
-
-    #[test]
-    fn a_client_that_is_connected_to_itself_is_refused() {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        socket
-            .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
-            .unwrap();
-        let own = socket.local_addr().unwrap();
-        // TCP's simultaneous open, with oneself.
-        socket.connect(&own).unwrap();
-        let error = SystemError::new("connect", &refuse_itself(&socket).unwrap_err());
-        assert_eq!(error.syscall, "connect itself");
-        assert!(error.to_string().contains("refused"), "{error}");
-        drop(socket);
-        // A server can have the port at once.
-        let server = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        server.bind(&own).unwrap();
-    }
-}
+mod tests;

@@ -23,18 +23,18 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::task::AbortHandle;
 
-/// Connections accepted before others get their turn.
+/// The most connections accepted before others get their turn.
 const ACCEPT_BATCH: usize = 64;
-/// Connections that a client of the same environment accepts at most to find its own: as many as the kernel lets wait
-/// where nobody changed that, so more of them came later.
+/// The most connections that a client of the same environment accepts to find its own: the default
+/// limit of the kernel's queue.
 const MOST_AHEAD: usize = 4096;
-/// How long to wait after the system had no descriptor or memory for another connection.
+/// The pause after the system had no descriptor or memory for another connection.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// The open listeners of one JavaScript environment.
 pub type LocalListeners = ListenerRegistry<Listener>;
 
-/// A listening socket.
+/// Accepts connections at one address.
 pub struct Listener {
     id: u64,
     address: Address,
@@ -43,13 +43,13 @@ pub struct Listener {
     /// All open listeners of the environment.
     listeners: Arc<LocalListeners>,
     gate: AcceptGate<ListeningSocket>,
-    /// Serves the door where there is no poller.
+    /// Accepts connections if there is no poller.
     task: Mutex<Option<AbortHandle>>,
     /// `max_connections`, and the descriptors that count against it.
     quota: Arc<DescriptorQuota>,
-    /// Every connection of this listener that is not closed holds a reference.
+    /// Every open connection of this listener holds a reference.
     places: Arc<()>,
-    /// The system could not give the last connection a descriptor, and that was reported.
+    /// The system had no descriptor for the last connection, and that was reported.
     short: AtomicBool,
 }
 
@@ -62,8 +62,8 @@ impl std::fmt::Debug for Listener {
     }
 }
 
-/// The listening socket. Whoever closes it owns it alone: the address is free when the descriptor is closed,
-/// and on some systems not before.
+/// The listening socket. It is owned alone by the code that closes it: on some systems the address
+/// is free only after the last descriptor is closed.
 enum ListeningSocket {
     /// Watched by the poller.
     Polled(Socket),
@@ -80,17 +80,17 @@ impl ListeningSocket {
     }
 }
 
-/// The connections that wait in the kernel, for whoever holds the listener's gate.
+/// The connections that wait in the kernel, for the code that holds the listener's gate.
 pub(crate) struct AcceptQueue<'a> {
     listener: &'a Listener,
     socket: &'a Socket,
 }
 
 impl Listener {
-    /// Binds `address` and accepts from now on. `id` comes back in the events.
+    /// Binds `address` and accepts from now on. The events carry `id`.
     ///
     /// # Errors
-    /// What the system says, as the system call `listen`, which is what Node calls the whole.
+    /// A system error, with the system call `listen`, as Node reports it for all steps.
     pub fn listen(
         id: u64,
         address: &Address,
@@ -103,7 +103,7 @@ impl Listener {
         runtime::start().map_err(failed)?;
         let socket = new_socket(address).map_err(failed)?;
         if matches!(address, Address::Inet(_)) {
-            // A port in TIME_WAIT may be bound again, as every server does.
+            // Allows binding a port in TIME_WAIT, as every server does.
             socket.set_reuse_address(true).map_err(failed)?;
         }
         socket
@@ -149,7 +149,7 @@ impl Listener {
         Ok(listener)
     }
 
-    /// Begins to accept.
+    /// Begins to accept connections.
     fn watch(self: &Arc<Self>) -> io::Result<()> {
         let watched = self.gate.hold(|socket| match socket {
             Some(ListeningSocket::Polled(socket)) => {
@@ -165,7 +165,7 @@ impl Listener {
         watched
     }
 
-    /// A listener whose connections somebody else accepts and hands to [`adopt`](Self::adopt).
+    /// A listener whose connections are accepted elsewhere and handed to [`adopt`](Self::adopt).
     pub fn elsewhere(
         id: u64,
         config: Arc<Config>,
@@ -187,11 +187,11 @@ impl Listener {
         }))
     }
 
-    /// Takes over a connection that was accepted elsewhere, and of which nothing was read. `None` if
-    /// there are as many as there may be: then it is closed.
+    /// Takes over a connection that was accepted elsewhere, and of which nothing was read. `None`:
+    /// there are `max_connections`, and it was closed.
     ///
     /// # Errors
-    /// What the system says if this is no socket that can be served.
+    /// A system error if the socket cannot be served.
     pub fn adopt(&self, socket: Socket) -> io::Result<Option<Arc<Connection>>> {
         if socket.r#type()? != socket2::Type::STREAM {
             return Err(io::ErrorKind::InvalidInput.into());
@@ -216,17 +216,17 @@ impl Listener {
         )
     }
 
-    /// Where it listens, with the port the system chose.
+    /// The address, with the port that the system chose.
     pub fn address(&self) -> &Address {
         &self.address
     }
 
-    /// How many connections may be open at a time.
+    /// Limits the number of open connections.
     pub fn set_max_connections(&self, max: usize) {
         self.quota.set_max(max);
     }
 
-    /// Whether a connection to `target` reaches it, as far as this environment can tell.
+    /// Whether a connection to `target` reaches this listener, as far as this environment knows.
     pub(crate) fn is_at(&self, target: &Address) -> bool {
         match (target, &self.address) {
             (Address::Inet(target), Address::Inet(bound)) => reaches(target, bound),
@@ -235,17 +235,18 @@ impl Listener {
         }
     }
 
-    /// How many connections it accepted that are not closed.
+    /// The number of open connections that it accepted.
     pub fn connection_count(&self) -> usize {
         Arc::strong_count(&self.places) - 1
     }
 
-    /// Another descriptor of the listening socket. `None`: it is closed, or listens elsewhere.
+    /// Duplicates the descriptor of the listening socket. `None`: it is closed, or listens
+    /// elsewhere.
     pub fn duplicate(&self) -> Option<OwnedFd> {
         self.hold(|queue| queue?.socket.as_fd().try_clone_to_owned().ok())
     }
 
-    /// Accepts no more and frees the address. Connections stay.
+    /// Stops accepting and frees the address. Connections stay open.
     pub fn close(&self) {
         self.listeners.remove(self);
         let Some(socket) = self.gate.close() else {
@@ -254,7 +255,7 @@ impl Listener {
         if let Some(poller) = self.environment.poller() {
             poller.remove_listener(self.id, socket.socket());
         }
-        // This closes the descriptor: but for a duplicate elsewhere, nobody else has it.
+        // This closes the descriptor, because this is the only reference.
         drop(socket);
         if let Some(task) = self.task.lock().take() {
             task.abort();
@@ -264,7 +265,7 @@ impl Listener {
         }
     }
 
-    /// Runs `f` while nobody else accepts; with `None` if this is closed.
+    /// Calls `f` while no other thread accepts; with `None` if the listener is closed.
     pub(crate) fn hold<R>(&self, f: impl FnOnce(Option<AcceptQueue<'_>>) -> R) -> R {
         self.gate.hold(|socket| {
             f(socket.map(|socket| AcceptQueue {
@@ -274,12 +275,12 @@ impl Listener {
         })
     }
 
-    /// Accepts what waits, and tells of it. Answers whether nothing is left.
+    /// Accepts and reports waiting connections. Returns whether none is left.
     fn accept(&self) -> Result<bool, SystemError> {
         self.hold(|queue| queue.map_or(Ok(true), AcceptQueue::serve))
     }
 
-    /// The same, for the task: when the runtime finds that something waits.
+    /// As `accept`, for the task: when the runtime finds that a connection waits.
     fn poll_accept(&self, context: &mut Context<'_>) -> Poll<Option<Result<bool, SystemError>>> {
         self.gate.hold(|socket| {
             let Some(ListeningSocket::Watched(fd)) = socket else {
@@ -300,7 +301,7 @@ impl Listener {
         })
     }
 
-    /// No descriptor, no memory: the queue stays in the kernel. Told once a shortage.
+    /// Reports, once, that the system has no descriptor or memory. Connections wait in the kernel.
     fn tell_shortage(&self, error: SystemError) {
         if !self.short.swap(true, Ordering::Relaxed) {
             self.environment.post(Event::ListenerFailed {
@@ -310,7 +311,7 @@ impl Listener {
         }
     }
 
-    /// Not to be watched for a while: it would be ready all the time.
+    /// Pauses watching, because the socket would be ready all the time.
     fn rest_in_loop(self: &Arc<Self>) {
         let Some(poller) = self.environment.poller() else {
             return;
@@ -326,13 +327,13 @@ impl Listener {
             let Some(listener) = listener.upgrade() else {
                 return;
             };
-            // It was there before, so there is room for it.
+            // The poller had room for it before, so this succeeds.
             let _ = listener.watch();
         });
     }
 }
 
-/// Closes all listeners of an environment that ends, which takes no further ones.
+/// Closes all listeners of an environment that ends. It takes no further ones.
 pub fn close_all(listeners: &LocalListeners) {
     for listener in listeners.close() {
         listener.close();
@@ -356,7 +357,7 @@ impl PolledListener for Listener {
 }
 
 impl AcceptQueue<'_> {
-    /// Accepts a batch, and tells of it. Answers whether nothing is left.
+    /// Accepts and reports a batch. Returns whether none is left.
     fn serve(self) -> Result<bool, SystemError> {
         let mut events = Vec::new();
         let mut result = Ok(false);
@@ -377,15 +378,15 @@ impl AcceptQueue<'_> {
         result
     }
 
-    /// Accepts up to the connection that `ours` is the other end of, and answers that; what is to be reported of this
-    /// and of those before it is appended to `events`.
+    /// Accepts connections until it finds the other end of `ours`, and returns that. Appends the
+    /// events of all accepted connections to `events`.
     pub(crate) fn accept_ours(
         &self,
         ours: &SockAddr,
         events: &mut Vec<Event>,
     ) -> Option<Arc<Connection>> {
         for _ in 0..MOST_AHEAD {
-            // A shortage of descriptors is the listener's to report, at its next turn.
+            // The listener reports a shortage of descriptors at its next turn.
             let peer = self.accept_one(events).ok()??;
             if is_same(ours, &peer) {
                 return match events.last() {
@@ -397,8 +398,8 @@ impl AcceptQueue<'_> {
         None
     }
 
-    /// Accepts the connection that has waited longest, and answers the address of its other end; `None` if there is
-    /// none. Appends what is to be reported of it.
+    /// Accepts the connection that has waited longest, and returns the address of its peer; `None`
+    /// if none waits. Appends its event.
     fn accept_one(&self, events: &mut Vec<Event>) -> Result<Option<SockAddr>, SystemError> {
         let listener = self.listener;
         loop {
@@ -422,7 +423,7 @@ impl AcceptQueue<'_> {
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return Ok(None),
-                    // The peer gave up while it waited, or a signal came.
+                    // The peer gave up, or a signal arrived.
                     io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted => {}
                     _ => return Err(SystemError::new("accept", &error)),
                 },
@@ -431,10 +432,10 @@ impl AcceptQueue<'_> {
     }
 }
 
-/// Whether two addresses are of the same socket: two that have no name are not known to be.
+/// Whether two addresses belong to the same socket. Unnamed sockets cannot be compared.
 fn is_same(one: &SockAddr, other: &SockAddr) -> bool {
     if let (Some(one), Some(other)) = (one.as_socket(), other.as_socket()) {
-        // A listener for both families writes the one in terms of the other.
+        // A listener for both families reports IPv4 addresses as IPv6 ones.
         return one.ip().to_canonical() == other.ip().to_canonical() && one.port() == other.port();
     }
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -460,7 +461,7 @@ async fn accept_loop(listener: Weak<Listener>) {
             Ok(_) => {
                 listener.short.store(false, Ordering::Relaxed);
                 drop(listener);
-                // However many come, others have their turn.
+                // Other tasks get their turn, however many connections arrive.
                 tokio::task::yield_now().await;
             }
             Err(error) => {
@@ -473,175 +474,4 @@ async fn accept_loop(listener: Weak<Listener>) {
 }
 
 #[cfg(all(test, not(sockhop_loom)))]
-mod tests {
-    use super::{
-        Address, Config, Environment, Event, Listener, LocalListeners, Stream, close_all,
-        new_socket, runtime,
-    };
-    use crate::endpoint::connector::{begin, give_name};
-    use crate::events::poller::Poller;
-    use crate::transport::Outgoing;
-    use socket2::{Domain, Socket, Type};
-    use std::io::Write;
-    use std::net::SocketAddr;
-    use std::os::unix::net::UnixStream;
-    use std::sync::{Arc, Barrier};
-    use std::time::{Duration, Instant};
-
-    fn environment(poller: bool) -> (Arc<Environment>, Arc<LocalListeners>) {
-        let poller = poller.then(|| Poller::new().unwrap());
-        (Environment::new(Box::new(|| {}), poller), Arc::default())
-    }
-
-    fn listen(
-        (environment, listeners): &(Arc<Environment>, Arc<LocalListeners>),
-        address: &Address,
-    ) -> Arc<Listener> {
-        let config = Arc::new(Config::for_tests());
-        let environment = Arc::clone(environment);
-        Listener::listen(1, address, 16, config, environment, Arc::clone(listeners)).unwrap()
-    }
-
-    fn any_port() -> Address {
-        Address::Inet(SocketAddr::from(([127, 0, 0, 1], 0)))
-    }
-
-    fn path(name: &str) -> String {
-        let name = format!("sockhop-{name}-{}.sock", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        path.to_string_lossy().into_owned()
-    }
-
-    /// Has every thread of the runtime wait until what this answers is dropped.
-    fn busy_runtime() -> impl Drop {
-        struct Release(Vec<std::sync::mpsc::Sender<()>>);
-        impl Drop for Release {
-            fn drop(&mut self) {
-                self.0.clear();
-            }
-        }
-        let handle = runtime::start().unwrap();
-        let workers = handle.metrics().num_workers();
-        let begun = Arc::new(Barrier::new(workers + 1));
-        let release = (0..workers).map(|_| {
-            let (release, released) = std::sync::mpsc::channel::<()>();
-            let begun = Arc::clone(&begun);
-            handle.spawn(async move {
-                begun.wait();
-                let _ = released.recv();
-            });
-            release
-        });
-        let release = Release(release.collect());
-        begun.wait();
-        release
-    }
-
-    #[test]
-    fn an_address_is_free_as_soon_as_its_listener_is_closed() {
-        for poller in [false, cfg!(target_os = "linux")] {
-            let environment = environment(poller);
-            let listener = listen(&environment, &any_port());
-            let Address::Inet(bound) = listener.address().clone() else {
-                panic!("a port was asked for");
-            };
-            // Other tests need the runtime: it is kept busy for this only.
-            let busy = busy_runtime();
-            listener.close();
-            // Without SO_REUSEADDR, so that a descriptor that is still open is in the way.
-            let next = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-            let free = next.bind(&bound.into());
-            drop(busy);
-            free.unwrap();
-            next.listen(1).unwrap();
-        }
-    }
-
-    #[test]
-    fn an_environment_that_ends_closes_its_listeners() {
-        for poller in [false, cfg!(target_os = "linux")] {
-            let environment = environment(poller);
-            let path = path(if poller { "polled" } else { "watched" });
-            let listener = listen(&environment, &Address::Unix(Some(path.clone())));
-            let weak = Arc::downgrade(&listener);
-            drop(listener);
-            UnixStream::connect(&path).unwrap();
-            let (environment, listeners) = environment;
-            close_all(&listeners);
-            environment.close();
-            assert!(UnixStream::connect(&path).is_err());
-            assert!(!std::fs::exists(&path).unwrap());
-            // A turn of the runtime may have it for a moment.
-            let began = Instant::now();
-            while weak.strong_count() > 0 {
-                assert!(began.elapsed() < Duration::from_secs(20));
-                std::thread::yield_now();
-            }
-            let config = Arc::new(Config::for_tests());
-            let late = Listener::listen(2, &any_port(), 16, config, environment, listeners);
-            assert!(late.is_err(), "an environment that has ended listens");
-        }
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_foreign_client_is_never_taken_for_the_environments_own() {
-        let environment = environment(false);
-        let place = path("foreign");
-        let address = Address::Unix(Some(place.clone()));
-        let listener = listen(&environment, &address);
-        listener.hold(|queue| {
-            let before = UnixStream::connect(&place).unwrap();
-            let ours = new_socket(&address).unwrap();
-            give_name(&ours, &address);
-            assert!(begin(&ours, &address).unwrap());
-            let behind = UnixStream::connect(&place).unwrap();
-            let ours = Stream::new(ours).unwrap();
-            let mut events = Vec::new();
-            let loopback_peer = queue
-                .unwrap()
-                .accept_ours(&ours.name().unwrap(), &mut events)
-                .unwrap();
-            assert_eq!(events.len(), 2, "the one before it, and itself");
-            for (mut foreign, text) in [(before, "before"), (behind, "behind")] {
-                foreign.write_all(text.as_bytes()).unwrap();
-            }
-            assert_eq!(ours.send(b"ours").unwrap(), 4);
-            let mut read = [0; 16];
-            let count = loopback_peer
-                .with_stream(|stream| stream.recv(&mut read))
-                .unwrap();
-            assert_eq!(&read[..count.unwrap()], b"ours");
-            for event in events {
-                if let Event::Accepted { connection, .. } = event {
-                    connection.close();
-                }
-            }
-        });
-        listener.close();
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_client_that_no_listener_of_the_environment_has_accepted_has_no_other_end_there() {
-        let environment = environment(false);
-        let place = path("moved");
-        let address = Address::Unix(Some(place.clone()));
-        let listener = listen(&environment, &address);
-        listener.hold(|queue| {
-            let foreign = UnixStream::connect(&place).unwrap();
-            // Another process listens at the same path by now.
-            std::fs::remove_file(&place).unwrap();
-            let other = std::os::unix::net::UnixListener::bind(&place).unwrap();
-            let ours = new_socket(&address).unwrap();
-            give_name(&ours, &address);
-            assert!(begin(&ours, &address).unwrap());
-            let name = Stream::new(ours).unwrap().name().unwrap();
-            let mut events = Vec::new();
-            assert!(queue.unwrap().accept_ours(&name, &mut events).is_none());
-            assert_eq!(events.len(), 1);
-            drop((foreign, other));
-        });
-        listener.close();
-    }
-}
+mod tests;

@@ -1,0 +1,88 @@
+use super::{Endpoint, Failures, begin, race, refuse_itself};
+use crate::events::runtime;
+use crate::transport::SystemError;
+use crate::transport::socket::new_socket;
+use socket2::{Domain, Socket, Type};
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+const LONG: Duration = Duration::from_secs(600);
+
+/// A listening socket with a full queue: it neither accepts nor refuses further connections.
+fn silent() -> (Socket, Vec<Socket>, Endpoint) {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    listener
+        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+        .unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap().as_socket().unwrap();
+    let endpoint = Endpoint::Inet(address);
+    let mut waiting = Vec::new();
+    loop {
+        let socket = new_socket(&endpoint).unwrap();
+        let answered = begin(&socket, &endpoint).unwrap();
+        waiting.push(socket);
+        if !answered {
+            return (listener, waiting, endpoint);
+        }
+        assert!(waiting.len() < 100, "the queue never filled");
+    }
+}
+
+fn refused() -> Endpoint {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    Endpoint::Inet(listener.local_addr().unwrap())
+}
+
+fn run(endpoints: &[Endpoint], pace: Duration) -> Result<Option<(u32, Socket)>, Failures> {
+    let begin = |endpoint: &Endpoint| {
+        let socket = new_socket(endpoint)?;
+        begin(&socket, endpoint).map(|_| Some(socket))
+    };
+    runtime::start()
+        .unwrap()
+        .block_on(race(endpoints, pace, None, begin))
+}
+
+#[test]
+fn an_address_that_does_not_answer_does_not_keep_the_next_one_waiting() {
+    let (_listener, _waiting, silent) = silent();
+    let good = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoints = [silent, Endpoint::Inet(good.local_addr().unwrap())];
+    let found = run(&endpoints, Duration::from_millis(250));
+    assert_eq!(found.unwrap().unwrap().0, 1);
+}
+
+#[test]
+fn an_address_that_refuses_is_followed_by_the_next_at_once() {
+    let good = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoints = [refused(), Endpoint::Inet(good.local_addr().unwrap())];
+    assert_eq!(run(&endpoints, LONG).unwrap().unwrap().0, 1);
+}
+
+#[test]
+fn a_name_none_of_whose_addresses_answers_fails_with_all_reasons() {
+    let failures = run(&[refused(), refused()], LONG).unwrap_err();
+    let places: Vec<_> = failures.iter().map(|(place, _)| *place).collect();
+    assert_eq!(places, [0, 1]);
+    assert!(failures.iter().all(|(_, error)| error.syscall == "connect"));
+    assert!(run(&[], LONG).unwrap_err().is_empty());
+}
+
+#[test]
+fn a_client_that_is_connected_to_itself_is_refused() {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket
+        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+        .unwrap();
+    let own = socket.local_addr().unwrap();
+    // TCP's simultaneous open, with itself.
+    socket.connect(&own).unwrap();
+    let error = SystemError::new("connect", &refuse_itself(&socket).unwrap_err());
+    assert_eq!(error.syscall, "connect itself");
+    assert!(error.to_string().contains("refused"), "{error}");
+    drop(socket);
+    // A server can bind the port at once.
+    let server = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    server.bind(&own).unwrap();
+}
