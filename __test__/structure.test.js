@@ -1,6 +1,6 @@
 'use strict';
 
-// The shape of the source: modules depend on each other in one direction.
+// The shape of the source: modules depend on each other in one direction, and files have a readable length.
 
 const assert = require('node:assert');
 const fs = require('node:fs');
@@ -138,7 +138,7 @@ function javaScriptGraph() {
   return graph;
 }
 
-/** Tests, loom models and generated files may use everything. */
+/** Tests, loom models and generated files may use everything, and may be long. */
 const isException = (file) => /(^|\/)(tests|loom)(\.rs$|\/)/.test(file) || /generated/.test(file);
 
 describe('the source', () => {
@@ -155,5 +155,13 @@ describe('the source', () => {
       'requires are found',
     );
     assert.deepStrictEqual(edgesWithin(cyclesOf(graph), graph), []);
+  });
+
+  it('has no Rust file over 600 lines', () => {
+    const lines = (file) => read(file).split('\n').length - 1;
+    const long = filesBelow('src')
+      .filter((file) => file.endsWith('.rs') && !isException(file) && lines(file) > 600)
+      .map((file) => `${file}: ${lines(file)} lines`);
+    assert.deepStrictEqual(long, []);
   });
 });
