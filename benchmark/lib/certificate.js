@@ -1,6 +1,6 @@
 /**
- * A certificate authority and a certificate for 127.0.0.1 and localhost, made anew for each run:
- * no key lies in the repository and no certificate in it can expire.
+ * Creates a certificate authority and a certificate for 127.0.0.1 and localhost. They are created for
+ * each run, so that the repository contains no keys and no certificate can expire.
  */
 
 const crypto = require('node:crypto');
@@ -10,7 +10,7 @@ const OID_COMMON_NAME = '0603550403';
 const OID_BASIC_CONSTRAINTS = '0603551d13';
 const OID_ALT_NAME = '0603551d11';
 
-/** @returns {{ca: string, cert: string, key: string}} all in PEM */
+/** @returns {{ca: string, cert: string, key: string}} all in PEM format */
 function createCertificates() {
   const authority = crypto.generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const server = crypto.generateKeyPairSync('ec', { namedCurve: 'P-256' });

@@ -1,6 +1,6 @@
 /**
- * One end of a measured pair: a child process that loads one peer and one workload, and does what
- * the harness asks over the IPC channel. It leaves when the harness does.
+ * One end of a measured pair: a child process that loads one peer and one workload, and executes the
+ * actions that the harness requests over the IPC channel. It ends together with the harness.
  */
 
 const workloads = require('../workloads');
@@ -41,7 +41,7 @@ process.on('disconnect', () => process.exit());
 process.on('unhandledRejection', (error) => fail(error));
 process.on('uncaughtException', (error) => fail(error));
 
-/** A peer that throws has lost the round: tell why, then leave. */
+/** An exception of the peer fails the round: report it and exit. */
 function fail(error) {
   const text = String(error?.stack ?? error);
   if (!process.connected) {

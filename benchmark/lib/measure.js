@@ -17,9 +17,9 @@ const FLOOR = 'floor';
  * @param {object} settings.definition the workload
  * @param {string} settings.transport 'tcp' or 'unix'
  * @param {string[]} settings.names the peers
- * @param {number} settings.rounds how many rounds
- * @param {number} settings.ms how long one round sends
- * @param {string|null} settings.binary the load generator
+ * @param {number} settings.rounds the number of rounds
+ * @param {number} settings.ms the duration of a round
+ * @param {string|null} settings.binary the path of the load generator
  * @param {object} settings.certificates for workloads over TLS
  * @param {object} settings.progress { step(text), note(text) }
  * @returns {Promise<object[]>} an entry for each peer: rounds, summary and ratio, or the problem

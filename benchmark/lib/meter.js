@@ -2,8 +2,8 @@ const fs = require('node:fs');
 const { performance } = require('node:perf_hooks');
 
 /**
- * Time of one round as this process sees it: the wall, the processor over all threads, and the
- * processor of the JavaScript thread alone (`null` where the system does not tell).
+ * Measures a round in this process: elapsed time, processor time of all threads, and processor time of
+ * the JavaScript thread alone (`null` if the system does not report it).
  */
 class Meter {
   #wall = 0;
@@ -26,7 +26,7 @@ class Meter {
   }
 }
 
-/** Microseconds this thread has spent on a processor, from the scheduler's own account. */
+/** The processor time of this thread in microseconds, as counted by the scheduler. */
 function threadTime() {
   try {
     return Number(fs.readFileSync('/proc/thread-self/schedstat', 'latin1').split(' ')[0]) / 1e3;

@@ -1,17 +1,17 @@
 /**
- * The objects that travel. Every peer gets the same ones, and every receiver checks what it gets.
+ * The objects that are sent. They are the same for all peers, and every receiver checks them.
  */
 
-/** Appears once in every message a server sends to the load generator, and nowhere else. */
+/** This character appears once in every message from a server to the load generator, and nowhere else. */
 const READY = '^';
 
-/** Letters only, so that no peer pays for escapes and the text stays one byte a character. */
+/** Only letters, so that no peer has to escape them and each takes one byte. */
 function text(length) {
   const alphabet = 'abcdefghijklmnopqrstuvwxyz';
   return alphabet.repeat(Math.ceil(length / alphabet.length)).slice(0, length);
 }
 
-/** A large object: an array of strings of 1 KiB, about `megabytes` MiB of JSON in all. */
+/** A large object: an array of strings of 1 KiB, about `megabytes` MiB of JSON. */
 function large(megabytes) {
   const rows = [];
   for (let i = 0; i < megabytes * 1024; i++) {

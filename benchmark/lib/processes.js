@@ -4,10 +4,10 @@ const path = require('node:path');
 const readline = require('node:readline');
 const { Unsupported } = require('../peers');
 
-/** Longer than any action of a workload takes, unless it names a time of its own. */
+/** The time limit of an action, unless the workload sets its own. */
 const ACTION_TIMEOUT = 30_000;
 
-/** A Node process at one end of a connection (see end.js). */
+/** A Node process that is one end of a connection (see end.js). */
 class End {
   #child;
   #next = 0;
@@ -25,7 +25,7 @@ class End {
     this.#child.once('error', (error) => this.#fail(error.message));
   }
 
-  /** Runs one action in the process; rejects when it throws, ends, or takes too long. */
+  /** Runs an action in the process; rejects if the action throws, the process ends, or time is up. */
   call(method, args = {}, timeout = ACTION_TIMEOUT) {
     if (this.#failure !== null) {
       return Promise.reject(this.#failure);
@@ -49,7 +49,7 @@ class End {
     return stop(this.#child);
   }
 
-  /** Has the process exit by itself, so that it writes a profile that was asked for. */
+  /** Lets the process exit by itself, so that it can write a requested profile. */
   async exit() {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const gone = once(this.#child, 'exit');
@@ -85,14 +85,14 @@ class End {
   }
 }
 
-/** The native load generator in one of its roles: a line in, a line of JSON out. */
+/** The native load generator: it answers each command line with a line of JSON. */
 class Generator {
   #child;
   #waiting = [];
   #failure = null;
   #stderr = '';
 
-  /** Waits for the greeting of the process, so that it listens or is connected from then on. */
+  /** Resolves after the greeting of the process, which then listens or is connected. */
   static async start(binary, args) {
     const generator = new Generator(binary, args);
     generator.greeting = await generator.#answer('its start', ACTION_TIMEOUT);
@@ -146,7 +146,7 @@ class Generator {
   }
 }
 
-/** Nothing is measured any more, so there is no need to be polite. */
+/** Ends a process at once, because nothing is measured any more. */
 function stop(child) {
   if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) {
     return Promise.resolve();

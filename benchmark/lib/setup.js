@@ -6,11 +6,10 @@ const root = path.join(__dirname, '..');
 const binary = path.join(root, 'native', 'target', 'release', 'sockhop-loadgen');
 
 /**
- * Brings what the benchmark needs and the package does not: the peers from npm, the load generator
- * from cargo. What is there already is left alone.
+ * Installs the peers with npm and builds the load generator with cargo, unless that has been done.
  *
- * @param {function(string)} tell a line for the user
- * @returns {{binary: string|null}} the load generator, `null` where it cannot be built
+ * @param {function(string)} tell prints a line for the user
+ * @returns {{binary: string|null}} the load generator, or `null` if it cannot be built
  */
 function setUp(tell) {
   installPeers(tell);
@@ -19,7 +18,7 @@ function setUp(tell) {
 
 function installPeers(tell) {
   const lock = path.join(root, 'package-lock.json');
-  // npm writes this file last, so an interrupted installation is begun again.
+  // npm writes this file last, so an interrupted installation is repeated.
   const installed = path.join(root, 'node_modules', '.package-lock.json');
   if (modified(installed) >= modified(lock)) {
     return;
@@ -60,7 +59,7 @@ function modified(file) {
   return fs.statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
 }
 
-/** Output goes to standard error, so that standard output stays the tables. */
+/** Prints to standard error, because standard output is for the tables. */
 function run(command, args, options) {
   const { status, error } = spawnSync(command, args, { ...options, stdio: ['ignore', 2, 2] });
   if (status !== 0) {

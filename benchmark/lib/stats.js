@@ -1,4 +1,4 @@
-/** The value below which the share `q` (0 to 1) of the numbers lies, interpolated. */
+/** The quantile `q` (0 to 1) of the numbers, interpolated. */
 function quantile(numbers, q) {
   const sorted = Float64Array.from(numbers).sort();
   if (sorted.length === 0) {

@@ -1,9 +1,8 @@
 #!/usr/bin/env node
 
 /*
- * What is left of connections that came and went: a server in one process, clients in another; connect, talk,
- * disconnect, many times over. Both processes tell what they hold while they go on. It fails if descriptors, handles or
- * threads are more in the end than at the beginning, or if memory still grows.
+ * Opens and closes many connections between a server process and a client process, and records the resources of both.
+ * Fails if there are more descriptors, handles or threads at the end than at the beginning, or if memory keeps growing.
  */
 
 const { fork } = require('node:child_process');
@@ -21,34 +20,34 @@ const RESULTS = path.join(__dirname, '..', 'results');
 const UNDER_TEST = process.env.SOCKHOP_UNDER_TEST || ROOT;
 const MIB = 1 << 20;
 
-/** At a time; as many in each turn of the two transports. */
+/** The number of connections that are open at the same time. */
 const LANES = 16;
-/** A port that a connection was closed on is not used again for a minute; so many addresses have enough of them. */
+/** TCP reuses the port of a closed connection only after a minute; this many addresses have enough ports. */
 const ADDRESSES = 32;
-/** Descriptors that linger after a close: see ARCHITECTURE.md. */
+/** The time after which the descriptors of closed connections are closed (see ARCHITECTURE.md). */
 const LINGER_MS = 3000;
 /**
- * How much the most resident memory may grow from the first half to the last quarter: MiB, and a share. (The most, because
- * it goes up and down by what V8 gives back now and then.)
+ * The accepted growth of the highest resident memory from the first half to the last quarter, in MiB and as a share. The
+ * highest value is used because V8 returns memory to the system at irregular times.
  */
 const SLACK_MIB = 12;
 const SLACK_SHARE = 0.08;
 
 const help = `Usage: npm run bench:memory -- [options]
 
-Connects, talks and disconnects many times over, and records memory, descriptors, handles and threads of both processes.
+Opens and closes many connections, and records memory, descriptors, handles and threads of both processes.
 
 Options:
-  --cycles <n>    how many connections (default 100000)
-  --samples <n>   how often the processes are looked at (default 200)
-  --output <dir>  where cycles.json and cycles.svg are written (default: benchmark/results)
+  --cycles <n>    number of connections (default 100000)
+  --samples <n>   number of samples of each process (default 200)
+  --output <dir>  directory for cycles.json and cycles.svg (default: benchmark/results)
   --no-save       only print
   --help          this text
 `;
 
-// ---- in the processes -----------------------------------------------------------------------------
+// ---- in the child processes -----------------------------------------------------------------------------
 
-/** What this process holds, once what can be collected is. */
+/** The resources of this process after garbage collection. */
 async function look() {
   for (let i = 0; i < 3; i += 1) {
     globalThis.gc();
@@ -67,7 +66,7 @@ async function look() {
     heap: heapUsed / MIB,
     descriptors: count('/proc/self/fd'),
     threads: count('/proc/self/task'),
-    // Every socket, timer and listener that keeps a loop alive.
+    // The sockets, timers and listeners that keep the event loop alive.
     handles: process.getActiveResourcesInfo().length,
   };
 }
@@ -96,14 +95,14 @@ async function serve({ directory }) {
       async close() {
         for (const server of servers) await server.close();
       },
-      /** @returns {number} connections that are open */
+      /** @returns {number} the number of open connections */
       open: () => servers.reduce((sum, { sockets }) => sum + sockets.length, 0),
     },
     greeting: { port: servers[0].server.address().port, path: places[1].path },
   };
 }
 
-/** A connection's life, and one of the ways it can end. */
+/** Opens a connection, exchanges messages, and ends it in one of four ways. */
 async function live(Client, place, number) {
   const client = new Client(place);
   const gone = once(client, 'disconnect');
@@ -112,7 +111,7 @@ async function live(Client, place, number) {
     client.send({ number }, resolve).catch(reject);
   });
   if (answer.number !== number || !answer.answered) throw new Error('a wrong answer');
-  // Nobody will answer this one.
+  // The second way ends the connection while a callback is pending.
   const ways = {
     0: () => client.disconnect(),
     1: () => client.send({ end: true }, () => {}),
@@ -165,7 +164,7 @@ async function child(begin, argument) {
   process.send({ result: greeting });
 }
 
-// ---- the account ------------------------------------------------------------------------------------
+// ---- in the main process ------------------------------------------------------------------------------------
 
 class Process {
   samples = [];
@@ -194,7 +193,7 @@ class Process {
   }
 }
 
-/** What is wrong with the samples of a process, if anything. */
+/** Finds the faults in the samples of a process. */
 function judge({ role, samples }, last) {
   const faults = [];
   const [first] = samples;
@@ -217,7 +216,7 @@ function judge({ role, samples }, last) {
   return { faults, early, late };
 }
 
-/** Looks until what lingers is gone. */
+/** Waits until the descriptors of closed connections are closed, and returns the resources. */
 async function settled(process, { descriptors, threads, handles }) {
   const until = Date.now() + LINGER_MS;
   let now;
@@ -241,7 +240,7 @@ async function measure({ cycles, samples }) {
     processes.push(clients);
     await clients.answer();
 
-    // Code, pools and buffers come first, and are not what is looked for.
+    // The first connections fill caches, pools and buffers, which must not count as growth.
     const each = Math.max(LANES, Math.floor(cycles / samples));
     let done = 0;
     const began = Date.now();
@@ -292,7 +291,8 @@ function save(directory, result) {
 }
 
 function count(option, text) {
-  if (!/^[1-9]\d*$/.test(text)) throw new Error(`${option}: "${text}" is no whole number above 0`);
+  if (!/^[1-9]\d*$/.test(text))
+    throw new Error(`${option}: "${text}" is not a whole number above 0`);
   return Number(text);
 }
 

@@ -1,9 +1,9 @@
 /**
- * Callbacks and response streams for peers that only carry messages: the few lines their users
- * write, an id in the message and a map of who waits for it.
+ * Callbacks and response streams for peers that only send messages, as their users write them: an id in
+ * each message, and a map of the functions that wait for the answer.
  */
 
-/** The client's side. `incoming(message, receive)` sorts answers from messages. */
+/** The client's side. `incoming(message, receive)` separates answers from other messages. */
 function callsAndRequests(send) {
   const waiting = new Map();
   let next = 1;

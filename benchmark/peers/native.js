@@ -3,8 +3,8 @@ const tls = require('node:tls');
 const { createPeer, serveBehind, wire } = require('./sockhop-api.js');
 
 /**
- * The package under test: the repository, or what SOCKHOP_UNDER_TEST names (a path, or a package
- * installed beside the peers).
+ * The package under test: this repository, or the one that SOCKHOP_UNDER_TEST names (a path, or a
+ * package that is installed beside the peers).
  */
 const underTest = process.env.SOCKHOP_UNDER_TEST ?? path.join(__dirname, '..', '..');
 const location = underTest.startsWith('.') ? path.resolve(underTest) : underTest;
@@ -21,17 +21,17 @@ const peer = createPeer({
 
 module.exports = { ...peer, check: load };
 
-/** TLS of the package's own if its server has it, otherwise Node's in front, as for the original. */
+/** Uses the TLS of the package if its server has one. Otherwise Node's server accepts, as for the original. */
 async function serveTls(setting) {
   const { Unsupported } = require('./index.js');
-  // What a server without TLS takes for a broken frame is no error of the trial.
+  // A server without TLS reports a bad frame, which is not an error of this trial.
   const handlers = { receive: (data, reply) => reply(data), tolerant: true };
   for (const serve of [serveOwn, serveBehind]) {
     let trial;
     try {
       trial = await serve({ ...setting, handlers });
     } catch (err) {
-      // A server that speaks no TLS refuses the options for it.
+      // A server without TLS refuses the TLS options.
       if (err.code !== 'ERR_INVALID_ARG_VALUE') throw err;
       continue;
     }
@@ -42,7 +42,7 @@ async function serveTls(setting) {
       return serve(setting);
     }
   }
-  throw new Unsupported('its server neither speaks TLS nor takes a connection from a TLS server');
+  throw new Unsupported('its server has no TLS and accepts no connection of a TLS server');
 }
 
 async function serveOwn({ options, handlers, certificates, createServer }) {
@@ -54,7 +54,7 @@ async function serveOwn({ options, handlers, certificates, createServer }) {
 
 const PROBE = { seq: 'probe' };
 
-/** Whether a TLS client that sends an object is answered. */
+/** Whether the server answers an object of a TLS client. */
 function answers(options, { ca }) {
   const target = options.path ? { path: options.path } : { port: options.port, host: '127.0.0.1' };
   return new Promise((resolve) => {

@@ -1,7 +1,7 @@
 const { once } = require('node:events');
 const { callsAndRequests, answering } = require('./by-hand.js');
 
-/** A socket that holds more than this is waited for; node-ipc itself has no brake. */
+/** The sender waits while a socket holds more bytes than this; node-ipc itself has no backpressure. */
 const HIGH_WATER = 1 << 20;
 
 function configured() {

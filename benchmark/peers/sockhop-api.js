@@ -1,19 +1,18 @@
 const tls = require('node:tls');
 
 /**
- * Everything with the API of sockhop 1.x: the package under test and the original are driven by the
- * very same lines.
+ * The adapter for packages with the API of sockhop 1.x: the package under test and the original.
  *
  * @param {object} definition
- * @param {function(): object} definition.load the package
- * @param {boolean} [definition.noDelay] turn Nagle's algorithm off by hand on both ends
- * @param {function(object): Promise<object>} [definition.serveTls] how the server gets its TLS
+ * @param {function(): object} definition.load loads the package
+ * @param {boolean} [definition.noDelay] whether both ends call setNoDelay(true)
+ * @param {function(object): Promise<object>} [definition.serveTls] starts a server with TLS
  */
 function createPeer({ label, transports, load, version, noDelay = false, serveTls = serveBehind }) {
   function createServer(options, { receive, request, tolerant = false }) {
     const sockhop = load();
     const server = new sockhop.server(options);
-    // The load generator closes without ceremony; a connection it reset is no finding.
+    // The load generator resets its connections, which is not an error.
     server.on('error', (error) => {
       if (!tolerant && error?.code !== 'ECONNRESET' && error?.code !== 'EPIPE') {
         throw error;
@@ -82,11 +81,11 @@ function facade(server) {
 }
 
 function limit(largest) {
-  // Infinity: as long as a string can be, which is a little less than 512 MiB.
+  // Infinity means the length of the longest string, slightly less than 512 MiB.
   return largest === undefined ? {} : { max_message_size: Number.POSITIVE_INFINITY };
 }
 
-/** The way to give the original a TLS server: Node's accepts, and hands the plain stream on. */
+/** TLS for the original: a TLS server of Node accepts and passes on the decrypted stream. */
 async function serveBehind({ options, handlers, certificates, createServer }) {
   const server = createServer(options, handlers);
   const front = tls.createServer({ key: certificates.key, cert: certificates.cert });

@@ -3,7 +3,7 @@ const http = require('node:http');
 const https = require('node:https');
 const { callsAndRequests, answering } = require('./by-hand.js');
 
-/** A socket that holds more than this is waited for; ws itself has no other brake. */
+/** The sender waits while a socket holds more bytes than this; ws itself has no other backpressure. */
 const HIGH_WATER = 1 << 20;
 
 async function serve({ transport, address, tls, largest, receive, request }) {
@@ -72,7 +72,7 @@ function limit(largest) {
   return largest === undefined ? {} : { maxPayload: largest };
 }
 
-/** A text frame as a client sends it: masked. */
+/** A masked text frame, as clients send it. */
 function frame(data) {
   const body = Buffer.from(JSON.stringify(data));
   const mask = crypto.randomBytes(4);

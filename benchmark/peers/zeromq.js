@@ -1,8 +1,8 @@
 const { callsAndRequests, answering } = require('./by-hand.js');
 
-/** Dealer on the client, router on the server: the pair that talks both ways. */
+/** The client is a dealer and the server a router: the pair that sends in both directions. */
 
-/** A socket takes one send at a time, so what a handler sends without waiting is queued here. */
+/** A socket accepts one send at a time, so further messages of a handler wait in a queue. */
 function queued(socket) {
   const queue = [];
   let busy = false;
@@ -28,7 +28,7 @@ async function serve({ transport, address, broadcast, receive, request }) {
   await socket.bind(endpoint(transport, address));
   (async () => {
     for await (const [identity, text] of socket) {
-      // A router has no list of its peers: who wants to broadcast keeps one.
+      // A router has no list of its peers, so a broadcast needs one.
       if (broadcast) {
         identities.set(identity.toString('latin1'), identity);
       }
@@ -71,7 +71,7 @@ const greeting = Buffer.concat([
   Buffer.alloc(32),
 ]);
 
-/** libzmq closes a connection on which a message comes before its own greeting has gone out. */
+/** libzmq closes a connection if a message arrives before it has sent its own greeting. */
 function hello(data) {
   const ready = command('READY', { 'Socket-Type': 'DEALER', Identity: '' });
   return { first: greeting, wait: greeting.length, rest: Buffer.concat([ready, frame(data)]) };

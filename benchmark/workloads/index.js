@@ -1,21 +1,21 @@
 /**
  * The workloads. Each definition has
  *
- *   name, title, unit, better ('higher' or 'lower')   what is compared
- *   columns      further figures of the table: { key, label, digits }
+ *   name, title, unit, better ('higher' or 'lower')   the compared value
+ *   columns      further values of the table: { key, label, digits }
  *   transports   of 'tcp' and 'unix'
  *   server(context), client(context)   run in the two child processes and resolve with the actions
- *                the harness may call
- *   generator    { arguments(context), open, processes }   the native load generator, in place of a
- *                client or beside it: its arguments, the connections each process opens at the
- *                start ({ count, lanes }), and the number of processes (1)
- *   round({ server, client, generator, generators, peer, ms })   one measurement; resolves with the
- *                figures, `value` among them, and throws when something was lost or came out wrong;
+ *                that the harness may call
+ *   generator    { arguments(context), open, processes }   the native load generator, in addition to a
+ *                client or instead of it: its arguments, the connections that each process opens
+ *                first ({ count, lanes }), and the number of processes (1)
+ *   round({ server, client, generator, generators, peer, ms })   one measurement: resolves with the
+ *                values, including `value`, and throws if a message was lost or wrong;
  *                `generator` is the first of `generators`
- *   floor        optional: what the same work costs with no package at all
- *   fresh        new processes for every round (memory cannot be given back)
- *   rounds       fewer rounds than the default for what takes long
- *   limits       { peer: rounds }, for a peer that takes much longer than the others; 0 leaves it out
+ *   floor        optional: the same work without any package
+ *   fresh        each round uses new processes, because memory is not returned to the system
+ *   rounds       the number of rounds, if the default takes too long
+ *   limits       { peer: rounds } for a peer that is much slower than the others; 0 leaves it out
  */
 const definitions = [
   ...require('./oneway.js'),
@@ -31,7 +31,7 @@ const definitions = [
   ...require('./fairness.js'),
 ];
 
-/** The shortest set that says something; it comes first whenever all are run. */
+/** A short set that covers the most important cases. It runs first. */
 const core = ['oneway-64', 'roundtrip', 'callbacks-100', 'object-16m'];
 
 const names = [
@@ -39,7 +39,7 @@ const names = [
   ...definitions.map(({ name }) => name).filter((name) => !core.includes(name)),
 ];
 
-/** The workloads of that name, or those of a family: "fairness" is all that begin with "fairness-". */
+/** The workload of this name, or all workloads of a family: "fairness" stands for "fairness-1", "-4" and "-16". */
 function select(name) {
   const family = names.filter((each) => each.startsWith(`${name}-`));
   return names.includes(name) || family.length === 0 ? [get(name).name] : family;
@@ -48,7 +48,7 @@ function select(name) {
 function get(name) {
   const found = definitions.find((definition) => definition.name === name);
   if (found === undefined) {
-    throw new Error(`no such workload: ${name}`);
+    throw new Error(`there is no workload "${name}"`);
   }
   return found;
 }

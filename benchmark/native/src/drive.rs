@@ -1,18 +1,18 @@
-//! Many connections held by one thread: floods the server under test, or counts what it sends.
+//! Opens many connections in one thread. It floods the server under test, or counts its messages.
 //!
-//! Commands (one line of JSON answers each):
+//! Commands (each is answered by one line of JSON):
 //!
 //! * `open count=<n> lanes=<n>`: opens connections. Each sends the hello bytes and is open when the
-//!   ready byte has come back; at most `lanes` are under way at a time, so that no accept queue
-//!   overflows.
-//! * `connect count=<n>`: opens connections to a server that answers nothing.
-//! * `churn ms=<n> lanes=<n>`: the same, but each connection is closed as soon as it is open.
-//! * `flood ms=<n> most=<n> rate=<n> batch=<n> frame=<hex> last=<hex>`: one `write` is `batch`
-//!   frames, one on each connection in turn; with a `rate` (frames a second in all, 0 is as fast as
-//!   they are taken) it pauses between these turns. It ends after `ms`, or when `most` frames were
-//!   sent in all. At the end `last` goes out once on every connection.
-//! * `await total=<n>`: answers when `n` ready bytes have been read since the last `reset`.
-//! * `reset`: forgets the count. `close`: drops all connections.
+//!   ready byte has arrived. At most `lanes` connections are being opened at a time, so that no
+//!   accept queue overflows.
+//! * `connect count=<n>`: opens connections to a server that sends no answers.
+//! * `churn ms=<n> lanes=<n>`: like `open`, but closes each connection as soon as it is open.
+//! * `flood ms=<n> most=<n> rate=<n> batch=<n> frame=<hex> last=<hex>`: writes `batch` frames with
+//!   one system call, on one connection after another. With a `rate` (frames per second of all
+//!   connections; 0 means as fast as possible) it pauses between these rounds. It ends after `ms`, or
+//!   after `most` frames. At the end it sends `last` once on every connection.
+//! * `await total=<n>`: answers when `n` ready bytes have arrived since the last `reset`.
+//! * `reset`: sets the count to 0. `close`: closes all connections.
 
 use crate::floor::count;
 use crate::sys::{self, Address, Interest, Lines, Poll, Result, STDIN};
@@ -20,26 +20,26 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
-/// A server that says nothing for this long has failed the round.
+/// The round fails if the server sends nothing for this long.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Connection {
     socket: OwnedFd,
-    /// What the kernel did not take of the last write; sent before anything else.
+    /// The part of the last write that the kernel did not accept; it is sent first.
     unsent: Vec<u8>,
-    /// The last write found no room, so the kernel is to report when there is some.
+    /// The last write would have blocked, so epoll reports when the socket is writable.
     full: bool,
     /// Bytes read so far.
     heard: usize,
-    /// The second part of the hello has been sent.
+    /// Whether the second part of the hello has been sent.
     greeted: bool,
     open: bool,
 }
 
-/// What is sent on a new connection, in two parts for a protocol whose server has to be heard first.
+/// The first bytes on a new connection. In some protocols the second part must wait for the server.
 struct Hello {
     first: Vec<u8>,
-    /// So many bytes of the server before the rest is sent.
+    /// The number of bytes of the server to wait for before the rest is sent.
     wait: usize,
     rest: Vec<u8>,
 }
@@ -67,7 +67,7 @@ impl Hello {
 struct Driver {
     address: Address,
     hello: Hello,
-    /// The byte that appears once in every message the server sends, and nowhere else.
+    /// The byte that appears once in every message of the server, and nowhere else.
     ready: u8,
     poll: Poll,
     input: Lines,
@@ -131,7 +131,7 @@ pub fn run(address: &str, hello: &str, ready: &str) -> Result<()> {
 }
 
 impl Driver {
-    /// Waits once and handles what is ready. Keys of connections that became open are returned.
+    /// Waits once and handles all events. Returns the keys of connections that are now open.
     fn turn(&mut self, patience: Option<Duration>) -> Result<Vec<usize>> {
         let mut opened = Vec::new();
         let mut keys = std::mem::take(&mut self.keys);
@@ -170,12 +170,12 @@ impl Driver {
         Ok(opened)
     }
 
-    /// Starts one connection; `false` when the ports of this machine are used up for the moment.
+    /// Starts one connection; `false` if this machine has no free port at the moment.
     fn start(&mut self) -> Result<bool> {
         let socket = match self.address.connect() {
             Ok(socket) => socket,
             Err(error) if error.raw_os_error() == Some(libc::EADDRNOTAVAIL) => return Ok(false),
-            // A full accept queue of a Unix socket refuses in this way.
+            // A Unix socket whose accept queue is full returns this error.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
             Err(error) => return Err(format!("connecting: {error}").into()),
         };
@@ -294,7 +294,7 @@ impl Driver {
                 }
             }
             if taken == 0 {
-                // Every socket buffer is full: sleep until the server has read something.
+                // Every socket buffer is full: wait until the server has read.
                 self.turn(Some(Duration::from_millis(10)))?;
             }
         }
@@ -346,7 +346,7 @@ impl Driver {
     }
 }
 
-/// Writes `bytes`; what is not taken waits in `unsent`. `false`: nothing was taken and nothing kept.
+/// Writes `bytes` and keeps the rest in `unsent`. `false`: nothing was written and nothing is kept.
 fn put(poll: &Poll, at: usize, connection: &mut Connection, bytes: &[u8]) -> Result<bool> {
     let fd: RawFd = connection.socket.as_raw_fd();
     let taken = sys::write(fd, bytes)
@@ -357,7 +357,7 @@ fn put(poll: &Poll, at: usize, connection: &mut Connection, bytes: &[u8]) -> Res
             connection.full = true;
             poll.change(fd, at as u64, Interest::ReadWrite)?;
         }
-        // A hello must not be lost; a frame of a flood that found no room at all is just not sent.
+        // A hello must not be lost. A frame of a flood is skipped if the socket buffer is full.
         if taken == 0 && connection.open {
             return Ok(false);
         }
@@ -366,7 +366,7 @@ fn put(poll: &Poll, at: usize, connection: &mut Connection, bytes: &[u8]) -> Res
     Ok(true)
 }
 
-/// Writes what is unsent. The kernel reports room for more exactly while something is unsent.
+/// Writes the unsent bytes. The socket is watched for writing exactly while there are any.
 fn flush(poll: &Poll, at: usize, connection: &mut Connection) -> Result<()> {
     let fd = connection.socket.as_raw_fd();
     if !connection.unsent.is_empty() {

@@ -1,4 +1,4 @@
-//! The floors: what the kernel alone costs, with nothing of a package on top.
+//! Measures the cost of the kernel alone, without any package.
 
 use crate::sys::{self, Address, Lines, Poll, Result, STDIN};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -10,7 +10,7 @@ pub enum Service {
     Sink,
 }
 
-/// Serves until standard input ends. `stats` answers with the frames counted and the time spent.
+/// Serves until standard input ends. `stats` answers with the number of frames and the time used.
 pub fn serve(address: &str, service: Service) -> Result<()> {
     const LISTENER: u64 = STDIN - 1;
     sys::raise_file_limit();
@@ -50,15 +50,15 @@ pub fn serve(address: &str, service: Service) -> Result<()> {
                     let slot = &mut connections[key as usize];
                     let Some(socket) = slot else { continue };
                     let fd = socket.as_raw_fd();
-                    // One read for each readiness, as an event loop does it.
+                    // One read for each event, as in an event loop.
                     match sys::read(fd, &mut buffer) {
                         Ok(None) => {}
                         Ok(Some(n)) if n > 0 => match service {
-                            // What does not fit is dropped: `ping` has one small message in flight.
+                            // The rest is dropped: `ping` has only one small message in progress.
                             Service::Echo => drop(sys::write(fd, &buffer[..n])?),
                             Service::Sink => frames += count(&buffer[..n], b'\n'),
                         },
-                        // Dropping the descriptor takes it out of the epoll set.
+                        // Closing the descriptor removes it from the epoll set.
                         Ok(_) | Err(_) => *slot = None,
                     }
                 }
@@ -68,7 +68,7 @@ pub fn serve(address: &str, service: Service) -> Result<()> {
     Ok(())
 }
 
-/// Sequential round trips; `run ms=<n>` answers with their number and percentiles.
+/// Makes round trips one after another; `run ms=<n>` answers with their number and percentiles.
 pub fn ping(address: &str, bytes: &str) -> Result<()> {
     let message = vec![b'x'; bytes.parse()?];
     let socket = Address::parse(address)?.connect()?;

@@ -1,24 +1,24 @@
-//! Load generator and floors for the benchmark.
+//! Load generator and minimal servers of the benchmark.
 //!
-//! Three roles, each a process of its own, single-threaded over one level-triggered epoll:
+//! There are three roles. Each is a process with one thread and one level-triggered epoll instance:
 //!
-//! * `serve <echo|sink> <address>`: the cheapest server there can be. `echo` sends back what it
-//!   reads, `sink` counts frames (newlines). What they cost is the floor under every server.
-//! * `ping <address> <bytes>`: the client of `echo`; one round trip after the other.
+//! * `serve <echo|sink> <address>`: a minimal server. `echo` returns all bytes, and `sink` counts
+//!   frames (newlines). No server can be cheaper.
+//! * `ping <address> <bytes>`: the client of `echo`; makes one round trip after another.
 //! * `drive <address> <hello> <ready>`: opens many connections and floods, holds or counts them.
 //!
-//! An address is `tcp:<port>` (on 127.0.0.1) or `unix:<path>`. Bytes that belong to a protocol come
-//! from the harness ready-made, in hexadecimal (`-` is none), so one generator speaks to all peers.
-//! Commands arrive as lines on standard input, each is answered by one line of JSON on standard
-//! output; the process leaves when its input ends.
+//! An address is `tcp:<port>` (on 127.0.0.1) or `unix:<path>`. The harness supplies the bytes of a
+//! protocol in hexadecimal (`-` stands for none), so that one generator works with all peers.
+//! Commands are lines on standard input, and each is answered by one line of JSON on standard
+//! output. The process ends when its input ends.
 
 mod drive;
 mod floor;
 mod sys;
 
 fn main() {
-    // A peer that closes early must be an error of one write, not the end of the generator.
-    // SAFETY: setting a disposition before any other thread exists.
+    // If a peer closes early, a write must fail instead of ending the process.
+    // SAFETY: no other thread exists while the disposition is set.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();

@@ -1,4 +1,4 @@
-//! The few system calls the generator needs, with errors instead of return codes.
+//! The system calls of the generator, with errors instead of return codes.
 
 use std::error::Error;
 use std::io;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// Where the server under test listens, ready for `connect` and `bind`.
+/// The address of the server under test, for `connect` and `bind`.
 pub enum Address {
     Tcp(libc::sockaddr_in),
     Unix(libc::sockaddr_un),
@@ -57,13 +57,13 @@ impl Address {
             Self::Unix(_) => libc::AF_UNIX,
         };
         let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
-        // SAFETY: a plain call; the descriptor is owned from here on.
+        // SAFETY: the call takes no pointers; the result is checked below.
         let fd = check(unsafe { libc::socket(family, kind, 0) })?;
-        // SAFETY: `fd` is fresh and nobody else's.
+        // SAFETY: `fd` is new, and nothing else owns it.
         Ok(unsafe { OwnedFd::from_raw_fd(fd) })
     }
 
-    /// Connects (blocking: on the loopback it is done at once) and turns the socket non-blocking.
+    /// Connects and makes the socket non-blocking. The call itself blocks, briefly on the loopback.
     pub fn connect(&self) -> io::Result<OwnedFd> {
         let socket = self.socket()?;
         let (address, length) = self.raw();
@@ -86,16 +86,16 @@ impl Address {
         Ok(socket)
     }
 
-    /// Takes one waiting connection, or `None` when the queue is empty.
+    /// Accepts one connection, or returns `None` if none waits.
     pub fn accept(&self, listener: &OwnedFd) -> io::Result<Option<OwnedFd>> {
-        // SAFETY: null is allowed for an address that is not asked for.
+        // SAFETY: the address may be null if it is not needed.
         let fd = unsafe {
             let null = std::ptr::null_mut();
             libc::accept(listener.as_raw_fd(), null, std::ptr::null_mut())
         };
         match check(fd) {
             Ok(fd) => {
-                // SAFETY: `fd` is fresh and nobody else's.
+                // SAFETY: `fd` is new, and nothing else owns it.
                 let socket = unsafe { OwnedFd::from_raw_fd(fd) };
                 prepare(fd, matches!(self, Self::Tcp(_)))?;
                 Ok(Some(socket))
@@ -121,9 +121,9 @@ fn set_option(fd: RawFd, level: libc::c_int, name: libc::c_int) -> io::Result<()
     Ok(())
 }
 
-/// Non-blocking, and for TCP without Nagle: what the harness calls one message a packet.
+/// Makes a socket non-blocking, and turns Nagle's algorithm off for TCP.
 fn prepare(fd: RawFd, tcp: bool) -> io::Result<()> {
-    // SAFETY: plain calls on a descriptor the caller owns.
+    // SAFETY: the caller owns the descriptor, and the calls take no pointers.
     let flags = check(unsafe { libc::fcntl(fd, libc::F_GETFL) })?;
     check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags | libc::O_NONBLOCK) })?;
     if tcp {
@@ -157,7 +157,7 @@ fn outcome(n: isize) -> io::Result<Option<usize>> {
     }
 }
 
-/// One epoll instance; what is registered is known by a number of the caller's choice.
+/// An epoll instance. The caller chooses a number as the key of each descriptor.
 pub struct Poll {
     epoll: OwnedFd,
     events: Vec<libc::epoll_event>,
@@ -171,7 +171,7 @@ pub enum Interest {
 
 impl Poll {
     pub fn new() -> io::Result<Self> {
-        // SAFETY: the descriptor is fresh and owned from here on.
+        // SAFETY: the descriptor is new, and nothing else owns it.
         let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
         let epoll = unsafe { OwnedFd::from_raw_fd(fd) };
         Ok(Self {
@@ -202,7 +202,7 @@ impl Poll {
         Ok(())
     }
 
-    /// Waits and appends the keys that are ready to `ready`; `None` waits without an end.
+    /// Waits and appends the keys with events to `ready`; `None` waits without a limit.
     pub fn wait(&mut self, ready: &mut Vec<u64>, patience: Option<Duration>) -> io::Result<()> {
         let ms = patience.map_or(-1, |p| p.as_millis().min(60_000) as libc::c_int);
         let room = self.events.len() as libc::c_int;
@@ -230,7 +230,7 @@ pub fn cpu_us() -> u64 {
     us(usage.ru_utime) + us(usage.ru_stime)
 }
 
-/// The soft limit of open files is raised to the hard one; what is allowed comes back.
+/// Raises the soft limit of open files to the hard limit and returns it.
 pub fn raise_file_limit() -> u64 {
     // SAFETY: `limit` is a valid rlimit for both calls.
     unsafe {
@@ -246,7 +246,7 @@ pub fn raise_file_limit() -> u64 {
     }
 }
 
-/// Standard input as lines, read without blocking the loop.
+/// Reads lines from standard input without blocking.
 pub struct Lines {
     pending: Vec<u8>,
     pub ended: bool,
@@ -265,7 +265,7 @@ impl Lines {
         })
     }
 
-    /// The lines that have arrived; sets `ended` when there will be no more.
+    /// Returns the lines that have arrived; sets `ended` at the end of the input.
     pub fn take(&mut self) -> io::Result<Vec<String>> {
         let mut chunk = [0; 65_536];
         loop {
@@ -287,7 +287,7 @@ impl Lines {
     }
 }
 
-/// Bytes written in hexadecimal; `-` is the empty string of bytes.
+/// Decodes hexadecimal bytes; `-` stands for none.
 pub fn hex(text: &str) -> Result<Vec<u8>> {
     if text == "-" {
         return Ok(Vec::new());
@@ -301,7 +301,7 @@ pub fn hex(text: &str) -> Result<Vec<u8>> {
         .collect()
 }
 
-/// The value of `name=` among the words of a command.
+/// Finds the value of `name=` in a command.
 pub fn field<T: std::str::FromStr>(words: &[&str], name: &str) -> Result<T> {
     words
         .iter()
