@@ -1,10 +1,10 @@
 'use strict';
 
-// Prints which test shows each row of the 1.x API, and fails if a row has none.
+// Prints the test of each row of the 1.x API, and fails if a row has no test.
 //
 //   node scripts/api-table.js
 //
-// The rows are conformance/api-rows.json; the test of a row is named exactly as the row.
+// The rows are in conformance/api-rows.json. The test of a row has exactly the name of the row.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -12,7 +12,7 @@ const path = require('node:path');
 const REPO = path.resolve(__dirname, '..');
 const TESTS = path.join(REPO, '__test__');
 
-/** Every `it('name'` and `row('name'` of a file: name and line. */
+/** The name and the line of every `it('name'` and `row('name'` in a file. */
 function namesIn(file) {
   const found = [];
   const source = fs.readFileSync(file, 'utf8');

@@ -1,15 +1,15 @@
 'use strict';
 
-// `npm run audit`: what the package is made of.
+// `npm run audit`: checks the dependencies of the package.
 //
-//  - Rust: every crate that is compiled into the binding has a licence that deny.toml allows, comes from the
-//    registry, and is there in one version. cargo-deny checks the same, and known vulnerabilities, if it is
-//    installed below target/tools; `--install` installs it. Without it, or without the database, that part is
-//    left out, and it says so.
-//  - npm: nothing at run time; what is needed to develop is in the lock file with its checksum. If the registry
-//    answers, `npm audit` is asked for known vulnerabilities.
+//  - Rust: every crate that is compiled into the binding must have a licence that deny.toml allows,
+//    come from the registry, and be present in one version only. cargo-deny checks the same, and
+//    known vulnerabilities, if it is installed below target/tools; `--install` installs it. Without
+//    cargo-deny or its database this part is left out, which the output reports.
+//  - npm: there must be no dependencies at run time. The lock file must have a checksum for each
+//    development dependency. If the registry answers, `npm audit` checks for known vulnerabilities.
 //
-// `--strict` makes a failure of whatever had to be left out.
+// With `--strict`, a part that is left out is a failure.
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -44,15 +44,17 @@ function output(command, args, options = {}) {
   });
 }
 
-/** The strings of a list in deny.toml; the file is plain enough for that. */
+/**
+ * The strings of a list in deny.toml. The file is so simple that a regular expression can read it.
+ */
 function listOf(toml, name) {
   const body = new RegExp(`^${name} = \\[([^\\]]*)\\]`, 'm').exec(toml)?.[1] ?? '';
   return [...body.matchAll(/"([^"]+)"/g)].map(([, text]) => text);
 }
 
-/** Whether a licence expression can be met with what is allowed. */
+/** Whether the allowed licences satisfy a licence expression. */
 function allowed(expression, licences) {
-  // "/" is how OR was written once. No expression here has parentheses around an AND within an OR.
+  // "/" is an old notation for OR. No expression here has an AND within an OR.
   return expression
     .replaceAll('/', ' OR ')
     .split(/\s+AND\s+/)
@@ -78,7 +80,7 @@ function auditCrates() {
     return report(false, 'the lock file of the crate is in order', stderr.split('\n'));
   const { packages, resolve } = JSON.parse(stdout);
   const nodes = new Map(resolve.nodes.map((node) => [node.id, node]));
-  // What is compiled in: not what only tests or the build script need.
+  // The crates that are compiled in, without those of tests and of the build script.
   const compiled = new Set();
   const visit = (id) => {
     if (compiled.has(id)) return;
@@ -191,7 +193,7 @@ function auditPackages() {
   const advisories = Object.values(answer.vulnerabilities ?? {}).map(
     ({ name, severity, range }) => `${name} ${range}: ${severity}`,
   );
-  // Nothing of it is shipped; what could reach a developer all the same is worth a failure.
+  // Development dependencies are not published, so only serious vulnerabilities are a failure.
   const serious = (found.high ?? 0) + (found.critical ?? 0);
   report(serious === 0, `npm audit: ${found.total} known, ${serious} of them serious`, advisories);
 }

@@ -6,7 +6,7 @@
 //   node scripts/build.js --debug      quick build with debug assertions
 //   node scripts/build.js --if-stale   only if a source is newer than the binding
 //
-// packaging/build.js builds it for other targets, and as a release has it.
+// packaging/build.js builds the binding for other targets, and for releases.
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -19,7 +19,10 @@ const ROOT = path.dirname(__dirname);
 const BINDING = path.join(ROOT, bindingFileName(platformTag()));
 const SOURCES = ['src', 'Cargo.toml', 'Cargo.lock', 'build.rs', '.cargo', 'rust-toolchain.toml'];
 
-/** Newest modification below `file`, in ms; directories count, so that a deleted file is noticed. */
+/**
+ * The time of the last change below `file`, in ms. Directories count, so that a deleted file is
+ * noticed.
+ */
 function newest(file) {
   const stat = fs.statSync(file, { throwIfNoEntry: false });
   if (!stat) return 0;
@@ -39,7 +42,10 @@ function stale() {
   return changed ? `${changed} has changed` : false;
 }
 
-/** The environment for cargo: rustup's directory counts even if no profile put it on the PATH. */
+/**
+ * The environment for cargo. The directory of rustup is added to the PATH, in case no profile has
+ * done so.
+ */
 function environment() {
   const env = { ...process.env };
   const home = env.CARGO_HOME ?? path.join(os.homedir(), '.cargo');
@@ -65,7 +71,7 @@ function build({ debug = false } = {}) {
     env: environment(),
     encoding: 'utf8',
     maxBuffer: 64 * 1024 * 1024,
-    // Cargo's messages are for the reader, its JSON on stdout is for us.
+    // This script reads the JSON on stdout; the messages on stderr are for the user.
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   if (result.error?.code === 'ENOENT') {
@@ -85,10 +91,10 @@ function build({ debug = false } = {}) {
     .find((name) => /sockhop_native\.(so|dylib|dll)$/.test(name));
   if (!library) throw new Error('cargo built no library sockhop_native');
 
-  // Renamed into place: a process that has the old file mapped keeps the old file.
+  // The file is renamed into place, so that a process that has loaded the old file keeps it.
   const partial = `${BINDING}.${process.pid}`;
   fs.copyFileSync(library, partial);
-  // A debug build looks old as the hills, so that `stale()` never takes it for the release build.
+  // A debug build gets a very old date, so that `stale()` does not take it for a release build.
   if (debug) fs.utimesSync(partial, 0, 0);
   fs.renameSync(partial, BINDING);
   return BINDING;
@@ -100,7 +106,7 @@ function main(argv) {
   if (argv.includes('--if-stale') && !stale()) return;
   const debug = argv.includes('--debug');
   const file = build({ debug });
-  // On stderr: `npm pack --json` runs this and has stdout to itself.
+  // `npm pack --json` runs this script and uses stdout for its own output.
   console.error(`built ${path.basename(file)} (${debug ? 'debug' : 'release'})`);
 }
 

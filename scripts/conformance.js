@@ -1,8 +1,8 @@
 'use strict';
 
-// Runs the test suites that ship inside the npm tarballs of sockhop 1.8.4 and 1.6.0, unchanged,
-// against this package. Only the resolution of `../index.js` and `../lib/X.js` is redirected. Then the suites of
-// packages that use sockhop, and ship with their tests; there `sockhop` is redirected.
+// Runs the unchanged test suites of sockhop 1.8.4 and 1.6.0, which are part of their npm packages,
+// on this package. Only the resolution of `../index.js` and `../lib/X.js` is redirected. Then runs
+// the test suites of packages that use sockhop; there the resolution of `sockhop` is redirected.
 //
 //   node scripts/conformance.js [--runs N] [--suite 1.8|1.6|entangld|rest-over-sockets] [--verbose]
 //
@@ -17,24 +17,25 @@ const path = require('node:path');
 const { REPO, original, packageDirectory, underTest } = require('../conformance/under-test.js');
 const { networkNamespace } = require('./namespace');
 
-// What each tarball holds, `socket-hangs` aside: it stubs net.createConnection, which a native
-// client never calls. __test__/connect-hang.test.js hangs a real connection instead.
-// `requires` counts distinct requests a directory: Node caches the others before they are resolved.
+// The suites and their sizes. `socket-hangs` is left out because it replaces net.createConnection
+// with a stub, which a native client does not call; __test__/connect-hang.test.js uses a real
+// connection instead. `requires` is the number of distinct requests of a directory: Node caches
+// repeated requests before it resolves them.
 const SUITES = [
   { release: '1.8', tests: 77, requires: 5 },
   { release: '1.6', tests: 52, requires: 4 },
-  // Some of its tests give a message 5 ms to arrive, which a busy machine does not always manage.
+  // Some of its tests expect a message within 5 ms, which fails on a busy machine now and then.
   { uses: 'entangld', tests: 84, requires: 1, retries: 3 },
   { uses: 'rest-over-sockets', tests: 21, requires: 1, more: 'rest-over-sockets.js' },
 ];
 const nameOf = ({ release, uses }) => release ?? uses;
 const EXCLUDED = 'test/socket-hangs.js';
 
-// The suites use fixed ports, so runs are serial and a port in use is said, not failed over.
+// The suites use fixed ports. Runs are therefore serial, and a port in use is reported.
 const PORTS = [...Array.from({ length: 11 }, (_, i) => 50000 + i), 50032];
 const OTHER_PORTS = [9876];
-// The ports lie where the system takes the local ports of connections from, and one that was used for a
-// connection stays taken for a minute.
+// The ports lie where the system takes the local ports of connections from, and one that was used
+// for a connection stays taken for a minute.
 const PORT_PATIENCE_MS = 90_000;
 const RUN_DEADLINE_MS = 120_000;
 
@@ -152,10 +153,10 @@ function runOnce(suite, from, to, scratch) {
 }
 
 /**
- * Goes on in a network namespace of its own, where there is one to be had: nobody else's connections, and
- * none of the suites' own, can take the fixed ports there.
+ * Repeats the command in a network namespace of its own, if the system allows one. No other
+ * connection can take the fixed ports there.
  *
- * @returns {boolean} whether all is done there
+ * @returns {boolean} whether the suites have run in the namespace
  */
 function doneInNamespace() {
   const INSIDE = 'SOCKHOP_CONFORMANCE_INSIDE';

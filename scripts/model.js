@@ -1,8 +1,9 @@
 'use strict';
 
-// `npm run model`: checks every interleaving of the hand-over between the runtime and JavaScript, with loom, on the
-// very code that is built, and of the switch between the readers those with up to two preemptions (some minutes).
-// LOOM_MAX_PREEMPTIONS=3 is more thorough, LOOM_MAX_DURATION=20 ends each model after so many seconds.
+// `npm run model`: checks the synchronization between threads with loom, on the code that is
+// released. Loom tries every interleaving, except that the models of the reader state have at most
+// two preemptions. It takes some minutes. LOOM_MAX_PREEMPTIONS=3 is more thorough.
+// LOOM_MAX_DURATION=20 ends each model after 20 seconds.
 
 const { spawnSync } = require('node:child_process');
 const path = require('node:path');
@@ -18,7 +19,7 @@ const { status, signal, error } = spawnSync(
     stdio: ['ignore', 'inherit', 'inherit'],
     env: {
       ...process.env,
-      // A directory of its own: other flags would have everything else compiled again.
+      // A separate directory, because other flags would cause everything else to be compiled again.
       CARGO_TARGET_DIR: path.join(target, 'loom'),
       RUSTFLAGS: `${process.env.RUSTFLAGS ?? ''} --cfg sockhop_loom`.trim(),
     },

@@ -3,10 +3,11 @@
 const { spawnSync } = require('node:child_process');
 
 /**
- * What to put before a command to have it in a network namespace of its own, where nobody else takes ports.
+ * The words that run a command in a network namespace of its own, where no other process can take
+ * ports.
  *
- * @param {string} [prepare] a shell command that is run in there first
- * @returns {string[]} empty: there is none to be had
+ * @param {string} [prepare] a shell command to run in the namespace first
+ * @returns {string[]} empty if the system allows no namespace
  */
 function networkNamespace(prepare) {
   if (process.platform !== 'linux') return [];

@@ -1,8 +1,8 @@
 'use strict';
 
 /*
- * Runs the suites of interoperability through a proxy that takes what passes to pieces: once byte by byte, once with
- * delays. Arguments are options for Node's test runner.
+ * Runs the interoperability tests through a proxy that splits the data: once byte by byte, and once
+ * with delays. Arguments are options for Node's test runner.
  */
 
 const { runSuites } = require('./suites');

@@ -1,17 +1,17 @@
 'use strict';
 
 /*
- * Runs all suites that receive anything once with every connection read by the runtime, and once with every
- * connection read by the event loop. (Otherwise a connection changes from one to the other by what comes.)
- * Arguments are options for Node's test runner.
+ * Runs all test files that receive data twice: once with all connections read by the I/O threads,
+ * and once with all connections read by the event loop. By default, the traffic of a connection
+ * decides. Arguments are options for Node's test runner.
  */
 
 const { runSuites } = require('./suites');
 
 /**
- * What reads nothing from a connection of this package's, what the runtime reads in both (TLS), what tries both readers
- * by itself (the event loop), and what runs long and changes readers by what comes: the comparison of both
- * implementations and the account of messages.
+ * The test files that are left out. They read from no connection of this package, use TLS (which
+ * the I/O threads read in both cases), test both readers themselves, or run long and switch readers
+ * by their traffic.
  */
 const LEFT_OUT =
   /^(api-rows|binding|demo|differential|documents|error|errors|event-loop|exactly-once|examples|json|mistakes|object-buffer|option-table|options|package|pending-callbacks|profile|reference|timed-map|tls.*|uuid|write-coalescer)\.test\.js$/;

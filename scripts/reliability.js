@@ -1,15 +1,16 @@
 'use strict';
 
-// `node scripts/reliability.js [check ...] [--seconds <n>]`: runs the checks of RELIABILITY.md that yield figures, and
-// writes docs/reliability-figures.md. Without a name all checks run, which takes about half an hour. `page` runs
-// nothing and writes the page from the records of earlier runs.
+// `node scripts/reliability.js [check ...] [--seconds <n>]`: runs the checks of RELIABILITY.md that
+// yield figures, and writes docs/reliability-figures.md. Without a name all checks run, which takes
+// about half an hour. `page` runs nothing and writes the page from the records of earlier runs.
 //
 //   hostile         malformed inputs, on this package and on the original
 //   exactly-once    the account of messages, on this package and on the original
 //   slow-consumers  clients that stop reading, with each policy
 //   fuzz            all fuzz targets
 //
-// `--seconds` is the duration of each run of `exactly-once` and `fuzz`. The figures of `npm run soak` and
+// `--seconds` is the duration of each run of `exactly-once` and `fuzz`. The figures of `npm run
+// soak` and
 // `npm run bench:memory` are read from benchmark/results, where these commands write them.
 
 const { spawn } = require('node:child_process');
@@ -198,7 +199,10 @@ function section(title, rows, records) {
   ].join('\n');
 }
 
-/** The result of `npm run soak` or `npm run bench:memory`, as a record with one column for each process. */
+/**
+ * The result of `npm run soak` or `npm run bench:memory`, as a record with one column for each
+ * process.
+ */
 function stored(file, command, pick) {
   const where = path.join(RESULTS, file);
   if (!fs.existsSync(where)) return [];

@@ -1,13 +1,14 @@
 'use strict';
 
-// `npm run runtimes`: packs the package, and runs the tests against what was packed, on every runtime it is meant for.
+// `npm run runtimes`: packs the package and runs the tests on the packed files, with every
+// supported runtime.
 //
-//   npm run runtimes                       all of them
-//   npm run runtimes -- node-18 bun        some
-//   npm run runtimes -- --all-files        on versions of Node also the files that take long, and everything repeated
-//                                          as often as by `npm test`
+//   npm run runtimes                       all runtimes
+//   npm run runtimes -- node-18 bun        the named runtimes
+//   npm run runtimes -- --all-files        on Node, includes the long test files, and repeats tests as often as
+//                                          `npm test` does
 //
-// The runtimes come from npm, in the versions below, and are kept in target/runtimes.
+// The runtimes are installed from npm, in the versions below, into target/runtimes.
 
 const { spawn, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -20,7 +21,10 @@ const CACHE = path.join(ROOT, 'target', 'runtimes');
 const TESTS = path.join(ROOT, '__test__');
 const PACKAGE = path.join(CACHE, 'package');
 
-/** Side by side; each has a network namespace of its own, where there is one to be had. */
+/**
+ * The number of runtimes that run at the same time, each in its own network namespace if the system
+ * allows it.
+ */
 const LANES = 2;
 const LIMIT_MS = 15 * 60 * 1000;
 const FILE_LIMIT_MS = 2 * 60 * 1000;
@@ -55,8 +59,8 @@ const RUNTIMES = [
 ];
 
 /**
- * Left out on further versions of Node, unless all are asked for: they take a minute or more, and what they try (chance,
- * load, quantity) the version that runs `npm test` tries as well.
+ * The test files that are left out without `--all-files`. They take a minute or more because they
+ * repeat or apply load, and `npm test` runs them on one version of Node.
  */
 const LONG = [
   'chaos.test.js',
@@ -68,10 +72,15 @@ const LONG = [
   'memory.test.js',
   'package.test.js',
 ];
-/** How often tests of chance repeat on further versions of Node; see __test__/support/repeat.js. */
+/**
+ * The number of repetitions of randomized tests without `--all-files`; see
+ * __test__/support/repeat.js.
+ */
 const REPEAT = '2';
 
-/** What runs on Bun and Deno: everything that is about this package and not about Node. */
+/**
+ * The test files for Bun and Deno: those that test this package and not its integration with Node.
+ */
 const CORE = [
   'adopt.test.js',
   'api-rows.test.js',
@@ -103,7 +112,7 @@ const CORE = [
 const home = ({ name, version }) => path.join(CACHE, `${name.split('-')[0]}-${version}`);
 const executable = (runtime) => path.join(home(runtime), 'node_modules', runtime.program);
 
-/** The npm that runs this, or the one on the PATH. */
+/** Runs the npm that runs this script, or the one on the PATH. */
 function npm(...args) {
   const own = process.env.npm_execpath;
   const [program, first] = own?.endsWith('.js') ? [process.execPath, [own]] : ['npm', []];
@@ -121,7 +130,7 @@ function install(runtime) {
   npm('install', '--prefix', home(runtime), ...flags, `${runtime.npm}@${runtime.version}`);
 }
 
-/** What users get. */
+/** Packs the package as for publication. */
 function pack() {
   fs.rmSync(PACKAGE, { recursive: true, force: true });
   fs.mkdirSync(PACKAGE, { recursive: true });
@@ -132,7 +141,7 @@ function pack() {
   fs.rmSync(tarball);
 }
 
-/** Runs a command to its end; answers its exit code, or the signal, and what it wrote. */
+/** Runs a command; resolves with its exit code or signal, and its output. */
 function run(command, env, limit) {
   return new Promise((resolve) => {
     const [program, ...args] = command;
@@ -140,7 +149,7 @@ function run(command, env, limit) {
       cwd: ROOT,
       env: { ...process.env, SOCKHOP_UNDER_TEST: PACKAGE, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
-      // So that what a test has started can be ended with it.
+      // A process group, so that processes that a test has started are ended as well.
       detached: true,
     });
     let output = '';
@@ -167,7 +176,7 @@ const number = (output, pattern) => {
   return sum;
 };
 
-/** What was written from where the failures are told, or the end of it. */
+/** The output from the first failure on, or the end of the output. */
 const from = (output, mark) => {
   const at = output.search(mark);
   return (at < 0 ? output.slice(-8000) : output.slice(at)).slice(0, 20_000);
@@ -180,10 +189,10 @@ const kinds = {
       .filter((name) => name.endsWith('.test.js') && (allFiles || !LONG.includes(name)))
       .map((name) => path.join(TESTS, name));
     const options = ['--test', '--test-reporter=spec'];
-    // The other processor is for the other lane. Node 18 has no such option.
+    // The other lane uses the other processor. Node 18 does not have this option.
     if (runtime.name !== 'node-18') options.push('--test-concurrency=1');
     const env = {
-      // Programs that tests start by name are to be of this version, too.
+      // Tests start Node by name as well, which must find this version.
       PATH: `${path.dirname(executable(runtime))}${path.delimiter}${process.env.PATH}`,
       ...(!allFiles && { SOCKHOP_REPEAT: REPEAT }),
     };
@@ -199,7 +208,7 @@ const kinds = {
     };
   },
 
-  /** A process for each file: they have no option to give each its own. */
+  /** Runs each file in its own process, for which Bun and Deno have no option. */
   async others(runtime, within, command, { count, failure, env, further = [] }) {
     const sum = { passed: 0, skipped: 0, failures: [] };
     for (const name of [...CORE, ...further]) {
@@ -227,7 +236,7 @@ const kinds = {
 
   deno: (runtime, within) =>
     kinds.others(runtime, within, ['test', '--allow-all', '--no-check'], {
-      // Suites count as tests there, and tests as steps; a file without suites has no steps.
+      // Deno counts suites as tests, and tests as steps. A file without suites has no steps.
       count: (output) => ({
         passed:
           number(output, /^(?:ok|FAILED) \| .*\((\d+) steps?\)/gm) ||
@@ -245,7 +254,7 @@ async function main(argv) {
     (arg) => arg !== '--all-files' && !RUNTIMES.some(({ name }) => name === arg),
   );
   if (unknown) {
-    throw new Error(`"${unknown}" is none of ${RUNTIMES.map(({ name }) => name).join(', ')}`);
+    throw new Error(`"${unknown}" is not one of ${RUNTIMES.map(({ name }) => name).join(', ')}`);
   }
   const allFiles = argv.includes('--all-files');
   const names = argv.filter((arg) => arg !== '--all-files');
@@ -258,7 +267,7 @@ async function main(argv) {
   const chosen = RUNTIMES.filter(({ name, version }) => {
     if (names.length > 0) return names.includes(name);
     if (`v${version}` !== process.version) return true;
-    console.log(`${name}: left out, ${version} is what runs this, and the step "node" of npm test`);
+    console.log(`${name}: left out, because npm test runs on this version (${version})`);
     return false;
   });
 
@@ -266,11 +275,12 @@ async function main(argv) {
   for (const runtime of chosen) install(runtime);
   pack();
   const within = networkNamespace();
-  if (within.length === 0) console.log('no network namespaces to be had: all share the ports');
+  if (within.length === 0)
+    console.log('the system allows no network namespaces: all runtimes share the ports');
   if (!allFiles) console.log(`left out on versions of Node: ${LONG.join(', ')}`);
 
   const lines = [];
-  // The long ones first, so that the lanes end together.
+  // Node takes the longest and starts first, so that the lanes end at about the same time.
   const waiting = [...chosen];
   const lane = async () => {
     for (let runtime = waiting.shift(); runtime; runtime = waiting.shift()) {

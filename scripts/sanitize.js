@@ -1,18 +1,20 @@
 'use strict';
 
-// `npm run sanitize`: the native part under AddressSanitizer with LeakSanitizer, then under ThreadSanitizer: the tests of
-// Rust, and tests of the package with the sanitizer in the process of Node.
+// `npm run sanitize`: runs the native part under AddressSanitizer with LeakSanitizer, and then
+// under ThreadSanitizer. Each runs the Rust tests, and tests of the package with the sanitizer
+// loaded into Node.
 //
-//   npm run sanitize                    both
-//   npm run sanitize -- address         one of them: address, thread
+//   npm run sanitize                    both sanitizers
+//   npm run sanitize -- address         one sanitizer: address, thread
 //   npm run sanitize -- --quick         fewer tests of the package
-//   npm run sanitize -- --strict        what is missing is a failure
+//   npm run sanitize -- --strict        a part that is left out is a failure
 //   npm run sanitize -- --only rust     one part: rust, node
-//   npm run sanitize -- --tests tls,tls-options   these tests of the package (the part node)
+//   npm run sanitize -- --tests tls,tls-options   these test files of the package (the part node)
 //
-// It needs a nightly toolchain, whose runtimes of the sanitizers are linked into the tests of Rust. Node is not
-// built for that, so they are preloaded: ASan's from the toolchain, made into a shared library; TSan's cannot be made
-// one, so that is GCC's (the package libtsan), which has the same interface.
+// It needs a nightly toolchain, whose sanitizer runtimes are linked into the Rust tests. Node is
+// not built with a sanitizer, so the runtime is preloaded. For ASan it is that of the toolchain,
+// converted to a shared library. The TSan runtime of the toolchain cannot be converted; that of GCC
+// (the package libtsan) has the same interface.
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -25,7 +27,10 @@ const HERE = path.join(__dirname, 'sanitizers');
 const TARGET = 'x86_64-unknown-linux-gnu';
 const CACHE = path.join(process.env.CARGO_TARGET_DIR ?? path.join(ROOT, 'target'), 'sanitize');
 const LIMIT_MS = 30 * 60 * 1000;
-/** Everything runs many times slower and takes more memory, and what is measured of either is not what is looked for. */
+/**
+ * The test files. Tests that measure time or memory are left out, because a sanitizer multiplies
+ * both.
+ */
 const TESTS = {
   quick: ['client', 'server', 'callbacks', 'session', 'socket'],
   whole: [
@@ -84,12 +89,14 @@ function sysroot() {
   return stdout.trim();
 }
 
-/** ASan's runtime is made to be linked into programs; all but what only a program can have goes into a library. */
+/**
+ * Converts ASan's runtime to a shared library, without the parts that only a program can contain.
+ */
 function addressRuntime() {
   const archive = path.join(sysroot(), 'lib/rustlib', TARGET, 'lib/librustc-nightly_rt.asan.a');
   if (!fs.existsSync(archive)) throw new Missing(`the toolchain has no ${path.basename(archive)}`);
   const copy = path.join(CACHE, 'asan.a');
-  // Under the name it has as a library it would be taken for another one, beside the one that is linked in.
+  // With its usual name, ASan would take the library for a second runtime.
   const library = path.join(CACHE, 'asan-runtime.so');
   fs.copyFileSync(archive, copy);
   const preinit = must(['ar', 't', copy])
@@ -113,7 +120,7 @@ function threadRuntime() {
   return [library, shim];
 }
 
-/** With the module of each frame. */
+/** The format of stack traces, with the module of each frame. */
 const FORMAT = "stack_trace_format='    #%n %f %S (%m)'";
 
 const SANITIZERS = {
@@ -125,7 +132,8 @@ const SANITIZERS = {
       ASAN_OPTIONS: 'detect_leaks=1',
       LSAN_OPTIONS: `suppressions=${path.join(HERE, 'lsan.txt')}:print_suppressions=0`,
     },
-    // A report ends the process with a code of its own; leaks are read from the log, because V8's are not all ours.
+    // A report ends the process with this exit code. Leaks are read from the log, because most
+    // belong to V8.
     node: (log) => ({
       ASAN_OPTIONS: `detect_leaks=1:log_path=${log}:exitcode=99:handle_segv=0:allow_user_segv_handler=1:fast_unwind_on_malloc=1:malloc_context_size=30:${FORMAT}`,
       LSAN_OPTIONS: `suppressions=${path.join(HERE, 'lsan.txt')}:print_suppressions=0:exitcode=0`,
@@ -133,10 +141,10 @@ const SANITIZERS = {
   },
   thread: {
     name: 'ThreadSanitizer',
-    // The standard library of the toolchain is not instrumented; what is generic in it is, where it is used.
+    // The standard library of the toolchain is not instrumented, except its generic code.
     flags:
       '-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer ' +
-      // GCC's runtime does not read the newer names.
+      // GCC's runtime does not understand the newer symbol names.
       '-Zunstable-options -Csymbol-mangling-version=legacy',
     runtime: threadRuntime,
     rust: { TSAN_OPTIONS: `suppressions=${path.join(HERE, 'tsan.txt')}:halt_on_error=0` },
@@ -148,7 +156,10 @@ const SANITIZERS = {
   },
 };
 
-/** Locks of tokio's that are instrumented, as ours are; without this they are the standard library's. */
+/**
+ * Makes tokio use the locks of parking_lot, which are instrumented. Those of the standard library
+ * are not.
+ */
 const FEATURES = ['--features', 'tokio/parking_lot'];
 
 const cargoEnvironment = (kind) => ({
@@ -186,7 +197,7 @@ function build(kind) {
   return binding;
 }
 
-/** The reports in the logs: each begins with a line that names its kind. */
+/** The reports in the logs. The first line of each names its kind. */
 function reports(directory) {
   return fs.readdirSync(directory).flatMap((name) => {
     const text = fs.readFileSync(path.join(directory, name), 'utf8');
@@ -196,14 +207,17 @@ function reports(directory) {
   });
 }
 
-/** Frames of allocators, or without a name (what V8 has compiled), and of V8, Node and libuv. */
+/**
+ * Frames of allocators and of compiled JavaScript, which has no names; below, frames of V8, Node
+ * and libuv.
+ */
 const ALLOCATOR =
   /^(<null>|malloc|calloc|realloc|posix_memalign|aligned_alloc|operator new|__rust|__rdl|alloc::|<alloc::|std::)/;
 const FOREIGN = /^(?:\w+ )*(v8::|node::|uv_|uv__|Builtins_|heap::|cppgc::)/;
 
 /**
- * Whether a report is about this package: the binding is on the stack, and, of a leak, it was not V8, Node or libuv that
- * allocated what was lost.
+ * Whether a report concerns this package: the binding is on the stack, and leaked memory was not
+ * allocated by V8, Node or libuv.
  */
 function ours(report) {
   if (!/sockhop[-_]native/.test(report)) return false;
@@ -250,7 +264,7 @@ function nodeTests(kind, tests) {
     const all = reports(logs);
     const mine = all.filter(ours);
     console.log(`${kind}: ${all.length} reports, ${mine.length} with a frame of this package`);
-    // The same fault is told by every process that has it.
+    // Several processes may report the same fault.
     const distinct = new Map(
       mine.map((report) => [report.replace(/0x[0-9a-f]+|\d+/g, ''), report]),
     );
@@ -265,7 +279,7 @@ function testNames(list) {
   const names = list.split(',');
   for (const name of names) {
     if (!fs.existsSync(path.join(ROOT, '__test__', `${name}.test.js`))) {
-      throw new Error(`"${name}" is no test: there is no __test__/${name}.test.js`);
+      throw new Error(`"${name}" is not a test: there is no __test__/${name}.test.js`);
     }
   }
   return names;

@@ -1,8 +1,7 @@
 'use strict';
 
-// Gets a fresh clone ready: development dependencies, and the release build of the native binding.
-// What is there and fresh is left alone. `npm start` and `npm test` begin with it; by itself it is
-// `npm run setup`.
+// `npm run setup`: installs the development dependencies and builds the native binding, unless they
+// are up to date. `npm start` and `npm test` run this first.
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -18,8 +17,8 @@ function readPackages(lockFile) {
 }
 
 /**
- * Compares what npm says it installed with what package-lock.json asks for: their dates say little
- * after a checkout, and installing anew pulls node_modules from under whatever is running.
+ * Compares the installed packages with package-lock.json. The dates of files are not reliable after
+ * a checkout, and a new installation would remove node_modules while other processes may use it.
  * @returns {false | string} why the dependencies have to be installed, or false if they need not
  */
 function dependenciesMissing(directory) {
@@ -34,13 +33,13 @@ function dependenciesMissing(directory) {
     if (name === '') return false;
     return installed[name] ? installed[name].version !== version : !optional;
   });
-  return changed ? `${changed[0].replace('node_modules/', '')} is not the one wanted` : false;
+  return changed ? `${changed[0].replace('node_modules/', '')} is not the wanted version` : false;
 }
 
 function installDependencies(directory) {
   const args = ['ci', '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund'];
   args.push('--loglevel=error');
-  // Run by npm: use that npm. It need not be on the PATH.
+  // If npm runs this script, use the same npm, which may not be on the PATH.
   const npm = process.env.npm_execpath;
   const result = npm?.endsWith('.js')
     ? spawnSync(process.execPath, [npm, ...args], { cwd: directory, stdio: ['ignore', 2, 2] })
@@ -50,7 +49,7 @@ function installDependencies(directory) {
 }
 
 /**
- * @throws {Error} with a message for the reader if something is missing that it cannot fetch
+ * @throws {Error} with a message for the user if something is missing that cannot be installed
  */
 function setup() {
   const began = Date.now();

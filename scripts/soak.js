@@ -1,9 +1,10 @@
 'use strict';
 
-// `npm run soak -- [minutes] [--out <path without extension>]`: mixed load for a long time. A server and two
-// processes of clients exchange messages, callbacks, broadcasts and requests, small and large, while connections
-// come and go, and everything is counted. It fails if anything is lost, doubled, out of order or answered wrongly,
-// or if memory, descriptors or timers of a process keep growing. The resources are written as JSON and as a plot.
+// `npm run soak -- [minutes] [--out <path without extension>]`: applies mixed load for a long time.
+// A server process and two client processes exchange small and large messages, callbacks,
+// broadcasts and requests, while connections come and go. It fails if anything is lost, duplicated,
+// reordered or answered wrongly, or if memory or descriptors of a process keep growing. The
+// resources are written as JSON and as a plot.
 
 const { fork } = require('node:child_process');
 const fs = require('node:fs');
@@ -22,7 +23,7 @@ const MIB = 1 << 20;
 
 const tell = (message) => process.connected && process.send(message);
 
-// ---- in the processes -----------------------------------------------------------------------------
+// ---- in the child processes -----------------------------------------------------------------------------
 
 function measure(counts) {
   setInterval(() => {
@@ -160,11 +161,11 @@ function converse(port, seed) {
   }
 }
 
-// ---- the account ------------------------------------------------------------------------------------
+// ---- in the main process ------------------------------------------------------------------------------------
 
 const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
 
-/** Whether a figure is still growing: the last quarter against the one after the start. */
+/** Compares the second and the last quarter of the samples of a value. */
 function growth(samples, name) {
   const values = samples.map((sample) => sample[name]).filter((value) => value !== null);
   if (values.length < 20) return null;
@@ -180,7 +181,7 @@ async function main(argv) {
   const place = rest.indexOf('--out');
   if (place >= 0) [, out] = rest.splice(place, 2);
   const minutes = Number(rest[0] ?? 1);
-  if (!(minutes > 0)) throw new Error(`"${rest[0]}" is no number of minutes`);
+  if (!(minutes > 0)) throw new Error(`"${rest[0]}" is not a number of minutes`);
   const seconds = minutes * 60;
 
   const violations = [];

@@ -1,6 +1,6 @@
 'use strict';
 
-// `npm start`: gets everything ready, then shows the package at work.
+// `npm start`: sets everything up, then runs the demonstration.
 
 const { spawnSync } = require('node:child_process');
 const path = require('node:path');

@@ -7,12 +7,12 @@ const path = require('node:path');
 const TESTS = path.join(__dirname, '..', '__test__');
 
 /**
- * Runs suites of the package once for each value of an environment variable. Arguments of the process are options for
- * Node's test runner; its exit code says whether all of it passed.
+ * Runs test files of the package once for each value of an environment variable. Arguments of the
+ * process are options for Node's test runner. The exit code is 0 if all tests passed.
  *
  * @param {string} variable
  * @param {string[]} values
- * @param {function(string): boolean} wanted of which files
+ * @param {function(string): boolean} wanted selects the files
  */
 function runSuites(variable, values, wanted) {
   const files = fs

@@ -1,6 +1,6 @@
 /*
- * What LLVM calls and GCC's ThreadSanitizer does not have. The functions these call are the runtime's own, which look at
- * the memory.
+ * Functions that LLVM calls and that GCC's ThreadSanitizer lacks. They call the instrumented
+ * functions of the runtime.
  */
 #include <string.h>
 
