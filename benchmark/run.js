@@ -217,7 +217,9 @@ function stored(directory) {
     .map((file) => JSON.parse(fs.readFileSync(file, 'utf8')));
 }
 
-/** Writes all plots and the page again, with the present titles and labels and the stored figures. */
+/**
+ * Writes all plots and the page again, with the present titles and labels and the stored figures.
+ */
 function redraw(directory) {
   const results = stored(directory);
   for (const result of results) {

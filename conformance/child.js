@@ -1,7 +1,7 @@
 'use strict';
 
-// One run of one scenario on one package: `child.js <package> <scenario> <original> [peer]`.
-// The trace goes to the parent over IPC.
+// Runs one scenario on one package: `child.js <package> <scenario> <original> [peer]`. Sends the
+// trace to the parent over IPC.
 
 const { Context } = require('./context.js');
 const { find } = require('./scenarios.js');

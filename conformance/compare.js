@@ -1,6 +1,7 @@
 'use strict';
 
-// Runs a scenario once on the original and once on the package under test, and says what differs.
+// Runs a scenario once on the original and once on the package under test, and reports the
+// differences.
 
 const { fork } = require('node:child_process');
 const path = require('node:path');
@@ -40,7 +41,7 @@ function runOn(directory, scenario) {
   });
 }
 
-/** { source: { original, here } } for every source of the two traces that is not the same. */
+/** Returns { source: { original, here } } for each source whose traces differ. */
 function diff(traces) {
   const found = {};
   const sources = new Set([...Object.keys(traces.original), ...Object.keys(traces.here)]);
@@ -51,7 +52,7 @@ function diff(traces) {
   return found;
 }
 
-/** Declared values may be patterns: messages of V8 are worded differently by version. */
+/** Declared values may be patterns, because V8's messages depend on its version. */
 function matches(actual, declared) {
   if (declared instanceof RegExp) return typeof actual === 'string' && declared.test(actual);
   if (Array.isArray(declared)) {
@@ -83,7 +84,8 @@ function show(source, pair) {
 /**
  * Compares one scenario.
  *
- * @returns {Promise<string[]>} problems, each a text; empty when all is as declared
+ * @returns {Promise<string[]>} descriptions of the problems; empty if the differences are as
+ *   declared
  */
 async function compare(scenario) {
   const directories = { original: original(), here: underTest() };

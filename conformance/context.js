@@ -1,6 +1,7 @@
 'use strict';
 
-// What a scenario is given: the package, raw peers, the original in another process, and the trace.
+// The object that a scenario receives: the package, raw peers, the original in another process, and
+// the trace.
 
 const { fork } = require('node:child_process');
 const fs = require('node:fs');
@@ -19,9 +20,9 @@ class Context {
   #peers = [];
 
   /**
-   * @param {string} directory of the package this run is about
-   * @param {string} scenario its name, to start its peer
-   * @param {string} original directory of the original, for peers
+   * @param {string} directory the directory of the package under test
+   * @param {string} scenario the name of the scenario, to start its peer
+   * @param {string} original the directory of the original, for peers
    */
   constructor(directory, scenario, original) {
     this.directory = directory;
@@ -33,20 +34,22 @@ class Context {
     this.#describer.hide(this.#scratch, '<dir>');
   }
 
-  /** A deep path of the package, such as `lib/ObjectBuffer.js`. */
+  /** Loads a file of the package, such as `lib/ObjectBuffer.js`. */
   lib(name) {
     return require(path.join(this.directory, 'lib', name));
   }
 
   // --- the trace ---------------------------------------------------------------------------
 
-  /** One line of the trace. Lines of one source are compared in order; sources are independent. */
+  /**
+   * Adds a line to the trace. Lines of one source are compared in order; sources are independent.
+   */
   log(source, ...entry) {
     if (!this.#sources.has(source)) this.#sources.set(source, []);
     this.#sources.get(source).push(entry.map((item) => this.#describer.value(item)));
   }
 
-  /** Logs every one of the given events with its arguments. */
+  /** Logs the given events with their arguments. */
   watch(emitter, source, events) {
     for (const event of events) {
       emitter.on(event, (...args) => this.log(source, `'${event}'`, ...args));
@@ -54,11 +57,12 @@ class Context {
     return emitter;
   }
 
-  /** Logs how a promise is settled, and returns when it is. Never throws. */
+  /** Logs the result of a promise, and returns when it is settled. Never throws. */
   async outcome(source, label, promise) {
     try {
       const value = await promise;
-      // The original passes on what Node gives the callback of a write: null or undefined, by version.
+      // The original passes on the argument of Node's write callback, which is null or undefined,
+      // depending on the version.
       this.log(source, label, 'fulfilled', value ?? '<nothing>');
       return value;
     } catch (error) {
@@ -67,7 +71,7 @@ class Context {
     }
   }
 
-  /** Logs what a call does at once: throws, or returns a promise and how that is settled. */
+  /** Logs the result of a call: an exception, or the result of its promise. */
   async attempt(source, label, call) {
     let returned;
     try {
@@ -81,7 +85,7 @@ class Context {
     return returned;
   }
 
-  /** Logs whether a promise was settled by now; for promises that may be pending for ever. */
+  /** Logs whether a promise is settled; for promises that may stay pending. */
   track(source, label, promise) {
     let state = 'pending';
     let value;
@@ -121,12 +125,12 @@ class Context {
 
   // --- waiting -----------------------------------------------------------------------------
 
-  /** The arguments of the next event, whatever its name. */
+  /** Returns the arguments of the next event of any name. */
   next(emitter, event) {
     return new Promise((resolve) => emitter.once(event, (...args) => resolve(args)));
   }
 
-  /** Resolves when the event came `count` times from now on; with the arguments of each. */
+  /** Resolves with the arguments of the next `count` events. */
   times(emitter, event, count) {
     return new Promise((resolve) => {
       const all = [];
@@ -146,8 +150,8 @@ class Context {
   }
 
   /**
-   * Gives whatever is under way the time to arrive: round trips over a connection of our own, so a
-   * busy machine waits longer. For "nothing more happens"; what does happen is awaited by event.
+   * Waits for a number of round trips over a separate connection, so that a busy machine waits
+   * longer. Used to check that nothing more happens; a scenario waits for other things by event.
    */
   async quiesce(trips = 25) {
     const echo = await RawServer.listen();
@@ -196,7 +200,7 @@ class Context {
     return server;
   }
 
-  /** A listening server on a Unix socket, or on a TCP port with `tcp`. */
+  /** Starts a server on a Unix socket, or on a TCP port with `tcp`. */
   async listening(options = {}, { tcp = false } = {}) {
     const endpoint = tcp
       ? { port: await this.port() }
@@ -206,7 +210,7 @@ class Context {
     return { server, endpoint };
   }
 
-  /** A client of the package connected to a raw peer. */
+  /** Connects a client of the package to a raw peer. */
   async connected(options = {}, { tcp = false } = {}) {
     const raw = await this.rawServer(tcp ? undefined : this.socketPath());
     const endpoint = tcp ? { port: raw.port } : { path: this.socketPath() };
@@ -216,7 +220,7 @@ class Context {
     return { client, connection, raw };
   }
 
-  /** A server of the package with a raw peer connected to it, past its 'connect' event. */
+  /** Connects a raw peer to a server of the package, and waits for its 'connect' event. */
   async accepted(options = {}, where = {}) {
     const { server, endpoint } = await this.listening(options, where);
     const arrived = this.next(server, 'connect');
@@ -227,7 +231,7 @@ class Context {
 
   // --- the original in another process -----------------------------------------------------
 
-  /** Starts the scenario's `peer` function on the original, in a process of its own. */
+  /** Runs the scenario's `peer` function on the original, in another process. */
   peer(argument) {
     const child = fork(
       path.join(__dirname, 'child.js'),
@@ -262,7 +266,7 @@ class Context {
     return peer;
   }
 
-  /** In the peer: a message to, or from, the run. */
+  /** In the peer: a message to or from the scenario. */
   post(data) {
     process.send({ kind: 'mail', data });
   }
@@ -278,7 +282,7 @@ class Context {
     else this.#mail.push(data);
   }
 
-  /** Waits for the other processes; what is open in this one ends with it. */
+  /** Waits for the other processes. Connections of this process end with it. */
   async finish() {
     for (const peer of this.#peers) await peer.done;
   }

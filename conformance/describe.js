@@ -1,7 +1,8 @@
 'use strict';
 
-// Turns what a program sees (event arguments, promise values, errors, frames) into plain JSON that
-// can be compared between two packages: identities become labels, accidental values placeholders.
+// Converts values that a program sees (event arguments, promise values, errors, frames) to plain
+// JSON that can be compared between two packages. Objects with an identity become labels, and
+// accidental values become placeholders.
 
 const crypto = require('node:crypto');
 const net = require('node:net');
@@ -11,7 +12,7 @@ const DATE = /\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/g;
 const LONG = 300;
 const ACCIDENT = /^Cannot read properties of (undefined|null) \(reading '(constructor|name)'\)/;
 
-/** Facts of an error that programs match on; stacks are not among them. */
+/** The properties of an error that programs compare. */
 const ERROR_FIELDS = ['code', 'errno', 'syscall', 'address', 'port'];
 
 class Describer {
@@ -25,13 +26,13 @@ class Describer {
     this.#sessionBase = sessionBase;
   }
 
-  /** A port or path of this run, which must not show in the trace. */
+  /** Replaces a port or path of this run by a placeholder. */
   hide(value, placeholder) {
     this.#placeholders.set(String(value), placeholder);
     return value;
   }
 
-  /** Name an object; every later mention of the same object shows that name. */
+  /** Names an object. Every later occurrence of the object shows the name. */
   name(object, label) {
     this.#fixed.set(object, label);
     return object;
@@ -51,7 +52,7 @@ class Describer {
     for (const [hidden, placeholder] of this.#placeholders) {
       text = text.split(hidden).join(placeholder);
     }
-    // Dates before this harness existed are data of the scenario, not the moment it ran.
+    // Old dates are data of the scenario; recent ones are the time of the run.
     text = text.replace(DATE, (date) => (Date.parse(date) > Date.UTC(2024, 0) ? '<now>' : date));
     if (text.length <= LONG) return text;
     const digest = crypto.createHash('sha1').update(text).digest('hex').slice(0, 12);
@@ -97,7 +98,7 @@ class Describer {
     const name = Object.getPrototypeOf(value)?.constructor?.name ?? '<no prototype>';
     const plain = {};
     for (const key of Object.keys(value)) {
-      // Underscored fields of the packages' own classes are their own business.
+      // Fields with an underscore are internal, except in plain objects.
       if (name !== 'Object' && key.startsWith('_')) continue;
       plain[key] = this.value(value[key], depth + 1);
     }
@@ -106,8 +107,8 @@ class Describer {
 
   error(error) {
     const plain = { error: error.constructor?.name ?? '<no constructor>' };
-    // An error of V8 by accident in the original, one that says what was wrong here: a TypeError,
-    // at the same moment, either way.
+    // The original fails with an accidental error of V8, and this package with a helpful one. Both
+    // are a TypeError at the same moment.
     if (
       error instanceof TypeError &&
       (ACCIDENT.test(error.message) || error.code === 'ERR_BAD_DATA')
@@ -117,15 +118,15 @@ class Describer {
     for (const field of ERROR_FIELDS) {
       if (error[field] !== undefined) plain[field] = this.value(error[field]);
     }
-    // What a program matches on is the code of a SockhopError; its words are each package's own,
-    // but for those that were there before the codes.
+    // Programs compare the code of a SockhopError, so its message may differ. Errors of
+    // ObjectBuffer had messages before they had codes.
     const worded =
       plain.error === 'SockhopError' && plain.code && !plain.code.startsWith('ERR_OBJECTBUFFER');
     if (!worded) plain.message = this.text(String(error.message));
     return plain;
   }
 
-  /** UUIDs are numbered by first appearance within one source. */
+  /** Replaces UUIDs by numbers, in the order of their first appearance in a source. */
   static numberUuids(entries) {
     const seen = new Map();
     const number = (uuid) => {

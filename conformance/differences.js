@@ -1,11 +1,11 @@
 'use strict';
 
-// What the original and this package do differently, and nothing else is different.
+// All differences between the original and this package.
 //
-// An entry names a scenario, the source within its trace that differs, and the fault of the
-// original it comes from (`row`, see rows.js and MIGRATION.md), with what either side shows. The
-// differential run fails on a difference that is not declared, on one that did not occur, and on
-// one that looks different. Patterns stand for messages of V8, whose wording changes.
+// An entry names a scenario, the source in its trace that differs, the fault of the original
+// (`row`, see rows.js and MIGRATION.md), and both values. The differential run fails if a
+// difference is not declared, if a declared one does not occur, and if the values are others.
+// Patterns match messages of V8, which depend on its version.
 
 const crash = (message) => [['uncaughtException', { error: 'TypeError', message }]];
 const READ = /^Cannot (read properties|destructure property)/;
@@ -302,7 +302,7 @@ module.exports = [
     original: [[false, false]],
     here: [[true, true]],
   },
-  // A stream that ends with its connection says so with a code.
+  // A stream whose connection ended has an error with a code.
   ...['client', 'server', 'session'].map((role) => ({
     scenario: `${role}.request(): the stream ends with the connection`,
     source: 'stream',

@@ -1,7 +1,7 @@
 'use strict';
 
-// node conformance [part of a name ...] [--trace]
-// Runs the scenarios whose names contain one of the parts (all by default) and prints what differs.
+// node conformance [part of a name ...] [--trace] Runs the scenarios whose names contain one of the
+// parts (all by default), and prints the differences.
 
 const { all } = require('./scenarios.js');
 const { compare, runOn } = require('./compare.js');

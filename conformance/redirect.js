@@ -1,9 +1,11 @@
 'use strict';
 
 // Preloaded (NODE_OPTIONS=--require) into the original's test runner and into every program its
-// tests start. A file of the original's test directory, or its slambang.js, that requires
-// `../index.js` or `../lib/X.js` gets the package under test instead. So does a file of the test directory of a package
-// that uses the original, or of conformance/downstream, that requires `sockhop`. Nothing else changes.
+// tests start. It redirects two kinds of requests to the package under test:
+//
+// - `../index.js` and `../lib/X.js` in the original's test directory and in its slambang.js,
+// - `sockhop` in the test directory of a package that uses the original, and in
+//   conformance/downstream.
 
 const fs = require('node:fs');
 const Module = require('node:module');
@@ -36,14 +38,14 @@ if (from && to) {
       const wanted = path.relative(from, path.resolve(path.dirname(file), request));
       if (wanted.startsWith('..')) return resolve.call(this, request, parent, ...rest);
       const found = resolve.call(this, path.join(to, wanted), parent, ...rest);
-      // The runner reads this to be sure that the redirection took place at all.
+      // The runner reads this to verify that requests were redirected.
       if (trace) fs.appendFileSync(trace, `${wanted} ${found}\n`);
       return found;
     }
     try {
       return resolve.call(this, request, parent, ...rest);
     } catch (error) {
-      // chai, when the original is unpacked somewhere without a node_modules of its own.
+      // chai is resolved from here if the unpacked original has no node_modules.
       if (error.code !== 'MODULE_NOT_FOUND') throw error;
       return require.resolve(request, { paths: [__dirname] });
     }

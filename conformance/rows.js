@@ -1,7 +1,6 @@
 'use strict';
 
-// What "drop-in" promises, row by row. Every row names the scenarios that show it (their `rows`);
-// one that a trace cannot show says what shows it instead.
+// The promises of a drop-in replacement. A scenario lists in its `rows` the promises that it tests.
 
 module.exports = {
   exports: 'names, classes and deep paths',
@@ -35,7 +34,7 @@ module.exports = {
   internals: 'internals that programs read',
   pair: 'the original as the other side',
 
-  // Faults of the original that this package leaves behind: differences.js says how.
+  // Faults of the original that this package corrects; differences.js has both results.
   'fault-one-line': 'one line from any peer ends the process',
   'fault-callbacks-kept': 'callbacks never answered are kept for ever',
   'fault-close-listen': 'close() then listen(): nobody is home',
@@ -56,6 +55,6 @@ module.exports = {
   'fault-sendall-skips': 'sendall() skips the client behind a dead one',
 };
 
-// Not to be seen in a trace of events and frames:
-// Nagle's algorithm and quadratic reassembly are figures (npm run bench); limits and debug events
-// are options that the original does not have, tested on their own in __test__/.
+// A trace of events and frames cannot show the following: Nagle's algorithm and quadratic
+// reassembly are measured by `npm run bench`. Limits and debug events do not exist in the original
+// and are tested in __test__/.

@@ -1,6 +1,6 @@
 'use strict';
 
-// Every scenario of scenarios/*.js, by name. A file exports an array of
+// All scenarios of scenarios/*.js, by name. A file exports an array of
 // { name, rows, role, run(ctx), peer?(ctx, argument) }.
 
 const fs = require('node:fs');

@@ -1,7 +1,7 @@
 'use strict';
 
-// Where the two packages live that the harness compares. Both are directories that hold an
-// `index.js` and a `lib/`, because programs require deep paths and so do we.
+// Finds the two packages to compare. Each is a directory with an `index.js` and a `lib/`, because
+// programs also require files of `lib/`.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -9,9 +9,10 @@ const path = require('node:path');
 const REPO = path.resolve(__dirname, '..');
 
 /**
- * The directory of a package, given as a directory, as a file in it, or as a module specifier.
+ * Finds the directory of a package by a directory, by a file in it, or by a module specifier.
  *
- * @param {string} spec absolute or relative path, or a package name that resolves from this repository
+ * @param {string} spec absolute or relative path, or a package name that resolves from this
+ *   repository
  * @returns {string} absolute directory
  * @throws {Error} naming the specifier if there is no such package
  */
@@ -28,11 +29,11 @@ function packageDirectory(spec) {
   }
 }
 
-/** The package under test: SOCKHOP_UNDER_TEST, or this repository. */
+/** The package under test: that of SOCKHOP_UNDER_TEST, or this repository. */
 const underTest = () => packageDirectory(process.env.SOCKHOP_UNDER_TEST || REPO);
 
 /**
- * An original release, as installed by npm or as named by SOCKHOP_18_DIR / SOCKHOP_16_DIR.
+ * A release of the original, installed by npm or named by SOCKHOP_18_DIR / SOCKHOP_16_DIR.
  *
  * @param {'1.8' | '1.6'} release
  */

@@ -1,11 +1,12 @@
 'use strict';
 
-// Raw peers: plain sockets that record every byte and speak only what a scenario tells them to.
+// Raw peers: plain sockets that record every byte and send only the bytes that a scenario gives
+// them.
 
 const { once } = require('node:events');
 const net = require('node:net');
 
-/** One raw connection, from either side. */
+/** A raw connection of either side. */
 class RawConnection {
   #socket;
   #chunks = [];
@@ -45,12 +46,12 @@ class RawConnection {
     return this.#chunks[0] ?? Buffer.alloc(0);
   }
 
-  /** Complete frames so far, as text. */
+  /** The complete frames received so far, as text. */
   frames(terminator = '\n') {
     return this.bytes().toString('utf8').split(terminator).slice(0, -1);
   }
 
-  /** Resolves once the predicate holds; rejects if the connection closes first. */
+  /** Resolves when the predicate is true; rejects if the connection closes first. */
   when(predicate) {
     return new Promise((resolve, reject) => {
       const check = () => {
@@ -81,7 +82,7 @@ class RawConnection {
     return new Promise((resolve) => this.#socket.write(data, resolve));
   }
 
-  /** Frames built from values: an object becomes JSON and a terminator, a string stays as it is. */
+  /** Sends values: an object as JSON with a terminator, and a string unchanged. */
   send(...values) {
     const text = values.map((v) => (typeof v === 'string' ? v : `${JSON.stringify(v)}\n`)).join('');
     return this.write(text);
@@ -100,18 +101,18 @@ class RawConnection {
   }
 }
 
-/** A listening raw peer; `next()` gives its connections in the order they came. */
+/** A listening raw peer. `next()` returns its connections in the order of their arrival. */
 class RawServer {
   #arrived = [];
   #wanted = [];
   #closed;
-  // TCP connections, those of which a TLS server never tells because the handshake failed included.
+  // All TCP connections, including those whose TLS handshake failed.
   #sockets = new Set();
 
   constructor(server, event) {
     this.server = server;
     this.connections = [];
-    // A TLS client that goes away in the handshake; the connection that matters never came.
+    // A TLS client disconnected during the handshake, so there is no connection to return.
     server.on('tlsClientError', () => {});
     server.on('connection', (socket) => this.#sockets.add(socket));
     server.on(event, (socket) => {
@@ -123,7 +124,7 @@ class RawServer {
     });
   }
 
-  /** @param {string | number | undefined} at a path, a port, or nothing for any free port */
+  /** @param {string | number | undefined} at a path or a port; by default any free port */
   static async listen(
     at,
     { allowHalfOpen = true, create = net.createServer, event = 'connection' } = {},

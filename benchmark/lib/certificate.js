@@ -1,6 +1,6 @@
 /**
- * Creates a certificate authority and a certificate for 127.0.0.1 and localhost. They are created for
- * each run, so that the repository contains no keys and no certificate can expire.
+ * Creates a certificate authority and a certificate for 127.0.0.1 and localhost. They are created
+ * for each run, so that the repository contains no keys and no certificate can expire.
  */
 
 const crypto = require('node:crypto');

@@ -1,6 +1,6 @@
 /**
- * One end of a measured pair: a child process that loads one peer and one workload, and executes the
- * actions that the harness requests over the IPC channel. It ends together with the harness.
+ * One end of a measured pair: a child process that loads one peer and one workload, and executes
+ * the actions that the harness requests over the IPC channel. It ends together with the harness.
  */
 
 const workloads = require('../workloads');

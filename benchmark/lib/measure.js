@@ -10,8 +10,8 @@ const peers = require('../peers');
 const FLOOR = 'floor';
 
 /**
- * Measures one workload over one transport. All peers are started and warmed up, and then take turns,
- * A B C A B C ..., so that changes of the machine affect all of them.
+ * Measures one workload over one transport. All peers are started and warmed up, and then take
+ * turns, A B C A B C ..., so that changes of the machine affect all of them.
  *
  * @param {object} settings
  * @param {object} settings.definition the workload
@@ -204,8 +204,8 @@ class Floor {
 }
 
 /**
- * A ratio compares a peer with the reference in the same round, so that a slow moment of the machine
- * affects both. More than 1 is better than the reference, whatever the unit.
+ * A ratio compares a peer with the reference in the same round, so that a slow moment of the
+ * machine affects both. More than 1 is better than the reference, whatever the unit.
  */
 function evaluate(contestants, { better, columns }) {
   const reference = contestants.find(({ name }) => name === peers.reference)?.rounds ?? [];

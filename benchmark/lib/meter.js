@@ -2,8 +2,8 @@ const fs = require('node:fs');
 const { performance } = require('node:perf_hooks');
 
 /**
- * Measures a round in this process: elapsed time, processor time of all threads, and processor time of
- * the JavaScript thread alone (`null` if the system does not report it).
+ * Measures a round in this process: elapsed time, processor time of all threads, and processor time
+ * of the JavaScript thread alone (`null` if the system does not report it).
  */
 class Meter {
   #wall = 0;

@@ -2,7 +2,10 @@
  * The objects that are sent. They are the same for all peers, and every receiver checks them.
  */
 
-/** This character appears once in every message from a server to the load generator, and nowhere else. */
+/**
+ * This character appears once in every message from a server to the load generator, and nowhere
+ * else.
+ */
 const READY = '^';
 
 /** Only letters, so that no peer has to escape them and each takes one byte. */

@@ -25,7 +25,9 @@ class End {
     this.#child.once('error', (error) => this.#fail(error.message));
   }
 
-  /** Runs an action in the process; rejects if the action throws, the process ends, or time is up. */
+  /**
+   * Runs an action in the process; rejects if the action throws, the process ends, or time is up.
+   */
   call(method, args = {}, timeout = ACTION_TIMEOUT) {
     if (this.#failure !== null) {
       return Promise.reject(this.#failure);

@@ -1,8 +1,9 @@
 #!/usr/bin/env node
 
 /*
- * Opens and closes many connections between a server process and a client process, and records the resources of both.
- * Fails if there are more descriptors, handles or threads at the end than at the beginning, or if memory keeps growing.
+ * Opens and closes many connections between a server process and a client process, and records the
+ * resources of both. Fails if there are more descriptors, handles or threads at the end than at the
+ * beginning, or if memory keeps growing.
  */
 
 const { fork } = require('node:child_process');
@@ -22,13 +23,17 @@ const MIB = 1 << 20;
 
 /** The number of connections that are open at the same time. */
 const LANES = 16;
-/** TCP reuses the port of a closed connection only after a minute; this many addresses have enough ports. */
+/**
+ * TCP reuses the port of a closed connection only after a minute; this many addresses have enough
+ * ports.
+ */
 const ADDRESSES = 32;
 /** The time after which the descriptors of closed connections are closed (see ARCHITECTURE.md). */
 const LINGER_MS = 3000;
 /**
- * The accepted growth of the highest resident memory from the first half to the last quarter, in MiB and as a share. The
- * highest value is used because V8 returns memory to the system at irregular times.
+ * The accepted growth of the highest resident memory from the first half to the last quarter, in
+ * MiB and as a share. The highest value is used because V8 returns memory to the system at
+ * irregular times.
  */
 const SLACK_MIB = 12;
 const SLACK_SHARE = 0.08;

@@ -1,6 +1,6 @@
 /**
- * Callbacks and response streams for peers that only send messages, as their users write them: an id in
- * each message, and a map of the functions that wait for the answer.
+ * Callbacks and response streams for peers that only send messages, as their users write them: an
+ * id in each message, and a map of the functions that wait for the answer.
  */
 
 /** The client's side. `incoming(message, receive)` separates answers from other messages. */

@@ -21,7 +21,10 @@ const peer = createPeer({
 
 module.exports = { ...peer, check: load };
 
-/** Uses the TLS of the package if its server has one. Otherwise Node's server accepts, as for the original. */
+/**
+ * Uses the TLS of the package if its server has one. Otherwise Node's server accepts, as for the
+ * original.
+ */
 async function serveTls(setting) {
   const { Unsupported } = require('./index.js');
   // A server without TLS reports a bad frame, which is not an error of this trial.

@@ -1,7 +1,9 @@
 const { once } = require('node:events');
 const { callsAndRequests, answering } = require('./by-hand.js');
 
-/** The sender waits while a socket holds more bytes than this; node-ipc itself has no backpressure. */
+/**
+ * The sender waits while a socket holds more bytes than this; node-ipc itself has no backpressure.
+ */
 const HIGH_WATER = 1 << 20;
 
 function configured() {

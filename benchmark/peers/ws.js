@@ -3,7 +3,9 @@ const http = require('node:http');
 const https = require('node:https');
 const { callsAndRequests, answering } = require('./by-hand.js');
 
-/** The sender waits while a socket holds more bytes than this; ws itself has no other backpressure. */
+/**
+ * The sender waits while a socket holds more bytes than this; ws itself has no other backpressure.
+ */
 const HIGH_WATER = 1 << 20;
 
 async function serve({ transport, address, tls, largest, receive, request }) {

@@ -39,7 +39,10 @@ const names = [
   ...definitions.map(({ name }) => name).filter((name) => !core.includes(name)),
 ];
 
-/** The workload of this name, or all workloads of a family: "fairness" stands for "fairness-1", "-4" and "-16". */
+/**
+ * The workload of this name, or all workloads of a family: "fairness" stands for "fairness-1", "-4"
+ * and "-16".
+ */
 function select(name) {
   const family = names.filter((each) => each.startsWith(`${name}-`));
   return names.includes(name) || family.length === 0 ? [get(name).name] : family;

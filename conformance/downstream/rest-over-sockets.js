@@ -1,7 +1,8 @@
 'use strict';
 
-// The tests of rest-over-sockets make their own stand-ins for a connection. Here its client and its application talk over
-// the package under test, in both directions. Run by mocha, see scripts/conformance.js.
+// The tests of rest-over-sockets use stand-ins for a connection. Here its client and its
+// application communicate over the package under test, in both directions. Mocha runs this file,
+// see scripts/conformance.js.
 
 const assert = require('node:assert/strict');
 const os = require('node:os');
@@ -12,7 +13,7 @@ const sockhop = require('sockhop');
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'];
 let count = 0;
 
-/** An application that answers what it was asked. */
+/** An application that answers with the request. */
 function application() {
   const app = new Restos();
   for (const method of METHODS) {
@@ -26,7 +27,7 @@ function application() {
   return app;
 }
 
-/** Has an application answer the requests of one end. */
+/** Lets an application answer the requests of one end. */
 function serve(end, app) {
   end.on('request', (request, response) => {
     if (request.type !== 'ROSRequest') return;

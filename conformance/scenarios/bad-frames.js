@@ -2,7 +2,9 @@
 
 const GOOD = (data) => `${JSON.stringify({ type: 'Good', data })}\n`;
 
-/** Lines that are no JSON, no envelope, or odd in another way, and harm neither package. */
+/**
+ * Lines that are not JSON or not an envelope, or unusual in another way. They harm neither package.
+ */
 const LINES = {
   'bad-frames': {
     'not json': 'hello\n',
@@ -57,8 +59,9 @@ const LINES = {
 };
 
 /**
- * Errors are a source of their own: the original tells of those of a chunk before its objects, and
- * how the kernel cuts chunks is not ours to say. Their session is null there (see faults.js).
+ * Errors are a separate source: the original emits the errors of a chunk before its objects, and
+ * the kernel decides where chunks end. In the original the session of these errors is null (see
+ * faults.js).
  */
 function watch(ctx, emitter, label) {
   ctx.watch(emitter, label, ['receive', 'disconnect', 'request']);

@@ -216,7 +216,8 @@ module.exports = [
         await connected;
         const connection = await raw.next();
         const lost = ctx.next(client, 'disconnect');
-        // Nobody listens any more when the connection ends, or the client would be back at once.
+        // The server stops listening before the connection ends, so that the client cannot
+        // reconnect at once.
         raw.stopListening();
         connection.finish();
         await lost;

@@ -1,6 +1,6 @@
 'use strict';
 
-// What the original does and this package leaves behind. Each has its entry in differences.js.
+// Faults of the original that this package corrects. Each has an entry in differences.js.
 
 const net = require('node:net');
 
@@ -20,7 +20,7 @@ const HOSTILE = {
   'a ping that is null': '{"type":"SockhopPing","data":null}',
 };
 
-/** Pinging, with a peer that answers: without a ping sent, a pong would not even be looked at. */
+/** Sends pings to a peer that answers, because the original ignores pongs before the first ping. */
 async function pinged(pinger, connection) {
   let answered = 0;
   connection.socket.on('data', () => {
@@ -228,7 +228,7 @@ module.exports.push(
     rows: ['fault-process-alive'],
     role: 'client',
     async run(ctx) {
-      // Timers that keep a process alive; this one has one of the harness before and after.
+      // The number of timers that keep the process alive; the harness has one, before and after.
       const timers = () =>
         process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
       const before = timers();
@@ -277,7 +277,7 @@ module.exports.push(
         const buffer = new ObjectBuffer({ terminator: '' });
         let errors = 0;
         buffer.on('error', () => {
-          // The only way out of the original's loop.
+          // Only an exception ends the loop of the original.
           if (++errors === 1000) throw new Error('does not return');
         });
         return buffer.buf2obj(Buffer.from('{}'));
@@ -293,7 +293,8 @@ module.exports.push(
       client.on('error', () => {});
       connection.socket.pause();
       const lost = ctx.next(client, 'disconnect');
-      // More than the socket buffers of both ends take, so it is in flight when the reset comes.
+      // More than the socket buffers of both ends hold, so that part of it is on the way when the
+      // reset arrives.
       const sending = client.send('x'.repeat(64 * 1024 * 1024));
       await ctx.quiesce();
       connection.reset();
@@ -363,7 +364,7 @@ module.exports.push(
     rows: ['fault-port-0'],
     role: 'server',
     async run(ctx) {
-      // Not listening: the port 50000 may be taken by somebody.
+      // The scenario does not listen, because another program may use port 50000.
       ctx.log('server', 'port 0 is', new ctx.sockhop.server({ port: 0 }).port);
     },
   },

@@ -1,6 +1,6 @@
 'use strict';
 
-// The package under test against the original, which runs in a process of its own.
+// The package under test communicates with the original, which runs in another process.
 
 class Widget {
   constructor(fields) {
@@ -8,10 +8,11 @@ class Widget {
   }
 }
 
-// Four of these unanswered end a connection: long enough for a process that waits for its turn.
+// Four unanswered pings end a connection. The interval is long enough for a process that has to
+// wait for a processor.
 const PING_MS = 100;
 
-/** Resolves when both sides have pinged and answered more often than the other would tolerate. */
+/** Resolves when both sides have answered more pings than the other would tolerate unanswered. */
 function pingsExchanged(socket) {
   let text = '';
   const count = (type) => text.split(`"type":"${type}"`).length - 1;
@@ -23,7 +24,7 @@ function pingsExchanged(socket) {
   });
 }
 
-/** An original server that does what its clients ask, until it is told to stop. */
+/** A server of the original that obeys its clients until the scenario stops it. */
 async function originalServer(ctx, { path, options }) {
   class Member extends ctx.sockhop.session {
     async start() {
@@ -35,7 +36,7 @@ async function originalServer(ctx, { path, options }) {
   }
   const server = ctx.server({ path, session_type: Member, ...options });
   ctx.name(server, '<peer server>');
-  // The original's connect event comes a turn later, before or after the first frame.
+  // The original emits 'connect' a turn later, before or after the first frame.
   server.on('connect', (_, session) => ctx.log('connect', session.since));
   server.on('disconnect', () => ctx.log('server', "'disconnect'"));
   server.on('error', (error) => ctx.log('server', "'error'", error));
@@ -69,7 +70,7 @@ async function originalServer(ctx, { path, options }) {
   await server.close();
 }
 
-/** The program with a client of the package on an original server. */
+/** Connects a client of the package to a server of the original. */
 function withOriginalServer(run, options) {
   return {
     role: 'client',
@@ -90,7 +91,7 @@ function withOriginalServer(run, options) {
   };
 }
 
-/** An original client that connects and does what a server of the package asks. */
+/** A client of the original that connects and obeys the server of the package. */
 async function originalClient(ctx, { path, options, say }) {
   const client = ctx.client({ path, ...options });
   client.on('receive', (object, meta) => {

@@ -15,7 +15,10 @@ function watchStream(ctx, stream, source) {
   return ctx.watch(stream, source, ['data', 'end']);
 }
 
-/** A request made to a raw peer, by a client or by a server; the uuid the peer must answer with. */
+/**
+ * Sends a request to a raw peer, by a client or a server. Returns the uuid for the answer of the
+ * peer.
+ */
 const ASKERS = {
   client: async (ctx, config, options) => {
     const { client, connection } = await ctx.connected(options);
@@ -172,7 +175,7 @@ for (const [role, ask] of Object.entries(ASKERS)) {
 
 const question = (uuid, data, type) => ({ type: 'SockhopRequest', data: { uuid, data, type } });
 
-/** A raw peer asks; how the program's answers look on the wire. */
+/** Lets a raw peer send a request, and records the frames of the answer. */
 const ANSWERERS = {
   client: async (ctx) => {
     const { client, connection } = await ctx.connected();

@@ -2,7 +2,7 @@
 
 const EVENTS = ['connect', 'disconnect', 'receive', 'request', 'error'];
 
-/** A session class that logs its life; what start() and end() wait for is up to the scenario. */
+/** A session class that logs its methods. The scenario decides what start() and end() wait for. */
 function tracedSession(ctx, { starting, ending } = {}) {
   return class Traced extends ctx.sockhop.session {
     constructor(sock, server) {
@@ -131,7 +131,7 @@ module.exports = [
       const { server, endpoint } = await ctx.listening({
         session_type: tracedSession(ctx, { starting }),
       });
-      // In the original, connect comes a turn later than what was held back.
+      // The original emits 'connect' a turn later than the delayed messages.
       const arrived = ctx.next(server, 'connect');
       server.on('receive', (object, meta) =>
         ctx.log('life', "'receive'", object, meta.session.started),
