@@ -37,6 +37,51 @@ async function converse({ client, server }) {
   await s.close();
 }
 
+/** A client that connects again by itself once there is a server, over TLS that only OpenSSL does. */
+async function reconnect({ client, server }) {
+  const { once } = require('node:events');
+  const s = new server({ port: 0 });
+  const { port } = (await s.listen()).address();
+  const c = new client({ port, auto_reconnect_interval: 10 });
+  c.auto_reconnect = true;
+  await once(c, 'connect');
+  await c.disconnect();
+  await s.close();
+  for (const ssl_options of [{ servername: 'a' }, { ciphers: 'HIGH' }]) {
+    await new client({ port, ssl_options }).connect().catch(() => {});
+  }
+}
+
+/** A peer that does not read, and a server that refuses messages for it. */
+async function refuse({ server }) {
+  const { once } = require('node:events');
+  const s = new server({ port: 0, slow_consumer: 'drop', send_high_water_mark: 1000 });
+  s.on('error', () => {});
+  const { port } = (await s.listen()).address();
+  const peer = require('node:net').connect(port, '127.0.0.1').pause();
+  const [sock] = await once(s, 'connect');
+  const object = { text: 'x'.repeat(100_000) };
+  let refused = false;
+  while (!refused) {
+    s.send(sock, object).catch(() => {
+      refused = true;
+    });
+    await new Promise(setImmediate);
+  }
+  peer.destroy();
+  await s.close();
+}
+
+/** Asserts that each line is there, once or more often. */
+function assertLines(lines, expected) {
+  for (const pattern of expected) {
+    assert.ok(
+      lines.some((line) => pattern.test(line)),
+      `${pattern} is not among\n${lines.join('\n')}`,
+    );
+  }
+}
+
 describe('NODE_DEBUG=sockhop', () => {
   it('tells of connections, with the peer and the reason of the end', limit, async (t) => {
     const lines = await linesOf(t, converse);
@@ -52,6 +97,26 @@ describe('NODE_DEBUG=sockhop', () => {
     ]) {
       assert.equal(lines.filter((line) => expected.test(line)).length, 1, `${expected} ${lines}`);
     }
+  });
+
+  it('tells of listening, attempts, reconnecting and the kind of TLS', limit, async (t) => {
+    const lines = await linesOf(t, reconnect);
+    const [, where] = /^Listener: listens on (127\.0\.0\.1:\d+)$/.exec(lines[0]);
+    const native = require('./support/runtime.js').nativeTls;
+    assertLines(lines, [
+      new RegExp(`^SockhopClient of ${where}: reconnects$`),
+      new RegExp(`^SockhopClient of ${where}: connects$`),
+      new RegExp(`^Listener: stops listening on ${where}$`),
+      new RegExp(`^SockhopClient of ${where}: connects, with ${native ? 'native TLS' : 'TLS'}`),
+      new RegExp(`^SockhopClient of ${where}: connects, with TLS of OpenSSL$`),
+      new RegExp(`^SockhopClient of ${where}: could not connect: connect ECONNREFUSED ${where}$`),
+    ]);
+  });
+
+  it('tells of a peer that does not read', limit, async (t) => {
+    assertLines(await linesOf(t, refuse), [
+      /^connection #\d+: "send_high_water_mark" is reached, messages refused: \d+$/,
+    ]);
   });
 
   it('is off without the variable, and for other names', limit, async (t) => {

@@ -12,6 +12,7 @@ const {
   notConnected,
 } = require('./internal/client/connect-errors.js');
 const { Reconnector } = require('./internal/client/reconnector.js');
+const { clientName, debug } = require('./internal/diagnostics.js');
 const { abortError, requestRefused } = require('./internal/errors/errors.js');
 const { handledRejection, messageMethodsOf } = require('./internal/messaging/handlers.js');
 const { isPayload } = require('./internal/messaging/payloads.js');
@@ -190,6 +191,7 @@ class SockhopClient extends EventEmitter {
   _perform_auto_reconnect() {
     const { connected, attempt } = this.#connection;
     if (!this.#reconnector.enabled || connected || attempt) return;
+    debug?.('%s: reconnects', clientName(this));
     this.#reconnector.run(() => this.connect().catch((err) => this.#reconnectFailed(err)));
   }
 

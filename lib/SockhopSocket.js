@@ -1,5 +1,6 @@
 'use strict';
 
+const { connectionName, debug } = require('./internal/diagnostics.js');
 const { systemError } = require('./internal/errors/system-errors.js');
 const { dispatchSoon, throwUncaught } = require('./internal/native/dispatcher.js');
 const { supportProxies } = require('./internal/proxy-support.js');
@@ -203,6 +204,11 @@ class SockhopSocket extends WritingSocket {
     if (!this.#isRawEnabled || this.push(bytes) || this.listenerCount('readable') === 0) return;
     // A listener of `readable` reads at its own pace: no more is read from the peer until the
     // stream has room.
+    debug?.(
+      '%s: reading stops, the program has %d bytes to read',
+      connectionName(this),
+      this.readableLength,
+    );
     this.#isFull = true;
     this[kConnection].pause();
   }
@@ -241,6 +247,7 @@ class SockhopSocket extends WritingSocket {
   }
 
   #resumeReading() {
+    debug?.('%s: reading goes on', connectionName(this));
     this.#isFull = false;
     if (!this[kIsOver] && !this[kIsHandleInUse]) this[kConnection].resume();
   }

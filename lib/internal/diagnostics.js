@@ -61,6 +61,12 @@ function connectionName(socket) {
   return `connection #${numbers.get(socket)}`;
 }
 
+/** @returns {string} the name of a client in the lines of `debug`, with its endpoint */
+function clientName(client) {
+  const { path, address, port } = client;
+  return `${client.constructor.name} of ${formatAddress(path ? { address: path } : { address, port })}`;
+}
+
 /** The reason why a connection is over. */
 function reasonOf(socket) {
   if (socket.errored) return socket.errored.message;
@@ -93,4 +99,4 @@ if (debug !== null) {
   });
 }
 
-module.exports = { connectionName, debug, diagnostics };
+module.exports = { clientName, connectionName, debug, diagnostics };

@@ -2,6 +2,7 @@
 
 const { AsyncResource } = require('node:async_hooks');
 
+const { clientName, debug } = require('../diagnostics.js');
 const { abortError } = require('../errors/errors.js');
 const { describeAttempt } = require('../errors/explanations.js');
 const { attempts, KeepAlive } = require('../native/dispatcher.js');
@@ -98,9 +99,11 @@ class ConnectAttempt {
       if (client._ssl) {
         this.#connector = this.#tlsConnector();
         if (this.#connector === null) return this.#connectWithOpenssl();
+        debug?.('%s: connects, with native TLS', clientName(client));
         this.#connection.adopt(new SockhopTlsSocket(this.#pendingConnection()), this);
       } else {
         if (isNetReplaced()) return this.#connectWithNet();
+        debug?.('%s: connects', clientName(client));
         this.#connection.adopt(new SockhopSocket(this.#pendingConnection()), this);
       }
       this.#endpoints = await resolveEndpoints(this.#target, this.socket);
@@ -187,11 +190,13 @@ class ConnectAttempt {
   // ---- through Node -----------------------------------------------------------------------------
 
   #connectWithNet() {
+    debug?.('%s: connects, through node:net', clientName(this.#connection.client));
     this.#connectStream((connected) => connectNet(this.#target, connected));
   }
 
   #connectWithOpenssl() {
     const { client } = this.#connection;
+    debug?.('%s: connects, with TLS of OpenSSL', clientName(client));
     const stream = this.#connectStream((connected) =>
       connectTls(this.#target, client._ssl_options, connected),
     );
@@ -265,6 +270,7 @@ class ConnectAttempt {
    */
   #fail(err, isEmitted = false) {
     if (this.#isOver) return;
+    debug?.('%s: could not connect: %s', clientName(this.#connection.client), err.message);
     describeAttempt(err, this.#target, { ssl: this.#connection.options.ssl });
     this.#end();
     this.#reject(err);

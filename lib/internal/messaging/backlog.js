@@ -1,5 +1,6 @@
 'use strict';
 
+const { connectionName, debug } = require('../diagnostics.js');
 const { kHasBufferedPackets, kReleaseRetained, kRetain } = require('../symbols.js');
 const { clearTimeout, setTimeout } = require('../real-timers.js');
 
@@ -68,6 +69,12 @@ class Backlog {
     const change = target - this.#retained;
     this.#retained = target;
     const { transport } = this.#channel;
+    if (change !== 0)
+      debug?.(
+        '%s: response packets that wait for the program, in characters: %d',
+        connectionName(this.#channel.socket),
+        target,
+      );
     if (change > 0) transport[kRetain](change);
     else if (change < 0) transport[kReleaseRetained](-change);
     this.#watch();

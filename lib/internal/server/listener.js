@@ -4,6 +4,7 @@ const { AsyncResource } = require('node:async_hooks');
 const net = require('node:net');
 
 const { listeners, KeepAlive, nextId, throwUncaught } = require('../native/dispatcher.js');
+const { debug } = require('../diagnostics.js');
 const { abortError } = require('../errors/errors.js');
 const { systemError } = require('../errors/system-errors.js');
 const handles = require('../native/node-handles.js');
@@ -244,6 +245,7 @@ class Listener extends net.Server {
     listeners.set(this.#id, this);
     this.#native.setMaxConnections(this.#connectionLimit);
     this.#keepAlive.start();
+    debug?.('Listener: listens on %s', this.#displayedAddress());
     this.#signal = signal;
     signal?.addEventListener('abort', this.#onAbort, { once: true });
     const native = this.#native;
@@ -369,6 +371,7 @@ class Listener extends net.Server {
       this.once('close', running ? callback : () => callback(notRunning()));
     }
     if (running) {
+      debug?.('Listener: stops listening on %s', this.#displayedAddress());
       this.#native.close();
       this.#native = null;
       this.#handle?.close();
@@ -391,10 +394,15 @@ class Listener extends net.Server {
     nextTick(() => this.emit('close'));
   }
 
-  [Symbol.for('nodejs.util.inspect.custom')](_depth, { stylize }) {
+  /** The address as one text: `127.0.0.1:50000`, or a path. */
+  #displayedAddress() {
     const address = this.address();
-    if (address === null) return 'Listener { not listening }';
-    const where = formatAddress(typeof address === 'string' ? { address } : address);
+    return formatAddress(typeof address === 'string' ? { address } : address);
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](_depth, { stylize }) {
+    if (this.#native === null) return 'Listener { not listening }';
+    const where = this.#displayedAddress();
     return `Listener { ${stylize(where, 'string')}, ${this.connections} open }`;
   }
 }

@@ -1,6 +1,7 @@
 'use strict';
 
 const { SockhopPing } = require('../../SockhopPing.js');
+const { connectionName, debug } = require('../diagnostics.js');
 const { socketDestroyed } = require('../errors/errors.js');
 const { WritePacing, callAtTickEnd } = require('./write-coalescer.js');
 const { Framer } = require('./framer.js');
@@ -131,6 +132,7 @@ class StreamTransport {
     this.#retained += amount;
     const stream = this.#stream;
     if (this.#isStopped || this.#retained < this.#highWaterMark || stream.isPaused?.()) return;
+    debug?.('%s: "receive_high_water_mark" is reached, reading stops', connectionName(stream));
     this.#isStopped = true;
     stream.pause();
     // With `null` the stream stays paused, and a pause() of the program makes it `false` again.
@@ -140,6 +142,7 @@ class StreamTransport {
   [kReleaseRetained](amount) {
     this.#retained -= amount;
     if (!this.#isStopped || this.#retained > this.#highWaterMark / 2) return;
+    debug?.('%s: reading goes on', connectionName(this.#stream));
     this.#isStopped = false;
     if (this.#stream.readableFlowing !== false) this.#stream.resume();
   }

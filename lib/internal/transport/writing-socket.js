@@ -5,6 +5,7 @@ const { Duplex } = require('node:stream');
 
 const { sendRefused, slowConsumer } = require('./connection-errors.js');
 const { ConnectionSocket } = require('./connection-socket.js');
+const { connectionName, debug } = require('../diagnostics.js');
 const { socketDestroyed } = require('../errors/errors.js');
 const { dispatchSoon, throwUncaught } = require('../native/dispatcher.js');
 const { supportProxies } = require('../proxy-support.js');
@@ -236,6 +237,11 @@ class WritingSocket extends ConnectionSocket {
   }
 
   #countRefused({ messages }) {
+    debug?.(
+      '%s: "send_high_water_mark" is reached, messages refused: %d',
+      connectionName(this),
+      messages,
+    );
     this.#messagesRefused += messages;
     this.#messagesSent -= messages;
   }
