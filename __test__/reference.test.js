@@ -2,6 +2,7 @@
 
 // The documents and the declarations name everything that a program can meet: options, figures, codes of errors and
 // warnings, variables of the environment. Most of it is generated from the tables that the package itself works with.
+// Every document names and links only files and headings that exist.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
@@ -125,5 +126,70 @@ describe('MIGRATION.md', () => {
       rows.filter((line) => /\|\s*\|$/.test(line)),
       [],
     );
+  });
+});
+
+/** The documents of the repository, by their paths. */
+const documents = ['', 'docs', 'benchmark', 'benchmark/results'].flatMap((directory) =>
+  fs
+    .readdirSync(path.join(ROOT, directory))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => path.posix.join(directory, name)),
+);
+
+/** The directories of the repository, without those that git ignores. */
+const directories = fs
+  .readdirSync(ROOT, { withFileTypes: true })
+  .filter((entry) => entry.isDirectory())
+  .map(({ name }) => name)
+  .filter((name) => !['.git', 'node_modules', 'target'].includes(name));
+
+/** The paths of this repository in the code of a text, such as `lib/SockhopClient.js`. */
+function pathsIn(text) {
+  const inline = [...text.matchAll(/`([^`\n]+)`/g)].flatMap(([, code]) => code.split(/\s+/));
+  const words = inline.map((word) => word.replace(/[:,;.]+$/, ''));
+  return words.filter(
+    (word) => directories.some((name) => word.startsWith(`${name}/`)) && /^[\w./-]+$/.test(word),
+  );
+}
+
+/** The anchor of each heading, as it is made from the heading's text, and the anchors that a text sets itself. */
+function anchorsIn(text) {
+  const headings = [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+      .trim()
+      .replace(/\s/g, '-'),
+  );
+  return [...headings, ...[...text.matchAll(/<a name="([^"]+)">/g)].map(([, name]) => name)];
+}
+
+describe('the documents of the repository', () => {
+  it('name only files and directories that exist', () => {
+    const missing = documents.flatMap((document) =>
+      pathsIn(read(document))
+        .filter((name) => !fs.existsSync(path.join(ROOT, name)))
+        .map((name) => `${document}: ${name}`),
+    );
+    assert.ok(documents.length >= 12);
+    assert.ok(pathsIn(read('ARCHITECTURE.md')).length >= 30);
+    assert.deepEqual(missing, []);
+  });
+
+  it('link only to files and headings that exist', () => {
+    const broken = documents.flatMap((document) =>
+      [...read(document).matchAll(/\]\(([^)\s]+)\)/g)]
+        .map(([, target]) => target)
+        .filter((target) => !/^https?:/.test(target))
+        .filter((target) => {
+          const [name, anchor] = target.split('#');
+          const file = name === '' ? document : path.posix.join(path.posix.dirname(document), name);
+          if (!fs.existsSync(path.join(ROOT, file))) return true;
+          return anchor !== undefined && !anchorsIn(read(file)).includes(anchor);
+        })
+        .map((target) => `${document}: ${target}`),
+    );
+    assert.deepEqual(broken, []);
   });
 });
