@@ -117,7 +117,7 @@ describe('a program that is flooded', () => {
           const { received } = await program.next('shared', undefined, PATIENCE);
           over = true;
           await flooding;
-          assert.ok(received > 0, 'and the flood went on meanwhile');
+          assert.ok(received >= 1000, `the flood went on meanwhile: ${received} messages`);
         });
       }
     }

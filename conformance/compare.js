@@ -9,7 +9,8 @@ const { inspect, isDeepStrictEqual } = require('node:util');
 const { original, underTest } = require('./under-test.js');
 const differences = require('./differences.js');
 
-const KILL_AFTER_MS = 30_000;
+/** Longer than the deadline of child.js, which says what the scenario waits for. */
+const KILL_AFTER_MS = 70_000;
 
 function runOn(directory, scenario) {
   return new Promise((resolve, reject) => {
