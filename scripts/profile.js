@@ -160,12 +160,19 @@ async function profileWithPerf(settings) {
   let messages = '';
   const observe = async (watched) => {
     pid = watched;
+    // perf starts with its events disabled, and acknowledges that it has enabled them.
     const args = ['record', '-q', '-F', `${PERF_FREQUENCY}`, '-g', '-o', file, '-p', `${watched}`];
-    const perf = spawn('perf', args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    args.push('--delay=-1', '--control=fd:3,4');
+    const perf = spawn('perf', args, { stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'] });
     perf.stderr.on('data', (text) => {
       messages += text;
     });
+    const [, , , control, acknowledgement] = perf.stdio;
+    // A perf that may not watch the process ends at once.
+    control.on('error', () => {});
     const ended = once(perf, 'close');
+    control.write('enable\n');
+    await Promise.race([once(acknowledgement, 'data'), ended]);
     return async () => {
       perf.kill('SIGINT');
       await ended;
