@@ -8,6 +8,7 @@ const path = require('node:path');
 const test = require('node:test');
 
 const {
+  nativeSettings,
   normalizeClientOptions: client,
   normalizeRequestOptions: request,
   normalizeServerOptions,
@@ -366,6 +367,17 @@ for (const [side, normalize, heading] of [
     }
   });
 }
+
+test('the native settings have the fields that the native side declares, and no other', () => {
+  const source = fs.readFileSync(path.join(__dirname, '..', 'src', 'node', 'options.rs'), 'utf8');
+  const [, struct] = /pub struct ConnectionOptions \{(.*?)\n\}/s.exec(source);
+  const fields = [...struct.matchAll(/^ {4}pub (\w+):/gm)].map(([, name]) =>
+    name.replace(/_(\w)/g, (_, letter) => letter.toUpperCase()),
+  );
+  assert.ok(fields.length >= 8);
+  assert.deepEqual(Object.keys(nativeSettings(client())).sort(), fields.sort());
+  assert.deepEqual(Object.keys(nativeSettings(server())).sort(), fields.sort());
+});
 
 test('port 0 is an ephemeral port for a server and the default for a client', () => {
   assert.equal(server({ port: 0 }).port, 0);

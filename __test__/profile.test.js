@@ -16,9 +16,10 @@ const limit = { timeout: 120_000 };
 
 /** Profiles a workload, and gives the output and the files that were written. */
 async function profile(t, args, env = process.env) {
-  const output = temporaryDirectory(t);
+  const cwd = temporaryDirectory(t);
+  const output = path.join(cwd, 'profile');
   const all = [SCRIPT, ...args, '--ms', '300', '--top', '5', '--output', output];
-  const child = spawn(process.execPath, all, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, all, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
   const texts = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr']) {
     child[name].setEncoding('utf8').on('data', (text) => {
@@ -33,7 +34,10 @@ async function profile(t, args, env = process.env) {
     return closed;
   });
   const code = await closed;
-  return { code, ...texts, files: fs.readdirSync(output).sort() };
+  const inside = fs.existsSync(output) ? fs.readdirSync(output).sort() : [];
+  const outside = fs.readdirSync(cwd).filter((name) => name !== 'profile');
+  assert.deepEqual(outside, [], 'files are written beside the output');
+  return { code, ...texts, files: inside };
 }
 
 /** The reason why perf cannot record a process here; false if it can. */

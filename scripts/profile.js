@@ -178,8 +178,12 @@ async function profileWithPerf(settings) {
       await ended;
     };
   };
-  // perf finds the names of compiled JavaScript in a file that V8 writes.
-  await run(settings, ['--perf-basic-prof'], observe);
+  // perf finds the names of compiled JavaScript in a file that V8 writes. V8 also writes a log, which
+  // nothing here needs.
+  const log = path.join(settings.output, 'v8.log');
+  const execArgv = ['--perf-basic-prof', '--no-logfile-per-isolate', `--logfile=${log}`];
+  await run(settings, execArgv, observe);
+  fs.rmSync(log, { force: true });
   const names = `/tmp/perf-${pid}.map`;
   try {
     const report = perfReport(file, 'dso,symbol');
