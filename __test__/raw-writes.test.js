@@ -241,6 +241,24 @@ for (const [who, connect] of Object.entries(ends)) {
 }
 
 describe('a socket that a program writes bytes to', limit, () => {
+  it('gets a message to all after the bytes that its toJSON() writes', async (t) => {
+    const where = { port: await freePort() };
+    const { sock, sendall, peer } = await ends['a server'](t, where);
+    const { all } = reader(peer);
+    const bytes = frame('bytes');
+    class Written {
+      toJSON() {
+        sock.write(bytes);
+        return 'message';
+      }
+    }
+    const message = '{"type":"Written","data":"message"}\n';
+    await sendall(new Written());
+    await sendall('next');
+    const whole = bytes + message + frame('next');
+    assertSame(await all(whole.length), whole);
+  });
+
   it('has no answer to a ping in the midst of what one turn writes', async (t) => {
     const where = { port: await freePort() };
     const { sock, peer } = await ends['a server'](t, where);

@@ -10,6 +10,7 @@ const {
   kFlush,
   kIsHandleInUse,
   kIsOver,
+  kOnDrainListeners,
   kOnEnd,
   kOnError,
   kOnFrame,
@@ -27,7 +28,11 @@ const {
 } = require('./internal/symbols.js');
 const { slowConsumer } = require('./internal/transport/connection-errors.js');
 const { PreSessionReader } = require('./internal/transport/pre-session-reader.js');
-const { WritingSocket, countSent } = require('./internal/transport/writing-socket.js');
+const {
+  WritingSocket,
+  countSent,
+  hasCustomWrite,
+} = require('./internal/transport/writing-socket.js');
 
 /**
  * Whether a socket belongs to a client or server. A Proxy of a socket does not.
@@ -35,6 +40,14 @@ const { WritingSocket, countSent } = require('./internal/transport/writing-socke
  * @type {function(object, ChannelHandlers): boolean}
  */
 let isSocketOf;
+
+/**
+ * Whether the native side may send a message to all of some sockets: each belongs to a server, is
+ * not destroyed, and has the `write()` of the package.
+ *
+ * @type {function(object[], ChannelHandlers): boolean}
+ */
+let canBroadcastTo;
 
 /**
  * Counts a message to all clients that the native side sends. False: it skips this socket, because
@@ -58,6 +71,8 @@ let countBroadcast;
 class SockhopSocket extends WritingSocket {
   /** @type {?MessageChannel} */
   #channel = null;
+  /** The handlers of the channel: they tell to which client or server the socket belongs. */
+  #handlers = null;
   /** Whether the channel gets frames. */
   #hasStarted = false;
   /** While the program reads before its session has started: @type {?PreSessionReader} */
@@ -93,14 +108,22 @@ class SockhopSocket extends WritingSocket {
   }
 
   static {
-    isSocketOf = (socket, handlers) =>
-      #channel in socket && socket.#channel !== null && socket.#channel.isOf(handlers);
+    isSocketOf = (socket, handlers) => #channel in socket && socket.#handlers === handlers;
+    // Reads the fields of the socket alone: with many sockets, each further object costs a cache miss.
+    canBroadcastTo = (sockets, handlers) => {
+      for (const socket of sockets) {
+        if (!isSocketOf(socket, handlers) || socket.destroyed || hasCustomWrite(socket))
+          return false;
+      }
+      return true;
+    };
     countBroadcast = (socket, handlers, length) =>
       isSocketOf(socket, handlers) && socket.#channel.isNative && countSent(socket, length);
   }
 
   set [kChannel](channel) {
     this.#channel = channel;
+    this.#handlers = channel.handlers;
   }
 
   get [kChannel]() {
@@ -306,7 +329,9 @@ class SockhopSocket extends WritingSocket {
   on(event, listener) {
     // The constructor of net.Socket listens before there is a connection.
     if (#channel in this) this.#enableRawFor(event);
-    return super.on(event, listener);
+    super.on(event, listener);
+    if (event === 'drain') this[kOnDrainListeners]();
+    return this;
   }
 
   addListener(event, listener) {
@@ -316,6 +341,7 @@ class SockhopSocket extends WritingSocket {
   prependListener(event, listener) {
     if (#channel in this) this.#enableRawFor(event);
     super.prependListener(event, listener);
+    if (event === 'drain') this[kOnDrainListeners]();
     // As on() does.
     if (event === 'data' && this.readableFlowing === null) this.resume();
     return this;
@@ -325,6 +351,7 @@ class SockhopSocket extends WritingSocket {
     super.removeListener(event, listener);
     if (#channel in this) {
       if (event === 'data' && listener === this.#ownListener) this.#removeOwnListener();
+      if (event === 'drain') this[kOnDrainListeners]();
       this.#disableRawIfUnused();
     }
     return this;
@@ -338,6 +365,7 @@ class SockhopSocket extends WritingSocket {
     super.removeAllListeners(...events);
     if (#channel in this) {
       if (events.length === 0 || events[0] === 'data') this.#removeOwnListener();
+      this[kOnDrainListeners]();
       this.#disableRawIfUnused();
     }
     return this;
@@ -390,4 +418,4 @@ class SockhopSocket extends WritingSocket {
 
 supportProxies(SockhopSocket);
 
-module.exports = { countBroadcast, isSocketOf, SockhopSocket };
+module.exports = { canBroadcastTo, countBroadcast, isSocketOf, SockhopSocket };

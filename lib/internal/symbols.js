@@ -35,6 +35,7 @@ module.exports = {
   kCanWriteNow: Symbol('canWriteNow'),
   kWriteMessage: Symbol('writeMessage'),
   kWriteBatch: Symbol('writeBatch'),
+  kOnDrainListeners: Symbol('onDrainListeners'),
   kResumeNativeWrites: Symbol('resumeNativeWrites'),
 
   // A SockhopSocket: what its three layers call of each other.

@@ -81,6 +81,8 @@ class MessageChannel {
     this.socket = null;
     /** The session of a server's connection. */
     this.session = null;
+    /** How many broadcasts the server had sent natively before this connection was listed. */
+    this.earlierBroadcasts = 0;
     /** To decode with, once the program has read it, on a server: @type {?ObjectBuffer} */
     this.decoding = null;
   }
@@ -106,9 +108,9 @@ class MessageChannel {
     return this.transport === this.socket;
   }
 
-  /** @returns {boolean} whether it belongs to the client or server with these handlers */
-  isOf(handlers) {
-    return this.#handlers === handlers;
+  /** The handlers of its client or server. */
+  get handlers() {
+    return this.#handlers;
   }
 
   /** Begins to read. */

@@ -4,8 +4,9 @@ const { envelope } = require('../messaging/envelope.js');
 const { handledRejection } = require('../messaging/handlers.js');
 const { isPayload } = require('../messaging/payloads.js');
 const { broadcasts, nextId } = require('../native/dispatcher.js');
-const { countBroadcast, isSocketOf } = require('../../SockhopSocket.js');
+const { canBroadcastTo, countBroadcast, isSocketOf } = require('../../SockhopSocket.js');
 const { kChannel, kHasCustomWrite, kTransmit } = require('../symbols.js');
+const { hasExceptions } = require('../transport/broadcast-exceptions.js');
 const { flushAllWrites } = require('../transport/write-coalescer.js');
 const { noSocket } = require('./server-connections.js');
 
@@ -46,12 +47,24 @@ class Broadcaster {
    * @returns {Promise<undefined[]>} see `SockhopServer#sendall()`
    */
   send(object) {
-    const canSendNatively = this.#reviewSockets();
+    const isUniform = this.#areSocketsUniform();
+    const canSendNatively = isUniform || this.#reviewSockets();
     if (this.#server._sockets.length === 0) return Promise.resolve([]);
     const { debug, peer_type } = this.#connections.options;
     return canSendNatively && object && !debug && peer_type !== 'json'
-      ? this.#sendNatively(object)
+      ? this.#sendNatively(object, isUniform)
       : this.#sendToEach(object);
+  }
+
+  /** @returns {boolean} whether the sockets are those of the native side, all of them, as the package made them */
+  #areSocketsUniform() {
+    const { _sockets: sockets } = this.#server;
+    return (
+      sockets.length > 0 &&
+      sockets.length === this.#connections.nativeCount &&
+      canBroadcastTo(sockets, this.#handlers) &&
+      !sockets[0][kChannel].endpointSendsThroughProgram()
+    );
   }
 
   /**
@@ -89,7 +102,7 @@ class Broadcaster {
     return Promise.all(sockets.map((socket) => send(socket).catch(tolerateLeftOut)));
   }
 
-  #sendNatively(object) {
+  #sendNatively(object, isUniform) {
     let text;
     try {
       text = envelope(object) + this.#connections.options.terminator[1];
@@ -102,9 +115,13 @@ class Broadcaster {
     const sockets = this.#server._sockets;
     const id = nextId();
     const { length } = text;
-    const others = [];
     const done = broadcastDone(id, sockets.length);
     this.#native.broadcast(text, length, id);
+    if (isUniform && !hasExceptions()) {
+      this.#connections.broadcastCount += 1;
+      return done;
+    }
+    const others = [];
     for (const socket of sockets) {
       if (countBroadcast(socket, this.#handlers, length)) continue;
       const channel = this.#connections.channelOf(socket);

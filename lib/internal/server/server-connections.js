@@ -67,6 +67,8 @@ class ServerConnections {
     this.options = options;
     /** How many sockets the native side broadcasts to. */
     this.nativeCount = 0;
+    /** How many broadcasts went to all native sockets, and were not counted by each. */
+    this.broadcastCount = 0;
   }
 
   // ---- new connections ---------------------------------------------------------------------------
@@ -135,6 +137,7 @@ class ServerConnections {
     if (isNative) {
       socket[kStopPreSessionReading]();
       this.#native.add(socket[kConnection]);
+      channel.earlierBroadcasts = this.broadcastCount;
       this.nativeCount += 1;
     }
     // All native sockets share their listeners, which find the channel by the socket.
@@ -178,7 +181,7 @@ class ServerConnections {
       this.#native.remove(socket[kConnection].id);
       this.nativeCount -= 1;
     }
-    this.#past = { ...sumTraffic([this.#past, channel.transport[kTraffic]()]), queued_bytes: 0 };
+    this.#past = { ...sumTraffic([this.#past, this.#trafficOf(channel)]), queued_bytes: 0 };
     channel.stopTimeouts();
     // A listener of `disconnect` may look for the callbacks that were not answered.
     if (channel.pendingCallbacks > 0) this.#leaving.add(channel);
@@ -272,10 +275,14 @@ class ServerConnections {
 
   /** The sums of these connections and those before them. */
   get traffic() {
-    return sumTraffic([
-      this.#past,
-      ...this.channels.map((channel) => channel.transport[kTraffic]()),
-    ]);
+    return sumTraffic([this.#past, ...this.channels.map((channel) => this.#trafficOf(channel))]);
+  }
+
+  #trafficOf(channel) {
+    const traffic = channel.transport[kTraffic]();
+    const isListed = channel.isNative && channel.handlers === this.#handlers;
+    if (isListed) traffic.messages_sent += this.broadcastCount - channel.earlierBroadcasts;
+    return traffic;
   }
 
   /** The longest time that a client took to answer its last ping, in ms: @type {?number} */

@@ -4,6 +4,7 @@ const { AsyncResource } = require('node:async_hooks');
 const net = require('node:net');
 
 const { displayedEndpoint } = require('./addresses.js');
+const { countException } = require('./broadcast-exceptions.js');
 const { cannotHandOver } = require('./connection-errors.js');
 const { formatAddress } = require('./format-address.js');
 const { PendingConnection } = require('./pending-connection.js');
@@ -49,6 +50,8 @@ class ConnectionSocket extends net.Socket {
    * Fires `setTimeout()` later, because bytes have moved since the timer of net.Socket was started.
    */
   #timeoutTimer = null;
+  /** Whether this counts as an exception for broadcasts, because it has a time-out. */
+  #isTimeoutCounted = false;
   /**
    * Node's own handle on a duplicate of the descriptor, once the program or Node has read
    * `_handle`.
@@ -103,6 +106,7 @@ class ConnectionSocket extends net.Socket {
     this.#isOver = true;
     this.connecting = false;
     this.setTimeout(0);
+    this.#countTimeout();
     this.#handle?.close();
     this.#handle = null;
     this.#connection.close(false);
@@ -181,8 +185,18 @@ class ConnectionSocket extends net.Socket {
 
   setTimeout(ms, callback) {
     // The constructor of net.Socket may call it.
-    if (#connection in this) this.#stopTimeoutTimer();
-    return super.setTimeout(ms, callback);
+    if (!(#connection in this)) return super.setTimeout(ms, callback);
+    this.#stopTimeoutTimer();
+    super.setTimeout(ms, callback);
+    this.#countTimeout();
+    return this;
+  }
+
+  #countTimeout() {
+    const hasTimeout = this.timeout > 0 && !this.#isOver;
+    if (hasTimeout === this.#isTimeoutCounted) return;
+    this.#isTimeoutCounted = hasTimeout;
+    countException(hasTimeout);
   }
 
   #stopTimeoutTimer() {

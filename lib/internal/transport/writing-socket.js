@@ -3,6 +3,7 @@
 const net = require('node:net');
 const { Duplex } = require('node:stream');
 
+const { countException } = require('./broadcast-exceptions.js');
 const { sendRefused, slowConsumer } = require('./connection-errors.js');
 const { ConnectionSocket } = require('./connection-socket.js');
 const { connectionName, debug } = require('../diagnostics.js');
@@ -21,6 +22,7 @@ const {
   kIsOver,
   kMarkConnected,
   kMoveToStream,
+  kOnDrainListeners,
   kOnFlushed,
   kReplaceConnection,
   kResumeNativeWrites,
@@ -81,6 +83,9 @@ function settleAll(waiting, err) {
  */
 let countSent;
 
+/** @returns {boolean} whether the program has replaced `write()` of a socket, or that of all */
+const hasCustomWrite = (socket) => socket.write !== write || netPrototype.write !== netWrite;
+
 /**
  * The second layer of a `SockhopSocket`: everything that is sent.
  *
@@ -104,6 +109,8 @@ class WritingSocket extends ConnectionSocket {
    * sends nothing itself.
    */
   #holdsNativeWrites = false;
+  /** Whether this counts as an exception for broadcasts, because it has listeners of `drain`. */
+  #isDrainCounted = false;
   #messagesSent = 0;
   #messagesRefused = 0;
   /** Settles what was written before there was a connection: @type {?function(): void} */
@@ -171,7 +178,7 @@ class WritingSocket extends ConnectionSocket {
       promise.catch(noop);
       return promise;
     }
-    if (this.write !== write || netPrototype.write !== netWrite) {
+    if (hasCustomWrite(this)) {
       return this[kWriteBytes](Buffer.from(text));
     }
     this.#messagesSent += 1;
@@ -181,7 +188,7 @@ class WritingSocket extends ConnectionSocket {
 
   /** Whether the program has replaced `write()`, so that all messages are to pass it. */
   get [kHasCustomWrite]() {
-    return this.write !== write || netPrototype.write !== netWrite;
+    return hasCustomWrite(this);
   }
 
   /** Sends the bytes of a message with `write()`. */
@@ -312,6 +319,14 @@ class WritingSocket extends ConnectionSocket {
     if (this.#waiting === null) nextTick(emitDrain, this);
   }
 
+  /** Listeners of `drain` were added or removed. */
+  [kOnDrainListeners]() {
+    const hasListeners = this._events.drain !== undefined && !this[kIsOver];
+    if (hasListeners === this.#isDrainCounted) return;
+    this.#isDrainCounted = hasListeners;
+    countException(hasListeners);
+  }
+
   get writableLength() {
     this.#updateWritableLength();
     return super.writableLength;
@@ -376,6 +391,7 @@ class WritingSocket extends ConnectionSocket {
     this[kFlush]();
     if (this.#holdsNativeWrites) return;
     this.#holdsNativeWrites = true;
+    countException(true);
     this[kConnection].hold(true);
     nextTick(resumeNativeWrites, this);
   }
@@ -386,8 +402,14 @@ class WritingSocket extends ConnectionSocket {
    */
   [kResumeNativeWrites]() {
     if (!this.#holdsNativeWrites || this.#hasProgramBytes()) return;
-    this.#holdsNativeWrites = false;
+    this.#stopHolding();
     if (!this[kIsOver]) this[kConnection].hold(false);
+  }
+
+  #stopHolding() {
+    if (!this.#holdsNativeWrites) return;
+    this.#holdsNativeWrites = false;
+    countException(false);
   }
 
   _write(chunk, encoding, callback) {
@@ -430,6 +452,8 @@ class WritingSocket extends ConnectionSocket {
   _destroy(err, callback) {
     this[kFlush]();
     this[kCloseConnection]();
+    this.#stopHolding();
+    this[kOnDrainListeners]();
     const waiting = this.#waiting ?? [];
     this.#waiting = null;
     if (waiting.length > 0) settleAll(waiting, socketDestroyed());
@@ -448,4 +472,4 @@ const netWrite =
     : net.Socket.prototype.write;
 const { write } = WritingSocket.prototype;
 
-module.exports = { WritingSocket, countSent };
+module.exports = { WritingSocket, countSent, hasCustomWrite };
