@@ -47,7 +47,7 @@ describe('one peer that never pauses', () => {
   };
   for (const transport of transports) {
     for (const [name, frame] of Object.entries(frames)) {
-      it(`with ${name} keeps nobody from being accepted (${transport})`, limit, async (t) => {
+      it(`with ${name} does not delay accepting other peers (${transport})`, limit, async (t) => {
         const where = await endpoint(t, transport);
         const { server, log } = await startServer(t, {}, where);
         const flooder = flood(t, where, JSON.stringify(frame));
@@ -85,7 +85,7 @@ describe('both ends in one process', () => {
   for (const [place, make] of Object.entries(places)) {
     for (const [name, specifier] of packages) {
       it(
-        `the client is connected before the server is told (${place}, ${name})`,
+        `connects the client before the server emits connect (${place}, ${name})`,
         limit,
         async (t) => {
           const { server: Server, client: Client } = require(specifier);

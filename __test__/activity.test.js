@@ -49,7 +49,7 @@ const signs = {
   'pings of the peer': ({ wire }) => wire.write({ type: 'SockhopPing', data: { _id: '1' } }),
   'parts of one message': ({ wire }, i) =>
     wire.socket.write(i === 0 ? '{"type":"String","data":"' : 'x'),
-  'what is sent to all': ({ side, wire }) => {
+  'messages sent to all': ({ side, wire }) => {
     wire.socket.resume();
     if (side.sendall) side.sendall('hello').catch(() => {});
     else side.send('hello').catch(() => {});
@@ -136,7 +136,7 @@ async function slowLink(t, where, bytes) {
 
 describe('a message that takes longer than four pings', { ...limit, concurrency: true }, () => {
   for (const pinger of ['client', 'server']) {
-    it(`arrives although the ${pinger} pings, whose answers wait behind it`, async (t) => {
+    it(`arrives although the ${pinger} pings and the pongs wait until the message has passed`, async (t) => {
       const { server, log, where } = await startServer(t);
       const { client, log: told } = makeClient(t, await slowLink(t, where, 60_000));
       await client.connect();

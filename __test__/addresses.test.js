@@ -37,7 +37,7 @@ function named(t, addresses) {
 }
 
 describe('a name with several addresses', () => {
-  it('leads to the one at which somebody listens', limit, async (t) => {
+  it('connects to the address that has a listener', limit, async (t) => {
     const { server, where } = await startServer(t, {}, { address: '127.0.0.1', port: 0 });
     const { port } = server.server.address();
     const address = named(t, ['127.0.0.3', '::1', '127.0.0.1', '127.0.0.2']);
@@ -46,7 +46,7 @@ describe('a name with several addresses', () => {
     assert.equal(client.socket.remoteAddress, '127.0.0.1');
   });
 
-  it('at none of which somebody listens: an error with the code of the first', limit, async (t) => {
+  it('without any listener fails with the code of the first address', limit, async (t) => {
     const port = await freePort();
     const address = named(t, ['127.0.0.3', '127.0.0.2']);
     const { client } = makeClient(t, { address, port });
@@ -132,7 +132,7 @@ describe('an abstract Unix socket', () => {
     });
   }
 
-  it('where nobody listens refuses', { ...limit, skip }, async (t) => {
+  it('without a listener refuses', { ...limit, skip }, async (t) => {
     const path = unique();
     const { client } = makeClient(t, { path });
     await assert.rejects(client.connect(), { code: 'ECONNREFUSED', address: path });
@@ -142,7 +142,7 @@ describe('an abstract Unix socket', () => {
 describe('a client that connects by itself and cannot', () => {
   const original = require(implementations.original);
 
-  it('tells why, and counts it', limit, async (t) => {
+  it('emits the reason, and counts it', limit, async (t) => {
     const path = `${temporaryDirectory(t)}/none/a.sock`;
     const { client, log } = makeClient(t, { path }, { auto_reconnect_interval: 10 });
     client.auto_reconnect = true;
@@ -154,7 +154,7 @@ describe('a client that connects by itself and cannot', () => {
     client.auto_reconnect = false;
   });
 
-  it('tells the errors that 1.8.4 tells', limit, async (t) => {
+  it('emits the errors that 1.8.4 emits', limit, async (t) => {
     const path = `${temporaryDirectory(t)}/none/a.sock`;
     const old = new original.client({ path, auto_reconnect_interval: 10 });
     cleanup(t, () => {
@@ -173,7 +173,7 @@ describe('a client that connects by itself and cannot', () => {
     client.auto_reconnect = false;
   });
 
-  it('keeps quiet where nobody listens yet, and counts it', limit, async (t) => {
+  it('emits no error while there is no listener yet, and counts the attempts', limit, async (t) => {
     const { client, log } = makeClient(
       t,
       { port: await freePort() },
@@ -194,7 +194,7 @@ describe('a client that connects by itself and cannot', () => {
     client.auto_reconnect = false;
   });
 
-  it('tells nothing of an attempt that the program gave up', limit, async (t) => {
+  it('emits nothing about an attempt that the program gave up', limit, async (t) => {
     const { client, log } = makeClient(
       t,
       { port: await freePort() },

@@ -117,7 +117,7 @@ describe('a stream that is given to a client', { timeout: 90_000 }, () => {
     await converse(client, server, log);
   });
 
-  it('outlives pings and callbacks of any depth, whatever V8 can write of them', async (t) => {
+  it('survives pings and callbacks nested deeper than V8 can serialize', async (t) => {
     const { server, log } = await startServer(t);
     const front = net.createServer((socket) => server.server.emit('connection', socket));
     await new Promise((resolve) => front.listen(0, '127.0.0.1', resolve));
@@ -140,7 +140,7 @@ describe('a stream that is given to a client', { timeout: 90_000 }, () => {
   });
 
   const skip = onNodeOnly('the test runner takes exceptions that nobody catches to itself');
-  it('costs nobody else a message if it throws as a burst leaves', {
+  it('loses no message of other connections if it throws while a burst is written', {
     ...limit,
     skip,
   }, async (t) => {

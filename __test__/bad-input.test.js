@@ -211,7 +211,7 @@ describe('listen() that fails', () => {
     assert.deepEqual([code, lines], [0, ['EADDRINUSE']]);
   });
 
-  it('ends the program where nobody took it', limit, async (t) => {
+  it('ends a program that does not handle the rejection', limit, async (t) => {
     const { where } = await startServer(t);
     const loser = program(
       t,
@@ -349,7 +349,7 @@ describe('an option that makes no sense', () => {
   });
 });
 
-describe('send() of what cannot be sent', () => {
+describe('send() of values that cannot be sent', () => {
   const cycle = () => {
     const object = {};
     object.self = object;
@@ -416,7 +416,7 @@ describe('send() of what cannot be sent', () => {
     assert.equal((await serverWire.frame()).data, 'fine');
   });
 
-  it('sends what JSON leaves out as an envelope without data', limit, async (t) => {
+  it('sends values that JSON leaves out as an envelope without data', limit, async (t) => {
     const { client, wire } = await clientOnWire(t);
     await client.send(() => {});
     assert.equal((await wire.next('frame')).text, '{"type":"Function"}');

@@ -190,7 +190,7 @@ describe('loading the binding', () => {
     assert.deepEqual(keys, Object.keys(require(BINDING)));
   });
 
-  it('without any binding names the platform, what was looked for, and the remedy', () => {
+  it('without any binding names the platform, the files it looked for, and the remedy', () => {
     const { name, code, message } = requireIn(directory, `./${NATIVE}/binding`);
     assert.equal(name, 'Error');
     assert.equal(code, 'ERR_SOCKHOP_BINDING');
@@ -278,7 +278,7 @@ describe('loading the binding', () => {
     });
   });
 
-  it('says in what way a damaged file does not load', () => {
+  it('says why a damaged file does not load', () => {
     fs.writeFileSync(path.join(directory, bindingFileName(TAG)), 'this is no shared library');
     const { code, message } = requireIn(directory, `./${NATIVE}/binding`);
     assert.equal(code, 'ERR_SOCKHOP_BINDING');

@@ -85,7 +85,7 @@ describe('an answer', () => {
     assert.equal(log.count('receive'), 1);
   });
 
-  it('finds its question whatever the order', limit, async (t) => {
+  it('finds its question in any order', limit, async (t) => {
     const { client, wire } = await clientOnWire(t);
     const answers = [1, 2, 3].map((n) => ask((callback) => client.send(n, callback)));
     const frames = await wire.take('frame', 3);

@@ -59,7 +59,7 @@ const PATHS = {
     connect: /file is a file and not a directory/,
     listen: /file is a file and not a directory/,
   },
-  'what a dead server left behind': {
+  'the socket file of a dead server': {
     make: leftBehind,
     connect: /No server listens on the socket .*left it behind/,
     listen: /[Nn]o server listens on the socket .*left it behind.*[Rr]emove it/,
@@ -131,7 +131,7 @@ describe('a bad frame', () => {
     ['\x16\x03\x01\x02\x00\x01', '\\x16\\x03\\x01\\x02\\x00\\x01', /TLS/],
   ];
 
-  it('is told of with who sent it, how it begins, and what it is', limit, async (t) => {
+  it('is reported with its sender, its beginning and its kind', limit, async (t) => {
     const { where, log } = await startServer(t);
     const wire = await rawClient(t, where);
     for (const [frame, data, cause] of frames) {
@@ -147,7 +147,7 @@ describe('a bad frame', () => {
     }
   });
 
-  it('of a server is told of with the address of the server', limit, async (t) => {
+  it('of a server is reported with the address of the server', limit, async (t) => {
     const { log, wire, raw } = await clientOnWire(t);
     wire.write('HTTP/1.1 200 OK\r');
     const [err] = (await log.next('error')).args;
@@ -155,7 +155,7 @@ describe('a bad frame', () => {
     assert.match(err.cause?.message, /HTTP/);
   });
 
-  it('of an ObjectBuffer is told of with how it begins', limit, () => {
+  it('of an ObjectBuffer is reported with its beginning', limit, () => {
     const buffer = new impl.ObjectBuffer();
     const seen = [];
     buffer.on('error', ({ message, data }) => seen.push([message, data]));
@@ -163,7 +163,7 @@ describe('a bad frame', () => {
     assert.deepEqual(seen, [[TEXT, 'nonsense']]);
   });
 
-  it('that nobody listens for is a warning that says the same', limit, async (t) => {
+  it('without a listener is a warning that says the same', limit, async (t) => {
     const main = async (sockhop) => {
       const server = new sockhop.server({ port: 0 });
       process.on('warning', ({ name, message, detail }) => {
@@ -223,7 +223,7 @@ describe('send()', () => {
     assert.throws(() => client.send({ a: 1 }, { timeout: 5 }), refused);
   });
 
-  it('to a socket of nobody says so', limit, async () => {
+  it('to a socket that belongs to no server says so', limit, async () => {
     const server = new impl.server();
     await assert.rejects(server.send({ write: null }, { a: 1 }), { code: 'ERR_NO_SOCKET' });
   });
@@ -259,26 +259,18 @@ describe('a client with TLS', () => {
     return err;
   }
 
-  it(
-    'is told at once, with the address, of a server that answers without TLS',
-    limit,
-    async (t) => {
-      const err = await failure(t, (socket) => socket.write('{"hello":1}\n'.repeat(10)), {});
-      assert.match(err.code, /^ERR_SSL_/);
-    },
-  );
+  it('learns at once, with the address, that a server answers without TLS', limit, async (t) => {
+    const err = await failure(t, (socket) => socket.write('{"hello":1}\n'.repeat(10)), {});
+    assert.match(err.code, /^ERR_SSL_/);
+  });
+
+  it('learns at once, with the address, that a server ends the connection', limit, async (t) => {
+    const err = await failure(t, (socket) => socket.once('data', () => socket.destroy()), {});
+    assert.equal(err.code, 'ECONNRESET');
+  });
 
   it(
-    'is told at once, with the address, of a server that ends the connection',
-    limit,
-    async (t) => {
-      const err = await failure(t, (socket) => socket.once('data', () => socket.destroy()), {});
-      assert.equal(err.code, 'ECONNRESET');
-    },
-  );
-
-  it(
-    'is told in time, with the address and a code, of a server that is silent',
+    'learns after connect_timeout, with the address and a code, that a server is silent',
     limit,
     async (t) => {
       const err = await failure(t, (socket) => socket.resume(), { connect_timeout: 500 });
@@ -329,7 +321,7 @@ describe('an exception of a handler that is not caught', () => {
     });
   }
 
-  it('is told to uncaughtException, and what is behind it is delivered', limit, async (t) => {
+  it('reaches uncaughtException, and later messages are delivered', limit, async (t) => {
     const main = async (sockhop) => {
       process.on('uncaughtException', (err, origin) => console.log(err.message ?? err, origin));
       const server = new sockhop.server({ port: 0 });

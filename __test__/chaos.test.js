@@ -81,46 +81,50 @@ describe('a connection that is broken on purpose', () => {
   };
 
   for (const [name, plan] of Object.entries(faults)) {
-    it(`${name}: what arrived is whole and in order, and the next one works`, limit, async (t) => {
-      const random = randomFrom(4);
-      const cuts = [
-        1,
-        500,
-        999,
-        1000,
-        1001,
-        ...Array.from({ length: 15 }, () => 1 + Math.floor(20_000 * random())),
-      ];
-      const { server, log, where } = await startServer(t);
-      const { near } = await proxyTo(t, where, (number) => plan(cuts[number]));
-      for (const cut of cuts) {
-        const { client, log: clientLog } = await startClient(t, near);
-        await log.next('connect');
-        const numbers = [];
-        const take = ({ number }) => numbers.push(number);
-        server.on('receive', take);
-        const fates = [];
-        for (let number = 0; number < 30; number += 1) {
-          fates.push(
-            client
-              .send(message(number), () => assert.fail('nobody answers'))
-              .catch(({ code }) => code),
-          );
+    it(
+      `${name}: received messages are whole and in order, and the next connection works`,
+      limit,
+      async (t) => {
+        const random = randomFrom(4);
+        const cuts = [
+          1,
+          500,
+          999,
+          1000,
+          1001,
+          ...Array.from({ length: 15 }, () => 1 + Math.floor(20_000 * random())),
+        ];
+        const { server, log, where } = await startServer(t);
+        const { near } = await proxyTo(t, where, (number) => plan(cuts[number]));
+        for (const cut of cuts) {
+          const { client, log: clientLog } = await startClient(t, near);
+          await log.next('connect');
+          const numbers = [];
+          const take = ({ number }) => numbers.push(number);
+          server.on('receive', take);
+          const fates = [];
+          for (let number = 0; number < 30; number += 1) {
+            fates.push(
+              client
+                .send(message(number), () => assert.fail('nobody answers'))
+                .catch(({ code }) => code),
+            );
+          }
+          await log.next('disconnect');
+          await clientLog.next('disconnect');
+          server.removeListener('receive', take);
+          for (const fate of await deadline(Promise.all(fates), 'all promises of send()')) {
+            assert.ok(fate === null || fate === 'ERR_SOCKET_DESTROYED', `${fate}`);
+          }
+          assert.deepEqual(numbers, [...Array(numbers.length).keys()], `cut at ${cut}`);
+          assert.ok(numbers.length <= cut / 900);
+          assert.equal(client.stats().pending_callbacks, 0);
+          await client.disconnect();
         }
-        await log.next('disconnect');
-        await clientLog.next('disconnect');
-        server.removeListener('receive', take);
-        for (const fate of await deadline(Promise.all(fates), 'all promises of send()')) {
-          assert.ok(fate === null || fate === 'ERR_SOCKET_DESTROYED', `${fate}`);
-        }
-        assert.deepEqual(numbers, [...Array(numbers.length).keys()], `cut at ${cut}`);
-        assert.ok(numbers.length <= cut / 900);
-        assert.equal(client.stats().pending_callbacks, 0);
-        await client.disconnect();
-      }
-      assert.equal(server.sockets.length, 0);
-      assert.equal(log.count('connect'), log.count('disconnect'));
-    });
+        assert.equal(server.sockets.length, 0);
+        assert.equal(log.count('connect'), log.count('disconnect'));
+      },
+    );
   }
 
   it('is made again by itself, once for each time', limit, async (t) => {

@@ -130,7 +130,7 @@ describe('a private name of a client', () => {
     assert.equal(client._auto_reconnect, false);
   });
 
-  it('_connecting tells of an attempt, and ends it when it is set to false', limit, async (t) => {
+  it('_connecting is true during an attempt, and ends it when set to false', limit, async (t) => {
     t.mock.method(dns, 'lookup', () => {});
     const { client } = makeClient(t, { address: 'nowhere.example', port: 1 });
     assert.equal(client._connecting, false);
@@ -141,7 +141,7 @@ describe('a private name of a client', () => {
     assert.equal(client._connecting, false);
   });
 
-  it('_auto_reconnect_interval tells how far apart the beats are', limit, (t) => {
+  it('_auto_reconnect_interval is the time between two attempts', limit, (t) => {
     const { client } = makeClient(t, { port: 1 }, { auto_reconnect_interval: 1234 });
     assert.equal(client._auto_reconnect_interval, 1234);
   });

@@ -129,7 +129,7 @@ describe('connect()', () => {
     assert.equal(first.log.count('connect'), 1);
   });
 
-  it('goes to the path when there is one, whatever the port says', limit, async (t) => {
+  it('connects to the path, if there is one, in place of the port', limit, async (t) => {
     const overPath = await startServer(t, {}, { path: unixPath(t) });
     const overPort = await startServer(t);
     const { client } = makeClient(t, { path: overPath.where.path, port: overPort.where.port });
@@ -142,7 +142,7 @@ describe('connect()', () => {
     assert.equal(overPath.log.count('connect'), 1);
   });
 
-  it('is told of by events.once', limit, async (t) => {
+  it('is seen by events.once', limit, async (t) => {
     const { where } = await startServer(t);
     const { client } = makeClient(t, where);
     const [[socket]] = await Promise.all([once(client, 'connect'), client.connect()]);
@@ -157,7 +157,7 @@ describe('a connected client', () => {
     assert.equal(client.get_bound_address(), '127.0.0.1');
   });
 
-  it('frames what it sends as the reference does', limit, async (t) => {
+  it('frames messages as the reference does', limit, async (t) => {
     class Widget {
       constructor() {
         this.a = 1;
@@ -245,7 +245,7 @@ describe('a connected client', () => {
     assert.deepEqual(await wire.frame(), { type: 'Object', data: { first: true } });
   });
 
-  it('keeps the order of what is sent in one tick and in many', limit, async (t) => {
+  it('keeps the order of messages sent in one tick and in many', limit, async (t) => {
     const { client, wire } = await clientOnWire(t);
     const promises = [];
     for (let i = 0; i < 300; i += 1) {
@@ -362,7 +362,7 @@ describe('disconnect()', () => {
     assert.equal(client.auto_reconnect, false);
   });
 
-  it('lets what was sent before it arrive', limit, async (t) => {
+  it('lets messages arrive that were sent before it', limit, async (t) => {
     const { client, wire } = await clientOnWire(t);
     const sent = [];
     for (let i = 0; i < 100; i += 1) sent.push(client.send(i));

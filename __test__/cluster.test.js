@@ -124,7 +124,7 @@ for (const policy of ['rr', 'none']) {
   const title = policy === 'rr' ? 'round robin' : 'a shared handle';
   describe(`workers of a cluster, by ${title}`, () => {
     for (const transport of transports) {
-      it(`share what they listen on (${transport})`, limit, async (t) => {
+      it(`share their address (${transport})`, limit, async (t) => {
         const where = await endpoint(t, transport);
         const cluster = new Cluster(t, { policy, where });
         const ids = await cluster.start(3);
@@ -160,7 +160,7 @@ for (const policy of ['rr', 'none']) {
         await cluster.take('disconnect', 9);
       });
 
-      it(`serve the clients of one that was killed (${transport})`, limit, async (t) => {
+      it(`serve the clients of a killed one (${transport})`, limit, async (t) => {
         const where = await endpoint(t, transport);
         const cluster = new Cluster(t, { policy, where });
         await cluster.start(2);
@@ -198,7 +198,7 @@ for (const policy of ['rr', 'none']) {
       });
 
       it(
-        `get what was sent before they knew of the connection (${transport})`,
+        `receive data that was sent before they had the connection (${transport})`,
         limit,
         async (t) => {
           const where = await endpoint(t, transport);
@@ -230,31 +230,35 @@ for (const policy of ['rr', 'none']) {
 
 describe('a worker of a cluster', () => {
   for (const implementation of ['native', 'original']) {
-    it(`that leaves serves its connections to their end (${implementation})`, limit, async (t) => {
-      const where = await endpoint(t);
-      const cluster = new Cluster(t, { where, implementation });
-      await cluster.start(2);
-      const { clients, workers } = await connect(t, where, 4);
-      assert.deepEqual(sorted(workers), [1, 1, 2, 2]);
-      cluster.do('disconnect', { worker: 1 });
-      if (implementation === 'native') await cluster.from(1, 'closed');
-      // New connections are for the other one.
-      const later = await connect(t, where, 2);
-      assert.deepEqual(later.workers, [2, 2]);
-      for (const [n, client] of clients.entries()) {
-        assert.equal((await ask(client, {})).worker, workers[n]);
-      }
-      assert.equal(cluster.count('left'), 0);
-      for (const client of clients) await client.disconnect();
-      await cluster.from(1, 'left');
-      // A timer of the original's goes on for half a minute.
-      if (implementation === 'original') return;
-      const { code, signal } = await cluster.from(1, 'exit');
-      assert.deepEqual([code, signal], [0, null]);
-    });
+    it(
+      `that disconnects serves its connections to their end (${implementation})`,
+      limit,
+      async (t) => {
+        const where = await endpoint(t);
+        const cluster = new Cluster(t, { where, implementation });
+        await cluster.start(2);
+        const { clients, workers } = await connect(t, where, 4);
+        assert.deepEqual(sorted(workers), [1, 1, 2, 2]);
+        cluster.do('disconnect', { worker: 1 });
+        if (implementation === 'native') await cluster.from(1, 'closed');
+        // New connections are for the other one.
+        const later = await connect(t, where, 2);
+        assert.deepEqual(later.workers, [2, 2]);
+        for (const [n, client] of clients.entries()) {
+          assert.equal((await ask(client, {})).worker, workers[n]);
+        }
+        assert.equal(cluster.count('left'), 0);
+        for (const client of clients) await client.disconnect();
+        await cluster.from(1, 'left');
+        // A timer of the original's goes on for half a minute.
+        if (implementation === 'original') return;
+        const { code, signal } = await cluster.from(1, 'exit');
+        assert.deepEqual([code, signal], [0, null]);
+      },
+    );
   }
 
-  it('gets the port that the others get, if any will do', limit, async (t) => {
+  it('gets the same port as the others for port 0', limit, async (t) => {
     const cluster = new Cluster(t, { where: { port: 0 } });
     await cluster.start(3);
     const ports = cluster.all('listening').map(({ address }) => address.port);
@@ -265,7 +269,7 @@ describe('a worker of a cluster', () => {
   });
 
   for (const transport of transports) {
-    it(`is told like net that somebody else is there (${transport})`, limit, async (t) => {
+    it(`fails as net does where the address is in use (${transport})`, limit, async (t) => {
       const where = await endpoint(t, transport);
       const occupied = net.createServer();
       await new Promise((resolve) => occupied.listen(nodeEndpoint(where), resolve));
@@ -283,7 +287,7 @@ describe('a worker of a cluster', () => {
       assert.deepEqual(errors[0], errors[1]);
     });
 
-    it(`keeps others from its address (${transport})`, limit, async (t) => {
+    it(`keeps other processes from its address (${transport})`, limit, async (t) => {
       const where = await endpoint(t, transport);
       const cluster = new Cluster(t, { where });
       await cluster.start(2);
@@ -309,7 +313,7 @@ describe('a worker of a cluster', () => {
     });
   }
 
-  it('closes its share alone, and may take part again', limit, async (t) => {
+  it('closes for itself alone, and may listen again', limit, async (t) => {
     const where = await endpoint(t);
     const cluster = new Cluster(t, { where });
     await cluster.start(2);
@@ -330,7 +334,7 @@ describe('a worker of a cluster', () => {
     assert.equal(cluster.count('failed'), 0);
   });
 
-  it('shares nothing if it is not to', limit, async (t) => {
+  it('shares nothing with exclusive: true', limit, async (t) => {
     const where = await endpoint(t);
     const cluster = new Cluster(t, { where, listen: { exclusive: true } });
     await cluster.start(1);
@@ -406,7 +410,7 @@ describe('a worker of a cluster', () => {
     await cluster.from(1, 'disconnect');
   });
 
-  it('outlives connections for which there is no descriptor at all', limit, async (t) => {
+  it('survives connections for which there is no descriptor at all', limit, async (t) => {
     if (!canCount || spawnSync('prlimit', ['--version']).error) {
       return t.skip('needs /proc/self/fd and prlimit');
     }

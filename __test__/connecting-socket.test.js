@@ -47,7 +47,7 @@ describe('the socket of a client that is connecting', () => {
     assert.equal(socket.remotePort, raw.where.port);
   });
 
-  it('emits lookup, then connect and ready behind the connect of the client', limit, async (t) => {
+  it('emits lookup, and after the connect of the client connect and ready', limit, async (t) => {
     const raw = await rawServer(t);
     const { client, find } = heldClient(t, raw.where.port);
     const events = [];
@@ -67,7 +67,7 @@ describe('the socket of a client that is connecting', () => {
     ]);
   });
 
-  it('keeps what is sent and written meanwhile, and delivers it in order', limit, async (t) => {
+  it('keeps messages and bytes sent meanwhile, and delivers them in order', limit, async (t) => {
     const raw = await rawServer(t);
     const { client, find } = heldClient(t, raw.where.port);
     const attempt = client.connect();
@@ -113,7 +113,7 @@ describe('the socket of a client that is connecting', () => {
     assert.equal((await (await request).next()).data, 'packet');
   });
 
-  it('can be ended: what was sent goes out, and then a FIN', limit, async (t) => {
+  it('can be ended: sent messages leave, and then a FIN', limit, async (t) => {
     const raw = await rawServer(t);
     const { client, find } = heldClient(t, raw.where.port);
     client.connect().catch(() => {});
@@ -138,7 +138,7 @@ describe('the socket of a client that is connecting', () => {
     await assert.rejects(client.send({ late: 1 }), { code: 'ERR_SOCKET_DESTROYED' });
   });
 
-  it('tells of the error, and what was sent rejects, when the server refuses', limit, async (t) => {
+  it('emits the error, and pending sends reject, when the server refuses', limit, async (t) => {
     const port = await freePort();
     const { client, log } = makeClient(t, { port });
     const attempt = client.connect();
@@ -154,26 +154,22 @@ describe('the socket of a client that is connecting', () => {
     assert.deepEqual(log.names(), []);
   });
 
-  it(
-    'keeps what is set, and takes nothing from the program that it did not set',
-    limit,
-    async (t) => {
-      const raw = await rawServer(t);
-      const { client, find } = heldClient(t, raw.where.port);
-      const attempt = client.connect();
-      const { socket } = client;
-      assert.equal(socket.setNoDelay(false), socket);
-      assert.equal(socket.setKeepAlive(true, 1000), socket);
-      assert.equal(socket.setTimeout(600_000), socket);
-      const bytes = once(socket, 'data');
-      find();
-      await attempt;
-      assert.equal(socket.timeout, 600_000);
-      const wire = await raw.accept();
-      wire.write('"raw"');
-      assert.equal(String((await bytes)[0]), '"raw"\n');
-    },
-  );
+  it('keeps settings, and changes none that the program did not set', limit, async (t) => {
+    const raw = await rawServer(t);
+    const { client, find } = heldClient(t, raw.where.port);
+    const attempt = client.connect();
+    const { socket } = client;
+    assert.equal(socket.setNoDelay(false), socket);
+    assert.equal(socket.setKeepAlive(true, 1000), socket);
+    assert.equal(socket.setTimeout(600_000), socket);
+    const bytes = once(socket, 'data');
+    find();
+    await attempt;
+    assert.equal(socket.timeout, 600_000);
+    const wire = await raw.accept();
+    wire.write('"raw"');
+    assert.equal(String((await bytes)[0]), '"raw"\n');
+  });
 
   it('holds no more than "send_high_water_mark" where that is to be refused', limit, async (t) => {
     const { client } = heldClient(t, 1, { send_high_water_mark: 10, slow_consumer: 'drop' });

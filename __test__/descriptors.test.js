@@ -63,7 +63,7 @@ function prepared(t, wrapper, preparation, main, argument) {
 
 describe('without descriptors', () => {
   it(
-    'a server tells once, keeps who is there, and takes the others when there is room',
+    'a server emits one error, keeps its connections, and accepts others when there is room',
     limit,
     async (t) => {
       const run = frugal(t, async (sockhop) => {
@@ -134,7 +134,7 @@ describe('without descriptors', () => {
     await deadline(ended, 'the end of the connection');
   });
 
-  it('a client is told, and connects when there is room', limit, async (t) => {
+  it('a client gets the error, and connects when there is room', limit, async (t) => {
     const { where } = await startServer(t);
     const run = frugal(
       t,
@@ -169,7 +169,7 @@ describe('without descriptors', () => {
 });
 
 describe('the path of a socket', () => {
-  it('can be removed without harm to who is connected', limit, async (t) => {
+  it('can be removed without harm to connected clients', limit, async (t) => {
     const where = { path: unixPath(t) };
     const { server, log } = await startServer(t, {}, where);
     const { client } = await startClient(t, where);
@@ -203,7 +203,7 @@ describe('the path of a socket', () => {
     assert.equal(fs.readFileSync(file, 'utf8'), 'content');
   });
 
-  it('goes with its directory; the server tells of nothing and closes', limit, async (t) => {
+  it('is removed with its directory; the server emits nothing and closes', limit, async (t) => {
     const directory = temporaryDirectory(t);
     const where = { path: path.join(directory, 'socket') };
     const { server, log } = await startServer(t, {}, where);

@@ -22,7 +22,7 @@ describe('differential run against sockhop 1.8.4', { concurrency: 4 }, () => {
 describe('the scenarios', () => {
   it('are sixty or more', () => assert.ok(all.length >= 60, `${all.length}`));
 
-  it('cover every row of what drop-in means', () => {
+  it('cover every row of the definition of drop-in', () => {
     const covered = new Set(all.flatMap((scenario) => scenario.rows));
     assert.deepEqual(
       Object.keys(rows).filter((row) => !covered.has(row)),
@@ -34,7 +34,7 @@ describe('the scenarios', () => {
     );
   });
 
-  it('are what the declared differences speak of, each with its reason', () => {
+  it('are named by the declared differences, each with its reason', () => {
     const names = new Set(all.map(({ name }) => name));
     for (const { scenario, source, row } of differences) {
       assert.ok(names.has(scenario), scenario);

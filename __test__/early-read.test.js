@@ -67,7 +67,7 @@ for (const [name, { server: Server, session: Session }] of [
       assert.equal(log.count('error'), 0);
     });
 
-    it('leaves to the server what it does not read', limit, async (t) => {
+    it('leaves unread data to the server', limit, async (t) => {
       const wait = gate();
       const { log, socket } = await serve(t, () => wait.promise);
       socket.write(message(1) + message(2).slice(0, 5));
@@ -79,7 +79,7 @@ for (const [name, { server: Server, session: Session }] of [
       assert.deepEqual(await received(log, 2), [1, 2]);
     });
 
-    it('has what it hears for itself', limit, async (t) => {
+    it('keeps the data that it reads from the server', limit, async (t) => {
       const wait = gate();
       let heard = '';
       const { log, socket } = await serve(t, async (sock) => {
@@ -119,7 +119,7 @@ for (const [name, { server: Server, session: Session }] of [
       });
     const line = 'PROXY TCP4 192.0.2.1 192.0.2.2 56324 443';
 
-    it('reads the header of a proxy, and puts back what came behind it', limit, async (t) => {
+    it('reads the header of a proxy, and puts back the data after it', limit, async (t) => {
       const { log, socket } = await serve(t, header);
       socket.write(`${line}\r\n${message(1)}${message(2)}${message(3).slice(0, 7)}`);
       assert.equal((await session(log)).read, line);
@@ -208,7 +208,7 @@ for (const [name, { server: Server, session: Session }] of [
       assert.deepEqual(await received(log, 1), [2]);
     });
 
-    it('answers what it reads', limit, async (t) => {
+    it('answers the data that it reads', limit, async (t) => {
       const { log, socket } = await serve(t, async (sock) => {
         const [question] = await once(sock, 'data');
         sock.write(`to ${question}`);
@@ -237,7 +237,7 @@ for (const [name, { server: Server, session: Session }] of [
 
     if (!native) return;
 
-    it('loses nothing that comes between what it reads and its end', limit, async (t) => {
+    it('loses nothing that arrives after its last read and before its end', limit, async (t) => {
       const read = gate();
       const wait = gate();
       const { log, socket } = await serve(t, async (sock) => {
@@ -256,7 +256,7 @@ for (const [name, { server: Server, session: Session }] of [
       assert.deepEqual(await received(log, 2), [1, 2]);
     });
 
-    it('may throw away what comes meanwhile', limit, async (t) => {
+    it('may discard data that arrives meanwhile', limit, async (t) => {
       const thrown = gate();
       const { log, socket } = await serve(t, async (sock) => {
         sock.resume();
@@ -292,7 +292,7 @@ for (const [name, { server: Server, session: Session }] of [
       assert.deepEqual([log.names()[0], log.names().at(-1)], ['connect', 'disconnect']);
     });
 
-    it('gets a flood behind its header whole and in order', limit, async (t) => {
+    it('receives a flood after its header whole and in order', limit, async (t) => {
       const { log, socket } = await serve(t, header);
       const count = 20_000;
       const all = Array.from({ length: count }, (_, n) => n);
@@ -305,7 +305,7 @@ for (const [name, { server: Server, session: Session }] of [
       );
     });
 
-    it('bounds what a peer may say meanwhile', limit, async (t) => {
+    it('bounds the data that a peer may send meanwhile', limit, async (t) => {
       const wait = gate();
       let sock;
       const { log, socket } = await serve(t, async (its) => {

@@ -80,7 +80,7 @@ test('a connection that was reset looks as net reports it', DEADLINE, async (t) 
   assert.deepEqual(traits(systemError(real.errno, 'read')), traits(real));
 });
 
-test('a write nobody takes any more looks as net reports it', DEADLINE, async (t) => {
+test('a write to a closed peer looks as net reports it', DEADLINE, async (t) => {
   const server = await listening(path.join(temporaryDirectory(t), 'epipe.sock'));
   t.after(() => server.close());
   // Half-open, so that it is the write that finds out.

@@ -158,7 +158,7 @@ describe('a program that computes for seconds', () => {
             assert.deepEqual(
               log.names().filter((name) => name !== 'receive'),
               ['connect'],
-              'nobody gave up the other one',
+              'neither end gave up the other',
             );
           },
         );

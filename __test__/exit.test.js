@@ -141,7 +141,7 @@ describe('a program that leaves', () => {
   });
 });
 
-describe('what was sent in the tick before process.exit() arrives', () => {
+describe('messages sent in the tick before process.exit() arrive:', () => {
   const cases = [
     { way: 'with last words', count: 100 },
     { way: 'with last words of many megabytes', count: 8 },

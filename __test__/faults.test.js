@@ -512,7 +512,7 @@ describe('send() in flight when the connection dies', () => {
     }
   }
 
-  it('is not reported as unhandled when nobody holds the promise', limit, async (t) => {
+  it('is not reported as unhandled when the promise is ignored', limit, async (t) => {
     const raw = await rawServer(t);
     const run = program(
       t,
@@ -643,7 +643,7 @@ describe('a handler that throws', () => {
     );
   });
 
-  it('callback: the frames behind the answer are delivered', limit, async (t) => {
+  it('callback: the frames after the answer are delivered', limit, async (t) => {
     const raw = await rawServer(t);
     const run = program(t, inCallback, raw.where.port);
     const wire = await raw.accept();
@@ -715,7 +715,7 @@ describe('send() before the first connect()', () => {
 });
 
 describe('port 0', () => {
-  it('is an ephemeral port, which the server tells', limit, async (t) => {
+  it('is an ephemeral port, which the server reports', limit, async (t) => {
     const server = new impl.server({ port: 0 });
     cleanup(t, () => server.close());
     const log = record(server);

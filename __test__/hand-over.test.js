@@ -88,7 +88,7 @@ for (const [name, { server: Server, session: Session }] of [
       assert.equal(log.count('receive') + log.count('error'), 0);
     });
 
-    it('is served by a server in the child, with what was said before', limit, async (t) => {
+    it('is served by a server in the child, which also gets the unread data', limit, async (t) => {
       const { child, said } = await heir(t);
       const { server, log, port } = await serve(t);
       server.on('receive', (object, { socket, callback }) => {
@@ -185,7 +185,7 @@ for (const [name, { server: Server, session: Session }] of [
       }, 'the descriptor is closed');
     });
 
-    it('goes to TLS in start(), behind a line in the clear', limit, async (t) => {
+    it('switches to TLS in start(), after a line in the clear', limit, async (t) => {
       const { root, server: issued, chain } = await hierarchy();
       const secureContext = tls.createSecureContext({ cert: chain, key: issued.key });
       class Upgraded extends Session {

@@ -115,7 +115,7 @@ const cases = [
   ],
 ];
 
-describe('what is thrown surfaces: in', () => {
+describe('an exception surfaces: in', () => {
   for (const [where, surfaced, more = {}] of cases) {
     it(where, limit, async (t) => {
       assert.deepEqual(await thrower(t, where), { surfaced, ...more, fine: true });

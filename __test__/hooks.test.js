@@ -51,7 +51,7 @@ async function pair(t, { Server, Client, options = {}, before = () => {} } = {})
 const types = (calls, at) => calls.map((args) => args[at]?.constructor?.name);
 
 describe('an overridden method', () => {
-  it('send() of a server is what sendall() sends with', limit, async (t) => {
+  it('send() of a server is used by sendall()', limit, async (t) => {
     class Stamping extends impl.server {
       send(sock, object, callback) {
         return super.send(sock, { ...object, stamp: 1 }, callback);
@@ -190,7 +190,7 @@ describe('an overridden method', () => {
     assert.deepEqual(far.calls._on_response_packet[0][1].data, { d: 1 });
   });
 
-  it('emit_async() tells of connections, and what comes behind is in order', limit, async (t) => {
+  it('emit_async() emits connections, and later events follow in order', limit, async (t) => {
     const { Spied, calls } = spied(impl.server, ['emit_async']);
     const { server, client, sock, session } = await pair(t, { Server: Spied });
     const left = once(server, 'disconnect');
@@ -331,7 +331,7 @@ describe('ObjectBuffer', () => {
     assert.deepEqual((await deadline(received, 'the echo'))[0], { a: 1 });
   });
 
-  it('of a client tells of frames that are no JSON', limit, async (t) => {
+  it('of a client emits an error for frames that are not JSON', limit, async (t) => {
     const { client, sock } = await pair(t);
     const errors = [];
     client._objectbuffer.on('error', (err) => errors.push(err.code));
@@ -439,7 +439,7 @@ describe('a socket', () => {
   });
 
   for (const code of ['EPIPE', 'ETIMEDOUT', 'ECONNREFUSED']) {
-    it(`that emits ${code} in a test goes on, and the client tells of it`, limit, async (t) => {
+    it(`that emits ${code} in a test goes on, and the client emits it`, limit, async (t) => {
       const { client, asked } = await pair(t);
       const seen = [];
       client.on('error', (err) => seen.push(err));

@@ -64,7 +64,7 @@ const roles = {
   },
 };
 
-describe('whatever a peer says', () => {
+describe('any input of a peer', () => {
   for (const [role, begin] of Object.entries(roles)) {
     for (const [mode, options] of Object.entries(modes)) {
       // Parsing a million brackets is the same in every mode, and takes its time.
@@ -86,7 +86,7 @@ describe('whatever a peer says', () => {
               };
               side.on('receive', look);
             }),
-            `the message behind "${name}"`,
+            `the message after "${name}"`,
             60_000,
           );
           socket.write(bytes);
@@ -119,7 +119,7 @@ describe('whatever a peer says', () => {
         new Promise((resolve) => {
           side.on('receive', (object) => object === 'after' && resolve());
         }),
-        `the message behind random bytes at the ${role}`,
+        `the message after random bytes at the ${role}`,
       );
     }
   });
@@ -174,7 +174,7 @@ describe('answers', () => {
     await log.next('receive', ({ args }) => args[0] === text);
   }
 
-  it('to a callback count once, and only from whom was asked', limit, async (t) => {
+  it('to a callback count once, and only from the peer that was asked', limit, async (t) => {
     const { server, log, peers } = await twoClients(t);
     const answers = [];
     server.send(peers[0].socket, { q: 1 }, (answer) => answers.push(answer));
@@ -203,7 +203,7 @@ describe('answers', () => {
     assert.deepEqual(answers, []);
   });
 
-  it('to a request count only from whom was asked', limit, async (t) => {
+  it('to a request count only from the peer that was asked', limit, async (t) => {
     const { server, log, peers } = await twoClients(t);
     const stream = await server.request(peers[0].socket, 'Q');
     const seen = [];
@@ -241,7 +241,7 @@ describe('answers', () => {
     assert.deepEqual([seen, ends], [[], ['ERR_SOCKET_DESTROYED']]);
   });
 
-  it('to no ping keep nobody alive', limit, async (t) => {
+  it('to pings that were not sent keep no connection alive', limit, async (t) => {
     const { server, log, peers } = await twoClients(t);
     server.ping(50);
     const [{ wire, socket }] = peers;
@@ -252,7 +252,7 @@ describe('answers', () => {
     await log.next('disconnect', ({ args }) => args[0] === socket);
   });
 
-  it('are not mixed up with what every object has', limit, async (t) => {
+  it('are not confused with inherited properties', limit, async (t) => {
     const { server, log, peers } = await twoClients(t);
     const stream = await server.request(peers[0].socket, 'Q');
     let called = 0;

@@ -69,7 +69,7 @@ describe('events.once', () => {
     assert.deepEqual([lost, ended, left], [sock, session, socket]);
   });
 
-  it('rejects with what is emitted as error', limit, async (t) => {
+  it('rejects with the emitted error', limit, async (t) => {
     const { client, server, sock } = await pair(t);
     const received = [once(client, 'receive'), once(server, 'receive')];
     sock.write('no JSON\n');
@@ -82,7 +82,7 @@ describe('events.once', () => {
 
 describe('events.on', () => {
   for (const transport of transports) {
-    it(`goes over what is received, to the end (${transport})`, limit, async (t) => {
+    it(`iterates over received messages to the end (${transport})`, limit, async (t) => {
       if (Number.parseInt(process.versions.node, 10) < 20) {
         return t.skip('there is no "close" option before Node 20');
       }
@@ -100,7 +100,7 @@ describe('events.on', () => {
     });
   }
 
-  it('goes over what a server receives, and answers', limit, async (t) => {
+  it('iterates over the messages of a server, and answers', limit, async (t) => {
     const { client, server } = await pair(t);
     const controller = new AbortController();
     const messages = on(server, 'receive', { signal: controller.signal });
@@ -122,7 +122,7 @@ describe('captureRejections', () => {
   };
 
   for (const role of ['client', 'server']) {
-    it(`emits what a handler of a ${role} rejects with`, limit, async (t) => {
+    it(`emits the rejection of a handler of a ${role}`, limit, async (t) => {
       const { client, server, sock } = await pair(t, {
         [`${role}Options`]: { captureRejections: true },
       });
@@ -184,7 +184,7 @@ describe('Symbol.asyncDispose', () => {
   // Programs that are compiled for it use this name where the runtime has none.
   const dispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose');
 
-  it('of a client ends its connection and what it was about to do', limit, async (t) => {
+  it('of a client ends its connection and its attempts', limit, async (t) => {
     const { server, client, sock } = await pair(t);
     client.ping(1000);
     const gone = once(server, 'disconnect');
@@ -278,7 +278,7 @@ describe('AbortSignal', () => {
     await startClient(t, { port, address });
   });
 
-  it('keeps nothing of what has come to its end', limit, async (t) => {
+  it('keeps nothing of finished work', limit, async (t) => {
     const { where, server } = await startServer(t);
     server.on('request', (_request, response) => response.send({}));
     const { signal } = new AbortController();
@@ -332,7 +332,7 @@ describe('close() while listen() looks a name up', () => {
 describe('util.inspect', () => {
   const show = (value) => inspect(value, { breakLength: Infinity });
 
-  it('tells of a client where it is going and how it is', limit, async (t) => {
+  it('shows the address and the state of a client', limit, async (t) => {
     const { where } = await startServer(t);
     const { client } = makeClient(t, where);
     const name = `127.0.0.1:${where.port}`;
@@ -345,7 +345,7 @@ describe('util.inspect', () => {
     assert.equal(show(new Mine({ path: '/run/x' })), 'Mine { /run/x, not connected }');
   });
 
-  it('tells of a server, its listener and its sockets', limit, async (t) => {
+  it('shows a server, its listener and its sockets', limit, async (t) => {
     const { port } = await endpoint(t);
     const server = new impl.server({ port });
     cleanup(t, () => server.close());
@@ -368,7 +368,7 @@ describe('util.inspect', () => {
     assert.match(inspect({ server }, { depth: 0 }), /listening/);
   });
 
-  it('tells of a Unix socket by its path', limit, async (t) => {
+  it('shows a Unix socket by its path', limit, async (t) => {
     const { server, client, sock, where } = await pair(t, { transport: 'unix' });
     assert.match(show(server), new RegExp(`${where.path}, listening`));
     assert.equal(show(sock), `SockhopSocket { ${where.path}, open }`);
@@ -376,7 +376,7 @@ describe('util.inspect', () => {
     assert.equal(show(server.server), `Listener { ${where.path}, 1 open }`);
   });
 
-  it('tells of a session what the program keeps in it', limit, async (t) => {
+  it('shows the own properties that a program gives a session', limit, async (t) => {
     class User extends impl.session {
       name = 'Ann';
       likes = { hats: ['top'] };
@@ -389,7 +389,7 @@ describe('util.inspect', () => {
     assert.match(inspect({ session }, { depth: 0 }), /\[User\]/);
   });
 
-  it('tells of a stream of answers whether it has ended', limit, async (t) => {
+  it('shows whether a stream of answers has ended', limit, async (t) => {
     const { server, client } = await pair(t);
     server.on('request', (_request, response) => response.send({}));
     const stream = await client.request({});
@@ -412,7 +412,7 @@ describe('diagnostics_channel', () => {
     return (...whom) => seen.filter(({ client, server }) => whom.includes(client ?? server));
   }
 
-  it('tells of connections that come and go', limit, async (t) => {
+  it('publishes connections that begin and end', limit, async (t) => {
     const connects = subscribe(t, 'sockhop:connect');
     const disconnects = subscribe(t, 'sockhop:disconnect');
     const errors = subscribe(t, 'sockhop:error');
@@ -439,7 +439,7 @@ describe('diagnostics_channel', () => {
     assert.deepEqual([more, errors(server, client)], [[], []]);
   });
 
-  it('tells of errors, whether anybody listens for them or not', limit, async (t) => {
+  it('publishes errors, with or without a listener', limit, async (t) => {
     const errors = subscribe(t, 'sockhop:error');
     const { client, raw, wire } = await clientOnWire(t);
     const { server, log, where } = await startServer(t);
@@ -459,7 +459,7 @@ describe('diagnostics_channel', () => {
     assert.equal(errors(late)[0].error.code, 'EADDRINUSE');
   });
 
-  it('is told before the program', limit, async (t) => {
+  it('publishes before the program gets the event', limit, async (t) => {
     const connects = subscribe(t, 'sockhop:connect');
     const { where } = await startServer(t);
     const client = new impl.client(where);
@@ -551,7 +551,7 @@ describe('stats()', () => {
     });
   }
 
-  it('tells what waits for a peer that does not read', limit, async (t) => {
+  it('counts the bytes that wait for a peer that does not read', limit, async (t) => {
     const { server, client, sock } = await pair(t);
     client.socket.pause();
     const size = 8 << 20;
@@ -564,7 +564,7 @@ describe('stats()', () => {
     assert.equal(server.stats().queued_bytes, 0);
   });
 
-  it('tells how many callbacks wait', limit, async (t) => {
+  it('counts pending callbacks', limit, async (t) => {
     const { server, client, sock } = await pair(t);
     client.send({}, () => {});
     client.send({}, () => {});
@@ -580,7 +580,7 @@ describe('stats()', () => {
     ['', {}],
     [', with debug', { debug: true }],
   ]) {
-    it(`tells what a ping took${title}`, limit, async (t) => {
+    it(`reports the round trip of a ping${title}`, limit, async (t) => {
       const { server, client } = await pair(t, { clientOptions });
       for (const side of [client, server]) {
         assert.equal(side.stats().round_trip, null);
@@ -592,7 +592,7 @@ describe('stats()', () => {
     });
   }
 
-  it('tells what a ping took over a stream that was adopted', limit, async (t) => {
+  it('reports the round trip of a ping over an adopted stream', limit, async (t) => {
     const { server, where } = await startServer(t);
     const stream = net.connect(where.port, '127.0.0.1');
     await once(stream, 'connect');

@@ -80,7 +80,9 @@ for (const transport of transports) {
       assert.deepEqual([second.args[0], second.args[1].type], [[1], 'Array']);
     });
 
-    it('what is no JSON is a String where that is allowed', { timeout: 90_000 }, async (t) => {
+    it('a frame that is not JSON is a String where that is allowed', {
+      timeout: 90_000,
+    }, async (t) => {
       const { log, where } = await startServer(
         t,
         { ...json, allow_non_objects: true },
@@ -101,7 +103,9 @@ for (const transport of transports) {
       assert.equal(log.count('error'), 0);
     });
 
-    it('what is no JSON is an error where it is not allowed', { timeout: 90_000 }, async (t) => {
+    it('a frame that is not JSON is an error where it is not allowed', {
+      timeout: 90_000,
+    }, async (t) => {
       const { client, log, wire } = await clientOnWire(t, json, await endpoint(t, transport));
       wire.write({ a: 1 }, 'no JSON', { b: 2 });
       const [first, second] = await log.take('receive', 2);

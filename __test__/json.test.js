@@ -55,7 +55,7 @@ const symbol = Symbol('a symbol');
 /** Payloads that are made anew for each side. */
 const VALUES = {
   'an instance of a class': () => new Message(),
-  'what JSON has no word for': () => ({
+  'values that JSON cannot represent': () => ({
     body: LONG,
     a: undefined,
     b: () => 1,
@@ -194,7 +194,7 @@ describe('the text of long payloads', () => {
     assert.throws(() => walked(() => value), thrown);
   });
 
-  it('is walked for what is long and mostly strings, and left to V8 otherwise', () => {
+  it('is written here for long values of mostly strings, and by V8 otherwise', () => {
     const sizeHint = new SizeHint();
     stringify({ a: 1 }, sizeHint);
     assert.strictEqual(sizeHint.isLong, false);

@@ -52,7 +52,7 @@ function program(t, main, where) {
 
 /** Programs that send as a client, and what arrives of them. */
 const clients = {
-  'a client that computes for ever behind send()': {
+  'a client that computes for ever after send()': {
     main: ({ client: Client }, where, { block }) => {
       const client = new Client(where);
       client.connect().then(() => {
@@ -113,7 +113,7 @@ const clients = {
     },
     expected: [1, 2],
   },
-  'a client that is killed behind send()': {
+  'a client that is killed after send()': {
     main: ({ client: Client }, where) => {
       const client = new Client(where);
       client.connect().then(() => {
@@ -148,7 +148,7 @@ const clients = {
 
 /** Programs that send as a server when a client has said something, and what arrives of them. */
 const servers = {
-  'a server that computes behind send()': {
+  'a server that computes after send()': {
     main: ({ server: Server }, where, { block }) => {
       const server = new Server(where);
       server.on('receive', (_object, { socket }) => {
@@ -209,7 +209,7 @@ async function numbers(wire, count) {
 }
 
 for (const transport of transports) {
-  describe(`what has left over ${transport}`, limit, () => {
+  describe(`data that has left over ${transport}`, limit, () => {
     for (const [who, { main, expected }] of Object.entries(clients)) {
       it(`is all that was sent by ${who}`, async (t) => {
         const raw = await rawServer(t, await endpoint(t, transport));
@@ -229,7 +229,7 @@ for (const transport of transports) {
       });
     }
 
-    it('is each message of a loop that takes its time, also behind a burst', async (t) => {
+    it('is each message of a slow loop, also after a burst', async (t) => {
       const raw = await rawServer(t, await endpoint(t, transport));
       const { open } = program(
         t,
@@ -259,7 +259,7 @@ for (const transport of transports) {
       }
     });
 
-    it('is each answer to many questions that came together, where each takes its time', async (t) => {
+    it('is each answer to many questions that came together, where each answer takes long', async (t) => {
       const where = await endpoint(t, transport);
       const { open, up } = program(
         t,
@@ -287,7 +287,7 @@ for (const transport of transports) {
       }
     });
 
-    it('is all that was sent to all, also to those whose sockets are destroyed behind it', async (t) => {
+    it('is every message sent to all, also for sockets that are destroyed right after it', async (t) => {
       const { server, log, where } = await startServer(t, {}, await endpoint(t, transport));
       const wires = await Promise.all(Array.from({ length: 40 }, () => rawClient(t, where)));
       await log.take('connect', wires.length);

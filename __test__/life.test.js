@@ -199,7 +199,7 @@ describe('a program ends by itself', () => {
     assert.deepEqual(lines, ['still here']);
   });
 
-  it('with callbacks and requests that nobody will answer any more', limit, async (t) => {
+  it('with callbacks and requests that will not be answered any more', limit, async (t) => {
     const raw = await rawServer(t);
     const child = program(
       t,
@@ -482,7 +482,7 @@ describe('a program lives', () => {
     );
   });
 
-  it('when what was unreferenced is referenced again', limit, async (t) => {
+  it('when an unreferenced socket is referenced again', limit, async (t) => {
     const where = await endpoint(t);
     const { server } = await startServer(t, {}, where);
     await lives(

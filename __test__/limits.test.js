@@ -355,7 +355,7 @@ for (const role of Object.keys(roles)) {
 }
 
 describe('server: max_connections', () => {
-  it('turns away whoever comes beyond it, and lets others in later', limit, async (t) => {
+  it('refuses connections beyond it, and accepts others later', limit, async (t) => {
     const { server, log, where } = await startServer(t, { max_connections: 2 });
     const first = await rawClient(t, where);
     await rawClient(t, where);

@@ -132,7 +132,7 @@ for (const [name, { server: Server, client: Client, session: Session }] of [
       assert.throws(() => listener.listen(0), { code: 'ERR_SERVER_ALREADY_LISTEN' });
     });
 
-    it('tells of an address that is taken, as the server does', limit, async (t) => {
+    it('reports an address in use, as the server does', limit, async (t) => {
       const holder = net.createServer().listen(0, '127.0.0.1');
       await once(holder, 'listening');
       cleanup(t, () => holder.close());
@@ -150,7 +150,7 @@ for (const [name, { server: Server, client: Client, session: Session }] of [
       assert.equal(server.server.listening, false);
     });
 
-    it('emits "connection" with the socket, behind the start of the session', limit, async (t) => {
+    it('emits "connection" with the socket, after the start of the session', limit, async (t) => {
       const order = [];
       class Watched extends Session {
         constructor(sock, server) {
@@ -230,7 +230,7 @@ for (const [name, { server: Server, client: Client, session: Session }] of [
       assert.deepEqual(seen, ['event', ['first', undefined], ['second', 'ERR_SERVER_NOT_RUNNING']]);
     });
 
-    it('drops what is more than maxConnections, and goes on', limit, async (t) => {
+    it('drops connections beyond maxConnections, and goes on', limit, async (t) => {
       const server = make(t);
       const errors = [];
       server.on('error', (err) => errors.push(err));
@@ -381,7 +381,7 @@ for (const [name, { server: Server, client: Client, session: Session }] of [
       assert.match(mock.written[1], /^{"type":"Object","data":{"b":2},"id":"[^"]+"}\n$/);
     });
 
-    it('is ended by kill_socket(), whatever else it can', limit, async (t) => {
+    it('is ended by kill_socket()', limit, async (t) => {
       const server = make(t);
       const seen = [];
       const mock = {

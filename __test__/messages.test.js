@@ -26,14 +26,18 @@ it(
   },
 );
 
-it('an answer over a connection that is gone throws what send() rejects with', limit, async (t) => {
-  const { server, log, where } = await startServer(t);
-  const { client } = await startClient(t, where);
-  client.send({ a: 1 }, () => {});
-  const { args } = await log.next('receive');
-  server.sockets[0].destroy();
-  assert.throws(() => args[1].callback({ b: 1 }), over);
-});
+it(
+  'an answer over a closed connection throws the error that send() rejects with',
+  limit,
+  async (t) => {
+    const { server, log, where } = await startServer(t);
+    const { client } = await startClient(t, where);
+    client.send({ a: 1 }, () => {});
+    const { args } = await log.next('receive');
+    server.sockets[0].destroy();
+    assert.throws(() => args[1].callback({ b: 1 }), over);
+  },
+);
 
 it('a second connect() says that the first is still trying', limit, async (t) => {
   const { where } = await startServer(t);
@@ -46,7 +50,7 @@ it('a second connect() says that the first is still trying', limit, async (t) =>
   await first;
 });
 
-it('a packet behind the last one, or one that has no way back, says so', limit, async (t) => {
+it('a packet after the last one, or one without a connection, says so', limit, async (t) => {
   const { server, where } = await startServer(t);
   const { client } = await startClient(t, where);
   const asked = once(server, 'request');
@@ -95,23 +99,19 @@ it(
   },
 );
 
-it(
-  'a packet behind the end of an answer says that it cannot be sent after that',
-  limit,
-  async (t) => {
-    const { server, where } = await startServer(t);
-    const { client } = await startClient(t, where);
-    const refused = new Promise((resolve) => {
-      server.on('request', async (_request, response) => {
-        await response.send({ a: 1 });
-        response.write({ a: 2 }).catch(resolve);
-      });
+it('a packet after the end of an answer says that it cannot be sent any more', limit, async (t) => {
+  const { server, where } = await startServer(t);
+  const { client } = await startClient(t, where);
+  const refused = new Promise((resolve) => {
+    server.on('request', async (_request, response) => {
+      await response.send({ a: 1 });
+      response.write({ a: 2 }).catch(resolve);
     });
-    await client.request({});
-    const { code, message } = await refused;
-    assert.deepEqual(
-      [code, message],
-      ['ERR_RESPONSE_SEND', 'Response packet cannot be sent after end'],
-    );
-  },
-);
+  });
+  await client.request({});
+  const { code, message } = await refused;
+  assert.deepEqual(
+    [code, message],
+    ['ERR_RESPONSE_SEND', 'Response packet cannot be sent after end'],
+  );
+});

@@ -27,7 +27,7 @@ async function warningsOf(t, { client = [], server = [] }) {
   return lines.map((line) => JSON.parse(line));
 }
 
-describe('an option that nobody reads', () => {
+describe('an option that the package does not read', () => {
   for (const [name, meant] of [
     ['adress', 'address'],
     ['prot', 'port'],
@@ -43,7 +43,7 @@ describe('an option that nobody reads', () => {
     ['auto_reconnect_intervall', 'auto_reconnect_interval'],
     ['autoReconnect', 'auto_reconnect'],
   ]) {
-    it(`${name} is warned of, with ${meant} as what may be meant`, limit, async (t) => {
+    it(`${name} causes a warning that suggests ${meant}`, limit, async (t) => {
       const [warning, ...more] = await warningsOf(t, { client: [{ [name]: 1 }] });
       assert.deepEqual(more, []);
       assert.equal(warning.name, 'SockhopWarning');

@@ -208,7 +208,7 @@ describe('a name', () => {
     assert.deepEqual(called, []);
   });
 
-  it('debug of a subclass is not what the package goes by', limit, async (t) => {
+  it('debug of a subclass does not set the option', limit, async (t) => {
     class Loud extends impl.client {
       debug = true;
     }

@@ -170,7 +170,7 @@ describe('ObjectBuffer.buf2obj(): the same objects as the original', () => {
     });
   }
 
-  it('empty buffers, before, between and behind', () => {
+  it('empty buffers, before, between and after', () => {
     const empty = Buffer.alloc(0);
     agree({}, [empty, Buffer.from('{"a"'), empty, Buffer.from(':1}\n'), empty]);
     agree({}, [empty]);
@@ -341,7 +341,7 @@ describe('ObjectBuffer.obj2buf(): the same bytes as the original', () => {
   });
 
   const skip = notOn('bun', 'it has another engine, which says it otherwise');
-  it('what cannot be serialised throws the error of V8', { skip }, () => {
+  it('a value that cannot be serialised throws the error of V8', { skip }, () => {
     const cycle = {};
     cycle.cycle = cycle;
     assert.throws(() => new ObjectBuffer().obj2buf(cycle), {
@@ -354,7 +354,7 @@ describe('ObjectBuffer.obj2buf(): the same bytes as the original', () => {
     });
   });
 
-  it('what obj2buf wrote buf2obj reads', () => {
+  it('buf2obj reads the output of obj2buf', () => {
     const buffer = new ObjectBuffer({ terminator: 'é' });
     const values = [{ a: 1 }, [2], { text: 'ümläut' }];
     assert.deepEqual(
@@ -364,7 +364,7 @@ describe('ObjectBuffer.obj2buf(): the same bytes as the original', () => {
   });
 });
 
-describe('what an ObjectBuffer is seen to have', () => {
+describe('the visible properties of an ObjectBuffer', () => {
   /** What a program does to a buffer, and what it sees, of both packages. */
   const agreeOn = (options, program) => {
     const [here, there] = [ObjectBuffer, Original].map((Class) => program(new Class(options)));

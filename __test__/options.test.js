@@ -93,7 +93,7 @@ for (const [side, normalize] of Object.entries({ client, server })) {
     });
   }
 
-  test(`a ${side} keeps what it is given`, () => {
+  test(`a ${side} keeps its options`, () => {
     const given = {
       path: '/run/a.sock',
       address: '::1',
@@ -119,7 +119,7 @@ for (const [side, normalize] of Object.entries({ client, server })) {
   });
 
   for (const port of [1, 65535, '1', '8080', ' 8080 ', '0x1F90']) {
-    test(`the port ${JSON.stringify(port)} of a ${side} is what net makes of it`, () => {
+    test(`the port ${JSON.stringify(port)} of a ${side} is read as net reads it`, () => {
       assert.equal(normalize({ port }).port, Number(port));
     });
   }
@@ -151,7 +151,7 @@ for (const [side, normalize] of Object.entries({ client, server })) {
     });
   }
 
-  test(`the error for a port names what was received and what to do (${side})`, () => {
+  test(`the error for a port names the received value and the remedy (${side})`, () => {
     assert.equal(
       rejection(normalize, { port: 70000 }).message,
       'The "options.port" property must be an integer >= 0 and < 65536 (left out, it is 50000; for a Unix ' +

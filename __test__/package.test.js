@@ -121,7 +121,7 @@ describe('the packed package', () => {
     );
   });
 
-  it('contains what it takes to build the binding, and no tests or tools', () => {
+  it('contains the sources of the binding, and no tests or tools', () => {
     const files = packed.files.map((file) => file.path);
     for (const name of ['Cargo.toml', 'Cargo.lock', 'build.rs', 'src/lib.rs', 'scripts/build.js']) {
       assert.ok(files.includes(name), `${name} is missing`);

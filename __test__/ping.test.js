@@ -288,7 +288,7 @@ describe('a side that is paused', () => {
     assert.equal((await wire.frame()).data._id, 'first');
   });
 
-  it('finds the other side dead, whose answers it does not read', limit, async (t) => {
+  it('finds the other side dead, because it does not read the pongs', limit, async (t) => {
     const { client, log, wire } = await clientOnWire(t);
     client.socket.pause();
     client.ping(INTERVAL);

@@ -23,7 +23,7 @@ async function pair(t) {
 }
 
 describe('_send_callbacks', () => {
-  it('of a client has what is not answered when the connection is lost', limit, async (t) => {
+  it('of a client has the unanswered callbacks when the connection is lost', limit, async (t) => {
     const { server, client } = await pair(t);
     const told = [];
     const callback = (_object, meta) => told.push(meta.type);
@@ -45,7 +45,7 @@ describe('_send_callbacks', () => {
     assert.deepEqual(told, ['Lost', 'Lost']);
   });
 
-  it('of a server has what its clients did not answer when they leave', limit, async (t) => {
+  it('of a server has the unanswered callbacks of clients that leave', limit, async (t) => {
     const { server, client, sock } = await pair(t);
     const told = [];
     server.send(sock, { q: 1 }, (_object, meta) => told.push(meta.type));
@@ -87,7 +87,7 @@ describe('_send_callbacks', () => {
 });
 
 describe('_connected and _peer_type', () => {
-  it('say what they do in 1.8.4', limit, async (t) => {
+  it('have the values of 1.8.4', limit, async (t) => {
     const { client } = await pair(t);
     assert.equal(client._connected, true);
     assert.equal(client._peer_type, 'Sockhop');
@@ -135,7 +135,7 @@ describe('_ssl, _ssl_options and the times', () => {
     assert.equal(new impl.server()._res_stream_timeout, undefined);
   });
 
-  it('count for what begins after they are assigned', limit, async (t) => {
+  it('apply to requests that begin after they are assigned', limit, async (t) => {
     const { server, where } = await startServer(t);
     server._res_stream_timeout = 20;
     const arrived = once(server, 'connect');

@@ -97,7 +97,7 @@ for (const [who, connect] of Object.entries(ends)) {
         return { ...end, peer: reader(end.peer) };
       };
 
-      it('sends behind a write that waits for the kernel', async (t) => {
+      it('sends after a write that waits for the kernel', async (t) => {
         const { send, sock, peer } = await open(t);
         sock.write('{"type":"File","data":"');
         sock.write(MUCH);
@@ -108,7 +108,7 @@ for (const [who, connect] of Object.entries(ends)) {
         await sent;
       });
 
-      it('writes behind what was sent and waits', async (t) => {
+      it('writes after messages that wait', async (t) => {
         const { send, sock, peer } = await open(t);
         send(MUCH);
         sock.write('{"type":"Raw","data":1}\n');
@@ -118,7 +118,7 @@ for (const [who, connect] of Object.entries(ends)) {
         assertSame(await peer.all(expected.length), expected);
       });
 
-      it('holds what is sent behind a cork until it is taken off', async (t) => {
+      it('holds messages behind a cork until it is removed', async (t) => {
         const { send, sock, peer } = await open(t);
         send('before');
         sock.cork();
@@ -133,7 +133,7 @@ for (const [who, connect] of Object.entries(ends)) {
         await sent;
       });
 
-      it('keeps the order of the calls, whatever they are', async (t) => {
+      it('keeps the order of all kinds of calls', async (t) => {
         const { send, sendall, sock, peer } = await open(t);
         const next = random(who.length * 31 + transport.length);
         const expected = [];
@@ -182,7 +182,7 @@ for (const [who, connect] of Object.entries(ends)) {
         assert.deepEqual(whole.split('\n').sort(), lines.join('').split('\n').sort());
       });
 
-      it('tells of what send() has waiting, and of the time when it has left', async (t) => {
+      it('counts the waiting bytes of send(), and emits drain when they have left', async (t) => {
         const { send, sock, peer } = await open(t);
         const drained = once(sock, 'drain');
         const sent = [];
@@ -211,7 +211,7 @@ for (const [who, connect] of Object.entries(ends)) {
         assert.equal(sock.bytesWritten - before, wanted);
       });
 
-      it('rejects what was held back when the connection ends', async (t) => {
+      it('rejects held messages when the connection ends', async (t) => {
         const { send, sock, emitter } = await open(t);
         emitter.on('error', () => {});
         sock.cork();
@@ -259,7 +259,7 @@ describe('a socket that a program writes bytes to', limit, () => {
     assertSame(await all(whole.length), whole);
   });
 
-  it('has no answer to a ping in the midst of what one turn writes', async (t) => {
+  it('writes no pong between the writes of one turn', async (t) => {
     const where = { port: await freePort() };
     const { sock, peer } = await ends['a server'](t, where);
     const ping = { _id: 'p', _created: new Date(0), _returned: null, _finished: null };
@@ -281,7 +281,7 @@ describe('a socket that a program writes bytes to', limit, () => {
     assert.ok(text.includes('{"type":"File","data":"whole"}\n'), text);
   });
 
-  it('tells of what sendall() has waiting', async (t) => {
+  it('counts the waiting bytes of sendall()', async (t) => {
     const where = { port: await freePort() };
     const { sendall, sock, peer } = await ends['a server'](t, where);
     peer.pause();
@@ -295,7 +295,7 @@ describe('a socket that a program writes bytes to', limit, () => {
     assert.equal(sock.writableLength, 0);
   });
 
-  it('drains behind a large message that the kernel took at once', async (t) => {
+  it('drains after a large message that the kernel took at once', async (t) => {
     const where = { port: await freePort() };
     const { send, sock } = await ends['a server'](t, where);
     const drained = once(sock, 'drain');

@@ -71,7 +71,7 @@ for (const implementation of ['native', 'original']) {
 }
 
 describe('a client that reconnects', () => {
-  it('does so at its interval while nobody is there, and ends by itself', {
+  it('reconnects at its interval while there is no server, and ends by itself', {
     timeout: 90_000,
   }, async (t) => {
     const port = await freePort();

@@ -109,7 +109,7 @@ for (const hostile of [
   });
 }
 
-test('messages that lack what can be made up for are accepted', () => {
+test('messages that lack optional fields are accepted', () => {
   assert.match(SockhopRequest.parse({}).uuid, /^[0-9a-f-]{36}$/);
   assert.equal(SockhopRequest.parse({ uuid: 'u', data: [1] }).type, 'Array');
   assert.equal(SockhopRequest.parse({ uuid: 'u', data: [1], type: { x: 1 } }).type, 'Array');
@@ -278,7 +278,7 @@ test('a loop keeps packets from the moment the iterator is made', DEADLINE, asyn
   assert.deepEqual(await iterator.next(), { value: undefined, done: true });
 });
 
-test('a loop sees what came before the error, then throws it, once', DEADLINE, async () => {
+test('a loop yields the packets before the error, then throws it, once', DEADLINE, async () => {
   const s = stream();
   const err = failure();
   const iterator = s[Symbol.asyncIterator]();
@@ -290,7 +290,7 @@ test('a loop sees what came before the error, then throws it, once', DEADLINE, a
   assert.deepEqual(await iterator.next(), { value: undefined, done: true });
 });
 
-test('a loop that waits is told about the error', DEADLINE, async () => {
+test('a loop that waits throws the error', DEADLINE, async () => {
   const s = stream();
   const err = failure();
   const iterator = s[Symbol.asyncIterator]();
@@ -378,7 +378,7 @@ test('a program that ends a held stream sees nothing more', () => {
   assert.deepEqual(events, [['end', undefined]]);
 });
 
-test('a handler that ends the stream gets none of the packets behind', () => {
+test('a handler that ends the stream gets none of the later packets', () => {
   const s = stream();
   s[kHoldPackets]();
   s.receive_packet(packet('A'));
@@ -405,7 +405,7 @@ test('next(), all() and loops need no release', DEADLINE, async () => {
   assert.equal((await loop(held())).length, 2);
 });
 
-test('who asks for the next packet of a held stream still hears the events', DEADLINE, async () => {
+test('next() of a held stream leaves the events to their listeners', DEADLINE, async () => {
   const s = stream();
   s[kHoldPackets]();
   s.receive_packet(packet('A', true));
@@ -490,7 +490,7 @@ for (const method of ['send', 'write', 'end']) {
   });
 }
 
-test('a refusal nobody looks at is no unhandled rejection', DEADLINE, async (t) => {
+test('an ignored refusal is no unhandled rejection', DEADLINE, async (t) => {
   const unhandled = t.mock.fn();
   process.on('unhandledRejection', unhandled);
   t.after(() => process.removeListener('unhandledRejection', unhandled));

@@ -90,7 +90,7 @@ describe('listen()', () => {
     assert.equal(server.get_bound_address(), '127.0.0.1');
   });
 
-  it('listens on a path, whatever the port says', limit, async (t) => {
+  it('listens on a path, if there is one, in place of the port', limit, async (t) => {
     const path = unixPath(t);
     const server = new impl.server({ path, port: 1 });
     t.after(() => server.close());
@@ -194,7 +194,7 @@ describe('the connections of a server', () => {
   });
 });
 
-describe('what a server sends', () => {
+describe('the messages of a server', () => {
   it('is framed as the reference frames it', limit, async (t) => {
     class Widget {
       constructor() {
@@ -244,7 +244,7 @@ describe('what a server sends', () => {
     }
   });
 
-  it('with sendall() to nobody resolves', limit, async (t) => {
+  it('resolves sendall() without clients', limit, async (t) => {
     const { server } = await startServer(t);
     await server.sendall({ a: 1 });
   });
@@ -399,7 +399,7 @@ describe('kill_socket(), disconnect() and close()', () => {
     await deadline(new impl.server().close(), 'close() before listen()');
   });
 
-  it('tells of an EPIPE of a connection, which is not over by that', limit, async (t) => {
+  it('emits an EPIPE of a connection, which does not end it', limit, async (t) => {
     const { server, log, where } = await startServer(t);
     await startClient(t, where);
     const { args } = await log.next('connect');

@@ -44,7 +44,7 @@ describe('a server that broadcasts to clients that have stopped reading', () => 
     );
   }
 
-  it('"wait": what waits is kept once, however many wait for it', limit, async () => {
+  it('"wait": a waiting message is kept once for all its receivers', limit, async () => {
     const result = await run({ ...scale, policy: 'wait' });
     assert.equal(result.refused_messages, 0);
     assert.equal(result.connections_left, scale.readers + scale.stopped);

@@ -94,7 +94,7 @@ describe('the socket of a connection', { timeout: 90_000 }, () => {
     assert.equal(meta.socket, sock);
   });
 
-  it('tells both addresses, and keeps them after the end', async (t) => {
+  it('has both addresses, and keeps them after the end', async (t) => {
     const { server, client, sock } = await pair(t);
     const { port } = server.server.address();
     assert.equal(client.socket.remoteAddress, '127.0.0.1');
@@ -132,7 +132,7 @@ describe('the socket of a connection', { timeout: 90_000 }, () => {
     assert.equal(client.connected, false);
   });
 
-  it('writes raw bytes in order with what is sent', async (t) => {
+  it('writes raw bytes in order with messages', async (t) => {
     const { client, wire } = await clientOnWire(t);
     const all = text(wire.socket);
     client.send('one');
@@ -149,7 +149,7 @@ describe('the socket of a connection', { timeout: 90_000 }, () => {
     );
   });
 
-  it('gives raw bytes while somebody listens, and frames all the same', async (t) => {
+  it('emits raw bytes while there is a listener, and messages all the same', async (t) => {
     const { client, wire, log } = await clientOnWire(t);
     const chunks = [];
     const listen = (chunk) => chunks.push(chunk);

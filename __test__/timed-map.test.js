@@ -15,7 +15,7 @@ function listener() {
   return { reasons, callback };
 }
 
-test('it gives back what was put in, and undefined for what was not', () => {
+test('it returns the values of known keys, and undefined for others', () => {
   const map = new TimedMap({ timeout: LONG });
   map.set('a', 1).set('b', 2);
   assert.equal(map.get('a'), 1);
@@ -41,7 +41,7 @@ test('the entries show their value first', () => {
   map.stop();
 });
 
-test('overwriting tells the callback of the value that left, and only that one', () => {
+test('overwriting calls the callback of the old value, and only that one', () => {
   const map = new TimedMap({ timeout: LONG });
   const first = listener();
   const second = listener();
@@ -53,7 +53,7 @@ test('overwriting tells the callback of the value that left, and only that one',
   map.stop();
 });
 
-test('deleting tells the callback once and says whether there was something', () => {
+test('deleting calls the callback once and returns whether there was a value', () => {
   const map = new TimedMap({ timeout: LONG });
   const { reasons, callback } = listener();
   map.set('a', 1, callback);
@@ -63,7 +63,7 @@ test('deleting tells the callback once and says whether there was something', ()
   assert.equal(map.get('a'), undefined);
 });
 
-test('a value that was kept too long is gone when its callback is told', {
+test('a value that timed out is gone when its callback is called', {
   timeout: 10_000,
 }, async () => {
   const map = new TimedMap({ timeout: 1 });
@@ -91,7 +91,7 @@ test('a time-out of 0 means that of the map', { timeout: 10_000 }, async () => {
   map.stop();
 });
 
-test('stopping tells all and leaves nothing, not what a callback adds to be told either', () => {
+test('stopping calls all callbacks and leaves nothing, and no callback of a value added meanwhile', () => {
   const map = new TimedMap({ timeout: LONG });
   const { reasons, callback } = listener();
   const late = listener();
@@ -108,7 +108,7 @@ test('stopping tells all and leaves nothing, not what a callback adds to be told
   assert.equal(map._map.size, 0);
 });
 
-test('a callback that deletes its own key is told once', () => {
+test('a callback that deletes its own key is called once', () => {
   const map = new TimedMap({ timeout: LONG });
   const reasons = [];
   map.set('a', 1, (reason) => {

@@ -103,12 +103,12 @@ const cases = {
     [trusted.between],
     { ca: trusted.between.cert },
   ],
-  'a chain up to nobody who is trusted': () => [
+  'a chain without a trusted root': () => [
     trusted.server,
     [trusted.between],
     { ca: made.stranger.root.cert },
   ],
-  'a certificate whose issuer is not there': () => [
+  'a certificate whose issuer is missing': () => [
     trusted.server,
     [],
     { ca: made.stranger.root.cert },

@@ -118,7 +118,7 @@ describe('ALPNProtocols', () => {
     'in buffers': [Buffer.from('sockhop/1')],
     'as on the wire': Buffer.from('\x05other\x09sockhop/1'),
   })) {
-    it(`${name}, are offered, and the socket tells which was chosen`, limit, async (t) => {
+    it(`${name}, are offered, and the socket has the chosen one`, limit, async (t) => {
       const at = await secureServer(t, server());
       const made = await connect(t, at, { ALPNProtocols: offered });
       assert.equal(isNative(made.client), nativeTls);
@@ -183,7 +183,7 @@ describe('servername', () => {
 
 describe('minVersion and maxVersion', () => {
   for (const version of ['TLSv1.2', 'TLSv1.3']) {
-    it(`${version} is what is spoken if nothing else is allowed`, limit, async (t) => {
+    it(`${version} is used if nothing else is allowed`, limit, async (t) => {
       const at = await secureServer(t, identity());
       const made = await connect(t, at, { minVersion: version, maxVersion: version });
       assert.equal(isNative(made.client), nativeTls);
@@ -215,7 +215,7 @@ describe('an option that takes OpenSSL', () => {
           ? callback(null, [{ address: '127.0.0.1', family: 4 }])
           : callback(null, '127.0.0.1', 4),
     }),
-    'an option nobody has heard of': () => ({ unheardOf: true }),
+    'an unknown option': () => ({ unheardOf: true }),
   };
   for (const [name, option] of Object.entries(options)) {
     it(`(${name}) is heeded, and the program does not notice`, limit, async (t) => {
@@ -337,7 +337,7 @@ describe('a handshake that comes to nothing', () => {
     });
   }
 
-  it('is not begun with a port that nobody listens on', limit, async (t) => {
+  it('does not begin with a port that has no listener', limit, async (t) => {
     const { port, server } = await oddServer(t, () => {});
     await new Promise((resolve) => server.close(resolve));
     const { client } = makeClient(t, { port }, { ssl: true });

@@ -222,7 +222,7 @@ describe('a client over TLS', () => {
     assert.equal(log.count('error'), 0);
   });
 
-  it('delivers what comes with the end', limit, async (t) => {
+  it('delivers data that comes with the end', limit, async (t) => {
     const at = await secureServer(t, identity());
     const { log } = await connected(t, at.port);
     const wire = await at.accept();
@@ -235,21 +235,17 @@ describe('a client over TLS', () => {
     );
   });
 
-  it(
-    'delivers what a server says before anything else, right behind the handshake',
-    limit,
-    async (t) => {
-      const at = await secureServer(t, identity(), (socket) =>
-        socket.write('{"type":"String","data":"welcome"}\n'),
-      );
-      for (let round = 0; round < 10; round += 1) {
-        const { client, log } = await connected(t, at.port);
-        const { args } = await log.next('receive');
-        assert.equal(args[0], 'welcome');
-        await client.disconnect();
-      }
-    },
-  );
+  it('delivers data that a server sends right after the handshake', limit, async (t) => {
+    const at = await secureServer(t, identity(), (socket) =>
+      socket.write('{"type":"String","data":"welcome"}\n'),
+    );
+    for (let round = 0; round < 10; round += 1) {
+      const { client, log } = await connected(t, at.port);
+      const { args } = await log.next('receive');
+      assert.equal(args[0], 'welcome');
+      await client.disconnect();
+    }
+  });
 
   it('settles send() when the kernel has the bytes, and not before', limit, async (t) => {
     const at = await secureServer(t, identity(), (socket) => socket.pause());
@@ -297,7 +293,7 @@ describe('a client over TLS', () => {
     assert.equal((await log.next('receive')).args[0], 'echo');
   });
 
-  it('gives its socket what a program asks of a TLS socket', limit, async (t) => {
+  it('gives its socket the members of a TLS socket', limit, async (t) => {
     const at = await secureServer(t, identity());
     const { client } = await connected(t, at.port);
     const { socket } = client;

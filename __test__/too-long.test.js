@@ -42,7 +42,7 @@ async function plainClient(t, port) {
 }
 
 describe('a message longer than a string can be', () => {
-  it('is an error of its connection, and costs what came with it nothing', limit, async (t) => {
+  it('is an error of its connection, and loses no message that came with it', limit, async (t) => {
     const go = path.join(temporaryDirectory(t), 'go');
     const child = program(
       t,

@@ -39,7 +39,7 @@ test('an id is its prefix and its count', () => {
   }
 });
 
-test('what is no id has no count', () => {
+test('a value that is not an id has no count', () => {
   const id = uuid();
   const wrong = [
     undefined,
