@@ -1,18 +1,24 @@
 'use strict';
 
 /*
- * Mixed traffic through a bad network while its servers and clients are killed, and an account of every message.
+ * Mixed traffic through a bad network while its servers and clients are killed, with an account of
+ * every message.
  *
- *   node __test__/chaos/exactly-once.js [--seconds 60] [--clients 50] [--seed 1] [--implementation native|original]
  *
- * Two servers and five processes of clients talk through a chaos proxy each. Both sides number what they send on
- * a connection; both sides are killed with SIGKILL and started again all the time. It holds that
- *  - what arrives on a connection arrives in order and once, whatever becomes of the connection;
- *  - what was fulfilled on a connection that its sender ended in order, and that nobody broke, has arrived (a
- *    sender that is killed before all has arrived has not ended in order);
- *  - no callback runs twice, or with another one's answer;
- *  - every promise is settled once its connection is over.
- * Prints one line of JSON, and exits with 1 if any of it does not hold.
+ *   node __test__/chaos/exactly-once.js [--seconds 60] [--clients 50] [--seed 1]
+ *     [--implementation native|original]
+ *
+ * Two servers and five client processes talk through one chaos proxy each. Both sides number their
+ * messages on a connection. Both are killed with SIGKILL and started again all the time. These
+ * invariants hold:
+ *
+ * - Messages of a connection arrive once and in order, however the connection ends.
+ * - Fulfilled messages have arrived, if the sender ended the connection in order and the network
+ *   did not break it. A sender that is killed earlier has not ended it in order.
+ * - No callback runs twice, or with the answer to another message.
+ * - Every promise is settled once its connection has ended.
+ *
+ * Prints one line of JSON, and exits with 1 if an invariant does not hold.
  */
 
 const { fork } = require('node:child_process');
@@ -156,7 +162,7 @@ async function serve(sockhop, { port, life, seed }) {
     }
     while (state.going && state.down.pending > 0) await wait(5);
     if (!state.going) return;
-    // The server's turn to end it: what it sent and was fulfilled must get there.
+    // The server ends the connection: all messages that it counts as fulfilled must arrive.
     if (random() < 0.3) {
       const { fulfilled } = state.down;
       state.going = false;
@@ -220,7 +226,7 @@ function converse(sockhop, { ports, life, seed, clients }) {
       tell({ sent: up.id, count: up.fulfilled });
       client.disconnect();
     } else if (going) {
-      // No orderly end: whatever the server had sent is given up.
+      // An end without order gives up the data that the server has sent.
       tell({ broken: id });
       client.socket.destroy();
     }
@@ -299,7 +305,7 @@ async function run({ seconds = 60, clients = 50, seed = 1, implementation = 'nat
 
   function kill(life, child) {
     cut.add(life);
-    // What it had said good-bye to, but was still reading, it leaves without an orderly end.
+    // Connections that the process has ended but still reads do not end in order.
     for (const [direction, { life: sender }] of sent) {
       if (sender === life && !received.has(direction)) unfinished.add(direction);
     }
@@ -365,7 +371,7 @@ async function run({ seconds = 60, clients = 50, seed = 1, implementation = 'nat
 
   await wait(seconds * 1000);
   going = false;
-  // What is still under way may end, and be told of.
+  // Waits for pending work and its reports.
   await wait(2 * SETTLE_MS);
   for (const [life, child] of children) kill(life, child);
   await Promise.all(keeping);

@@ -1,10 +1,10 @@
 'use strict';
 
 /*
- * What a hostile peer may say: a table of inputs, each a name and the bytes of complete frames.
+ * The inputs of a hostile peer: names, and the bytes of complete frames.
  *
- * Every kind of message has every field missing, of every wrong type, inherited, huge, deep and twice; and
- * there is what is no message at all.
+ * Every kind of message comes with every field missing, of every wrong type, inherited, huge,
+ * deeply nested and repeated. Other inputs are no messages at all.
  */
 
 const DEEP = 1_000_000;

@@ -1,8 +1,9 @@
 'use strict';
 
 /*
- * How many hostile inputs end a process: each is sent to a server, and to a client, that lives in a process of its
- * own and is started again whenever it dies.
+ * Counts the hostile inputs that end a process. Each is sent to a server and to a client in a
+ * process of its own, which is started again when it dies.
+ *
  *
  *   node __test__/chaos/hostile.js [--implementation native|original]
  */
@@ -14,10 +15,10 @@ const { freePort } = require('../support/addresses.js');
 const { implementations } = require('../support/implementations.js');
 const { hostileInputs } = require('./hostile-inputs.js');
 
-/** How long a process may take to deal with an input before it counts as stuck, in ms. */
+/** The time that a process has for an input before it counts as stuck, in ms. */
 const PATIENCE_MS = 15_000;
 
-/** The target: answers whatever is asked, and listens for errors, as a careful program would. */
+/** The target: answers every question and listens for errors, as a careful program does. */
 async function target(module, role, port) {
   const sockhop = require(module);
   const side =

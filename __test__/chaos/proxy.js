@@ -16,16 +16,19 @@ function randomFrom(seed) {
 }
 
 /**
- * What happens to the bytes of one connection. Their order is never changed.
+ * The treatment of one connection. The order of its bytes never changes.
  *
  * @typedef {object} Plan
- * @property {number} [split] bytes of a write, at most; 1: every byte by itself
- * @property {number} [splitFirst] split and delay no more than so many bytes of each direction
+ * @property {number} [split] the most bytes of one write; 1 writes every byte by itself
+ * @property {number} [splitFirst] limits split and delay to the first bytes of each direction
  * @property {number} [delay] ms to wait before each write, at most
- * @property {{after: number, ms: number}} [stall] stop for so long once so many bytes have passed in a direction
- * @property {{after: number, direction: 'up'|'down'}} [halfClose] end a direction after so many bytes
+ * @property {{after: number, ms: number}} [stall] stop for so long once so many bytes have passed
+ *   in a direction
+ * @property {{after: number, direction: 'up'|'down'}} [halfClose] end a direction after so many
+ *   bytes
  * @property {{after: number}} [reset] reset both sides after so many bytes
- * @property {{after: number}} [truncate] end both sides in order after so many bytes, wherever that is
+ * @property {{after: number}} [truncate] end both sides in order after so many bytes, wherever that
+ *   is
  */
 
 /**
@@ -88,7 +91,7 @@ class ChaosProxy {
     this.watch.onFault?.(connection, name);
   }
 
-  /** Passes one direction on, piece by piece; the sender feels it when the receiver does not read. */
+  /** Forwards one direction piece by piece. Backpressure of the receiver reaches the sender. */
   async #pump(connection, direction, source, target) {
     const { plan } = connection;
     let passed = 0;
@@ -146,7 +149,7 @@ class ChaosProxy {
   }
 }
 
-/** Node resets only what is TCP; a Unix socket with unread bytes is reset when it is closed. */
+/** Node resets TCP connections only. A Unix socket with unread bytes is reset when it is closed. */
 function resetSocket(socket) {
   if (socket.remoteAddress === undefined) socket.destroy();
   else socket.resetAndDestroy();

@@ -3,12 +3,15 @@
 /*
  * A server that broadcasts to clients of which many have stopped reading.
  *
- *   node __test__/chaos/slow-consumers.js [--implementation native|original] [--policy wait|drop|disconnect]
- *     [--stopped 100] [--readers 4] [--megabytes 1024] [--message 65536]
  *
- * The server runs in a process of its own. It sends the next message when all readers have the last one, first
- * with the readers alone, then with the stopped clients connected, too. Prints one line of JSON: how long a
- * message took to reach all readers in either phase (ms), and how far resident memory rose (MiB).
+ *   node __test__/chaos/slow-consumers.js [--implementation native|original]
+ *     [--policy wait|drop|disconnect] [--stopped 100] [--readers 4] [--megabytes 1024]
+ *     [--message 65536]
+ *
+ * The server runs in a process of its own. It sends the next message when all readers have the last
+ * one: first with the readers alone, then with the stopped clients connected as well. Prints one
+ * line of JSON: the time until all readers have a message in both phases (ms), and the growth of
+ * the resident memory (MiB).
  */
 
 const { fork } = require('node:child_process');
@@ -42,7 +45,7 @@ function percentile(sorted, share) {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))];
 }
 
-/** The process of the server: does as it is told. */
+/** The server process, which obeys commands. */
 function serve() {
   const [, , , module, policy] = process.argv;
   const sockhop = require(module);
@@ -77,8 +80,8 @@ function serve() {
       await all;
       times.push(performance.now() - began);
     }
-    // The acknowledgements of the last round may be here before its promise is fulfilled: that is a matter of
-    // turns, and one that never is stays counted.
+    // The acknowledgements of the last round may arrive before its promise is fulfilled, a few
+    // turns later. A promise that is never fulfilled stays counted.
     for (let i = 0; promises > 0 && i < 50; i += 1) await setTimeout(20);
     times.sort((a, b) => a - b);
     return {

@@ -1,12 +1,12 @@
 'use strict';
 
-// Scenes that are played while every timer of the process is faked, and no tick of the fake clock comes.
+// Scenes that run while every timer of the process is faked and the fake clock never advances.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
 const sinon = require('sinon');
 
-/** Everything that sinon can replace, but for what Node's own streams take to tell of their end. */
+/** Everything that sinon can replace, except the functions with which Node's streams end. */
 const MOST = [
   'setTimeout',
   'clearTimeout',
@@ -21,7 +21,7 @@ const MOST = [
 ];
 const EVERYTHING = [...MOST, 'nextTick'];
 
-/** A scene; what is made before the clock is faked is made by `prepare`. */
+/** A scene. `prepare` creates its objects before the clock is faked. */
 const scene = (toFake, prepare, play) => async (sockhop, path) => {
   const server = new sockhop.server({ path });
   const client = new sockhop.client({ path });

@@ -1,7 +1,7 @@
 'use strict';
 
-// Listens with the smallest backlog there is and says on which port. The test stops this process
-// with SIGSTOP and fills the queue: from then on a connect to the port hangs.
+// Listens with the smallest backlog and sends the port. The test stops this process with SIGSTOP
+// and fills the queue; a connect to the port hangs from then on.
 
 const net = require('node:net');
 

@@ -1,8 +1,8 @@
 'use strict';
 
-// A program on one implementation of the API, run by commands over IPC: `create` makes clients and
-// servers, the other commands name one of them. Every event goes back with what can be said of its
-// arguments in another process.
+// A program on one implementation of the API, controlled by commands over IPC: `create` makes
+// clients and servers, and the other commands name one of them. It sends every event back, with
+// those properties of the arguments that can cross to another process.
 
 const path = require('node:path');
 const { build, summarize } = require(path.join(__dirname, '..', 'support', 'payload.js'));
@@ -24,7 +24,7 @@ function ask(send) {
 
 class Actor {
   answer = null;
-  /** Every socket in the order in which it connected; its place here is its number for ever. */
+  /** Every socket in the order of its connection. The index of a socket is its number. */
   connections = [];
 
   constructor(id, subject) {
@@ -177,5 +177,5 @@ process.on('message', async ({ call, actor, method, args }) => {
   }
 });
 
-// The parent went away: so does this program, whatever it still holds open.
+// Without a parent the program ends, although it holds connections.
 process.on('disconnect', () => process.exit());

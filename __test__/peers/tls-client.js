@@ -1,6 +1,7 @@
 'use strict';
 
-// Connects with TLS to the port of the argument, by what is trusted by default, and says how it went.
+// Connects with TLS to the port given as its argument, with the default trust, and prints the
+// result.
 
 const path = require('node:path');
 const tls = require('node:tls');

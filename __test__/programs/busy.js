@@ -1,6 +1,7 @@
 'use strict';
 
-// A client or server with other things to do: `node busy.js <plan as JSON>`. It reports to its parent.
+// A client or server that is busy with other work: `node busy.js <plan as JSON>`. It reports to its
+// parent.
 
 const { once } = require('node:events');
 const fs = require('node:fs');
@@ -26,7 +27,7 @@ function block() {
 }
 
 const tasks = {
-  /** Blocks in the middle of what it receives, and tells whether it got all of it. */
+  /** Blocks while messages arrive, and reports whether it received all of them. */
   compute: () => {
     const wrong = [];
     let next = 0;
@@ -74,8 +75,8 @@ const tasks = {
       fs.readFile(__filename, read);
     };
     read();
-    // A timer looks, so that the report does not come if timers starve. The flood has to go on meanwhile: on a busy machine
-    // the other end may not have had its own turn yet.
+    // A timer looks, so that no report comes if timers starve. The flood has to continue meanwhile:
+    // on a busy machine the other end may not have had a turn yet.
     const look = setInterval(() => {
       if (Math.min(...Object.values(turns)) < 20 || received - before < 1000) return;
       clearInterval(look);

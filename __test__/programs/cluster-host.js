@@ -1,7 +1,7 @@
 'use strict';
 
-// The primary of a cluster, told by its parent what to do; its workers are cluster-worker.js. It passes on what
-// they say, with their ids.
+// The primary of a cluster, controlled by its parent. Its workers run cluster-worker.js; it
+// forwards their messages with their ids.
 
 const cluster = require('node:cluster');
 const path = require('node:path');

@@ -1,6 +1,7 @@
 'use strict';
 
-// A worker of a cluster: a server that says who it is. Its plan comes in the environment, commands as messages.
+// A worker of a cluster: a server that answers with its own id. Its plan is in the environment;
+// commands are messages.
 
 const cluster = require('node:cluster');
 const { spawnSync } = require('node:child_process');
@@ -13,7 +14,7 @@ const { implementation, where, options, listen, secure } = JSON.parse(process.en
 const { server: Server } = require(implementations[implementation]);
 
 const server = new Server({ ...where, ...options });
-/** In the end there may be nobody to talk to. */
+/** The channel may already be closed at the end. */
 const say = (event, more) => process.connected && process.send({ event, ...more }, () => {});
 const plain = ({ message, code, syscall, address, port }) => ({
   message,

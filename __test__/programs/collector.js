@@ -1,6 +1,7 @@
 'use strict';
 
-// Makes what a program can make, lets it end in one way, and tells what of it the garbage collector did not take.
+// Creates the objects that a program can create, ends them in one way, and prints those that the
+// garbage collector did not take.
 
 const net = require('node:net');
 const tls = require('node:tls');
@@ -52,7 +53,7 @@ async function backdrop(place) {
   return server;
 }
 
-/** Connects a client whose callback and whose stream nobody will answer. */
+/** Connects a client whose callback and whose stream get no answer. */
 async function askInVain(watch, place, held) {
   held.server = await backdrop(place);
   held.client = new sockhop.client(place);
@@ -70,7 +71,7 @@ const ask = (client, object) =>
     client.send(object, resolve).catch(reject);
   });
 
-/** Each leaves what it made to the collector; `held` is what the program goes on holding. */
+/** Each case leaves its objects to the collector. `held` has the objects that the program keeps. */
 const cases = {
   /** That the others can fail. */
   async 'what is still held'(watch, place, held) {

@@ -1,6 +1,6 @@
 'use strict';
 
-// A program that leaves in the middle of what it does: `node leaver.js <way> <where as JSON>`.
+// A program that exits in the middle of its work: `node leaver.js <way> <where as JSON>`.
 
 const { implementations } = require('../support/implementations.js');
 const { client: Client, server: Server } = require(implementations.native);

@@ -1,7 +1,7 @@
 'use strict';
 
-// For `deno test`, which gives native objects back at the end of a file while timers still run: what this leaves
-// open calls them then. It passes if the process does not crash.
+// For `deno test`, which destroys native objects at the end of a file while timers still run: the
+// timers left open here call them then. The test passes if the process does not crash.
 
 const assert = require('node:assert/strict');
 const { it } = require('node:test');

@@ -1,7 +1,7 @@
 'use strict';
 
-// A program whose own code throws: `node thrower.js <where>`. It prints what surfaced of it, and what came of the
-// rest, as JSON; it ends by itself.
+// A program whose own code throws: `node thrower.js <where>`. It prints the exceptions that
+// surfaced and the other results as JSON, and ends by itself.
 
 const net = require('node:net');
 const { implementations } = require('../support/implementations.js');
@@ -39,7 +39,7 @@ const faulty = {
   }),
 };
 
-/** A server and a client of it, which remember what they received. */
+/** A server and its client, which record the messages they receive. */
 async function pair(serverOptions = {}, clientOptions = {}) {
   const server = new Server({ port: 0, ...serverOptions });
   await server.listen();
@@ -74,7 +74,7 @@ async function connected(...options) {
   return { ...both, sock: both.server.sockets[0] };
 }
 
-/** Whether both ends still do what they are for. */
+/** Whether both ends still answer. */
 async function sound({ server, client }) {
   const ask = (send, object) => new Promise((resolve) => send(object, resolve));
   const { n: here } = await ask((...args) => client.send(...args), { n: 'c' });
@@ -381,7 +381,7 @@ const cases = {
   },
   "a socket's write callback": async () => {
     const both = await connected();
-    // So much that it has to wait for the peer, who does not read for now.
+    // Enough to wait for the peer, which does not read for now.
     both.client.socket.pause();
     const text = 'x'.repeat(16 << 20);
     const done = [];

@@ -1,7 +1,8 @@
 'use strict';
 
-// Starts worker threads by a plan, and reports what this process held before and after: the runtime's threads
-// are there from the first connection on, so a first worker comes and goes before anything is counted.
+// Starts worker threads by a plan, and reports the descriptors and threads of this process before
+// and after. The runtime's threads exist from the first connection on, so a first worker runs and
+// ends before the count.
 
 const { once } = require('node:events');
 const path = require('node:path');
@@ -98,7 +99,10 @@ const kinds = {
   },
 };
 
-/** Waits until what this process holds is what is wanted, but not for ever. */
+/**
+ * Waits until `take` returns the wanted value; gives up after some time, and returns the last
+ * value.
+ */
 async function settled(take, wanted) {
   const last = Date.now() + PATIENCE_MS;
   let now = take();

@@ -1,6 +1,6 @@
 'use strict';
 
-// A worker thread with servers and clients of its own, told by its data what to do.
+// A worker thread with servers and clients of its own, whose data names its task.
 
 const { once } = require('node:events');
 const { parentPort, workerData } = require('node:worker_threads');
@@ -35,7 +35,7 @@ const tasks = {
     await server.close();
   },
 
-  /** A server until it is told to stop. */
+  /** A server that runs until it gets a message. */
   serve: async () => {
     const server = new Server(where);
     server.on('receive', (object, { callback }) => callback?.(object));
@@ -46,7 +46,7 @@ const tasks = {
     parentPort.close();
   },
 
-  /** A client of somebody else's server. */
+  /** A client of a server in another thread. */
   use: async () => {
     const client = new Client(where);
     await client.connect();
@@ -57,7 +57,7 @@ const tasks = {
     await client.disconnect();
   },
 
-  /** Traffic without end, of which the parent is told once it flows. */
+  /** Endless traffic; the parent gets a message once it flows. */
   flood: async () => {
     const { server, clients } = await pair();
     let received = 0;

@@ -11,8 +11,9 @@ const path = require('node:path');
 const FIRST_PORT = 10_000;
 
 /**
- * The ports that the system never gives to an outgoing connection: nothing takes one of them between the moment it is
- * found free and the moment a test listens on it, and no client can connect to itself through it.
+ * The ports that the system never gives to an outgoing connection. No connection can take one
+ * between the moment it is found free and the moment a test listens on it, and no client can
+ * connect to itself through it.
  *
  * @returns {[number, number] | null} the first, and the one after the last
  */
@@ -26,7 +27,10 @@ function reservedForListeners() {
   }
 }
 
-/** Listens on a port of the loopback interface for a moment; resolves with the port, or null if it is taken. */
+/**
+ * Listens on a port of the loopback interface for a moment. Resolves with the port, or with null if
+ * it is in use.
+ */
 function probe(port) {
   return new Promise((resolve, reject) => {
     const server = net.createServer();
@@ -47,14 +51,14 @@ async function freePort() {
   }
 }
 
-/** A temporary directory that goes away with the test. */
+/** A temporary directory that is removed at the end of the test. */
 function temporaryDirectory(t) {
   const directory = mkdtempSync(path.join(tmpdir(), 'sockhop-'));
   cleanup(t, () => rmSync(directory, { recursive: true, force: true }));
   return directory;
 }
 
-/** A path for a Unix socket that goes away with the test. */
+/** A path for a Unix socket that is removed at the end of the test. */
 function unixPath(t) {
   return path.join(temporaryDirectory(t), 'socket');
 }

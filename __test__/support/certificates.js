@@ -20,19 +20,20 @@ const RSA = {
 const daysFromNow = (days) => new Date(Date.now() + days * DAY);
 
 /**
- * A certificate and the key to it.
+ * A certificate and its key.
  *
  * @param {object} options
  * @param {string} options.name the common name
  * @param {string[]} [options.names] alternative names; an IP address becomes one of its kind
- * @param {Issued} [options.issuer] who signs it; itself if left out
- * @param {boolean} [options.ca] whether it may issue others
+ * @param {Issued} [options.issuer] the issuer; the certificate is self-signed without one
+ * @param {boolean} [options.ca] whether it is the certificate of an authority
  * @param {[number, number]} [options.days] valid from and to, in days from now
  * @param {string[]} [options.purposes] extended key usages, as OIDs
  * @param {boolean} [options.rsa] an RSA key instead of one on P-256
  * @returns {Promise<Issued>}
  *
- * @typedef {{cert: string, key: string, certificate: object, keys: object, rsa: boolean, exportKey: Function}} Issued
+ * @typedef {{cert: string, key: string, certificate: object, keys: object, rsa: boolean, exportKey:
+ *   Function}} Issued
  */
 async function issue({ name, names, issuer, ca = false, days = [-1, 30], purposes, rsa = false }) {
   const keys = await webcrypto.subtle.generateKey(rsa ? RSA : ECDSA, true, ['sign', 'verify']);

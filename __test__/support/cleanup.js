@@ -3,8 +3,8 @@
 const endings = new WeakMap();
 
 /**
- * Has something done at the end of the test; what was registered last is done first, so that
- * clients go before the servers they are connected to.
+ * Registers a function for the end of the test. The last one runs first, so that clients end before
+ * their servers.
  *
  * @param {object} t the test context
  * @param {() => any} ending

@@ -4,12 +4,12 @@
 const STEP = process.env.SOCKHOP_NETWORK ? 60_000 : 30_000;
 
 /**
- * Fails with a message that says what was waited for, instead of leaving the test runner's own
- * time-out to say only which test it was.
+ * Rejects with a message that names the awaited event, in place of the test runner's own time-out,
+ * which names the test only.
  *
  * @template T
  * @param {Promise<T>} promise
- * @param {string | (() => string)} what the thing waited for, as it reads after "gave up waiting for"
+ * @param {string | (() => string)} what the awaited event, as it reads after "gave up waiting for"
  * @param {number} [ms]
  * @returns {Promise<T>}
  */
@@ -24,7 +24,7 @@ function deadline(promise, what, ms = STEP) {
   return Promise.race([promise, expiry]).finally(() => clearTimeout(timer));
 }
 
-/** Lets everything that is already due in this process happen. */
+/** Resolves after everything that is due in this process. */
 function turn() {
   return new Promise((resolve) => setImmediate(resolve));
 }
@@ -39,12 +39,13 @@ async function until(condition, what, ms = STEP) {
 }
 
 /**
- * Repeats a check of a time-out, with twice the time after each attempt in which the machine paused for too long. What
- * happened in such an attempt says nothing about the package.
+ * Repeats a check of a time-out, with twice the time after each attempt in which the machine paused
+ * for too long. The result of such an attempt says nothing about the package.
  *
  * @param {number} ms the time of the first attempt
- * @param {(ms: number) => Promise<{pause: number, verify: () => any}>} attempt `pause` is the longest time between two
- *   signs of life of the test itself, in ms; `verify` asserts, and is called if that is less than half of the time
+ * @param {(ms: number) => Promise<{pause: number, verify: () => any}>} attempt `pause` is the
+ *   longest time in ms in which the test itself did not run; `verify` asserts, and is called if
+ *   `pause` is less than half of the time
  */
 async function undisturbed(ms, attempt) {
   for (let time = ms; ; time *= 2) {

@@ -3,10 +3,10 @@
 const { deadline } = require('./deadline.js');
 
 /**
- * An ordered record of events that tests can wait on.
+ * An ordered record of events that tests can wait for.
  *
- * An entry is `{ name, ...details }`. `next()` hands every entry out once, so that two waits for the
- * same name see two different events, and an event that came before anyone waited is not lost.
+ * An entry is `{ name, ...details }`. `next()` returns every entry once: two waits for the same
+ * name get two different events, and an event before the wait is not lost.
  */
 class EventLog {
   /** Every entry so far, in order. */
@@ -30,7 +30,7 @@ class EventLog {
   }
 
   /**
-   * The first entry of that name that nobody took before and that satisfies the predicate.
+   * The first entry of that name that satisfies the predicate and that no call returned before.
    *
    * @param {string} name
    * @param {(entry: object) => boolean} [predicate]

@@ -30,7 +30,7 @@ function queueLength(port) {
 const isStopped = (pid) => / T /.test(fs.readFileSync(`/proc/${pid}/stat`, 'latin1'));
 
 /**
- * A listener that accepts nothing and whose queue is full, so that a connect to it gets no answer at all.
+ * A listener that accepts nothing and has a full queue, so that a connect to it gets no answer.
  *
  * @param {object} t the test context
  * @returns {Promise<{port: number, resume: function(): void}>} `resume` lets it accept connections

@@ -1,8 +1,8 @@
 'use strict';
 
-// The package under test. SOCKHOP_UNDER_TEST points the same suites at another implementation of
-// the API (a module specifier or an absolute path): what pins down the reference's behaviour passes
-// on the reference as well, and what pins down a repaired fault fails there.
+// The package under test. SOCKHOP_UNDER_TEST runs the same suites against another implementation of
+// the API (a module specifier or an absolute path). Tests of the original's behaviour pass on the
+// original as well; tests of repaired faults fail there.
 
 const { implementations } = require('./implementations.js');
 

@@ -7,7 +7,7 @@ const { cleanup } = require('./cleanup.js');
 const { STEP } = require('./deadline.js');
 const { PeerPool } = require('./peers.js');
 
-/** Who talks to whom, each in a process of its own. */
+/** The implementations of client and server, each in a process of its own. */
 const pairs = [
   { client: 'native', server: 'original' },
   { client: 'original', server: 'native' },
@@ -15,8 +15,8 @@ const pairs = [
 ];
 
 /**
- * What is between client and server, by `SOCKHOP_NETWORK`: nothing, or a proxy that takes what passes to pieces. Large
- * messages go in large pieces behind their beginning, for they would take minutes otherwise.
+ * The network between client and server, by `SOCKHOP_NETWORK`: none, or a proxy that divides the
+ * data. Only the beginning of a large message is divided, because the whole would take minutes.
  */
 const networks = {
   bytes: { split: 1, splitFirst: 4000 },

@@ -24,7 +24,7 @@ function summarize(object) {
   return { characters: json.length, sha256: createHash('sha256').update(json).digest('hex') };
 }
 
-/** What the other side is to report when it received what `build(spec)` makes. */
+/** The report that the other side sends when it has received the result of `build(spec)`. */
 function expected(spec) {
   const json = JSON.stringify(build(spec));
   return summarize(json === undefined ? undefined : JSON.parse(json));

@@ -37,7 +37,7 @@ class PeerProcess {
     return this.#gone === null;
   }
 
-  /** A new client or server in that process; it is taken down with the test, if there is one. */
+  /** A new client or server in that process. It ends with the test, if a test is given. */
   async create(t, role, options) {
     const id = ++this.#lastActor;
     const actor = new Actor(this, id);

@@ -9,13 +9,14 @@ const { implementations } = require('./implementations.js');
 /**
  * Runs a function as a Node program of its own.
  *
- * The function gets the package under test and the given argument; it must not use anything of the
- * file it is written in. What it prints are the entries `line` of the result's log.
+ * The function gets the package under test and the given argument, and must not use anything else
+ * of its file. The lines that it prints are the entries `line` of the result's log.
  *
  * @param {object} t the test context; a program that still runs at the end of the test is killed
  * @param {(sockhop: object, argument: any) => any} main
  * @param {any} [argument] anything that survives JSON
- * @param {{ flags?: string[], env?: object }} [options] flags for Node, and variables in addition to those of this process
+ * @param {{ flags?: string[], env?: object }} [options] flags for Node, and variables in addition
+ *   to those of this process
  */
 function program(t, main, argument = null, { flags = [], env = {} } = {}) {
   const source = `(${main})(require(${JSON.stringify(implementations.native)}), ${JSON.stringify(argument)});`;

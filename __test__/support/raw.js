@@ -7,7 +7,7 @@ const { turn } = require('./deadline.js');
 const { EventLog } = require('./event-log.js');
 
 /**
- * A plain `net.Socket` that speaks frames by hand: what a peer looks like on the wire.
+ * A plain `net.Socket` with frames written by hand: the peer as it looks on the wire.
  *
  * Entries: `frame` (`text`, and `json` where the text is JSON), `data` (`bytes`), `end`, `close`,
  * `error`.

@@ -9,15 +9,15 @@ const { turn } = require('./deadline.js');
 const NEWLINE = 0x0a;
 
 /**
- * A proxy between a client and a server that sees, and may cut up, what goes by.
+ * A proxy between a client and a server that records the frames, and may divide or join them.
  *
- * Entries of its log: `up` (client to server) and `down`, each a frame's `text`.
+ * Entries of its log: `up` (client to server) and `down`, each with a frame's `text`.
  *
  * @param {object} t the test context
  * @param {object} from where the proxy listens
  * @param {object} to where the server listens
- * @param {{ drip?: boolean, hold?: number }} [shape] `drip`: pass every byte on in a write of its
- *   own; `hold`: collect so many frames and pass them on in one write
+ * @param {{ drip?: boolean, hold?: number }} [shape] `drip`: forwards every byte in a write of its
+ *   own; `hold`: collects that number of frames and forwards them in one write
  */
 async function recordingProxy(t, from, to, { drip = false, hold = 0 } = {}) {
   const log = new EventLog();

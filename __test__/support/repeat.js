@@ -1,8 +1,9 @@
 'use strict';
 
 /**
- * How often a test of chance does what it does: crashes at the end of a program's life are rare, and a single
- * run tells little. SOCKHOP_REPEAT=100 is the full count; without it, a number that suits every day.
+ * The number of repetitions of a randomized test. Crashes at the end of a program are rare, and a
+ * single run shows little. SOCKHOP_REPEAT sets the number (100 for a full run); the default suits
+ * every day.
  *
  * @param {number} [everyDay]
  * @returns {number}

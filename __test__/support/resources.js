@@ -2,10 +2,10 @@
 
 const fs = require('node:fs');
 
-/** Whether this system shows what a process holds. */
+/** Whether this system lists the descriptors and threads of a process. */
 const canCount = fs.existsSync('/proc/self/fd') && fs.existsSync('/proc/self/task');
 
-/** @returns {{descriptors: number, threads: number}} what this process holds */
+/** @returns {{descriptors: number, threads: number}} those of this process */
 function held() {
   return {
     descriptors: fs.readdirSync('/proc/self/fd').length,

@@ -19,7 +19,7 @@ const notOn = (name, reason) => runtime === name && reason;
 /** @param {string} reason why the test says nothing about other runtimes */
 const onNodeOnly = (reason) => runtime !== 'node' && reason;
 
-/** Elsewhere TLS is the runtime's own: what its defaults are is not what Node's are. */
+/** Other runtimes have their own TLS, with other defaults than Node's. */
 const nativeTls = runtime === 'node';
 
 module.exports = { nativeTls, notOn, onNodeOnly, runtime };

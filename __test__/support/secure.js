@@ -50,7 +50,7 @@ async function secureServer(t, options, onConnection = undefined, port = 0) {
 }
 
 /**
- * A sockhop server behind Node's TLS server, which passes on the plaintext over a Unix socket.
+ * A sockhop server after Node's TLS server, which forwards the plaintext over a Unix socket.
  *
  * @param {object} t the test context
  * @param {{server: Function}} implementation of the API
@@ -72,12 +72,12 @@ async function secureSockhop(t, implementation, options, serverOptions = {}) {
 }
 
 /**
- * A proxy that sees the records go by.
+ * A proxy that records the TLS records.
  *
  * @param {object} t the test context
  * @param {number} to the port of the server
- * @returns {Promise<{port: number, types: () => number[], finish: () => void}>} `types`: the types of the
- *   records that the client sent; `finish`: ends the direction to the client, and says nothing before that
+ * @returns {Promise<{port: number, types: () => number[], finish: () => void}>} `types`: the types
+ *   of the client's records; `finish`: ends the direction to the client without a record
  */
 async function tlsRecordingProxy(t, to) {
   let sent = Buffer.alloc(0);

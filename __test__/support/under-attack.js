@@ -1,8 +1,8 @@
 'use strict';
 
 /*
- * A program in a process of its own whose peer is as hostile as a peer can be: it sends what no honest peer would,
- * answers with garbage, and leaves at once.
+ * A program in a process of its own with a hostile peer, which sends what no honest peer sends,
+ * answers with garbage, and disconnects at once.
  */
 
 const { spawn } = require('node:child_process');
@@ -15,7 +15,7 @@ const { hostileInputs } = require('../chaos/hostile-inputs.js');
 
 const PING =
   '{"type":"SockhopPing","data":{"_id":"alive?","_created":"2024-01-01T00:00:00.000Z"}}\n';
-/** How often it is looked whether somebody listens, in ms. */
+/** The time between two attempts to reach the listener, in ms. */
 const LOOK = 20;
 
 /** JSON texts that a program may not expect as the data of a message of its own. */
@@ -90,7 +90,7 @@ function startProgram(t, args, options) {
   };
 }
 
-/** A socket that forgets what it is sent, and that may break. */
+/** A socket that discards the data it receives, and may fail. */
 function quiet(socket) {
   socket.on('error', () => {});
   socket.resume();
@@ -112,7 +112,7 @@ async function reach(program, where) {
   throw new Error('the program has ended');
 }
 
-/** Whether the other side of a connection still serves it: its answer to a ping, behind what it wants to hear first. */
+/** Resolves once the other side has answered a ping, sent after the text that it expects first. */
 function pong(socket, first = '') {
   return new Promise((resolve, reject) => {
     let text = '';
@@ -137,7 +137,7 @@ function say(socket, bytes) {
   });
 }
 
-/** Attacks a program that listens at a place, and asserts that it serves an honest peer afterwards. */
+/** Attacks a program that listens, and asserts that it serves an honest peer afterwards. */
 async function attackServer(program, where, types, first) {
   const inputs = [...hostileInputs({ heavy: false }).values()];
   await program.alive(
