@@ -1,6 +1,6 @@
 'use strict';
 
-// Who is accepted, when, and in which order the program is told.
+// When connections are accepted, and in which order the program gets their events.
 
 const assert = require('node:assert/strict');
 const { spawn } = require('node:child_process');
@@ -105,7 +105,7 @@ describe('both ends in one process', () => {
               server.on('connect', (sock) => {
                 note(`server: connect, client ${client.connected ? 'connected' : 'not connected'}`);
                 server.send(sock, { from: 'server' });
-                // The client hears of it before the program's timers.
+                // The client gets the message before the program's timers run.
                 setTimeout(() => note('timer'), 0);
               });
               server.on('receive', (object) => assert.deepEqual(object, { from: 'client' }));

@@ -1,6 +1,6 @@
 'use strict';
 
-// What counts as activity: every byte in either direction, as with a socket of Node's.
+// Activity is every byte in either direction, as with a socket of Node's.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
@@ -14,7 +14,7 @@ const { rawClient } = require('./support/raw.js');
 
 const limit = { timeout: 90_000 };
 const IDLE = 400;
-/** So many signs of life come before it is looked whether the connection is still there. */
+/** The signs of life before the test checks the connection. */
 const SIGNS = 24;
 
 async function serverOnWire(t, transport, options) {
@@ -31,7 +31,10 @@ async function clientSide(t, transport, options) {
   return { side: client, log, wire, socket: client.socket };
 }
 
-/** Gives signs of life, and resolves with the longest time between two of them: an eighth of `idle`, or a pause. */
+/**
+ * Gives signs of life. Resolves with the longest time between two of them, which is an eighth of
+ * `idle` unless the machine paused.
+ */
 async function keepAlive(idle, sign) {
   let longest = 0;
   let last = performance.now();
@@ -58,7 +61,7 @@ const signs = {
 
 for (const transport of transports) {
   for (const [role, connect] of Object.entries({ client: clientSide, server: serverOnWire })) {
-    // They mostly wait.
+    // These tests mostly wait.
     const options = { ...limit, concurrency: true };
     describe(`a connection of a ${role} (${transport})`, options, () => {
       for (const [name, sign] of Object.entries(signs)) {
@@ -101,7 +104,7 @@ for (const transport of transports) {
   }
 }
 
-/** A link to `where` that lets so much through in 20 ms, until the test ends. */
+/** A link to `where` that forwards at most `bytes` bytes in 20 ms, until the test ends. */
 async function slowLink(t, where, bytes) {
   const open = new Set();
   const link = net.createServer((near) => {

@@ -1,7 +1,7 @@
 'use strict';
 
-// Where a client connects to and a server listens: names with several addresses, zones, abstract names; and what is
-// told of a client that cannot connect by itself.
+// The addresses of clients and servers: names with several addresses, zones and abstract names, and
+// the errors of a client that cannot reconnect.
 
 const assert = require('node:assert/strict');
 const dns = require('node:dns');
@@ -18,7 +18,7 @@ const { notOn } = require('./support/runtime.js');
 
 const limit = { timeout: 60_000 };
 
-/** Has a name that nobody else knows lead to these addresses. */
+/** Resolves a name of this test to these addresses. */
 function named(t, addresses) {
   const found = addresses.map((address) => ({ address, family: net.isIP(address) }));
   const answer = (opts) => (opts?.all ? found : found[0]);

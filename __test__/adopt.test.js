@@ -36,7 +36,7 @@ function tunnel(inner) {
   return outer;
 }
 
-/** Has `told` called with exceptions that nobody caught; meanwhile the runner of the tests does not see them. */
+/** Calls `told` with uncaught exceptions, which the test runner does not see meanwhile. */
 function surfaced(t, told) {
   const others = process.listeners('uncaughtException');
   process.removeAllListeners('uncaughtException');
@@ -156,13 +156,14 @@ describe('a stream that is given to a client', { timeout: 90_000 }, () => {
         callback();
       },
     });
-    // Some of a burst leave at their calls. The more ticks had one, the more gathers.
+    // Some messages of a burst are written at once. A burst over more ticks collects more messages.
     for (let tick = 0; tick < 20; tick += 1) {
       for (let n = 0; n < 20; n += 1) bad.send({ n });
       await setImmediate();
     }
     throws = true;
-    // On a machine that is busy the burst may leave before its end, and then the exception is that of a promise.
+    // On a busy machine the burst may be written before its end; the exception then rejects a
+    // promise.
     const thrown = new Promise((resolve) => {
       surfaced(t, resolve);
       for (let n = 0; n < 20; n += 1) bad.send({ n }).catch(resolve);

@@ -1,8 +1,8 @@
 'use strict';
 
-// One test for every row of the 1.x API, named as the row (conformance/api-rows.json);
-// `node scripts/api-table.js` prints the table. What each call does in every case is tested
-// elsewhere; here every name is there, and works as its row says.
+// One test for every row of the 1.x API, with the name of the row (conformance/api-rows.json);
+// `node scripts/api-table.js` prints the table. Other tests cover the cases of each call. These
+// tests show that every name exists and works as its row says.
 
 const assert = require('node:assert/strict');
 const { EventEmitter, once } = require('node:events');
@@ -179,7 +179,8 @@ describe('the API, row by row: SockhopClient', () => {
     const raw = await RawServer.listen();
     t.after(() => raw.close());
     const client = makeClient(t, { address: 'localhost', port: raw.port });
-    // localhost may be ::1 first; then the address was used as well, and nobody listens there.
+    // localhost may be ::1 first, where nothing listens; the client has then used the second
+    // address.
     await client.connect().then(
       () => assert.equal(client.socket.remotePort, raw.port),
       (error) => assert.equal(error.code, 'ECONNREFUSED'),

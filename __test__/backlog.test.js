@@ -1,6 +1,7 @@
 'use strict';
 
-// A loop over a stream of answers that is slower than the peer: the peer waits, and nothing else does for ever.
+// A loop over a stream of answers that is slower than the peer: the peer waits, and nothing else
+// stops.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
@@ -15,11 +16,14 @@ const limit = { timeout: 120_000 };
 const TEXT = 'x'.repeat(10_000);
 /** Far more than the mark of 1 MiB and the buffers of the kernel. */
 const MOST = 6000;
-/** So many answers may be under way: 15 MB. */
+/** The answers that may be under way: 15 MB. */
 const AHEAD = 1500;
 const TAKEN = 200;
 
-/** A server that answers each request with as many packets as its connection takes, and what is asked with the same. */
+/**
+ * A server that answers each request with as many packets as its connection takes, and each
+ * question with the same object.
+ */
 async function generous(t, where) {
   const { server } = await startServer(t, {}, where);
   const counts = { written: 0 };

@@ -283,7 +283,7 @@ describe('an option that makes no sense', () => {
           (error) => {
             assert.ok(error instanceof TypeError, `${error}`);
             assert.match(error.message, /terminator/);
-            // The value may be quoted one way or the other.
+            // Either kind of quotes around the value is possible.
             const message = error.message.replaceAll('"', "'");
             assert.ok(message.includes(text), `"${error.message}" does not say ${text}`);
             return true;

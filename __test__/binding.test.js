@@ -21,7 +21,10 @@ const TAG = platformTag();
 const NATIVE = 'lib/internal/native';
 const BINDING = path.join(ROOT, bindingFileName(TAG));
 
-/** The option that turns the permission model of Node on, or null if this version has none that knows addons. */
+/**
+ * The option that enables Node's permission model, or null if this version has none that covers
+ * addons.
+ */
 const PERMISSION = (() => {
   if (process.allowedNodeEnvironmentFlags.has('--permission')) return '--permission';
   if (process.allowedNodeEnvironmentFlags.has('--allow-addons')) return '--experimental-permission';
@@ -29,8 +32,9 @@ const PERMISSION = (() => {
 })();
 
 /**
- * An ELF executable, as far as its dynamic loader goes: 64 bits, one program header, and `gap` bytes between that and the
- * name of the loader, as in a binary that `patchelf` has changed. Without a loader it is linked statically.
+ * An ELF executable as a dynamic loader sees it: 64 bits, one program header, and `gap` bytes
+ * between the header and the name of the loader, as in a binary that `patchelf` has changed.
+ * Without a loader it is linked statically.
  */
 function elfExecutable({ loader, gap = 0 }) {
   const PT_INTERP = 3;

@@ -1,7 +1,7 @@
 'use strict';
 
-// What an error says besides its message: where a path is wrong, who sent a bad frame, and what it was. The messages are
-// Node's and those of sockhop 1.8.4, to the letter.
+// The causes of errors: the wrong part of a path, the sender of a bad frame, and the kind of its
+// data. The messages are exactly those of Node and of sockhop 1.8.4.
 
 const assert = require('node:assert/strict');
 const { spawn } = require('node:child_process');

@@ -1,7 +1,7 @@
 'use strict';
 
-// Through a network that splits, delays, stalls, ends, resets and truncates: what gets through is whole, what does
-// not is told, and the next connection works.
+// A network that splits, delays, stalls, ends, resets and truncates connections: messages that
+// arrive are whole, lost ones are reported, and the next connection works.
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');

@@ -1,6 +1,7 @@
 'use strict';
 
-// What programs do with a client beyond its API: its timer, its private names, and Node functions it depends on.
+// Uses of a client beyond its API: its timer, its private names, and the Node functions it depends
+// on.
 
 const assert = require('node:assert/strict');
 const dns = require('node:dns');

@@ -1,6 +1,7 @@
 'use strict';
 
-// What a connection costs after the program has closed it, and what its peer still gets.
+// The resources of a connection after the program has closed it, and the data that its peer still
+// receives.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
@@ -15,7 +16,10 @@ const limit = { timeout: 120_000 };
 const noDescriptors = !fs.existsSync('/proc/self/fd') && 'the system does not list descriptors';
 const MIB = 1024 * 1024;
 
-/** A server that closes each session in some way once it is connected, and counts its own descriptors. */
+/**
+ * A server that closes each session in the given way once it is connected, and counts its own
+ * descriptors.
+ */
 function serverThat(t, how, max) {
   return program(
     t,
@@ -82,7 +86,10 @@ describe('descriptors of closed sessions', { skip: noDescriptors }, () => {
   }
 });
 
-/** A closed connection whose peer is silent keeps its descriptor for so long, unless its place is wanted. */
+/**
+ * The time for which a closed connection with a silent peer keeps its descriptor, unless the server
+ * needs it.
+ */
 const LINGER_MS = 5000;
 
 describe('a closed session', () => {
@@ -104,7 +111,8 @@ describe('a closed session', () => {
         return text;
       };
       for (let n = 0; n < 10; n += 1) {
-        // A client hears of the end before the server has closed: the next one may come too early.
+        // A client sees the end before the server has closed the connection, so the next client may
+        // come too early.
         const began = Date.now();
         while (!(await greeting()).includes('welcome')) {
           assert.ok(Date.now() - began < LINGER_MS, `client ${n} was turned away`);

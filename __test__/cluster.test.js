@@ -1,7 +1,7 @@
 'use strict';
 
-// Workers of node:cluster that listen at the same place share it. The cluster is a process of its own; who
-// connects to it is here.
+// Workers of node:cluster that listen at the same address share it. The cluster is a process of its
+// own; its clients are in this process.
 
 const assert = require('node:assert/strict');
 const { fork, spawnSync } = require('node:child_process');
@@ -25,10 +25,10 @@ const original = require(implementations.original);
 
 const limit = { timeout: 120_000 };
 const HOST = path.join(__dirname, 'programs', 'cluster-host.js');
-/** Starting processes takes its time on a busy machine. */
+/** The time for starting processes on a busy machine. */
 const PATIENCE = 60_000;
 
-/** A cluster; what happens in it are the entries of its log. */
+/** A cluster. Its events are the entries of its log. */
 class Cluster extends EventLog {
   #child;
 
@@ -55,7 +55,7 @@ class Cluster extends EventLog {
     this.#child.send({ command, ...options });
   }
 
-  /** What a worker says next of that kind. */
+  /** The next message of that name from a worker. */
   from(worker, name) {
     return this.next(name, (entry) => entry.worker === worker, PATIENCE);
   }
@@ -82,8 +82,8 @@ const ask = (client, object) =>
   );
 
 /**
- * Asks until a connection lives long enough for the answer: one that a dying worker accepts ends with the worker, and the
- * client connects once more.
+ * Asks until a connection lives long enough for the answer. A connection that a dying worker
+ * accepts ends with the worker, and the client reconnects.
  */
 async function askUntilAnswered(client) {
   for (;;) {
@@ -139,7 +139,7 @@ for (const policy of ['rr', 'none']) {
 
         const { clients, workers } = await connect(t, where, 9);
         const old = await connect(t, where, 3, original);
-        // Who gets a connection from a shared handle is up to the system.
+        // The system chooses the worker for a connection from a shared handle.
         if (policy === 'rr') {
           assert.deepEqual(sorted(workers), [1, 1, 1, 2, 2, 2, 3, 3, 3]);
           assert.deepEqual(sorted(old.workers), [1, 2, 3]);
@@ -174,8 +174,9 @@ for (const policy of ['rr', 'none']) {
         const reconnect = (on) => {
           for (const { client } of clients) client.auto_reconnect = on;
         };
-        // By round robin, Node's primary neither serves nor closes a connection that it gives to a worker which dies
-        // before taking it. So no client reconnects before the primary knows of the death.
+        // By round robin, Node's primary neither serves nor closes a connection that it gives to a
+        // worker which dies before taking it. So no client reconnects before the primary knows of
+        // the death.
         if (policy === 'rr') reconnect(false);
         const victim = clients[0].worker;
         cluster.do('kill', { worker: victim, signal: 'SIGKILL' });
@@ -188,7 +189,7 @@ for (const policy of ['rr', 'none']) {
         for (const { client } of clients) {
           assert.notEqual((await askUntilAnswered(client)).worker, victim);
         }
-        // Who comes in its place takes part.
+        // A new worker takes part.
         const [id] = await cluster.start(1);
         assert.equal(id, 3);
         if (policy === 'rr') {
@@ -241,7 +242,7 @@ describe('a worker of a cluster', () => {
         assert.deepEqual(sorted(workers), [1, 1, 2, 2]);
         cluster.do('disconnect', { worker: 1 });
         if (implementation === 'native') await cluster.from(1, 'closed');
-        // New connections are for the other one.
+        // New connections go to the other worker.
         const later = await connect(t, where, 2);
         assert.deepEqual(later.workers, [2, 2]);
         for (const [n, client] of clients.entries()) {
@@ -250,7 +251,7 @@ describe('a worker of a cluster', () => {
         assert.equal(cluster.count('left'), 0);
         for (const client of clients) await client.disconnect();
         await cluster.from(1, 'left');
-        // A timer of the original's goes on for half a minute.
+        // A timer of the original runs for half a minute.
         if (implementation === 'original') return;
         const { code, signal } = await cluster.from(1, 'exit');
         assert.deepEqual([code, signal], [0, null]);
@@ -308,7 +309,7 @@ describe('a worker of a cluster', () => {
       const [ours, nodes] = lines.map((line) => JSON.parse(line));
       assert.equal(ours.code, 'EADDRINUSE');
       assert.deepEqual(ours, nodes);
-      // It has not taken anything away.
+      // The address still belongs to the workers.
       assert.deepEqual(sorted((await connect(t, where, 2)).workers), [1, 2]);
     });
   }
@@ -325,7 +326,7 @@ describe('a worker of a cluster', () => {
     assert.equal(address.port, where.port);
     assert.deepEqual(sorted((await connect(t, where, 2)).workers), [1, 2]);
 
-    // Without ending its connections.
+    // The listener closes without ending its connections.
     const { clients, workers } = await connect(t, where, 2);
     await cluster.tell(2, 'stop listening', 'closed');
     assert.equal((await cluster.tell(2, 'count', 'count')).listening, false);
@@ -378,7 +379,7 @@ describe('a worker of a cluster', () => {
     for (let n = 0; n < 4; n += 1) {
       let { connections, descriptors } = await round();
       assert.equal(connections, 0);
-      // A task of the runtime closes the descriptor, behind the event.
+      // A task of the runtime closes the descriptor, after the event.
       const began = Date.now();
       while (descriptors > first.descriptors) {
         assert.ok(Date.now() - began < PATIENCE, `${first.descriptors}, then ${descriptors}`);
@@ -415,13 +416,13 @@ describe('a worker of a cluster', () => {
       return t.skip('needs /proc/self/fd and prlimit');
     }
     const where = await endpoint(t);
-    // By round robin it is the primary that accepts.
+    // By round robin the primary accepts the connections.
     const cluster = new Cluster(t, { where, policy: 'none' });
     await cluster.start(1);
     assert.ok((await cluster.tell(1, 'frugal', 'frugal')).done);
     const { clients } = await connect(t, where, 1);
     const turnedAway = await rawClient(t, where);
-    // By libuv itself.
+    // libuv closes the connection.
     await turnedAway.next('close');
     assert.equal((await ask(clients[0], {})).worker, 1);
   });

@@ -1,7 +1,7 @@
 'use strict';
 
-// In place of the original's `socket-hangs` test, which stubs net.createConnection: a real peer
-// whose queue of connections is full, so that a connect gets no answer at all.
+// Replaces the original's `socket-hangs` test, which stubs net.createConnection. Here a real peer
+// has a full queue of connections, so that a connect gets no answer.
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');

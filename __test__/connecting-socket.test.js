@@ -1,6 +1,6 @@
 'use strict';
 
-// The socket of a client is there while it connects, as a net.Socket is.
+// The socket of a client exists while it connects, as a net.Socket does.
 
 const assert = require('node:assert/strict');
 const dns = require('node:dns');
@@ -183,7 +183,7 @@ describe('the socket of a client that is connecting', () => {
 });
 
 describe('a Node function for connecting that the program replaced', () => {
-  /** A stream that is connected to nothing and keeps what is written to it. */
+  /** A stream without a connection that keeps the data written to it. */
   function mockSocket() {
     const written = [];
     const socket = new Duplex({

@@ -37,7 +37,9 @@ async function converse({ client, server }) {
   await s.close();
 }
 
-/** A client that connects again by itself once there is a server, over TLS that only OpenSSL does. */
+/**
+ * A client that reconnects by itself once there is a server, over TLS that only OpenSSL supports.
+ */
 async function reconnect({ client, server }) {
   const { once } = require('node:events');
   const s = new server({ port: 0 });
@@ -72,7 +74,7 @@ async function refuse({ server }) {
   await s.close();
 }
 
-/** Asserts that each line is there, once or more often. */
+/** Asserts that each line was printed, once or more often. */
 function assertLines(lines, expected) {
   for (const pattern of expected) {
     assert.ok(

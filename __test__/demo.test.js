@@ -10,7 +10,7 @@ const { afterEach, beforeEach, describe, it } = require('node:test');
 const DEMO = path.join(path.dirname(__dirname), 'examples', 'demo');
 const LIMIT_MS = 60_000;
 
-/** Runs the demonstration, with `sabotage` (a program text) loaded first into the server process. */
+/** Runs the demonstration. The server process first loads `sabotage`, a program text. */
 function demonstrate(directory, sabotage) {
   const env = { ...process.env, TMPDIR: directory };
   if (sabotage) {

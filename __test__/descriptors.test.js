@@ -1,6 +1,7 @@
 'use strict';
 
-// What the system runs out of, or takes away: descriptors, room on the disk, the path of a socket, an address.
+// Resources that the system lacks or takes away: descriptors, disk space, the path of a socket, an
+// address.
 
 const assert = require('node:assert/strict');
 const { spawn, spawnSync } = require('node:child_process');

@@ -1,7 +1,7 @@
 'use strict';
 
-// Every scenario of conformance/scenarios runs once on the original and once on this package; the
-// traces are the same but for what conformance/differences.js declares.
+// Every scenario of conformance/scenarios runs once on the original and once on this package. The
+// traces are equal except for the differences that conformance/differences.js declares.
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');

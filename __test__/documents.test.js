@@ -1,7 +1,7 @@
 'use strict';
 
-// Every block of JavaScript in the documents is a program that runs as it stands in the text. Its peer is hostile, and it
-// stays alive.
+// Every block of JavaScript in the documents is a program that runs as printed. Its peer is
+// hostile, and the program survives.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');

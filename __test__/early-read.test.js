@@ -99,7 +99,7 @@ for (const [name, { server: Server, session: Session }] of [
       assert.equal(log.count('error'), 0);
     });
 
-    /** Reads the header of a proxy, and puts back what came behind it. */
+    /** Reads the header of a proxy, and puts back the data after it. */
     const header = (sock) =>
       new Promise((resolve) => {
         let text = '';
@@ -160,7 +160,7 @@ for (const [name, { server: Server, session: Session }] of [
       socket.end('two');
       assert.equal(await texts.promise, 'one two');
       if (!native) return;
-      // The original keeps such a socket for ever.
+      // The original never removes such a socket.
       await log.next('disconnect');
       assert.deepEqual([log.names(), server.sockets], [['connect', 'disconnect'], []]);
     });

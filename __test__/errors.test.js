@@ -83,7 +83,7 @@ test('a connection that was reset looks as net reports it', DEADLINE, async (t) 
 test('a write to a closed peer looks as net reports it', DEADLINE, async (t) => {
   const server = await listening(path.join(temporaryDirectory(t), 'epipe.sock'));
   t.after(() => server.close());
-  // Half-open, so that it is the write that finds out.
+  // Half-open, so that the write fails and not the read.
   const socket = net.connect({ path: server.address(), allowHalfOpen: true });
   const [[peer]] = await Promise.all([once(server, 'connection'), once(socket, 'connect')]);
   const closed = once(peer, 'close');

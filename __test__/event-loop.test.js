@@ -1,7 +1,7 @@
 'use strict';
 
-// A flood leaves turns for the rest of the program, and a program that computes for a while loses nothing. How long
-// the turns take is for `npm run bench -- loop-delay`.
+// A flood leaves turns of the event loop to the rest of the program, and a program that computes
+// for seconds loses no message. `npm run bench -- loop-delay` measures the length of the turns.
 
 const assert = require('node:assert/strict');
 const { fork } = require('node:child_process');
@@ -16,7 +16,10 @@ const { implementations } = require('./support/implementations.js');
 const limit = { timeout: 120_000 };
 const PATIENCE = 60_000;
 const BUSY = path.join(__dirname, 'programs', 'busy.js');
-/** Four unanswered pings would end the connection within the computation, but not within a pause of a busy machine. */
+/**
+ * Four unanswered pings would end the connection within the computation, but not within a pause of
+ * a busy machine.
+ */
 const BLOCK_MS = 5000;
 const PING_MS = 1000;
 
@@ -77,7 +80,10 @@ const ask = (send, object) =>
     PATIENCE,
   );
 
-/** Sends the last of the numbers; the program has all of them, in order, on the one connection there ever was. */
+/**
+ * Sends the last number, and asserts that the program has received all of them, in order, over its
+ * only connection.
+ */
 async function assertLossless(send, last) {
   const { next, wrong, connects, disconnects } = await ask(send, { n: last });
   assert.deepEqual(
@@ -140,7 +146,7 @@ describe('a program that computes for seconds', () => {
               plan: { task: 'compute', count, blockMs: BLOCK_MS, pingMs: PING_MS },
             });
             end.ping(PING_MS);
-            // Before, during and after: they are sent as long as the computation goes on, and then some.
+            // Messages are sent before, during and after the computation.
             let n = 0;
             let back = null;
             program.next('back', undefined, PATIENCE).then((entry) => {

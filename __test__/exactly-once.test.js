@@ -1,7 +1,7 @@
 'use strict';
 
-// Mixed traffic through a bad network while servers and clients are killed: nothing that was fulfilled on a
-// connection that came to its orderly end is lost, nothing comes twice or out of order.
+// Mixed traffic through a bad network while servers and clients are killed: no fulfilled message of
+// a connection with an orderly end is lost, repeated or out of order.
 
 const assert = require('node:assert/strict');
 const { it } = require('node:test');

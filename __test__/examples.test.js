@@ -70,7 +70,7 @@ const python = spawnSync('python3', ['--version']).status === 0;
 
 /**
  * Runs an example to its end. A program on the original does not end by itself, because its client
- * keeps the process alive (a fault left behind here): it is told to go once it has printed all.
+ * keeps the process alive (a fault repaired here). It is ended once it has printed everything.
  */
 async function run(example, directory, lines, endsByItself) {
   const child = spawn(process.execPath, [path.join(EXAMPLES, example)], {

@@ -1,7 +1,7 @@
 'use strict';
 
-// Leaving in the middle: whatever goes on, the exit code is the program's, nothing crashes and nothing hangs.
-// One run of a race tells little, so every way is taken many times: see support/repeat.js.
+// Exits in the middle of work: the exit code is the program's, and nothing crashes or hangs. A
+// single run of a race shows little, so each case is repeated: see support/repeat.js.
 
 const assert = require('node:assert/strict');
 const { fork } = require('node:child_process');
@@ -18,7 +18,7 @@ const { startServer } = require('./support/local.js');
 const LEAVER = path.join(__dirname, 'programs', 'leaver.js');
 /** The exit code that the leavers choose. */
 const CODE = 7;
-const PATIENCE = 30_000;
+const PATIENCE = 90_000;
 const limit = { timeout: 15 * 60_000 };
 
 /** Runs a leaver; `closed` is fulfilled with how it ended. */
@@ -42,7 +42,7 @@ function leaver(t, way, where) {
   return { child, closed };
 }
 
-/** A server that floods who connects, and answers what is asked. */
+/** A server that floods its clients and answers their questions. */
 async function floodingServer(t, where) {
   const { server } = await startServer(t, {}, where);
   const text = 'y'.repeat(200);
@@ -66,7 +66,7 @@ async function floodingServer(t, where) {
   return server;
 }
 
-/** A server that does what is asked, and no more. */
+/** A server that only obeys and answers. */
 async function quietServer(t, where) {
   const { server } = await startServer(t, {}, where);
   server.on('receive', (object, { socket, callback }) => {
@@ -123,7 +123,7 @@ describe('a program that leaves', () => {
   }
 
   it('with 1,000 connections', limit, async (t) => {
-    // Over a Unix socket: so many TCP connections would leave no port to whoever comes next.
+    // Over a Unix socket, because this many TCP connections would use up the ports of later tests.
     await times(repeat(4), 1, async () => {
       const end = await leaver(t, 'with 1,000 connections', await endpoint(t, 'unix')).closed;
       assert.deepEqual(end, { code: CODE, signal: null, stderr: '' });

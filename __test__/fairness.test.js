@@ -1,7 +1,7 @@
 'use strict';
 
-// A peer that says little is heard soon, however much others say. How soon is for `npm run bench -- fairness`; here it
-// is counted how many messages of the others come first.
+// A quiet peer is served soon, however much others send. `npm run bench -- fairness` measures the
+// time; these tests count the messages of others that are delivered first.
 
 const assert = require('node:assert/strict');
 const { fork } = require('node:child_process');
@@ -28,7 +28,8 @@ async function flood(t, where, connections) {
 }
 
 /**
- * How many messages of flooders are delivered between a question and its receipt, in the median of some questions.
+ * Counts the messages of flooders that are delivered between a question and its receipt; the median
+ * of some questions.
  *
  * @param {number} flooders
  * @param {() => void} work what the program does with each of their messages
@@ -56,7 +57,7 @@ async function delay(t, { transport, flooders, before, questions, work = () => {
       }
       noise += 1;
       work();
-      // They have filled what there is to fill by then.
+      // The flooders have filled all buffers by then.
       if (noise >= before && asked < 0) {
         asked = noise;
         quiet.write({ type: 'String', data: 'question' });

@@ -15,7 +15,7 @@ const limit = { timeout: 90_000 };
 
 const TIMERS = ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date'];
 
-/** Runs `body` on a faked clock, and takes the clock away whatever comes of it. */
+/** Runs `body` on a faked clock, and restores the real one in any case. */
 async function withClock(body) {
   const clock = sinon.useFakeTimers({ toFake: TIMERS });
   try {

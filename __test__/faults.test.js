@@ -1,8 +1,8 @@
 'use strict';
 
-// What the original gets wrong and this package does not: one suite for each row of the table of
-// faults, named after it. That reassembly takes time in proportion to the input cannot be seen from
-// here without timing; the tests of the framer in Rust count what it looks at.
+// Faults of the original that are repaired here, in one suite for each row of the table of faults.
+// The tests of the framer in Rust count its steps, because the linear time of reassembly cannot be
+// observed here without a clock.
 
 const assert = require('node:assert/strict');
 const net = require('node:net');
@@ -98,7 +98,7 @@ describe('one line from any peer ends the process', () => {
       const name = line.length > 100 ? `${line.slice(0, 20)}... (${line.length} characters)` : line;
       it(`${role}: ${name}`, limit, async (t) => {
         const { side, log, wire } = await connect(t);
-        // A question under way and a ping must not be mixed up with what the line says.
+        // A pending question and a ping must not be confused with the content of the line.
         let answered = 0;
         const question = role === 'client' ? [{ q: 1 }] : [side.sockets[0], { q: 1 }];
         await side.send(...question, () => {

@@ -1,6 +1,7 @@
 'use strict';
 
-// A socket has a handle of Node's: it goes to other processes, and to TLS. What both packages do alike runs on both.
+// A socket has one of Node's handles, with which it can be passed to other processes and to TLS.
+// Tests of common behaviour run on both packages.
 
 const assert = require('node:assert/strict');
 const { fork, spawn } = require('node:child_process');
@@ -19,7 +20,7 @@ const impl = require('./support/impl.js');
 const limit = { timeout: 3 * STEP };
 const HEIR = path.join(__dirname, 'programs', 'heir.js');
 
-/** A raw connection, and what came over it. */
+/** A raw connection, and the text received over it. */
 async function dial(t, port) {
   const socket = net.connect(port, '127.0.0.1');
   const wire = { socket, text: '' };
@@ -70,7 +71,7 @@ for (const [name, { server: Server, session: Session }] of [
       const { server, log, port } = await serve(t);
       server.on('connect', (sock) => child.send('echo', sock));
       const wire = await dial(t, port);
-      // The original may have read something already when it tells of the connection.
+      // The original may have read some data before it emits the connection.
       if (native) wire.socket.write('one');
       await said('Socket');
       if (!native) wire.socket.write('one');
@@ -210,7 +211,7 @@ for (const [name, { server: Server, session: Session }] of [
       assert.equal(String((await once(secure, 'data'))[0]), 'heard hello');
       const [, session] = (await log.next('connect')).args;
       assert.equal(session.line, 'STARTTLS\n');
-      // The server hears nothing of what is secret.
+      // The server gets nothing of the encrypted data.
       secure.write('again');
       assert.equal(String((await once(secure, 'data'))[0]), 'heard again');
       assert.equal(log.count('receive') + log.count('error'), 0);

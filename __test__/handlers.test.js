@@ -1,7 +1,7 @@
 'use strict';
 
-// What the program's own code throws surfaces, with its own stack; the rest is delivered, and client and server
-// go on. Each case is a program of its own: programs/thrower.js.
+// An exception of the program's own code surfaces with its own stack. The other messages are
+// delivered, and client and server go on. Each case is a program of its own: programs/thrower.js.
 
 const assert = require('node:assert/strict');
 const { AsyncLocalStorage, executionAsyncId } = require('node:async_hooks');
@@ -44,7 +44,7 @@ const all = [0, 1, 2, 3, 4, 5];
 const odd = (name, ...numbers) => uncaught(...numbers.map((n) => `${name} ${n}`));
 const times = (count, message) => Array(count).fill(message);
 
-/** Where the program throws, what surfaces, and what else comes of it. */
+/** The place of the exception, the exception that surfaces, and the other results. */
 const cases = [
   ["a client's receive", odd('receive', 1, 3, 5), { result: all }],
   ["a server's receive", odd('receive', 1, 3, 5), { result: all }],
@@ -54,7 +54,7 @@ const cases = [
   ["a client's connect", uncaught('connect')],
   ["a server's connect", uncaught('connect')],
   ["a client's disconnect", uncaught('disconnect'), { result: [false, null] }],
-  // Who calls disconnect() is told there.
+  // The caller of disconnect() gets the exception.
   ["a client's disconnect, of its own", rejected('disconnect'), { result: [false, null] }],
   ["a server's disconnect", uncaught('disconnect'), { result: 0 }],
   [

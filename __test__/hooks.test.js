@@ -1,7 +1,7 @@
 'use strict';
 
-// A program that overrides, spies on or patches a method sees all that goes through that method in 1.8.4.
-// With SOCKHOP_UNDER_TEST=sockhop-1.8 the same tests pass on the original.
+// A method that a program overrides, spies on or patches sees everything that passes through it in
+// 1.8.4. With SOCKHOP_UNDER_TEST=sockhop-1.8 the same tests pass on the original.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
@@ -18,7 +18,7 @@ const ObjectBuffer = require(path.join(underTest(), 'lib', 'ObjectBuffer.js'));
 
 const limit = { timeout: 90_000 };
 
-/** A subclass whose methods write down the first arguments of their calls, and then do as before. */
+/** A subclass whose methods record the first arguments of their calls before they run. */
 function spied(Base, names) {
   const calls = Object.fromEntries(names.map((name) => [name, []]));
   class Spied extends Base {}
@@ -93,7 +93,7 @@ describe('an overridden method', () => {
     );
     assert.deepEqual([...seen(near.calls.send, 0)].sort(), ['SockhopPing', 'SockhopPong']);
     assert.deepEqual([...seen(far.calls.send, 1)].sort(), ['SockhopPing', 'SockhopPong']);
-    // Far more beats than four: pongs are heard.
+    // More beats than the four unanswered ones that end a connection: pongs are received.
     await until(() => near.calls.send.length > 20, 'twenty were sent');
     assert.ok(client.connected);
     const answered = (pings) => pings.some((ping) => !ping.unanswered());

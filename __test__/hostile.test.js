@@ -1,7 +1,7 @@
 'use strict';
 
-// What no peer can do: nothing it says becomes an exception of the program, spoils another connection,
-// settles what it was not asked, or stays in memory.
+// The limits of a peer: its data never becomes an exception of the program, disturbs another
+// connection, settles another peer's question, or stays in memory.
 
 const assert = require('node:assert/strict');
 const { randomBytes } = require('node:crypto');
@@ -19,7 +19,7 @@ const limit = { timeout: 120_000 };
 const everyInput = hostileInputs();
 const lightInputs = hostileInputs({ heavy: false });
 
-/** Answers whatever is asked, as a program would. */
+/** Answers every question, as a program does. */
 function obliging(side) {
   side.on('receive', (_object, meta) => meta.callback?.({ answer: 1 }));
   side.on('request', (_request, response) => {
@@ -73,7 +73,7 @@ describe('any input of a peer', () => {
         const { side, log, socket } = await begin(t, options);
         let number = 0;
         for (const [name, bytes] of inputs) {
-          // A frame of its own behind every input tells when that has been dealt with.
+          // A separate frame after every input shows that the input has been handled.
           number += 1;
           const mark = { type: 'String', data: { mark: number } };
           const seen = deadline(
@@ -92,7 +92,7 @@ describe('any input of a peer', () => {
           socket.write(bytes);
           socket.write(`${JSON.stringify(mark)}\n`);
           await seen;
-          // The record of millions of events is not what is tested.
+          // The log of millions of events is not needed.
           log.entries.length = Math.min(log.entries.length, 3);
         }
         await turn();
@@ -137,7 +137,7 @@ describe('without an error listener', () => {
         });
         const server = new sockhop.server({ port: where });
         server.on('receive', () => {
-          // Warnings are told of in a later turn.
+          // Warnings are emitted in a later turn.
           setImmediate(() => {
             console.log(`${warnings} warnings, ${server.stats().bad_frames} bad frames`);
             process.exit();
@@ -272,7 +272,7 @@ describe('answers', () => {
 });
 
 describe('memory', () => {
-  /** A server in a process of its own, whose JavaScript is busy for a while when it is told so. */
+  /** A server in a process of its own, whose JavaScript thread is busy for a while on command. */
   const busyServer = async (sockhop, port) => {
     const server = new sockhop.server({ port });
     let frames = 0;
@@ -311,7 +311,8 @@ describe('memory', () => {
       await run.line('busy');
       wire.socket.write(frame.repeat(COUNT));
       const line = await run.line((text) => text.startsWith('read'));
-      // The mark is 1 MiB, of which a frame takes 32 bytes besides its own; and what one look at the socket gives.
+      // The mark is 1 MiB, of which each frame takes 32 bytes and its own size; one read more may
+      // come on top.
       const read = Number(line.split(' ')[1]);
       assert.ok(read < 256 * 1024, `${read} bytes were read`);
       // None of them is lost.
@@ -333,7 +334,7 @@ describe('memory', () => {
     await log.next('connect');
     const ping = (id) => `${JSON.stringify({ type: 'SockhopPing', data: { _id: id } })}\n`;
     socket.write(ping('x'.repeat(1 << 20)));
-    // The peer never reads: what cannot be written to it is not kept.
+    // The peer never reads, so pongs that cannot be written are not kept.
     for (let i = 0; i < 200; i += 1) {
       if (!socket.write(ping('y'.repeat(3000)).repeat(100))) {
         await new Promise((resolve) => socket.once('drain', resolve));

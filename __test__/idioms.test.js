@@ -20,7 +20,7 @@ const { rawClient } = require('./support/raw.js');
 
 const limit = { timeout: 90_000 };
 
-/** A server and a client of it; what `startServer` records would be one listener for errors too many. */
+/** A server and its client. The listeners of `startServer` would include one for errors. */
 async function pair(t, { serverOptions = {}, clientOptions = {}, transport = 'tcp' } = {}) {
   const where = await endpoint(t, transport);
   const server = new impl.server({ ...where, ...serverOptions });

@@ -11,7 +11,7 @@ const { recordingProxy } = require('./support/recording-proxy.js');
 
 const numbers = (count) => Array.from({ length: count }, (_, number) => number);
 
-/** A client and a server with a proxy between them that reshapes what goes by. */
+/** A client and a server with a proxy between them that reshapes the data. */
 async function connectThroughTap(cell, shape) {
   const { server, where } = await cell.server();
   const near = await endpoint(cell.t, cell.transport);

@@ -1,6 +1,7 @@
 'use strict';
 
-// Texts of long strings are put together by lib/internal/messaging/json.js; they must be what JSON.stringify() makes.
+// lib/internal/messaging/json.js builds the text of long strings, which must equal that of
+// JSON.stringify().
 
 const assert = require('node:assert');
 const { describe, it } = require('node:test');
@@ -16,7 +17,7 @@ function walked(make) {
 
 const LONG = 'abcdefghijklmnopqrstuvwxyz'.repeat(40);
 
-/** Every way in which a string can be other than plain, at every place of a look at many bytes at once. */
+/** Every character that needs an escape, at every offset within a word that is checked at once. */
 const STRINGS = {
   plain: LONG,
   'with a quote': `${LONG}"`,

@@ -1,7 +1,8 @@
 'use strict';
 
-// A message leaves at the call of send(): a program may compute, wait in the kernel, or be killed behind it. The
-// programs here never come back to their event loop, so only what left at its call arrives.
+// A message is written at the call of send(): the program may compute, wait in the kernel or be
+// killed after it. The programs here never return to their event loop, so only messages written at
+// the call arrive.
 
 const assert = require('node:assert/strict');
 const { spawn } = require('node:child_process');
@@ -18,8 +19,9 @@ const limit = { timeout: 90_000 };
 /**
  * Runs a function as a program of its own, which ends with the test.
  *
- * @param {function(object, object, object): any} main gets the package, `where`, and
- *   `{ block, gate, net }`: `block()` never returns; `gate()` does, a little later than `open()` is called here
+ * @param {function(object, object, object): any} main gets the package, `where`, and `{ block,
+ *   gate, net }`: `block()` never returns; `gate()` returns a little after the call of `open()`
+ *   here
  */
 function program(t, main, where) {
   const source = `
@@ -50,7 +52,7 @@ function program(t, main, where) {
   };
 }
 
-/** Programs that send as a client, and what arrives of them. */
+/** Programs that send as a client, and the numbers that arrive. */
 const clients = {
   'a client that computes for ever after send()': {
     main: ({ client: Client }, where, { block }) => {
@@ -146,7 +148,7 @@ const clients = {
   },
 };
 
-/** Programs that send as a server when a client has said something, and what arrives of them. */
+/** Programs that send as a server after a client's message, and the numbers that arrive. */
 const servers = {
   'a server that computes after send()': {
     main: ({ server: Server }, where, { block }) => {
@@ -200,7 +202,7 @@ const servers = {
   },
 };
 
-/** The number that the program gave a message, whatever it is wrapped in. */
+/** The number that the program gave a message, in any wrapping. */
 const number = ({ data }) => data.n ?? data.data?.n ?? data.data?.data?.n;
 
 async function numbers(wire, count) {
@@ -291,7 +293,7 @@ for (const transport of transports) {
       const { server, log, where } = await startServer(t, {}, await endpoint(t, transport));
       const wires = await Promise.all(Array.from({ length: 40 }, () => rawClient(t, where)));
       await log.take('connect', wires.length);
-      // The second of a burst, and what goes to so many, waits for its turn.
+      // The second message of a burst, and one to this many clients, waits for its turn.
       server.sendall({ n: 1 });
       server.sendall({ n: 2 });
       for (const socket of server.sockets.slice()) socket.destroy();

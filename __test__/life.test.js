@@ -1,7 +1,7 @@
 'use strict';
 
-// When a program lives and when it ends by itself. Each case is a program of its own. What keeps it alive must
-// be this package alone: "still here" comes from a timer that does not keep it.
+// When a program lives, and when it ends by itself. Each case is a program of its own. Only this
+// package may keep it alive: the timer that prints "still here" is unreferenced.
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
@@ -14,11 +14,11 @@ const { program } = require('./support/program.js');
 const { rawServer } = require('./support/raw.js');
 const { secureServer } = require('./support/secure.js');
 
-const limit = { timeout: 60_000 };
-/** For a child process on a busy machine. */
-const PATIENCE = 20_000;
+const limit = { timeout: 120_000 };
+/** The time for a child process on a busy machine. */
+const PATIENCE = 60_000;
 
-/** A free place that nobody listens at. */
+/** A free address without a listener. */
 const nowhere = (t) => endpoint(t);
 
 async function endsByItself(t, main, argument) {
@@ -302,7 +302,7 @@ describe('a program ends by itself', () => {
 });
 
 describe('a program lives', () => {
-  /** Has a server that waits for it close. */
+  /** Makes a server close that waits for a message. */
   async function sayEnough(where) {
     const client = new impl.client(where);
     await client.connect();
@@ -310,7 +310,7 @@ describe('a program lives', () => {
     await client.disconnect();
   }
 
-  /** Runs it, waits until it says that it still lives, and then ends it by what `stop` does. */
+  /** Runs a program, waits until it says that it still lives, and ends it with `stop`. */
   async function lives(t, main, argument, stop, begin = undefined) {
     const child = program(t, main, argument);
     await begin?.(child);

@@ -1,6 +1,6 @@
 'use strict';
 
-// Every limit: what happens at it, the code of its error, and its counter in stats().
+// Every limit: its effect, the code of its error, and its counter in stats().
 
 const assert = require('node:assert/strict');
 const net = require('node:net');
@@ -25,7 +25,7 @@ async function rejection(promise, what = 'a promise') {
   throw new Error(`${what} was fulfilled`);
 }
 
-/** A plain peer that reads nothing until told to. */
+/** A plain peer that does not read at first. */
 async function stopped(t, where) {
   const socket = net.connect(nodeEndpoint(where));
   cleanup(t, () => socket.destroy());
@@ -213,7 +213,7 @@ for (const role of Object.keys(roles)) {
       for (let part = 0; part < 5; part += 1) {
         const before = side.stats().bytes_received;
         wire.socket.write('x');
-        // On a busy machine the time may be over between two parts.
+        // On a busy machine the connection may end between two parts.
         await until(
           () => side.stats().bytes_received > before || log.count('error') > 0,
           'the part is here, or the connection has ended',

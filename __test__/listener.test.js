@@ -18,7 +18,7 @@ const original = require('sockhop-1.8');
 
 const limit = { timeout: 3 * STEP };
 
-/** A raw connection, and what came over it. */
+/** A raw connection, and the text received over it. */
 async function dial(t, where) {
   const socket = net.connect(typeof where === 'string' ? { path: where } : where);
   const wire = { socket, text: '' };

@@ -1,6 +1,7 @@
 'use strict';
 
-// What is over is given back: objects to the garbage collector, descriptors and memory to the system.
+// Finished work is released: objects to the garbage collector, descriptors and memory to the
+// system.
 
 const assert = require('node:assert/strict');
 const { spawn } = require('node:child_process');
@@ -16,7 +17,7 @@ const limit = { timeout: 180_000 };
 const COLLECTOR = path.join(__dirname, 'programs', 'collector.js');
 const CYCLES = path.join(__dirname, '..', 'benchmark', 'memory', 'cycles.js');
 
-/** Runs a program to its end; answers what it printed. */
+/** Runs a program to its end, and returns its output. */
 async function output(t, ...args) {
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   cleanup(t, () => child.kill('SIGKILL'));

@@ -1,7 +1,7 @@
 'use strict';
 
-// Mistakes of the program that sockhop 1.8.4 takes in silence: what is said of each, and that programs which have one
-// and work go on working.
+// Mistakes of a program that sockhop 1.8.4 ignores: the warning for each, and that working programs
+// with such a mistake still work.
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
@@ -12,7 +12,9 @@ const { program } = require('./support/program.js');
 
 const limit = { timeout: 90_000 };
 
-/** The warnings of the process in which clients and servers are made with these options, one after the other. */
+/**
+ * The warnings of a process that makes clients and servers with these options, one after the other.
+ */
 async function warningsOf(t, { client = [], server = [] }) {
   const main = async (sockhop, { clients, servers }) => {
     process.on('warning', ({ name, code, message }) => {

@@ -25,8 +25,8 @@ function namesOn(prototype, end = Object.prototype) {
 }
 
 /**
- * Names that this package has, or had, for its own use: those of its internal methods, those of the native classes, and
- * words that an implementation would choose.
+ * Internal names of this package, past and present: those of internal methods and native classes,
+ * and words that an implementation would choose.
  */
 const internal = (() => {
   const names = new Set(

@@ -12,7 +12,7 @@ const Original = require(path.join(original(), 'lib', 'ObjectBuffer.js'));
 const ObjectBuffer = require(path.join(underTest(), 'lib', 'ObjectBuffer.js'));
 const { notOn } = require('./support/runtime.js');
 
-/** A small generator of random numbers, so that a failure can be repeated from its seed. */
+/** A small generator of random numbers, so that a failure can be repeated with its seed. */
 function random(seed) {
   let state = seed >>> 0;
   const next = () => {
@@ -365,7 +365,7 @@ describe('ObjectBuffer.obj2buf(): the same bytes as the original', () => {
 });
 
 describe('the visible properties of an ObjectBuffer', () => {
-  /** What a program does to a buffer, and what it sees, of both packages. */
+  /** Operations on a buffer and their results, for both packages. */
   const agreeOn = (options, program) => {
     const [here, there] = [ObjectBuffer, Original].map((Class) => program(new Class(options)));
     assert.deepStrictEqual(here, there);

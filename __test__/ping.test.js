@@ -7,9 +7,12 @@ const { rawClient } = require('./support/raw.js');
 
 const limit = { timeout: 90_000 };
 
-/** Milliseconds between pings where the connection is to end. */
+/** Milliseconds between pings of a connection that is to end. */
 const INTERVAL = 40;
-/** Where it is to live: on a busy machine a thread may wait for tens of milliseconds, and four pings are the limit. */
+/**
+ * Milliseconds between pings of a connection that is to live. A thread of a busy machine may wait
+ * for tens of milliseconds, and four unanswered pings are the limit.
+ */
 const CALM = 150;
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;

@@ -1,6 +1,7 @@
 'use strict';
 
-// Proxies of clients, servers, sessions and sockets, and objects that inherit from them, are used like these.
+// Proxies of clients, servers, sessions and sockets, and objects that inherit from them, work like
+// the originals.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');

@@ -1,7 +1,7 @@
 'use strict';
 
-// Bytes that a program writes to the socket itself, and messages that are sent: they reach the peer in the order of
-// the calls, and the socket tells of both what waits.
+// Bytes that a program writes to the socket, and messages: they reach the peer in the order of the
+// calls, and the socket counts both while they wait.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
@@ -20,7 +20,7 @@ const limit = { timeout: 90_000 };
 /** More than a kernel keeps for a peer that does not read. */
 const MUCH = 'x'.repeat(8 << 20);
 
-/** The two ways to a socket that sends: who sends, `sock`, and the plain end of the connection. */
+/** The two sockets that send: the sender, `sock`, and the plain end of the connection. */
 const ends = {
   'a client': async (t, where) => {
     const { client, wire } = await clientOnWire(t, {}, where);
@@ -49,7 +49,10 @@ const ends = {
   },
 };
 
-/** Gathers all that a plain socket reads, which is nothing until `all()` is called or it is resumed. */
+/**
+ * Collects the data of a plain socket, which does not read before `all()` is called or it is
+ * resumed.
+ */
 function reader(peer) {
   const chunks = [];
   let count = 0;
@@ -58,7 +61,7 @@ function reader(peer) {
     count += chunk.length;
   });
   peer.pause();
-  /** All of it, once there are so many bytes. */
+  /** The data, once it has the given length. */
   const all = async (length) => {
     peer.resume();
     await until(() => count >= length, `${length} bytes are here`);

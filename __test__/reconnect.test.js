@@ -10,7 +10,7 @@ const { rawServer } = require('./support/raw.js');
 
 const LIVES = 10;
 
-/** A client that reconnects; it prints its events and leaves when it is told to. */
+/** A client that reconnects. It prints its events, and disconnects on command. */
 function reconnectingClient(sockhop, port) {
   const client = new sockhop.client({ port, auto_reconnect_interval: 50 });
   let life = 0;
@@ -40,13 +40,13 @@ for (const implementation of ['native', 'original']) {
         cleanup(t, () => peer.kill());
         const server = await peer.server(null, { port });
         await server.do('listen');
-        // A process that is being killed closes its connections one moment and its listener the next. A
-        // client that is quick enough in between has a life of its own, which no server tells about.
+        // A dying process closes its connections before its listener. A client that reconnects in
+        // between has a life that no server reports.
         const { life: now } = (await server.next('receive')).object;
         assert.ok(now > life, `life ${now} after ${life}`);
         life = now;
         if (round === LIVES) {
-          // The original on Bun may tell of the message before it tells of the connection.
+          // The original on Bun may emit the message before the connection.
           await server.next('connect');
           await server.do('send', { value: { leave: true } });
           await server.next('disconnect');

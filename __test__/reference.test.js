@@ -71,7 +71,7 @@ describe('API.md and index.d.ts', () => {
   });
 
   it('name the code of every error and warning of this package', () => {
-    // The code in a comparison may be that of an error of Node.
+    // The code in a comparison may belong to an error of Node.
     const codes = inSources(/(?<!=== )'((?:ERR|SOCKHOP)_(?!SSL_)[A-Z_]+)'/g);
     assert.ok(codes.size >= 30);
     assert.deepEqual(missing(codes, guide), []);

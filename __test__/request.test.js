@@ -429,7 +429,7 @@ test('releasing twice, or without a hold, changes nothing', () => {
   assert.equal(events.length, 1);
 });
 
-/** The sending end of a connection that keeps what it is given and sends it when told. */
+/** The sending end of a connection that keeps its messages, and sends them on command. */
 class Outbox {
   sent = [];
   #waiting = [];

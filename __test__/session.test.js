@@ -19,10 +19,7 @@ function gate() {
   return result;
 }
 
-/**
- * A server whose sessions write down what happens to them, together with the server's events, in
- * one list.
- */
+/** A server whose sessions record their calls, together with the server's events, in one list. */
 async function startChronicle(t, { start, end } = {}) {
   const chronicle = [];
   class Chronicler extends impl.session {
@@ -189,7 +186,8 @@ describe('the life of a session', () => {
     late.write({ type: 'String', data: 'late' });
     await until(() => gates.length === 2, 'both sessions start');
 
-    // What the second connection sent has come: what the first had sent before it could have, too.
+    // The message of the second connection has arrived, so an earlier message of the first could
+    // have arrived as well.
     gates[1].resolve();
     assert.equal((await log.next('receive')).args[0], 'late');
     assert.equal(log.count('receive'), 1);

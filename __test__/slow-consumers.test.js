@@ -1,6 +1,6 @@
 'use strict';
 
-// Peers that stop reading: what they cost, and whom.
+// Peers that stop reading: the memory they use, and their effect on others.
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
@@ -14,7 +14,7 @@ const MARK = 16 * MIB;
 const limit = { timeout: 120_000 };
 
 describe('a server that broadcasts to clients that have stopped reading', () => {
-  // Small next to what is kept in reserve for the run by hand: 100 clients, a gigabyte.
+  // Small compared with the run by hand: 100 clients, a gigabyte.
   const scale = {
     implementation: 'native',
     stopped: 30,
@@ -29,8 +29,8 @@ describe('a server that broadcasts to clients that have stopped reading', () => 
       limit,
       async () => {
         const result = await run({ ...scale, policy, megabytes: 256 });
-        // All of them share one copy of what waits; without a mark it would be all that was sent. The rest is
-        // V8's.
+        // All clients share one copy of the waiting messages; without a mark it would grow to all
+        // messages. The rest is V8's.
         assert.ok(result.memory_growth < MARK / MIB + 48, `grew by ${result.memory_growth} MiB`);
         assert.ok(result.refused_messages > 0);
         if (policy === 'disconnect') {
@@ -48,7 +48,8 @@ describe('a server that broadcasts to clients that have stopped reading', () => 
     const result = await run({ ...scale, policy: 'wait' });
     assert.equal(result.refused_messages, 0);
     assert.equal(result.connections_left, scale.readers + scale.stopped);
-    // 30 copies would be some 2.8 GiB; a second one, in JavaScript or as room behind the bytes, is too much, too.
+    // 30 copies would be some 2.8 GiB. A second copy, in JavaScript or as spare capacity, is too
+    // much as well.
     assert.ok(result.memory_growth < 1.6 * scale.megabytes, `grew by ${result.memory_growth} MiB`);
   });
 });

@@ -11,7 +11,7 @@ const { turn, until } = require('./support/deadline.js');
 const { clientOnWire, startClient, startServer } = require('./support/local.js');
 const { rawClient } = require('./support/raw.js');
 
-/** So many messages are more than the kernel keeps of what a peer has said. */
+/** More messages than the kernel keeps of a peer's data. */
 const MANY = 5000;
 
 /** Both ends of a connection of the package with itself. */

@@ -1,6 +1,7 @@
 'use strict';
 
-// The shape of the source: modules depend on each other in one direction, and files have a readable length.
+// The structure of the source: modules depend on each other in one direction, and files have a
+// readable length.
 
 const assert = require('node:assert');
 const fs = require('node:fs');

@@ -8,7 +8,7 @@ const TimedMap = require('../lib/TimedMap.js');
 
 const LONG = 60_000; // never reached: every test takes its values out again
 
-/** A callback that keeps the reasons it was told. */
+/** A callback that records the reasons it gets. */
 function listener() {
   const reasons = [];
   const callback = (reason) => reasons.push(reason);

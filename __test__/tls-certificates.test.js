@@ -1,7 +1,7 @@
 'use strict';
 
-// Which servers a client trusts: for every kind of certificate, exactly those that Node's own
-// `tls.connect()` trusts, and for the same reasons.
+// The servers that a client trusts: for every kind of certificate, exactly those that Node's own
+// `tls.connect()` trusts, and with the same errors.
 
 const assert = require('node:assert/strict');
 const { execFile } = require('node:child_process');
@@ -64,8 +64,8 @@ before(async () => {
 });
 
 /**
- * What is served, what the client is told, and whether the native side is to decide it alone
- * (rather than ask OpenSSL, which any outcome allows).
+ * The served certificate, the client's options, and whether the native side must decide alone. (It
+ * may otherwise ask OpenSSL, which allows any result.)
  */
 const cases = {
   'a chain up to a trusted root': () => [
@@ -267,7 +267,7 @@ async function outcome(t, port, ssl_options) {
   return { authorized, authorizationError };
 }
 
-/** An error as it can be compared: what a program would look at. */
+/** The properties of an error that a program can compare. */
 const told = ({ error, ...rest }) =>
   error
     ? {

@@ -1,6 +1,6 @@
 'use strict';
 
-// The options of `ssl_options`: those that are native, and those for which the client takes Node's TLS.
+// The options of `ssl_options`: the native ones, and those for which the client uses Node's TLS.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
@@ -273,7 +273,7 @@ describe('an option that takes OpenSSL', () => {
 });
 
 describe('a handshake that comes to nothing', () => {
-  /** A server that does what the test says with every connection. */
+  /** A server that handles every connection as the test says. */
   async function oddServer(t, onConnection) {
     const sockets = [];
     const server = net.createServer((socket) => {

@@ -1,6 +1,6 @@
 'use strict';
 
-// A client that speaks TLS, with servers of this package and of the original behind Node's own TLS.
+// A client over TLS, with servers of this package and of the original after Node's own TLS server.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
@@ -129,7 +129,7 @@ for (const [name, specifier] of Object.entries(implementations)) {
         const before = seen.length;
         client.socket.pause();
         await deadline(say(300), 'what was said to a paused client');
-        // Of another runtime's TLS, what it has read already may still come.
+        // With another runtime's TLS, data that it has already read may still arrive.
         if (nativeTls) assert.equal(seen.length, before);
         client.socket.resume();
         await all();
@@ -196,7 +196,7 @@ describe('a client over TLS', () => {
   it('says that it ends before it ends', { ...limit, skip }, async (t) => {
     const at = await secureServer(t, identity());
     const proxy = await tlsRecordingProxy(t, at.port);
-    // With TLS 1.3 nobody could tell an alert from data.
+    // With TLS 1.3 an alert looks like data.
     const ssl_options = trusting({ maxVersion: 'TLSv1.2' });
     const { client } = await connected(t, proxy.port, { ssl_options });
     const wire = await at.accept();
@@ -266,7 +266,8 @@ describe('a client over TLS', () => {
     'reports a server that turns the connection down afterwards as Node does',
     limit,
     async (t) => {
-      // With TLS 1.3 a client learns only behind its own handshake that its certificate was missed.
+      // With TLS 1.3 a client learns after its own handshake only that the server requires a
+      // certificate.
       const options = { ...identity(), requestCert: true, ca: authority.root.cert };
       const at = await secureServer(t, options);
       const { client, log } = makeClient(t, { port: at.port }, { ssl_options: trusting() });

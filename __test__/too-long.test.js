@@ -14,12 +14,15 @@ const { program } = require('./support/program.js');
 
 const limit = { timeout: 240_000 };
 const MIB = 1024 * 1024;
-/** Each byte becomes a character that takes three: more than half a GiB in all. */
+/** Each byte becomes a character of three bytes: more than half a GiB in all. */
 const MEGABYTES = 180;
 const PING = '{"type":"SockhopPing","data":{"_id":"1"}}\n';
 const text = (data) => `{"type":"String","data":"${data}"}\n`;
 
-/** A plain client; `say` sends and resolves once the server has read it, which its pong tells. */
+/**
+ * A plain client. `say` sends, and resolves once the server has read the bytes, which its pong
+ * shows.
+ */
 async function plainClient(t, port) {
   const socket = net.connect({ port, host: '127.0.0.1' });
   cleanup(t, () => socket.destroy());
@@ -72,7 +75,7 @@ describe('a message longer than a string can be', () => {
     await child.line('block');
     await one.say(text('one'));
     await other.say(text('other'));
-    // Behind that nobody is read until the server goes on: it has enough.
+    // The server reads no connection after that until it goes on: it has enough.
     await bad.say('\n');
     fs.writeFileSync(go, '');
     await deadline(bad.closed, 'the server to close the connection', 120_000);

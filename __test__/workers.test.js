@@ -1,7 +1,8 @@
 'use strict';
 
-// Worker threads: many environments share one runtime, come and go, and leave nothing behind. The counting of
-// descriptors and threads is done in a process of its own, so that what the test runner holds is no matter.
+// Worker threads: many environments share one runtime, start and end, and leave nothing behind. A
+// process of its own counts descriptors and threads, so that those of the test runner do not
+// matter.
 
 const assert = require('node:assert/strict');
 const { fork } = require('node:child_process');
@@ -17,7 +18,7 @@ const { program } = require('./support/program.js');
 const limit = { timeout: 15 * 60_000 };
 const HOST = path.join(__dirname, 'programs', 'worker-host.js');
 
-/** Runs a plan in a process that starts workers; answers what it reports at its end. */
+/** Runs a plan in a process that starts workers, and returns its report. */
 async function host(t, plan) {
   const child = fork(HOST, [JSON.stringify(plan)], {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
@@ -32,7 +33,7 @@ async function host(t, plan) {
   child.on('message', (message) => {
     report = message;
   });
-  // What was reported last may come after the end of the process; the channel ends behind it.
+  // The last report may arrive after the end of the process, and before the end of the channel.
   const told = new Promise((resolve) => child.on('disconnect', resolve));
   const [code, signal] = await deadline(
     new Promise((resolve) => child.on('close', (...end) => told.then(() => resolve(end)))),

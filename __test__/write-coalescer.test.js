@@ -1,6 +1,7 @@
 'use strict';
 
-// The joining of messages into writes, apart from sockets: its limits are beyond the memory of a test machine.
+// The joining of messages into writes, tested without sockets because its limits exceed the memory
+// of a test machine.
 
 const assert = require('node:assert/strict');
 const { MAX_STRING_LENGTH } = require('node:buffer').constants;
@@ -8,7 +9,7 @@ const test = require('node:test');
 const { WriteCoalescer } = require('../lib/internal/transport/write-coalescer.js');
 const { kCanWriteNow, kWriteBatch, kWriteMessage } = require('../lib/internal/symbols.js');
 
-/** Takes what a coalescer writes, as a socket does that waits for the kernel. */
+/** Receives the writes of a coalescer, as a socket does that waits for the kernel. */
 class WaitingSocket {
   lengths = [];
   messages = 0;
