@@ -1,18 +1,20 @@
 'use strict';
 
-// `npm run fuzz -- <target> [seconds]`: searches for inputs that break a promise of the code.
+// `npm run fuzz -- <target> [seconds]`: searches for inputs that violate an invariant.
 //
-//   framer       any chunking of a stream gives the same frames            (cargo-fuzz)
-//   envelope     control envelopes are read as a plain JSON parser does    (cargo-fuzz)
-//   connection   a connection against a model of what must come of it      (cargo-fuzz)
-//   objectbuffer ObjectBuffer against the original's, object by object     (JavaScript)
-//   all          each of them for so many seconds, two at a time
+//   framer       the division into chunks does not change the frames       (cargo-fuzz)
+//   envelope     pings and pongs are read as a plain JSON parser does      (cargo-fuzz)
+//   connection   a connection behaves like a model of it                   (cargo-fuzz)
+//   objectbuffer ObjectBuffer returns the same as that of the original     (JavaScript)
+//   all          all targets for this number of seconds, two at a time
 //
-// The first three need a nightly toolchain (`rustup toolchain install nightly`) and cargo-fuzz, which is installed
-// below target/tools if it is not there. They begin with the inputs in fuzz/seeds, all of which are run whatever the
-// time. Inputs that reach new code are kept in fuzz/corpus, those that fail in fuzz/artifacts.
+// The first three need a nightly toolchain (`rustup toolchain install nightly`) and cargo-fuzz,
+// which is installed below target/tools. Each run starts with all inputs in fuzz/seeds, whatever
+// the time. Inputs that reach new code are stored in fuzz/corpus, and failing ones in
+// fuzz/artifacts.
 //
-// `npm run fuzz -- <target> seeds`: makes fuzz/seeds anew from it and fuzz/corpus, as few inputs as reach the same code.
+// `npm run fuzz -- <target> seeds`: writes fuzz/seeds from fuzz/seeds and fuzz/corpus, with the
+// fewest inputs that reach the same code.
 
 const { spawn, spawnSync } = require('node:child_process');
 const { createHash } = require('node:crypto');
@@ -26,12 +28,12 @@ const ROOT = path.dirname(__dirname);
 const FUZZ = path.join(ROOT, 'fuzz');
 const DEFAULT_SECONDS = 60;
 const SIDE_BY_SIDE = 2;
-/** What is printed of a target that ran beside another. */
+/** The lines that are printed of a target that ran beside another. */
 const LAST_LINES = 25;
-/** Of each target, what `seeds` keeps at most. */
+/** The maximum size of the seeds of each target. */
 const SEED_BYTES = 80_000;
 
-/** libFuzzer's options of each target. */
+/** The options of libFuzzer for each target. */
 const RUST_TARGETS = {
   framer: ['-max_len=4096'],
   envelope: ['-max_len=5000', `-dict=${path.join(FUZZ, 'envelope.dict')}`],
@@ -39,7 +41,7 @@ const RUST_TARGETS = {
 };
 const ALL = [...Object.keys(RUST_TARGETS), 'objectbuffer'];
 
-/** @returns {false | string} why the targets in Rust cannot be run here, or false if they can */
+/** @returns {false | string} the reason why the Rust targets cannot run here, or false */
 function rustMissing() {
   const { status } = spawnSync('cargo', ['+nightly', '--version'], {
     env: toolEnvironment(),
@@ -49,7 +51,7 @@ function rustMissing() {
 }
 
 function cargoFuzz(...args) {
-  // Connections that are lingering at the end are no leak.
+  // Connections that linger at the end are not a leak.
   const options = `detect_leaks=0:${process.env.ASAN_OPTIONS ?? ''}`;
   return ['cargo', ['+nightly', 'fuzz', ...args], { ...toolEnvironment(), ASAN_OPTIONS: options }];
 }
@@ -74,13 +76,13 @@ function readSeeds(target) {
   return JSON.parse(fs.readFileSync(file, 'utf8')).map((text) => Buffer.from(text, 'base64'));
 }
 
-/** A line for each seed, so that a change of some shows as a change of some. */
+/** Writes a line for each seed, so that a diff shows the changed seeds only. */
 function writeSeeds(target, seeds) {
   const lines = seeds.map((bytes) => `  ${JSON.stringify(bytes.toString('base64'))}`);
   fs.writeFileSync(seedFile(target), `[\n${lines.join(',\n')}\n]\n`);
 }
 
-/** Writes inputs as files into a directory, with the names that libFuzzer gives them. */
+/** Writes inputs to files of a directory, with the names that libFuzzer uses. */
 function unpack(inputs, directory) {
   fs.mkdirSync(directory, { recursive: true });
   for (const bytes of inputs) {
@@ -113,7 +115,7 @@ function command(target, seconds) {
   return cargoFuzz('run', target, corpusOf(target), seedsOf(target), '--', ...options);
 }
 
-/** Runs one target; prints the end of what it says if it is not alone. */
+/** Runs one target. If another runs beside it, only the end of the output is printed. */
 async function fuzz(target, seconds, alone) {
   console.log(`fuzz: ${target} for ${seconds}${Number(seconds) ? ' s' : ''}`);
   const [program, args, env] = command(target, seconds);
@@ -139,7 +141,7 @@ async function fuzz(target, seconds, alone) {
   }
 }
 
-/** Makes the seeds of a target anew: the least that reaches all code that is reached, the small ones first. */
+/** Writes the seeds of a target: the fewest inputs that reach the same code, the smallest first. */
 function keepSeeds(target) {
   const corpus = corpusOf(target);
   unpack(readSeeds(target), corpus);

