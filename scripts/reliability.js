@@ -33,13 +33,17 @@ const FUZZ_SECONDS = 300;
 const ORIGINAL_SECONDS = 30;
 
 const count = (value) => (value === undefined ? '' : value.toLocaleString('en'));
+/** `exactly-once.js` stores at most 20 violations and then "and more". */
+const violationCount = ({ violations }) =>
+  violations.at(-1) === 'and more' ? 'more than 20' : count(violations.length);
 const both = (server, client) => `${count(server)} and ${count(client)}`;
 
 /**
  * @typedef {object} Check
  * @property {string} title
  * @property {function(number | undefined): Run[]} runs
- * @property {function(string): object} read turns the output of a run into its figures
+ * @property {function({output: string, errors: string, failed: boolean}): object} read turns the
+ *   output of a run into its figures
  * @property {[string, function(object): string][]} rows label and value of each figure
  *
  * @typedef {object} Run
@@ -89,7 +93,7 @@ const CHECKS = {
       ['messages on these connections', (f) => count(f.verified_messages)],
       ['messages lost', (f) => count(f.lost)],
       ['crashes', (f) => count(f.crashed)],
-      ['violations: lost, duplicated, reordered, wrong answers', (f) => count(f.violations.length)],
+      ['violations: lost, duplicated, reordered, wrong answers', violationCount],
     ],
   },
   'slow-consumers': {
@@ -142,14 +146,14 @@ function slowConsumers(label, ...options) {
   return { label, args: ['__test__/chaos/slow-consumers.js', ...options] };
 }
 
-function lastJson(output) {
+function lastJson({ output }) {
   return JSON.parse(output.trimEnd().split('\n').at(-1));
 }
 
 /** libFuzzer prints its final statistics, and fuzz/objectbuffer.js a line of its own. */
-function fuzzFigures(output, failed) {
+function fuzzFigures({ output, errors, failed }) {
   const [, executions] =
-    /^stat::number_of_executed_units: (\d+)/m.exec(output) ??
+    /^stat::number_of_executed_units: (\d+)/m.exec(errors) ??
     [...output.matchAll(/^objectbuffer: (\d+) executions/gm)].at(-1) ??
     [];
   if (executions === undefined) throw new Error('the output has no number of executions');
@@ -172,9 +176,7 @@ async function execute(name, { label, args }) {
   // An exit code of 1 reports a fault, which is a figure. Anything else is no result.
   if (code !== 0 && code !== 1) throw new Error(`exit code ${code}\n${errors}`);
   const command = `node ${args.join(' ')}`;
-  const figures = CHECKS[name].read(output + errors, code === 1);
-  // The page shows the number of violations; the first ones are enough to follow them up.
-  if (figures.violations) figures.violations = figures.violations.slice(0, 50);
+  const figures = CHECKS[name].read({ output, errors, failed: code === 1 });
   return { check: name, label, command, ...provenance(), figures };
 }
 
