@@ -3,7 +3,7 @@
 const { EventEmitter } = require('node:events');
 const util = require('node:util');
 
-const { kStartingSessions } = require('./internal/symbols.js');
+const { kFailedSessions } = require('./internal/symbols.js');
 
 /** Fields that are not the program's. */
 const INTERNAL = ['_events', '_eventsCount', '_maxListeners', '_sock', '_server'];
@@ -12,8 +12,8 @@ const INTERNAL = ['_events', '_eventsCount', '_maxListeners', '_sock', '_server'
  * The server's side of one connection, made to be extended. The native side of it is its socket's `connection`.
  */
 class SockhopSession extends EventEmitter {
-  /** Socket -> the session that is being started for it: start() may fail before anybody else knows it. */
-  static [kStartingSessions] = new WeakMap();
+  /** The sessions whose start() failed, by their sockets: only an `error` event shows them. */
+  static [kFailedSessions] = new WeakMap();
 
   /**
    * @param {net.Socket} [sock] the socket; a class that calls `super()` without it gets it all the same, as
@@ -101,8 +101,12 @@ class SockhopSession extends EventEmitter {
     const session = new this(sock, server);
     session._sock ??= sock;
     session._server ??= server;
-    SockhopSession[kStartingSessions].set(sock, session);
-    await session.start();
+    try {
+      await session.start();
+    } catch (err) {
+      SockhopSession[kFailedSessions].set(sock, session);
+      throw err;
+    }
     return session;
   }
 

@@ -42,6 +42,13 @@ const {
 let isSocketOf;
 
 /**
+ * Whether a listener of a server has made a socket that the server has not taken over yet.
+ *
+ * @type {function(*, ChannelHandlers): boolean}
+ */
+let isUnclaimed;
+
+/**
  * Whether the native side may send a message to all of some sockets: each belongs to a server, is
  * not destroyed, and has the `write()` of the package.
  *
@@ -71,8 +78,8 @@ let countBroadcast;
 class SockhopSocket extends WritingSocket {
   /** @type {?MessageChannel} */
   #channel = null;
-  /** The handlers of the channel: they tell to which client or server the socket belongs. */
-  #handlers = null;
+  /** The handlers of the client or server that the socket belongs to. */
+  #handlers;
   /** Whether the channel gets frames. */
   #hasStarted = false;
   /** While the program reads before its session has started: @type {?PreSessionReader} */
@@ -101,14 +108,22 @@ class SockhopSocket extends WritingSocket {
    * @param {object} connection the native connection, or a PendingConnection until
    *   `kAttachConnection`
    * @param {function(): void} [onDestroyed] called when the socket is destroyed
+   * @param {ChannelHandlers} [handlers] of the server whose listener makes the socket
    */
-  constructor(connection, onDestroyed = null) {
+  constructor(connection, onDestroyed = null, handlers = null) {
     super(connection, onDestroyed);
+    this.#handlers = handlers;
     this.#isReadByPackage = this.connecting;
   }
 
   static {
-    isSocketOf = (socket, handlers) => #channel in socket && socket.#handlers === handlers;
+    isSocketOf = (socket, handlers) =>
+      #channel in socket && socket.#channel !== null && socket.#handlers === handlers;
+    isUnclaimed = (socket, handlers) =>
+      socket instanceof SockhopSocket &&
+      #channel in socket &&
+      socket.#channel === null &&
+      socket.#handlers === handlers;
     // Reads the fields of the socket alone: with many sockets, each further object costs a cache miss.
     canBroadcastTo = (sockets, handlers) => {
       for (const socket of sockets) {
@@ -418,4 +433,4 @@ class SockhopSocket extends WritingSocket {
 
 supportProxies(SockhopSocket);
 
-module.exports = { canBroadcastTo, countBroadcast, isSocketOf, SockhopSocket };
+module.exports = { canBroadcastTo, countBroadcast, isSocketOf, isUnclaimed, SockhopSocket };

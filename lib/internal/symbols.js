@@ -67,8 +67,8 @@ module.exports = {
   kHasOversizedFrame: Symbol('hasOversizedFrame'),
   kOriginalMethods: Symbol('originalMethods'),
 
-  // The session class: the sessions that are being started.
-  kStartingSessions: Symbol('startingSessions'),
+  // The session class: the sessions that could not start.
+  kFailedSessions: Symbol('failedSessions'),
 
   // Any public object: the object behind a Proxy of it.
   kTarget: Symbol('target'),

@@ -5,6 +5,7 @@ const net = require('node:net');
 const { diagnostics } = require('../diagnostics.js');
 const { abortError } = require('../errors/errors.js');
 const { throwUncaught } = require('../native/dispatcher.js');
+const { isUnclaimed } = require('../../SockhopSocket.js');
 const { Listener, notRunning } = require('./listener.js');
 
 const noop = () => {};
@@ -54,7 +55,7 @@ class Acceptor {
     });
     listener.on('connection', (stream) => {
       // The native listener emits each of its sockets once. Anything else is a stream that JavaScript reads.
-      if (this.#handlers.unclaimedSockets.delete(stream)) this.#connections.accept(stream);
+      if (isUnclaimed(stream, this.#handlers)) this.#connections.accept(stream);
       else this.#connections.adopt(stream);
     });
     return listener;

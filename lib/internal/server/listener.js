@@ -64,6 +64,12 @@ class Listener extends net.Server {
   /** Closes this when it is aborted: @type {?AbortSignal} */
   #signal = null;
   #onAbort = () => this.close();
+  /** One function for all sockets. */
+  #onSocketDestroyed = () => {
+    this.#openCount -= 1;
+    this._connections = this.#openCount;
+    this.#closeIfDrained();
+  };
 
   /**
    * @param {object} nativeServer
@@ -272,20 +278,12 @@ class Listener extends net.Server {
    * @returns {SockhopSocket}
    */
   accepted(connection) {
-    const socket = new SockhopSocket(connection, () => this.#released());
-    this.#handlers.unclaimedSockets.add(socket);
+    const socket = new SockhopSocket(connection, this.#onSocketDestroyed, this.#handlers);
     this.#openCount += 1;
     this._connections = this.#openCount;
     socket.server = this;
     this.#scope.runInAsyncScope(this.emit, this, 'connection', socket);
     return socket;
-  }
-
-  /** A socket was destroyed. */
-  #released() {
-    this.#openCount -= 1;
-    this._connections = this.#openCount;
-    this.#closeIfDrained();
   }
 
   /**

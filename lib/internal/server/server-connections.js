@@ -8,12 +8,12 @@ const { nextTick, setImmediate } = require('../real-timers.js');
 const SockhopError = require('../../SockhopError.js');
 const SockhopSession = require('../../SockhopSession.js');
 const { SockhopSocket } = require('../../SockhopSocket.js');
-const { sumTraffic } = require('../stats/stats.js');
+const { addTraffic, sumTraffic } = require('../stats/stats.js');
 const {
   kChannel,
   kConnection,
   kRoundTrip,
-  kStartingSessions,
+  kFailedSessions,
   kStopPreSessionReading,
   kTraffic,
 } = require('../symbols.js');
@@ -124,7 +124,7 @@ class ServerConnections {
     socket.destroy();
     diagnostics.error.publish({ server, socket, error: err });
     if (server.listenerCount('error') === 0) throw err;
-    server.emit('error', err, socket, SockhopSession[kStartingSessions].get(socket) ?? null);
+    server.emit('error', err, socket, SockhopSession[kFailedSessions].get(socket) ?? null);
   }
 
   #register(socket, channel) {
@@ -181,7 +181,8 @@ class ServerConnections {
       this.#native.remove(socket[kConnection].id);
       this.nativeCount -= 1;
     }
-    this.#past = { ...sumTraffic([this.#past, this.#trafficOf(channel)]), queued_bytes: 0 };
+    addTraffic(this.#past, this.#trafficOf(channel));
+    this.#past.queued_bytes = 0;
     channel.stopTimeouts();
     // A listener of `disconnect` may look for the callbacks that were not answered.
     if (channel.pendingCallbacks > 0) this.#leaving.add(channel);

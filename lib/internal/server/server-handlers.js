@@ -13,8 +13,6 @@ const { kMaxFrameSize } = require('../symbols.js');
  * @implements {ChannelHandlers}
  */
 class ServerHandlers extends MessageHandlers {
-  /** Sockets that a listener has made and that the server has not taken over yet. */
-  unclaimedSockets = new WeakSet();
   #unregister;
 
   /**

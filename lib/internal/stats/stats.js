@@ -62,6 +62,18 @@ class LimitCounters {
   }
 }
 
+const TRAFFIC_NAMES = Object.keys(TRAFFIC);
+
+/**
+ * Adds the figures of a connection to a sum, in place.
+ *
+ * @param {object} total
+ * @param {object} figures
+ */
+function addTraffic(total, figures) {
+  for (const name of TRAFFIC_NAMES) total[name] += figures[name] ?? 0;
+}
+
 /**
  * Adds up the figures of connections.
  *
@@ -69,11 +81,8 @@ class LimitCounters {
  * @returns {object}
  */
 function sumTraffic(figures) {
-  const names = Object.keys(TRAFFIC);
-  const total = Object.fromEntries(names.map((name) => [name, 0]));
-  for (const one of figures) {
-    if (one) for (const name of names) total[name] += one[name] ?? 0;
-  }
+  const total = Object.fromEntries(TRAFFIC_NAMES.map((name) => [name, 0]));
+  for (const one of figures) if (one) addTraffic(total, one);
   return total;
 }
 
@@ -91,4 +100,4 @@ const FIGURES = {
     'Time that the last answered ping took, in milliseconds; of a server, the longest of all connections. `null` before the first answer',
 };
 
-module.exports = { FIGURES, LimitCounters, sumTraffic };
+module.exports = { FIGURES, LimitCounters, addTraffic, sumTraffic };
