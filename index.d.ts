@@ -529,7 +529,7 @@ export class SockhopClient<In = Anything, Out = Sendable> extends Emitter<
    * Sends an object. The promise is fulfilled when the operating system has accepted the message.
    * It rejects with ERR_SOCKET_DESTROYED if there is no connection or it ends first, with
    * ERR_BACKPRESSURE or ERR_SLOW_CONSUMER (see `slow_consumer`), with ERR_TOO_MANY_CALLBACKS, or
-   * with V8's error for an object that has no JSON.
+   * with V8's error for an object that cannot be serialized.
    *
    * @param callback called with the answer, if the server answers
    * @throws TypeError (ERR_BAD_DATA) for a value without a constructor; SockhopError

@@ -29,7 +29,7 @@ async function converse({ client, server }) {
   await c.connect();
   await accepted;
   const failed = once(s, 'error');
-  c.socket.write('no JSON\n');
+  c.socket.write('not JSON\n');
   await failed;
   const closed = once(s, 'disconnect');
   await c.disconnect();
@@ -85,7 +85,7 @@ function assertLines(lines, expected) {
 }
 
 describe('NODE_DEBUG=sockhop', () => {
-  it('tells of connections, with the peer and the reason of the end', limit, async (t) => {
+  it('reports connections, with the peer and the reason of the end', limit, async (t) => {
     const lines = await linesOf(t, converse);
     const [, number] = /^SockhopServer: (connection #\d+) is open/.exec(
       lines.find((line) => line.startsWith('SockhopServer: connection')),
@@ -101,7 +101,7 @@ describe('NODE_DEBUG=sockhop', () => {
     }
   });
 
-  it('tells of listening, attempts, reconnecting and the kind of TLS', limit, async (t) => {
+  it('reports listening, attempts, reconnecting and the kind of TLS', limit, async (t) => {
     const lines = await linesOf(t, reconnect);
     const [, where] = /^Listener: listens on (127\.0\.0\.1:\d+)$/.exec(lines[0]);
     const native = require('./support/runtime.js').nativeTls;
@@ -115,7 +115,7 @@ describe('NODE_DEBUG=sockhop', () => {
     ]);
   });
 
-  it('tells of a peer that does not read', limit, async (t) => {
+  it('reports a peer that does not read', limit, async (t) => {
     assertLines(await linesOf(t, refuse), [
       /^connection #\d+: "send_high_water_mark" is reached, messages refused: \d+$/,
     ]);

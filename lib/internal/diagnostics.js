@@ -1,9 +1,9 @@
 'use strict';
 
 /*
- * Two views of the work of the package: the channels of `node:diagnostics_channel` that API.md
- * documents, for programs, and the lines of NODE_DEBUG=sockhop, for people. Neither costs anything
- * while it is not used.
+ * Reports events of the package: to programs through the channels of `node:diagnostics_channel`,
+ * which API.md documents, and to developers through the lines of NODE_DEBUG=sockhop. Neither costs
+ * anything while it is not used.
  */
 
 const diagnostics_channel = require('node:diagnostics_channel');
