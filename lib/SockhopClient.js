@@ -40,12 +40,12 @@ class SockhopClient extends EventEmitter {
   #connection;
   /** Connects again while `auto_reconnect` is on. */
   #reconnector;
-  /** Passes the messages of the channel on to the program. */
+  /** Handles the events of the channel: emits messages and errors to the program. */
   #handlers;
 
   /**
    * @param {object} [opts] see API.md for the options, their units and defaults
-   * @throws {TypeError|RangeError} for an option that is not what it must be
+   * @throws {TypeError|RangeError} for an invalid option
    */
   constructor(opts = {}) {
     const checked = options.normalizeClientOptions(opts);
@@ -79,7 +79,11 @@ class SockhopClient extends EventEmitter {
     return this.#connection.connected;
   }
 
-  /** Whether the client connects by itself, at the interval, while it is not connected. @type {boolean} */
+  /**
+   * Whether the client connects by itself, at the interval, while it is not connected.
+   *
+   * @type {boolean}
+   */
   get auto_reconnect() {
     return this._auto_reconnect;
   }
@@ -110,7 +114,7 @@ class SockhopClient extends EventEmitter {
     return this.#connection.options.debug;
   }
 
-  /** The name is the program's, too: assigned, it is a property of its own and changes nothing. */
+  /** A program may use the name for a property of its own: that changes nothing here. */
   set debug(value) {
     Object.defineProperty(this, 'debug', {
       value,
@@ -120,7 +124,7 @@ class SockhopClient extends EventEmitter {
     });
   }
 
-  /** The current socket. Assigning one adopts it: any Duplex stream that is connected will do. */
+  /** The current socket. Assigning a connected Duplex stream makes it the current socket. */
   get socket() {
     return this._socket;
   }
@@ -134,7 +138,7 @@ class SockhopClient extends EventEmitter {
     this.#connection.adoptStream(stream);
   }
 
-  /** What messages are made bytes with, and read with. @type {ObjectBuffer} */
+  /** Encodes and decodes messages. @type {ObjectBuffer} */
   get _objectbuffer() {
     return this.#handlers.decoder();
   }
@@ -143,7 +147,7 @@ class SockhopClient extends EventEmitter {
     this.#handlers.objectBuffer = buffer;
   }
 
-  /** The callbacks that wait for an answer, by the ids of their messages. @type {Object<string, function>} */
+  /** The callbacks that wait for an answer, by message ids. @type {Object<string, function>} */
   get _send_callbacks() {
     return this.#callbacks().view;
   }
@@ -157,7 +161,7 @@ class SockhopClient extends EventEmitter {
     return this.#handlers.callbacks;
   }
 
-  /** As `connected`, to be assigned as well. */
+  /** As `connected`, and writable as in 1.8.4. */
   get _connected() {
     return this.#connection.connected;
   }
@@ -182,7 +186,7 @@ class SockhopClient extends EventEmitter {
     return this.#connection.channel?.pings ?? [];
   }
 
-  /** Assigned, all pings sent so far are forgotten. */
+  /** Assigning any value forgets all pings that were sent. */
   set pings(_) {
     this.#connection.forgetPings();
   }
@@ -199,7 +203,8 @@ class SockhopClient extends EventEmitter {
     // The program itself ended the attempt.
     if (err.code === 'ERR_SOCKET_DESTROYED' || !this.#reconnector.enabled) return;
     this.#handlers.limits.failed_reconnects += 1;
-    // Reconnecting is for servers that do not listen yet. One address of a name may fail in another way.
+    // Reconnecting is for servers that do not listen yet. One address of a name may fail in another
+    // way.
     const isRefused = [err, ...(err.errors ?? [])].some(({ code }) => code === 'ECONNREFUSED');
     if (!isRefused) this.#handlers.emitError(err);
   }
@@ -208,9 +213,9 @@ class SockhopClient extends EventEmitter {
    * Connects to `path`, or to `address` and `port`, as they are now.
    *
    * @param {[{signal?: AbortSignal}?]} args nothing, or one object with options
-   * @returns {Promise<void>} fulfilled after the `connect` event; rejects with Node's error if the server
-   *   refuses, with "Timeout exceeded on connect()" after `connect_timeout`, with ERR_MULTICONNECT while
-   *   another call is under way, with an AbortError
+   * @returns {Promise<void>} fulfilled after the `connect` event; rejects with Node's error if the
+   *   server refuses, with "Timeout exceeded on connect()" after `connect_timeout`, with
+   *   ERR_MULTICONNECT while another call is under way, with an AbortError
    */
   connect(...args) {
     const { signal } = options.normalizeCallOptions('connect', args, this);
@@ -242,10 +247,11 @@ class SockhopClient extends EventEmitter {
   /**
    * Sends an object to the server.
    *
-   * @param {*} object anything JSON can express that has a constructor
+   * @param {*} object a value that JSON can express and that has a constructor
    * @param {function(*, {type: string}): void} [callback] called when the server answers
-   * @returns {Promise<void>} fulfilled when the kernel has it; rejects with ERR_SOCKET_DESTROYED while not
-   *   connected or if the connection dies, with what V8 says of an object that is not JSON
+   * @returns {Promise<void>} fulfilled when the kernel has the message; rejects with
+   *   ERR_SOCKET_DESTROYED while not connected or if the connection ends, with V8's error if JSON
+   *   cannot express the object
    * @throws {TypeError} for null, undefined and objects without a constructor
    * @throws {SockhopError} ERR_REMOTE_CALLBACK_TYPE
    */
@@ -256,7 +262,7 @@ class SockhopClient extends EventEmitter {
   }
 
   /**
-   * Sends a message that is an envelope already.
+   * Sends a message that is in its envelope.
    *
    * @param {object} message
    * @returns {Promise<void>} as `send()`
@@ -276,7 +282,7 @@ class SockhopClient extends EventEmitter {
     this._response_stream_map.get(packet.uuid)?.receive_packet(packet);
   }
 
-  /** Answers a message of the server that asks for it. */
+  /** Answers a message of the server that has a callback. */
   _trigger_remote_callback(id, object) {
     const { channel } = this.#connection;
     if (channel === null) throw notConnected();
@@ -284,12 +290,13 @@ class SockhopClient extends EventEmitter {
   }
 
   /**
-   * Asks the server for a stream of answers.
+   * Sends a request, which the server answers by a stream of packets.
    *
    * @param {*} object
-   * @param {{timeout?: number, signal?: AbortSignal}} [config] `timeout` in ms, default `response_timeout`
-   * @returns {Promise<SockhopResponseReadableStream>} fulfilled when the request is sent; rejects with
-   *   ERR_REQUEST_TYPE with `peer_type: "json"`, with ERR_SOCKET_DESTROYED, with an AbortError
+   * @param {{timeout?: number, signal?: AbortSignal}} [config] `timeout` in ms, default
+   *   `response_timeout`
+   * @returns {Promise<SockhopResponseReadableStream>} fulfilled when the request is sent; rejects
+   *   with ERR_REQUEST_TYPE with `peer_type: "json"`, with ERR_SOCKET_DESTROYED, with an AbortError
    * @throws {TypeError} for null, undefined and objects without a constructor
    */
   request(object, config) {
@@ -301,8 +308,8 @@ class SockhopClient extends EventEmitter {
   }
 
   /**
-   * Pings the server at an interval; when four in a row go unanswered, the connection is ended. Goes on
-   * over reconnects, until `disconnect()`.
+   * Pings the server at an interval, over reconnects, until `disconnect()`. After four unanswered
+   * pings in a row the connection is ended.
    *
    * @param {number} [delay=0] in ms; 0 stops
    */
@@ -311,7 +318,7 @@ class SockhopClient extends EventEmitter {
   }
 
   /**
-   * Ends the connection (FIN), or the attempt; stops reconnecting and pinging.
+   * Ends the connection (FIN) or the attempt to connect; stops reconnecting and pinging.
    *
    * @returns {Promise<void>}
    */
@@ -356,7 +363,7 @@ class SockhopClient extends EventEmitter {
 
 supportProxies(SockhopClient);
 
-/** The methods that messages pass through, before a program has others in their places. */
+/** The methods that messages pass through, before a program replaces them. */
 const originalMethods = messageMethodsOf(SockhopClient.prototype);
 
 module.exports = SockhopClient;

@@ -22,11 +22,11 @@ const SockhopError = require('./SockhopError.js');
 const { SockhopRequest } = require('./SockhopRequest.js');
 const SockhopSession = require('./SockhopSession.js');
 
-/** A property as assignment makes it. */
+/** The attributes of a property that is made by assignment. */
 const OWN_PROPERTY = { configurable: true, enumerable: true, writable: true };
 
 /**
- * A server: listens, gives every connection a session, and talks to all of them.
+ * A server: listens, makes a session for each connection, and exchanges messages with all clients.
  *
  * @fires SockhopServer#connect (socket, session)
  * @fires SockhopServer#disconnect (socket, session)
@@ -35,18 +35,18 @@ const OWN_PROPERTY = { configurable: true, enumerable: true, writable: true };
  * @fires SockhopServer#error (err, socket, session)
  */
 class SockhopServer extends EventEmitter {
-  /** Passes the messages of the channels on to the program, and errors. */
+  /** Handles the events of channels and listeners: emits messages and errors to the program. */
   #handlers;
-  /** The connections, their sessions and channels. */
+  /** The connections with their sessions and channels. */
   #connections;
-  /** Makes the listener, and has it listen. */
+  /** Makes the listener, and has it listen and close. */
   #acceptor;
-  /** Sends to all clients. */
+  /** Sends messages to all clients. */
   #broadcaster;
 
   /**
    * @param {object} [opts] see API.md for the options, their units and defaults
-   * @throws {TypeError|RangeError} for an option that is not what it must be
+   * @throws {TypeError|RangeError} for an invalid option
    */
   constructor(opts = {}) {
     const checked = options.normalizeServerOptions(opts, {
@@ -86,12 +86,16 @@ class SockhopServer extends EventEmitter {
     return this._sockets;
   }
 
-  /** The sessions of all clients, a live array: same index, same client. @type {SockhopSession[]} */
+  /**
+   * The sessions of all clients, a live array: same index, same client.
+   *
+   * @type {SockhopSession[]}
+   */
   get sessions() {
     return this._sessions;
   }
 
-  /** The callbacks that wait for an answer, by the ids of their messages. @type {Object<string, function>} */
+  /** The callbacks that wait for an answer, by message ids. @type {Object<string, function>} */
   get _send_callbacks() {
     return this.#callbacks().view;
   }
@@ -116,7 +120,7 @@ class SockhopServer extends EventEmitter {
     connections.options = this.#handlers.setPeerType(type, connections.channels);
   }
 
-  /** What messages are made bytes with. @type {ObjectBuffer} */
+  /** Encodes messages. @type {ObjectBuffer} */
   get _encoding_objectbuffer() {
     return this.#handlers.encoder();
   }
@@ -125,44 +129,49 @@ class SockhopServer extends EventEmitter {
     this.#handlers.encoding = buffer;
   }
 
-  /** What the bytes of each client are read with: same index, same client. @type {ObjectBuffer[]} */
+  /** Decode the messages of the clients, in the order of the sockets. @type {ObjectBuffer[]} */
   get _objectbuffers() {
     const connections = this.#connections;
     return this._sockets.map((sock) => this.#handlers.decoder(connections.receivingChannel(sock)));
   }
 
-  /** The name is the program's, too. */
+  /** A program may use the name for a property of its own. */
   set _objectbuffers(value) {
     Object.defineProperty(this, '_objectbuffers', { ...OWN_PROPERTY, value });
   }
 
-  /** The pings sent of late. @type {Map<net.Socket, SockhopPing[]>} */
+  /**
+   * The pings that were sent last, at most four a client.
+   *
+   * @type {Map<net.Socket, SockhopPing[]>}
+   */
   get pings() {
     return new Map(
       this._sockets.map((sock) => [sock, this.#connections.channelOf(sock)?.pings ?? []]),
     );
   }
 
-  /** Assigned, all pings sent so far are forgotten. */
+  /** Assigning any value forgets all pings that were sent. */
   set pings(_) {
     this.#connections.forgetPings();
   }
 
-  /** Emits an event after the current turn of the event loop, so that it interrupts nobody. */
+  /** Emits an event after the current turn of the event loop. */
   emit_async(...args) {
     setImmediate(() => this.emit(...args));
   }
 
-  // ---- listening -------------------------------------------------------------------------------
+  // ---- listening --------------------------------------------------------------------------------
 
   /**
-   * Listens on `path`, or on `address` and `port`, as they are now. If the program has put another server in
-   * place of `server.server`, that one listens.
+   * Listens on `path`, or on `address` and `port`, as they are now. If the program has assigned
+   * another server to `server.server`, that server listens.
    *
-   * @param {[{signal?: AbortSignal, exclusive?: boolean}?]} args nothing, or one object with options: aborting
-   *   `signal` closes the listener; `exclusive`, in a worker of `node:cluster`, shares the address with no other
-   * @returns {Promise<net.Server>} fulfilled when it listens; rejects with Node's error (EADDRINUSE, ...),
-   *   with ERR_SERVER_ALREADY_LISTEN, with an AbortError
+   * @param {[{signal?: AbortSignal, exclusive?: boolean}?]} args nothing, or one object with
+   *   options: aborting `signal` closes the listener; `exclusive`, in a worker of `node:cluster`,
+   *   shares the address with no other
+   * @returns {Promise<net.Server>} fulfilled when it listens; rejects with Node's error
+   *   (EADDRINUSE, ...), with ERR_SERVER_ALREADY_LISTEN, with an AbortError
    */
   listen(...args) {
     const { signal, exclusive } = options.normalizeCallOptions('listen', args, this);
@@ -185,7 +194,7 @@ class SockhopServer extends EventEmitter {
     return typeof bound === 'string' ? undefined : bound.address;
   }
 
-  // ---- sending ---------------------------------------------------------------------------------
+  // ---- sending ----------------------------------------------------------------------------------
 
   /**
    * Sends an object to one client.
@@ -193,8 +202,8 @@ class SockhopServer extends EventEmitter {
    * @param {net.Socket} sock
    * @param {*} object
    * @param {function(*, {type: string}): void} [callback] called when the client answers
-   * @returns {Promise<void>} fulfilled when the kernel has it; rejects with ERR_NO_SOCKET,
-   *   ERR_SOCKET_DESTROYED, with what V8 says of an object that is not JSON
+   * @returns {Promise<void>} fulfilled when the kernel has the message; rejects with ERR_NO_SOCKET,
+   *   ERR_SOCKET_DESTROYED, with V8's error if JSON cannot express the object
    * @throws {SockhopError} ERR_BAD_DATA for an object that is falsy, ERR_REMOTE_CALLBACK_TYPE
    * @throws {TypeError} for objects without a constructor
    */
@@ -211,7 +220,7 @@ class SockhopServer extends EventEmitter {
     return channel.send(object, callback);
   }
 
-  /** Sends a message that is an envelope already. */
+  /** Sends a message that is in its envelope. */
   _send_message(sock, message) {
     const channel = this.#connections.channelOf(sock);
     if (channel === null) return handledRejection(noSocket(sock));
@@ -219,27 +228,28 @@ class SockhopServer extends EventEmitter {
     return channel.sendMessage(message);
   }
 
-  /** A message of a client. */
+  /** Receives a message of a client. */
   _on_recieved_object(message, sock, session) {
     this.#connections.receivingChannel(sock, session).dispatch(message);
   }
 
-  /** A packet of an answer of a client. */
+  /** Receives a packet of a client's answer to a request. */
   _on_response_packet(sock, packet) {
     this._response_stream_maps.get(sock)?.get(packet.uuid)?.receive_packet(packet);
   }
 
-  /** Answers a message of a client that asks for it. */
+  /** Answers a message of a client that has a callback. */
   _trigger_remote_callback(sock, id, object) {
     this.#connections.receivingChannel(sock).reply(id, object);
   }
 
   /**
-   * Asks one client for a stream of answers.
+   * Sends a request, which the client answers by a stream of packets.
    *
    * @param {net.Socket} sock
    * @param {*} object
-   * @param {{timeout?: number, signal?: AbortSignal}} [config] `timeout` in ms, default `response_timeout`
+   * @param {{timeout?: number, signal?: AbortSignal}} [config] `timeout` in ms, default
+   *   `response_timeout`
    * @returns {Promise<SockhopResponseReadableStream>} as the client's `request()`
    */
   request(sock, object, config) {
@@ -251,21 +261,22 @@ class SockhopServer extends EventEmitter {
   }
 
   /**
-   * Sends an object to every client. It is made text once, and sent by the runtime.
+   * Sends an object to every client. Its text is made once, and the native side sends it.
    *
    * @param {*} object
-   * @returns {Promise<undefined[]>} fulfilled when the kernel has it for every client whose connection
-   *   lives, or did when it was called, and that is not left out by "slow_consumer"
+   * @returns {Promise<undefined[]>} fulfilled when the kernel has the message for every client,
+   *   except those whose connections ended and those that "slow_consumer" leaves out
    * @throws as `send()`, if there is a client
    */
   sendall(object) {
     return this.#broadcaster.send(object);
   }
 
-  // ---- ending ----------------------------------------------------------------------------------
+  // ---- ending -----------------------------------------------------------------------------------
 
   /**
-   * Pings every client at an interval; one that leaves four in a row unanswered is disconnected.
+   * Pings every client at an interval. A client that leaves four pings in a row unanswered is
+   * disconnected.
    *
    * @param {number} [delay=0] in ms; 0 stops
    */
@@ -301,7 +312,7 @@ class SockhopServer extends EventEmitter {
   }
 
   /**
-   * Ends all connections and stops listening. A second call does no harm, and `listen()` works again.
+   * Ends all connections and stops listening. It may be called again, and so may `listen()`.
    *
    * @returns {Promise<void>}
    */
@@ -342,7 +353,7 @@ class SockhopServer extends EventEmitter {
 
 supportProxies(SockhopServer);
 
-/** The methods that messages pass through, before a program has others in their places. */
+/** The methods that messages pass through, before a program replaces them. */
 const originalMethods = messageMethodsOf(SockhopServer.prototype);
 const { emit_async } = SockhopServer.prototype;
 

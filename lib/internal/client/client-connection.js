@@ -12,7 +12,8 @@ const { ConnectAttempt } = require('./connect-attempt.js');
 const { cancelled, notConnected } = require('./connect-errors.js');
 
 /**
- * The one connection that a client has at a time: its socket, its channel, and the attempt to make it.
+ * The one connection that a client has at a time: its socket, its channel, and the attempt to make
+ * it.
  *
  * The current socket is `client._socket`, which a program may read and assign.
  */
@@ -21,7 +22,11 @@ class ClientConnection {
   #handlers;
   /** Tells whether the client connects again by itself. */
   #reconnector;
-  /** The channel of the connection whose `disconnect` event is being emitted: @type {?MessageChannel} */
+  /**
+   * The channel of the connection whose `disconnect` event is being emitted.
+   *
+   * @type {?MessageChannel}
+   */
   #leaving = null;
   /** The sums of the connections that are over. */
   #past = sumTraffic([]);
@@ -79,8 +84,8 @@ class ClientConnection {
    * Makes a socket the current one, and listens to it.
    *
    * @param {import('node:stream').Duplex} socket
-   * @param {?ConnectAttempt} [attempt] connects the socket. If it had another one before, the channel goes on over
-   *   this one, with the callbacks that wait for an answer.
+   * @param {?ConnectAttempt} [attempt] connects the socket. If it had another one before, the
+   *   channel goes on over this one, with the callbacks that wait for an answer.
    */
   adopt(socket, attempt = null) {
     const channel = attempt?.socket
@@ -205,7 +210,10 @@ class ClientConnection {
     return [this.channel, this.#leaving].filter((channel) => channel !== null);
   }
 
-  /** The channel for a client that is not connected: it reports the same mistakes, and sends nothing. */
+  /**
+   * The channel for a client that is not connected: it reports the same mistakes, and sends
+   * nothing.
+   */
   get absentChannel() {
     const channel = new MessageChannel(this.#handlers, { ...this.options, debug: false });
     channel.transport = new UnavailableTransport(() => handledRejection(notConnected()));

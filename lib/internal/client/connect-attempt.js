@@ -23,10 +23,12 @@ const { connectNet, connectTls, isNetReplaced, isTlsReplaced } = require('./node
 const NOT_NATIVE = -1;
 
 /**
- * One attempt of a client to connect: from `connect()` until there is a connection, an error, or `cancel()`.
+ * One attempt of a client to connect: from `connect()` until there is a connection, an error, or
+ * `cancel()`.
  *
- * The native side connects. Node connects instead if the program replaced Node's functions for connecting, or
- * if the options or the server need OpenSSL; an attempt may begin natively and go on with OpenSSL.
+ * The native side connects. Node connects instead if the program replaced Node's functions for
+ * connecting, or if the options or the server need OpenSSL; an attempt may begin natively and go on
+ * with OpenSSL.
  */
 class ConnectAttempt {
   /** The connection of the client: it gets the socket of this attempt, and the outcome. */
@@ -35,7 +37,11 @@ class ConnectAttempt {
   #target = null;
   /** The endpoints that the native side tries, in their order. */
   #endpoints = [];
-  /** Secures the native connection and verifies the server; null without native TLS: @type {?TlsConnector} */
+  /**
+   * Secures the native connection and verifies the server; null without native TLS.
+   *
+   * @type {?TlsConnector}
+   */
   #connector = null;
   /** The number by which the native side reports on this attempt. */
   #number = NOT_NATIVE;
@@ -63,11 +69,19 @@ class ConnectAttempt {
   constructor(connection, signal) {
     this.#connection = connection;
     this.#signal = signal;
-    /** The socket that is being connected, `client.socket` to the program; the connection assigns it: @type {?Duplex} */
+    /**
+     * The socket that is being connected, `client.socket` to the program. The connection assigns
+     * it.
+     *
+     * @type {?Duplex}
+     */
     this.socket = null;
   }
 
-  /** @returns {Promise<void>} fulfilled after the `connect` event; rejects with the reason of failure */
+  /**
+   * @returns {Promise<void>} fulfilled after the `connect` event; rejects with the reason of
+   *   failure
+   */
   start() {
     return new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -151,11 +165,15 @@ class ConnectAttempt {
     if (socket.destroyed) return nativeConnection.close(false);
     if (this.#connector === null) socket[kAttachConnection](nativeConnection);
     else if (!this.#isTrusted(nativeConnection)) return;
-    // A server in this process accepts the connection in the same turn, and starts its session first.
+    // A server in this process accepts the connection in the same turn, and starts its session
+    // first.
     setImmediate(() => this.#succeed(socket));
   }
 
-  /** @returns {boolean} whether the server is trusted; if not, the attempt fails or goes on with OpenSSL */
+  /**
+   * @returns {boolean} whether the server is trusted; if not, the attempt fails or goes on with
+   *   OpenSSL
+   */
   #isTrusted(nativeConnection) {
     let result;
     try {
@@ -177,12 +195,16 @@ class ConnectAttempt {
     return false;
   }
 
-  /** @param {Array} failures an index into the endpoints, an errno and a syscall for each endpoint that failed */
+  /**
+   * @param {Array} failures an index into the endpoints, an errno and a syscall for each endpoint
+   *   that failed
+   */
   #failed(failures) {
     if (failures.length === 0) return this.#fail(timedOut());
     const [, errno, syscall] = failures;
     if (syscall === 'handshake timeout') return this.#fail(handshakeTimedOut());
-    // A handshake that the server refused will be refused again; one whose connection broke may succeed.
+    // A handshake that the server refused will be refused again; one whose connection broke may
+    // succeed.
     if (syscall === 'handshake') return this.#tryOpenssl(errno === 0);
     this.#fail(attemptError(this.#endpoints, failures), true);
   }
@@ -215,7 +237,8 @@ class ConnectAttempt {
   }
 
   /**
-   * Goes on with OpenSSL, which may succeed where the native side did not. If not, its error is Node's.
+   * Goes on with OpenSSL, which may succeed where the native side did not. If not, its error is
+   * Node's.
    *
    * @param {boolean} isLasting whether later attempts begin with OpenSSL if this one succeeds
    */
@@ -231,7 +254,8 @@ class ConnectAttempt {
   }
 
   /**
-   * @param {function(function(): void): Duplex} open is given a function to call when the stream is connected
+   * @param {function(function(): void): Duplex} open is given a function to call when the stream is
+   *   connected
    * @returns {Duplex}
    */
   #connectStream(open) {
@@ -287,7 +311,11 @@ class ConnectAttempt {
   }
 }
 
-/** Where a client connects to. @throws {TypeError|RangeError} if the program assigned an invalid value */
+/**
+ * Where a client connects to.
+ *
+ * @throws {TypeError|RangeError} if the program assigned an invalid value
+ */
 function targetOf({ path, address, port }) {
   if (path) return { path: options.checkPath('The "path" property', path) };
   const checkedPort = options.checkPort('The "port" property', port);

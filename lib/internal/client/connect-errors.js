@@ -25,9 +25,10 @@ function endpointError({ path, address, port }, errno, syscall) {
 
 /**
  * @param {object[]} endpoints
- * @param {Array} failures an index into the endpoints, an errno and a syscall for each endpoint that failed
- * @returns {Error} why the attempt failed: for several endpoints an AggregateError with the code of the first,
- *   as Node reports it
+ * @param {Array} failures an index into the endpoints, an errno and a syscall for each endpoint
+ *   that failed
+ * @returns {Error} why the attempt failed: for several endpoints an AggregateError with the code of
+ *   the first, as Node reports it
  */
 function attemptError(endpoints, failures) {
   const errors = [];

@@ -11,7 +11,8 @@ const { interleaveFamilies } = require('../transport/addresses.js');
  * @param {string} host
  * @param {boolean} all whether to ask for all addresses, as Node does to connect
  * @param {function} [find] instead of `dns.lookup()`
- * @returns {Promise<{address: string, family: number}[]>} at least one; rejects with the error of the lookup
+ * @returns {Promise<{address: string, family: number}[]>} at least one; rejects with the error of
+ *   the lookup
  */
 function lookup(host, all, find = dns.lookup) {
   return new Promise((resolve, reject) => {
@@ -37,7 +38,8 @@ function notFound(hostname) {
  *
  * @param {{path?: string, address?: string, port?: number}} target
  * @param {import('node:events').EventEmitter} socket emits `lookup` events, as a `net.Socket`
- * @returns {Promise<{path?: string, address?: string, port?: number}[]>} rejects with the error of the lookup
+ * @returns {Promise<{path?: string, address?: string, port?: number}[]>} rejects with the error of
+ *   the lookup
  */
 async function resolveEndpoints({ path, address, port }, socket) {
   if (path) return [{ path }];

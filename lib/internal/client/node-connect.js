@@ -1,16 +1,17 @@
 'use strict';
 
 /*
- * Connecting through Node: for a program that replaced Node's functions for connecting, which it expects to be
- * called, and for TLS that only OpenSSL can do.
+ * Connecting through Node: for a program that replaced Node's functions for connecting, which it
+ * expects to be called, and for TLS that only OpenSSL can do.
  */
 
 const net = require('node:net');
 const tls = require('node:tls');
 
 /**
- * Node's own functions, to notice that a program replaced one. If `createConnection` was replaced before this
- * package was loaded, it differs from `connect`, and replacing it again cannot be noticed.
+ * Node's own functions, to notice that a program replaced one. If `createConnection` was replaced
+ * before this package was loaded, it differs from `connect`, and replacing it again cannot be
+ * noticed.
  */
 const originals = {
   createConnection: net.createConnection === net.connect ? net.connect : null,

@@ -5,9 +5,9 @@ const { AsyncResource } = require('node:async_hooks');
 /**
  * Connects a client again at an interval while `auto_reconnect` is on.
  *
- * The timer runs from the construction of the client on, so `auto_reconnect` takes effect at its next beat. It
- * keeps the process alive while `auto_reconnect` is on, unless the program called `unref()` on it. Only a client
- * with `auto_reconnect` on is kept from being collected.
+ * The timer runs from the construction of the client on, so `auto_reconnect` takes effect at its
+ * next beat. It keeps the process alive while `auto_reconnect` is on, unless the program called
+ * `unref()` on it. Only a client with `auto_reconnect` on is kept from being collected.
  */
 class Reconnector {
   #client;

@@ -13,7 +13,10 @@ const noop = () => {};
 /** Node's own function. If a program replaced it, the program's function makes `server.server`. */
 const { createServer } = net;
 
-/** Makes the listeners of a server, hands their connections to the server, and has them listen and close. */
+/**
+ * Makes the listeners of a server, hands their connections to the server, and has them listen and
+ * close.
+ */
 class Acceptor {
   /** The public object, for which errors are emitted. */
   #server;
@@ -54,7 +57,8 @@ class Acceptor {
       server.emit('error', err, null, null);
     });
     listener.on('connection', (stream) => {
-      // The native listener emits each of its sockets once. Anything else is a stream that JavaScript reads.
+      // The native listener emits each of its sockets once. Anything else is a stream that
+      // JavaScript reads.
       if (isUnclaimed(stream, this.#handlers)) this.#connections.accept(stream);
       else this.#connections.adopt(stream);
     });

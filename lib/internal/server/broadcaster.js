@@ -16,7 +16,8 @@ const LEFT_OUT = ['ERR_SOCKET_DESTROYED', 'ERR_BACKPRESSURE', 'ERR_SLOW_CONSUMER
 /**
  * Sends an object to all clients of a server: its text is made once, and the native side sends it.
  *
- * Where a program changed how messages are sent, the object is sent to each socket through `server.send()`.
+ * Where a program changed how messages are sent, the object is sent to each socket through
+ * `server.send()`.
  */
 class Broadcaster {
   /** The public object, whose `send()` a program may override. */
@@ -56,7 +57,10 @@ class Broadcaster {
       : this.#sendToEach(object);
   }
 
-  /** @returns {boolean} whether the sockets are those of the native side, all of them, as the package made them */
+  /**
+   * @returns {boolean} whether the sockets are those of the native side, all of them, as the
+   *   package made them
+   */
   #areSocketsUniform() {
     const { _sockets: sockets } = this.#server;
     return (
@@ -70,8 +74,8 @@ class Broadcaster {
   /**
    * Ends the connections of sockets that are destroyed.
    *
-   * @returns {boolean} whether the native side may send: each of its sockets is listed, and a program changed
-   *   nothing in how messages are sent
+   * @returns {boolean} whether the native side may send: each of its sockets is listed, and a
+   *   program changed nothing in how messages are sent
    */
   #reviewSockets() {
     let nativeCount = 0;
@@ -89,7 +93,8 @@ class Broadcaster {
         sendsThroughProgram ||= channel === null || channel.sendsThroughProgram();
       }
     }
-    // A socket that the program took out of the list gets nothing, and the native side would send to it.
+    // A socket that the program took out of the list gets nothing, and the native side would send
+    // to it.
     return nativeCount === this.#connections.nativeCount && !sendsThroughProgram;
   }
 

@@ -2,13 +2,16 @@
 
 const net = require('node:net');
 
-/** @returns {boolean} whether workers of `node:cluster` share addresses here; loads the module only when asked, as `net` */
+/**
+ * @returns {boolean} whether workers of `node:cluster` share addresses here; loads the module only
+ *   when asked, as `net`
+ */
 const inCluster = () => require('node:cluster').isWorker;
 
 /**
- * Listens and accepts in the place of the native side: on an address that workers of `node:cluster` share, on a
- * descriptor that listens already, or with options that only `net` has. It passes the descriptors of its
- * connections, unread, to the native side.
+ * Listens and accepts in the place of the native side: on an address that workers of `node:cluster`
+ * share, on a descriptor that listens already, or with options that only `net` has. It passes the
+ * descriptors of its connections, unread, to the native side.
  */
 class ClusterServer extends net.Server {
   /** The listener that this accepts for: @type {import('./listener.js').Listener} */
@@ -28,14 +31,18 @@ class ClusterServer extends net.Server {
     this.on('connection', (stream) => this.#passOn(native, stream));
   }
 
-  /** Gives a connection to the native side, in the turn in which it came: libuv has not read from it yet. */
+  /**
+   * Gives a connection to the native side, in the turn in which it came: libuv has not read from it
+   * yet.
+   */
   #passOn(native, stream) {
     const listener = this.#listener;
     let connection;
     try {
       connection = native.adopt(stream._handle?.fd ?? -1);
     } catch {
-      // There is no descriptor, or no further one for the duplicate: the server reads the stream in JavaScript.
+      // There is no descriptor, or no further one for the duplicate: the server reads the stream in
+      // JavaScript.
       listener.emit('connection', stream);
       return;
     }

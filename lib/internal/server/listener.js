@@ -268,11 +268,11 @@ class Listener extends net.Server {
     });
   }
 
-  // ---- from the native side ------------------------------------------------------------------
+  // ---- from the native side ---------------------------------------------------------------------
 
   /**
-   * Emits the socket of a new connection, as `net.Server` does. Unlike this event, the events of the socket are
-   * not emitted in the asynchronous context of listen().
+   * Emits the socket of a new connection, as `net.Server` does. Unlike this event, the events of
+   * the socket are not emitted in the asynchronous context of listen().
    *
    * @param {object} connection the native connection
    * @returns {SockhopSocket}
@@ -316,7 +316,7 @@ class Listener extends net.Server {
     this.#scope.runInAsyncScope(this.#handlers.reportServerError, this.#handlers, err);
   }
 
-  // ---- net.Server ----------------------------------------------------------------------------
+  // ---- net.Server -------------------------------------------------------------------------------
 
   get listening() {
     return this.#native !== null;
@@ -420,12 +420,16 @@ if (typeof Symbol.asyncDispose === 'symbol' && Symbol.asyncDispose in net.Server
   });
 }
 
-/** The options of `net.Server#listen()` that the native side supports; with any other one, Node listens. */
+/**
+ * The options of `net.Server#listen()` that the native side supports; with any other one, Node
+ * listens.
+ */
 const PLAIN_OPTIONS = ['port', 'host', 'path', 'backlog', 'exclusive'];
 
 /**
  * @param {Array} args of `net.Server#listen()`
- * @returns {?{path: string}|{host: ?string, port: number}} null for arguments that only Node supports, or refuses
+ * @returns {?{path: string}|{host: ?string, port: number}} null for arguments that only Node
+ *   supports, or refuses
  */
 function plainEndpoint(args) {
   const [first, second, third] = args;

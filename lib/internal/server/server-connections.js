@@ -24,7 +24,8 @@ const { UnavailableTransport } = require('../transport/transport.js');
 /**
  * The connections of a server, from the start of their sessions to the end of them.
  *
- * Sockets and sessions are listed in `server._sockets` and `server._sessions`, which a program may read and change.
+ * Sockets and sessions are listed in `server._sockets` and `server._sessions`, which a program may
+ * read and change.
  */
 class ServerConnections {
   /** The public object, for which events are emitted. */
@@ -39,7 +40,9 @@ class ServerConnections {
   #starting = new Set();
   /** The channels of streams, by the streams. */
   #streamChannels = new WeakMap();
-  /** Channels with callbacks whose connections are over and whose `disconnect` is yet to be emitted. */
+  /**
+   * Channels with callbacks whose connections are over and whose `disconnect` is yet to be emitted.
+   */
   #leaving = new Set();
   /** The sums of the connections that are over. */
   #past = sumTraffic([]);
@@ -71,7 +74,7 @@ class ServerConnections {
     this.broadcastCount = 0;
   }
 
-  // ---- new connections ---------------------------------------------------------------------------
+  // ---- new connections --------------------------------------------------------------------------
 
   /** Takes a socket of the native listener. */
   accept(socket) {
@@ -80,7 +83,10 @@ class ServerConnections {
     this.#admit(socket, channel);
   }
 
-  /** Takes a stream that the program brings: `server.server.emit('connection', stream)`, as with `net`. */
+  /**
+   * Takes a stream that the program brings: `server.server.emit('connection', stream)`, as with
+   * `net`.
+   */
   adopt(stream) {
     const channel = new MessageChannel(this.#handlers, this.options);
     channel.attachStream(stream, new StreamTransport(stream, this.options, channel));
@@ -117,7 +123,11 @@ class ServerConnections {
     this.#handlers.decoder(channel, decoding);
   }
 
-  /** Ends a connection whose session did not start. @throws the program's error, if it listens for none */
+  /**
+   * Ends a connection whose session did not start.
+   *
+   * @throws the program's error, if it listens for none
+   */
   #refuse(socket, err) {
     const server = this.#server;
     socket.end();
@@ -164,7 +174,7 @@ class ServerConnections {
     });
   }
 
-  // ---- connections that are over -----------------------------------------------------------------
+  // ---- connections that are over ----------------------------------------------------------------
 
   /** Unlists a connection that is over, and ends its session. */
   unregister(channel) {
@@ -211,7 +221,10 @@ class ServerConnections {
     }
   }
 
-  /** Emits `connect` or `disconnect` after this turn of the event loop, through `emit_async()` if that is the program's. */
+  /**
+   * Emits `connect` or `disconnect` after this turn of the event loop, through `emit_async()` if
+   * that is the program's.
+   */
   #emitLater(event, { socket, session }, afterwards) {
     const server = this.#server;
     const isReplaced = server.emit_async !== this.#emitAsync;
@@ -235,7 +248,7 @@ class ServerConnections {
     }
   }
 
-  // ---- channels ----------------------------------------------------------------------------------
+  // ---- channels ---------------------------------------------------------------------------------
 
   /** @returns {?MessageChannel} the channel over a socket; null if nothing can be written to it */
   channelOf(socket) {
@@ -243,7 +256,9 @@ class ServerConnections {
     return own ?? this.#streamChannels.get(socket) ?? this.#channelOfStranger(socket);
   }
 
-  /** Makes a channel for a socket that this server did not accept: it is written to, and not read. */
+  /**
+   * Makes a channel for a socket that this server did not accept: it is written to, and not read.
+   */
   #channelOfStranger(socket) {
     if (typeof socket?.write !== 'function') return null;
     const channel = new MessageChannel(this.#handlers, this.options);
@@ -252,7 +267,9 @@ class ServerConnections {
     return channel;
   }
 
-  /** The channel for a message that a program says to have come over a socket, which may be none. */
+  /**
+   * The channel for a message that a program says to have come over a socket, which may be none.
+   */
   receivingChannel(socket, session) {
     let channel = this.channelOf(socket);
     if (channel === null) {
@@ -294,7 +311,7 @@ class ServerConnections {
     return trips.length > 0 ? Math.max(...trips) : null;
   }
 
-  // ---- pings -------------------------------------------------------------------------------------
+  // ---- pings ------------------------------------------------------------------------------------
 
   forgetPings() {
     this.#native.clearPings();

@@ -22,7 +22,8 @@ function textsOf(value) {
 
 /**
  * @param {string[]} texts in PEM
- * @returns {?string[]} the certificates, one by one; null if a text has anything else in it, or nothing
+ * @returns {?string[]} the certificates, one by one; null if a text has anything else in it, or
+ *   nothing
  */
 function certificatesIn(texts) {
   const certificates = [];

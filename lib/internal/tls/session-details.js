@@ -49,7 +49,9 @@ class SessionDetails {
     return this.#chain[0];
   }
 
-  /** As `tls.TLSSocket#getPeerCertificate()`: with `detailed`, each certificate has its issuer's. */
+  /**
+   * As `tls.TLSSocket#getPeerCertificate()`: with `detailed`, each certificate has its issuer's.
+   */
   peerCertificate(detailed) {
     const leaf = this.leaf.toLegacyObject();
     if (!detailed) return leaf;

@@ -1,12 +1,14 @@
 'use strict';
 
 /*
- * TLS of a client. The native side (rustls) does it if it supports all of the program's options; otherwise Node's
- * own `tls` does. `socket.authorized` and the codes of errors are the same either way.
+ * TLS of a client. The native side (rustls) does it if it supports all of the program's options;
+ * otherwise Node's own `tls` does. `socket.authorized` and the codes of errors are the same either
+ * way.
  *
- * The native side accepts a certificate if its chain leads to a trusted one beyond doubt; it is stricter than
- * OpenSSL in some points. If it does not accept a certificate, this module either knows for certain how OpenSSL
- * decides, or the client connects again through `tls.connect()`, and OpenSSL decides.
+ * The native side accepts a certificate if its chain leads to a trusted one beyond doubt; it is
+ * stricter than OpenSSL in some points. If it does not accept a certificate, this module either
+ * knows for certain how OpenSSL decides, or the client connects again through `tls.connect()`, and
+ * OpenSSL decides.
  */
 
 const crypto = require('node:crypto');
@@ -53,9 +55,12 @@ const MESSAGES = {
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: null,
 };
 
-// ---- options --------------------------------------------------------------------------------------
+// ---- options ------------------------------------------------------------------------------------
 
-/** @returns {?{tls12: boolean, tls13: boolean}} null for versions that the native side does not support */
+/**
+ * @returns {?{tls12: boolean, tls13: boolean}} null for versions that the native side does not
+ *   support
+ */
 function versionsOf({ minVersion, maxVersion }) {
   const min = VERSIONS.indexOf(minVersion ?? tls.DEFAULT_MIN_VERSION);
   const max = VERSIONS.indexOf(maxVersion ?? tls.DEFAULT_MAX_VERSION);
@@ -63,7 +68,10 @@ function versionsOf({ minVersion, maxVersion }) {
   return { tls12: min === 0, tls13: max === 1 };
 }
 
-/** @returns {?Buffer[]} the names of protocols for ALPN; null for values that only Node supports, or refuses */
+/**
+ * @returns {?Buffer[]} the names of protocols for ALPN; null for values that only Node supports, or
+ *   refuses
+ */
 function protocolsOf(value) {
   if (value === undefined) return [];
   if (Array.isArray(value)) {
@@ -114,7 +122,7 @@ function hasNodeDefaults() {
   );
 }
 
-// ---- the connector --------------------------------------------------------------------------------
+// ---- the connector ------------------------------------------------------------------------------
 
 /** Makes native connections secure as the options of a program say, and verifies the server. */
 class TlsConnector {
@@ -175,7 +183,8 @@ class TlsConnector {
         handshakeTimeout,
       });
     } catch {
-      // The native side does not support the kind of key, or the key does not belong to the certificate.
+      // The native side does not support the kind of key, or the key does not belong to the
+      // certificate.
       return null;
     }
     return new TlsConnector(client, trust, {
@@ -190,8 +199,8 @@ class TlsConnector {
    * Decides after the handshake whether a server is accepted, as Node does.
    *
    * @param {object} agreement the result of the handshake, from the native side
-   * @returns {{needsOpenssl: true}|{error: Error}|{details: SessionDetails}} `needsOpenssl`: OpenSSL has to
-   *   decide; `error`: the server is refused; `details`: it is accepted
+   * @returns {{needsOpenssl: true}|{error: Error}|{details: SessionDetails}} `needsOpenssl`:
+   *   OpenSSL has to decide; `error`: the server is refused; `details`: it is accepted
    */
   verify(agreement) {
     const chain = agreement.certificates.map(parseCertificate);
@@ -215,7 +224,10 @@ class TlsConnector {
     return { details };
   }
 
-  /** @returns {boolean} whether the certificate of the server is self-signed and among the trusted ones */
+  /**
+   * @returns {boolean} whether the certificate of the server is self-signed and among the trusted
+   *   ones
+   */
   #isTrustedSelfSigned(leaf) {
     return (
       dateError(leaf) === null &&

@@ -26,14 +26,18 @@ class Trust {
     this.#pem = pem ?? [];
     this.#parsed = parsed;
     this.isExact = isExact;
-    // The native side trusts authorities. A self-signed certificate of a server is compared in JavaScript.
+    // The native side trusts authorities. A self-signed certificate of a server is compared in
+    // JavaScript.
     const anchors = parsed
       ? pem.filter((_, index) => parsed[index].ca || !isSelfIssued(parsed[index]))
       : pem;
     this.native = new native.TlsTrust(anchors && Buffer.from(anchors.join('\n'), 'latin1'));
   }
 
-  /** The parsed certificates. Those of Mozilla are many, and are parsed only if a server is not trusted natively. */
+  /**
+   * The parsed certificates. Those of Mozilla are many, and are parsed only if a server is not
+   * trusted natively.
+   */
   get certificates() {
     this.#parsed ??= this.#pem.map(parseCertificate).filter((certificate) => certificate !== null);
     return this.#parsed;
@@ -53,7 +57,9 @@ class Trust {
 /** The trust of programs without the option `ca`, and the certificates it was made of. */
 let cachedDefault = null;
 
-/** @returns {?Trust} the trust of a program without the option `ca`; null if only OpenSSL knows it */
+/**
+ * @returns {?Trust} the trust of a program without the option `ca`; null if only OpenSSL knows it
+ */
 function defaultTrust() {
   const flags = [...process.execArgv, process.env.NODE_OPTIONS ?? ''].join(' ');
   if (flags.includes('--use-openssl-ca')) return null;
