@@ -2,7 +2,7 @@
 
 const { EventEmitter } = require('node:events');
 
-const native = require('./internal/native/binding.js');
+const native = require('./internal/native/classes.js');
 const { ClientConnection } = require('./internal/client/client-connection.js');
 const { ClientHandlers } = require('./internal/client/client-handlers.js');
 const {
@@ -35,7 +35,7 @@ const TimedMap = require('./TimedMap.js');
  * @fires SockhopClient#request (request, response)
  * @fires SockhopClient#error (err)
  */
-class SockhopClient extends EventEmitter {
+class SockhopClient extends native.SockhopClient {
   /** The current socket with its channel, and the attempt to connect. */
   #connection;
   /** Connects again while `auto_reconnect` is on. */
@@ -50,7 +50,8 @@ class SockhopClient extends EventEmitter {
   constructor(opts = {}) {
     const checked = options.normalizeClientOptions(opts);
     const id = nextId();
-    super({ captureRejections: opts?.captureRejections });
+    super(queue, id, options.nativeSettings(checked));
+    EventEmitter.call(this, { captureRejections: opts?.captureRejections });
     markTarget(this);
     this.path = checked.path;
     this.address = checked.address;
@@ -66,7 +67,6 @@ class SockhopClient extends EventEmitter {
     this.#reconnector = new Reconnector(this, checked.auto_reconnect_interval);
     this._auto_reconnect_timer = this.#reconnector.timer;
     this.#connection = new ClientConnection(this, {
-      native: new native.SockhopClient(queue, id, options.nativeSettings(checked)),
       id,
       options: checked,
       handlers: this.#handlers,

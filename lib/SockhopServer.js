@@ -2,7 +2,7 @@
 
 const { EventEmitter } = require('node:events');
 
-const native = require('./internal/native/binding.js');
+const native = require('./internal/native/classes.js');
 const { requestRefused } = require('./internal/errors/errors.js');
 const { explain } = require('./internal/errors/explanations.js');
 const { handledRejection, messageMethodsOf } = require('./internal/messaging/handlers.js');
@@ -34,7 +34,7 @@ const OWN_PROPERTY = { configurable: true, enumerable: true, writable: true };
  * @fires SockhopServer#request (request, response, meta)
  * @fires SockhopServer#error (err, socket, session)
  */
-class SockhopServer extends EventEmitter {
+class SockhopServer extends native.SockhopServer {
   /** Handles the events of channels and listeners: emits messages and errors to the program. */
   #handlers;
   /** The connections with their sessions and channels. */
@@ -52,7 +52,8 @@ class SockhopServer extends EventEmitter {
     const checked = options.normalizeServerOptions(opts, {
       defaults: { session_type: SockhopSession },
     });
-    super({ captureRejections: opts?.captureRejections });
+    super(queue, options.nativeSettings(checked));
+    EventEmitter.call(this, { captureRejections: opts?.captureRejections });
     markTarget(this);
     this.path = checked.path;
     this.address = checked.address;
@@ -66,18 +67,15 @@ class SockhopServer extends EventEmitter {
     this.#handlers = new ServerHandlers(this, checked, originalMethods, (channel) =>
       this.#connections.unregister(channel),
     );
-    const parts = {
-      native: new native.SockhopServer(queue, options.nativeSettings(checked)),
-      handlers: this.#handlers,
-    };
     this.#connections = new ServerConnections(this, {
-      ...parts,
+      handlers: this.#handlers,
       options: checked,
       programOptions: opts,
       emitAsync: emit_async,
     });
-    this.#acceptor = new Acceptor(this, { ...parts, connections: this.#connections });
-    this.#broadcaster = new Broadcaster(this, { ...parts, connections: this.#connections });
+    const parts = { handlers: this.#handlers, connections: this.#connections };
+    this.#acceptor = new Acceptor(this, parts);
+    this.#broadcaster = new Broadcaster(this, parts);
     this.server = this.#acceptor.createListener();
   }
 

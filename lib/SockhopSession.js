@@ -3,25 +3,27 @@
 const { EventEmitter } = require('node:events');
 const util = require('node:util');
 
+const native = require('./internal/native/classes.js');
 const { kFailedSessions } = require('./internal/symbols.js');
 
-/** Fields that are not the program's. */
+/** Own properties that `util.inspect()` does not show. */
 const INTERNAL = ['_events', '_eventsCount', '_maxListeners', '_sock', '_server'];
 
 /**
- * The server's side of one connection, made to be extended. The native side of it is its socket's `connection`.
+ * The server's side of one connection, made to be extended. It adds the connection to the broadcasts and pings of the
+ * server when it has started.
  */
-class SockhopSession extends EventEmitter {
+class SockhopSession extends native.SockhopSession {
   /** The sessions whose start() failed, by their sockets: only an `error` event shows them. */
   static [kFailedSessions] = new WeakMap();
 
   /**
-   * @param {net.Socket} [sock] the socket; a class that calls `super()` without it gets it all the same, as
-   *   soon as it is constructed
+   * @param {net.Socket} [sock] a subclass may call `super()` without it: the server sets it after the construction
    * @param {SockhopServer} [server]
    */
   constructor(sock, server) {
     super();
+    EventEmitter.call(this);
     this._sock = sock;
     this._server = server;
   }
@@ -37,8 +39,8 @@ class SockhopSession extends EventEmitter {
   }
 
   /**
-   * Sends an object to this client. A callback is for `server.send()`: what follows the object is not heeded, so that
-   * this can be given to `forEach()`.
+   * Sends an object to this client. Further arguments are ignored, so that the method can be passed to `forEach()`;
+   * `server.send()` takes a callback.
    *
    * @param {*} object
    * @returns {Promise<void>} as `server.send()`
@@ -47,7 +49,7 @@ class SockhopSession extends EventEmitter {
     return this.server.send(this.sock, object);
   }
 
-  /** Sends a message that is an envelope already. */
+  /** Sends an envelope. */
   _send_message(message) {
     return this.server._send_message(this.sock, message);
   }
@@ -74,7 +76,7 @@ class SockhopSession extends EventEmitter {
 
   /**
    * To be overridden: prepares the session. The server calls it for every new connection, and waits for it
-   * before it tells of the connection or reads anything from it; a rejection ends the connection.
+   * before it emits `connect` or reads messages; a rejection ends the connection.
    *
    * @virtual
    * @returns {Promise<void>}

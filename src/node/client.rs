@@ -1,4 +1,4 @@
-//! `SockhopClient`: attempts to connect, pinging.
+//! `SockhopClient`: attempts to connect.
 
 use super::address::Endpoint;
 use super::options::ConnectionOptions;
@@ -35,7 +35,7 @@ impl SockhopClient {
     /// Begins an attempt, over TLS if there is `tls`, and answers its number. The next endpoint is tried when the
     /// previous one has failed or taken `pace` milliseconds.
     #[napi]
-    pub fn connect_to(
+    pub fn connect(
         &self,
         endpoints: Vec<Endpoint>,
         pace: f64,
@@ -58,13 +58,6 @@ impl SockhopClient {
     #[napi]
     pub fn detach(&self) {
         self.inner.detach();
-    }
-
-    /// Sends the next ping, and finds the connection dead if earlier ones are unanswered. JavaScript has the timer, so that a
-    /// blocked program neither pings nor finds a connection dead whose answers it has not read.
-    #[napi]
-    pub fn beat(&self) {
-        self.inner.beat();
     }
 
     /// Forgets the pings sent so far.

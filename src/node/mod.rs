@@ -1,8 +1,9 @@
 //! N-API: the classes and functions that JavaScript uses.
 //!
 //! ```text
-//! client         SockhopClient: attempts to connect, pings
+//! client         SockhopClient: attempts to connect
 //! server         SockhopServer: listening, broadcasts, pings
+//! session        SockhopSession: the membership of a connection in its server
 //! listener       Listener, while a server listens
 //! connection     Connection: reading, writing, ending
 //! framer         Framer, for bytes that come from JavaScript (ObjectBuffer, adopted streams)
@@ -40,6 +41,7 @@ mod listener;
 mod options;
 mod queue;
 mod server;
+mod session;
 mod strings;
 mod tls;
 mod uv;

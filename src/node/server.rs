@@ -1,7 +1,6 @@
 //! `SockhopServer`: listening, broadcasts, pings.
 
 use super::address::Endpoint;
-use super::connection::Connection;
 use super::listener::{ListenFailure, Listener};
 use super::options::ConnectionOptions;
 use super::queue::EventQueue;
@@ -16,7 +15,7 @@ use std::sync::Arc;
 /// The native part of a server.
 #[napi]
 pub struct SockhopServer {
-    inner: Arc<endpoint::ConnectionRegistry>,
+    pub(super) registry: Arc<endpoint::ConnectionRegistry>,
     config: Arc<connection::Config>,
     environment: Arc<connection::Environment>,
     listeners: Arc<LocalListeners>,
@@ -28,7 +27,7 @@ impl SockhopServer {
     #[napi(constructor)]
     pub fn new(queue: &EventQueue, options: ConnectionOptions) -> Result<Self> {
         Ok(Self {
-            inner: endpoint::ConnectionRegistry::new(Arc::clone(&queue.shared)),
+            registry: endpoint::ConnectionRegistry::new(Arc::clone(&queue.shared)),
             config: options.into_net()?,
             environment: Arc::clone(&queue.shared),
             listeners: Arc::clone(&queue.listeners),
@@ -37,7 +36,7 @@ impl SockhopServer {
 
     /// Binds and accepts; events of the listener carry `id`.
     #[napi]
-    pub fn listen_at(
+    pub fn listen(
         &self,
         id: f64,
         endpoint: Endpoint,
@@ -65,18 +64,6 @@ impl SockhopServer {
         ))
     }
 
-    /// Adds a connection whose session has started: broadcasts and pings include it.
-    #[napi]
-    pub fn add(&self, connection: &Connection) {
-        self.inner.add(&connection.inner);
-    }
-
-    /// Removes a connection.
-    #[napi]
-    pub fn remove(&self, id: f64) {
-        self.inner.remove(id_of(id));
-    }
-
     /// Sends a text of `length` UTF-16 units to every connection. A `BroadcastDone` event with `id` follows.
     #[napi]
     pub fn broadcast(&self, text: Unknown<'_>, length: u32, id: f64) -> Result<()> {
@@ -86,20 +73,20 @@ impl SockhopServer {
             } else {
                 bytes.clone()
             };
-            self.inner.broadcast(kept, id_of(id));
+            self.registry.broadcast(kept, id_of(id));
         })
     }
 
     /// Sends the next ping, and finds connections dead that left earlier ones unanswered. JavaScript has the timer, so that a
     /// blocked program neither pings nor finds a connection dead whose answers it has not read.
     #[napi]
-    pub fn beat(&self) {
-        self.inner.beat();
+    pub fn ping(&self) {
+        self.registry.beat();
     }
 
     /// Forgets the pings sent so far.
     #[napi]
     pub fn clear_pings(&self) {
-        self.inner.clear_pings();
+        self.registry.clear_pings();
     }
 }

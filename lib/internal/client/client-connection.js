@@ -3,6 +3,7 @@
 const { diagnostics } = require('../diagnostics.js');
 const { handledRejection } = require('../messaging/handlers.js');
 const { MessageChannel } = require('../messaging/message-channel.js');
+const { kClearPings, kDetach } = require('../native/classes.js');
 const { sumTraffic } = require('../stats/stats.js');
 const { kMarkConnected, kFlush, kRoundTrip, kTraffic } = require('../symbols.js');
 const { SockhopSocket } = require('../../SockhopSocket.js');
@@ -32,17 +33,15 @@ class ClientConnection {
   #past = sumTraffic([]);
 
   /**
-   * @param {object} client the public object, for which events are emitted
+   * @param {SockhopClient} client
    * @param {object} parts
-   * @param {object} parts.native the native side of the client
    * @param {number} parts.id names the client in events of the native side
    * @param {object} parts.options as checked
    * @param {object} parts.handlers
    * @param {import('./reconnector.js').Reconnector} parts.reconnector
    */
-  constructor(client, { native, id, options, handlers, reconnector }) {
+  constructor(client, { id, options, handlers, reconnector }) {
     this.client = client;
-    this.native = native;
     this.id = id;
     this.options = options;
     this.#handlers = handlers;
@@ -157,7 +156,7 @@ class ClientConnection {
   /** An attempt has failed; `isEmitted`: its socket emits the error, too. */
   attemptFailed(socket, err, isEmitted) {
     this.#handlers.limits.count(err);
-    this.native.detach();
+    this.client[kDetach]();
     if (this.client._socket !== socket) return;
     this.channel?.close();
     this.channel = null;
@@ -198,7 +197,7 @@ class ClientConnection {
   }
 
   #leave() {
-    this.native.detach();
+    this.client[kDetach]();
     this.#past = { ...this.traffic, queued_bytes: 0 };
     this.#leaving = this.channel;
     this.channel?.stopTimeouts();
@@ -231,7 +230,7 @@ class ClientConnection {
   }
 
   forgetPings() {
-    this.native.clearPings();
+    this.client[kClearPings]();
     this.channel?.forgetPings();
   }
 

@@ -5,6 +5,7 @@ const { AsyncResource } = require('node:async_hooks');
 const { clientName, debug } = require('../diagnostics.js');
 const { abortError } = require('../errors/errors.js');
 const { describeAttempt } = require('../errors/explanations.js');
+const { kConnect, kDetach } = require('../native/classes.js');
 const { attempts, KeepAlive } = require('../native/dispatcher.js');
 const options = require('../options/options.js');
 const { setImmediate } = require('../real-timers.js');
@@ -144,9 +145,9 @@ class ConnectAttempt {
     const endpoints = this.#endpoints.map(({ path, address, port }) =>
       path ? { path: socketName(path) } : { address, port },
     );
-    const { native } = this.#connection;
     // This side times the attempt out, with the timers of the program.
-    this.#number = native.connectTo(endpoints, attemptDelay(), 0, this.#connector?.client);
+    const { client } = this.#connection;
+    this.#number = client[kConnect](endpoints, attemptDelay(), 0, this.#connector?.client);
   }
 
   /** The native side has connected. An attempt that is over for it has another number, or none. */
@@ -243,7 +244,7 @@ class ConnectAttempt {
    * @param {boolean} isLasting whether later attempts begin with OpenSSL if this one succeeds
    */
   #tryOpenssl(isLasting) {
-    this.#connection.native.detach();
+    this.#connection.client[kDetach]();
     this.#number = NOT_NATIVE;
     this.#prefersOpenssl = isLasting;
     try {

@@ -21,10 +21,9 @@ const guarded = (method, isGone) =>
 function guardAtUnload(classes, isGone) {
   const guard = () => {
     for (const { prototype } of Object.values(classes)) {
-      for (const [name, found] of Object.entries(
-        Object.getOwnPropertyDescriptors(prototype ?? {}),
-      )) {
+      for (const name of Reflect.ownKeys(prototype ?? {})) {
         if (name === 'constructor') continue;
+        const found = Object.getOwnPropertyDescriptor(prototype, name);
         for (const part of ['get', 'value']) {
           if (typeof found[part] === 'function') found[part] = guarded(found[part], isGone);
         }

@@ -7,7 +7,7 @@
  * The native side calls `dispatch` with one batch; `queue.take()` gives the next ones.
  */
 
-const native = require('./binding.js');
+const native = require('./classes.js');
 const {
   kOnUnresponsive,
   kOnEnd,

@@ -20,8 +20,6 @@ const { createServer } = net;
 class Acceptor {
   /** The public object, for which errors are emitted. */
   #server;
-  /** The native side of the server. */
-  #native;
   /** The handlers that listeners report to. */
   #handlers;
   /** Takes the connections: @type {import('./server-connections.js').ServerConnections} */
@@ -32,13 +30,11 @@ class Acceptor {
   /**
    * @param {object} server
    * @param {object} parts
-   * @param {object} parts.native
    * @param {object} parts.handlers
    * @param {import('./server-connections.js').ServerConnections} parts.connections
    */
-  constructor(server, { native, handlers, connections }) {
+  constructor(server, { handlers, connections }) {
     this.#server = server;
-    this.#native = native;
     this.#handlers = handlers;
     this.#connections = connections;
   }
@@ -49,7 +45,7 @@ class Acceptor {
     const { max_connections } = this.#connections.options;
     const listener =
       net.createServer === createServer
-        ? new Listener(this.#native, this.#handlers, max_connections)
+        ? new Listener(server, this.#handlers, max_connections)
         : net.createServer();
     listener.on('error', (err) => {
       diagnostics.error.publish({ server, error: err });

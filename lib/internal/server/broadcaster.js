@@ -3,6 +3,7 @@
 const { envelope } = require('../messaging/envelope.js');
 const { handledRejection } = require('../messaging/handlers.js');
 const { isPayload } = require('../messaging/payloads.js');
+const { kBroadcast } = require('../native/classes.js');
 const { broadcasts, nextId } = require('../native/dispatcher.js');
 const { canBroadcastTo, countBroadcast, isSocketOf } = require('../../SockhopSocket.js');
 const { kChannel, kHasCustomWrite, kTransmit } = require('../symbols.js');
@@ -22,8 +23,6 @@ const LEFT_OUT = ['ERR_SOCKET_DESTROYED', 'ERR_BACKPRESSURE', 'ERR_SLOW_CONSUMER
 class Broadcaster {
   /** The public object, whose `send()` a program may override. */
   #server;
-  /** The native side of the server. */
-  #native;
   /** The handlers of the server: they tell its sockets from those of others. */
   #handlers;
   /** @type {import('./server-connections.js').ServerConnections} */
@@ -32,13 +31,11 @@ class Broadcaster {
   /**
    * @param {object} server
    * @param {object} parts
-   * @param {object} parts.native
    * @param {object} parts.handlers
    * @param {import('./server-connections.js').ServerConnections} parts.connections
    */
-  constructor(server, { native, handlers, connections }) {
+  constructor(server, { handlers, connections }) {
     this.#server = server;
-    this.#native = native;
     this.#handlers = handlers;
     this.#connections = connections;
   }
@@ -121,7 +118,7 @@ class Broadcaster {
     const id = nextId();
     const { length } = text;
     const done = broadcastDone(id, sockets.length);
-    this.#native.broadcast(text, length, id);
+    this.#server[kBroadcast](text, length, id);
     if (isUniform && !hasExceptions()) {
       this.#connections.broadcastCount += 1;
       return done;

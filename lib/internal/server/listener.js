@@ -3,6 +3,7 @@
 const { AsyncResource } = require('node:async_hooks');
 const net = require('node:net');
 
+const { kListen, kListenElsewhere } = require('../native/classes.js');
 const { listeners, KeepAlive, nextId, throwUncaught } = require('../native/dispatcher.js');
 const { debug } = require('../diagnostics.js');
 const { abortError } = require('../errors/errors.js');
@@ -33,8 +34,8 @@ const ZERO_IS_NONE = Number.parseInt(process.versions.node, 10) >= 21;
  * @fires Listener#close
  */
 class Listener extends net.Server {
-  /** The native side of the server: it makes native listeners. */
-  #nativeServer;
+  /** Makes native listeners: @type {SockhopServer} */
+  #server;
   /** The handlers that this reports errors and refused connections to. */
   #handlers;
   /** Names this listener in events of the native side. */
@@ -72,14 +73,14 @@ class Listener extends net.Server {
   };
 
   /**
-   * @param {object} nativeServer
+   * @param {SockhopServer} server
    * @param {ServerHandlers} handlers
    * @param {number} limit how many connections may be open at a time
    */
-  constructor(nativeServer, handlers, limit) {
+  constructor(server, handlers, limit) {
     super();
     markTarget(this);
-    this.#nativeServer = nativeServer;
+    this.#server = server;
     this.#handlers = handlers;
     this.#defaultLimit = limit;
     // An own property, because net.Server of some versions makes one.
@@ -192,7 +193,7 @@ class Listener extends net.Server {
   #listenNatively({ path, address, port }, backlog) {
     const listenAt = (endpoint) => {
       const nativeEndpoint = path ? { path: socketName(path) } : endpoint;
-      const result = this.#nativeServer.listenAt(this.#id, nativeEndpoint, backlog);
+      const result = this.#server[kListen](this.#id, nativeEndpoint, backlog);
       return result.errno === undefined ? result : listenError(result, endpoint);
     };
     let result;
@@ -218,7 +219,7 @@ class Listener extends net.Server {
    * @throws Node's errors for invalid arguments
    */
   #listenThroughNode(args, check) {
-    const native = this.#nativeServer.listenElsewhere(this.#id);
+    const native = this.#server[kListenElsewhere](this.#id);
     if (native.errno !== undefined) throw listenError(native, {});
     const clusterServer = new ClusterServer(native, this);
     const undo = () => {

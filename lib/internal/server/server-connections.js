@@ -4,6 +4,7 @@ const { diagnostics } = require('../diagnostics.js');
 const { idleTimeout } = require('../errors/errors.js');
 const { handledRejection } = require('../messaging/handlers.js');
 const { MessageChannel } = require('../messaging/message-channel.js');
+const native = require('../native/classes.js');
 const { nextTick, setImmediate } = require('../real-timers.js');
 const SockhopError = require('../../SockhopError.js');
 const SockhopSession = require('../../SockhopSession.js');
@@ -30,8 +31,6 @@ const { UnavailableTransport } = require('../transport/transport.js');
 class ServerConnections {
   /** The public object, for which events are emitted. */
   #server;
-  /** The native side of the server: it sends broadcasts and pings. */
-  #native;
   /** The handlers that channels report to. */
   #handlers;
   /** How a server without its own `emit_async()` emits. */
@@ -40,9 +39,9 @@ class ServerConnections {
   #starting = new Set();
   /** The channels of streams, by the streams. */
   #streamChannels = new WeakMap();
-  /**
-   * Channels with callbacks whose connections are over and whose `disconnect` is yet to be emitted.
-   */
+  /** Native sessions of this package, by the channels of their connections. */
+  #ownSessions = new WeakMap();
+  /** Channels with callbacks whose connections are over and whose `disconnect` is yet to be emitted. */
   #leaving = new Set();
   /** The sums of the connections that are over. */
   #past = sumTraffic([]);
@@ -54,15 +53,13 @@ class ServerConnections {
   /**
    * @param {object} server
    * @param {object} parts
-   * @param {object} parts.native the native side of the server
    * @param {object} parts.handlers
    * @param {object} parts.options as checked
    * @param {object} parts.programOptions as the program passed them
    * @param {function} parts.emitAsync the method that a program may override
    */
-  constructor(server, { native, handlers, options, programOptions, emitAsync }) {
+  constructor(server, { handlers, options, programOptions, emitAsync }) {
     this.#server = server;
-    this.#native = native;
     this.#handlers = handlers;
     this.#emitAsync = emitAsync;
     this.#programOptions = programOptions;
@@ -146,7 +143,7 @@ class ServerConnections {
     server._response_stream_maps.set(socket, new TimedMap({ timeout, ref: false }));
     if (isNative) {
       socket[kStopPreSessionReading]();
-      this.#native.add(socket[kConnection]);
+      this.#enter(channel);
       channel.earlierBroadcasts = this.broadcastCount;
       this.nativeCount += 1;
     }
@@ -160,6 +157,25 @@ class ServerConnections {
       if (socket.destroyed) channel.onConnectionOver();
       else channel.start();
     });
+  }
+
+  /**
+   * Has broadcasts and pings reach a connection, by its session. If the program's session is no native one, or has entered
+   * for another connection, a native session of this package takes its place.
+   */
+  #enter(channel) {
+    const server = this.#server;
+    const { session } = channel;
+    const connection = channel.socket[kConnection];
+    if (native.isSession(session) && session[native.kEnter](server, connection)) return;
+    const own = new native.SockhopSession();
+    own[native.kEnter](server, connection);
+    this.#ownSessions.set(channel, own);
+  }
+
+  #leave(channel) {
+    const session = this.#ownSessions.get(channel) ?? channel.session;
+    session[native.kLeave]();
   }
 
   #limitIdleTime(socket, channel) {
@@ -188,7 +204,7 @@ class ServerConnections {
       server._sessions.splice(index, 1);
     }
     if (channel.isNative) {
-      this.#native.remove(socket[kConnection].id);
+      this.#leave(channel);
       this.nativeCount -= 1;
     }
     addTraffic(this.#past, this.#trafficOf(channel));
@@ -314,7 +330,7 @@ class ServerConnections {
   // ---- pings ------------------------------------------------------------------------------------
 
   forgetPings() {
-    this.#native.clearPings();
+    this.#server[native.kClearPings]();
     for (const channel of this.channels) channel?.forgetPings();
   }
 
@@ -322,7 +338,7 @@ class ServerConnections {
   ping() {
     const { channels } = this;
     // The native side neither has streams, nor shows its pings to a program that looks at them.
-    if (channels.every((channel) => channel?.isPingedNatively())) this.#native.beat();
+    if (channels.every((channel) => channel?.isPingedNatively())) this.#server[native.kPing]();
     else for (const channel of channels) channel?.sendPing();
   }
 }

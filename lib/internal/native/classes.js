@@ -1,0 +1,49 @@
+'use strict';
+
+/*
+ * The exports of the binding, with client, server and session ready to be extended by the public classes.
+ *
+ * Names on the prototypes of public classes belong to the program, whose subclasses may have methods of any name. So the
+ * native methods of these three classes move from their names to symbols, which are exported here. The native prototypes
+ * inherit from EventEmitter's, and so every public object is both a native object and an EventEmitter; its constructor
+ * calls `EventEmitter.call(this)` after `super()`.
+ */
+
+const { EventEmitter } = require('node:events');
+
+const native = require('./binding.js');
+
+/** Registered symbols: this module can be loaded several times in an environment, as jest does, and the binding once. */
+const symbolOf = (name) => Symbol.for(`sockhop-native.${name}`);
+
+for (const Class of [native.SockhopClient, native.SockhopServer, native.SockhopSession]) {
+  const { prototype } = Class;
+  for (const [name, method] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
+    if (name === 'constructor') continue;
+    Object.defineProperty(prototype, symbolOf(name), { ...method, enumerable: false });
+    delete prototype[name];
+  }
+  Object.setPrototypeOf(prototype, EventEmitter.prototype);
+  Object.setPrototypeOf(Class, EventEmitter);
+}
+
+module.exports = {
+  ...native,
+
+  // Methods of SockhopClient and SockhopServer.
+  kClearPings: symbolOf('clearPings'),
+  kPing: symbolOf('ping'),
+
+  // Methods of SockhopClient.
+  kConnect: symbolOf('connect'),
+  kDetach: symbolOf('detach'),
+
+  // Methods of SockhopServer.
+  kBroadcast: symbolOf('broadcast'),
+  kListen: symbolOf('listen'),
+  kListenElsewhere: symbolOf('listenElsewhere'),
+
+  // Methods of SockhopSession.
+  kEnter: symbolOf('enter'),
+  kLeave: symbolOf('leave'),
+};

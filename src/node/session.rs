@@ -1,0 +1,71 @@
+//! `SockhopSession`: the membership of a connection in its server.
+
+use super::connection::Connection;
+use super::server::SockhopServer;
+use crate::endpoint;
+use napi::bindgen_prelude::{ClassInstance, FromNapiValue, Unknown};
+use napi::{Env, JsValue};
+use napi_derive::napi;
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// A connection in the registry of its server, until this is dropped.
+struct Membership {
+    registry: Arc<endpoint::ConnectionRegistry>,
+    id: u64,
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.registry.remove(self.id);
+    }
+}
+
+/// The native part of a session. From `enter` to `leave`, broadcasts and pings of the server reach its connection.
+#[napi]
+#[derive(Default)]
+pub struct SockhopSession {
+    membership: RefCell<Option<Membership>>,
+}
+
+#[napi]
+impl SockhopSession {
+    /// A session that has not entered a server.
+    #[napi(constructor)]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a connection to a server, because the session of the program has started. False if this session has entered
+    /// for another connection: the program may use one session for several.
+    #[napi]
+    pub fn enter(&self, server: &SockhopServer, connection: &Connection) -> bool {
+        let mut membership = self.membership.borrow_mut();
+        if membership.is_some() {
+            return false;
+        }
+        server.registry.add(&connection.inner);
+        *membership = Some(Membership {
+            registry: Arc::clone(&server.registry),
+            id: connection.inner.id(),
+        });
+        true
+    }
+
+    /// Removes the connection from the server.
+    #[napi]
+    pub fn leave(&self) {
+        drop(self.membership.take());
+    }
+}
+
+/// Whether `value` was constructed as a session. A Proxy of a session, and an object that inherits from one, were not.
+#[napi]
+#[cfg_attr(
+    test,
+    allow(dead_code, reason = "only the registration with Node refers to it")
+)]
+pub fn is_session(env: Env, value: Unknown<'_>) -> bool {
+    // SAFETY: the value belongs to the current call.
+    unsafe { ClassInstance::<SockhopSession>::from_napi_value(env.raw(), value.raw()) }.is_ok()
+}
