@@ -1,12 +1,13 @@
 'use strict';
 
-// `npm run fuzz -- objectbuffer <seconds>`: ObjectBuffer of this package and of the original, given the same
-// bytes in the same chunks, must give the same objects and the same errors. Left out is what the original is known
-// to get wrong (COMPATIBILITY in MIGRATION.md): terminators beyond ASCII, and characters that a chunk cuts in two.
+// `npm run fuzz -- objectbuffer <seconds>`: gives ObjectBuffer of this package and that of the
+// original the same bytes in the same chunks. Both must return the same objects and errors. Known
+// faults of the original are left out (see MIGRATION.md): terminators beyond ASCII, and characters
+// that are divided between two chunks.
 //
 //   node fuzz/objectbuffer.js [seconds] [seed]
-//   node fuzz/objectbuffer.js seeds               makes fuzz/seeds/objectbuffer.json anew: small inputs, each with
-//                                                 another outcome, from which every run begins
+//   node fuzz/objectbuffer.js seeds       writes fuzz/seeds/objectbuffer.json: small inputs with
+//                                         different results, with which every run starts
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -50,14 +51,14 @@ const TEXTS = [
   '\t{ "a" : 1 }\t',
 ];
 
-/** How often it tells how far it is. */
+/** The interval of progress messages. */
 const TELL_MS = 60_000;
 
 function pick(random, list) {
   return list[Math.floor(random() * list.length)];
 }
 
-/** A stream: frames from the table, spoiled here and there. */
+/** Makes a stream of frames from the table, some of them damaged. */
 function makeStream(random, terminator) {
   const receive = Array.isArray(terminator) ? terminator[0] : terminator;
   const parts = [];
@@ -71,7 +72,7 @@ function makeStream(random, terminator) {
   }
   const stream = Buffer.concat(parts);
   for (let spoiled = Math.floor(random() * 3); spoiled > 0 && stream.length > 0; spoiled -= 1) {
-    // Within ASCII: the original decodes chunk by chunk.
+    // Only ASCII, because the original decodes each chunk by itself.
     if (random() < 0.5) stream[Math.floor(random() * stream.length)] = Math.floor(random() * 128);
   }
   return stream;
@@ -79,7 +80,7 @@ function makeStream(random, terminator) {
 
 function makeChunks(random, stream) {
   const chunks = [];
-  // The original takes a time that grows with the square of the number of chunks.
+  // The time of the original is quadratic in the number of chunks.
   const most = pick(
     random,
     stream.length < 1000 ? [1, 2, 3, 10, 100, 1000] : [5000, 50_000, 100_000],
@@ -92,7 +93,7 @@ function makeChunks(random, stream) {
   return chunks;
 }
 
-/** A seed in other chunks, perhaps spoiled, perhaps with another behind it. */
+/** Divides a seed into other chunks, and may damage it or append another seed. */
 function mutate(random, seeds) {
   const { options, chunks } = pick(random, seeds);
   const parts = [...chunks];
@@ -111,24 +112,24 @@ function makeInput(random, seeds) {
   return { options, chunks: makeChunks(random, makeStream(random, terminator)) };
 }
 
-/** What an ObjectBuffer makes of it. */
+/** The objects and errors of an ObjectBuffer for an input. */
 function trace(ObjectBuffer, options, chunks, withBuffers) {
   const buffer = new ObjectBuffer(options);
   const events = [];
   buffer.on('error', ({ code, message }) => events.push({ code, message }));
   for (const chunk of chunks) {
-    // A copy each: the original keeps what it is given.
+    // Each gets a copy, because the original keeps a reference to the bytes.
     for (const object of buffer.buf2obj(Buffer.from(chunk), withBuffers)) events.push({ object });
   }
   return events;
 }
 
-/** Whether the two agree; otherwise the input is kept. */
+/** Whether the results are the same; if not, the input is stored. */
 function agree({ options, chunks }, name, counts) {
   const ours = trace(Ours, options, chunks, false);
   const theirs = trace(Theirs, options, chunks, false);
   counts.executions += 1;
-  // Errors are told as they are met; objects are handed over at the end of the chunk.
+  // Errors are emitted at once; objects are returned at the end of the chunk.
   for (const event of ours) {
     if (event.code) counts.errors += 1;
     else counts.objects += 1;
@@ -147,7 +148,7 @@ function readSeeds() {
   return fs.existsSync(SEEDS) ? JSON.parse(fs.readFileSync(SEEDS, 'utf8')) : [];
 }
 
-/** Small inputs, each with another outcome than all before. */
+/** Small inputs, each with a result that no earlier input has. */
 function makeSeeds() {
   const random = randomFrom(1);
   const outcomes = new Map();
@@ -185,7 +186,7 @@ async function main([time = '60', start = String(Date.now())]) {
     );
   let told = Date.now();
   while (Date.now() < end) {
-    // What native objects hold is given back between two turns of the event loop.
+    // The memory of native objects is freed between two turns of the event loop.
     await turn();
     if (Date.now() - told >= TELL_MS) {
       told = Date.now();
