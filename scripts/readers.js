@@ -9,9 +9,10 @@
 const { runSuites } = require('./suites');
 
 /**
- * The files whose subject depends on which thread reads: what arrives and in which order, pausing, limits, floods, turns
- * of the event loop, and the end of a connection, a program or a worker. Everything else runs in the step "node", where a
- * connection changes readers by its traffic; event-loop.test.js tries both readers by itself.
+ * The test files whose subject depends on the reader: the order of messages, pausing, limits,
+ * floods, turns of the event loop, and the end of a connection, a program or a worker. The step
+ * "node" runs the others, with the reader that the traffic decides; event-loop.test.js tests both
+ * readers itself.
  */
 const FILES = [
   'accepting',

@@ -1,11 +1,13 @@
 'use strict';
 
-// `npm test`: sets everything up, then runs the checks a contributor needs many times a day: format, lint, types, the
-// tests of Rust, and the tests of the package. `npm run test:all` runs every check there is. Steps run in two lanes
-// side by side; a failing step does not keep the others from running, and a table at the end says how each went.
+// `npm test`: sets everything up, and runs the checks that a contributor needs many times a day:
+// format, lint, types, the tests of Rust, and the tests of the package. `npm run test:all` runs
+// every check. Steps run in two lanes side by side. A failing step does not stop the others, and a
+// table at the end has the result of each.
 //
-//   npm test -- --only node,rust          these steps alone, of all there are
-//   npm test -- __test__/client.test.js   these test files alone
+//
+//   npm test -- --only node,rust          the named steps, out of all
+//   npm test -- __test__/client.test.js   the named test files
 //   npm run test:all -- --rest            every check that `npm test` leaves out
 
 const { spawn } = require('node:child_process');
@@ -18,17 +20,21 @@ const { rustMissing } = require('./fuzz');
 const { setup } = require('./setup');
 
 const ROOT = path.dirname(__dirname);
-/** Ends a step that waits for ever. No step takes nearly as long. */
-const STEP_LIMIT_MS = 25 * 60 * 1000;
-const TEST_LIMIT_MS = 5 * 60 * 1000;
-/** How often a line reports that a step whose output is held back still runs. */
+/** Ends a step that hangs. No step takes nearly as long, even on a busy machine. */
+const STEP_LIMIT_MS = 40 * 60 * 1000;
+/** Ends a test file that hangs. */
+const TEST_LIMIT_MS = 15 * 60 * 1000;
+/** The time between two lines that report a running step whose output is held back. */
 const PROGRESS_MS = 60 * 1000;
 
 const NODE = process.execPath;
 const inRoot = (...names) => path.join(ROOT, ...names);
 const nodeModule = (...names) => inRoot('node_modules', ...names);
 
-/** Test files that take long because they repeat, wait or apply load. `npm test` leaves them to `npm run test:all`. */
+/**
+ * Test files that take long because they repeat, wait or apply load. `npm test` leaves them to `npm
+ * run test:all`.
+ */
 const SLOW = [
   'chaos.test.js',
   'event-loop.test.js',
@@ -61,9 +67,10 @@ function nodeTestOptions() {
 const nodeTests = (files) => [NODE, ...nodeTestOptions(), ...files];
 
 /**
- * The steps, each lane in its order. The first two lanes run side by side: the first prints as it goes, a step of the
- * second prints when it has ended. The second lane has the steps that compute, at a lower priority: it takes the time that
- * the first, which mostly waits, leaves to it. The third lane runs when both are done.
+ * The steps, in the order of each lane. The first two lanes run side by side: the first prints as
+ * it goes, a step of the second prints when it has ended. The second lane has the steps that
+ * compute, at a lower priority: it uses the time in which the first lane, which mostly waits,
+ * leaves a processor idle. The third lane runs when both have ended.
  *
  * @typedef {object} Step
  * @property {string} name
@@ -111,7 +118,7 @@ const STEPS = [
     title: 'Rust: tests of wire and net',
     lane: 2,
     daily: true,
-    // A test binary has no Node around it to provide the N-API functions.
+    // A test binary runs without Node, which provides the N-API functions.
     command: () => ['cargo', 'test', '--no-default-features'],
   },
   {
@@ -161,7 +168,7 @@ const STEPS = [
     name: 'model',
     title: 'Rust: every interleaving of the concurrent parts',
     lane: 2,
-    // Large models are tried as far as they get in this time; `npm run model` goes on.
+    // Ends each large model after this number of seconds; `npm run model` completes them.
     env: { LOOM_MAX_DURATION: '15' },
     command: () => [NODE, inRoot('scripts/model.js')],
   },
@@ -188,7 +195,8 @@ const STEPS = [
     name: 'conformance',
     title: "Conformance: the original's own tests, and both side by side",
     lane: 3,
-    // The original's suites have time limits of 10 ms, so nothing runs beside them. Five runs in CI show their races.
+    // The original's suites have time limits of 10 ms, so nothing runs beside them. Five runs in CI
+    // show their races.
     command: () => [NODE, inRoot('scripts/conformance.js'), '--runs', process.env.CI ? '5' : '1'],
   },
 ];
