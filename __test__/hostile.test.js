@@ -15,7 +15,9 @@ const { clientOnWire, makeClient, startServer } = require('./support/local.js');
 const { program } = require('./support/program.js');
 const { rawClient, rawServer } = require('./support/raw.js');
 
-const limit = { timeout: 120_000 };
+const limit = { timeout: 300_000 };
+/** The reader of all connections, if it is fixed (scripts/readers.js). */
+const reader = process.env.SOCKHOP_READER;
 const everyInput = hostileInputs();
 const lightInputs = hostileInputs({ heavy: false });
 
@@ -66,9 +68,13 @@ const roles = {
 
 describe('any input of a peer', () => {
   for (const [role, begin] of Object.entries(roles)) {
+    // The program's own stream reads itself.
+    if (reader && role === 'client on a stream of its own') continue;
     for (const [mode, options] of Object.entries(modes)) {
-      // Parsing a million brackets is the same in every mode, and takes its time.
-      const inputs = mode === 'by default' ? everyInput : lightInputs;
+      // The modes differ in the use of a frame, after it has been read.
+      if (reader && mode !== 'by default') continue;
+      // Parsing a million brackets takes long, and depends neither on the mode nor on the reader.
+      const inputs = mode === 'by default' && !reader ? everyInput : lightInputs;
       it(`${role} ${mode}: ${inputs.size} inputs, and the connection lives`, limit, async (t) => {
         const { side, log, socket } = await begin(t, options);
         let number = 0;

@@ -50,6 +50,12 @@ const FILES = [
   'workers',
 ];
 
-runSuites('SOCKHOP_READER', ['runtime', 'loop'], (name) =>
-  FILES.includes(name.replace(/\.test\.js$/, '')),
+/** The repetitions of randomized tests; the step "node-slow" repeats them more often. */
+const REPEAT = '3';
+
+runSuites(
+  'SOCKHOP_READER',
+  ['runtime', 'loop'],
+  (name) => FILES.includes(name.replace(/\.test\.js$/, '')),
+  { SOCKHOP_REPEAT: REPEAT },
 );

@@ -13,8 +13,9 @@ const TESTS = path.join(__dirname, '..', '__test__');
  * @param {string} variable
  * @param {string[]} values
  * @param {function(string): boolean} wanted selects the files
+ * @param {object} [env] further variables
  */
-function runSuites(variable, values, wanted) {
+function runSuites(variable, values, wanted, env = {}) {
   const files = fs
     .readdirSync(TESTS)
     .filter((name) => name.endsWith('.test.js') && wanted(name))
@@ -23,7 +24,7 @@ function runSuites(variable, values, wanted) {
   for (const value of values) {
     console.log(`${variable}=${value}`);
     const { status } = spawnSync(process.execPath, [...process.argv.slice(2), ...files], {
-      env: { ...process.env, [variable]: value },
+      env: { ...process.env, ...env, [variable]: value },
       stdio: 'inherit',
     });
     failed ||= status !== 0;
