@@ -99,7 +99,7 @@ class SockhopSocket extends WritingSocket {
   #ownListener = null;
   /** Whether the program listens to raw bytes. */
   #isRawEnabled = false;
-  /** Whether the native side is paused until the program has read what the stream holds. */
+  /** Whether the native side is paused until the program has read the bytes in the stream. */
   #isFull = false;
   /** Whether the stream itself is emitting `data`. */
   #inStream = false;
@@ -147,7 +147,7 @@ class SockhopSocket extends WritingSocket {
 
   // ---- the start of reading ---------------------------------------------------------------------
 
-  /** The session has started: what arrives from now on is for the channel. */
+  /** The session has started: bytes that arrive from now on are for the channel. */
   [kStopPreSessionReading]() {
     this.#isReadByPackage = true;
     this.#preSessionReader?.stop();

@@ -7,7 +7,7 @@
  */
 
 module.exports = {
-  // A transport, see transport/transport.js: what a message channel calls.
+  // The interface of transports, which message channels call: see transport/transport.js.
   kTransmit: Symbol('transmit'),
   kWriteBytes: Symbol('writeBytes'),
   kFlush: Symbol('flush'),
@@ -25,7 +25,7 @@ module.exports = {
   kSetShowControl: Symbol('setShowControl'),
   kSetBytesOnly: Symbol('setBytesOnly'),
 
-  // A SockhopSocket: what its client or server and its write coalescer call.
+  // Methods of a SockhopSocket for its client or server, and for its write coalescer.
   kChannel: Symbol('channel'),
   kConnection: Symbol('connection'),
   kAttachConnection: Symbol('attachConnection'),
@@ -38,14 +38,14 @@ module.exports = {
   kOnDrainListeners: Symbol('onDrainListeners'),
   kResumeNativeWrites: Symbol('resumeNativeWrites'),
 
-  // A SockhopSocket: what its three layers call of each other.
+  // Methods of the three layers of a SockhopSocket for each other.
   kReplaceConnection: Symbol('replaceConnection'),
   kCloseConnection: Symbol('closeConnection'),
   kIsOver: Symbol('isOver'),
   kIsHandleInUse: Symbol('isHandleInUse'),
   kOnHandleUnused: Symbol('onHandleUnused'),
 
-  // A SockhopSocket: what the dispatcher calls for the events of its native connection.
+  // Methods of a SockhopSocket that the dispatcher calls for events of the native connection.
   kAsyncScope: Symbol('asyncScope'),
   kOnFrame: Symbol('onFrame'),
   kOnRawBytes: Symbol('onRawBytes'),
@@ -55,21 +55,21 @@ module.exports = {
   kOnFlushed: Symbol('onFlushed'),
   kOnUnresponsive: Symbol('onUnresponsive'),
 
-  // A response stream and its packets: what a message channel and its backlog use.
+  // Of response streams and packets, for message channels and their backlogs.
   kBacklog: Symbol('backlog'),
   kHoldPackets: Symbol('holdPackets'),
   kReleasePackets: Symbol('releasePackets'),
   kHasBufferedPackets: Symbol('hasBufferedPackets'),
   kTextLength: Symbol('textLength'),
 
-  // An ObjectBuffer: what a message channel uses.
+  // Of ObjectBuffers, for message channels.
   kMaxFrameSize: Symbol('maxFrameSize'),
   kHasOversizedFrame: Symbol('hasOversizedFrame'),
   kOriginalMethods: Symbol('originalMethods'),
 
-  // The session class: the sessions that could not start.
+  // Of the session class: the sessions that could not start.
   kFailedSessions: Symbol('failedSessions'),
 
-  // Any public object: the object behind a Proxy of it.
+  // Of any public object: the object itself, also where a Proxy of it is used.
   kTarget: Symbol('target'),
 };

@@ -5,7 +5,7 @@ const { kHasBufferedPackets, kReleaseRetained, kRetain } = require('../symbols.j
 const { clearTimeout, setTimeout } = require('../real-timers.js');
 
 /**
- * The transport is told in steps of this many characters, because each call may cross to the native
+ * The transport gets changes in steps of this many characters: each call may cross to the native
  * side.
  */
 const STEP = 64 * 1024;

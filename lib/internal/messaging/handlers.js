@@ -15,7 +15,7 @@ const { LimitCounters } = require('../stats/stats.js');
  */
 
 /**
- * What a message channel calls. `ClientHandlers` and `ServerHandlers` implement it with
+ * The methods that a message channel calls. `ClientHandlers` and `ServerHandlers` implement it with
  * `MessageHandlers` as their base: they add the socket and the session where a server's program
  * expects them.
  *

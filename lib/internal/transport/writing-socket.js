@@ -102,7 +102,7 @@ class WritingSocket extends ConnectionSocket {
   #waiting = null;
   /** The position up to which the kernel has the stream, as the native side reported it. */
   #flushed = 0;
-  /** How much of what the Writable counts the native side has. The rest waits in the Writable. */
+  /** The part of the Writable's length that the native side has. The rest waits in the Writable. */
   #handedOver = 0;
   /**
    * The program writes bytes, in this tick or behind a cork: until they are written the native side
@@ -113,7 +113,7 @@ class WritingSocket extends ConnectionSocket {
   #isDrainCounted = false;
   #messagesSent = 0;
   #messagesRefused = 0;
-  /** Settles what was written before there was a connection: @type {?function(): void} */
+  /** Settles the writes that were made while connecting: @type {?function(): void} */
   #settlePendingWrites = null;
 
   static {
@@ -204,7 +204,7 @@ class WritingSocket extends ConnectionSocket {
     return promise;
   }
 
-  /** Hands over what has gathered of a burst. */
+  /** Writes the messages of a burst that have gathered. */
   [kFlush]() {
     this.#coalescer?.flush();
   }
@@ -295,14 +295,14 @@ class WritingSocket extends ConnectionSocket {
 
   // ---- the count of the Writable ----------------------------------------------------------------
 
-  /** Makes the Writable count bytes that wait for the kernel. */
+  /** Makes the Writable count bytes of messages that wait for the kernel. */
   #addPlaceholder(length, where) {
     if (this.destroyed || this.writableEnded) return;
     this.#handedOver += length;
     super.write(placeholder(length, where));
   }
 
-  /** Makes the Writable count what else waits: messages to all clients, and pongs. */
+  /** Makes the Writable also count messages to all clients and pongs that wait for the kernel. */
   #updateWritableLength() {
     this[kFlush]();
     if (this[kIsOver] || this.destroyed || this.writableEnded) return;
