@@ -165,6 +165,8 @@ function anchorsIn(text) {
   return [...headings, ...[...text.matchAll(/<a name="([^"]+)">/g)].map(([, name]) => name)];
 }
 
+const missingPaths = (names, text) => names.filter((name) => !text.includes(`\`${name}\``));
+
 describe('the documents of the repository', () => {
   it('name only files and directories that exist', () => {
     const missing = documents.flatMap((document) =>
@@ -175,6 +177,14 @@ describe('the documents of the repository', () => {
     assert.ok(documents.length >= 12);
     assert.ok(pathsIn(read('ARCHITECTURE.md')).length >= 30);
     assert.deepEqual(missing, []);
+  });
+
+  it('name every file with unsafe code in ARCHITECTURE.md', () => {
+    const withUnsafe = filesIn('src')
+      .filter((name) => name.endsWith('.rs'))
+      .filter((name) => /^(?!\s*\/\/).*\bunsafe (extern|fn|impl|\{)/m.test(read(name)));
+    assert.ok(withUnsafe.length >= 8);
+    assert.deepEqual(missingPaths(withUnsafe, read('ARCHITECTURE.md')), []);
   });
 
   it('link only to files and headings that exist', () => {
