@@ -3,7 +3,6 @@
 // `npm run runtimes`: packs the package and runs the tests on the packed files, with every
 // supported runtime.
 //
-//
 //   npm run runtimes                       all runtimes
 //   npm run runtimes -- node-18 bun        the named runtimes
 //   npm run runtimes -- --all-files        on Node, runs all test files, the long ones included, and

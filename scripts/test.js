@@ -5,7 +5,6 @@
 // every check. Steps run in two lanes side by side. A failing step does not stop the others, and a
 // table at the end has the result of each.
 //
-//
 //   npm test -- --only node,rust          the named steps, out of all
 //   npm test -- __test__/client.test.js   the named test files
 //   npm run test:all -- --rest            every check that `npm test` leaves out

@@ -4,7 +4,6 @@
  * Mixed traffic through a bad network while its servers and clients are killed, with an account of
  * every message.
  *
- *
  *   node __test__/chaos/exactly-once.js [--seconds 60] [--clients 50] [--seed 1]
  *     [--implementation native|original]
  *

@@ -4,7 +4,6 @@
  * Counts the hostile inputs that end a process. Each is sent to a server and to a client in a
  * process of its own, which is started again when it dies.
  *
- *
  *   node __test__/chaos/hostile.js [--implementation native|original]
  */
 

@@ -3,7 +3,6 @@
 /*
  * A server that broadcasts to clients of which many have stopped reading.
  *
- *
  *   node __test__/chaos/slow-consumers.js [--implementation native|original]
  *     [--policy wait|drop|disconnect] [--stopped 100] [--readers 4] [--megabytes 1024]
  *     [--message 65536]
