@@ -288,7 +288,7 @@ describe('an address', () => {
         server.on('receive', (object) => say({ received: object }));
         await server.listen();
         const { port } = server.server.address();
-        const client = new sockhop.client({ port, address, connect_timeout: 1000 });
+        const client = new sockhop.client({ port, address, connect_timeout: 30_000 });
         client.on('error', () => {});
         await client.connect();
         await client.send('before');
@@ -305,6 +305,8 @@ describe('an address', () => {
         // What is sent meanwhile waits in the kernel, which tries again.
         const sent = client.send('meanwhile');
         execSync(`ip addr add ${address}/32 dev lo`);
+        // Enough for a busy machine.
+        other._connect_timeout = 30_000;
         await other.connect();
         await other.send('after');
         await sent;

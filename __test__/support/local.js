@@ -8,7 +8,7 @@ const impl = require('./impl.js');
 const { rawServer } = require('./raw.js');
 
 /** How long a file of tests may go on after its last test, in milliseconds. */
-const GRACE = 10_000;
+const GRACE = 30_000;
 
 // What is left open keeps a file of tests from ending; that is a failure and not a reason to wait.
 after(() => {
