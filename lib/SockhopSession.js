@@ -10,15 +10,16 @@ const { kFailedSessions } = require('./internal/symbols.js');
 const INTERNAL = ['_events', '_eventsCount', '_maxListeners', '_sock', '_server'];
 
 /**
- * The server's side of one connection, made to be extended. It adds the connection to the broadcasts and pings of the
- * server when it has started.
+ * The server's side of one connection, made to be extended. It adds the connection to the
+ * broadcasts and pings of the server when it has started.
  */
 class SockhopSession extends native.SockhopSession {
   /** The sessions whose start() failed, by their sockets: only an `error` event shows them. */
   static [kFailedSessions] = new WeakMap();
 
   /**
-   * @param {net.Socket} [sock] a subclass may call `super()` without it: the server sets it after the construction
+   * @param {net.Socket} [sock] a subclass may call `super()` without it: the server sets it after
+   *   the construction
    * @param {SockhopServer} [server]
    */
   constructor(sock, server) {
@@ -39,8 +40,8 @@ class SockhopSession extends native.SockhopSession {
   }
 
   /**
-   * Sends an object to this client. Further arguments are ignored, so that the method can be passed to `forEach()`;
-   * `server.send()` takes a callback.
+   * Sends an object to this client. Further arguments are ignored, so that the method can be passed
+   * to `forEach()`; `server.send()` takes a callback.
    *
    * @param {*} object
    * @returns {Promise<void>} as `server.send()`
@@ -75,8 +76,8 @@ class SockhopSession extends native.SockhopSession {
   }
 
   /**
-   * To be overridden: prepares the session. The server calls it for every new connection, and waits for it
-   * before it emits `connect` or reads messages; a rejection ends the connection.
+   * To be overridden: prepares the session. The server calls it for every new connection, and waits
+   * for it before it emits `connect` or reads messages; a rejection ends the connection.
    *
    * @virtual
    * @returns {Promise<void>}
@@ -84,8 +85,8 @@ class SockhopSession extends native.SockhopSession {
   async start() {}
 
   /**
-   * To be overridden: cleans the session up. The server calls it when the connection is over, and waits for
-   * it before it emits `disconnect`.
+   * To be overridden: cleans the session up. The server calls it when the connection is over, and
+   * waits for it before it emits `disconnect`.
    *
    * @virtual
    * @returns {Promise<void>}

@@ -17,6 +17,8 @@ const { bindingFileName, platformTag } = require('../lib/internal/native/platfor
 
 const ROOT = path.dirname(__dirname);
 const BINDING = path.join(ROOT, bindingFileName(platformTag()));
+/** napi writes the types of the binding there while it compiles: see native-types.js. */
+const TYPES = path.join(ROOT, 'target', 'napi-types');
 const SOURCES = ['src', 'Cargo.toml', 'Cargo.lock', 'build.rs', '.cargo', 'rust-toolchain.toml'];
 
 /**
@@ -66,9 +68,10 @@ function environment() {
 function build({ debug = false } = {}) {
   const args = ['build', '--lib', '--message-format=json-render-diagnostics'];
   if (!debug) args.push('--release');
+  fs.mkdirSync(TYPES, { recursive: true });
   const result = spawnSync('cargo', args, {
     cwd: ROOT,
-    env: environment(),
+    env: { ...environment(), NAPI_TYPE_DEF_TMP_FOLDER: TYPES },
     encoding: 'utf8',
     maxBuffer: 64 * 1024 * 1024,
     // This script reads the JSON on stdout; the messages on stderr are for the user.
@@ -110,7 +113,7 @@ function main(argv) {
   console.error(`built ${path.basename(file)} (${debug ? 'debug' : 'release'})`);
 }
 
-module.exports = { build, environment, stale };
+module.exports = { TYPES, build, environment, stale };
 
 if (require.main === module) {
   try {

@@ -1,5 +1,5 @@
-//! Lays out a batch of events for JavaScript: one string for the text of all small frames, numbers in the index (see
-//! `event_kinds`), and a list of extras for everything else.
+//! Lays out a batch of events for JavaScript: one string for the text of all small frames, numbers
+//! in the index (see `event_kinds`), and a list of extras for everything else.
 
 use super::address::family;
 use super::connection::Connection;
@@ -61,8 +61,8 @@ pub(super) struct Batch<'index> {
 }
 
 impl Batch<'_> {
-    /// Lays out `events`; answers its text, and its extras or undefined. An event that cannot be laid out does not
-    /// affect the others.
+    /// Lays out `events`; answers its text, and its extras or undefined. An event that cannot be
+    /// laid out does not affect the others.
     pub(super) fn encode(
         env: sys::napi_env,
         events: &mut EventBatch<connection::Connection>,

@@ -20,7 +20,7 @@ pub struct SockhopClient {
 #[napi]
 impl SockhopClient {
     /// A client that is not connected; its events carry `id`.
-    #[napi(constructor)]
+    #[napi(constructor, catch_unwind)]
     pub fn new(queue: &EventQueue, id: f64, options: ConnectionOptions) -> Result<Self> {
         Ok(Self {
             inner: endpoint::Connector::new(
@@ -32,9 +32,9 @@ impl SockhopClient {
         })
     }
 
-    /// Begins an attempt, over TLS if there is `tls`, and answers its number. The next endpoint is tried when the
-    /// previous one has failed or taken `pace` milliseconds.
-    #[napi]
+    /// Begins an attempt, over TLS if there is `tls`, and answers its number. The next endpoint is
+    /// tried when the previous one has failed or taken `pace` milliseconds.
+    #[napi(catch_unwind)]
     pub fn connect(
         &self,
         endpoints: Vec<Endpoint>,
@@ -55,13 +55,13 @@ impl SockhopClient {
     }
 
     /// Cancels an attempt, or drops the connection, which JavaScript closes.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn detach(&self) {
         self.inner.detach();
     }
 
     /// Forgets the pings sent so far.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn clear_pings(&self) {
         self.inner.clear_pings();
     }

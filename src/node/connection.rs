@@ -66,8 +66,8 @@ impl From<connection::Counters> for Traffic {
     }
 }
 
-/// One connection of a server or a client, which `lib/SockhopSocket.js` shows to the program as a `net.Socket`. Its events
-/// carry `id`.
+/// One connection of a server or a client, which `lib/SockhopSocket.js` shows to the program as a
+/// `net.Socket`. Its events carry `id`.
 #[napi]
 pub struct Connection {
     pub(super) inner: Arc<connection::Connection>,
@@ -82,21 +82,22 @@ impl From<Arc<connection::Connection>> for Connection {
 #[napi]
 impl Connection {
     /// Unique among the connections of the process, past ones included.
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn id(&self) -> f64 {
         number(self.inner.id())
     }
 
-    /// Whether the other end is in this process and reads: an action of this end is in its event queue already.
-    #[napi]
+    /// Whether the other end is in this process and reads: an action of this end is in its event
+    /// queue already.
+    #[napi(catch_unwind)]
     pub fn is_paired(&self) -> bool {
         self.inner.has_loopback_peer()
     }
 
-    /// Sends a text of `length` UTF-16 units. Answers 0 if the kernel has all of it; the position in the
-    /// outgoing stream at which a `Flushed` event follows; -1 if the connection is closed for sending; -2 if
-    /// the policy for slow consumers refuses it.
-    #[napi]
+    /// Sends a text of `length` UTF-16 units. Answers 0 if the kernel has all of it; the position
+    /// in the outgoing stream at which a `Flushed` event follows; -1 if the connection is closed
+    /// for sending; -2 if the policy for slow consumers refuses it.
+    #[napi(catch_unwind)]
     pub fn write(&self, text: Unknown<'_>, length: u32) -> Result<f64> {
         strings::with_utf8(&text, length, |bytes| {
             answer(if bytes.len() >= LARGE_FRAME && strings::is_filled(bytes) {
@@ -108,99 +109,100 @@ impl Connection {
     }
 
     /// As `write`, for bytes that the program writes.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn write_bytes(&self, bytes: Uint8Array) -> f64 {
         answer(self.inner.write_part(&bytes))
     }
 
     /// Holds pings, pongs and broadcasts back while the program writes bytes of its own.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn hold(&self, on: bool) {
         self.inner.hold(on);
     }
 
     /// How many bytes wait for the kernel, and the position at which a `Flushed` event follows.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn waiting(&self) -> (f64, f64) {
         let (queued, position) = self.inner.waiting();
         (number(queued as u64), number(position))
     }
 
     /// Ends the outgoing direction after the sent bytes. Answers as `write` does.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn end(&self) -> f64 {
         answer(self.inner.end())
     }
 
-    /// Begins to read, unless `paused`. Answers whether the other end is in this environment: then the messages of both
-    /// are in the event queue already.
-    #[napi]
+    /// Begins to read, unless `paused`. Answers whether the other end is in this environment: then
+    /// the messages of both are in the event queue already.
+    #[napi(catch_unwind)]
     pub fn start(&self, paused: bool) -> bool {
         self.inner.start(paused)
     }
 
     /// Reads once before `start`: the bytes become a `Raw` event and no frames.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn read_early(&self) {
         self.inner.read_early();
     }
 
     /// Stops reading before `start`. Answers how many bytes are in `Raw` events, past and future.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn stop_early(&self) -> f64 {
         number(self.inner.stop_early())
     }
 
     /// Takes the beginning of a frame that was read before `start`.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn begin_frame(&self, bytes: Uint8Array) {
         self.inner.begin_frame(&bytes);
     }
 
     /// Stops reading.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn pause(&self) {
         self.inner.pause();
     }
 
     /// Reads again.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn resume(&self) {
         self.inner.resume();
     }
 
     /// Turns `Raw` events on or off; frames follow in either case.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn set_raw(&self, on: bool) {
         self.inner.set_raw(on);
     }
 
     /// Passes pings and pongs to JavaScript as frames, which then answers them.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn set_show_control(&self, on: bool) {
         self.inner.set_show_control(on);
     }
 
     /// Has `Raw` events and no frames. To be called before `start`.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn set_bytes_only(&self) {
         self.inner.set_bytes_only();
     }
 
     /// Sends the next ping on this connection alone, or finds it dead.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn beat(&self) {
         self.inner.beat();
     }
 
-    /// As `beat`, but JavaScript sends the ping, which is the last of `pings`. Answers whether there is one.
-    #[napi]
+    /// As `beat`, but JavaScript sends the ping, which is the last of `pings`. Answers whether
+    /// there is one.
+    #[napi(catch_unwind)]
     pub fn due_ping(&self) -> bool {
         self.inner.due_ping().is_some()
     }
 
     /// Closes the connection in order, or with a reset. No event follows.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn close(&self, reset: bool) {
         if reset {
             self.inner.reset();
@@ -210,22 +212,22 @@ impl Connection {
     }
 
     /// A duplicate of the descriptor, which the caller closes; -1 if there is none.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn duplicate(&self) -> i32 {
         let own = self.inner.with_stream(Stream::duplicate);
         own.and_then(std::result::Result::ok)
             .map_or(-1, IntoRawFd::into_raw_fd)
     }
 
-    /// Drops the connection without ending it, because a duplicate of its descriptor lives on. False if bytes
-    /// wait to be sent, or it is secure. No event follows.
-    #[napi]
+    /// Drops the connection without ending it, because a duplicate of its descriptor lives on.
+    /// False if bytes wait to be sent, or it is secure. No event follows.
+    #[napi(catch_unwind)]
     pub fn release(&self) -> bool {
         self.inner.detach()
     }
 
     /// The addresses of this end and the other.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn addresses(&self) -> (Option<EndAddress>, Option<EndAddress>) {
         let addresses = self.inner.addresses();
         (
@@ -235,14 +237,14 @@ impl Connection {
     }
 
     /// `TCP_NODELAY`.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn set_no_delay(&self, on: bool) {
         // A broken connection has no socket to set it on.
         let _ = self.inner.with_stream(|stream| stream.set_no_delay(on));
     }
 
     /// Keep-alive probes, the first after `initial_delay` milliseconds (0: the system's default).
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn set_keep_alive(&self, on: bool, initial_delay: f64) {
         let delay = duration(initial_delay).unwrap_or(Duration::ZERO);
         let _ = self
@@ -251,7 +253,7 @@ impl Connection {
     }
 
     /// The last pings that were sent, oldest first.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn pings(&self) -> Vec<PingRecord> {
         self.inner
             .pings()
@@ -266,13 +268,13 @@ impl Connection {
     }
 
     /// Forgets the pings sent so far.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn clear_pings(&self) {
         self.inner.clear_pings();
     }
 
     /// Takes the frame of a pong that was passed to JavaScript.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn pong(&self, frame: String) {
         if let Some(crate::protocol::Control::Pong(body)) =
             crate::protocol::control(frame.as_bytes())
@@ -282,7 +284,7 @@ impl Connection {
     }
 
     /// The last round trip of a ping, in milliseconds.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn round_trip(&self) -> Option<f64> {
         self.inner
             .round_trip()
@@ -290,33 +292,35 @@ impl Connection {
     }
 
     /// The result of the TLS handshake; `None` for a plain or a closed connection.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn agreement(&self) -> Option<TlsAgreement> {
         self.inner
             .with_stream(|stream| stream.agreement().map(TlsAgreement::from))
             .flatten()
     }
 
-    /// Counts `amount` bytes as unread that were dispatched, because the program has not taken them.
-    #[napi]
+    /// Counts `amount` bytes as unread that were dispatched, because the program has not taken
+    /// them.
+    #[napi(catch_unwind)]
     pub fn retain(&self, amount: u32) {
         self.inner.retain(amount as usize);
     }
 
     /// Reverts `retain`.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn give_back(&self, amount: u32) {
         self.inner.give_back(amount as usize);
     }
 
-    /// For how many milliseconds no bytes came, and none left but those that JavaScript has written.
-    #[napi]
+    /// For how many milliseconds no bytes came, and none left but those that JavaScript has
+    /// written.
+    #[napi(catch_unwind)]
     pub fn silence(&self) -> f64 {
         self.inner.silence().as_secs_f64() * 1000.0
     }
 
     /// The counters of bytes.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn traffic(&self) -> Traffic {
         self.inner.counters().into()
     }

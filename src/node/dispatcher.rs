@@ -9,22 +9,23 @@ use std::cell::Cell;
 use std::ptr;
 use std::sync::Arc;
 
-/// The function of `lib/internal/native/dispatcher.js` that takes a batch, and the array that describes the batch: see
-/// [`IndexHeader`]. It belongs to the thread of its environment.
+/// The function of `lib/internal/native/dispatcher.js` that takes a batch, and the array that
+/// describes the batch: see [`IndexHeader`]. It belongs to the thread of its environment.
 pub(super) struct JsDispatcher {
     environment: Arc<Environment>,
     env: sys::napi_env,
     /// The function, and the array; null when the environment has ended.
     references: Cell<[sys::napi_ref; 2]>,
-    /// Async hooks see calls from the event loop under it; null where there are none. It is made only where the event
-    /// loop reads: Deno has no handle scope in which to destroy it at the end.
+    /// Async hooks see calls from the event loop under it; null where there are none. It is made
+    /// only where the event loop reads: Deno has no handle scope in which to destroy it at the end.
     context: sys::napi_async_context,
     index: *mut u32,
     capacity: usize,
 }
 
 impl JsDispatcher {
-    /// `reads_in_loop` is whether [`dispatch_from_loop`](Self::dispatch_from_loop) is going to be called.
+    /// `reads_in_loop` is whether [`dispatch_from_loop`](Self::dispatch_from_loop) is going to be
+    /// called.
     pub(super) fn new(
         env: sys::napi_env,
         environment: Arc<Environment>,
@@ -39,9 +40,9 @@ impl JsDispatcher {
         let mut data = ptr::null_mut();
         let mut name = ptr::null_mut();
         let mut context = ptr::null_mut();
-        // SAFETY: all belong to the current call. The references are strong until `release`, at the end of
-        // the environment: they are to objects of this package, not of the program. They keep the
-        // array's memory where it is.
+        // SAFETY: all belong to the current call. The references are strong until `release`, at the
+        // end of the environment: they are to objects of this package, not of the program. They
+        // keep the array's memory where it is.
         unsafe {
             check_status!(sys::napi_create_reference(
                 env,
@@ -95,8 +96,8 @@ impl JsDispatcher {
         })
     }
 
-    /// Lays out the next batch; answers its text, and its extras or undefined. `None` if there are no events, or
-    /// JavaScript has not finished the last batch.
+    /// Lays out the next batch; answers its text, and its extras or undefined. `None` if there are
+    /// no events, or JavaScript has not finished the last batch.
     pub(super) fn next_batch(&self) -> Result<Option<[sys::napi_value; 2]>> {
         if self.is_released() {
             return Ok(None);
@@ -120,7 +121,8 @@ impl JsDispatcher {
         Ok(Some(batch))
     }
 
-    /// Dispatches the next batch. The caller has a handle scope open, and no code of the program on the stack.
+    /// Dispatches the next batch. The caller has a handle scope open, and no code of the program on
+    /// the stack.
     pub(super) fn dispatch(&self) {
         let Ok(Some(arguments)) = self.next_batch() else {
             return;
@@ -145,9 +147,10 @@ impl JsDispatcher {
                     &raw mut result,
                 );
             }
-            // lib/internal/native/dispatcher.js throws nothing. The one exception that arrives here is the termination
-            // of a worker, by `process.exit()` in a handler or by `terminate()`. It must not stay pending: the clean-up
-            // hook of the napi crate would find it where there is no scope to put it, and abort.
+            // lib/internal/native/dispatcher.js throws nothing. The one exception that arrives here
+            // is the termination of a worker, by `process.exit()` in a handler or by `terminate()`.
+            // It must not stay pending: the clean-up hook of the napi crate would find it where
+            // there is no scope to put it, and abort.
             sys::napi_is_exception_pending(self.env, &raw mut thrown);
             if thrown {
                 sys::napi_get_and_clear_last_exception(self.env, &raw mut result);
@@ -164,8 +167,8 @@ impl JsDispatcher {
         let mut callback = ptr::null_mut();
         let mut resource = ptr::null_mut();
         // SAFETY: the environment is alive, because its loop runs the caller. The scopes are closed
-        // in reverse order. Closing the callback scope runs ticks and promises, and an exception in them
-        // becomes an uncaught exception there. (`napi_make_callback` would keep it for later.)
+        // in reverse order. Closing the callback scope runs ticks and promises, and an exception in
+        // them becomes an uncaught exception there. (`napi_make_callback` would keep it for later.)
         unsafe {
             if sys::napi_open_handle_scope(self.env, &raw mut handles) != sys::Status::napi_ok {
                 return;

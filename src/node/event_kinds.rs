@@ -1,7 +1,8 @@
-//! The numbers in the index of a batch, which JavaScript reads by the same names: `lib/internal/native/dispatcher.js`.
+//! The numbers in the index of a batch, which JavaScript reads by the same names:
+//! `lib/internal/native/dispatcher.js`.
 //!
-//! The index is a `Uint32Array` that is made once and written for every batch: a [`IndexHeader`], then records of four numbers
-//! `kind, id (its lower and upper half), value`.
+//! The index is a `Uint32Array` that is made once and written for every batch: a [`IndexHeader`],
+//! then records of four numbers `kind, id (its lower and upper half), value`.
 
 use napi_derive::napi;
 
@@ -9,13 +10,15 @@ use napi_derive::napi;
 #[napi]
 #[derive(Clone, Copy)]
 pub enum IndexHeader {
-    /// How many numbers of the index are in use. JavaScript sets it to 0 when it has dispatched the batch.
+    /// How many numbers of the index are in use. JavaScript sets it to 0 when it has dispatched the
+    /// batch.
     Used = 0,
     /// Whether more events were waiting.
     More = 1,
     /// Whether the runtime has dropped its native objects, and their methods must not be called.
     Dropped = 2,
-    /// How often JavaScript has interrupted the batch because its time was up; JavaScript writes it.
+    /// How often JavaScript has interrupted the batch because its time was up; JavaScript writes
+    /// it.
     Interruptions = 3,
     /// Where records begin.
     Length = 4,
@@ -25,7 +28,8 @@ pub enum IndexHeader {
 #[napi]
 #[derive(Clone, Copy)]
 pub enum EventKind {
-    /// Frames of a connection: `value` is their count, and as many ends of them in the text follow the record.
+    /// Frames of a connection: `value` is their count, and as many ends of them in the text follow
+    /// the record.
     Frames = 0,
     /// A frame of its own among the extras.
     LargeFrame = 1,
@@ -51,7 +55,7 @@ pub enum EventKind {
     ListenerFailed = 11,
     /// A client has a connection, among the extras; the number of the attempt follows the record.
     Connected = 12,
-    /// An attempt of a client failed: `[index of the endpoint, errno, syscall, ...]` among the extras; the number of the
-    /// attempt follows the record.
+    /// An attempt of a client failed: `[index of the endpoint, errno, syscall, ...]` among the
+    /// extras; the number of the attempt follows the record.
     ConnectFailed = 13,
 }

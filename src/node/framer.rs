@@ -1,4 +1,5 @@
-//! `Framer`, for bytes that come from JavaScript: `ObjectBuffer`, and streams that the program brings.
+//! `Framer`, for bytes that come from JavaScript: `ObjectBuffer`, and streams that the program
+//! brings.
 
 use super::options::terminator;
 use super::strings;
@@ -18,7 +19,7 @@ pub struct Framer {
 impl Framer {
     /// A framer for frames that end with `terminator` and are no longer than `max_message_size`
     /// bytes (`Infinity`: any length).
-    #[napi(constructor)]
+    #[napi(constructor, catch_unwind)]
     pub fn new(terminator_text: String, max_message_size: f64) -> Result<Self> {
         Ok(Self {
             inner: protocol::Framer::new(terminator(&terminator_text)?, size(max_message_size)),
@@ -28,7 +29,10 @@ impl Framer {
     /// Takes a chunk; answers `[text, ends, fits]`: the frames that it completes as one string, the
     /// end of each in it, and whether all are within the limit. For a single frame within the limit
     /// it answers the text alone, because the arrays cost more than everything else.
-    #[napi(ts_return_type = "string | [string, Uint32Array, boolean]")]
+    #[napi(
+        catch_unwind,
+        ts_return_type = "string | [string, Uint32Array, boolean]"
+    )]
     pub fn push<'env>(&mut self, env: &'env Env, chunk: Uint8Array) -> Result<Unknown<'env>> {
         let mut bytes = Vec::new();
         let mut lengths = Vec::new();
@@ -54,13 +58,13 @@ impl Framer {
     }
 
     /// The bytes of the incomplete frame.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn pending(&self) -> Buffer {
         self.inner.pending().into()
     }
 
     /// Drops the incomplete frame.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn clear(&mut self) {
         self.inner.clear();
     }

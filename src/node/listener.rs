@@ -50,7 +50,7 @@ impl Listener {
 #[napi]
 impl Listener {
     /// Where it listens.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn address(&self) -> Option<EndAddress> {
         self.inner
             .lock()
@@ -58,9 +58,10 @@ impl Listener {
             .and_then(|listener| EndAddress::of(listener.address()))
     }
 
-    /// Makes a connection of a socket that was accepted elsewhere, by a duplicate of its descriptor: the caller
-    /// keeps `fd`. `None` if there are too many connections, or the listener is closed.
-    #[napi]
+    /// Makes a connection of a socket that was accepted elsewhere, by a duplicate of its
+    /// descriptor: the caller keeps `fd`. `None` if there are too many connections, or the listener
+    /// is closed.
+    #[napi(catch_unwind)]
     pub fn adopt(&self, fd: i32) -> Result<Option<Connection>> {
         let Some(listener) = self.inner.lock().as_ref().map(Arc::clone) else {
             return Ok(None);
@@ -68,8 +69,8 @@ impl Listener {
         if fd < 0 {
             return Err(unusable("it is none"));
         }
-        // SAFETY: it is only duplicated, at once. The caller has it open meanwhile; if not, the system
-        // refuses.
+        // SAFETY: it is only duplicated, at once. The caller has it open meanwhile; if not, the
+        // system refuses.
         let own = unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned();
         let adopted = own.and_then(|own| listener.adopt(own.into()));
         let adopted = adopted.map_err(|error| unusable(&error.to_string()))?;
@@ -77,14 +78,14 @@ impl Listener {
     }
 
     /// A duplicate of the descriptor, which the caller closes; -1 if there is none.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn duplicate(&self) -> i32 {
         let own = self.inner.lock().as_ref().and_then(|it| it.duplicate());
         own.map_or(-1, IntoRawFd::into_raw_fd)
     }
 
     /// Connections above this number are turned away.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn set_max_connections(&self, max: f64) {
         if let Some(listener) = self.inner.lock().as_ref() {
             listener.set_max_connections(size(max));
@@ -92,7 +93,7 @@ impl Listener {
     }
 
     /// The number of open connections of this listener.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn connection_count(&self) -> u32 {
         self.inner.lock().as_ref().map_or(0, |listener| {
             u32::try_from(listener.connection_count()).unwrap_or(u32::MAX)
@@ -100,7 +101,7 @@ impl Listener {
     }
 
     /// Frees the address.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn close(&self) {
         let listener = self.inner.lock().take();
         if let Some(listener) = listener {

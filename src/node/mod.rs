@@ -12,7 +12,7 @@
 //!  |-- dispatcher   calls JavaScript with a batch of events
 //!  |-- batch        lays a batch out as one string and numbers; event_kinds names the numbers
 //!  |-- waker        wakes the event loop from any thread
-//!  `-- uv           the event loop's poll handle, by which quiet connections are read without a hop
+//!  `-- uv           the poll handle by which the event loop reads quiet connections itself
 //! address        where to connect and listen, the ends of a connection
 //! options        options, as JavaScript has checked them
 //! strings        strings, in both directions
@@ -20,8 +20,8 @@
 //! errors         uncaught errors of the program
 //! ```
 //!
-//! Only the dispatcher holds strong references to JavaScript objects: to the function that it calls,
-//! and to the array of numbers.
+//! Only the dispatcher holds strong references to JavaScript objects: to the function that it
+//! calls, and to the array of numbers.
 //!
 //! This is the only place with `unsafe`; each block says why it is sound.
 

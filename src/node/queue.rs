@@ -23,7 +23,8 @@ pub struct EventQueue {
     dispatcher: Rc<JsDispatcher>,
 }
 
-/// Deno drops native objects before it stops to run JavaScript: see lib/internal/native/deno-unload.js.
+/// Deno drops native objects before it stops to run JavaScript: see
+/// lib/internal/native/deno-unload.js.
 impl Drop for EventQueue {
     fn drop(&mut self) {
         self.dispatcher.mark_dropped();
@@ -32,10 +33,10 @@ impl Drop for EventQueue {
 
 #[napi]
 impl EventQueue {
-    /// `dispatch(text, extras)` is called in the event loop of this environment when there are events, which the
-    /// `Uint32Array` `index` describes: see `IndexHeader` and `EventKind`. `read_in_loop` allows the event loop to read
-    /// quiet connections itself; this needs libuv.
-    #[napi(constructor)]
+    /// `dispatch(text, extras)` is called in the event loop of this environment when there are
+    /// events, which the `Uint32Array` `index` describes: see `IndexHeader` and `EventKind`.
+    /// `read_in_loop` allows the event loop to read quiet connections itself; this needs libuv.
+    #[napi(constructor, catch_unwind)]
     pub fn new(
         env: Env,
         dispatch: Function<'_, (), ()>,
@@ -93,13 +94,17 @@ impl EventQueue {
     }
 
     /// Keeps the event loop alive, or lets it end.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn set_keep_alive(&self, env: Env, on: bool) {
         self.waker.set_keep_alive(env.raw(), on);
     }
 
-    /// The next batch, if JavaScript has dispatched the last one: its text, and extras if there are any.
-    #[napi(ts_return_type = "[string, unknown[] | undefined] | null")]
+    /// The next batch, if JavaScript has dispatched the last one: its text, and extras if there are
+    /// any.
+    #[napi(
+        catch_unwind,
+        ts_return_type = "[string, unknown[] | undefined] | null"
+    )]
     pub fn take<'env>(&self, env: &'env Env) -> Result<Option<Unknown<'env>>> {
         let Some(batch) = self.dispatcher.next_batch()? else {
             return Ok(None);
@@ -111,9 +116,9 @@ impl EventQueue {
         }))
     }
 
-    /// Blocks until the kernel has everything that was sent, or peers have taken nothing for `patience`
-    /// milliseconds, or `limit` milliseconds have passed.
-    #[napi]
+    /// Blocks until the kernel has everything that was sent, or peers have taken nothing for
+    /// `patience` milliseconds, or `limit` milliseconds have passed.
+    #[napi(catch_unwind)]
     pub fn drain(&self, patience: f64, limit: f64) {
         self.shared.drain(
             duration(patience).unwrap_or_default(),

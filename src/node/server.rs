@@ -24,7 +24,7 @@ pub struct SockhopServer {
 #[napi]
 impl SockhopServer {
     /// A server that does not listen.
-    #[napi(constructor)]
+    #[napi(constructor, catch_unwind)]
     pub fn new(queue: &EventQueue, options: ConnectionOptions) -> Result<Self> {
         Ok(Self {
             registry: endpoint::ConnectionRegistry::new(Arc::clone(&queue.shared)),
@@ -35,7 +35,7 @@ impl SockhopServer {
     }
 
     /// Binds and accepts; events of the listener carry `id`.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn listen(
         &self,
         id: f64,
@@ -54,7 +54,7 @@ impl SockhopServer {
     }
 
     /// A listener that does not accept: `adopt` takes connections that were accepted elsewhere.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn listen_elsewhere(&self, id: f64) -> Either<Listener, ListenFailure> {
         Listener::or_failure(endpoint::Listener::elsewhere(
             id_of(id),
@@ -64,8 +64,9 @@ impl SockhopServer {
         ))
     }
 
-    /// Sends a text of `length` UTF-16 units to every connection. A `BroadcastDone` event with `id` follows.
-    #[napi]
+    /// Sends a text of `length` UTF-16 units to every connection. A `BroadcastDone` event with `id`
+    /// follows.
+    #[napi(catch_unwind)]
     pub fn broadcast(&self, text: Unknown<'_>, length: u32, id: f64) -> Result<()> {
         strings::with_utf8(&text, length, |bytes| {
             let kept = if strings::is_filled(bytes) {
@@ -77,15 +78,16 @@ impl SockhopServer {
         })
     }
 
-    /// Sends the next ping, and finds connections dead that left earlier ones unanswered. JavaScript has the timer, so that a
-    /// blocked program neither pings nor finds a connection dead whose answers it has not read.
-    #[napi]
+    /// Sends the next ping, and finds connections dead that left earlier ones unanswered.
+    /// JavaScript has the timer, so that a blocked program neither pings nor finds a connection
+    /// dead whose answers it has not read.
+    #[napi(catch_unwind)]
     pub fn ping(&self) {
         self.registry.beat();
     }
 
     /// Forgets the pings sent so far.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn clear_pings(&self) {
         self.registry.clear_pings();
     }

@@ -21,7 +21,8 @@ impl Drop for Membership {
     }
 }
 
-/// The native part of a session. From `enter` to `leave`, broadcasts and pings of the server reach its connection.
+/// The native part of a session. From `enter` to `leave`, broadcasts and pings of the server reach
+/// its connection.
 #[napi]
 #[derive(Default)]
 pub struct SockhopSession {
@@ -31,14 +32,14 @@ pub struct SockhopSession {
 #[napi]
 impl SockhopSession {
     /// A session that has not entered a server.
-    #[napi(constructor)]
+    #[napi(constructor, catch_unwind)]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a connection to a server, because the session of the program has started. False if this session has entered
-    /// for another connection: the program may use one session for several.
-    #[napi]
+    /// Adds a connection to a server, because the session of the program has started. False if this
+    /// session has entered for another connection: the program may use one session for several.
+    #[napi(catch_unwind)]
     pub fn enter(&self, server: &SockhopServer, connection: &Connection) -> bool {
         let mut membership = self.membership.borrow_mut();
         if membership.is_some() {
@@ -53,14 +54,15 @@ impl SockhopSession {
     }
 
     /// Removes the connection from the server.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn leave(&self) {
         drop(self.membership.take());
     }
 }
 
-/// Whether `value` was constructed as a session. A Proxy of a session, and an object that inherits from one, were not.
-#[napi]
+/// Whether `value` was constructed as a session. A Proxy of a session, and an object that inherits
+/// from one, were not.
+#[napi(catch_unwind)]
 #[cfg_attr(
     test,
     allow(dead_code, reason = "only the registration with Node refers to it")

@@ -41,7 +41,8 @@ pub(super) fn with_utf8<R>(
     })
 }
 
-/// Whether the buffer of [`with_utf8`] may be kept while a slow peer reads: it has little unused capacity.
+/// Whether the buffer of [`with_utf8`] may be kept while a slow peer reads: it has little unused
+/// capacity.
 pub(super) fn is_filled(bytes: &Vec<u8>) -> bool {
     bytes.capacity() - bytes.len() <= bytes.len() / 8
 }
@@ -86,7 +87,7 @@ fn append_utf8(value: &Unknown<'_>, length: usize, out: &mut Vec<u8>) -> Result<
 }
 
 /// Whether a string of `length` UTF-16 units stands for itself between quotes in JSON.
-#[napi]
+#[napi(catch_unwind)]
 #[cfg_attr(
     test,
     allow(dead_code, reason = "only the registration with Node refers to it")
@@ -166,7 +167,8 @@ fn length(length: usize) -> Result<isize> {
     isize::try_from(length).map_err(|_| Error::new(Status::InvalidArg, "text too long"))
 }
 
-/// Makes one string of many frames. `ends` gets the end of each frame, in UTF-16 units from the beginning of the string.
+/// Makes one string of many frames. `ends` gets the end of each frame, in UTF-16 units from the
+/// beginning of the string.
 pub(super) fn frames(
     env: sys::napi_env,
     text: &[u8],
@@ -186,7 +188,8 @@ pub(super) fn frames(
     for length in lengths {
         let (frame, after) = rest.split_at(*length as usize);
         rest = after;
-        // Frame by frame: an incomplete character at the end of a frame must not take bytes of the next.
+        // Frame by frame: an incomplete character at the end of a frame must not take bytes of the
+        // next.
         units.extend(String::from_utf8_lossy(frame).encode_utf16());
         ends.push(
             u32::try_from(units.len())

@@ -20,7 +20,7 @@ pub struct TlsTrust {
 #[napi]
 impl TlsTrust {
     /// Trusts the certificates in `pem`; without it, the built-in ones of Mozilla.
-    #[napi(constructor)]
+    #[napi(constructor, catch_unwind)]
     pub fn new(pem: Option<Uint8Array>) -> Result<Self> {
         let trust = match pem {
             Some(pem) => TrustStore::new(&pem).map_err(unusable)?,
@@ -60,7 +60,7 @@ pub struct TlsClient {
 #[napi]
 impl TlsClient {
     /// Throws for options that rustls does not support.
-    #[napi(constructor)]
+    #[napi(constructor, catch_unwind)]
     pub fn new(trust: &TlsTrust, options: TlsOptions) -> Result<Self> {
         let identity = options.cert.as_deref().zip(options.key.as_deref());
         let client = ClientConfig::new(

@@ -12,7 +12,8 @@ use std::os::fd::RawFd;
 use std::ptr;
 use std::sync::OnceLock;
 
-/// `UV_POLL` of `uv_handle_type`, and `UV_READABLE` of `uv_poll_event`: both are part of libuv's ABI.
+/// `UV_POLL` of `uv_handle_type`, and `UV_READABLE` of `uv_poll_event`: both are part of libuv's
+/// ABI.
 const UV_POLL: c_int = 8;
 const UV_READABLE: c_int = 1;
 

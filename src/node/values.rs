@@ -88,7 +88,8 @@ pub(super) fn uint32_array(env: sys::napi_env, numbers: &[u32]) -> Result<sys::n
     Ok(array)
 }
 
-/// Clears the pending exception of a failed call into the environment, so that the next call can succeed.
+/// Clears the pending exception of a failed call into the environment, so that the next call can
+/// succeed.
 pub(super) fn clear_exception(env: sys::napi_env) {
     let mut pending = false;
     let mut exception = ptr::null_mut();

@@ -10,7 +10,8 @@ use std::ptr;
 /// Runs in the event loop after [`Waker::wake`].
 type Callback = Box<dyn Fn()>;
 
-/// The thread-safe function of one environment: empty before [`arm`](Waker::arm), and again when the environment ends.
+/// The thread-safe function of one environment: empty before [`arm`](Waker::arm), and again when
+/// the environment ends.
 #[derive(Default)]
 pub(super) struct Waker(Mutex<Option<sys::napi_threadsafe_function>>);
 
@@ -21,8 +22,8 @@ unsafe impl Send for Waker {}
 unsafe impl Sync for Waker {}
 
 impl Waker {
-    /// Has `callback` called in the event loop of `env` when another thread wakes it. N-API wants a function of
-    /// JavaScript as well, which is not called.
+    /// Has `callback` called in the event loop of `env` when another thread wakes it. N-API wants a
+    /// function of JavaScript as well, which is not called.
     pub(super) fn arm(
         &self,
         env: sys::napi_env,
@@ -36,8 +37,8 @@ impl Waker {
     /// Has the callback run soon; from any thread.
     pub(super) fn wake(&self) {
         if let Some(function) = *self.0.lock() {
-            // SAFETY: while it is in the slot, the environment has not destroyed it. The status does not matter: an
-            // environment that is closing dispatches no events.
+            // SAFETY: while it is in the slot, the environment has not destroyed it. The status
+            // does not matter: an environment that is closing dispatches no events.
             unsafe {
                 sys::napi_call_threadsafe_function(
                     function,

@@ -1,19 +1,22 @@
 'use strict';
 
 /*
- * The exports of the binding, with client, server and session ready to be extended by the public classes.
+ * The exports of the binding, with client, server and session ready to be extended by the public
+ * classes.
  *
- * Names on the prototypes of public classes belong to the program, whose subclasses may have methods of any name. So the
- * native methods of these three classes move from their names to symbols, which are exported here. The native prototypes
- * inherit from EventEmitter's, and so every public object is both a native object and an EventEmitter; its constructor
- * calls `EventEmitter.call(this)` after `super()`.
+ * Names on the prototypes of public classes belong to the program, whose subclasses may have
+ * methods of any name. So the native methods of these three classes move from their names to
+ * symbols, which are exported here. The native prototypes inherit from EventEmitter's, and so every
+ * public object is both a native object and an EventEmitter; its constructor calls
+ * `EventEmitter.call(this)` after `super()`.
  */
 
 const { EventEmitter } = require('node:events');
 
+/** @type {typeof import('./native')} */
 const native = require('./binding.js');
 
-/** Registered symbols: this module can be loaded several times in an environment, as jest does, and the binding once. */
+/** Registered symbols, because jest loads this module for each file, and the binding once. */
 const symbolOf = (name) => Symbol.for(`sockhop-native.${name}`);
 
 for (const Class of [native.SockhopClient, native.SockhopServer, native.SockhopSession]) {

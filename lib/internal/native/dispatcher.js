@@ -1,8 +1,9 @@
 'use strict';
 
 /*
- * Dispatches the events of the native side to the sockets, listeners and attempts of this environment (the main thread,
- * or a worker). Many events arrive in one call, and the text of many frames in one string.
+ * Dispatches the events of the native side to the sockets, listeners and attempts of this
+ * environment (the main thread, or a worker). Many events arrive in one call, and the text of many
+ * frames in one string.
  *
  * The native side calls `dispatch` with one batch; `queue.take()` gives the next ones.
  */
@@ -48,12 +49,13 @@ const {
 
 /** How long a flood may delay timers and other I/O of the program, in ms. */
 const SLICE_MS = 1;
-/** Frames between two looks at the clock, at most; the first look is after the first frame of many. */
+/** At most so many frames between two looks at the clock; the first look is after one frame. */
 const FRAMES_PER_LOOK = 32;
 
 /**
- * Describes the batch under dispatch, and is written by the native side: a header, then records of four numbers: kind,
- * id (its lower and upper half), value. src/node/event_kinds.rs has the meaning of each.
+ * Describes the batch under dispatch, and is written by the native side: a header, then records of
+ * four numbers: kind, id (its lower and upper half), value. src/node/event_kinds.rs has the meaning
+ * of each.
  */
 const index = new Uint32Array(16 * 1024);
 
@@ -77,7 +79,7 @@ let resuming = false;
 /** Whether `reportUncaught` shows the line that made the error, which it does on Node alone. */
 const showsOrigin = process.versions.bun === undefined && process.versions.deno === undefined;
 
-/** Rethrows an error of the program's handler as uncaught, so that the other events are still dispatched. */
+/** Rethrows an error of the program's handler as uncaught; the other events are dispatched. */
 function throwUncaught(err) {
   timing.nextTick(() => {
     // With `throw`, Node would show this line instead of the program's.
@@ -96,7 +98,7 @@ function timeIsUp() {
   return now > deadline;
 }
 
-/** As `timeIsUp`, within a batch. The native side reads the count, and makes the next batches shorter. */
+/** As `timeIsUp`, within a batch. The native side makes the next batches shorter by the count. */
 function mustInterrupt() {
   if (!timeIsUp()) return false;
   index[INTERRUPTIONS] += 1;
@@ -310,8 +312,9 @@ function dispatch(text, extras) {
 let soon = false;
 
 /**
- * Dispatches waiting events in a microtask, before a promise that the caller settles later. With both ends of a
- * connection in one environment, each end sees an action of the other before the program continues.
+ * Dispatches waiting events in a microtask, before a promise that the caller settles later. With
+ * both ends of a connection in one environment, each end sees an action of the other before the
+ * program continues.
  */
 function dispatchSoon() {
   if (soon) return;
@@ -326,8 +329,8 @@ function dispatchSoon() {
 }
 
 /**
- * Whether the event loop may read quiet connections itself, without another thread. This needs libuv, which only Node
- * has. `SOCKHOP_READER=runtime` disables it.
+ * Whether the event loop may read quiet connections itself, without another thread. This needs
+ * libuv, which only Node has. `SOCKHOP_READER=runtime` disables it.
  */
 const readInLoop =
   process.versions.uv !== undefined &&
@@ -343,7 +346,7 @@ if (process.versions.deno !== undefined) guardAtUnload(native, () => index[DROPP
 /** How many activities keep the process alive. */
 let active = 0;
 
-/** Keeps the process alive during an activity: while something is listening, connected or connecting. */
+/** Keeps the process alive during an activity: listening, connecting, a connection. */
 class KeepAlive {
   #started = false;
   #enabled = true;

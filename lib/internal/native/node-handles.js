@@ -1,14 +1,15 @@
 'use strict';
 
 /*
- * Handles of Node's own on descriptors of the native side: `socket._handle` and `server.server._handle`, made when
- * something looks at them. Node sends them to other processes, and programs look at their `fd`.
+ * Handles of Node's own on descriptors of the native side: `socket._handle` and
+ * `server.server._handle`, made when something looks at them. Node sends them to other processes,
+ * and programs look at their `fd`.
  */
 
 const fs = require('node:fs');
 const net = require('node:net');
 
-/** Bun's and Deno's sockets look at their own handle as they read, and a second one would take bytes from the first. */
+/** Not on Bun and Deno, whose sockets would read through such a handle, too. */
 const exist = process.versions.bun === undefined && process.versions.deno === undefined;
 
 /**
@@ -26,7 +27,7 @@ function ofConnection(fd) {
   }
 }
 
-/** @returns {boolean} whether a `tls.TLSSocket` has made the handle its own: it replaces this property then */
+/** @returns {boolean} whether a `tls.TLSSocket` owns the handle: it replaces this property then */
 function isTaken(handle) {
   return Object.getOwnPropertyDescriptor(handle, 'reading')?.get !== undefined;
 }

@@ -160,8 +160,9 @@ class ServerConnections {
   }
 
   /**
-   * Has broadcasts and pings reach a connection, by its session. If the program's session is no native one, or has entered
-   * for another connection, a native session of this package takes its place.
+   * Has broadcasts and pings reach a connection, by its session. If the program's session is no
+   * native one, or has entered for another connection, a native session of this package takes its
+   * place.
    */
   #enter(channel) {
     const server = this.#server;

@@ -1,0 +1,402 @@
+// The binding, as src/node exports it. Written by "npm run types:native": do not edit.
+
+/**
+ * One connection of a server or a client, which `lib/SockhopSocket.js` shows to the program as a
+ * `net.Socket`. Its events carry `id`.
+ */
+export declare class Connection {
+  /** Unique among the connections of the process, past ones included. */
+  get id(): number
+  /**
+   * Whether the other end is in this process and reads: an action of this end is in its event
+   * queue already.
+   */
+  isPaired(): boolean
+  /**
+   * Sends a text of `length` UTF-16 units. Answers 0 if the kernel has all of it; the position
+   * in the outgoing stream at which a `Flushed` event follows; -1 if the connection is closed
+   * for sending; -2 if the policy for slow consumers refuses it.
+   */
+  write(text: unknown, length: number): number
+  /** As `write`, for bytes that the program writes. */
+  writeBytes(bytes: Uint8Array): number
+  /** Holds pings, pongs and broadcasts back while the program writes bytes of its own. */
+  hold(on: boolean): void
+  /** How many bytes wait for the kernel, and the position at which a `Flushed` event follows. */
+  waiting(): [number, number]
+  /** Ends the outgoing direction after the sent bytes. Answers as `write` does. */
+  end(): number
+  /**
+   * Begins to read, unless `paused`. Answers whether the other end is in this environment: then
+   * the messages of both are in the event queue already.
+   */
+  start(paused: boolean): boolean
+  /** Reads once before `start`: the bytes become a `Raw` event and no frames. */
+  readEarly(): void
+  /** Stops reading before `start`. Answers how many bytes are in `Raw` events, past and future. */
+  stopEarly(): number
+  /** Takes the beginning of a frame that was read before `start`. */
+  beginFrame(bytes: Uint8Array): void
+  /** Stops reading. */
+  pause(): void
+  /** Reads again. */
+  resume(): void
+  /** Turns `Raw` events on or off; frames follow in either case. */
+  setRaw(on: boolean): void
+  /** Passes pings and pongs to JavaScript as frames, which then answers them. */
+  setShowControl(on: boolean): void
+  /** Has `Raw` events and no frames. To be called before `start`. */
+  setBytesOnly(): void
+  /** Sends the next ping on this connection alone, or finds it dead. */
+  beat(): void
+  /**
+   * As `beat`, but JavaScript sends the ping, which is the last of `pings`. Answers whether
+   * there is one.
+   */
+  duePing(): boolean
+  /** Closes the connection in order, or with a reset. No event follows. */
+  close(reset: boolean): void
+  /** A duplicate of the descriptor, which the caller closes; -1 if there is none. */
+  duplicate(): number
+  /**
+   * Drops the connection without ending it, because a duplicate of its descriptor lives on.
+   * False if bytes wait to be sent, or it is secure. No event follows.
+   */
+  release(): boolean
+  /** The addresses of this end and the other. */
+  addresses(): [EndAddress | undefined | null, EndAddress | undefined | null]
+  /** `TCP_NODELAY`. */
+  setNoDelay(on: boolean): void
+  /** Keep-alive probes, the first after `initial_delay` milliseconds (0: the system's default). */
+  setKeepAlive(on: boolean, initialDelay: number): void
+  /** The last pings that were sent, oldest first. */
+  pings(): Array<PingRecord>
+  /** Forgets the pings sent so far. */
+  clearPings(): void
+  /** Takes the frame of a pong that was passed to JavaScript. */
+  pong(frame: string): void
+  /** The last round trip of a ping, in milliseconds. */
+  roundTrip(): number | null
+  /** The result of the TLS handshake; `None` for a plain or a closed connection. */
+  agreement(): TlsAgreement | null
+  /**
+   * Counts `amount` bytes as unread that were dispatched, because the program has not taken
+   * them.
+   */
+  retain(amount: number): void
+  /** Reverts `retain`. */
+  giveBack(amount: number): void
+  /**
+   * For how many milliseconds no bytes came, and none left but those that JavaScript has
+   * written.
+   */
+  silence(): number
+  /** The counters of bytes. */
+  traffic(): Traffic
+}
+
+/** Events that JavaScript has not dispatched yet. */
+export declare class EventQueue {
+  /**
+   * `dispatch(text, extras)` is called in the event loop of this environment when there are
+   * events, which the `Uint32Array` `index` describes: see `IndexHeader` and `EventKind`.
+   * `read_in_loop` allows the event loop to read quiet connections itself; this needs libuv.
+   */
+  constructor(dispatch: () => void, index: unknown, readInLoop: boolean)
+  /** Keeps the event loop alive, or lets it end. */
+  setKeepAlive(on: boolean): void
+  /**
+   * The next batch, if JavaScript has dispatched the last one: its text, and extras if there are
+   * any.
+   */
+  take(): [string, unknown[] | undefined] | null
+  /**
+   * Blocks until the kernel has everything that was sent, or peers have taken nothing for
+   * `patience` milliseconds, or `limit` milliseconds have passed.
+   */
+  drain(patience: number, limit: number): void
+}
+
+/** Cuts chunks of bytes into the text of frames. */
+export declare class Framer {
+  /**
+   * A framer for frames that end with `terminator` and are no longer than `max_message_size`
+   * bytes (`Infinity`: any length).
+   */
+  constructor(terminatorText: string, maxMessageSize: number)
+  /**
+   * Takes a chunk; answers `[text, ends, fits]`: the frames that it completes as one string, the
+   * end of each in it, and whether all are within the limit. For a single frame within the limit
+   * it answers the text alone, because the arrays cost more than everything else.
+   */
+  push(chunk: Uint8Array): string | [string, Uint32Array, boolean]
+  /** The bytes of the incomplete frame. */
+  pending(): Buffer
+  /** Drops the incomplete frame. */
+  clear(): void
+}
+
+/** A listening socket. */
+export declare class Listener {
+  /** Where it listens. */
+  address(): EndAddress | null
+  /**
+   * Makes a connection of a socket that was accepted elsewhere, by a duplicate of its
+   * descriptor: the caller keeps `fd`. `None` if there are too many connections, or the listener
+   * is closed.
+   */
+  adopt(fd: number): Connection | null
+  /** A duplicate of the descriptor, which the caller closes; -1 if there is none. */
+  duplicate(): number
+  /** Connections above this number are turned away. */
+  setMaxConnections(max: number): void
+  /** The number of open connections of this listener. */
+  connectionCount(): number
+  /** Frees the address. */
+  close(): void
+}
+
+/** The native part of a client. */
+export declare class SockhopClient {
+  /** A client that is not connected; its events carry `id`. */
+  constructor(queue: EventQueue, id: number, options: ConnectionOptions)
+  /**
+   * Begins an attempt, over TLS if there is `tls`, and answers its number. The next endpoint is
+   * tried when the previous one has failed or taken `pace` milliseconds.
+   */
+  connect(endpoints: Array<Endpoint>, pace: number, timeout: number, tls?: TlsClient | undefined | null): number
+  /** Cancels an attempt, or drops the connection, which JavaScript closes. */
+  detach(): void
+  /** Forgets the pings sent so far. */
+  clearPings(): void
+}
+
+/** The native part of a server. */
+export declare class SockhopServer {
+  /** A server that does not listen. */
+  constructor(queue: EventQueue, options: ConnectionOptions)
+  /** Binds and accepts; events of the listener carry `id`. */
+  listen(id: number, endpoint: Endpoint, backlog: number): Listener | ListenFailure
+  /** A listener that does not accept: `adopt` takes connections that were accepted elsewhere. */
+  listenElsewhere(id: number): Listener | ListenFailure
+  /**
+   * Sends a text of `length` UTF-16 units to every connection. A `BroadcastDone` event with `id`
+   * follows.
+   */
+  broadcast(text: unknown, length: number, id: number): void
+  /**
+   * Sends the next ping, and finds connections dead that left earlier ones unanswered.
+   * JavaScript has the timer, so that a blocked program neither pings nor finds a connection
+   * dead whose answers it has not read.
+   */
+  ping(): void
+  /** Forgets the pings sent so far. */
+  clearPings(): void
+}
+
+/**
+ * The native part of a session. From `enter` to `leave`, broadcasts and pings of the server reach
+ * its connection.
+ */
+export declare class SockhopSession {
+  /** A session that has not entered a server. */
+  constructor()
+  /**
+   * Adds a connection to a server, because the session of the program has started. False if this
+   * session has entered for another connection: the program may use one session for several.
+   */
+  enter(server: SockhopServer, connection: Connection): boolean
+  /** Removes the connection from the server. */
+  leave(): void
+}
+
+/** How a client secures its connections. */
+export declare class TlsClient {
+  /** Throws for options that rustls does not support. */
+  constructor(trust: TlsTrust, options: TlsOptions)
+}
+
+/** The certificate authorities that a client trusts. */
+export declare class TlsTrust {
+  /** Trusts the certificates in `pem`; without it, the built-in ones of Mozilla. */
+  constructor(pem?: Uint8Array | undefined | null)
+}
+
+/** The options of the connections of a client or server. */
+export interface ConnectionOptions {
+  /** Terminator of received frames. */
+  receiveTerminator: string
+  /** Terminator of sent frames. */
+  transmitTerminator: string
+  /** Bytes. */
+  maxMessageSize: number
+  /** `peer_type: "json"`. */
+  bare: boolean
+  /** Pass pings and pongs to JavaScript. */
+  showControl: boolean
+  /** Bytes. */
+  receiveHighWaterMark: number
+  /** Bytes. */
+  sendHighWaterMark: number
+  /** `wait`, `drop` or `disconnect`. */
+  slowConsumer: string
+}
+
+/** One end of a connection, or the address of a listener. */
+export interface EndAddress {
+  /** An IP address, or a path. */
+  address: string
+  /** The port, of an IP address. */
+  port?: number
+  /** `IPv4` or `IPv6`, of an IP address. */
+  family?: string
+  /** The number of the link, of a link-local address. */
+  scope?: number
+}
+
+/** Where to connect or to listen: a path, or an IP address with a port. */
+export interface Endpoint {
+  /** A path of a Unix socket. */
+  path?: string
+  /** An IP address. JavaScript looks names up, as Node does. */
+  address?: string
+  /** A port. */
+  port?: number
+}
+
+/** The kind of an event, first number of its record. */
+export declare enum EventKind {
+  /**
+   * Frames of a connection: `value` is their count, and as many ends of them in the text follow
+   * the record.
+   */
+  Frames = 0,
+  /** A frame of its own among the extras. */
+  LargeFrame = 1,
+  /** Received bytes, among the extras. */
+  Raw = 2,
+  /** A frame above the limit, which is among the extras. */
+  TooLarge = 3,
+  /** The peer has ended its direction. */
+  Ended = 4,
+  /** The connection is broken: `[errno, syscall]` among the extras. */
+  Failed = 5,
+  /** The kernel has everything up to the position among the extras. */
+  Flushed = 6,
+  /** Four pings in a row were not answered. The last kind of events of a connection. */
+  Dead = 7,
+  /** A broadcast has reached the kernel for each connection. */
+  BroadcastDone = 8,
+  /** A listener has a new connection, among the extras. */
+  Accepted = 9,
+  /** A listener has turned a connection away: its two ends among the extras, or null. */
+  Refused = 10,
+  /** A listener could not accept: `[errno, syscall]` among the extras. */
+  ListenerFailed = 11,
+  /** A client has a connection, among the extras; the number of the attempt follows the record. */
+  Connected = 12,
+  /**
+   * An attempt of a client failed: `[index of the endpoint, errno, syscall, ...]` among the
+   * extras; the number of the attempt follows the record.
+   */
+  ConnectFailed = 13,
+}
+
+/** The first numbers of the index. */
+export declare enum IndexHeader {
+  /**
+   * How many numbers of the index are in use. JavaScript sets it to 0 when it has dispatched the
+   * batch.
+   */
+  Used = 0,
+  /** Whether more events were waiting. */
+  More = 1,
+  /** Whether the runtime has dropped its native objects, and their methods must not be called. */
+  Dropped = 2,
+  /**
+   * How often JavaScript has interrupted the batch because its time was up; JavaScript writes
+   * it.
+   */
+  Interruptions = 3,
+  /** Where records begin. */
+  Length = 4,
+}
+
+/** Whether a string of `length` UTF-16 units stands for itself between quotes in JSON. */
+export declare function isPlain(text: unknown, length: number): boolean
+
+/**
+ * Whether `value` was constructed as a session. A Proxy of a session, and an object that inherits
+ * from one, were not.
+ */
+export declare function isSession(value: unknown): boolean
+
+/** Why the system refused a listener. */
+export interface ListenFailure {
+  /** The positive error number. */
+  errno: number
+  /** The system call that failed. */
+  syscall: string
+}
+
+/** A ping that was sent. */
+export interface PingRecord {
+  /** Its id. */
+  id: string
+  /** Milliseconds since 1970. */
+  created: number
+  /** The data of the answer, as JSON. */
+  returned: string
+  /** Milliseconds since 1970, once answered. */
+  finished?: number
+}
+
+/**
+ * Reports an error of the program as uncaught. Unlike `throw` in JavaScript, it has Node show the
+ * line of the program that made the error.
+ */
+export declare function reportUncaught(error: unknown): void
+
+/** The result of a handshake. */
+export interface TlsAgreement {
+  /** The server's certificates in DER, its own first. */
+  certificates: Array<Buffer>
+  /** The chain ends at a trusted authority. */
+  trusted: boolean
+  /** TLS 1.3 was negotiated, not 1.2. */
+  tls13: boolean
+  /** The number of the cipher suite. */
+  cipher: number
+  /** The protocol that ALPN selected. */
+  protocol?: Buffer
+}
+
+/** Options of [`TlsClient`]. */
+export interface TlsOptions {
+  /** The client's certificate chain, in PEM. */
+  cert?: Uint8Array
+  /** The private key of the certificate, in PEM. */
+  key?: Uint8Array
+  /** The name for SNI. */
+  servername?: string
+  /** Protocol names for ALPN. */
+  protocols: Array<Uint8Array>
+  /** Allows TLS 1.2. */
+  tls12: boolean
+  /** Allows TLS 1.3. */
+  tls13: boolean
+  /** Limit for a handshake, in milliseconds; 0 is none. */
+  handshakeTimeout: number
+}
+
+/** The counters of a connection. */
+export interface Traffic {
+  /** Bytes read. */
+  bytesIn: number
+  /** Bytes that the kernel took. */
+  bytesOut: number
+  /** Bytes waiting to go out. */
+  queued: number
+  /** Broadcasts refused for a slow consumer. */
+  refused: number
+}
