@@ -1,4 +1,4 @@
-//! TLS of clients. `lib/internal/tls/tls.js` makes these from the program's options.
+//! TLS of clients. `lib/internal/tls/tls-connector.js` makes these from the program's options.
 
 use super::values::duration;
 use crate::transport::tls::{Agreement, ClientConfig, ClientOptions, ConfigError, TrustStore};
