@@ -214,7 +214,7 @@ class SockhopSocket extends WritingSocket {
   }
 
   [kReleaseRetained](amount) {
-    if (!this[kIsOver]) this[kConnection].giveBack(amount);
+    if (!this[kIsOver]) this[kConnection].unretain(amount);
   }
 
   // ---- events of the native connection ----------------------------------------------------------

@@ -18,7 +18,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    pub(super) fn into_net(self) -> Result<endpoint::Endpoint> {
+    pub(super) fn into_endpoint(self) -> Result<endpoint::Endpoint> {
         if self.path.is_some() {
             return Ok(endpoint::Endpoint::Unix(self.path));
         }

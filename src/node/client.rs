@@ -3,7 +3,7 @@
 use super::address::Endpoint;
 use super::options::ConnectionOptions;
 use super::queue::EventQueue;
-use super::tls::TlsClient;
+use super::tls::TlsClientConfig;
 use super::values::{duration, id as id_of};
 use crate::endpoint;
 use napi::bindgen_prelude::Result;
@@ -25,7 +25,7 @@ impl SockhopClient {
         Ok(Self {
             inner: endpoint::Connector::new(
                 id_of(id),
-                options.into_net()?,
+                options.into_config()?,
                 Arc::clone(&queue.shared),
                 Arc::clone(&queue.listeners),
             ),
@@ -40,11 +40,11 @@ impl SockhopClient {
         endpoints: Vec<Endpoint>,
         pace: f64,
         timeout: f64,
-        tls: Option<&TlsClient>,
+        tls: Option<&TlsClientConfig>,
     ) -> Result<u32> {
         let endpoints = endpoints
             .into_iter()
-            .map(Endpoint::into_net)
+            .map(Endpoint::into_endpoint)
             .collect::<Result<_>>()?;
         Ok(self.inner.connect(
             endpoints,

@@ -90,7 +90,7 @@ impl Connection {
     /// Whether the other end is in this process and reads: an action of this end is in its event
     /// queue already.
     #[napi(catch_unwind)]
-    pub fn is_paired(&self) -> bool {
+    pub fn has_loopback_peer(&self) -> bool {
         self.inner.has_loopback_peer()
     }
 
@@ -190,14 +190,14 @@ impl Connection {
 
     /// Sends the next ping on this connection alone, or finds it dead.
     #[napi(catch_unwind)]
-    pub fn beat(&self) {
+    pub fn ping(&self) {
         self.inner.beat();
     }
 
-    /// As `beat`, but JavaScript sends the ping, which is the last of `pings`. Answers whether
+    /// As `ping`, but JavaScript sends the ping, which is the last of `pings`. Answers whether
     /// there is one.
     #[napi(catch_unwind)]
-    pub fn due_ping(&self) -> bool {
+    pub fn next_ping(&self) -> bool {
         self.inner.due_ping().is_some()
     }
 
@@ -308,14 +308,14 @@ impl Connection {
 
     /// Reverts `retain`.
     #[napi(catch_unwind)]
-    pub fn give_back(&self, amount: u32) {
+    pub fn unretain(&self, amount: u32) {
         self.inner.give_back(amount as usize);
     }
 
     /// For how many milliseconds no bytes came, and none left but those that JavaScript has
     /// written.
     #[napi(catch_unwind)]
-    pub fn silence(&self) -> f64 {
+    pub fn idle_time(&self) -> f64 {
         self.inner.silence().as_secs_f64() * 1000.0
     }
 

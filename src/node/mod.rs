@@ -7,7 +7,7 @@
 //! listener       Listener, while a server listens
 //! connection     Connection: reading, writing, ending
 //! framer         Framer, for bytes that come from JavaScript (ObjectBuffer, adopted streams)
-//! tls            TlsTrust, TlsClient: which servers a client trusts, how it secures connections
+//! tls            TlsTrustStore, TlsClientConfig: the trusted authorities of a client, its TLS options
 //! queue          EventQueue, one a JavaScript environment
 //!  |-- dispatcher   calls JavaScript with a batch of events
 //!  |-- batch        lays a batch out as one string and numbers; event_kinds names the numbers

@@ -17,7 +17,7 @@ pub struct ConnectionOptions {
     /// Bytes.
     pub max_message_size: f64,
     /// `peer_type: "json"`.
-    pub bare: bool,
+    pub json_mode: bool,
     /// Pass pings and pongs to JavaScript.
     pub show_control: bool,
     /// Bytes.
@@ -33,12 +33,12 @@ pub(super) fn terminator(text: &str) -> Result<Terminator> {
 }
 
 impl ConnectionOptions {
-    pub(super) fn into_net(self) -> Result<Arc<connection::Config>> {
+    pub(super) fn into_config(self) -> Result<Arc<connection::Config>> {
         Ok(Arc::new(connection::Config {
             receive_terminator: terminator(&self.receive_terminator)?,
             transmit_terminator: terminator(&self.transmit_terminator)?,
             max_message_size: size(self.max_message_size),
-            bare: self.bare,
+            bare: self.json_mode,
             show_control: self.show_control,
             receive_high_water_mark: size(self.receive_high_water_mark),
             send_high_water_mark: size(self.send_high_water_mark),

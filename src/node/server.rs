@@ -28,7 +28,7 @@ impl SockhopServer {
     pub fn new(queue: &EventQueue, options: ConnectionOptions) -> Result<Self> {
         Ok(Self {
             registry: endpoint::ConnectionRegistry::new(Arc::clone(&queue.shared)),
-            config: options.into_net()?,
+            config: options.into_config()?,
             environment: Arc::clone(&queue.shared),
             listeners: Arc::clone(&queue.listeners),
         })
@@ -42,7 +42,7 @@ impl SockhopServer {
         endpoint: Endpoint,
         backlog: i32,
     ) -> Result<Either<Listener, ListenFailure>> {
-        let address = endpoint.into_net()?;
+        let address = endpoint.into_endpoint()?;
         Ok(Listener::or_failure(endpoint::Listener::listen(
             id_of(id),
             &address,

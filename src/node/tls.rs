@@ -13,12 +13,12 @@ fn unusable(error: ConfigError) -> Error {
 
 /// The certificate authorities that a client trusts.
 #[napi]
-pub struct TlsTrust {
+pub struct TlsTrustStore {
     inner: Arc<TrustStore>,
 }
 
 #[napi]
-impl TlsTrust {
+impl TlsTrustStore {
     /// Trusts the certificates in `pem`; without it, the built-in ones of Mozilla.
     #[napi(constructor, catch_unwind)]
     pub fn new(pem: Option<Uint8Array>) -> Result<Self> {
@@ -32,7 +32,7 @@ impl TlsTrust {
     }
 }
 
-/// Options of [`TlsClient`].
+/// Options of [`TlsClientConfig`].
 #[napi(object)]
 pub struct TlsOptions {
     /// The client's certificate chain, in PEM.
@@ -53,15 +53,15 @@ pub struct TlsOptions {
 
 /// How a client secures its connections.
 #[napi]
-pub struct TlsClient {
+pub struct TlsClientConfig {
     pub(super) inner: Arc<ClientConfig>,
 }
 
 #[napi]
-impl TlsClient {
+impl TlsClientConfig {
     /// Throws for options that rustls does not support.
     #[napi(constructor, catch_unwind)]
-    pub fn new(trust: &TlsTrust, options: TlsOptions) -> Result<Self> {
+    pub fn new(trust: &TlsTrustStore, options: TlsOptions) -> Result<Self> {
         let identity = options.cert.as_deref().zip(options.key.as_deref());
         let client = ClientConfig::new(
             ClientOptions {

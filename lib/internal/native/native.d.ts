@@ -11,7 +11,7 @@ export declare class Connection {
    * Whether the other end is in this process and reads: an action of this end is in its event
    * queue already.
    */
-  isPaired(): boolean
+  hasLoopbackPeer(): boolean
   /**
    * Sends a text of `length` UTF-16 units. Answers 0 if the kernel has all of it; the position
    * in the outgoing stream at which a `Flushed` event follows; -1 if the connection is closed
@@ -48,12 +48,12 @@ export declare class Connection {
   /** Has `Raw` events and no frames. To be called before `start`. */
   setBytesOnly(): void
   /** Sends the next ping on this connection alone, or finds it dead. */
-  beat(): void
+  ping(): void
   /**
-   * As `beat`, but JavaScript sends the ping, which is the last of `pings`. Answers whether
+   * As `ping`, but JavaScript sends the ping, which is the last of `pings`. Answers whether
    * there is one.
    */
-  duePing(): boolean
+  nextPing(): boolean
   /** Closes the connection in order, or with a reset. No event follows. */
   close(reset: boolean): void
   /** A duplicate of the descriptor, which the caller closes; -1 if there is none. */
@@ -85,12 +85,12 @@ export declare class Connection {
    */
   retain(amount: number): void
   /** Reverts `retain`. */
-  giveBack(amount: number): void
+  unretain(amount: number): void
   /**
    * For how many milliseconds no bytes came, and none left but those that JavaScript has
    * written.
    */
-  silence(): number
+  idleTime(): number
   /** The counters of bytes. */
   traffic(): Traffic
 }
@@ -164,7 +164,7 @@ export declare class SockhopClient {
    * Begins an attempt, over TLS if there is `tls`, and answers its number. The next endpoint is
    * tried when the previous one has failed or taken `pace` milliseconds.
    */
-  connect(endpoints: Array<Endpoint>, pace: number, timeout: number, tls?: TlsClient | undefined | null): number
+  connect(endpoints: Array<Endpoint>, pace: number, timeout: number, tls?: TlsClientConfig | undefined | null): number
   /** Cancels an attempt, or drops the connection, which JavaScript closes. */
   detach(): void
   /** Forgets the pings sent so far. */
@@ -211,13 +211,13 @@ export declare class SockhopSession {
 }
 
 /** How a client secures its connections. */
-export declare class TlsClient {
+export declare class TlsClientConfig {
   /** Throws for options that rustls does not support. */
-  constructor(trust: TlsTrust, options: TlsOptions)
+  constructor(trust: TlsTrustStore, options: TlsOptions)
 }
 
 /** The certificate authorities that a client trusts. */
-export declare class TlsTrust {
+export declare class TlsTrustStore {
   /** Trusts the certificates in `pem`; without it, the built-in ones of Mozilla. */
   constructor(pem?: Uint8Array | undefined | null)
 }
@@ -231,7 +231,7 @@ export interface ConnectionOptions {
   /** Bytes. */
   maxMessageSize: number
   /** `peer_type: "json"`. */
-  bare: boolean
+  jsonMode: boolean
   /** Pass pings and pongs to JavaScript. */
   showControl: boolean
   /** Bytes. */
@@ -371,7 +371,7 @@ export interface TlsAgreement {
   protocol?: Buffer
 }
 
-/** Options of [`TlsClient`]. */
+/** Options of [`TlsClientConfig`]. */
 export interface TlsOptions {
   /** The client's certificate chain, in PEM. */
   cert?: Uint8Array

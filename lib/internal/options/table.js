@@ -128,7 +128,7 @@ const OPTIONS = [
     takers: BOTH,
     kind: 'peerType',
     default: 'Sockhop',
-    native: { bare: (type) => type === 'json' },
+    native: { jsonMode: (type) => type === 'json' },
     meaning:
       '`"json"`: the peer speaks bare JSON, without types, callbacks and requests, see [On the wire](#on-the-wire). Any other value: the peer is a sockhop program',
   },

@@ -136,7 +136,7 @@ class TlsConnector {
   #checkServerIdentity;
 
   /**
-   * @param {native.TlsClient} client
+   * @param {native.TlsClientConfig} client
    * @param {Trust} trust
    * @param {object} settings
    */
@@ -175,7 +175,7 @@ class TlsConnector {
     if (!versions || !protocols || !trust || !identity) return null;
     let client;
     try {
-      client = new native.TlsClient(trust.native, {
+      client = new native.TlsClientConfig(trust.native, {
         ...identity,
         ...versions,
         ...(servername && { servername }),

@@ -31,7 +31,7 @@ class Trust {
     const anchors = parsed
       ? pem.filter((_, index) => parsed[index].ca || !isSelfIssued(parsed[index]))
       : pem;
-    this.native = new native.TlsTrust(anchors && Buffer.from(anchors.join('\n'), 'latin1'));
+    this.native = new native.TlsTrustStore(anchors && Buffer.from(anchors.join('\n'), 'latin1'));
   }
 
   /**

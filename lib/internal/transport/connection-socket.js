@@ -110,7 +110,7 @@ class ConnectionSocket extends net.Socket {
     this.#handle?.close();
     this.#handle = null;
     this.#connection.close(false);
-    if (this.#connection.isPaired()) dispatchSoon();
+    if (this.#connection.hasLoopbackPeer()) dispatchSoon();
     sockets.delete(this.#connection.id);
     this.#keepAlive.stop();
     this.#onDestroyed?.();
@@ -135,8 +135,8 @@ class ConnectionSocket extends net.Socket {
     const connection = this.#connection;
     let ping = null;
     this.#sentPings?.applyProgramChanges(connection);
-    if (!throughProgram) connection.beat();
-    else if (connection.duePing()) ping = this[kPings].at(-1);
+    if (!throughProgram) connection.ping();
+    else if (connection.nextPing()) ping = this[kPings].at(-1);
     this.#sentPings?.update(connection);
     return ping;
   }
@@ -171,7 +171,7 @@ class ConnectionSocket extends net.Socket {
   _onTimeout() {
     this.#stopTimeoutTimer();
     if (!this.timeout || this.destroyed) return;
-    const left = this.timeout - this.#connection.silence();
+    const left = this.timeout - this.#connection.idleTime();
     if (left < 1) return this.emit('timeout');
     this.#timeoutTimer = setTimeout(() => this._onTimeout(), left);
     this.#timeoutTimer.unref?.();

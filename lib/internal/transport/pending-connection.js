@@ -109,13 +109,13 @@ class PendingConnection {
 
   retain() {}
 
-  giveBack() {}
+  unretain() {}
 
   // ---- pings: none was sent ---------------------------------------------------------------------
 
-  beat() {}
+  ping() {}
 
-  duePing() {
+  nextPing() {
     return false;
   }
 
@@ -137,7 +137,7 @@ class PendingConnection {
     return undefined;
   }
 
-  isPaired() {
+  hasLoopbackPeer() {
     return false;
   }
 
@@ -149,7 +149,7 @@ class PendingConnection {
     return [this.#length, this.position];
   }
 
-  silence() {
+  idleTime() {
     return Number.POSITIVE_INFINITY;
   }
 

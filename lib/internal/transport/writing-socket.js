@@ -443,7 +443,7 @@ class WritingSocket extends ConnectionSocket {
   _final(callback) {
     this[kFlush]();
     const sent = this[kConnection].end();
-    if (this[kConnection].isPaired()) dispatchSoon();
+    if (this[kConnection].hasLoopbackPeer()) dispatchSoon();
     // A connection that is closed has ended.
     if (sent === CLOSED) callback();
     else this.#settle(sent, callback);
