@@ -17,7 +17,7 @@ const { attemptDelay, socketName } = require('../transport/addresses.js');
 const { PendingConnection } = require('../transport/pending-connection.js');
 const { SockhopTlsSocket } = require('../transport/tls-socket.js');
 const { attemptError, timedOut } = require('./connect-errors.js');
-const { resolveEndpoints } = require('./lookup.js');
+const { resolveEndpoints } = require('../transport/lookup.js');
 const { connectNet, connectTls, isNetReplaced, isTlsReplaced } = require('./node-connect.js');
 
 /** The number of an attempt that the native side does not know (yet, or any more). */

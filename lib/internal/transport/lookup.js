@@ -3,7 +3,7 @@
 const dns = require('node:dns');
 const net = require('node:net');
 
-const { interleaveFamilies } = require('../transport/addresses.js');
+const { interleaveFamilies } = require('./addresses.js');
 
 /**
  * The addresses of a host name, from the current `dns.lookup()`, which a program may have replaced.
