@@ -52,7 +52,7 @@ fn an_environment_is_woken_for_whatever_is_posted() {
                 woken.notify();
             }
         };
-        let queue = std::sync::Arc::new(EventQueue::new(Box::new(wake)));
+        let queue = std::sync::Arc::new(EventQueue::<NoConnection>::new(Box::new(wake)));
         let posting = {
             let queue = std::sync::Arc::clone(&queue);
             thread::spawn(move || {
@@ -79,7 +79,7 @@ fn an_environment_is_woken_for_two_threads() {
             let woken = Arc::clone(&woken);
             move || woken.notify()
         };
-        let queue = std::sync::Arc::new(EventQueue::new(Box::new(wake)));
+        let queue = std::sync::Arc::new(EventQueue::<NoConnection>::new(Box::new(wake)));
         let posting = [1, 2].map(|id| {
             let queue = std::sync::Arc::clone(&queue);
             thread::spawn(move || queue.post(Event::BroadcastDone(id)))
@@ -101,7 +101,7 @@ fn what_the_loops_own_thread_reads_and_what_the_runtime_posts_is_all_taken() {
             let woken = Arc::clone(&woken);
             move || woken.notify()
         };
-        let queue = std::sync::Arc::new(EventQueue::new(Box::new(wake)));
+        let queue = std::sync::Arc::new(EventQueue::<NoConnection>::new(Box::new(wake)));
         let runtime = {
             let queue = std::sync::Arc::clone(&queue);
             thread::spawn(move || queue.post(Event::BroadcastDone(1)))
