@@ -69,10 +69,10 @@ impl ReaderOps for std::sync::Arc<Line> {
 
 impl Line {
     /// A connection that is read by `kind`, with `received` bytes in the kernel.
-    fn new(place: ReaderKind, said: usize) -> std::sync::Arc<Self> {
+    fn new(kind: ReaderKind, received: usize) -> std::sync::Arc<Self> {
         let line = std::sync::Arc::new(Self {
-            reader_state: ReaderState::new(place),
-            reader: Mutex::new((Some(std::sync::Arc::default()), said)),
+            reader_state: ReaderState::new(kind),
+            reader: Mutex::new((Some(std::sync::Arc::default()), received)),
             pending: Mutex::default(),
             watched: Mutex::default(),
             unread: ReceiveWindow::new(),
@@ -116,7 +116,7 @@ impl Line {
     /// As `Connection::run`. With `joins`, the task moves the connection to the event loop after
     /// each read.
     fn run(self: &std::sync::Arc<Self>, joins: bool) {
-        let switch = &self.reader_state;
+        let reader_state = &self.reader_state;
         if self.stream().is_none() {
             return;
         }
@@ -133,8 +133,11 @@ impl Line {
                 continue;
             }
             self.registered.store(true, STD);
-            let here = reader_state.kind() == ReaderKind::Runtime;
-            if here && reader_state.read_state() == ReadState::Flowing && !self.is_backpressured() {
+            let is_reader = reader_state.kind() == ReaderKind::Runtime;
+            if is_reader
+                && reader_state.read_state() == ReadState::Flowing
+                && !self.is_backpressured()
+            {
                 let more = self.reader.lock().1 > 0;
                 if more {
                     self.read();
