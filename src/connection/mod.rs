@@ -330,7 +330,7 @@ impl Connection {
     }
 
     /// The number of writes.
-    #[cfg(test)]
+    #[cfg(all(test, not(sockhop_loom)))]
     pub(crate) fn writes(&self) -> u32 {
         self.writes.load(Ordering::Relaxed)
     }

@@ -5,12 +5,13 @@ use super::reader_policy::{TrafficStats, may_move, runtime_reads_bulk};
 use super::reader_state::{ReadState, ReaderKind};
 use super::{Connection, Event};
 use crate::events::environment::Member;
+use crate::events::error::ConnectionError;
 use crate::events::event::{LARGE_FRAME, queued_cost};
 use crate::events::poller::PolledConnection;
 use crate::events::queue::{Source, Turn};
 use crate::protocol::{self, Control, Frame, Framer, PingBody};
+use crate::transport::Outgoing;
 use crate::transport::socket::READ_SIZE;
-use crate::transport::{Outgoing, SystemError};
 use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
@@ -129,7 +130,7 @@ impl Connection {
                         }
                     }
                     Err(error) => {
-                        self.report_end(Some(SystemError::new("read", &error)));
+                        self.report_end(Some(ConnectionError::new("read", &error)));
                         return ReadStop::Stopped;
                     }
                 }
@@ -247,7 +248,7 @@ impl Connection {
     }
 
     /// Reports once that the peer ended its direction, or that the connection broke.
-    pub(super) fn report_end(self: &Arc<Self>, error: Option<SystemError>) {
+    pub(super) fn report_end(self: &Arc<Self>, error: Option<ConnectionError>) {
         self.reader_state.stop();
         if self.end_reported.swap(true, Ordering::AcqRel) {
             return;

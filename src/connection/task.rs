@@ -4,9 +4,10 @@ use super::Connection;
 use super::read::ReadStop;
 use super::reader_policy::{TrafficStats, may_move, runtime_reads_bulk};
 use super::reader_state::{ReadState, ReaderKind, ReaderOps};
+use crate::events::error::ConnectionError;
 use crate::events::runtime;
 use crate::transport::socket::watch;
-use crate::transport::{Outgoing, Stream, StreamFd, SystemError};
+use crate::transport::{Outgoing, Stream, StreamFd};
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
@@ -60,7 +61,7 @@ impl Connection {
                         Ok(fd) => watched = Some((interest, fd)),
                         Err(error) => {
                             // The program closes the connection.
-                            self.report_end(Some(SystemError::new("read", &error)));
+                            self.report_end(Some(ConnectionError::new("read", &error)));
                             return;
                         }
                     }
@@ -148,10 +149,7 @@ struct PanicReporter(Arc<Connection>);
 impl Drop for PanicReporter {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.report_end(Some(SystemError {
-                errno: 0,
-                syscall: "read",
-            }));
+            self.0.report_end(Some(ConnectionError::TaskPanicked));
         }
     }
 }

@@ -6,8 +6,8 @@ use super::read::{LAST_READS, ReadStop};
 use super::reader_state::ReadState;
 use super::send_queue::{CompletionGuard, SendQueue};
 use super::{Connection, Event, WriteOutcome};
+use crate::events::error::ConnectionError;
 use crate::events::runtime;
-use crate::transport::SystemError;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -88,7 +88,7 @@ impl Connection {
                 WriteOutcome::Waiting(position)
             }
             Err(error) => {
-                self.abort_sending(send_queue, Some(SystemError::new("write", &error)));
+                self.abort_sending(send_queue, Some(ConnectionError::new("write", &error)));
                 WriteOutcome::Closed
             }
         }
@@ -167,7 +167,7 @@ impl Connection {
                 }
             }
             Err(error) => {
-                self.abort_sending(&mut send_queue, Some(SystemError::new("write", &error)));
+                self.abort_sending(&mut send_queue, Some(ConnectionError::new("write", &error)));
             }
         }
         drop(send_queue);
@@ -198,7 +198,10 @@ impl Connection {
             }
             Err(error) => {
                 // The peer has closed the connection already.
-                self.abort_sending(&mut send_queue, Some(SystemError::new("shutdown", &error)));
+                self.abort_sending(
+                    &mut send_queue,
+                    Some(ConnectionError::new("shutdown", &error)),
+                );
                 WriteOutcome::Closed
             }
         }
@@ -206,7 +209,7 @@ impl Connection {
 
     /// Gives up the sending direction. Bytes that the peer sent before are still read, then the
     /// program gets the error.
-    fn abort_sending(self: &Arc<Self>, send_queue: &mut SendQueue, error: Option<SystemError>) {
+    fn abort_sending(self: &Arc<Self>, send_queue: &mut SendQueue, error: Option<ConnectionError>) {
         send_queue.close();
         let connection = Arc::clone(self);
         let began = Instant::now();
@@ -228,10 +231,7 @@ impl Connection {
                     ReadStop::Stopped | ReadStop::Drained => break,
                 }
             }
-            connection.report_end(Some(error.unwrap_or(SystemError {
-                errno: 0,
-                syscall: "write",
-            })));
+            connection.report_end(Some(error.unwrap_or(ConnectionError::SlowConsumer)));
             connection.wake_task();
         });
     }

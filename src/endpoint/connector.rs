@@ -3,8 +3,9 @@
 use super::listener::{AcceptQueue, Listener, LocalListeners};
 use crate::connection::config::Config;
 use crate::connection::{Connection, Environment, Event};
+use crate::events::error::{AttemptError, ConnectError};
 use crate::events::runtime;
-use crate::transport::error::{Itself, SystemError};
+use crate::transport::error::errno_of;
 use crate::transport::socket::{new_socket, watch};
 use crate::transport::tls::{ClientConfig, HandshakeState};
 use crate::transport::{Address, Stream, StreamFd};
@@ -20,7 +21,7 @@ use tokio::task::{AbortHandle, JoinSet};
 pub type Endpoint = Address;
 
 /// The index of each endpoint that failed, and its error.
-type Failures = Vec<(u32, SystemError)>;
+type Failures = Vec<(u32, ConnectError)>;
 
 /// The state of a connector.
 #[derive(Debug, Default)]
@@ -90,7 +91,7 @@ impl Connector {
         let runtime = match runtime::start() {
             Ok(runtime) => runtime,
             Err(error) => {
-                self.failed(attempt, vec![(0, SystemError::new("connect", &error))]);
+                self.failed(attempt, AttemptError::Endpoints(vec![(0, error.into())]));
                 return attempt;
             }
         };
@@ -101,7 +102,7 @@ impl Connector {
                 Ok(None) => return attempt,
                 Ok(Some(socket)) => Some(socket),
                 Err(error) => {
-                    self.failed(attempt, vec![(0, SystemError::new("connect", &error))]);
+                    self.failed(attempt, AttemptError::Endpoints(vec![(0, error)]));
                     return attempt;
                 }
             },
@@ -114,8 +115,8 @@ impl Connector {
             let all = client.try_all(attempt, &endpoints, pace, tls, begun);
             match tokio::time::timeout(timeout, all).await {
                 Ok(Ok(())) => {}
-                Ok(Err(failures)) => client.failed(attempt, failures),
-                Err(_) => client.failed(attempt, Vec::new()),
+                Ok(Err(failures)) => client.failed(attempt, AttemptError::Endpoints(failures)),
+                Err(_) => client.failed(attempt, AttemptError::TimedOut),
             }
         });
         let before = std::mem::replace(&mut inner.state, State::Connecting(task.abort_handle()));
@@ -124,13 +125,13 @@ impl Connector {
         attempt
     }
 
-    /// Reports that an attempt failed. An empty list means a time-out.
-    fn failed(&self, attempt: u32, failures: Failures) {
+    /// Reports that an attempt failed.
+    fn failed(&self, attempt: u32, error: AttemptError) {
         self.move_on(attempt, || State::Idle);
         self.environment.post(Event::ConnectFailed {
             client: self.id,
             attempt,
-            failures,
+            error,
         });
     }
 
@@ -148,11 +149,12 @@ impl Connector {
                 return Ok(());
             };
             let opened = self.open(attempt, socket, &endpoints[index as usize]);
-            return opened.map_err(|error| vec![(index, SystemError::new("connect", &error))]);
+            return opened.map_err(|error| vec![(index, error.into())]);
         };
         let begin = |endpoint: &Endpoint| {
             let socket = new_socket(endpoint)?;
-            begin(&socket, endpoint).map(|_| Some(socket))
+            begin(&socket, endpoint)?;
+            Ok(Some(socket))
         };
         if let Some((index, socket)) = race(endpoints, pace, None, begin).await? {
             let stream = secure(socket, &tls).await;
@@ -183,7 +185,7 @@ impl Connector {
         self: &Arc<Self>,
         attempt: u32,
         endpoint: &Endpoint,
-    ) -> io::Result<Option<Socket>> {
+    ) -> Result<Option<Socket>, ConnectError> {
         match self.listener_at(endpoint) {
             None => self.begin_with(attempt, endpoint, None),
             // See `loopback`: there the connection is complete when `connect()` returns.
@@ -196,7 +198,7 @@ impl Connector {
         attempt: u32,
         endpoint: &Endpoint,
         queue: Option<AcceptQueue<'_>>,
-    ) -> io::Result<Option<Socket>> {
+    ) -> Result<Option<Socket>, ConnectError> {
         let socket = new_socket(endpoint)?;
         if queue.is_some() {
             give_name(&socket, endpoint);
@@ -295,7 +297,7 @@ async fn race(
     endpoints: &[Endpoint],
     pace: Duration,
     begun: Option<Socket>,
-    begin: impl Fn(&Endpoint) -> io::Result<Option<Socket>>,
+    begin: impl Fn(&Endpoint) -> Result<Option<Socket>, ConnectError>,
 ) -> Result<Option<(u32, Socket)>, Failures> {
     let mut rest = endpoints.iter();
     let mut waiting = JoinSet::new();
@@ -315,7 +317,7 @@ async fn race(
                     waiting.spawn(async move { (index, established(socket).await) });
                 }
                 Err(error) => {
-                    failures.push((index, SystemError::new("connect", &error)));
+                    failures.push((index, error));
                     continue;
                 }
             }
@@ -334,7 +336,7 @@ async fn race(
             Err(_) | Ok(Some(Err(_))) => {}
             Ok(Some(Ok((index, Ok(socket))))) => return Ok(Some((index, socket))),
             Ok(Some(Ok((index, Err(error))))) => {
-                failures.push((index, SystemError::new("connect", &error)));
+                failures.push((index, error));
             }
             Ok(None) if more => {}
             Ok(None) => {
@@ -348,13 +350,13 @@ async fn race(
 /// Refuses a TCP socket that is connected to itself. That happens on a port without a listener, if
 /// the system chose the same port for the client. Such a socket would answer itself, and block the
 /// port of the server.
-fn refuse_itself(socket: &Socket) -> io::Result<()> {
+fn refuse_itself(socket: &Socket) -> Result<(), ConnectError> {
     let ends = [socket.local_addr(), socket.peer_addr()];
     let [local, peer] = ends.map(|end| end.ok().and_then(|end| end.as_socket()));
     if local.is_some() && local == peer {
         // Reset it, so that the port is free at once.
         let _ = socket.set_linger(Some(Duration::ZERO));
-        return Err(io::Error::new(io::ErrorKind::ConnectionRefused, Itself));
+        return Err(ConnectError::Itself);
     }
     Ok(())
 }
@@ -381,14 +383,14 @@ pub(crate) fn give_name(socket: &Socket, endpoint: &Endpoint) {
 }
 
 /// Waits until a socket is connected.
-async fn established(socket: Socket) -> io::Result<Socket> {
+async fn established(socket: Socket) -> Result<Socket, ConnectError> {
     if socket.peer_addr().is_err() {
         let stream = Stream::new(socket.try_clone()?)?;
         let fd = watch(StreamFd(Arc::new(stream)), Interest::WRITABLE)?;
         loop {
             let mut ready = fd.writable().await?;
             if let Some(error) = socket.take_error()? {
-                return Err(error);
+                return Err(error.into());
             }
             if socket.peer_addr().is_ok() {
                 break;
@@ -401,14 +403,13 @@ async fn established(socket: Socket) -> io::Result<Socket> {
 }
 
 /// Completes the TLS handshake on a socket.
-async fn secure(socket: Socket, tls: &ClientConfig) -> Result<Stream, SystemError> {
-    let failed = |error: io::Error| SystemError {
-        // An early end is a failure of the network, like a reset. 0 means that TLS failed.
-        errno: match error.kind() {
-            io::ErrorKind::UnexpectedEof => SystemError::new("handshake", &error).errno,
-            _ => error.raw_os_error().unwrap_or(0),
-        },
-        syscall: "handshake",
+async fn secure(socket: Socket, tls: &ClientConfig) -> Result<Stream, ConnectError> {
+    let failed = |error: io::Error| match (error.kind(), error.raw_os_error()) {
+        // The network failed: the connection ended early, or a system call returned an error.
+        (io::ErrorKind::UnexpectedEof, _) | (_, Some(_)) => {
+            ConnectError::HandshakeInterrupted(errno_of(&error))
+        }
+        _ => ConnectError::HandshakeFailed(error.to_string()),
     };
     let stream = Arc::new(Stream::secure(socket, tls).map_err(failed)?);
     let fd = watch(
@@ -433,18 +434,13 @@ async fn secure(socket: Socket, tls: &ClientConfig) -> Result<Stream, SystemErro
     match tokio::time::timeout(tls.timeout, shaking).await {
         Ok(result) => result.map_err(failed)?,
         Err(_) => {
-            return Err(SystemError {
-                errno: 0,
-                syscall: "handshake timeout",
-            });
+            return Err(ConnectError::HandshakeTimedOut);
         }
     }
     drop(fd);
     // The reference of the descriptor was dropped, and there is no other.
-    Arc::into_inner(stream).ok_or(SystemError {
-        errno: 0,
-        syscall: "handshake",
-    })
+    Arc::into_inner(stream)
+        .ok_or_else(|| ConnectError::HandshakeFailed("the stream is in use".to_owned()))
 }
 
 /// Whether a non-blocking connect continues in the background. (std has no stable kind for

@@ -130,7 +130,7 @@ impl<C: Member> Environment<C> {
     }
 
     /// The number of open connections.
-    #[cfg(test)]
+    #[cfg(all(test, not(sockhop_loom)))]
     pub(crate) fn connection_count(&self) -> usize {
         self.connections.lock().len()
     }

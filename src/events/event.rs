@@ -1,5 +1,6 @@
 //! The events that one JavaScript environment receives.
 
+use super::error::{AttemptError, ConnectionError};
 use crate::transport::SystemError;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -56,7 +57,7 @@ pub enum Event<C> {
         /// The connection.
         connection: Arc<C>,
         /// The reason.
-        error: SystemError,
+        error: ConnectionError,
     },
     /// The kernel has all bytes up to this position of the outgoing stream.
     Flushed {
@@ -105,8 +106,8 @@ pub enum Event<C> {
         client: u64,
         /// The number of the attempt.
         attempt: u32,
-        /// The index of each endpoint in the attempt's list, and its error. Empty after a time-out.
-        failures: Vec<(u32, SystemError)>,
+        /// The reason.
+        error: AttemptError,
     },
 }
 

@@ -6,6 +6,7 @@
 //!   queue           the events that JavaScript has not taken yet
 //!     batch         a part of them, the unit that crosses the border
 //!     event         a single one
+//!     error         the errors that events report
 //!     receive_window   stops and resumes readers at a mark
 //!   poller          reads quiet connections on the thread of JavaScript
 //! runtime           the tokio runtime of the process
@@ -13,6 +14,7 @@
 
 pub mod batch;
 pub mod environment;
+pub mod error;
 pub mod event;
 pub mod poller;
 pub mod queue;

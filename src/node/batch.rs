@@ -3,12 +3,13 @@
 
 use super::address::family;
 use super::connection::Connection;
+use super::errors::{ErrorCode, connect_error_code, connection_error_code, system_error_code};
 use super::event_kinds::{EventKind, IndexHeader};
 use super::strings;
 use super::values::{array, clear_exception, number, undefined, value};
 use crate::connection::{self, Event};
 use crate::events::batch::{EventBatch, MAX_BATCH_EVENTS, MAX_BATCH_FRAMES};
-use crate::transport::SystemError;
+use crate::events::error::AttemptError;
 use napi::bindgen_prelude::{Buffer, Error, Null, Result, Status, ToNapiValue};
 use napi::sys;
 use std::cell::RefCell;
@@ -129,7 +130,7 @@ impl Batch<'_> {
             Fallback::Close(connection, attempt) => {
                 connection.close();
                 attempt.map_or(Ok(()), |(client, attempt)| {
-                    self.connect_failed(client, attempt, [(0, ENOMEM, "connect")])
+                    self.connect_failed(client, attempt, [(0, (ENOMEM, "connect"))])
                 })
             }
             Fallback::Skip => Ok(()),
@@ -159,7 +160,11 @@ impl Batch<'_> {
             }
             Event::Ended(connection) => self.record(EventKind::Ended, connection.id(), 0),
             Event::Failed { connection, error } => {
-                self.failure(EventKind::Failed, connection.id(), &error)?;
+                self.failure(
+                    EventKind::Failed,
+                    connection.id(),
+                    connection_error_code(&error),
+                )?;
             }
             Event::Flushed {
                 connection,
@@ -176,7 +181,11 @@ impl Batch<'_> {
                 self.push_extra(EventKind::Refused, listener, ends);
             }
             Event::ListenerFailed { listener, error } => {
-                self.failure(EventKind::ListenerFailed, listener, &error)?;
+                self.failure(
+                    EventKind::ListenerFailed,
+                    listener,
+                    system_error_code(&error),
+                )?;
             }
             Event::Connected {
                 client,
@@ -189,11 +198,15 @@ impl Batch<'_> {
             Event::ConnectFailed {
                 client,
                 attempt,
-                failures,
+                error,
             } => {
+                let failures = match &error {
+                    AttemptError::TimedOut => &[][..],
+                    AttemptError::Endpoints(failures) => failures,
+                };
                 let failures = failures
-                    .into_iter()
-                    .map(|(endpoint, error)| (endpoint, error.errno, error.syscall));
+                    .iter()
+                    .map(|(endpoint, error)| (*endpoint, connect_error_code(error)));
                 self.connect_failed(client, attempt, failures)?;
             }
         }
@@ -228,23 +241,23 @@ impl Batch<'_> {
     }
 
     /// A record with an extra `[errno, syscall]`.
-    fn failure(&mut self, kind: EventKind, id: u64, error: &SystemError) -> Result<()> {
-        let errno = value(self.env, error.errno)?;
-        let syscall = value(self.env, error.syscall)?;
+    fn failure(&mut self, kind: EventKind, id: u64, code: ErrorCode) -> Result<()> {
+        let errno = value(self.env, code.0)?;
+        let syscall = value(self.env, code.1)?;
         let failure = array(self.env, &[errno, syscall])?;
         self.push_extra(kind, id, failure);
         Ok(())
     }
 
-    /// `failures` has the index of the endpoint, the errno and the system call of each.
-    fn connect_failed<'a>(
+    /// `failures` has the index of each endpoint and its error. Without any, the attempt took too long.
+    fn connect_failed(
         &mut self,
         client: u64,
         attempt: u32,
-        failures: impl IntoIterator<Item = (u32, i32, &'a str)>,
+        failures: impl IntoIterator<Item = (u32, ErrorCode)>,
     ) -> Result<()> {
         let mut values = Vec::new();
-        for (endpoint, errno, syscall) in failures {
+        for (endpoint, (errno, syscall)) in failures {
             values.push(value(self.env, endpoint)?);
             values.push(value(self.env, errno)?);
             values.push(value(self.env, syscall)?);

@@ -1,8 +1,44 @@
-//! Errors of the program that it does not catch.
+//! Errors: those of connections, as `lib/` gets them, and those of the program that it does not catch.
 
+use crate::events::error::{ConnectError, ConnectionError};
+use crate::transport::SystemError;
+use crate::transport::error::{ECONNREFUSED, EIO};
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, JsValue, sys};
 use napi_derive::napi;
+
+/// An error as `lib/` gets it: a number, and the system call that returned it. Errors that no system call returned have one
+/// of these names in place of the system call, and a number of their own:
+///
+/// - `tls`: TLS failed on a connection; the number is [`TlsError::number`](crate::transport::tls::TlsError::number).
+/// - `handshake`: the TLS handshake failed; with 0 it would fail again, any other number is that of a system error.
+/// - `handshake timeout`: the TLS handshake took too long.
+/// - `connect itself`: a socket was connected to itself.
+/// - `write` with 0: the peer is a slow consumer.
+pub(super) type ErrorCode = (i32, &'static str);
+
+pub(super) fn system_error_code(error: &SystemError) -> ErrorCode {
+    (error.errno, error.syscall)
+}
+
+pub(super) fn connection_error_code(error: &ConnectionError) -> ErrorCode {
+    match error {
+        ConnectionError::System(error) => system_error_code(error),
+        ConnectionError::Tls(error) => (error.number(), "tls"),
+        ConnectionError::SlowConsumer => (0, "write"),
+        ConnectionError::TaskPanicked => (EIO, "read"),
+    }
+}
+
+pub(super) fn connect_error_code(error: &ConnectError) -> ErrorCode {
+    match error {
+        ConnectError::System(error) => system_error_code(error),
+        ConnectError::Itself => (ECONNREFUSED, "connect itself"),
+        ConnectError::HandshakeInterrupted(errno) => (*errno, "handshake"),
+        ConnectError::HandshakeFailed(_) => (0, "handshake"),
+        ConnectError::HandshakeTimedOut => (0, "handshake timeout"),
+    }
+}
 
 /// Reports an error of the program as uncaught. Unlike `throw` in JavaScript, it has Node show the
 /// line of the program that made the error.

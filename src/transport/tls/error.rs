@@ -1,5 +1,7 @@
 //! Errors of TLS.
 
+use std::io;
+
 /// Options that cannot be used, in words for a developer.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ConfigError {
@@ -17,6 +19,11 @@ pub enum ConfigError {
 pub struct TlsError(#[from] rustls::Error);
 
 impl TlsError {
+    /// The TLS failure that `error` carries, if it does.
+    pub(crate) fn in_io_error(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+
     /// The number of the alert that the peer sent, or a number above all alerts: 256 for a record that
     /// cannot be decrypted, 257 for bytes that are not TLS, 258 for anything else.
     pub fn number(&self) -> i32 {

@@ -86,9 +86,8 @@ enum ReadFailure {
 
 impl ReadFailure {
     fn new(error: &io::Error) -> Self {
-        let tls_error = error.get_ref().and_then(|inner| inner.downcast_ref());
-        match (tls_error, error.raw_os_error()) {
-            (Some(tls_error), _) => Self::Tls(TlsError::clone(tls_error)),
+        match (TlsError::in_io_error(error), error.raw_os_error()) {
+            (Some(tls_error), _) => Self::Tls(tls_error.clone()),
             (None, Some(errno)) => Self::System(errno),
             (None, None) => Self::Tls(rustls::Error::General(error.to_string()).into()),
         }
