@@ -11,12 +11,13 @@
 //! protocol     framing and control frames. No I/O, no clock: bytes in, frames out
 //! ```
 //!
-//! A message from a peer passes [`connection`] (read), [`protocol`] (framed), [`events::queue`] (queued) and
-//! `node::batch` (laid out for `lib/` as one text). One to a peer passes `lib/` (text), `node::connection` (bytes) and
-//! [`connection::send_queue`].
+//! A message from a peer passes [`connection`] (read), [`protocol`] (framed), [`events::queue`]
+//! (queued) and `node::batch` (laid out for `lib/` as one text). One to a peer passes `lib/`
+//! (text), `node::connection` (bytes) and [`connection::send_queue`].
 //!
-//! Lock order, where two are held: the `AcceptGate` of a listener before the `Reader` of a connection before its
-//! `SendQueue` before the `EventQueue`. Reading may write (a pong), so code that holds a `SendQueue` takes no `Reader`.
+//! Lock order, where two are held: the `AcceptGate` of a listener before the `Reader` of a
+//! connection before its `SendQueue` before the `EventQueue`. Reading may write (a pong), so code
+//! that holds a `SendQueue` takes no `Reader`.
 
 #![deny(unsafe_code)]
 

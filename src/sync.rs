@@ -1,7 +1,7 @@
-//! The locks and atomics of what is model-checked.
+//! The locks and atomics of the code that is model-checked.
 //!
-//! With `--cfg sockhop_loom` these are loom's, which tries every interleaving and every value that a
-//! weak memory model lets a thread read: `npm run model`. Otherwise they are the real ones.
+//! With `--cfg sockhop_loom` these are loom's, which tries every interleaving and every value that
+//! a weak memory model lets a thread read (`npm run model`). Otherwise they are the real ones.
 
 #[cfg(not(sockhop_loom))]
 pub(crate) use parking_lot::Mutex;

@@ -1,7 +1,7 @@
-//! A connection between a real socket and a mailbox, against a model: whatever the peer writes, in
-//! whatever pieces, with pauses, ends and local calls in between, the frames that are delivered are
-//! those that were written, in order, each once; what was accepted to be sent arrives, in order,
-//! each once; the end is told once, behind everything else.
+//! A connection between a real socket and an event queue, compared with a model. The peer writes
+//! anything, in any pieces, with pauses, ends and local calls in between. The delivered frames must
+//! be the written ones, in order, each once. Accepted messages must arrive in order, each once. The
+//! end is reported once, after everything else.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -16,9 +16,10 @@ use std::io::{ErrorKind, Read};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(10);
-/// ... and so many looks at least: the process may have been stopped in between.
+/// And at least this many checks, because the process may have been stopped in between.
 const LOOKS: usize = 20_000;
-/// `MSG_NOSIGNAL`: libFuzzer's `main` leaves `SIGPIPE` deadly. Elsewhere fuzzing is up to its user.
+/// `MSG_NOSIGNAL`, because `SIGPIPE` ends a process of libFuzzer. On other systems the caller must
+/// ignore that signal.
 const NO_SIGNAL: i32 = if cfg!(target_os = "linux") { 0x4000 } else { 0 };
 /// Longer than any message here.
 const NO_LIMIT: usize = 1 << 20;
@@ -27,16 +28,16 @@ const NO_LIMIT: usize = 1 << 20;
 enum Step<'a> {
     /// The peer writes these bytes as they are.
     Bytes(&'a [u8]),
-    /// The peer writes so many frames of so many bytes.
+    /// The peer writes frames: their number and their length.
     Frames(u8, u8),
     /// The peer pings.
     Ping,
-    /// The peer reads so much.
+    /// The peer reads up to this many bytes.
     Read(u16),
-    /// The peer ends its direction, or all of it.
+    /// The peer ends its direction, or closes the connection.
     Shutdown,
     Close,
-    /// The program sends a message of so many bytes.
+    /// The program sends a message with this many bytes.
     Send(u16),
     Pause,
     Resume,
@@ -45,9 +46,9 @@ enum Step<'a> {
     End,
     LocalClose,
     Reset,
-    /// JavaScript takes what there is.
+    /// JavaScript takes all events.
     Take,
-    /// The runtime gets a moment.
+    /// The runtime gets some time.
     Wait,
 }
 
@@ -62,7 +63,7 @@ struct Input<'a> {
     steps: Vec<Step<'a>>,
 }
 
-/// What the mailbox told.
+/// The reported events.
 #[derive(Default)]
 struct Told {
     frames: Vec<Vec<u8>>,
@@ -80,14 +81,14 @@ impl Told {
             for event in &batch.events {
                 assert!(
                     self.ends == 0 || matches!(event, Event::Flushed { .. }),
-                    "{event:?} behind the end"
+                    "{event:?} after the end"
                 );
                 match event {
                     Event::Frames { count, .. } => {
                         for length in lengths.by_ref().take(*count as usize) {
-                            let (frame, behind) = text.split_at(*length as usize);
+                            let (frame, after) = text.split_at(*length as usize);
                             self.frames.push(frame.to_vec());
-                            text = behind;
+                            text = after;
                         }
                     }
                     Event::LargeFrame { bytes, .. } => self.frames.push(bytes.clone()),
@@ -95,7 +96,7 @@ impl Told {
                     Event::TooLarge { .. } => self.too_large += 1,
                     Event::Ended(_) | Event::Failed { .. } => self.ends += 1,
                     Event::Flushed { position, .. } => self.flushed = self.flushed.max(*position),
-                    other => panic!("nobody asked for {other:?}"),
+                    other => panic!("unexpected event {other:?}"),
                 }
             }
             assert!(text.is_empty() && lengths.next().is_none());
@@ -126,7 +127,8 @@ impl Peer {
                     rest = &rest[count..];
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // Full, or the other end is gone. What is left out was never said.
+                // The buffer is full, or the other end is closed. The remaining bytes were not
+                // written.
                 Err(_) => return,
             }
         }
@@ -155,7 +157,7 @@ impl Peer {
     }
 }
 
-/// The frames of a stream, as the program is to see them, up to the first that is too long.
+/// The frames that the program must see, up to the first one that is too long.
 fn frames(stream: &[u8], limit: usize) -> (Vec<Vec<u8>>, bool) {
     let mut frames = Vec::new();
     let mut lines = stream.split(|byte| *byte == b'\n').peekable();
@@ -188,7 +190,7 @@ fuzz_target!(|input: Input<'_>| {
         },
     };
     let poller = input.event_loop.then(|| Poller::new().unwrap());
-    // What the event loop does when its descriptor is readable, and once more when it is not.
+    // The event loop's turn when its descriptor is readable, and once more when it is not.
     let turn = || {
         if let Some(poller) = &poller {
             poller.turn();
@@ -211,7 +213,7 @@ fuzz_target!(|input: Input<'_>| {
     let mut sent: Vec<Vec<u8>> = Vec::new();
     let mut waits_for = 0;
     let mut raw = false;
-    // A connection that broke while it was paused is told of at once, as it is with Node's sockets.
+    // A connection that broke while it was paused is reported at once, as with Node's sockets.
     let mut paused = input.paused;
     let mut excused = false;
     let mut ended = false;
@@ -295,7 +297,7 @@ fuzz_target!(|input: Input<'_>| {
         }
     }
 
-    // Nothing is held up any more: everything must come to its end.
+    // Nothing is paused any more: everything must come to its end.
     connection.resume();
     let (expected, too_large) = frames(&peer.written, limit);
     let began = Instant::now();
@@ -354,6 +356,6 @@ fuzz_target!(|input: Input<'_>| {
     connection.close();
     let Told { frames, .. } = std::mem::take(&mut told);
     told.take(&environment);
-    // Closed is closed: nothing of what came later is told, and nothing twice.
+    // After closing nothing is reported, and nothing twice.
     assert!(frames.len() + told.frames.len() <= expected.len());
 });

@@ -1,5 +1,5 @@
-//! Reading control envelopes never panics, agrees with a plain JSON parser, and what is
-//! written in answer is read again.
+//! Parsing control frames never panics and agrees with a plain JSON parser, and written answers can
+//! be parsed again.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -9,8 +9,8 @@ use sockhop_native::protocol::{Control, MAX_CONTROL_FRAME, Terminator, control, 
 fuzz_target!(|frame: &[u8]| {
     let found = control(frame);
 
-    // A plain parser refuses some frames the reader accepts, for what they hold in values the
-    // reader skips; but where it accepts, both must agree.
+    // The plain parser refuses some frames that the reader accepts, because of values that the
+    // reader skips. If it accepts a frame, both must agree.
     if frame.len() <= MAX_CONTROL_FRAME
         && let Ok(value) = serde_json::from_slice::<Value>(frame)
     {
@@ -40,7 +40,8 @@ fuzz_target!(|frame: &[u8]| {
         write_pong(&mut out, &ping, 0, &newline, false);
         assert_eq!(out.pop(), Some(b'\n'));
         assert!(!out.contains(&b'\n'), "a frame within the frame");
-        // The reader may spell values longer than the peer did, beyond the size of a control frame.
+        // The answer may spell values longer than the peer did, and so exceed the size of a control
+        // frame.
         if out.len() <= MAX_CONTROL_FRAME {
             let Some(Control::Pong(pong)) = control(&out) else {
                 panic!("unreadable: {}", out.escape_ascii());

@@ -1,4 +1,4 @@
-//! Any chunking of a stream gives the frames of the whole stream, and the same refusal.
+//! Any chunks of a stream give the frames of the whole stream, and the same refusal.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -8,9 +8,9 @@ use sockhop_native::protocol::{Framer, Terminator};
 struct Input<'a> {
     terminator: &'a str,
     max_frame: u16,
-    /// Sizes of the chunks, used over and over; what they are short of comes in single bytes.
+    /// The sizes of the chunks, used repeatedly. Bytes beyond them come one by one.
     sizes: Vec<u8>,
-    /// Whether to write the terminator for every `0xFF`, which is in no terminator.
+    /// Replaces every `0xFF`, which occurs in no terminator, by the terminator.
     expand: bool,
     stream: &'a [u8],
 }
@@ -47,7 +47,7 @@ fuzz_target!(|input: Input<'_>| {
         pushed = end;
     }
 
-    // The model, on what was pushed: cut at the leftmost terminator, go on behind it.
+    // The model for the pushed bytes: cut at the leftmost terminator, continue after it.
     let terminator = terminator.as_bytes();
     let mut expected = Vec::new();
     let mut rest = &stream[..pushed];

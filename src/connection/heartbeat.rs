@@ -205,12 +205,12 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_to_no_ping_counts_for_nothing() {
+    fn an_answer_to_no_ping_is_ignored() {
         let config = Config::for_tests();
         let mut heartbeat = Heartbeat::default();
         let frame = sent(heartbeat.beat(&config, Progress::default()));
         let mut stranger = pong_to(&frame);
-        stranger.id = "somebody else's".into();
+        stranger.id = "of another connection".into();
         heartbeat.answered(&stranger);
         stranger.id = serde_json::Value::Null;
         heartbeat.answered(&stranger);
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_has_time_for_what_the_kernel_still_holds() {
+    fn a_peer_has_time_for_the_bytes_in_the_kernels_buffer() {
         let config = Config::for_tests();
         let mut heartbeat = Heartbeat::default();
         let mut beats = 0;
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_takes_at_once_is_no_sign_of_life() {
+    fn bytes_that_the_kernel_takes_at_once_are_no_sign_of_life() {
         let config = Config::for_tests();
         let mut heartbeat = Heartbeat::default();
         let beats = (0..10).take_while(|beat| {

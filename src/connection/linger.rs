@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_connection_whose_peer_sends_without_end_leaves_others_their_turns() {
+    fn reading_a_closed_connection_whose_peer_sends_without_end_lets_other_tasks_run() {
         let (stream, peer) = pair();
         let peer = flood(peer);
         runtime().block_on(async {
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_sends_without_end_is_read_so_far_and_no_farther() {
+    fn a_peer_that_sends_without_end_is_read_up_to_a_limit() {
         const BOUND: usize = 1 << 20;
         let (stream, peer) = pair();
         let peer = flood(peer);
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seat_is_held_until_the_descriptor_is_closed() {
+    fn a_connection_counts_against_the_quota_until_its_descriptor_is_closed() {
         let quota = DescriptorQuota::new();
         quota.set_max(1);
         let (stream, _peer) = pair();
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn new_connections_do_not_outrun_the_closed_ones_by_far() {
+    fn new_connections_exceed_the_limit_only_by_the_spare_descriptors() {
         let quota = DescriptorQuota::new();
         quota.set_max(2);
         let mut held = Vec::new();

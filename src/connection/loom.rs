@@ -251,7 +251,7 @@ pub(crate) fn bounded(model: impl Fn() + Sync + Send + 'static) {
 }
 
 #[test]
-fn whatever_is_sent_finds_a_task_and_none_rests_beside_it() {
+fn bytes_to_send_always_have_a_task_that_does_not_park() {
     bounded(|| {
         let line = Line::new(ReaderKind::Loop, 0);
         let runtime = line.run_tasks(false);
@@ -266,7 +266,7 @@ fn whatever_is_sent_finds_a_task_and_none_rests_beside_it() {
 }
 
 #[test]
-fn a_connection_that_is_closed_while_its_task_begins_or_rests_keeps_no_task() {
+fn a_connection_that_is_closed_while_its_task_begins_or_parks_keeps_no_task() {
     bounded(|| {
         let line = Line::new(ReaderKind::Loop, 0);
         let runtime = line.run_tasks(false);
@@ -341,7 +341,7 @@ fn a_connection_that_comes_back_to_the_loop_and_is_paused_is_read_when_it_is_res
 }
 
 #[test]
-fn two_turns_at_once_lose_no_reader() {
+fn two_turns_at_once_leave_the_connection_a_reader() {
     bounded(|| {
         let line = Line::new(ReaderKind::Loop, 3);
         let runtime = line.run_tasks(false);
@@ -383,7 +383,7 @@ const ROOM: usize = 2;
 impl Outgoing for Pipe {
     fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut state = self.state.lock();
-        assert!(!state.2, "bytes behind FIN");
+        assert!(!state.2, "bytes after FIN");
         let count = bytes.len().min(ROOM - state.0.len());
         if count == 0 {
             return Err(ErrorKind::WouldBlock.into());
@@ -548,7 +548,7 @@ impl Way {
 }
 
 #[test]
-fn all_that_is_sent_leaves_in_order_and_whoever_waits_is_told() {
+fn bytes_leave_in_order_and_every_awaited_position_is_reported() {
     bounded(|| {
         let way = Way::new();
         let runtime = way.run(6);

@@ -10,14 +10,15 @@
 //! reader_state       which thread reads, and whether a task is running
 //! reader_policy      which thread should read, by the traffic
 //! send_queue         bytes that wait for the kernel, in order
-//! linger             reads a closed connection a little longer, so that the peer gets the last bytes
+//! linger             reads a closed connection a little longer, for the peer to get all bytes
 //! heartbeat          the pings that were sent, and their answers
 //! config             the options of a connection
 //! ```
 //!
-//! A connection has at most one task on the runtime, which waits for its socket. A connection that the
-//! poller reads, and that has nothing left to send, has none. Reading and writing are plain functions
-//! under short locks, which the runtime, the poller and the thread that calls `send()` can run.
+//! A connection has at most one task on the runtime, which waits for its socket. A connection that
+//! the poller reads, and that has nothing left to send, has none. Reading and writing are plain
+//! functions under short locks, which the runtime, the poller and the thread that calls `send()`
+//! can run.
 
 mod close;
 pub mod config;
@@ -84,7 +85,8 @@ struct Reader {
 pub enum WriteOutcome {
     /// The kernel has all of them, and all bytes before them.
     Written,
-    /// They wait; [`Event::Flushed`](crate::events::event::Event::Flushed) will report this position.
+    /// They wait; [`Event::Flushed`](crate::events::event::Event::Flushed) will report this
+    /// position.
     Waiting(u64),
     /// Too many bytes wait already, and the policy is to refuse.
     Refused,
@@ -145,7 +147,8 @@ pub struct Connection {
     bytes_in: AtomicU64,
     /// The bytes of pings and pongs among `bytes_in`.
     control_bytes: AtomicU64,
-    /// When bytes were received, or sent without the program's doing, in milliseconds since `began`.
+    /// When bytes were received, or sent without the program's doing, in milliseconds since
+    /// `began`.
     last_activity: AtomicU64,
     began: Instant,
     /// Present once the program pings.
@@ -187,8 +190,9 @@ impl Connection {
             peer: stream.peer_address(),
         };
         let framer = Framer::new(config.receive_terminator.clone(), config.max_message_size);
-        // Decrypting is work for the runtime's threads, until it turns out to be little. Besides, data that came
-        // with the handshake is in TLS's buffer already, and the kernel will not announce it.
+        // Decrypting is work for the runtime's threads, until it turns out to be little. Besides,
+        // data that came with the handshake is in TLS's buffer already, and the kernel will not
+        // announce it.
         let reads_in = if environment.poller().is_some() && !stream.is_secure() {
             ReaderKind::Loop
         } else {

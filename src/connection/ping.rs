@@ -24,18 +24,21 @@ impl Connection {
         if matches!(read_state, ReadState::Held | ReadState::Over) {
             return None;
         }
-        // The answers may follow bytes that this program has not taken, or that are not even read yet. A program
-        // that paused the socket finds the peer dead all the same, as with the JavaScript package.
-        let behind = read_state == ReadState::Flowing
+        // The answers may follow bytes that this program has not taken, or that are not even read
+        // yet. A program that paused the socket finds the peer dead all the same, as with the
+        // JavaScript package.
+        let may_have_answers = read_state == ReadState::Flowing
             && (self.unread.is_stopped() || self.has_unread_input());
-        // Before locking the heartbeat, because a reader holds its own lock when it locks the heartbeat.
+        // Before locking the heartbeat, because a reader holds its own lock when it locks the
+        // heartbeat.
         let held = self.with_stream(Stream::send_buffer).unwrap_or_default();
         let mut heartbeat = self.heartbeat.lock();
         let heartbeat = heartbeat.get_or_insert_default();
-        if behind {
+        if may_have_answers {
             heartbeat.clear();
         }
-        // Saturating, because a reader may count a ping in between, and a part of a ping may have come from the program.
+        // Saturating, because a reader may count a ping in between, and a part of a ping may have
+        // come from the program.
         let control = self.control_bytes.load(Ordering::Relaxed);
         let received = self.bytes_in.load(Ordering::Relaxed);
         let progress = {

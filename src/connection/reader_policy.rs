@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn questions_answered_one_by_one_are_a_dialogue() {
+    fn requests_answered_one_by_one_are_a_dialogue() {
         let mut traffic = Traffic::new();
         for _ in 0..QUIET_READS {
             traffic.read(100);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn so_are_a_hundred_at_once_whose_answers_come_in_a_few_reads() {
+    fn a_hundred_requests_at_once_whose_responses_take_a_few_reads_are_a_dialogue() {
         let mut traffic = Traffic::new();
         for _ in 0..QUIET_READS {
             for _ in 0..BULK_READS {
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn bulk_is_for_the_loop_unless_somebody_can_read_it_beside() {
+    fn bulk_is_for_the_loop_unless_another_processor_can_read_it() {
         let mut traffic = Traffic::new();
         let reads = (0..100)
             .take_while(|_| {
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn slow_packets_are_not_and_a_pause_is_for_the_loop() {
+    fn slow_packets_are_not_for_the_runtime_and_after_a_pause_the_loop_reads() {
         let mut traffic = Traffic::new();
         for _ in 0..2 * FLOOD_READS {
             traffic.now += FLOOD_TIME / 4;

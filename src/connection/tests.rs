@@ -48,8 +48,8 @@ impl Environment {
                 match event {
                     Event::Frames { count, .. } => {
                         for length in lengths.by_ref().take(*count as usize) {
-                            let (frame, behind) = text.split_at(*length as usize);
-                            text = behind;
+                            let (frame, after) = text.split_at(*length as usize);
+                            text = after;
                             self.reported
                                 .push(String::from_utf8_lossy(frame).into_owned());
                         }
@@ -61,7 +61,7 @@ impl Environment {
                     Event::Failed { error, .. } => self.reported.push(format!("({error:?})")),
                     Event::TooLarge { limit, .. } => self.reported.push(format!("(over {limit})")),
                     Event::Flushed { .. } => {}
-                    other => panic!("nobody asked for {other:?}"),
+                    other => panic!("unexpected event {other:?}"),
                 }
             }
             self.shared.queue().recycle(segment);
@@ -126,7 +126,7 @@ fn small_marks(slow_consumer: SlowConsumer) -> Config {
 }
 
 #[test]
-fn frames_come_in_order_and_the_end_behind_them() {
+fn frames_come_in_order_and_the_end_after_them() {
     for domain in [Domain::UNIX, Domain::IPV4] {
         let (mut environment, _connection, mut peer) =
             open(domain, small_marks(SlowConsumer::Wait));
@@ -177,7 +177,7 @@ fn flood(connection: &Connection, peer: Socket, frames: usize) {
 }
 
 #[test]
-fn one_that_says_little_waits_for_a_turn_of_the_others_and_not_for_all_they_have_sent() {
+fn a_quiet_connection_waits_for_one_turn_of_the_others_and_not_for_all_their_bytes() {
     const FRAMES: usize = 5000;
     let mut environment = Environment::new();
     let noisy: Vec<_> = (0..8)
@@ -203,7 +203,7 @@ fn one_that_says_little_waits_for_a_turn_of_the_others_and_not_for_all_they_have
 }
 
 #[test]
-fn what_one_connection_says_keeps_its_order_through_turns_of_any_length() {
+fn frames_of_a_connection_keep_their_order_through_turns_of_any_length() {
     for slices in [0, 2, 7, 1000] {
         let (mut environment, connection, peer) = open(Domain::IPV4, Config::for_tests());
         environment.slices = slices;
@@ -220,7 +220,7 @@ fn what_one_connection_says_keeps_its_order_through_turns_of_any_length() {
 }
 
 #[test]
-fn a_turn_is_as_short_as_a_slow_program_needs_it_and_grows_again() {
+fn turns_get_as_short_as_a_slow_program_needs_and_grow_again() {
     const FRAMES: usize = 8000;
     let (environment, connection, peer) = open(Domain::IPV4, Config::for_tests());
     flood(&connection, peer, FRAMES);
@@ -241,7 +241,7 @@ fn a_turn_is_as_short_as_a_slow_program_needs_it_and_grows_again() {
 }
 
 #[test]
-fn a_frame_over_the_limit_is_the_last_thing_that_is_read() {
+fn nothing_is_read_after_a_frame_over_the_limit() {
     let config = Config {
         max_message_size: 100,
         ..Config::for_tests()
@@ -258,7 +258,7 @@ fn a_frame_over_the_limit_is_the_last_thing_that_is_read() {
 }
 
 #[test]
-fn a_slow_consumer_is_refused_or_cut_off() {
+fn messages_for_a_slow_consumer_are_refused_or_it_is_disconnected() {
     let message = vec![b'm'; 50_000];
     for policy in [SlowConsumer::Drop, SlowConsumer::Disconnect] {
         let (mut environment, connection, _peer) = open(Domain::UNIX, small_marks(policy));
@@ -277,7 +277,7 @@ fn a_slow_consumer_is_refused_or_cut_off() {
 }
 
 #[test]
-fn what_a_peer_said_before_it_went_is_told_although_writing_failed() {
+fn bytes_that_a_peer_sent_before_it_closed_are_reported_although_writing_failed() {
     // More than the mark, so that the reader must wait for the environment in between.
     let (mut environment, connection, mut peer) =
         open(Domain::UNIX, small_marks(SlowConsumer::Wait));
@@ -291,7 +291,7 @@ fn what_a_peer_said_before_it_went_is_told_although_writing_failed() {
 }
 
 #[test]
-fn a_pong_that_has_to_wait_holds_nobody_up() {
+fn a_pong_that_has_to_wait_delays_no_other_bytes() {
     let (mut environment, connection, mut peer) =
         open(Domain::UNIX, small_marks(SlowConsumer::Wait));
     peer.set_nonblocking(true).unwrap();
@@ -313,7 +313,7 @@ fn a_pong_that_has_to_wait_holds_nobody_up() {
     peer.set_nonblocking(false).unwrap();
     let mut pongs = vec![0; 1 << 20];
     while connection.counters().queued > 0 {
-        assert!(began.elapsed() < PATIENCE, "nobody writes the pongs");
+        assert!(began.elapsed() < PATIENCE, "the pongs are not written");
         assert!(peer.read(&mut pongs).unwrap() > 0);
     }
     assert!(matches!(
@@ -324,7 +324,7 @@ fn a_pong_that_has_to_wait_holds_nobody_up() {
 }
 
 #[test]
-fn a_ping_of_which_the_program_had_read_the_beginning_counts_for_no_more_than_came() {
+fn a_ping_whose_beginning_the_program_read_counts_no_more_bytes_than_were_received() {
     let (mut environment, connection, mut peer) =
         open(Domain::UNIX, small_marks(SlowConsumer::Wait));
     connection.begin_frame(br#"{"type":"SockhopPing","data":{"_id":"1","#);
@@ -349,7 +349,7 @@ fn the_pongs_of_a_read_leave_together() {
 }
 
 #[test]
-fn a_peer_that_was_said_good_bye_to_gets_everything_however_much_it_talks() {
+fn a_peer_gets_all_bytes_after_an_orderly_end_however_much_it_sends() {
     let (_environment, connection, mut peer) = open(Domain::IPV4, small_marks(SlowConsumer::Wait));
     let sent = vec![b'y'; 50_000];
     assert_eq!(connection.write(&sent), WriteOutcome::Written);
@@ -367,7 +367,7 @@ fn a_peer_that_was_said_good_bye_to_gets_everything_however_much_it_talks() {
 }
 
 #[test]
-fn after_so_many_connections_as_32_bits_count_an_id_is_not_given_again() {
+fn ids_are_not_reused_after_2_to_the_32_connections() {
     let (environment, first, _peer) = open(Domain::UNIX, small_marks(SlowConsumer::Wait));
     let again = first.id() + (1 << 32);
     NEXT_ID.fetch_max(again, Ordering::Relaxed);

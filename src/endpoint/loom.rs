@@ -72,7 +72,7 @@ fn connect(listeners: &ListenerRegistry<Gate>, number: i32) {
         let mut events = Vec::new();
         let place = |waiting: &[i32]| waiting.iter().position(|waits| *waits == number);
         let mut kernel = gate.kernel.lock();
-        let place = place(&kernel).expect("nobody else accepts");
+        let place = place(&kernel).expect("no other thread accepts");
         events.extend(kernel.drain(..=place));
         drop(kernel);
         events.push(-number);
@@ -81,7 +81,7 @@ fn connect(listeners: &ListenerRegistry<Gate>, number: i32) {
 }
 
 #[test]
-fn a_listener_tells_of_a_client_of_its_environment_before_the_client_does() {
+fn a_listener_reports_a_client_of_its_environment_before_the_client_does() {
     bounded(|| {
         let listeners = std::sync::Arc::new(ListenerRegistry::default());
         let reported = std::sync::Arc::new(Mutex::new(Vec::new()));

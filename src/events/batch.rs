@@ -4,8 +4,8 @@ use super::event::{Event, queued_cost};
 use std::sync::Arc;
 
 /// A batch takes no further frames once its text has this many bytes. With one more frame, which is
-/// smaller than [`LARGE_FRAME`](super::event::LARGE_FRAME), it stays below 128 KiB. From that size on
-/// V8 gives a string pages of its own, which cost several times as much as the text.
+/// smaller than [`LARGE_FRAME`](super::event::LARGE_FRAME), it stays below 128 KiB. From that size
+/// on V8 gives a string pages of its own, which cost several times as much as the text.
 pub(crate) const MAX_BATCH_BYTES: usize = 48 * 1024;
 /// The largest number of frames in a batch.
 pub const MAX_BATCH_FRAMES: usize = 4096;
@@ -101,8 +101,8 @@ impl<C> EventBatch<C> {
         self.cost += std::mem::take(&mut part.cost);
     }
 
-    /// How many of the frames with these lengths, at least one, fit into this batch and into `room`;
-    /// and their bytes.
+    /// How many of the frames with these lengths, at least one, fit into this batch and into
+    /// `room`; and their bytes.
     pub(crate) fn fitting(&self, lengths: &[u32], room: usize) -> (usize, usize) {
         let max_count = MAX_BATCH_FRAMES - self.lengths.len().min(MAX_BATCH_FRAMES);
         let max_bytes = MAX_BATCH_BYTES.saturating_sub(self.text.len());
@@ -117,8 +117,8 @@ impl<C> EventBatch<C> {
         (lengths.len(), bytes)
     }
 
-    /// Moves the first events to `part`, which is empty, until they cost as much as `turn`. The last
-    /// of them may get only some of its frames.
+    /// Moves the first events to `part`, which is empty, until they cost as much as `turn`. The
+    /// last of them may get only some of its frames.
     pub(crate) fn split_off_turn(&mut self, turn: usize, mut part: Self) -> Self {
         let mut taken = 0;
         let mut text = 0;

@@ -63,8 +63,8 @@ pub enum AttemptError {
     /// It took too long.
     #[error("the attempt took too long")]
     TimedOut,
-    /// No endpoint could be connected to. Contains the index of each endpoint in the attempt's list,
-    /// and its error.
+    /// No endpoint could be connected to. Contains the index of each endpoint in the attempt's
+    /// list, and its error.
     #[error("no endpoint could be connected to")]
     Endpoints(Vec<(u32, ConnectError)>),
 }

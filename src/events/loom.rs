@@ -1,4 +1,5 @@
-//! Models of the hand-over between the runtime and JavaScript, in every interleaving: `npm run model`.
+//! Models of the hand-over between the runtime and JavaScript, in every interleaving: `npm run
+//! model`.
 
 use super::event::Event;
 use super::queue::{EventQueue, Source, Turn};
@@ -21,17 +22,17 @@ impl Source for NoConnection {
     }
 }
 
-/// What the environment's thread does: sleeps until woken, then takes until there is no more.
+/// The environment's thread: waits until it is woken, then takes events until there are none.
 fn take_until(queue: &EventQueue<NoConnection>, woken: &Notify, wanted: usize) -> Vec<u64> {
     let mut taken = Vec::new();
     while taken.len() < wanted {
-        // If a wake-up is lost, this waits for ever, and loom reports a deadlock.
+        // If a wake-up is lost, this waits forever, and loom reports a deadlock.
         woken.wait();
         while let Some((batch, _)) = queue.take() {
             for event in &batch.events {
                 match event {
                     Event::BroadcastDone(id) => taken.push(*id),
-                    other => panic!("nobody posted {other:?}"),
+                    other => panic!("unexpected event {other:?}"),
                 }
             }
             queue.recycle(batch);
@@ -41,7 +42,7 @@ fn take_until(queue: &EventQueue<NoConnection>, woken: &Notify, wanted: usize) -
 }
 
 #[test]
-fn an_environment_is_woken_for_whatever_is_posted() {
+fn an_environment_is_woken_for_every_event() {
     loom::model(|| {
         let woken = Arc::new(Notify::new());
         let wakes = Arc::new(AtomicUsize::new(0));
@@ -94,7 +95,7 @@ fn an_environment_is_woken_for_two_threads() {
 }
 
 #[test]
-fn what_the_loops_own_thread_reads_and_what_the_runtime_posts_is_all_taken() {
+fn events_of_the_event_loops_thread_and_of_the_runtime_are_all_taken() {
     loom::model(|| {
         let woken = Arc::new(Notify::new());
         let wake = {
@@ -111,12 +112,12 @@ fn what_the_loops_own_thread_reads_and_what_the_runtime_posts_is_all_taken() {
             while let Some((batch, _)) = queue.take() {
                 taken.extend(batch.events.iter().map(|event| match event {
                     Event::BroadcastDone(id) => *id,
-                    other => panic!("nobody posted {other:?}"),
+                    other => panic!("unexpected event {other:?}"),
                 }));
                 queue.recycle(batch);
             }
         };
-        // A turn of the poller: reads, posts, and delivers without being woken for it.
+        // A turn of the poller: it posts events and takes them without being woken.
         if queue.fill_awake(|| queue.post(Event::BroadcastDone(2))) {
             take_all(&mut taken);
         }
@@ -147,7 +148,7 @@ fn a_reader_that_stops_is_woken() {
                 }
             })
         };
-        // The reader: stops at the mark, is woken, looks again.
+        // The reader stops at the mark, is resumed, and checks again.
         while window.must_stop(MARK) {
             woken.wait();
         }
@@ -159,7 +160,7 @@ fn a_reader_that_stops_is_woken() {
 
 #[test]
 fn a_reader_that_stops_is_woken_although_the_mark_moves() {
-    // Other connections fill the queue, or leave it, while this one is read and taken.
+    // The mark moves because other connections fill the queue or leave it.
     for marks in [[2, 0], [1, 4], [2, 1]] {
         loom::model(move || {
             let window = Arc::new(ReceiveWindow::new());

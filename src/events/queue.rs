@@ -4,8 +4,8 @@
 //! then takes one [`EventBatch`] after the other.
 //!
 //! Connections take turns. Events are queued in the order of their arrival, but at most one turn of
-//! each connection is in the queue at a time; the rest waits beside it. So a peer that floods delays
-//! the others by one turn, and not by everything that it has sent.
+//! each connection is in the queue at a time; the rest waits beside it. So a peer that floods
+//! delays the others by one turn, and not by everything that it has sent.
 
 use super::batch::{EventBatch, MAX_BATCH_BYTES, MAX_TURN};
 use super::event::{Event, queued_cost};
@@ -76,13 +76,13 @@ pub struct EventQueue<C> {
     woken: AtomicBool,
     /// The bytes in the queue, over all batches.
     window: ReceiveWindow,
-    /// The length of a turn, in units of [`Event::turn_cost`]: as much as JavaScript delivers in one
-    /// of its slices of time.
+    /// The length of a turn, in units of [`Event::turn_cost`]: as much as JavaScript delivers in
+    /// one of its slices of time.
     turn: AtomicUsize,
     /// The cost of the batch taken last.
     last_cost: AtomicUsize,
-    /// Wakes the environment, from any thread. The caller may hold locks, but none of this queue, and
-    /// the function must not call back into it.
+    /// Wakes the environment, from any thread. The caller may hold locks, but none of this queue,
+    /// and the function must not call back into it.
     wake: Box<dyn Fn() + Send + Sync>,
     /// The environment has ended: further events are dropped.
     closed: AtomicBool,
@@ -261,7 +261,8 @@ impl<C: Source> EventQueue<C> {
         }
     }
 
-    /// Appends through `fill` under one lock, and wakes the environment if it has not been woken yet.
+    /// Appends through `fill` under one lock, and wakes the environment if it has not been woken
+    /// yet.
     pub(crate) fn append<R>(&self, fill: impl FnOnce(&mut Appender<'_, C>) -> R) -> R {
         let mut batches = self.batches.lock();
         let mut appender = Appender {
@@ -289,10 +290,11 @@ impl<C: Source> EventQueue<C> {
         result
     }
 
-    /// The next batch, oldest first, and whether stopped readers may go on. The environment calls this
-    /// until there is none, and gives each batch back with [`recycle`](Self::recycle).
+    /// The next batch, oldest first, and whether stopped readers may go on. The environment calls
+    /// this until there is none, and gives each batch back with [`recycle`](Self::recycle).
     pub fn take(&self) -> Option<(EventBatch<C>, bool)> {
-        // Cleared before looking, so that an event appended after the look wakes the environment again.
+        // Cleared before looking, so that an event appended after the look wakes the environment
+        // again.
         self.woken.store(false, Ordering::Release);
         let turn = self.turn.load(Ordering::Relaxed);
         let batch = self.batches.lock().take(turn)?;
@@ -351,8 +353,8 @@ impl<C: Source> EventQueue<C> {
         HIGH_WATER_MARK.saturating_sub(self.window.amount()) / 2
     }
 
-    /// Whether all readers must stop. After `true`, a later [`take`](Self::take) says that they may go
-    /// on.
+    /// Whether all readers must stop. After `true`, a later [`take`](Self::take) says that they may
+    /// go on.
     pub(crate) fn is_over_mark(&self) -> bool {
         self.window.must_stop(HIGH_WATER_MARK)
     }

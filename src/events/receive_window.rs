@@ -2,8 +2,9 @@
 
 use crate::sync::{AtomicBool, AtomicUsize, Ordering, fence};
 
-/// Counts bytes that a reader adds and JavaScript removes. The reader stops when the count reaches a
-/// mark; the removing side learns that it must resume the reader once the count is down to half of it.
+/// Counts bytes that a reader adds and JavaScript removes. The reader stops when the count reaches
+/// a mark; the removing side learns that it must resume the reader once the count is down to half
+/// of it.
 ///
 /// The reader announces that it stops and then reads the count again; the removing side lowers the
 /// count and then reads the announcement. Each writes one variable and reads the other's. The two
@@ -34,7 +35,8 @@ impl ReceiveWindow {
     pub(crate) fn remove(&self, amount: usize, mark: usize) -> bool {
         let left = self.amount.fetch_sub(amount, Ordering::AcqRel) - amount;
         fence(Ordering::SeqCst);
-        // Load before swapping: an unconditional write could overwrite an announcement made right now.
+        // Load before swapping: an unconditional write could overwrite an announcement made right
+        // now.
         left <= mark / 2 && self.is_stopped() && self.stopped.swap(false, Ordering::AcqRel)
     }
 

@@ -1,4 +1,4 @@
-//! The one tokio runtime of the process.
+//! The tokio runtime of the process.
 
 use parking_lot::Mutex;
 use std::future::Future;
@@ -12,16 +12,17 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
-/// Worker threads unless `SOCKHOP_THREADS` says otherwise.
+/// The number of worker threads, unless `SOCKHOP_THREADS` sets another.
 pub const DEFAULT_THREADS: usize = 2;
 
-/// More threads than this is a typing error, not a wish.
+/// Larger values of `SOCKHOP_THREADS` are ignored.
 const MAX_THREADS: usize = 256;
 
-/// How long the runtime may take to start: its threads are to be had, so it is there at once.
+/// How long the runtime may take to start. Its threads have been tried out before, so it starts at
+/// once.
 const START_TIME: Duration = Duration::from_secs(10);
 
-/// What the system says where it has no thread to give.
+/// The error number for a system that gives no more threads.
 const EAGAIN: i32 = if cfg!(target_vendor = "apple") {
     35
 } else {
@@ -30,10 +31,11 @@ const EAGAIN: i32 = if cfg!(target_vendor = "apple") {
 
 static RUNTIME: OnceLock<Runtime> = OnceLock::new();
 
-/// The runtime, started at the first call and shared by every environment (worker) of the process.
+/// The runtime, which is started at the first call and shared by all environments (workers) of the
+/// process.
 ///
-/// Whoever listens or connects begins with this: what comes of it may need the runtime when there is no descriptor left
-/// to start it with.
+/// Listening and connecting start it first. Later steps may need it when there is no descriptor
+/// left to start it with.
 pub fn start() -> io::Result<&'static Handle> {
     static STARTING: Mutex<()> = Mutex::new(());
     if let Some(runtime) = RUNTIME.get() {
@@ -47,15 +49,16 @@ pub fn start() -> io::Result<&'static Handle> {
     Ok(RUNTIME.get_or_init(|| runtime).handle())
 }
 
-/// Runs a task. There is an error only where [`start`] has one, so never for what came of listening or connecting.
+/// Spawns a task. It fails only if [`start`] fails, so never for code that runs after listening or
+/// connecting.
 pub(crate) fn spawn(task: impl Future<Output = ()> + Send + 'static) -> io::Result<AbortHandle> {
     Ok(start()?.spawn(task).abort_handle())
 }
 
-/// Starts the runtime, or says why that cannot be.
+/// Starts the runtime, or returns the reason why that fails.
 ///
-/// tokio panics where it gets no thread, and waits for ever where it gets some and not all. So the threads are tried
-/// out first, and the start is left to one that can be left alone.
+/// tokio panics if it gets no thread, and waits forever if it gets some threads and not all. So the
+/// threads are tried out first, and tokio is started on a thread that can be abandoned.
 fn build() -> io::Result<Runtime> {
     let count = threads(std::env::var("SOCKHOP_THREADS").ok().as_deref());
     try_threads(count + 1)?;
@@ -63,12 +66,12 @@ fn build() -> io::Result<Runtime> {
     thread::Builder::new()
         .name("sockhop-start".into())
         .spawn(move || started.send(build_with(count)))?;
-    // A panic there drops the sender.
+    // A panic of that thread drops the sender.
     let refused = |_| io::Error::from_raw_os_error(EAGAIN);
     result.recv_timeout(START_TIME).map_err(refused)?
 }
 
-/// Whether the system gives so many threads.
+/// Checks that the system gives `count` threads.
 fn try_threads(count: usize) -> io::Result<()> {
     let all = Mutex::new(());
     let until_all = all.lock();
@@ -91,7 +94,7 @@ fn build_with(threads: usize) -> io::Result<Runtime> {
         .build()
 }
 
-/// A task that runs at an interval until it is replaced or dropped.
+/// A task that runs at an interval until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Ticker(AbortHandle);
 
@@ -101,14 +104,14 @@ impl Drop for Ticker {
     }
 }
 
-/// Calls `beat` every `period`, first after one period, while it answers true.
+/// Calls `beat` every `period`, first after one period, until it returns false.
 pub(crate) fn every(
     period: Duration,
     mut beat: impl FnMut() -> bool + Send + 'static,
 ) -> io::Result<Ticker> {
     let task = spawn(async move {
         let mut interval = tokio::time::interval_at(Instant::now() + period, period);
-        // After a pause of the whole machine one beat is enough.
+        // After the machine was suspended, one beat is enough.
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             interval.tick().await;
@@ -120,7 +123,7 @@ pub(crate) fn every(
     Ok(Ticker(task))
 }
 
-/// How many worker threads the text of `SOCKHOP_THREADS` asks for; nonsense is the default.
+/// The number of worker threads that `SOCKHOP_THREADS` asks for; the default for nonsense.
 fn threads(setting: Option<&str>) -> usize {
     setting
         .and_then(|text| text.trim().parse().ok())

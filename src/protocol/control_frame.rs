@@ -1,4 +1,4 @@
-//! The envelopes Rust reads and writes itself: pings and pongs.
+//! The control frames, which Rust reads and writes itself: pings and pongs.
 //!
 //! ```text
 //! {"type":"SockhopPing","data":{"_id":"<uuid>","_created":"<date>","_returned":null,"_finished":null}}
@@ -15,49 +15,49 @@ use serde_json::Value;
 use super::terminator::Terminator;
 use super::timestamp::iso8601;
 
-/// The longest frame [`control()`] looks into, in bytes. Real pings have some 150.
+/// The longest frame in bytes that [`control()`] reads. A real ping has about 150.
 pub const MAX_CONTROL_FRAME: usize = 4096;
 
-/// The shortest ping there is: `{"type":"SockhopPing","data":{}}`.
+/// The length of the shortest ping: `{"type":"SockhopPing","data":{}}`.
 const MIN_CONTROL_FRAME: usize = 32;
 
 const PING: &str = "SockhopPing";
 const PONG: &str = "SockhopPong";
 
-/// A frame that is meant for the connection and not for the program.
+/// A frame for the connection, as opposed to the program.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Control {
-    /// The peer asks for a sign of life; answer with [`write_pong`].
+    /// A ping, to be answered with [`write_pong`].
     Ping(PingBody),
-    /// The peer answers a ping; [`PingBody::id`] says which.
+    /// A pong, the answer to the ping with [`PingBody::id`].
     Pong(PingBody),
 }
 
-/// What pings and pongs carry. The sender chooses the values, of any type JSON has; whatever
-/// JavaScript takes for false (`null`, `false`, `0`, `""`, or nothing at all) is [`Value::Null`].
+/// The content of pings and pongs. The sender chooses the values, of any JSON type. Values that are
+/// falsy in JavaScript (`null`, `false`, `0`, `""`, or a missing field) are [`Value::Null`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PingBody {
-    /// Tells the pings of a connection apart; a UUID if the peer is a well-behaved one.
+    /// The id of the ping within its connection, usually a UUID.
     pub id: Value,
-    /// When the ping was sent, on the sender's clock.
+    /// When the ping was sent, by the sender's clock.
     pub created: Value,
-    /// When it was answered, on the answerer's clock.
+    /// When it was answered, by the clock of the answering end.
     pub returned: Value,
-    /// When the answer arrived back; not used on the wire.
+    /// When the answer arrived; not used in frames.
     pub finished: Value,
 }
 
-/// Reads a frame that is a ping or a pong. Anything else is `None`, and the program's affair.
+/// Parses a ping or a pong. Returns `None` for any other frame, which belongs to the program.
 ///
-/// As in JavaScript keys may come in any order, twice (the last counts), and in company of
-/// others. `None` is also the answer to a frame that
+/// As in JavaScript, keys may come in any order, more than once (the last one counts), and beside
+/// other keys. The result is also `None` for a frame that
 ///
-/// - is no JSON text in valid UTF-8,
+/// - is not JSON text in valid UTF-8,
 /// - is longer than [`MAX_CONTROL_FRAME`],
-/// - has `data` that is no object, or in one of the four fields a value that cannot be
+/// - has `data` that is not an object, or in one of the four fields a value that cannot be
 ///   represented: nested deeper than 125 levels, or a number beyond the range of a double.
 ///
-/// A frame that cannot be a control envelope is told from its size or one quick search.
+/// Most other frames are recognised by their size or by one quick search.
 #[must_use]
 pub fn control(frame: &[u8]) -> Option<Control> {
     if !(MIN_CONTROL_FRAME..=MAX_CONTROL_FRAME).contains(&frame.len()) || !may_be_control(frame) {
@@ -74,7 +74,7 @@ pub fn control(frame: &[u8]) -> Option<Control> {
 
 /// Appends a ping and its terminator.
 ///
-/// `bare` leaves the envelope away, as peers of `peer_type: "json"` expect.
+/// `bare` omits the envelope, as peers of `peer_type: "json"` expect.
 pub fn write_ping(
     out: &mut Vec<u8>,
     id: &str,
@@ -92,8 +92,8 @@ pub fn write_ping(
 
 /// Appends the answer to `ping` and its terminator.
 ///
-/// A ping that says it has been answered already keeps that date; otherwise the answer bears
-/// `returned_ms`. `bare` leaves the envelope away, as peers of `peer_type: "json"` expect.
+/// A ping that has been answered already keeps that date; otherwise the answer contains
+/// `returned_ms`. `bare` omits the envelope, as peers of `peer_type: "json"` expect.
 pub fn write_pong(
     out: &mut Vec<u8>,
     ping: &PingBody,
@@ -137,8 +137,8 @@ fn write(out: &mut Vec<u8>, kind: &str, body: &PingBody, terminator: &Terminator
     out.extend_from_slice(terminator.as_bytes());
 }
 
-/// Whether `frame` contains what every ping and pong contains: the beginning both names share
-/// or, where the peer's JSON writer spells it in a roundabout way, an escape.
+/// Whether `frame` contains a string that every ping and pong contains: the common beginning of
+/// both names, or an escape sequence, in case the peer's JSON writer spells the name with escapes.
 fn may_be_control(frame: &[u8]) -> bool {
     static NAME: LazyLock<memmem::Finder<'static>> =
         LazyLock::new(|| memmem::Finder::new("SockhopP"));
@@ -165,12 +165,12 @@ struct Envelope {
     data: Field,
 }
 
-/// What the values of an envelope can be: read for what matters, skipped otherwise.
+/// The value of a field of the envelope.
 #[derive(Default)]
 enum Field {
-    /// The string that makes a ping.
+    /// The type of a ping.
     Ping,
-    /// The string that makes a pong.
+    /// The type of a pong.
     Pong,
     /// Any object.
     Body(PingBody),
@@ -203,7 +203,7 @@ enum BodyKey {
     Other,
 }
 
-// By hand, because a derived `Deserialize` refuses an object that has a key twice.
+// Written by hand, because a derived `Deserialize` refuses an object with a duplicate key.
 
 impl<'de> Deserialize<'de> for Envelope {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -1,4 +1,4 @@
-//! The byte stream of one direction, cut into frames.
+//! Cuts the byte stream of one direction into frames.
 
 use std::fmt;
 use std::mem;
@@ -7,17 +7,17 @@ use memchr::memchr_iter;
 
 use super::terminator::Terminator;
 
-/// From this size on, in bytes, a frame that was gathered over several chunks is given away
-/// with its buffer; below it, it is lent and the buffer is used again.
+/// A frame of at least this many bytes that arrived in several chunks is passed on with its buffer.
+/// The buffer of a smaller frame is reused.
 const LARGE: usize = 64 * 1024;
 
-/// One complete frame, without its terminator. May be empty, and need not be JSON.
+/// One complete frame, without its terminator. It may be empty, and need not be JSON.
 #[derive(Debug)]
 pub enum Frame<'a> {
-    /// Lent for the time of the call: a slice of the chunk or of the framer's buffer.
+    /// A slice of the chunk or of the framer's buffer, valid during the call.
     Borrowed(&'a [u8]),
-    /// Given away without a copy: a large frame that arrived in several chunks.
-    /// The buffer may have spare capacity.
+    /// A large frame that arrived in several chunks, passed on without a copy. The buffer may have
+    /// spare capacity.
     Owned(Vec<u8>),
 }
 
@@ -31,7 +31,7 @@ impl Frame<'_> {
         }
     }
 
-    /// The payload as a vector of its own; copies only what was lent.
+    /// The payload as a vector. Copies a borrowed frame only.
     #[must_use]
     pub fn into_vec(self) -> Vec<u8> {
         match self {
@@ -41,41 +41,41 @@ impl Frame<'_> {
     }
 }
 
-/// A peer sent, or is about to send, a frame beyond the limit.
+/// A frame exceeds the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a frame of at least {seen} bytes exceeds the limit of {limit}")]
 pub struct FrameTooLarge {
-    /// The longest frame that would have been accepted, in bytes.
+    /// The longest frame that is accepted, in bytes.
     pub limit: usize,
-    /// How many bytes of the frame had arrived when it was refused. The whole frame is at
-    /// least as long; how much of it is known depends on the chunks it came in.
+    /// How many bytes of the frame had arrived when it was refused. The whole frame is at least as
+    /// long. The number depends on the chunks.
     pub seen: usize,
 }
 
 /// Cuts a byte stream into frames at every [`Terminator`], from left to right.
 ///
-/// The frames do not depend on how the stream is cut into chunks. The work is linear in the
-/// stream: each byte is looked at once, and the last few of a chunk, fewer than the terminator
-/// has, once more if they may begin a terminator that goes on in the next. The memory is that
-/// of the unfinished frame, bounded by the limit; between frames it is none.
+/// The frames do not depend on the chunks of the stream. The work is linear in the length of the
+/// stream: each byte is examined once, and the last few bytes of a chunk, fewer than the terminator
+/// has, a second time if they may begin a terminator. The memory is that of the unfinished frame,
+/// bounded by the limit; there is none between frames.
 pub struct Framer {
     terminator: Terminator,
     max_frame: usize,
-    /// What has arrived of the unfinished frame, possibly with the beginning of its terminator.
-    /// Contains no whole terminator. Without heap memory whenever it is empty between pushes.
+    /// The received part of the unfinished frame, possibly with the beginning of its terminator. It
+    /// contains no whole terminator. It owns no heap memory while it is empty between pushes.
     pending: Vec<u8>,
-    /// How many bytes at the end of `pending` may begin the terminator: the longest of its
-    /// beginnings that `pending` ends with. The rest of `pending` is certainly payload.
+    /// How many bytes at the end of `pending` may begin the terminator: the longest beginning of
+    /// the terminator that `pending` ends with. The bytes before them are payload.
     partial: usize,
-    /// Set by the first frame beyond the limit, after which the stream has no known position.
+    /// Set by the first frame beyond the limit, after which the position in the stream is unknown.
     fault: Option<FrameTooLarge>,
-    /// Bytes looked at, to prove the linearity.
+    /// The number of examined bytes, by which tests prove that the work is linear.
     #[cfg(test)]
     scanned: usize,
 }
 
 impl Framer {
-    /// A framer for a new stream, which accepts payloads of up to `max_frame` bytes.
+    /// A framer for a new stream. It accepts payloads of up to `max_frame` bytes.
     #[must_use]
     pub fn new(terminator: Terminator, max_frame: usize) -> Self {
         Self {
@@ -89,14 +89,13 @@ impl Framer {
         }
     }
 
-    /// Feeds a chunk and hands every frame that is now complete to `sink`, in order.
+    /// Takes a chunk and passes every frame that is complete now to `sink`, in order.
     ///
     /// # Errors
     ///
-    /// [`FrameTooLarge`] as soon as it is certain that a frame exceeds the limit, even if its
-    /// end is not in sight. The frames before it have been handed over, the stream cannot be
-    /// followed any further, and every later push fails in the same way until
-    /// [`clear`](Self::clear).
+    /// [`FrameTooLarge`] as soon as it is certain that a frame exceeds the limit, even if its end
+    /// has not arrived. The frames before it have been passed on. The position in the stream is
+    /// lost, so every later push fails in the same way until [`clear`](Self::clear).
     pub fn push(
         &mut self,
         chunk: &[u8],
@@ -113,19 +112,19 @@ impl Framer {
         outcome
     }
 
-    /// The bytes held of the unfinished frame, including what may be its terminator's beginning.
+    /// The number of bytes in [`pending`](Self::pending).
     #[must_use]
     pub fn buffered(&self) -> usize {
         self.pending.len()
     }
 
-    /// What has arrived of the unfinished frame, including what may be its terminator's beginning.
+    /// The received part of the unfinished frame, including a possible beginning of its terminator.
     #[must_use]
     pub fn pending(&self) -> &[u8] {
         &self.pending
     }
 
-    /// Forgets the unfinished frame and any fault: what comes next begins a new stream.
+    /// Forgets the unfinished frame and any error: the next chunk begins a new stream.
     pub fn clear(&mut self) {
         self.pending = Vec::new();
         self.partial = 0;
@@ -149,7 +148,7 @@ impl Framer {
         start = self.hand_over(chunk, start, sink)?;
         let rest = &chunk[start..];
         if rest.is_empty() {
-            // Between frames, perhaps for hours: an idle connection holds no memory.
+            // Releases the memory: the connection may be idle for hours.
             self.pending = Vec::new();
             return Ok(());
         }
@@ -157,11 +156,11 @@ impl Framer {
         self.keep(rest)
     }
 
-    /// The index in `chunk` behind the terminator of the pending frame, if that is complete.
-    /// Otherwise all of `chunk` belongs to the frame, and `partial` is already that of its end.
+    /// The index in `chunk` after the terminator of the pending frame, if that is complete.
+    /// Otherwise all of `chunk` belongs to the frame, and `partial` is updated for its end.
     fn find_end_of_pending(&mut self, chunk: &[u8]) -> Option<usize> {
         let width = self.terminator.width();
-        // Follow what may be a terminator byte by byte, until it is one or cannot be.
+        // Compare byte by byte while these may be a terminator.
         let mut partial = self.partial;
         let mut read = 0;
         while partial > 0 && read < chunk.len() {
@@ -178,7 +177,7 @@ impl Framer {
             return None;
         }
 
-        // No terminator begins before here: the rest of the chunk is searched on its own.
+        // No terminator begins before here, so the rest of the chunk is searched on its own.
         let rest = &chunk[read..];
         let found = self.terminator.find(rest);
         self.looked_at(found.map_or(rest.len(), |at| at + width));
@@ -188,7 +187,7 @@ impl Framer {
         found.map(|at| read + at + width)
     }
 
-    /// Hands over the pending frame, whose terminator ends at `end` in `chunk`.
+    /// Passes on the pending frame, whose terminator ends at `end` in `chunk`.
     fn complete_pending(
         &mut self,
         chunk: &[u8],
@@ -200,11 +199,11 @@ impl Framer {
         self.check(length)?;
         match end.checked_sub(width) {
             Some(payload) => self.append(&chunk[..payload]),
-            // The terminator began before the chunk, so its beginning is pending.
+            // The beginning of the terminator is pending.
             None => self.pending.truncate(length),
         }
 
-        // Taken out while the sink runs, so that a sink that panics leaves a sound framer.
+        // Taken out while the sink runs, so that the framer stays valid if the sink panics.
         self.partial = 0;
         let mut frame = mem::take(&mut self.pending);
         if length >= LARGE {
@@ -219,7 +218,7 @@ impl Framer {
         Ok(())
     }
 
-    /// Hands over the frames that lie in `chunk` from `start` on. Returns where they end.
+    /// Passes on the frames in `chunk` from `start` on. Returns the end of the last one.
     fn hand_over(
         &mut self,
         chunk: &[u8],
@@ -252,7 +251,8 @@ impl Framer {
         Ok(start)
     }
 
-    /// The longest beginning of the terminator that `bytes`, which contains none, ends with.
+    /// The length of the longest beginning of the terminator that `bytes` ends with. `bytes`
+    /// contains no whole terminator.
     fn partial_at_end(&mut self, bytes: &[u8]) -> usize {
         let tail = bytes.len().min(self.terminator.width() - 1);
         self.looked_at(tail);
@@ -263,13 +263,13 @@ impl Framer {
 
     /// Keeps `rest` for the next push; `partial` is already that of its end.
     fn keep(&mut self, rest: &[u8]) -> Result<(), FrameTooLarge> {
-        // If the next bytes complete the terminator, the frame is shorter by its beginning.
+        // If the next bytes complete the terminator, its beginning is not part of the frame.
         self.check(self.pending.len() + rest.len() - self.partial)?;
         self.append(rest);
         Ok(())
     }
 
-    /// Appends to the pending frame. Grows by doubling, but not past what the limit allows.
+    /// Appends to the pending frame. The buffer doubles, but does not grow beyond the limit.
     fn append(&mut self, bytes: &[u8]) {
         let needed = self.pending.len() + bytes.len();
         let capacity = self.pending.capacity();

@@ -1,20 +1,19 @@
-//! The protocol, and nothing but the protocol: bytes in, frames out.
+//! The protocol without I/O: bytes in, frames out.
 //!
-//! Nothing here opens a socket, reads a clock, knows Node or starts a task, so every
-//! behaviour can be tried in a unit test, with every split of every stream.
+//! Nothing here opens a socket, reads a clock, knows Node or starts a task. So unit tests cover
+//! every behaviour, with every split of a stream.
 //!
 //! A message arrives in this order:
 //!
-//! 1. [`Terminator`] says where a frame ends. It is measured in bytes, never in characters,
-//!    and carries the search prepared for it, shared by all connections that use it.
-//! 2. [`Framer`] cuts the byte stream of one direction of one connection into frames,
-//!    whatever the chunks the kernel delivers it in, and refuses frames beyond a limit.
-//!    It is a plain value: a connection that changes its framing replaces it.
-//! 3. [`control()`] picks out the few frames Rust answers itself, pings and pongs. All other
-//!    frames pass through unopened: their JSON is read once, by the JavaScript engine.
+//! 1. [`Terminator`] says where a frame ends. It is measured in bytes, not in characters, and carries
+//!    the search prepared for it, which all connections that use it share.
+//! 2. [`Framer`] cuts the byte stream of one direction of one connection into frames, independently of
+//!    the chunks that the kernel delivers, and refuses frames beyond a limit. It is a plain value.
+//! 3. [`control()`] finds the few frames that Rust answers itself: pings and pongs. All other frames
+//!    pass through unopened, and the JavaScript engine parses their JSON.
 //!
-//! [`write_ping`] and [`write_pong`] are the way back, byte for byte what a JavaScript peer
-//! would write. Only they need to spell a date, with [`iso8601`].
+//! [`write_ping`] and [`write_pong`] write control frames, byte for byte as a JavaScript peer does.
+//! [`iso8601`] spells their dates.
 
 mod control_frame;
 mod framer;

@@ -1,4 +1,4 @@
-//! What ends a frame, and how to find it.
+//! The terminator of frames, and how to find it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,16 +14,16 @@ pub struct Terminator(Arc<Prepared>);
 
 struct Prepared {
     bytes: Box<[u8]>,
-    /// Finds a terminator that has more than one byte; one byte is `memchr`'s business.
+    /// Finds a terminator of several bytes; `memchr` finds one of a single byte.
     finder: memmem::Finder<'static>,
-    /// `fallback[n]` is the length of the longest beginning of the terminator, shorter than
-    /// `n + 1`, that also ends its first `n + 1` bytes (the failure function of Knuth, Morris
-    /// and Pratt). It lets a terminator that straddles chunks be followed byte by byte
-    /// without ever looking back into an earlier chunk.
+    /// `fallback[n]` is the length of the longest beginning of the terminator, shorter than `n +
+    /// 1`, that its first `n + 1` bytes end with (the failure function of Knuth, Morris and Pratt).
+    /// With it a terminator that is split over chunks is found without reading an earlier chunk
+    /// again.
     fallback: Box<[usize]>,
 }
 
-/// A terminator without bytes: every frame would end before it began.
+/// A terminator must not be empty, because every frame would end before it began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the terminator must not be empty")]
 pub struct EmptyTerminator;
@@ -46,7 +46,7 @@ impl Terminator {
         })))
     }
 
-    /// The bytes on the wire; at least one.
+    /// The bytes of the terminator; at least one.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0.bytes
@@ -57,7 +57,7 @@ impl Terminator {
         self.0.bytes.len()
     }
 
-    /// The only byte of a terminator that has just one.
+    /// The byte of a terminator that has only one.
     pub(super) fn single(&self) -> Option<u8> {
         match *self.0.bytes {
             [byte] => Some(byte),
@@ -70,7 +70,7 @@ impl Terminator {
         &self.0.finder
     }
 
-    /// Where the first terminator in `haystack` begins.
+    /// The index of the first terminator in `haystack`.
     pub(super) fn find(&self, haystack: &[u8]) -> Option<usize> {
         match self.single() {
             Some(byte) => memchr::memchr(byte, haystack),
@@ -78,7 +78,8 @@ impl Terminator {
         }
     }
 
-    /// How much of the terminator has been seen once `byte` follows its first `partial` bytes.
+    /// The number of bytes of the terminator that match once `byte` follows its first `partial`
+    /// bytes.
     ///
     /// `partial` must be less than [`width`](Self::width): the caller stops at a full match.
     pub(super) fn step(&self, mut partial: usize, byte: u8) -> usize {
@@ -93,7 +94,7 @@ impl Terminator {
     }
 }
 
-/// Equal if the bytes are.
+/// Terminators are equal if their bytes are.
 impl PartialEq for Terminator {
     fn eq(&self, other: &Self) -> bool {
         self.as_bytes() == other.as_bytes()
@@ -161,8 +162,8 @@ mod tests {
         );
     }
 
-    /// What `step` must compute, by definition: the longest beginning of the terminator that
-    /// the bytes so far end with.
+    /// The specification of `step`: the longest beginning of the terminator that the bytes so far
+    /// end with.
     #[test]
     fn stepping_follows_the_longest_beginning() {
         for text in ["a", "ab", "aa", "aab", "aabaab", "abab", "abaabab"] {

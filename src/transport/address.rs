@@ -5,12 +5,12 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-/// Where a socket or listener is.
+/// The address of a socket or listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
     /// An IP address and port.
     Inet(SocketAddr),
-    /// A path in the file system, or none for an unnamed Unix socket.
+    /// A path in the file system; `None` for an unnamed Unix socket.
     Unix(Option<String>),
 }
 
@@ -26,7 +26,7 @@ impl Address {
         }
     }
 
-    /// The address as the kernel takes it.
+    /// The address in the form of the kernel.
     pub(crate) fn to_sock_addr(&self) -> io::Result<SockAddr> {
         match self {
             Self::Inet(inet) => Ok(SockAddr::from(*inet)),
@@ -35,7 +35,8 @@ impl Address {
     }
 }
 
-/// Whether two addresses are the same place, where one may be a wildcard a listener is bound to.
+/// Whether a connection to `target` reaches a listener that is bound to `bound`, which may be a
+/// wildcard.
 pub(crate) fn reaches(target: &SocketAddr, bound: &SocketAddr) -> bool {
     target.port() == bound.port()
         && (target.ip() == bound.ip() || (bound.ip().is_unspecified() && is_loopback(target.ip())))

@@ -1,19 +1,20 @@
-//! How many descriptors the connections of one listener have.
+//! Limits the descriptors that the connections of one listener have.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::Notify;
 
-/// Descriptors beyond `max_connections` that new connections may have while closed ones make room for them.
+/// The descriptors beyond `max_connections` that new connections may get while closed ones are
+/// still read.
 pub(crate) const SPARE_DESCRIPTORS: usize = 16;
 
-/// The descriptors of one listener's connections. Every stream that it accepted holds a reference until its descriptor
-/// is closed.
+/// The descriptors of one listener's connections. Every stream that it accepted holds a reference
+/// until its descriptor is closed.
 #[derive(Debug)]
 pub(crate) struct DescriptorQuota {
     /// `max_connections`.
     max: AtomicUsize,
-    /// Tells a closed connection that another one needs its place.
+    /// Notifies a closed connection that is still read: a new connection needs its descriptor.
     pub(crate) wanted: Notify,
 }
 
@@ -29,7 +30,8 @@ impl DescriptorQuota {
         self.max.store(max, Ordering::Relaxed);
     }
 
-    /// Whether there is no room for another connection beside `open` ones. Closed ones that are still read make room.
+    /// Whether there is no descriptor for another connection beside `open` ones. If closed
+    /// connections take descriptors, one of them is asked to close its own.
     pub(crate) fn is_exhausted(self: &Arc<Self>, open: usize) -> bool {
         let max = self.max.load(Ordering::Relaxed);
         if open >= max {
@@ -42,7 +44,7 @@ impl DescriptorQuota {
         held >= max.saturating_add(SPARE_DESCRIPTORS)
     }
 
-    /// Whether there are more descriptors than there may be connections, or as many.
+    /// Whether there are at least as many descriptors as there may be connections.
     pub(crate) fn is_overdrawn(self: &Arc<Self>) -> bool {
         Arc::strong_count(self) > self.max.load(Ordering::Relaxed)
     }

@@ -4,8 +4,8 @@ use std::io;
 
 /// A failed system call.
 ///
-/// JavaScript turns it into the error that Node's own `net` makes of it: `code`, `errno`, `syscall`,
-/// and the address if there is one.
+/// JavaScript turns it into the error that Node's own `net` makes of it: `code`, `errno`,
+/// `syscall`, and the address if there is one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{syscall}: {}", io::Error::from_raw_os_error(*errno))]
 pub struct SystemError {

@@ -34,8 +34,8 @@ use tls::{Agreement, ClientConfig, HandshakeState, TlsStream};
 
 /// A connected, non-blocking stream socket.
 ///
-/// All methods take `&self`: the kernel serialises reads and writes, and the locks of
-/// [`Connection`](crate::connection::Connection) decide who may call which.
+/// All methods take `&self`: the kernel serialises reads and writes, and the locks of a connection
+/// decide which thread may call which method.
 #[derive(Debug)]
 pub struct Stream {
     socket: Socket,
@@ -74,7 +74,7 @@ impl Stream {
             .local_addr()
             .is_ok_and(|address| address.as_socket().is_some());
         if inet {
-            // A peer that is already gone makes this fail; reading will report it properly.
+            // Fails if the peer has closed the connection already, which reading reports.
             let _ = socket.set_tcp_nodelay(true);
         }
         Ok(Self {
@@ -96,7 +96,8 @@ impl Stream {
         self.quota.as_ref()
     }
 
-    /// Takes over a connected socket for TLS. [`handshake`](Self::handshake) comes before everything else.
+    /// Takes over a connected socket for TLS. [`handshake`](Self::handshake) comes before
+    /// everything else.
     pub(crate) fn secure(socket: Socket, config: &ClientConfig) -> io::Result<Self> {
         let tls = TlsStream::new(config).map_err(io::Error::other)?;
         Ok(Self {
@@ -127,8 +128,8 @@ impl Stream {
         self.tls.as_ref()?.agreement()
     }
 
-    /// Reads received bytes. `Ok(0)` is the peer's end. If the buffer is not full afterwards, nothing is
-    /// left to read, unless [`has_buffered`](Self::has_buffered) is true.
+    /// Reads received bytes. `Ok(0)` is the peer's end. If the buffer is not full afterwards,
+    /// nothing is left to read, unless [`has_buffered`](Self::has_buffered) is true.
     pub fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match &self.tls {
             None => (&self.socket).read(buffer),
@@ -147,8 +148,8 @@ impl Stream {
         self.has_buffered() || self.socket.peek(&mut byte).is_ok_and(|count| count > 0)
     }
 
-    /// Whether [`recv`](Self::recv) has something to return that the kernel will not announce. Only with
-    /// TLS, and never after `recv` returned `WouldBlock`.
+    /// Whether [`recv`](Self::recv) has something to return that the kernel will not announce. Only
+    /// with TLS, and never after `recv` returned `WouldBlock`.
     pub fn has_buffered(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.has_buffered())
     }

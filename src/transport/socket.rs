@@ -1,4 +1,4 @@
-//! Sockets as the kernel has them: flags, creation, registration with the runtime.
+//! Creates sockets, and registers them with the runtime.
 
 use super::address::Address;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -11,7 +11,8 @@ use tokio::io::unix::AsyncFd;
 /// Bytes asked of the kernel at once.
 pub(crate) const READ_SIZE: usize = 64 * 1024;
 
-/// Keeps a write to a closed peer from raising `SIGPIPE`, which not every host of the library ignores.
+/// Prevents `SIGPIPE` for a write to a closed peer, because not every host process ignores that
+/// signal.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) const SEND_FLAGS: i32 = 0x4000; // MSG_NOSIGNAL
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
@@ -29,10 +30,11 @@ pub(crate) fn new_socket(address: &Address) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Registers a descriptor with the runtime, whose context the caller is in.
+/// Registers a descriptor with the runtime, in whose context the caller is.
 ///
-/// tokio asks for `unsafe` here, because an `AsRawFd` could answer a descriptor that somebody else
-/// closes. The types of this layer own theirs: it stays open while they live.
+/// tokio deprecates this function in favour of an `unsafe` one, because an `AsRawFd` could return a
+/// descriptor that other code closes. The types of this layer own theirs: it stays open while they
+/// live.
 #[allow(deprecated)]
 pub(crate) fn watch<T: AsRawFd>(owner: T, interest: Interest) -> io::Result<AsyncFd<T>> {
     AsyncFd::with_interest(owner, interest)

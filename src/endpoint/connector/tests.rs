@@ -45,7 +45,7 @@ fn run(endpoints: &[Endpoint], pace: Duration) -> Result<Option<(u32, Socket)>, 
 }
 
 #[test]
-fn an_address_that_does_not_answer_does_not_keep_the_next_one_waiting() {
+fn an_address_that_does_not_answer_does_not_delay_the_next_one() {
     let (_listener, _waiting, silent) = silent();
     let good = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoints = [silent, Endpoint::Inet(good.local_addr().unwrap())];
@@ -54,14 +54,14 @@ fn an_address_that_does_not_answer_does_not_keep_the_next_one_waiting() {
 }
 
 #[test]
-fn an_address_that_refuses_is_followed_by_the_next_at_once() {
+fn after_a_refusal_the_next_address_is_tried_at_once() {
     let good = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoints = [refused(), Endpoint::Inet(good.local_addr().unwrap())];
     assert_eq!(run(&endpoints, LONG).unwrap().unwrap().0, 1);
 }
 
 #[test]
-fn a_name_none_of_whose_addresses_answers_fails_with_all_reasons() {
+fn an_attempt_fails_with_the_errors_of_all_addresses() {
     let failures = run(&[refused(), refused()], LONG).unwrap_err();
     let places: Vec<_> = failures.iter().map(|(place, _)| *place).collect();
     assert_eq!(places, [0, 1]);

@@ -109,7 +109,7 @@ fn an_environment_that_ends_closes_its_listeners() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_foreign_client_is_never_taken_for_the_environments_own() {
+fn a_foreign_client_is_not_mistaken_for_one_of_the_environment() {
     let environment = environment(false);
     let place = path("foreign");
     let address = Address::Unix(Some(place.clone()));
@@ -119,7 +119,7 @@ fn a_foreign_client_is_never_taken_for_the_environments_own() {
         let ours = new_socket(&address).unwrap();
         give_name(&ours, &address);
         assert!(begin(&ours, &address).unwrap());
-        let behind = UnixStream::connect(&place).unwrap();
+        let after = UnixStream::connect(&place).unwrap();
         let ours = Stream::new(ours).unwrap();
         let mut events = Vec::new();
         let loopback_peer = queue
@@ -127,7 +127,7 @@ fn a_foreign_client_is_never_taken_for_the_environments_own() {
             .accept_ours(&ours.name().unwrap(), &mut events)
             .unwrap();
         assert_eq!(events.len(), 2, "the one before it, and itself");
-        for (mut foreign, text) in [(before, "before"), (behind, "behind")] {
+        for (mut foreign, text) in [(before, "before"), (after, "after")] {
             foreign.write_all(text.as_bytes()).unwrap();
         }
         assert_eq!(ours.send(b"ours").unwrap(), 4);
@@ -147,7 +147,7 @@ fn a_foreign_client_is_never_taken_for_the_environments_own() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_client_that_no_listener_of_the_environment_has_accepted_has_no_other_end_there() {
+fn a_client_that_reached_another_process_has_no_other_end_in_the_environment() {
     let environment = environment(false);
     let place = path("moved");
     let address = Address::Unix(Some(place.clone()));

@@ -1,9 +1,9 @@
 //! Reading on a thread that has an event loop of its own: the thread of JavaScript.
 //!
 //! Reading on the runtime costs a message one hop more: socket, runtime thread, JavaScript thread.
-//! Where messages come one by one, that hop is most of a round trip. A [`Poller`] gathers such quiet
-//! connections in an epoll instance, whose descriptor the event loop of the JavaScript thread waits
-//! for. When it is readable, that thread calls [`turn`](Poller::turn) and reads them itself.
+//! Where messages come one by one, that hop is most of a round trip. A [`Poller`] gathers such
+//! quiet connections in an epoll instance, whose descriptor the event loop of the JavaScript thread
+//! waits for. When it is readable, that thread calls [`turn`](Poller::turn) and reads them itself.
 //!
 //! Nothing here depends on the calling thread. While JavaScript is busy with a computation, the
 //! runtime takes the turns (see [`WATCH_INTERVAL`]), so that pings are answered all the same.
@@ -23,8 +23,8 @@ use std::time::Duration;
 
 /// Connections read in one turn. If more are ready, the descriptor stays readable.
 const EVENTS_PER_TURN: usize = 256;
-/// A single connection is read without asking the kernel which one is ready. While a listener may be
-/// ready, too, the kernel is asked after this many turns, or this many bytes.
+/// A single connection is read without asking the kernel which one is ready. While a listener may
+/// be ready, too, the kernel is asked after this many turns, or this many bytes.
 const UNASKED_TURNS: u64 = 16;
 const UNASKED_BYTES: u64 = 64 * 1024;
 /// How often the runtime checks that the event loop still takes its turns. A peer that pings faster
@@ -83,7 +83,8 @@ impl<C: PolledConnection> Poller<C> {
     pub(crate) fn add(self: &Arc<Self>, connection: &Arc<C>, fd: impl AsFd) -> io::Result<()> {
         let id = connection.id();
         let watched = {
-            // Both under the lock: a watched descriptor without its connection would make the loop spin.
+            // Both under the lock: a watched descriptor without its connection would make the loop
+            // spin.
             let mut connections = self.connections.lock();
             connections.insert(id, Arc::downgrade(connection));
             self.watch_fd(fd, id)
@@ -126,8 +127,8 @@ impl<C: PolledConnection> Poller<C> {
         }
     }
 
-    /// Reads the connections that are ready. The event loop's thread calls this when the descriptor is
-    /// readable.
+    /// Reads the connections that are ready. The event loop's thread calls this when the descriptor
+    /// is readable.
     pub fn turn(&self) {
         self.turns.fetch_add(1, Ordering::Relaxed);
         self.read_ready();
@@ -183,8 +184,8 @@ impl<C: PolledConnection> Poller<C> {
         }
     }
 
-    /// Whether the turn is over after the only connection was read: not if a listener has waited for
-    /// long enough.
+    /// Whether the turn is over after the only connection was read: not if a listener has waited
+    /// for long enough.
     fn need_not_ask(&self, read: u64) -> bool {
         let unasked = read + UNASKED_BYTES / UNASKED_TURNS;
         if self.unasked.fetch_add(unasked, Ordering::Relaxed) + unasked < UNASKED_BYTES {

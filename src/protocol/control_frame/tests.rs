@@ -166,7 +166,7 @@ fn a_frame_beyond_the_size_of_a_control_frame_is_not_looked_into() {
 }
 
 #[test]
-fn what_javascript_takes_for_false_is_null() {
+fn values_that_are_falsy_in_javascript_are_null() {
     for falsy in ["null", "false", "0", "-0", "0.0", "0e9", r#""""#] {
         let text = format!(
             r#"{{"type":"SockhopPing","data":{{"_id":{falsy},"_created":{falsy},"_returned":{falsy},"_finished":{falsy}}}}}"#
@@ -185,7 +185,7 @@ fn what_javascript_takes_for_false_is_null() {
 
 #[test]
 fn a_number_that_is_an_id_comes_back_to_its_last_digit() {
-    // What JavaScript writes of it and of its neighbour; a reader in a hurry takes the one for the other.
+    // JavaScript writes these two numbers; a parser without exact rounding confuses them.
     let asked = ping(r#"{"type":"SockhopPing","data":{"_id":1.1111111111111111e+24}}"#).unwrap();
     assert_eq!(asked.id.as_f64(), Some(1.111_111_111_111_111_1e24));
     let long = ping(r#"{"type":"SockhopPing","data":{"_id":1111111111111111111111106}}"#).unwrap();
@@ -275,7 +275,7 @@ fn every_truncation_is_refused() {
     }
 }
 
-/// Names that serialisers use among themselves are nothing special in a peer's mouth.
+/// Names that serialisers use internally are ordinary keys in a peer's frame.
 #[test]
 fn no_key_has_a_meaning_of_its_own() {
     for key in ["$serde_json::private::Number", "__proto__"] {
@@ -313,7 +313,7 @@ fn deep_nesting_does_not_overflow_the_stack() {
                 format!(r#"{{"type":"SockhopPing","data":{{}},"SockhopP":{value}}}"#),
             ] {
                 assert_eq!(control(text.as_bytes()), None);
-                // The limit of size set aside, the parser holds by itself.
+                // Even without the size limit the parser has a limit of its own.
                 let _ = serde_json::from_str::<Envelope>(&text);
             }
         }
@@ -325,8 +325,8 @@ fn deep_nesting_does_not_overflow_the_stack() {
     assert_eq!(control(text.as_bytes()), None);
 }
 
-/// Any JSON value whose text survives being read and written; floats are left out because
-/// reading them is exact only to the last digit but one.
+/// Any JSON value that is equal after it was written and read. Floats are left out, because reading
+/// them is exact only up to the last digit but one.
 fn values() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -348,7 +348,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_written_is_read_again(id in any::<String>(), created in 0..=u64::MAX) {
+    fn written_frames_can_be_read_again(id in any::<String>(), created in 0..=u64::MAX) {
         let mut out = Vec::new();
         write_ping(&mut out, &id, created, &newline(), false);
         let body = ping(std::str::from_utf8(&out).unwrap()).unwrap();
@@ -383,7 +383,7 @@ proptest! {
         let _ = control(&bytes);
     }
 
-    /// The full reader knows nothing of the quick rejection, and must agree with it.
+    /// The full parser does not use the quick rejection, and must agree with it.
     #[test]
     fn the_quick_rejection_rejects_nothing_else(value in values(), kind in prop_oneof![Just(PING), Just(PONG), Just("Widget")]) {
         let text = json!({ "type": kind, "data": value, "id": 1 }).to_string();

@@ -6,13 +6,13 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A limit that no frame of these tests meets.
+/// A limit that no frame of these tests reaches.
 const ANY: usize = 128 * 1024 * 1024;
 
 const TERMINATORS: [&str; 5] = ["\n", "\r\n", "é", "\n.\n", "aab"];
 
-/// The model: look for the terminator from the left, cut, go on behind it.
-/// Returns the complete frames and what is left over.
+/// The model: find the leftmost terminator, cut, continue after it. Returns the complete frames and
+/// the rest.
 fn model<'a>(stream: &'a [u8], terminator: &str) -> (Vec<&'a [u8]>, &'a [u8]) {
     let terminator = terminator.as_bytes();
     let mut frames = Vec::new();
@@ -27,7 +27,7 @@ fn model<'a>(stream: &'a [u8], terminator: &str) -> (Vec<&'a [u8]>, &'a [u8]) {
     (frames, rest)
 }
 
-/// How many bytes of an unfinished frame are payload whatever comes next.
+/// The number of bytes of an unfinished frame that are payload, whatever follows.
 fn certain_payload(rest: &[u8], terminator: &str) -> usize {
     let terminator = terminator.as_bytes();
     let partial = (0..terminator.len())
@@ -51,7 +51,8 @@ fn frames_of<'a>(framer: &mut Framer, chunks: impl IntoIterator<Item = &'a [u8]>
     frames
 }
 
-/// The work a stream may cost: a look at each byte, and a second at the last bytes of a chunk.
+/// The work that a stream may cost: one look at each byte, and a second one at the last bytes of a
+/// chunk.
 fn most_work(stream: usize, pushes: usize, width: usize) -> usize {
     stream + stream.min(pushes * (width - 1))
 }
@@ -129,7 +130,7 @@ fn every_split_of_every_captured_frame_gives_that_frame() {
     }
 }
 
-/// Terminators that overlap themselves, in streams made of nothing else.
+/// Terminators that overlap themselves, in streams that consist of nothing else.
 #[test]
 fn every_chunking_of_every_short_stream_gives_the_same_frames() {
     const LENGTH: usize = 9;
@@ -235,7 +236,8 @@ fn the_buffer_is_used_again_while_frames_straddle_unless_it_grew_large() {
     frames_of(&mut framer, [&b"\nnext"[..]]);
     assert_eq!(framer.pending.as_ptr(), buffer);
 
-    // Grown by doubling, the buffer is larger than a frame that is just small enough to be lent.
+    // The buffer has doubled, so it is larger than a frame that is just small enough to be
+    // borrowed.
     let part = vec![b'x'; LARGE / 3];
     frames_of(&mut framer, [&part[..], &part, &part[..100]]);
     assert!(framer.pending.len() < LARGE && framer.pending.capacity() > LARGE);
@@ -343,7 +345,7 @@ fn the_work_is_linear_in_the_stream_whatever_the_chunking() {
     const LENGTH: usize = 1 << 20;
     let long = ["a".repeat(300), "b".into()].concat();
     for terminator in ["\n", "\r\n", "aab", &long] {
-        // No frame ends; the second stream looks at every byte as if one were about to.
+        // No frame ends. The second stream looks at every byte as if a frame were about to end.
         for filler in [b'x', b'a'] {
             let stream = vec![filler; LENGTH];
             for size in [1, 2, 100, 1000, 65_536, LENGTH] {
@@ -379,7 +381,7 @@ fn a_panicking_sink_leaves_a_sound_framer() {
     assert_eq!(frames_of(&mut framer, [&b"second\n"[..]]), [b"second"]);
 }
 
-/// A stream with many terminators, whole and broken off, and how it is cut.
+/// A stream with many whole and partial terminators, and the sizes of its chunks.
 fn streams() -> impl Strategy<Value = (String, Vec<u8>, Vec<usize>)> {
     let terminator = prop_oneof![
         "[ab]{1,6}",

@@ -67,7 +67,8 @@ impl ClientConfig {
         config.resumption = Resumption::disabled();
         config.alpn_protocols = options.protocols;
         let server_name = match options.server_name {
-            // rustls sends no SNI for an address. The name is not compared with the certificate here.
+            // rustls sends no SNI for an address. The name is not compared with the certificate
+            // here.
             None => ServerName::from(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
             Some(name) => ServerName::try_from(name)
                 .map_err(|_| ConfigError::Unreadable("the server's name"))?,
@@ -83,8 +84,8 @@ impl ClientConfig {
 
 /// Lets the handshake finish with any certificate whose key the server has.
 ///
-/// [`TrustStore`] and then JavaScript decide about the certificate after the handshake; until then the
-/// connection carries no data.
+/// [`TrustStore`] and then JavaScript decide about the certificate after the handshake; until then
+/// the connection carries no data.
 #[derive(Debug)]
 struct AcceptAnyCertificate(Arc<CryptoProvider>);
 

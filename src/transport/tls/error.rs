@@ -24,8 +24,8 @@ impl TlsError {
         error.get_ref()?.downcast_ref()
     }
 
-    /// The number of the alert that the peer sent, or a number above all alerts: 256 for a record that
-    /// cannot be decrypted, 257 for bytes that are not TLS, 258 for anything else.
+    /// The number of the alert that the peer sent, or a number above all alerts: 256 for a record
+    /// that cannot be decrypted, 257 for bytes that are not TLS, 258 for anything else.
     pub fn number(&self) -> i32 {
         match &self.0 {
             rustls::Error::AlertReceived(alert) => i32::from(u8::from(*alert)),

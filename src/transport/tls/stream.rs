@@ -201,7 +201,8 @@ impl TlsStream {
         result
     }
 
-    /// Gives the kernel the records that wait. An error of the kind `WouldBlock`: it did not take all.
+    /// Gives the kernel the records that wait. An error of the kind `WouldBlock`: it did not take
+    /// all.
     pub(crate) fn flush(&self, socket: &Socket) -> io::Result<()> {
         let mut session = self.session.lock();
         let result = session.write_records(socket);
@@ -349,7 +350,8 @@ impl Session {
         }
     }
 
-    /// Gives the kernel all records that wait. An error of the kind `WouldBlock`: it did not take all.
+    /// Gives the kernel all records that wait. An error of the kind `WouldBlock`: it did not take
+    /// all.
     fn write_records(&mut self, socket: &Socket) -> io::Result<()> {
         while self.connection.wants_write() {
             match self.connection.write_tls(&mut SocketWriter(socket)) {

@@ -141,14 +141,14 @@ fn a_handshake_agrees_on_what_both_have() {
 }
 
 #[test]
-fn a_stranger_is_told_apart() {
+fn an_unknown_issuer_is_not_trusted() {
     let (authority, stranger) = (Authority::new("Root"), Authority::new("Root"));
     let pair = Pair::connected(&client(authority.trust()), stranger.server(|_| {}));
     assert!(!pair.stream.agreement().unwrap().trusted);
 }
 
 #[test]
-fn an_expired_certificate_is_told_apart() {
+fn an_expired_certificate_is_not_trusted() {
     let authority = Authority::new("Root");
     let config = authority.server(|params| {
         params.not_before = rcgen::date_time_ymd(2001, 1, 1);
@@ -175,7 +175,7 @@ fn an_anchor_counts_only_while_it_is_valid() {
 }
 
 #[test]
-fn what_is_read_comes_whole_and_a_short_read_is_the_last_for_now() {
+fn all_plaintext_is_read_and_a_short_read_is_the_last_for_now() {
     const LENGTH: usize = 300_000;
     let authority = Authority::new("Root");
     let mut pair = Pair::connected(&client(authority.trust()), authority.server(|_| {}));
@@ -214,7 +214,7 @@ fn what_is_read_comes_whole_and_a_short_read_is_the_last_for_now() {
 }
 
 #[test]
-fn what_the_kernel_does_not_take_is_held_and_nothing_is_taken_behind_it() {
+fn records_that_the_kernel_does_not_take_are_held_and_no_others_are_accepted() {
     let authority = Authority::new("Root");
     let mut pair = Pair::connected(&client(authority.trust()), authority.server(|_| {}));
     let sent = pattern(8 << 20);
@@ -250,7 +250,7 @@ fn what_the_kernel_does_not_take_is_held_and_nothing_is_taken_behind_it() {
 }
 
 #[test]
-fn the_end_is_announced_and_comes_behind_everything() {
+fn close_notify_follows_all_data() {
     let authority = Authority::new("Root");
     let mut pair = Pair::connected(&client(authority.trust()), authority.server(|_| {}));
     assert_eq!(pair.stream.send(b"last words").unwrap(), 10);
@@ -300,7 +300,7 @@ fn a_key_update_is_answered() {
 }
 
 #[test]
-fn bytes_that_are_no_tls_are_a_failure_of_tls() {
+fn bytes_that_are_not_tls_are_a_tls_error() {
     let authority = Authority::new("Root");
     let pair = Pair::connected(&client(authority.trust()), authority.server(|_| {}));
     (&pair.socket).write_all(&[0x17, 3, 3, 0, 32]).unwrap();
@@ -337,7 +337,7 @@ fn a_handshake_with_something_else_fails() {
 }
 
 #[test]
-fn the_heads_of_certificates_are_read() {
+fn the_first_fields_of_a_certificate_are_read() {
     let mut params = CertificateParams::default();
     params.not_before = rcgen::date_time_ymd(1999, 12, 31);
     params.not_after = rcgen::date_time_ymd(2056, 1, 2);

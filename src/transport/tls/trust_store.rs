@@ -50,8 +50,8 @@ impl TrustStore {
                 continue;
             }
             let validity = summary.validity;
-            // Chains to a certificate that rustls cannot read are not accepted here; JavaScript asks
-            // OpenSSL about them.
+            // Chains to a certificate that rustls cannot read are not accepted here; JavaScript
+            // asks OpenSSL about them.
             if trust.store.add(der.clone()).is_ok() {
                 trust.validity.from = trust.validity.from.max(validity.from);
                 trust.validity.to = trust.validity.to.min(validity.to);
@@ -82,8 +82,8 @@ impl TrustStore {
         }
     }
 
-    /// Whether `chain`, which begins with the server's own certificate, leads to an anchor. Names are
-    /// not compared.
+    /// Whether `chain`, which begins with the server's own certificate, leads to an anchor. Names
+    /// are not compared.
     pub(super) fn accepts(&self, chain: &[CertificateDer<'_>]) -> bool {
         let Some((server, sent)) = chain.split_first() else {
             return false;
@@ -130,7 +130,8 @@ pub(super) struct CertificateSummary<'a> {
 }
 
 impl<'a> CertificateSummary<'a> {
-    /// Reads the beginning of a DER certificate: version, serial number, algorithm, then these fields.
+    /// Reads the beginning of a DER certificate: version, serial number, algorithm, then these
+    /// fields.
     pub(super) fn parse(der: &'a [u8]) -> Option<Self> {
         const SEQUENCE: u8 = 0x30;
         const VERSION: u8 = 0xa0;
