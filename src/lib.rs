@@ -28,6 +28,7 @@ pub mod endpoint;
 pub mod events;
 pub mod protocol;
 mod sync;
+mod trace;
 pub mod transport;
 
 #[cfg(feature = "node")]

@@ -4,6 +4,7 @@ use super::Connection;
 use super::linger::{self, LingerLimits};
 use super::read::{LAST_READS, ReadStop};
 use crate::events::environment::Member;
+use crate::trace;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
@@ -71,6 +72,7 @@ impl Connection {
         }
         self.permit.lock().take();
         if let Some((stream, _)) = taken {
+            trace::event!(DEBUG, id = self.id, ?mode, "connection closed");
             if mode == CloseMode::Reset {
                 stream.reset_on_close();
             } else if mode == CloseMode::Graceful

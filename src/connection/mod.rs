@@ -44,6 +44,7 @@ use crate::events::event;
 use crate::events::queue::Turn;
 use crate::events::receive_window::ReceiveWindow;
 use crate::protocol::Framer;
+use crate::trace;
 use crate::transport::{Address, Stream};
 use heartbeat::Heartbeat;
 use parking_lot::Mutex;
@@ -230,6 +231,7 @@ impl Connection {
             loopback_peer: OnceLock::new(),
             permit: Mutex::new(permit),
         });
+        trace::event!(DEBUG, id = connection.id, peer = ?connection.addresses.peer, "connection opened");
         connection.environment.register(&connection);
         if connection.environment.is_closed() {
             connection.close();

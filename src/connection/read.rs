@@ -10,6 +10,7 @@ use crate::events::event::{LARGE_FRAME, queued_cost};
 use crate::events::poller::PolledConnection;
 use crate::events::queue::{Source, Turn};
 use crate::protocol::{self, Control, Frame, Framer, PingBody};
+use crate::trace;
 use crate::transport::Outgoing;
 use crate::transport::socket::READ_SIZE;
 use std::cell::RefCell;
@@ -78,7 +79,11 @@ impl Connection {
         SCRATCH.with_borrow_mut(|scratch| {
             let mut budget = budget;
             loop {
-                if self.reader_state.read_state() != ReadState::Flowing || self.is_backpressured() {
+                if self.reader_state.read_state() != ReadState::Flowing {
+                    return ReadStop::Stopped;
+                }
+                if self.is_backpressured() {
+                    trace::event!(DEBUG, id = self.id, "receive mark reached");
                     return ReadStop::Stopped;
                 }
                 let most = if reader.many_pings {
@@ -253,6 +258,7 @@ impl Connection {
         if self.end_reported.swap(true, Ordering::AcqRel) {
             return;
         }
+        trace::event!(DEBUG, id = self.id, ?error, "connection ended");
         let connection = Arc::clone(self);
         self.environment.post(match error {
             None => Event::Ended(connection),
@@ -325,6 +331,7 @@ impl PolledConnection for Connection {
             moves
         };
         if moves {
+            trace::event!(DEBUG, id = self.id, "reader moves to the runtime");
             self.reader_state.move_to_runtime(self);
         } else if stop == ReadStop::Stopped {
             self.reader_state.stop_watching(self);

@@ -6,6 +6,7 @@ use super::reader_policy::{TrafficStats, may_move, runtime_reads_bulk};
 use super::reader_state::{ReadState, ReaderKind, ReaderOps};
 use crate::events::error::ConnectionError;
 use crate::events::runtime;
+use crate::trace;
 use crate::transport::socket::watch;
 use crate::transport::{Outgoing, Stream, StreamFd};
 use std::io;
@@ -95,6 +96,7 @@ impl Connection {
                     {
                         watched = None;
                         self.reader.lock().stats = TrafficStats::default();
+                        trace::event!(DEBUG, id = self.id, "reader moves to the event loop");
                         self.reader_state.move_to_loop(&self);
                     }
                 }

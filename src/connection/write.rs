@@ -8,6 +8,7 @@ use super::send_queue::{CompletionGuard, SendQueue};
 use super::{Connection, Event, WriteOutcome};
 use crate::events::error::ConnectionError;
 use crate::events::runtime;
+use crate::trace;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -62,6 +63,7 @@ impl Connection {
             return WriteOutcome::Closed;
         }
         if send_queue.queued() >= self.config.send_high_water_mark {
+            trace::event!(DEBUG, id = self.id, "send mark reached");
             match self.config.slow_consumer {
                 SlowConsumer::Wait => {}
                 SlowConsumer::Drop => return WriteOutcome::Refused,
@@ -138,6 +140,7 @@ impl Connection {
             return false;
         }
         if send_queue.queued() >= self.config.send_high_water_mark {
+            trace::event!(DEBUG, id = self.id, "send mark reached");
             match self.config.slow_consumer {
                 SlowConsumer::Wait => {}
                 SlowConsumer::Drop => {

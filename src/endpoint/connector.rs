@@ -5,6 +5,7 @@ use crate::connection::config::Config;
 use crate::connection::{Connection, Environment, Event};
 use crate::events::error::{AttemptError, ConnectError};
 use crate::events::runtime;
+use crate::trace;
 use crate::transport::error::errno_of;
 use crate::transport::socket::{new_socket, watch};
 use crate::transport::tls::{ClientConfig, HandshakeState};
@@ -88,6 +89,13 @@ impl Connector {
             inner.attempt = inner.attempt.wrapping_add(1);
             inner.attempt
         };
+        trace::event!(
+            DEBUG,
+            client = self.id,
+            attempt,
+            ?endpoints,
+            "attempt to connect"
+        );
         let runtime = match runtime::start() {
             Ok(runtime) => runtime,
             Err(error) => {
@@ -127,6 +135,7 @@ impl Connector {
 
     /// Reports that an attempt failed.
     fn failed(&self, attempt: u32, error: AttemptError) {
+        trace::event!(DEBUG, client = self.id, attempt, ?error, "attempt failed");
         self.move_on(attempt, || State::Idle);
         self.environment.post(Event::ConnectFailed {
             client: self.id,

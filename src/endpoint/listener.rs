@@ -6,6 +6,7 @@ use crate::connection::send_queue::CompletionGuard;
 use crate::connection::{Connection, Environment, Event};
 use crate::events::poller::PolledListener;
 use crate::events::runtime;
+use crate::trace;
 use crate::transport::Stream;
 use crate::transport::address::{Address, reaches};
 use crate::transport::descriptor_quota::DescriptorQuota;
@@ -142,6 +143,7 @@ impl Listener {
             listener.close();
             return Err(failed(io::ErrorKind::InvalidInput.into()));
         }
+        trace::event!(DEBUG, id, address = ?listener.address, "listening");
         if let Err(error) = listener.watch() {
             listener.close();
             return Err(failed(error));

@@ -45,6 +45,8 @@ pub fn start() -> io::Result<&'static Handle> {
     if let Some(runtime) = RUNTIME.get() {
         return Ok(runtime.handle());
     }
+    #[cfg(feature = "tracing")]
+    crate::trace::start();
     let runtime = build()?;
     Ok(RUNTIME.get_or_init(|| runtime).handle())
 }
