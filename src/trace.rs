@@ -1,7 +1,8 @@
 //! Log events for developers, by the `tracing` crate, if the cargo feature of that name is on.
 //!
-//! The feature is off in the published package: then [`event!`] expands to nothing. With it, events go
-//! to stderr, selected by the environment variable `RUST_LOG` (such as `RUST_LOG=sockhop_native=debug`).
+//! The feature is off in the published package: then [`event!`] expands to nothing. With it, events
+//! go to stderr, selected by the environment variable `RUST_LOG` (such as
+//! `RUST_LOG=sockhop_native=debug`).
 
 /// Logs an event: `trace::event!(DEBUG, id = 1, "text")`.
 #[cfg(feature = "tracing")]

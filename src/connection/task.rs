@@ -15,6 +15,9 @@ use std::time::Instant;
 use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
+/// A descriptor that is registered with the runtime, and for which interest.
+type Registration = (Interest, AsyncFd<StreamFd>);
+
 impl Connection {
     pub(super) fn wake_task(self: &Arc<Self>) {
         self.reader_state.wake_task(self);
@@ -23,7 +26,7 @@ impl Connection {
     /// The task: waits for the socket and serves it, until the connection is closed, or only the
     /// poller has to serve it.
     async fn run(self: Arc<Self>, stream: Arc<Stream>) {
-        let mut watched: Option<(Interest, AsyncFd<StreamFd>)> = None;
+        let mut watched: Option<Registration> = None;
         loop {
             if self.reader_state.is_closed() {
                 return;
@@ -48,23 +51,16 @@ impl Connection {
                 continue;
             }
             let writes = self.send_queue.lock().is_pending();
-            let interest = match (is_reader, writes) {
-                (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
-                (true, false) => Some(Interest::READABLE),
-                (false, true) => Some(Interest::WRITABLE),
-                (false, false) => None,
-            };
+            let interest = interest(is_reader, writes);
             if interest != watched.as_ref().map(|(interest, _)| *interest) {
                 // Drop the old registration first: a descriptor can be registered only once.
-                watched = None;
-                if let Some(interest) = interest {
-                    match watch(StreamFd(Arc::clone(&stream)), interest) {
-                        Ok(fd) => watched = Some((interest, fd)),
-                        Err(error) => {
-                            // The program closes the connection.
-                            self.report_end(Some(ConnectionError::new("read", &error)));
-                            return;
-                        }
+                drop(watched.take());
+                match register(&stream, interest) {
+                    Ok(registration) => watched = registration,
+                    Err(error) => {
+                        // The program closes the connection.
+                        self.report_end(Some(ConnectionError::new("read", &error)));
+                        return;
                     }
                 }
             }
@@ -164,4 +160,22 @@ async fn ready(
         Some(fd) => fd.ready(interest).await,
         None => std::future::pending().await,
     }
+}
+
+/// The readiness that a task waits for.
+fn interest(reads: bool, writes: bool) -> Option<Interest> {
+    match (reads, writes) {
+        (true, true) => Some(Interest::READABLE | Interest::WRITABLE),
+        (true, false) => Some(Interest::READABLE),
+        (false, true) => Some(Interest::WRITABLE),
+        (false, false) => None,
+    }
+}
+
+fn register(stream: &Arc<Stream>, interest: Option<Interest>) -> io::Result<Option<Registration>> {
+    let Some(interest) = interest else {
+        return Ok(None);
+    };
+    let fd = watch(StreamFd(Arc::clone(stream)), interest)?;
+    Ok(Some((interest, fd)))
 }

@@ -6,8 +6,8 @@ use time::OffsetDateTime;
 const LAST_MS: u64 = 8_640_000_000_000_000;
 
 /// Spells a time, in milliseconds since 1970 UTC, as `Date.prototype.toISOString` does:
-/// `2026-11-22T19:36:34.886Z`. Years after 9999 have a sign and six digits. A time beyond the range of
-/// a `Date` becomes its last millisecond.
+/// `2026-11-22T19:36:34.886Z`. Years after 9999 have a sign and six digits. A time beyond the range
+/// of a `Date` becomes its last millisecond.
 #[must_use]
 pub fn iso8601(ms_since_epoch: u64) -> String {
     let nanoseconds = i128::from(ms_since_epoch.min(LAST_MS)) * 1_000_000;
