@@ -114,7 +114,7 @@ const STEPS = [
   },
   {
     name: 'rust',
-    title: 'Rust: tests of wire and net',
+    title: 'Rust: tests of the layers below Node',
     lane: 2,
     daily: true,
     // A test binary runs without Node, which provides the N-API functions.

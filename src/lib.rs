@@ -9,6 +9,9 @@
 //! events       the events of one JavaScript environment, its poller, the tokio runtime
 //! transport    sockets, in the clear or with TLS
 //! protocol     framing and control frames. No I/O, no clock: bytes in, frames out
+//!
+//! sync         locks and atomics, which the loom models exchange
+//! trace        log events for developers
 //! ```
 //!
 //! A message from a peer passes [`connection`] (read), [`protocol`] (framed), [`events::queue`]

@@ -1,4 +1,5 @@
-//! Errors: those of connections, as `lib/` gets them, and those of the program that it does not catch.
+//! Errors: those of connections, as `lib/` gets them, and those of the program that it does not
+//! catch.
 
 use crate::events::error::{ConnectError, ConnectionError};
 use crate::transport::SystemError;
@@ -7,8 +8,9 @@ use napi::bindgen_prelude::Unknown;
 use napi::{Env, JsValue, sys};
 use napi_derive::napi;
 
-/// An error as `lib/` gets it: a number, and the system call that returned it. Errors that no system call returned have one
-/// of these names in place of the system call, and a number of their own:
+/// An error as `lib/` gets it: a number, and the system call that returned it. Errors that no
+/// system call returned have one of these names in place of the system call, and a number of their
+/// own:
 ///
 /// - `tls`: TLS failed on a connection; the number is [`TlsError::number`](crate::transport::tls::TlsError::number).
 /// - `handshake`: the TLS handshake failed; with 0 it would fail again, any other number is that of a system error.
