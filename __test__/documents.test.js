@@ -12,7 +12,7 @@ const { issue } = require('./support/certificates.js');
 const { implementations } = require('./support/implementations.js');
 const { attackClient, attackServer, startProgram, typesIn } = require('./support/under-attack.js');
 
-const limit = { timeout: 180_000 };
+const limit = { timeout: 600_000 };
 const ROOT = path.join(__dirname, '..');
 const DOCUMENTS = ['README.md', 'API.md', 'MIGRATION.md', 'SECURITY.md'];
 const LANGUAGES = { js: '.js', javascript: '.js', cjs: '.cjs', mjs: '.mjs' };

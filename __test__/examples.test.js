@@ -122,7 +122,7 @@ const SERVERS = {
 
 describe('the servers among the examples', () => {
   for (const [file, start] of Object.entries(SERVERS)) {
-    it(`${file} outlives a hostile client`, { timeout: 180_000 }, async (t) => {
+    it(`${file} outlives a hostile client`, { timeout: 600_000 }, async (t) => {
       const module = path.join(EXAMPLES, file);
       const where = { path: unixPath(t) };
       const takesOptions = /(chat|json-peer)\//.test(file);
@@ -134,7 +134,7 @@ describe('the servers among the examples', () => {
     });
   }
 
-  it('the client of the chat outlives a hostile server', { timeout: 180_000 }, async (t) => {
+  it('the client of the chat outlives a hostile server', { timeout: 600_000 }, async (t) => {
     const port = await freePort();
     const module = path.join(EXAMPLES, 'chat', 'client.js');
     const source = `

@@ -140,32 +140,28 @@ function say(socket, bytes) {
 /** Attacks a program that listens, and asserts that it serves an honest peer afterwards. */
 async function attackServer(program, where, types, first) {
   const inputs = [...hostileInputs({ heavy: false }).values()];
-  await program.alive(
-    (async () => {
-      // All of it on one connection, as long as that is left open.
-      let socket = await reach(program, where);
-      for (const bytes of [...messages(types), ...inputs]) {
-        if (socket.destroyed) socket = await reach(program, where);
-        await say(socket, bytes);
-      }
-      socket.destroy();
-      // Each on a connection of its own, which ends in order, or is broken at once.
-      for (const bytes of messages(types)) {
-        const orderly = await reach(program, where);
-        orderly.end(bytes);
-        await new Promise((resolve) => {
-          if (orderly.closed) resolve();
-          else orderly.once('close', resolve);
-        });
-        const brief = await reach(program, where);
-        await say(brief, bytes);
-        if (where.port && !where.secure && brief.resetAndDestroy) brief.resetAndDestroy();
-        else brief.destroy();
-      }
-      for (let i = 0; i < 20; i++) (await reach(program, where)).destroy();
-    })(),
-    'the attack to end',
-  );
+  // Each step has a deadline of its own, because a busy machine takes long for all of them.
+  const connect = () => program.alive(reach(program, where), 'a connection to be accepted');
+  const write = (socket, bytes) => program.alive(say(socket, bytes), 'the program to read');
+  // All inputs use one connection, as long as the program leaves it open.
+  let socket = await connect();
+  for (const bytes of [...messages(types), ...inputs]) {
+    if (socket.destroyed) socket = await connect();
+    await write(socket, bytes);
+  }
+  socket.destroy();
+  // Each message uses two connections of its own: one ends in order, and one is broken at once.
+  for (const bytes of messages(types)) {
+    const orderly = await connect();
+    const closed = new Promise((resolve) => orderly.once('close', resolve));
+    orderly.end(bytes);
+    await program.alive(closed, 'the program to close the connection');
+    const brief = await connect();
+    await write(brief, bytes);
+    if (where.port && !where.secure && brief.resetAndDestroy) brief.resetAndDestroy();
+    else brief.destroy();
+  }
+  for (let i = 0; i < 20; i++) (await connect()).destroy();
   const honest = await program.alive(reach(program, where), 'an honest peer to be accepted');
   await program.alive(pong(honest, first), 'an honest peer to be answered');
   honest.destroy();
