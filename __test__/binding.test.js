@@ -148,7 +148,7 @@ describe('the loader', () => {
       `../../../${bindingFileName(tag)}`,
       bindingPackageName(tag),
     ]);
-    expected.push('./binding-error.js', './platform.js');
+    expected.push('./binding-error.js', './platform.js', './version.js');
     assert.deepEqual(requests.sort(), expected.sort());
   });
 });
@@ -192,6 +192,25 @@ describe('loading the binding', () => {
       env: { SOCKHOP_NATIVE_BINDING: './mine.node' },
     });
     assert.deepEqual(keys, Object.keys(require(BINDING)));
+  });
+
+  it('has the version of the package, and so has the binding', () => {
+    const { version } = require('../package.json');
+    const { VERSION } = require('../lib/internal/native/version.js');
+    assert.deepEqual([VERSION, require(BINDING).VERSION], [version, version]);
+  });
+
+  it('refuses a binding of another version, and names both versions', () => {
+    const { version } = require('../package.json');
+    fs.copyFileSync(BINDING, path.join(directory, bindingFileName(TAG)));
+    const file = path.join(directory, NATIVE, 'version.js');
+    fs.writeFileSync(file, fs.readFileSync(file, 'utf8').replace(version, '98.7.6'));
+    const { code, message } = requireIn(directory, `./${NATIVE}/binding`);
+    assert.equal(code, 'ERR_SOCKHOP_BINDING');
+    const reason = `its version is ${version}, the version of sockhop-native is 98.7.6`;
+    assert.ok(message.includes(`${bindingFileName(TAG)}: ${reason}`), message);
+    assert.ok(message.includes(`the package sockhop-native-${TAG}: not installed`), message);
+    assert.match(message, /npm run build/);
   });
 
   it('without any binding names the platform, the files it looked for, and the remedy', () => {

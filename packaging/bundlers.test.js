@@ -139,7 +139,7 @@ describe('a program that uses the package and is bundled', () => {
       }).ended;
       assert.equal(code, 1);
       assert.match(errors, /ERR_SOCKHOP_BINDING/);
-      assert.match(errors, /part of a bundle that does not contain the binding/);
+      assert.match(errors, /part of a bundle without a binding/);
     });
 
     it('runs with the file that SOCKHOP_NATIVE_BINDING names', async () => {

@@ -46,6 +46,8 @@ const EDITS = {
   'Cargo.toml': (text, version) => replaceOnce(text, /(\nversion = ")[^"]+/, `$1${version}`),
   'Cargo.lock': editCargoLock,
   'fuzz/Cargo.lock': editCargoLock,
+  'lib/internal/native/version.js': (text, version) =>
+    replaceOnce(text, /(VERSION = ')[^']+/, `$1${version}`),
   'CHANGELOG.md': editChangelog,
 };
 

@@ -87,6 +87,7 @@ describe('npm run release', { skip: !fs.existsSync(path.join(ROOT, '.git')) }, (
     for (const name of ['Cargo.toml', 'Cargo.lock', 'fuzz/Cargo.lock']) {
       assert.match(read(name), /name = "sockhop-native"\nversion = "98\.7\.6"/, name);
     }
+    assert.match(read('lib/internal/native/version.js'), /VERSION = '98\.7\.6';/);
     assert.match(read('CHANGELOG.md'), /\n## Unreleased\n\n## 98\.7\.6 - /);
     assert.equal(git('diff', '--numstat', 'HEAD~', '--', 'package-lock.json').split('\t')[0], '2');
     assert.notEqual(version, '98.7.6');

@@ -48,6 +48,12 @@ mod uv;
 mod values;
 mod waker;
 
+/// The version of this crate. The loader compares it with the version of the package.
+#[napi_derive::napi]
+// A build for tests exports nothing.
+#[cfg_attr(test, allow(dead_code))]
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// Stops a panic at a callback from C: unwinding into its caller would end the process.
 fn contain(f: impl FnOnce()) {
     // The panic hook has written its message to stderr.

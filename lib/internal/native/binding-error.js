@@ -55,7 +55,7 @@ const RUN_WITH_ADDONS = [
 ];
 
 const bundleAdvice = (tag) => [
-  'The package is part of a bundle that does not contain the binding. Any of these helps:',
+  'The package is part of a bundle without a binding that loads. Any of these helps:',
   `  - have the bundler copy ${bindingFileName(tag)} (docs/platforms.md of sockhop-native says how)`,
   '  - leave sockhop-native out of the bundle ("external") and install it beside the bundle',
   '  - set SOCKHOP_NATIVE_BINDING to the path of the file',
@@ -68,6 +68,7 @@ function installAdvice(tag, version) {
     'optional dependencies were left out (--omit=optional, --no-optional): install without that option',
     'the lock file was made on another platform and lists only its packages (an old npm does that):',
     '  delete it together with node_modules, and install again',
+    'the lock file keeps an old version of that package: update it together with sockhop-native',
     'node_modules was copied from another platform, or from an image with another C library',
     '  (Debian has glibc, Alpine has musl): install where the program runs',
   ];

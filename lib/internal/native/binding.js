@@ -7,11 +7,11 @@ const path = require('node:path');
 
 const { bindingError } = require('./binding-error.js');
 const { bindingFileName, bindingPackageName, PACKAGE_ROOT, platformTag } = require('./platform.js');
+const { VERSION } = require('./version.js');
 
-/** A source of the binding, and the error of loading from it. */
-class Attempt {
-  constructor(source, error) {
-    this.source = source;
+/** The error of a source that gave no binding. */
+class Failure {
+  constructor(error) {
     this.error = error;
   }
 }
@@ -48,7 +48,7 @@ function requireFile(tag) {
         return requireComputed(path.join(PACKAGE_ROOT, bindingFileName(tag)));
     }
   } catch (error) {
-    return new Attempt(bindingFileName(tag), error);
+    return new Failure(error);
   }
 }
 
@@ -78,7 +78,7 @@ function requirePackage(tag) {
         throw new Error('there is none for this platform');
     }
   } catch (error) {
-    return new Attempt(`the package ${bindingPackageName(tag)}`, error);
+    return new Failure(error);
   }
 }
 
@@ -87,22 +87,38 @@ function requireOverride(override) {
   try {
     return requireComputed(path.resolve(override));
   } catch (error) {
-    return new Attempt(`${override} (from SOCKHOP_NATIVE_BINDING)`, error);
+    return new Failure(error);
   }
 }
 
-function load() {
+const SOURCES = [
+  { name: bindingFileName, load: requireFile },
+  { name: (tag) => `the package ${bindingPackageName(tag)}`, load: requirePackage },
+];
+
+const overrideSource = (override) => ({
+  name: () => `${override} (from SOCKHOP_NATIVE_BINDING)`,
+  load: () => requireOverride(override),
+});
+
+/** The error of a binding that was built from another version of this package, or null. */
+function versionError(binding) {
+  if (binding.VERSION === VERSION) return null;
+  const found = binding.VERSION ?? 'unknown';
+  return new Error(`its version is ${found}, the version of sockhop-native is ${VERSION}`);
+}
+
+function loadBinding() {
   const tag = platformTag();
   const override = process.env.SOCKHOP_NATIVE_BINDING;
-  const sources = override ? [() => requireOverride(override)] : [requireFile, requirePackage];
-
   const attempts = [];
-  for (const source of sources) {
-    const result = source(tag);
-    if (!(result instanceof Attempt)) return result;
-    attempts.push(result);
+  for (const { name, load } of override ? [overrideSource(override)] : SOURCES) {
+    const result = load(tag);
+    const error = result instanceof Failure ? result.error : versionError(result);
+    if (error === null) return result;
+    attempts.push({ source: name(tag), error });
   }
   throw bindingError(tag, attempts, override);
 }
 
-module.exports = load();
+module.exports = loadBinding();

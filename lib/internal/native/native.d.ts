@@ -101,6 +101,8 @@ export declare class EventQueue {
    * `dispatch(text, extras)` is called in the event loop of this environment when there are
    * events, which the `Uint32Array` `index` describes: see `IndexHeader` and `EventKind`.
    * `read_in_loop` allows the event loop to read quiet connections itself; this needs libuv.
+   * Async hooks see `dispatch` as the resource: tools that look for open handles ask its
+   * `hasRef()`.
    */
   constructor(dispatch: () => void, index: unknown, readInLoop: boolean)
   /** Keeps the event loop alive, or lets it end. */
@@ -400,3 +402,6 @@ export interface Traffic {
   /** Broadcasts refused for a slow consumer. */
   refused: number
 }
+
+/** The version of this crate. The loader compares it with the version of the package. */
+export declare const VERSION: string
