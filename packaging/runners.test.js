@@ -23,7 +23,9 @@ test('a client gets its answer', async () => {
   await c.connect();
   const answer = await new Promise((resolve) => c.send({ value: 21 }, resolve));
   expect(answer).toEqual({ twice: 42 });
+  const disconnected = new Promise((resolve) => s.on('disconnect', resolve));
   await c.disconnect();
+  await disconnected;
   await s.close();
 });
 `;
@@ -57,11 +59,25 @@ describe('tests that use the package', () => {
   }
 
   for (const workers of ['--runInBand', '--maxWorkers=2']) {
-    it(`pass in Jest with ${workers}, which ends by itself`, () => {
-      const output = runTests(tool('jest/bin/jest.js'), workers);
+    it(`pass in Jest with ${workers}, which finds no open handle`, () => {
+      const output = runTests(tool('jest/bin/jest.js'), workers, '--detectOpenHandles');
       assert.match(output, /Tests: +3 passed, 3 total/);
     });
   }
+
+  it('that leave a server open are named by Jest, with the line that listens', () => {
+    const open = path.join(app, 'open');
+    fs.mkdirSync(open);
+    fs.writeFileSync(path.join(open, 'package.json'), '{}');
+    fs.writeFileSync(path.join(open, 'open.test.js'), TEST.replace('await s.close();', ''));
+    const { stdout, stderr } = spawnSync(
+      process.execPath,
+      [tool('jest/bin/jest.js'), '--rootDir=open', '--detectOpenHandles', '--forceExit'],
+      { cwd: app, encoding: 'utf8', timeout: 120_000 },
+    );
+    fs.rmSync(open, { recursive: true });
+    assert.match(stdout + stderr, /open handles[\s\S]*> +\d+ \| .*await s\.listen\(\)/);
+  });
 
   for (const pool of ['threads', 'forks', 'vmThreads']) {
     it(`pass in Vitest with the pool "${pool}", which ends by itself`, () => {

@@ -72,12 +72,7 @@ impl JsDispatcher {
                 &raw mut name
             ))?;
             if reads_in_loop {
-                check_status!(sys::napi_async_init(
-                    env,
-                    ptr::null_mut(),
-                    name,
-                    &raw mut context
-                ))?;
+                check_status!(sys::napi_async_init(env, dispatch, name, &raw mut context))?;
             }
         }
         if kind != sys::TypedarrayType::uint32_array || length < INDEX_CAPACITY {

@@ -36,6 +36,8 @@ impl EventQueue {
     /// `dispatch(text, extras)` is called in the event loop of this environment when there are
     /// events, which the `Uint32Array` `index` describes: see `IndexHeader` and `EventKind`.
     /// `read_in_loop` allows the event loop to read quiet connections itself; this needs libuv.
+    /// Async hooks see `dispatch` as the resource: tools that look for open handles ask its
+    /// `hasRef()`.
     #[napi(constructor, catch_unwind)]
     pub fn new(
         env: Env,

@@ -23,7 +23,8 @@ unsafe impl Sync for Waker {}
 
 impl Waker {
     /// Has `callback` called in the event loop of `env` when another thread wakes it. N-API wants a
-    /// function of JavaScript as well, which is not called.
+    /// function of JavaScript as well, which is not called; async hooks see it as
+    /// the resource.
     pub(super) fn arm(
         &self,
         env: sys::napi_env,
@@ -98,7 +99,7 @@ fn threadsafe_function(
         check_status!(sys::napi_create_threadsafe_function(
             env,
             callback_js,
-            ptr::null_mut(),
+            callback_js,
             name,
             0,
             1,

@@ -339,12 +339,15 @@ const readInLoop =
   process.platform !== 'win32' &&
   process.env.SOCKHOP_READER !== 'runtime';
 
+/** How many activities keep the process alive. */
+let active = 0;
+
+// Async hooks see `dispatch` as a resource. Tools that look for open handles, such as Jest, ask this.
+dispatch.hasRef = () => active > 0;
+
 const queue = new native.EventQueue(dispatch, index, readInLoop);
 
 if (process.versions.deno !== undefined) guardAtUnload(native, () => index[DROPPED] !== 0);
-
-/** How many activities keep the process alive. */
-let active = 0;
 
 /** Keeps the process alive during an activity: listening, connecting, a connection. */
 class KeepAlive {
