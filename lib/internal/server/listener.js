@@ -381,6 +381,8 @@ class Listener extends net.Server {
       this.#signal = null;
       listeners.delete(this.#id);
       this.#keepAlive.stop();
+      // Otherwise tools that look for open handles see a listening server until garbage is collected.
+      this.#scope.emitDestroy();
     }
     this.#isClosing = true;
     this.#closeIfDrained();
