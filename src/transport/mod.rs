@@ -68,8 +68,10 @@ impl Stream {
     /// 40 ms on Linux.
     pub fn new(socket: Socket) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
+        // macOS refuses this where the peer of a Unix socket is gone already, whose bytes must still be read. A socket that
+        // was accepted or created here has the option from the beginning.
         #[cfg(target_vendor = "apple")]
-        socket.set_nosigpipe(true)?;
+        let _ = socket.set_nosigpipe(true);
         let inet = socket
             .local_addr()
             .is_ok_and(|address| address.as_socket().is_some());
