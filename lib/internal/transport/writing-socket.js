@@ -12,6 +12,7 @@ const { dispatchSoon, throwUncaught } = require('../native/dispatcher.js');
 const { supportProxies } = require('../proxy-support.js');
 const { nextTick } = require('../real-timers.js');
 const {
+  kAsyncScope,
   kAttachConnection,
   kCanWriteNow,
   kChannel,
@@ -459,6 +460,8 @@ class WritingSocket extends ConnectionSocket {
     if (waiting.length > 0) settleAll(waiting, socketDestroyed());
     callback(err);
     nextTick(() => this.emit('close', Boolean(err)));
+    // Otherwise tools that look for open handles see the socket until garbage is collected.
+    this[kAsyncScope].emitDestroy();
   }
 }
 
