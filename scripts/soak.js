@@ -175,6 +175,28 @@ function growth(samples, name) {
   return { early, late };
 }
 
+/** The growth of each process; too much of it is added to the violations. */
+function growthOf(processes, violations) {
+  const grown = {};
+  for (const { role, samples } of processes) {
+    for (const [name, slack] of [
+      ['rss', 40],
+      ['heap', 25],
+      ['descriptors', 15],
+    ]) {
+      const change = growth(samples, name);
+      if (change === null) continue;
+      grown[`${role} ${name}`] = change;
+      if (change.late > change.early * 1.25 + slack) {
+        violations.push(
+          `${role}: ${name} grew from ${change.early.toFixed(1)} to ${change.late.toFixed(1)}`,
+        );
+      }
+    }
+  }
+  return grown;
+}
+
 async function main(argv) {
   const rest = [...argv];
   let out = path.join(ROOT, 'benchmark', 'results', 'soak');
@@ -223,23 +245,7 @@ async function main(argv) {
     if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
   }
 
-  const grown = {};
-  for (const { role, samples } of processes) {
-    for (const [name, slack] of [
-      ['rss', 40],
-      ['heap', 25],
-      ['descriptors', 15],
-    ]) {
-      const change = growth(samples, name);
-      if (change === null) continue;
-      grown[`${role} ${name}`] = change;
-      if (change.late > change.early * 1.25 + slack) {
-        violations.push(
-          `${role}: ${name} grew from ${change.early.toFixed(1)} to ${change.late.toFixed(1)}`,
-        );
-      }
-    }
-  }
+  const grown = growthOf(processes, violations);
   const result = {
     ...provenance(),
     minutes,
