@@ -21,8 +21,8 @@ impl Drop for Membership {
     }
 }
 
-/// The native part of a session. From `enter` to `leave`, broadcasts and pings of the server reach
-/// its connection.
+/// The native part of a session. From `enter_server` to `leave`, broadcasts and pings of the server
+/// reach its connection.
 #[napi]
 #[derive(Default)]
 pub struct SockhopSession {
@@ -37,10 +37,15 @@ impl SockhopSession {
         Self::default()
     }
 
-    /// Adds a connection to a server, because the session of the program has started. False if this
-    /// session has entered for another connection: the program may use one session for several.
+    /// Removes the connection from the server.
     #[napi(catch_unwind)]
-    pub fn enter(&self, server: &SockhopServer, connection: &Connection) -> bool {
+    pub fn leave(&self) {
+        drop(self.membership.take());
+    }
+}
+
+impl SockhopSession {
+    fn enter(&self, server: &SockhopServer, connection: &Connection) -> bool {
         let mut membership = self.membership.borrow_mut();
         if membership.is_some() {
             return false;
@@ -52,22 +57,24 @@ impl SockhopSession {
         });
         true
     }
-
-    /// Removes the connection from the server.
-    #[napi(catch_unwind)]
-    pub fn leave(&self) {
-        drop(self.membership.take());
-    }
 }
 
-/// Whether `value` was constructed as a session. A Proxy of a session, and an object that inherits
-/// from one, were not.
+/// Adds a connection to a server, because its session has started. False if `session` has entered
+/// for another connection already, or was not constructed as a session: a Proxy, an object that
+/// inherits from one. A function, so that one call does all of it.
 #[napi(catch_unwind)]
 #[cfg_attr(
     test,
     allow(dead_code, reason = "only the registration with Node refers to it")
 )]
-pub fn is_session(env: Env, value: Unknown<'_>) -> bool {
+pub fn enter_server(
+    env: Env,
+    session: Unknown<'_>,
+    server: &SockhopServer,
+    connection: &Connection,
+) -> bool {
     // SAFETY: the value belongs to the current call.
-    unsafe { ClassInstance::<SockhopSession>::from_napi_value(env.raw(), value.raw()) }.is_ok()
+    let session =
+        unsafe { ClassInstance::<SockhopSession>::from_napi_value(env.raw(), session.raw()) };
+    session.is_ok_and(|session| session.enter(server, connection))
 }

@@ -47,6 +47,5 @@ module.exports = {
   kListenElsewhere: symbolOf('listenElsewhere'),
 
   // Methods of SockhopSession.
-  kEnter: symbolOf('enter'),
   kLeave: symbolOf('leave'),
 };

@@ -197,17 +197,12 @@ export declare class SockhopServer {
 }
 
 /**
- * The native part of a session. From `enter` to `leave`, broadcasts and pings of the server reach
- * its connection.
+ * The native part of a session. From `enter_server` to `leave`, broadcasts and pings of the server
+ * reach its connection.
  */
 export declare class SockhopSession {
   /** A session that has not entered a server. */
   constructor()
-  /**
-   * Adds a connection to a server, because the session of the program has started. False if this
-   * session has entered for another connection: the program may use one session for several.
-   */
-  enter(server: SockhopServer, connection: Connection): boolean
   /** Removes the connection from the server. */
   leave(): void
 }
@@ -265,6 +260,13 @@ export interface Endpoint {
   /** A port. */
   port?: number
 }
+
+/**
+ * Adds a connection to a server, because its session has started. False if `session` has entered
+ * for another connection already, or was not constructed as a session: a Proxy, an object that
+ * inherits from one. A function, so that one call does all of it.
+ */
+export declare function enterServer(session: unknown, server: SockhopServer, connection: Connection): boolean
 
 /** The kind of an event, first number of its record. */
 export declare enum EventKind {
@@ -326,12 +328,6 @@ export declare enum IndexHeader {
 
 /** Whether a string of `length` UTF-16 units stands for itself between quotes in JSON. */
 export declare function isPlain(text: unknown, length: number): boolean
-
-/**
- * Whether `value` was constructed as a session. A Proxy of a session, and an object that inherits
- * from one, were not.
- */
-export declare function isSession(value: unknown): boolean
 
 /** Why the system refused a listener. */
 export interface ListenFailure {

@@ -168,9 +168,9 @@ class ServerConnections {
     const server = this.#server;
     const { session } = channel;
     const connection = channel.socket[kConnection];
-    if (native.isSession(session) && session[native.kEnter](server, connection)) return;
+    if (native.enterServer(session, server, connection)) return;
     const own = new native.SockhopSession();
-    own[native.kEnter](server, connection);
+    native.enterServer(own, server, connection);
     this.#ownSessions.set(channel, own);
   }
 
