@@ -69,6 +69,7 @@ function build({ debug = false } = {}) {
   const args = ['build', '--lib', '--message-format=json-render-diagnostics'];
   if (!debug) args.push('--release');
   fs.mkdirSync(TYPES, { recursive: true });
+  const began = new Date();
   const result = spawnSync('cargo', args, {
     cwd: ROOT,
     env: { ...environment(), NAPI_TYPE_DEF_TMP_FOLDER: TYPES },
@@ -97,8 +98,10 @@ function build({ debug = false } = {}) {
   // The file is renamed into place, so that a process that has loaded the old file keeps it.
   const partial = `${BINDING}.${process.pid}`;
   fs.copyFileSync(library, partial);
-  // A debug build gets a very old date, so that `stale()` does not take it for a release build.
-  if (debug) fs.utimesSync(partial, 0, 0);
+  // A source that changes during the build is newer than the binding. A debug build gets a very old
+  // date, so that `stale()` does not take it for a release build.
+  const date = debug ? new Date(0) : began;
+  fs.utimesSync(partial, date, date);
   fs.renameSync(partial, BINDING);
   return BINDING;
 }
