@@ -66,6 +66,33 @@ let canBroadcastTo;
 let countBroadcast;
 
 /**
+ * The state of reading that differs from its initial value on few sockets: those that a program
+ * reads itself, or decodes. The others share one object, which keeps an idle connection small.
+ */
+class Reading {
+  /** While the program reads before its session has started: @type {?PreSessionReader} */
+  preSessionReader = null;
+  /** Whether the program has called `resume()` while it listened to no bytes. */
+  resumedByProgram = false;
+  /** Whether the channel gets pings and pongs, too. */
+  showsControl = false;
+  /** Whether the channel gets bytes, because the program decodes them. */
+  bytesOnly = false;
+  /** Whether the program has removed the package's listener of `data`, see `listeners()`. */
+  isListenerRemoved = false;
+  /** The package's listener of `data`, made when the program asks for the listeners. */
+  ownListener = null;
+  /** Whether the program listens to raw bytes. */
+  isRawEnabled = false;
+  /** Whether the native side is paused until the program has read the bytes in the stream. */
+  isFull = false;
+  /** Whether the stream itself is emitting `data`. */
+  inStream = false;
+}
+
+const INITIAL_READING = Object.freeze(new Reading());
+
+/**
  * The socket of one connection: a `net.Socket` to the program, and the native transport of a
  * message channel. Its first two layers have the connection (`ConnectionSocket`) and everything
  * that is sent (`WritingSocket`); this one has everything that is received.
@@ -82,27 +109,10 @@ class SockhopSocket extends WritingSocket {
   #handlers;
   /** Whether the channel gets frames. */
   #hasStarted = false;
-  /** While the program reads before its session has started: @type {?PreSessionReader} */
-  #preSessionReader = null;
-  /** Whether the program has called `resume()` while it listened to no bytes. */
-  #resumedByProgram = false;
-  #messagesReceived = 0;
-  /** Whether the channel gets pings and pongs, too. */
-  #showsControl = false;
-  /** Whether the channel gets bytes, because the program decodes them. */
-  #bytesOnly = false;
   /** Whether the package reads the socket, or will when it starts. */
   #isReadByPackage = false;
-  /** Whether the program has removed the package's listener of `data`, see `listeners()`. */
-  #isListenerRemoved = false;
-  /** The package's listener of `data`, made when the program asks for the listeners. */
-  #ownListener = null;
-  /** Whether the program listens to raw bytes. */
-  #isRawEnabled = false;
-  /** Whether the native side is paused until the program has read the bytes in the stream. */
-  #isFull = false;
-  /** Whether the stream itself is emitting `data`. */
-  #inStream = false;
+  #messagesReceived = 0;
+  #reading = INITIAL_READING;
 
   /**
    * @param {object} connection the native connection, or a PendingConnection until
@@ -136,6 +146,12 @@ class SockhopSocket extends WritingSocket {
       isSocketOf(socket, handlers) && socket.#channel.isNative && countSent(socket, length);
   }
 
+  /** The state of reading, to be changed. */
+  #ownReading() {
+    if (this.#reading === INITIAL_READING) this.#reading = new Reading();
+    return this.#reading;
+  }
+
   set [kChannel](channel) {
     this.#channel = channel;
     this.#handlers = channel.handlers;
@@ -150,15 +166,17 @@ class SockhopSocket extends WritingSocket {
   /** The session has started: bytes that arrive from now on are for the channel. */
   [kStopPreSessionReading]() {
     this.#isReadByPackage = true;
-    this.#preSessionReader?.stop();
+    this.#reading.preSessionReader?.stop();
   }
 
   [kStartReading]() {
     if (this[kIsOver]) return;
     this.#isReadByPackage = true;
-    if (this.#preSessionReader === null && this.readableLength === 0) return this.#startReading();
-    this.#preSessionReader ??= new PreSessionReader(this, this[kConnection]);
-    this.#preSessionReader.handOver(this.#channel.options, {
+    if (this.#reading.preSessionReader === null && this.readableLength === 0)
+      return this.#startReading();
+    const reading = this.#ownReading();
+    reading.preSessionReader ??= new PreSessionReader(this, this[kConnection]);
+    reading.preSessionReader.handOver(this.#channel.options, {
       receive: (text) => {
         try {
           this[kOnFrame](text);
@@ -168,14 +186,14 @@ class SockhopSocket extends WritingSocket {
       },
       tooLarge: (limit) => this[kOnTooLarge](limit),
       begin: (pending) => {
-        if (this.#bytesOnly && pending.length > 0) this.#channel.receiveBytes(pending);
+        if (this.#reading.bytesOnly && pending.length > 0) this.#channel.receiveBytes(pending);
         this.#startReading();
       },
     });
   }
 
   #startReading() {
-    this.#preSessionReader = null;
+    if (this.#reading.preSessionReader !== null) this.#reading.preSessionReader = null;
     this.#hasStarted = true;
     // Messages that a handler of `connect` has sent.
     this[kFlush]();
@@ -198,14 +216,14 @@ class SockhopSocket extends WritingSocket {
   }
 
   [kSetShowControl](on) {
-    if (on === this.#showsControl || this[kIsOver]) return;
-    this.#showsControl = on;
+    if (on === this.#reading.showsControl || this[kIsOver]) return;
+    this.#ownReading().showsControl = on;
     this[kConnection].setShowControl(on);
   }
 
   [kSetBytesOnly]() {
-    if (this.#isListenerRemoved) return;
-    this.#bytesOnly = true;
+    if (this.#reading.isListenerRemoved) return;
+    this.#ownReading().bytesOnly = true;
     this[kConnection].setBytesOnly();
   }
 
@@ -221,7 +239,7 @@ class SockhopSocket extends WritingSocket {
 
   /** @returns {boolean} false if the socket takes no more frames */
   [kOnFrame](text) {
-    if (this.#isListenerRemoved) return false;
+    if (this.#reading.isListenerRemoved) return false;
     if (this.timeout) this._unrefTimer?.();
     this.#messagesReceived += 1;
     this.#channel?.receive(text);
@@ -230,16 +248,17 @@ class SockhopSocket extends WritingSocket {
 
   [kOnRawBytes](bytes) {
     if (this[kIsOver]) return;
-    if (this.#preSessionReader !== null) {
+    if (this.#reading.preSessionReader !== null) {
       if (this.timeout) this._unrefTimer?.();
-      this.#preSessionReader.received(bytes);
+      this.#reading.preSessionReader.received(bytes);
       return;
     }
-    if (this.#bytesOnly) {
+    if (this.#reading.bytesOnly) {
       this.#messagesReceived += 1;
       this.#channel?.receiveBytes(bytes);
     }
-    if (!this.#isRawEnabled || this.push(bytes) || this.listenerCount('readable') === 0) return;
+    if (!this.#reading.isRawEnabled || this.push(bytes) || this.listenerCount('readable') === 0)
+      return;
     // A listener of `readable` reads at its own pace: no more is read from the peer until the
     // stream has room.
     debug?.(
@@ -247,7 +266,7 @@ class SockhopSocket extends WritingSocket {
       connectionName(this),
       this.readableLength,
     );
-    this.#isFull = true;
+    this.#ownReading().isFull = true;
     this[kConnection].pause();
   }
 
@@ -257,7 +276,8 @@ class SockhopSocket extends WritingSocket {
 
   /** The peer has sent FIN. */
   [kOnEnd]() {
-    if (this.#preSessionReader !== null) return this.#preSessionReader.received(null);
+    if (this.#reading.preSessionReader !== null)
+      return this.#reading.preSessionReader.received(null);
     this.push(null);
     // A stream that is not read emits no `end`, which the package and programs listen to.
     if (this.readableFlowing !== true && this.listenerCount('readable') === 0) super.resume();
@@ -278,15 +298,16 @@ class SockhopSocket extends WritingSocket {
   // ---- the stream -------------------------------------------------------------------------------
 
   _read() {
-    if (this.#isFull) return this.#resumeReading();
+    if (this.#reading.isFull) return this.#resumeReading();
     if (this.#hasStarted || this[kIsOver] || this[kIsHandleInUse] || this.connecting) return;
-    this.#preSessionReader ??= new PreSessionReader(this, this[kConnection]);
-    this.#preSessionReader.read();
+    const reading = this.#ownReading();
+    reading.preSessionReader ??= new PreSessionReader(this, this[kConnection]);
+    reading.preSessionReader.read();
   }
 
   #resumeReading() {
     debug?.('%s: reading goes on', connectionName(this));
-    this.#isFull = false;
+    this.#reading.isFull = false;
     if (!this[kIsOver] && !this[kIsHandleInUse]) this[kConnection].resume();
   }
 
@@ -301,7 +322,7 @@ class SockhopSocket extends WritingSocket {
 
   resume() {
     if (this.listenerCount('data') + this.listenerCount('readable') === 0) {
-      this.#resumedByProgram = true;
+      this.#ownReading().resumedByProgram = true;
     }
     if (!this[kIsHandleInUse]) this[kConnection].resume();
     return super.resume();
@@ -322,18 +343,24 @@ class SockhopSocket extends WritingSocket {
   }
 
   #runInStream(method, ...args) {
-    const before = this.#inStream;
-    this.#inStream = true;
+    const reading = this.#ownReading();
+    const before = reading.inStream;
+    reading.inStream = true;
     try {
       return method.apply(this, args);
     } finally {
-      this.#inStream = before;
+      reading.inStream = before;
     }
   }
 
   /** A program may emit `data` itself, as a test does: then the channel reads it as the peer's. */
   emit(event, ...args) {
-    if (event === 'data' && #channel in this && !this.#inStream && !this.#isListenerRemoved) {
+    if (
+      event === 'data' &&
+      #channel in this &&
+      !this.#reading.inStream &&
+      !this.#reading.isListenerRemoved
+    ) {
       this.#channel?.receiveBytes(args[0]);
     }
     return super.emit(event, ...args);
@@ -365,7 +392,7 @@ class SockhopSocket extends WritingSocket {
   removeListener(event, listener) {
     super.removeListener(event, listener);
     if (#channel in this) {
-      if (event === 'data' && listener === this.#ownListener) this.#removeOwnListener();
+      if (event === 'data' && listener === this.#reading.ownListener) this.#removeOwnListener();
       if (event === 'drain') this[kOnDrainListeners]();
       this.#disableRawIfUnused();
     }
@@ -399,35 +426,41 @@ class SockhopSocket extends WritingSocket {
    * again.
    */
   #withOwnListener(event, listeners) {
-    if (event !== 'data' || !this.#isReadByPackage || this.#isListenerRemoved) return listeners;
-    this.#ownListener ??= (chunk) => this.#channel?.receiveBytes(chunk);
-    return [this.#ownListener, ...listeners];
+    if (event !== 'data' || !this.#isReadByPackage || this.#reading.isListenerRemoved)
+      return listeners;
+    const reading = this.#ownReading();
+    reading.ownListener ??= (chunk) => this.#channel?.receiveBytes(chunk);
+    return [reading.ownListener, ...listeners];
   }
 
   /** The program has removed that listener: from now on it reads the socket alone. */
   #removeOwnListener() {
-    if (!this.#isReadByPackage || this.#isListenerRemoved) return;
-    this.#isListenerRemoved = true;
-    this.#bytesOnly = false;
+    if (!this.#isReadByPackage || this.#reading.isListenerRemoved) return;
+    const reading = this.#ownReading();
+    reading.isListenerRemoved = true;
+    reading.bytesOnly = false;
     this[kConnection].setBytesOnly();
   }
 
   /** A listener of raw bytes is added: the native side delivers them, too. */
   #enableRawFor(event) {
     if (event !== 'data' && event !== 'readable') return;
-    this.#isRawEnabled = true;
+    this.#ownReading().isRawEnabled = true;
     this[kConnection].setRaw(true);
   }
 
   #disableRawIfUnused() {
-    if (!this.#isRawEnabled || this.listenerCount('data') + this.listenerCount('readable') > 0) {
+    if (
+      !this.#reading.isRawEnabled ||
+      this.listenerCount('data') + this.listenerCount('readable') > 0
+    ) {
       return;
     }
-    this.#isRawEnabled = false;
+    this.#reading.isRawEnabled = false;
     this[kConnection].setRaw(false);
-    if (this.#isFull) this.#resumeReading();
+    if (this.#reading.isFull) this.#resumeReading();
     // Bytes that follow are for the server, unless the program has asked to discard them.
-    if (!this.#resumedByProgram) this.#preSessionReader?.keep();
+    if (!this.#reading.resumedByProgram) this.#reading.preSessionReader?.keep();
   }
 }
 

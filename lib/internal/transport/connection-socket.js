@@ -31,6 +31,34 @@ const {
 } = require('../symbols.js');
 
 /**
+ * The state of a connection that differs from its initial value on few sockets: those with a
+ * time-out, or whose handle, addresses or pings a program reads. The others share one object, which
+ * keeps an idle connection small.
+ */
+class Usage {
+  /** Fires `setTimeout()` later: bytes have moved since the timer of net.Socket was started. */
+  timeoutTimer = null;
+  /** Whether this counts as an exception for broadcasts, because it has a time-out. */
+  isTimeoutCounted = false;
+  /**
+   * Node's own handle on a duplicate of the descriptor, once the program or Node has read
+   * `_handle`.
+   */
+  handle = null;
+  /**
+   * Whether the native side does not read: `_handle` was read in this tick, or a `tls.TLSSocket`
+   * has it.
+   */
+  isHandleInUse = false;
+  /** This end and the peer's: @type {?Array} */
+  addresses = null;
+  /** The pings, once the program has read them: @type {?SentPings} */
+  sentPings = null;
+}
+
+const INITIAL_USAGE = Object.freeze(new Usage());
+
+/**
  * The first of three layers of a `SockhopSocket`: a `net.Socket` that is backed by a native
  * connection. It has the connection from its beginning to its end, and the properties, time-outs
  * and options of `net.Socket` that are those of the connection.
@@ -45,27 +73,9 @@ class ConnectionSocket extends net.Socket {
   #asyncScope = new AsyncResource('SOCKHOPSOCKET');
   #keepAlive = new KeepAlive();
   #isOver = false;
-  #addresses = null;
-  /**
-   * Fires `setTimeout()` later, because bytes have moved since the timer of net.Socket was started.
-   */
-  #timeoutTimer = null;
-  /** Whether this counts as an exception for broadcasts, because it has a time-out. */
-  #isTimeoutCounted = false;
-  /**
-   * Node's own handle on a duplicate of the descriptor, once the program or Node has read
-   * `_handle`.
-   */
-  #handle = null;
-  /**
-   * Whether the native side does not read: `_handle` was read in this tick, or a `tls.TLSSocket`
-   * has it.
-   */
-  #isHandleInUse = false;
+  #usage = INITIAL_USAGE;
   /** @type {?function(): void} */
   #onDestroyed;
-  /** The pings, once the program has read them: @type {?SentPings} */
-  #sentPings = null;
 
   /**
    * @param {object} connection the native connection, or a PendingConnection
@@ -85,6 +95,12 @@ class ConnectionSocket extends net.Socket {
     return this.#connection;
   }
 
+  /** The state of usage, to be changed. */
+  #ownUsage() {
+    if (this.#usage === INITIAL_USAGE) this.#usage = new Usage();
+    return this.#usage;
+  }
+
   get [kAsyncScope]() {
     return this.#asyncScope;
   }
@@ -97,7 +113,7 @@ class ConnectionSocket extends net.Socket {
   /** The native connection takes the place of the PendingConnection. */
   [kReplaceConnection](connection) {
     this.#connection = connection;
-    this.#addresses = null;
+    if (this.#usage.addresses !== null) this.#usage.addresses = null;
     sockets.set(connection.id, this);
   }
 
@@ -107,8 +123,10 @@ class ConnectionSocket extends net.Socket {
     this.connecting = false;
     this.setTimeout(0);
     this.#countTimeout();
-    this.#handle?.close();
-    this.#handle = null;
+    if (this.#usage.handle !== null) {
+      this.#usage.handle.close();
+      this.#usage.handle = null;
+    }
     this.#connection.close(false);
     if (this.#connection.hasLoopbackPeer()) dispatchSoon();
     sockets.delete(this.#connection.id);
@@ -134,25 +152,26 @@ class ConnectionSocket extends net.Socket {
   [kNextPing](throughProgram) {
     const connection = this.#connection;
     let ping = null;
-    this.#sentPings?.applyProgramChanges(connection);
+    this.#usage.sentPings?.applyProgramChanges(connection);
     if (!throughProgram) connection.ping();
     else if (connection.nextPing()) ping = this[kPings].at(-1);
-    this.#sentPings?.update(connection);
+    this.#usage.sentPings?.update(connection);
     return ping;
   }
 
   get [kPings]() {
-    this.#sentPings ??= new SentPings();
-    return this.#sentPings.update(this.#connection);
+    const usage = this.#ownUsage();
+    usage.sentPings ??= new SentPings();
+    return usage.sentPings.update(this.#connection);
   }
 
   get [kHasShownPings]() {
-    return this.#sentPings !== null;
+    return this.#usage.sentPings !== null;
   }
 
   /** The native client or server makes the connection forget its pings. */
   [kClearPings]() {
-    this.#sentPings = null;
+    if (this.#usage.sentPings !== null) this.#usage.sentPings = null;
   }
 
   [kOnPong](message, text) {
@@ -173,8 +192,9 @@ class ConnectionSocket extends net.Socket {
     if (!this.timeout || this.destroyed) return;
     const left = this.timeout - this.#connection.idleTime();
     if (left < 1) return this.emit('timeout');
-    this.#timeoutTimer = setTimeout(() => this._onTimeout(), left);
-    this.#timeoutTimer.unref?.();
+    const usage = this.#ownUsage();
+    usage.timeoutTimer = setTimeout(() => this._onTimeout(), left);
+    usage.timeoutTimer.unref?.();
   }
 
   /** Something was sent or delivered: the time begins anew. */
@@ -194,15 +214,15 @@ class ConnectionSocket extends net.Socket {
 
   #countTimeout() {
     const hasTimeout = this.timeout > 0 && !this.#isOver;
-    if (hasTimeout === this.#isTimeoutCounted) return;
-    this.#isTimeoutCounted = hasTimeout;
+    if (hasTimeout === this.#usage.isTimeoutCounted) return;
+    this.#ownUsage().isTimeoutCounted = hasTimeout;
     countException(hasTimeout);
   }
 
   #stopTimeoutTimer() {
-    if (this.#timeoutTimer === null) return;
-    clearTimeout(this.#timeoutTimer);
-    this.#timeoutTimer = null;
+    if (this.#usage.timeoutTimer === null) return;
+    clearTimeout(this.#usage.timeoutTimer);
+    this.#usage.timeoutTimer = null;
   }
 
   ref() {
@@ -229,8 +249,9 @@ class ConnectionSocket extends net.Socket {
 
   /** @returns {[?object, ?object]} this end and the peer's */
   #endpoints() {
-    this.#addresses ??= this.#connection.addresses().map((end) => end && displayedEndpoint(end));
-    return this.#addresses;
+    const usage = this.#ownUsage();
+    usage.addresses ??= this.#connection.addresses().map((end) => end && displayedEndpoint(end));
+    return usage.addresses;
   }
 
   _getsockname() {
@@ -288,9 +309,10 @@ class ConnectionSocket extends net.Socket {
   get _handle() {
     // The constructor of net.Socket reads it before there is a connection.
     if (!handles.exist || !(#connection in this) || this.#isOver || this.connecting) return null;
-    this.#handle ??= handles.ofConnection(this.#connection.duplicate());
-    if (this.#handle !== null) this.#pauseForHandle();
-    return this.#handle;
+    const usage = this.#ownUsage();
+    usage.handle ??= handles.ofConnection(this.#connection.duplicate());
+    if (usage.handle !== null) this.#pauseForHandle();
+    return usage.handle;
   }
 
   /**
@@ -298,18 +320,19 @@ class ConnectionSocket extends net.Socket {
    * handle.
    */
   #pauseForHandle() {
-    if (this.#isHandleInUse) return;
-    this.#isHandleInUse = true;
+    if (this.#usage.isHandleInUse) return;
+    this.#ownUsage().isHandleInUse = true;
     this.#connection.pause();
     process.nextTick(() => {
-      if (this.#isOver || this.#handle === null || handles.isTaken(this.#handle)) return;
-      this.#isHandleInUse = false;
+      if (this.#isOver || this.#usage.handle === null || handles.isTaken(this.#usage.handle))
+        return;
+      this.#usage.isHandleInUse = false;
       this[kOnHandleUnused]();
     });
   }
 
   get [kIsHandleInUse]() {
-    return this.#isHandleInUse;
+    return this.#usage.isHandleInUse;
   }
 
   /**
@@ -317,10 +340,11 @@ class ConnectionSocket extends net.Socket {
    * then on.
    */
   set _handle(handle) {
-    if (handle !== null || !(#connection in this) || this.#handle === null || this.#isOver) return;
+    if (handle !== null || !(#connection in this) || this.#usage.handle === null || this.#isOver)
+      return;
     this[kFlush]();
     if (!this.#connection.release()) throw cannotHandOver(this);
-    this.#handle = null;
+    this.#usage.handle = null;
     // Bytes that were read before belong to this process.
     dispatchSoon();
     setImmediate(() => this.destroy());
