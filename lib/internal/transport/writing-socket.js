@@ -239,8 +239,10 @@ class WritingSocket extends ConnectionSocket {
   #afterWrite(sent, text, batch) {
     if (sent === REFUSED) this.#countRefused(batch);
     this.#settle(sent, (err) => batch.settle(err));
-    if (sent > WRITTEN) this.#addPlaceholder(Buffer.byteLength(text), sent);
-    else if (batch.messages === 1) this.#drainSoon(text.length);
+    if (sent > WRITTEN) {
+      // Otherwise the Writable counts it when the program reads its length, or writes to it.
+      if (this._events.drain !== undefined) this.#addPlaceholder(Buffer.byteLength(text), sent);
+    } else if (batch.messages === 1) this.#drainSoon(text.length);
     if (this.timeout) this._unrefTimer?.();
   }
 
@@ -303,7 +305,12 @@ class WritingSocket extends ConnectionSocket {
     super.write(placeholder(length, where));
   }
 
-  /** Makes the Writable also count messages to all clients and pongs that wait for the kernel. */
+  /** Makes the Writable count the messages that wait for the kernel, if there are any. */
+  #countWaitingMessages() {
+    if (this.#waiting !== null) this.#updateWritableLength();
+  }
+
+  /** Makes the Writable count everything that waits for the kernel, pongs included. */
   #updateWritableLength() {
     this[kFlush]();
     if (this[kIsOver] || this.destroyed || this.writableEnded) return;
@@ -326,6 +333,7 @@ class WritingSocket extends ConnectionSocket {
     if (hasListeners === this.#isDrainCounted) return;
     this.#isDrainCounted = hasListeners;
     countException(hasListeners);
+    if (hasListeners) this.#countWaitingMessages();
   }
 
   get writableLength() {
@@ -390,6 +398,7 @@ class WritingSocket extends ConnectionSocket {
    */
   #beginProgramBytes() {
     this[kFlush]();
+    this.#countWaitingMessages();
     if (this.#holdsNativeWrites) return;
     this.#holdsNativeWrites = true;
     countException(true);
