@@ -29,6 +29,11 @@ const noop = () => {};
 const BURST_LENGTH = 64 * 1024;
 /** The beginning of a ping or pong of this package or of 1.8.4. */
 const CONTROL = /^\{"type":"SockhopP[io]ng"/;
+/** Where the type begins in it, and its first letter: most messages differ there. */
+const TYPE_START = 9;
+const TYPE_LETTER = 'S'.charCodeAt(0);
+const isControl = (text) => text.charCodeAt(TYPE_START) === TYPE_LETTER && CONTROL.test(text);
+
 /** With this many unanswered pings in a row the peer counts as unresponsive. */
 const UNANSWERED_LIMIT = 4;
 
@@ -116,7 +121,7 @@ class StreamTransport {
     for (const text of frames) {
       if (this.#stream.destroyed) return;
       this.#messagesReceived += 1;
-      if (CONTROL.test(text)) this.#controlBytes += text.length;
+      if (isControl(text)) this.#controlBytes += text.length;
       channel.receiveSafely(text);
     }
     if (!fits) channel.onTooLarge(this.#maxMessageSize);
