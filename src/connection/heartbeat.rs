@@ -143,7 +143,12 @@ impl Heartbeat {
         }
     }
 
-    /// Forgets the pings, because their answers could not be read, or the timer stopped.
+    /// Forgets the pings without an answer: their answers may have arrived and not been read yet.
+    pub fn forget_unanswered(&mut self) {
+        self.pings.retain(|ping| ping.finished.is_some());
+    }
+
+    /// Forgets all pings, because the timer starts anew or stops.
     pub fn clear(&mut self) {
         self.pings.clear();
     }
@@ -176,6 +181,21 @@ mod tests {
             Some(Control::Ping(body)) => body,
             other => panic!("not a ping: {other:?}"),
         }
+    }
+
+    #[test]
+    fn a_ping_whose_answer_may_be_unread_is_forgotten_and_an_answered_one_is_kept() {
+        let config = Config::for_tests();
+        let mut heartbeat = Heartbeat::default();
+        let frame = sent(heartbeat.beat(&config, Progress::default()));
+        heartbeat.answered(&pong_to(&frame));
+        for _ in 0..9 {
+            sent(heartbeat.beat(&config, Progress::default()));
+            heartbeat.forget_unanswered();
+        }
+        let pings: Vec<_> = heartbeat.pings().collect();
+        assert_eq!(pings.len(), 1);
+        assert!(pings[0].finished.is_some());
     }
 
     #[test]

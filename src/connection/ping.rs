@@ -35,7 +35,7 @@ impl Connection {
         let mut heartbeat = self.heartbeat.lock();
         let heartbeat = heartbeat.get_or_insert_default();
         if may_have_answers {
-            heartbeat.clear();
+            heartbeat.forget_unanswered();
         }
         // Saturating, because a reader may count a ping in between, and a part of a ping may have
         // come from the program.
