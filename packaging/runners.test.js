@@ -6,6 +6,7 @@ const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { after, before, describe, it } = require('node:test');
+const { stripVTControlCharacters } = require('node:util');
 
 const { installRelease } = require('./installed.js');
 
@@ -44,15 +45,20 @@ describe('tests that use the package', () => {
 
   after(() => remove());
 
-  function runTests(...command) {
+  /** Runs a test runner; its output is without colours, whatever the environment asks for. */
+  function run(...command) {
     const { status, signal, stdout, stderr } = spawnSync(process.execPath, command, {
       cwd: app,
       encoding: 'utf8',
-      env: { ...process.env, CI: 'true', NO_COLOR: '1' },
+      env: { ...process.env, CI: 'true' },
       // Longer than any of them waits for handles that are open.
       timeout: 120_000,
     });
-    const output = stdout + stderr;
+    return { status, signal, output: stripVTControlCharacters(stdout + stderr) };
+  }
+
+  function runTests(...command) {
+    const { status, signal, output } = run(...command);
     assert.equal(status, 0, `${signal ?? ''}\n${output}`);
     assert.doesNotMatch(output, /open handle|did not exit|prevents|hanging|timed out/i);
     return output;
@@ -70,13 +76,10 @@ describe('tests that use the package', () => {
     fs.mkdirSync(open);
     fs.writeFileSync(path.join(open, 'package.json'), '{}');
     fs.writeFileSync(path.join(open, 'open.test.js'), TEST.replace('await s.close();', ''));
-    const { stdout, stderr } = spawnSync(
-      process.execPath,
-      [tool('jest/bin/jest.js'), '--rootDir=open', '--detectOpenHandles', '--forceExit'],
-      { cwd: app, encoding: 'utf8', timeout: 120_000 },
-    );
+    const options = ['--rootDir=open', '--detectOpenHandles', '--forceExit'];
+    const { output } = run(tool('jest/bin/jest.js'), ...options);
     fs.rmSync(open, { recursive: true });
-    assert.match(stdout + stderr, /open handles[\s\S]*> +\d+ \| .*await s\.listen\(\)/);
+    assert.match(output, /open handles[\s\S]*> +\d+ \| .*await s\.listen\(\)/);
   });
 
   for (const pool of ['threads', 'forks', 'vmThreads']) {
