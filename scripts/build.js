@@ -5,6 +5,7 @@
 //   node scripts/build.js              release build
 //   node scripts/build.js --debug      quick build with debug assertions
 //   node scripts/build.js --if-stale   only if a source is newer than the binding
+//   node scripts/build.js --tracing    with log events of the Rust code, see CONTRIBUTING.md
 //
 // packaging/build.js builds the binding for other targets, and for releases.
 
@@ -61,13 +62,14 @@ function environment() {
 
 /**
  * Builds the binding and moves it into place.
- * @param {{ debug?: boolean }} [options]
+ * @param {{ debug?: boolean, tracing?: boolean }} [options] `tracing` is a feature of the crate
  * @returns {string} the path of the binding
  * @throws {Error} if cargo is missing or the build failed
  */
-function build({ debug = false } = {}) {
+function build({ debug = false, tracing = false } = {}) {
   const args = ['build', '--lib', '--message-format=json-render-diagnostics'];
   if (!debug) args.push('--release');
+  if (tracing) args.push('--features', 'tracing');
   fs.mkdirSync(TYPES, { recursive: true });
   const began = new Date();
   const result = spawnSync('cargo', args, {
@@ -98,20 +100,20 @@ function build({ debug = false } = {}) {
   // The file is renamed into place, so that a process that has loaded the old file keeps it.
   const partial = `${BINDING}.${process.pid}`;
   fs.copyFileSync(library, partial);
-  // A source that changes during the build is newer than the binding. A debug build gets a very old
-  // date, so that `stale()` does not take it for a release build.
-  const date = debug ? new Date(0) : began;
+  // A source that changes during the build is newer than the binding. A binding for debugging gets a
+  // very old date, so that `stale()` does not take it for a release build.
+  const date = debug || tracing ? new Date(0) : began;
   fs.utimesSync(partial, date, date);
   fs.renameSync(partial, BINDING);
   return BINDING;
 }
 
 function main(argv) {
-  const unknown = argv.find((arg) => !['--debug', '--if-stale'].includes(arg));
+  const unknown = argv.find((arg) => !['--debug', '--if-stale', '--tracing'].includes(arg));
   if (unknown) throw new Error(`unknown option ${unknown}`);
   if (argv.includes('--if-stale') && !stale()) return;
   const debug = argv.includes('--debug');
-  const file = build({ debug });
+  const file = build({ debug, tracing: argv.includes('--tracing') });
   // `npm pack --json` runs this script and uses stdout for its own output.
   console.error(`built ${path.basename(file)} (${debug ? 'debug' : 'release'})`);
 }
