@@ -8,6 +8,8 @@
 //   npm test -- --only node,rust          the named steps, out of all
 //   npm test -- __test__/client.test.js   the named test files
 //   npm run test:all -- --rest            every check that `npm test` leaves out
+//   npm test -- --repeat-failed           a failed step with processes and sockets runs once more,
+//                                         alone, and the table has both results
 
 const { spawn } = require('node:child_process');
 const fs = require('node:fs');
@@ -76,6 +78,7 @@ const nodeTests = (files) => [NODE, ...nodeTestOptions(), ...files];
  * @property {string} title
  * @property {1 | 2 | 3} lane
  * @property {boolean} [daily] `npm test` runs it
+ * @property {boolean} [canRepeat] it runs processes that other load can delay
  * @property {function({files: string[]}): string[]} command
  * @property {object} [env]
  * @property {function(): string | false} [unless] the reason to leave the step out
@@ -124,6 +127,7 @@ const STEPS = [
     name: 'node',
     title: 'Node: tests of the package',
     lane: 1,
+    canRepeat: true,
     daily: true,
     command: ({ files }) =>
       nodeTests(files.length > 0 ? files : findTests(inRoot('__test__')).filter((f) => !isSlow(f))),
@@ -132,24 +136,28 @@ const STEPS = [
     name: 'node-slow',
     title: 'Node: tests of the package that take long',
     lane: 1,
+    canRepeat: true,
     command: () => nodeTests(findTests(inRoot('__test__')).filter(isSlow)),
   },
   {
     name: 'readers',
     title: 'Node: connections read by one reader alone, the runtime, then the event loop',
     lane: 1,
+    canRepeat: true,
     command: () => [NODE, inRoot('scripts/readers.js'), ...nodeTestOptions()],
   },
   {
     name: 'network',
     title: 'Node: interoperability byte by byte, then with delays',
     lane: 1,
+    canRepeat: true,
     command: () => [NODE, inRoot('scripts/network.js'), ...nodeTestOptions()],
   },
   {
     name: 'runtimes',
     title: 'Node, Bun and Deno: the packed package on other versions and runtimes',
     lane: 1,
+    canRepeat: true,
     unless: () =>
       (process.platform !== 'linux' || process.arch !== 'x64') &&
       `the runtimes are fetched for linux-x64, this is ${process.platform}-${process.arch}`,
@@ -159,6 +167,7 @@ const STEPS = [
     name: 'packaging',
     title: 'Packaging: declarations, bundlers and test runners with the packages of a release',
     lane: 1,
+    canRepeat: true,
     unless: () =>
       Number.parseInt(process.versions.node, 10) < 20 && 'the tools need Node 20 or newer',
     command: () => [NODE, inRoot('packaging/check.js')],
@@ -194,6 +203,7 @@ const STEPS = [
     name: 'conformance',
     title: "Conformance: the original's own tests, and both side by side",
     lane: 3,
+    canRepeat: true,
     // The original's suites have time limits of 10 ms, so nothing runs beside them. Five runs in CI
     // show their races.
     command: () => [NODE, inRoot('scripts/conformance.js'), '--runs', process.env.CI ? '5' : '1'],
@@ -201,12 +211,13 @@ const STEPS = [
 ];
 
 function parse(argv) {
-  const wanted = { all: false, rest: false, only: null, files: [] };
+  const wanted = { all: false, rest: false, repeatFailed: false, only: null, files: [] };
   const rest = [...argv];
   while (rest.length > 0) {
     const arg = rest.shift();
     if (arg === '--all') wanted.all = true;
     else if (arg === '--rest') wanted.rest = true;
+    else if (arg === '--repeat-failed') wanted.repeatFailed = true;
     else if (arg === '--only') wanted.only = (rest.shift() ?? '').split(',');
     else if (arg.startsWith('--only=')) wanted.only = arg.slice('--only='.length).split(',');
     else if (arg.startsWith('-')) throw new Error(`unknown option ${arg}; see scripts/test.js`);
@@ -292,6 +303,21 @@ async function runLane(steps, held, wanted, results) {
   }
 }
 
+/**
+ * Runs failed steps again, one at a time. A step that passes then has a test that depends on the
+ * load of the machine. The table says so, because such a test is a defect.
+ */
+async function repeatFailed(steps, wanted, results) {
+  for (const step of steps) {
+    const result = results.get(step);
+    if (!step.canRepeat || !result.failure) continue;
+    console.log(`\n${step.name} FAILED (${result.failure}); it runs once more, alone`);
+    const failure = await runShown(step, wanted);
+    const note = `FAILED first (${result.failure}), passed when it ran alone: mend that test`;
+    results.set(step, { ...result, failure, note });
+  }
+}
+
 function summaryLine(name, { failure, skipped, seconds, note }) {
   const verdict = skipped ? 'left out' : failure ? 'FAILED' : 'passed';
   const time = skipped ? '' : `${seconds.toFixed(1)} s`;
@@ -324,6 +350,7 @@ async function main(argv) {
     runLane(second, first.length > 0, wanted, results),
   ]);
   await runLane(third, false, wanted, results);
+  if (wanted.repeatFailed) await repeatFailed(steps, wanted, results);
 
   console.log('\n=== Summary ===');
   for (const [step, result] of results) console.log(summaryLine(step.name, result));
