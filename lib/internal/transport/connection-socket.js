@@ -59,6 +59,18 @@ class Usage {
 const INITIAL_USAGE = Object.freeze(new Usage());
 
 /**
+ * For the constructor of net.Socket. It copies the options and adds the last three to the copy. They
+ * are named here, because V8 otherwise gives each copy a hidden class of its own, and then the
+ * constructor of a socket takes 5 µs instead of 0.2.
+ */
+const STREAM_OPTIONS = {
+  allowHalfOpen: false,
+  emitClose: undefined,
+  autoDestroy: undefined,
+  decodeStrings: undefined,
+};
+
+/**
  * The first of three layers of a `SockhopSocket`: a `net.Socket` that is backed by a native
  * connection. It has the connection from its beginning to its end, and the properties, time-outs
  * and options of `net.Socket` that are those of the connection.
@@ -82,7 +94,7 @@ class ConnectionSocket extends net.Socket {
    * @param {function(): void} [onDestroyed] called when the socket is destroyed
    */
   constructor(connection, onDestroyed = null) {
-    super({ allowHalfOpen: false });
+    super(STREAM_OPTIONS);
     markTarget(this);
     this.#connection = connection;
     this.#onDestroyed = onDestroyed;
