@@ -190,9 +190,26 @@ export interface SockhopClientOptions extends SockhopOptions {
   ssl_options?: ConnectionOptions | null | undefined;
   /**
    * Time between two attempts to connect while `auto_reconnect` is on and there is no connection,
-   * counted from the construction of the client. In milliseconds. Default: `2000`.
+   * counted from the construction of the client. With a factor or a jitter it is the time before
+   * the first attempt, counted from the end of the connection. In milliseconds. Default: `2000`.
    */
   auto_reconnect_interval?: number | null | undefined;
+  /**
+   * Factor by which the time before an attempt of `auto_reconnect` grows with each attempt. A
+   * connection that lasts at least `auto_reconnect_interval` resets the time. Default: `1`.
+   */
+  auto_reconnect_factor?: number | null | undefined;
+  /**
+   * Longest time before an attempt of `auto_reconnect`. It must not be shorter than
+   * `auto_reconnect_interval`, and the default is never shorter. In milliseconds. Default: `30000`.
+   */
+  auto_reconnect_max_interval?: number | null | undefined;
+  /**
+   * Part of the time before an attempt of `auto_reconnect` that is random, from 0 to 1: with `0.5`
+   * each time is between half of it and the whole, with `1` between nothing and the whole. Clients
+   * that lose their server together then come back one after the other. Default: `0`.
+   */
+  auto_reconnect_jitter?: number | null | undefined;
   /** Time that `connect()` may take, with the TLS handshake. In milliseconds. Default: `5000`. */
   connect_timeout?: number | null | undefined;
   // end of options of a client
@@ -349,6 +366,8 @@ export interface SockhopStats {
   slow_consumers: number;
   /** Frames that are not JSON, or do not have the form of their kind of message. */
   bad_frames: number;
+  /** Attempts of `auto_reconnect`; always 0 for a server. */
+  reconnect_attempts: number;
   /** Attempts of `auto_reconnect` that failed, for any reason; always 0 for a server. */
   failed_reconnects: number;
   /**
@@ -356,6 +375,11 @@ export interface SockhopStats {
    * connections. `null` before the first answer.
    */
   round_trip: number | null;
+  /**
+   * Code of the error that the last failed attempt to connect ended with, or its message if it has
+   * no code. `null` if none has failed, and for a server.
+   */
+  last_connect_error: string | null;
   // end of figures
 }
 
@@ -456,6 +480,12 @@ export interface SockhopClientEvents<In = Anything, Out = Sendable> {
   connect: [sock: SockhopSocket];
   /** The connection has ended, on either side. Emitted once for each `connect`. */
   disconnect: [sock: SockhopSocket];
+  /**
+   * An attempt of `auto_reconnect` begins. `attempt` is its number since the last connection that
+   * held, from 1; `delay` is the time in ms that the client was to wait for it; `lastError` is the
+   * error of the attempt or connection before it.
+   */
+  reconnecting: [attempt: number, delay: number, lastError: AnyError | null];
   /** The server sent an object. */
   receive: [object: In, meta: ClientReceiveMeta<Out>];
   /** The server sent a request. */

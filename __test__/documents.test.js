@@ -14,7 +14,7 @@ const { attackClient, attackServer, startProgram, typesIn } = require('./support
 
 const limit = { timeout: 600_000 };
 const ROOT = path.join(__dirname, '..');
-const DOCUMENTS = ['README.md', 'API.md', 'MIGRATION.md', 'SECURITY.md'];
+const DOCUMENTS = ['README.md', 'API.md', 'MIGRATION.md', 'SECURITY.md', 'docs/reconnecting.md'];
 const LANGUAGES = { js: '.js', javascript: '.js', cjs: '.cjs', mjs: '.mjs' };
 
 /** The fenced blocks of a document that are JavaScript. */

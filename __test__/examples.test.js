@@ -1,7 +1,8 @@
 'use strict';
 
 // Every program in examples/ runs once on the original and once on this package, and prints the
-// same. Its server outlives a hostile client.
+// same. Those that show a feature of this package run on this package alone. Its server outlives a
+// hostile client.
 
 const assert = require('node:assert/strict');
 const { spawn, spawnSync } = require('node:child_process');
@@ -66,6 +67,19 @@ const OUTPUT = {
   ],
 };
 
+/** What those print that show a feature of this package. */
+const OWN_OUTPUT = {
+  reconnecting: [
+    'connected',
+    'disconnected',
+    'attempt 1 after 20 ms',
+    'attempt 2 after 40 ms: ECONNREFUSED',
+    'attempt 3 after 80 ms: ECONNREFUSED',
+    'connected',
+    'disconnected',
+  ],
+};
+
 const python = spawnSync('python3', ['--version']).status === 0;
 
 /**
@@ -101,15 +115,27 @@ describe('examples', () => {
       assert.deepEqual(output, expected, errors);
     });
 
-    it(`${example}: on this package, and ends by itself`, { skip, timeout: 90_000 }, async () => {
-      const endsByItself = underTest() !== original();
-      const ended = await run(example, underTest(), expected.length, endsByItself);
-      assert.deepEqual(ended.output, expected, ended.errors);
-      assert.equal(ended.errors, '');
-      if (endsByItself) assert.deepEqual([ended.code, ended.signal], [0, null]);
-    });
+    it(`${example}: on this package, and ends by itself`, { skip, timeout: 90_000 }, () =>
+      runsHere(example, expected),
+    );
+  }
+
+  for (const [example, expected] of Object.entries(OWN_OUTPUT)) {
+    const skip = underTest() === original() ? 'the original has no such feature' : false;
+
+    it(`${example}: on this package, and ends by itself`, { skip, timeout: 90_000 }, () =>
+      runsHere(example, expected),
+    );
   }
 });
+
+async function runsHere(example, expected) {
+  const endsByItself = underTest() !== original();
+  const ended = await run(example, underTest(), expected.length, endsByItself);
+  assert.deepEqual(ended.output, expected, ended.errors);
+  assert.equal(ended.errors, '');
+  if (endsByItself) assert.deepEqual([ended.code, ended.signal], [0, null]);
+}
 
 /** The servers among the examples: the file, and the text that starts it at a place. */
 const SERVERS = {
@@ -118,6 +144,7 @@ const SERVERS = {
   'rpc/index.js': 'startServer',
   'requests/index.js': 'startServer',
   'sessions/index.js': 'startServer',
+  'reconnecting/index.js': 'startServer',
 };
 
 describe('the servers among the examples', () => {
@@ -125,7 +152,7 @@ describe('the servers among the examples', () => {
     it(`${file} outlives a hostile client`, { timeout: 600_000 }, async (t) => {
       const module = path.join(EXAMPLES, file);
       const where = { path: unixPath(t) };
-      const takesOptions = /(chat|json-peer)\//.test(file);
+      const takesOptions = /(chat|json-peer|reconnecting)\//.test(file);
       const argument = JSON.stringify(takesOptions ? where : where.path);
       const source = `require(${JSON.stringify(module)}).${start}(${argument});`;
       const env = { ...process.env, SOCKHOP: path.resolve(implementations.native) };

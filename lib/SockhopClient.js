@@ -31,6 +31,7 @@ const TimedMap = require('./TimedMap.js');
  *
  * @fires SockhopClient#connect (socket)
  * @fires SockhopClient#disconnect (socket)
+ * @fires SockhopClient#reconnecting (attempt, delay, lastError)
  * @fires SockhopClient#receive (object, meta)
  * @fires SockhopClient#request (request, response)
  * @fires SockhopClient#error (err)
@@ -64,7 +65,7 @@ class SockhopClient extends native.SockhopClient {
     this._ssl_options = checked.ssl_options;
     this._response_stream_map = new TimedMap({ timeout: checked.response_timeout, ref: false });
     this.#handlers = new ClientHandlers(this, checked, originalMethods);
-    this.#reconnector = new Reconnector(this, checked.auto_reconnect_interval);
+    this.#reconnector = new Reconnector(this, checked);
     this._auto_reconnect_timer = this.#reconnector.timer;
     this.#connection = new ClientConnection(this, {
       id,
@@ -80,7 +81,7 @@ class SockhopClient extends native.SockhopClient {
   }
 
   /**
-   * Whether the client connects by itself, at the interval, while it is not connected.
+   * Whether the client connects by itself while it is not connected.
    *
    * @type {boolean}
    */
@@ -193,10 +194,25 @@ class SockhopClient extends native.SockhopClient {
 
   /** Connects, if `auto_reconnect` is on and the client is neither connected nor connecting. */
   _perform_auto_reconnect() {
-    const { connected, attempt } = this.#connection;
-    if (!this.#reconnector.enabled || connected || attempt) return;
-    debug?.('%s: reconnects', clientName(this));
-    this.#reconnector.run(() => this.connect().catch((err) => this.#reconnectFailed(err)));
+    if (!this.#waitsToReconnect()) return;
+    this.#reconnector.run((attempt, delay) => {
+      debug?.('%s: reconnects, attempt %d', clientName(this), attempt);
+      try {
+        this.emit('reconnecting', attempt, delay, this.#connection.lastError);
+      } finally {
+        // A listener may have connected, or turned reconnecting off.
+        if (this.#waitsToReconnect()) this.#reconnect();
+      }
+    });
+  }
+
+  #waitsToReconnect() {
+    return this.#reconnector.enabled && this.#connection.state === 'idle';
+  }
+
+  #reconnect() {
+    this.#handlers.limits.reconnect_attempts += 1;
+    this.connect().catch((err) => this.#reconnectFailed(err));
   }
 
   #reconnectFailed(err) {
@@ -335,13 +351,14 @@ class SockhopClient extends native.SockhopClient {
 
   /** @returns {object} figures; API.md names them */
   stats() {
-    const { connected, traffic, channel, roundTrip } = this.#connection;
+    const { connected, traffic, channel, roundTrip, lastConnectError } = this.#connection;
     return {
       connections: connected ? 1 : 0,
       ...traffic,
       pending_callbacks: channel?.pendingCallbacks ?? 0,
       ...this.#handlers.limits,
       round_trip: roundTrip,
+      last_connect_error: lastConnectError,
     };
   }
 
@@ -351,8 +368,8 @@ class SockhopClient extends native.SockhopClient {
 
   [Symbol.for('nodejs.util.inspect.custom')](_depth, { stylize }) {
     const where = this.path ?? `${this.address}:${this.port}`;
-    const { connected, attempt } = this.#connection;
-    const state = connected ? 'connected' : attempt ? 'connecting' : 'not connected';
+    const { state: now } = this.#connection;
+    const state = now === 'idle' ? 'not connected' : now;
     return `${this.constructor.name} { ${stylize(where, 'string')}, ${state} }`;
   }
 

@@ -330,6 +330,7 @@ class SockhopServer extends native.SockhopServer {
       pending_callbacks: channels.reduce((count, channel) => count + channel.pendingCallbacks, 0),
       ...this.#handlers.limits,
       round_trip: roundTrip,
+      last_connect_error: null,
     };
   }
 

@@ -117,10 +117,13 @@ const figureTable = () => [
   ...tableOf(Object.entries(FIGURES).map(([name, meaning]) => [`\`${name}\``, meaning])),
 ];
 
+/** The types of the figures that are not always numbers. */
+const FIGURE_TYPES = { round_trip: 'number | null', last_connect_error: 'string | null' };
+
 const figureMembers = () =>
   Object.entries(FIGURES).flatMap(([name, meaning]) => [
     ...comment(`${meaning}.`),
-    `  ${name}: ${name === 'round_trip' ? 'number | null' : 'number'};`,
+    `  ${name}: ${FIGURE_TYPES[name] ?? 'number'};`,
   ]);
 
 function codeTable() {

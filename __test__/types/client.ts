@@ -17,6 +17,8 @@ new SockhopClient({ terminator: ['\n', '\0'], allow_non_objects: true });
 new SockhopClient({ port: process.env.PORT, address: undefined, path: null });
 new SockhopClient({ ssl: true, ssl_options: { ca: 'pem', rejectUnauthorized: false } });
 new SockhopClient({ auto_reconnect_interval: 100, connect_timeout: 1, response_timeout: 1 });
+new SockhopClient({ auto_reconnect_factor: 2, auto_reconnect_jitter: 0.5 });
+new SockhopClient({ auto_reconnect_max_interval: 60_000 });
 new SockhopClient({ max_message_size: 1024, slow_consumer: 'drop', send_high_water_mark: 1 });
 new SockhopClient({ debug: true });
 
@@ -32,6 +34,20 @@ new SockhopClient({ session_type: class {} });
 new SockhopClient({ connect_timeout: '5s' });
 // @ts-expect-error an option of tls.connect() of the wrong type
 new SockhopClient({ ssl_options: { servername: 5 } });
+
+// @ts-expect-error a factor is a number
+new SockhopClient({ auto_reconnect_factor: '2' });
+
+plain.on('reconnecting', (attempt, delay, lastError) => {
+  const until: number = attempt * delay;
+  const code: string | undefined = lastError?.code;
+  // @ts-expect-error there may be no error
+  lastError.code;
+  return [until, code];
+});
+const lastConnectError: string | null = plain.stats().last_connect_error;
+// @ts-expect-error null without an error
+lastConnectError.length;
 
 // Untyped, anything that has a constructor can be sent and anything can come back.
 plain.send({ a: 1 });

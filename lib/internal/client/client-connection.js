@@ -29,6 +29,7 @@ class ClientConnection {
    * @type {?MessageChannel}
    */
   #leaving = null;
+  #connected = false;
   /** The sums of the connections that are over. */
   #past = sumTraffic([]);
 
@@ -46,19 +47,44 @@ class ClientConnection {
     this.options = options;
     this.#handlers = handlers;
     this.#reconnector = reconnector;
-    /** Whether there is a connection. */
-    this.connected = false;
     /** The attempt under way: @type {?ConnectAttempt} */
     this.attempt = null;
     /** The channel over the current socket: @type {?MessageChannel} */
     this.channel = null;
+    /**
+     * Why there is no connection: the error of the last attempt or connection; null if there is
+     * none.
+     *
+     * @type {?Error}
+     */
+    this.lastError = null;
+    /** The code, or the message, of the last failed attempt: @type {?string} */
+    this.lastConnectError = null;
     /** Whether an earlier attempt found that the server needs OpenSSL. */
     this.needsOpenssl = false;
+  }
+
+  /** Whether there is a connection. */
+  get connected() {
+    return this.#connected;
+  }
+
+  set connected(on) {
+    this.#connected = on;
+    if (on) this.lastError = null;
+    this.#reconnector.setState(this.state);
+  }
+
+  /** @returns {'idle'|'connecting'|'connected'} */
+  get state() {
+    if (this.#connected) return 'connected';
+    return this.attempt === null ? 'idle' : 'connecting';
   }
 
   /** Begins an attempt. @returns {Promise<void>} */
   connect(signal) {
     this.attempt = new ConnectAttempt(this, signal);
+    this.#reconnector.setState(this.state);
     return this.attempt.start();
   }
 
@@ -117,6 +143,7 @@ class ClientConnection {
       if (isConnecting()) return attempt.cancel(err);
       // The error of a failed attempt has handledRejection connect().
       if (this.channel !== channel) return;
+      this.lastError = err;
       if (err.code === 'ECONNRESET') return over();
       try {
         if (!this.#reconnector.enabled || err.code !== 'ECONNREFUSED')
@@ -156,6 +183,12 @@ class ClientConnection {
   /** An attempt has failed; `isEmitted`: its socket emits the error, too. */
   attemptFailed(socket, err, isEmitted) {
     this.#handlers.limits.count(err);
+    // The program itself may have ended the attempt.
+    if (err.code !== 'ERR_SOCKET_DESTROYED') {
+      this.lastError = err;
+      this.lastConnectError = err.code ?? err.message;
+    }
+    this.#reconnector.setState(this.state);
     this.client[kDetach]();
     if (this.client._socket !== socket) return;
     this.channel?.close();

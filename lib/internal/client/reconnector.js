@@ -2,15 +2,20 @@
 
 const { AsyncResource } = require('node:async_hooks');
 
+const { Backoff } = require('./backoff.js');
+
 /**
- * Connects a client again at an interval while `auto_reconnect` is on.
+ * Connects a client again while `auto_reconnect` is on.
  *
- * The timer runs from the construction of the client on, so `auto_reconnect` takes effect at its
- * next beat. It keeps the process alive while `auto_reconnect` is on, unless the program called
- * `unref()` on it. Only a client with `auto_reconnect` on is kept from being collected.
+ * At steady times, as in 1.8.4, a timer runs from the construction of the client on, so that
+ * `auto_reconnect` takes effect at its next beat. It keeps the process alive while `auto_reconnect`
+ * is on, unless the program called `unref()` on it. At growing or random times, the timer of an
+ * attempt starts when the client has neither a connection nor an attempt. Only a client with
+ * `auto_reconnect` on is kept from being collected.
  */
 class Reconnector {
   #client;
+  #backoff;
   /** The client, while `auto_reconnect` is on: keeps it from being collected. */
   #retained = null;
   /** The value that the program assigned to `auto_reconnect`. */
@@ -22,15 +27,29 @@ class Reconnector {
   #unref = null;
   /** The function of the timer that the program called last: @type {?('ref'|'unref')} */
   #wish = null;
+  /** @type {'idle'|'connecting'|'connected'} */
+  #state = 'idle';
+  /** When the connection was made, by `performance.now()`. */
+  #connectedAt = 0;
+  /** The attempts since the last connection that held. */
+  #attempts = 0;
+  /** The time before the next attempt, in ms. */
+  #delay;
+  /** The timer of the next attempt, at growing or random times. */
+  #planned = null;
 
   /**
    * @param {import('../../SockhopClient.js')} client whose `_perform_auto_reconnect()` is called
-   * @param {number} interval in ms
+   * @param {object} options of the client, as checked
    */
-  constructor(client, interval) {
+  constructor(client, options) {
     this.#client = new WeakRef(client);
-    /** The timer, as `setInterval()` returned it. */
-    this.timer = setInterval(() => this.#beat(), interval);
+    this.#backoff = new Backoff(options);
+    this.#delay = options.auto_reconnect_interval;
+    /** The timer of steady times, as `setInterval()` returned it: null at other times. */
+    this.timer = null;
+    if (!this.#backoff.isSteady) return;
+    this.timer = setInterval(() => this.#beat(), options.auto_reconnect_interval);
     this.#interceptRef(this.timer);
   }
 
@@ -46,17 +65,60 @@ class Reconnector {
     this.#scope = value ? new AsyncResource('SOCKHOPCLIENT') : null;
     this.#retained = value ? this.#client.deref() : null;
     this.#applyRef();
+    this.#plan();
   }
 
-  /** Calls a function in the context in which `auto_reconnect` was turned on. */
+  /**
+   * The client has begun or ended an attempt or a connection.
+   *
+   * @param {'idle'|'connecting'|'connected'} state
+   */
+  setState(state) {
+    if (state === this.#state) return;
+    const now = performance.now();
+    if (this.#state === 'connected' && this.#backoff.hasHeld(now - this.#connectedAt)) {
+      this.#attempts = 0;
+    }
+    if (state === 'connected') this.#connectedAt = now;
+    this.#state = state;
+    this.#plan();
+  }
+
+  /**
+   * Begins an attempt.
+   *
+   * @param {function(number, number): void} connect is called with the number of the attempt, from
+   *   1, and the time before it in ms, in the context in which `auto_reconnect` was turned on
+   */
   run(connect) {
-    this.#scope.runInAsyncScope(connect);
+    this.#attempts += 1;
+    this.#scope.runInAsyncScope(connect, undefined, this.#attempts, this.#delay);
   }
 
   #beat() {
     const client = this.#retained ?? this.#client.deref();
     if (client === undefined) clearInterval(this.timer);
     else client._perform_auto_reconnect();
+  }
+
+  /** Starts the timer of the next attempt if the client waits for one, or stops it if not. */
+  #plan() {
+    if (this.#backoff.isSteady) return;
+    if (!this.#enabled || this.#state !== 'idle') {
+      clearTimeout(this.#planned);
+      this.#planned = null;
+    } else if (this.#planned === null) {
+      this.#delay = this.#backoff.delay(this.#attempts);
+      this.#planned = setTimeout(() => {
+        this.#planned = null;
+        try {
+          this.#beat();
+        } finally {
+          // A method of the program may have made no attempt.
+          this.#plan();
+        }
+      }, this.#delay);
+    }
   }
 
   /** Replaces `ref()` and `unref()` of the timer. A timer of a fake clock may have neither. */

@@ -134,6 +134,26 @@ function checkMilliseconds(subject, value, remedy) {
   throw outOfRange(subject, expected, value);
 }
 
+/** @throws {TypeError|RangeError} ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE */
+function checkNumber(subject, value, expected, [least, most]) {
+  const number = toNumber(value);
+  if (number === undefined) throw invalidType(subject, expected, value);
+  if (number >= least && number <= most) return number;
+  throw outOfRange(subject, expected, value);
+}
+
+/** The greatest factor. A greater one would only skip the delays up to the maximum. */
+const MAX_FACTOR = 1000;
+
+const checkFactor = (subject, value) =>
+  checkNumber(subject, value, `a number >= 1 and <= ${MAX_FACTOR} (left out, it is 1)`, [
+    1,
+    MAX_FACTOR,
+  ]);
+
+const checkFraction = (subject, value) =>
+  checkNumber(subject, value, 'a number >= 0 and <= 1 (left out, it is 0)', [0, 1]);
+
 /** An integer from 1 to the `max` of the option; `Infinity` stands for that. */
 function checkCount(subject, value, { unit, max, default: usual }) {
   const count = toNumber(value);
@@ -251,6 +271,8 @@ const KINDS = {
     check: (subject, value, { default: usual, leftOut = usual || 'never' }) =>
       checkMilliseconds(subject, value, `left out, or 0, it is ${leftOut}`),
   },
+  factor: { documented: 'number', declared: nullable('number'), check: checkFactor },
+  fraction: { documented: 'number', declared: nullable('number'), check: checkFraction },
   count: { documented: 'integer', declared: nullable('number'), check: checkCount },
   bytes: { documented: 'integer, bytes', declared: nullable('number'), check: checkCount },
   choice: { documented: 'string', declared: nullable('string'), check: checkChoice },
@@ -281,4 +303,4 @@ const KINDS = {
   emitterFlag: { documented: 'boolean', declared: 'boolean | undefined' },
 };
 
-module.exports = { KINDS, checkMilliseconds, invalidType, invalidValue };
+module.exports = { KINDS, checkMilliseconds, invalidType, invalidValue, outOfRange };

@@ -7,7 +7,7 @@
  * where one looks like a mistake.
  */
 
-const { KINDS, checkMilliseconds, invalidType, invalidValue } = require('./kinds.js');
+const { KINDS, checkMilliseconds, invalidType, invalidValue, outOfRange } = require('./kinds.js');
 const { warn, warnOfOptions } = require('./mistakes.js');
 const { OPTIONS } = require('./table.js');
 
@@ -91,7 +91,22 @@ function normalizeClientOptions(opts, { defaults } = {}) {
   warnOfClientOptions(given);
   const settings = read('client', given, defaults);
   settings.ssl ||= Object.keys(settings.ssl_options).length > 0;
+  settings.auto_reconnect_max_interval = longestInterval(settings);
   return settings;
+}
+
+/** The longest time before an attempt to reconnect if the program does not set it, in ms. */
+const MAX_INTERVAL_MS = 30_000;
+
+/** @throws {RangeError} if the program has set one that is shorter than the interval */
+function longestInterval({
+  auto_reconnect_interval: interval,
+  auto_reconnect_max_interval: longest,
+}) {
+  if (longest === 0) return Math.max(interval, MAX_INTERVAL_MS);
+  if (longest >= interval) return longest;
+  const expected = `a number of milliseconds >= ${interval}, which is "auto_reconnect_interval"`;
+  throw outOfRange(property('auto_reconnect_max_interval'), expected, longest);
 }
 
 /**

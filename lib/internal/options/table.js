@@ -107,7 +107,34 @@ const OPTIONS = [
     kind: 'milliseconds',
     default: 2000,
     meaning:
-      'Time between two attempts to connect while `auto_reconnect` is on and there is no connection, counted from the construction of the client',
+      'Time between two attempts to connect while `auto_reconnect` is on and there is no connection, counted from the construction of the client. With a factor or a jitter it is the time before the first attempt, counted from the end of the connection',
+  },
+  {
+    name: 'auto_reconnect_factor',
+    takers: CLIENT,
+    kind: 'factor',
+    default: 1,
+    meaning:
+      'Factor by which the time before an attempt of `auto_reconnect` grows with each attempt. A connection that lasts at least `auto_reconnect_interval` resets the time',
+  },
+  {
+    name: 'auto_reconnect_max_interval',
+    takers: CLIENT,
+    kind: 'milliseconds',
+    // Made by normalizeClientOptions(), because it depends on the interval.
+    default: 0,
+    shown: '30000',
+    leftOut: '30000, or "auto_reconnect_interval" if that is longer',
+    meaning:
+      'Longest time before an attempt of `auto_reconnect`. It must not be shorter than `auto_reconnect_interval`, and the default is never shorter',
+  },
+  {
+    name: 'auto_reconnect_jitter',
+    takers: CLIENT,
+    kind: 'fraction',
+    default: 0,
+    meaning:
+      'Part of the time before an attempt of `auto_reconnect` that is random, from 0 to 1: with `0.5` each time is between half of it and the whole, with `1` between nothing and the whole. Clients that lose their server together then come back one after the other',
   },
   {
     name: 'connect_timeout',

@@ -23,6 +23,10 @@ const OTHER_COUNTERS = [
     counts: 'Frames that are not JSON, or do not have the form of their kind of message',
   },
   {
+    counter: 'reconnect_attempts',
+    counts: 'Attempts of `auto_reconnect`; always 0 for a server',
+  },
+  {
     counter: 'failed_reconnects',
     counts: 'Attempts of `auto_reconnect` that failed, for any reason; always 0 for a server',
   },
@@ -98,6 +102,8 @@ const FIGURES = {
   ...Object.fromEntries(COUNTERS.map(({ counter, counts }) => [counter, counts])),
   round_trip:
     'Time that the last answered ping took, in milliseconds; of a server, the longest of all connections. `null` before the first answer',
+  last_connect_error:
+    'Code of the error that the last failed attempt to connect ended with, or its message if it has no code. `null` if none has failed, and for a server',
 };
 
 module.exports = { FIGURES, LimitCounters, addTraffic, sumTraffic };
