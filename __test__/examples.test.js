@@ -69,6 +69,15 @@ const OUTPUT = {
 
 /** What those print that show a feature of this package. */
 const OWN_OUTPUT = {
+  calls: [
+    'apple: { price: 3 }',
+    'pear: { price: null }',
+    'a hundred at once: 100',
+    "the other way: { heard: { news: 'fresh figs' } }",
+    'in time: ERR_CALLBACK_TIMEOUT',
+    'stopped: AbortError',
+    'cut off: ERR_SOCKET_DESTROYED',
+  ],
   reconnecting: [
     'connected',
     'disconnected',
@@ -144,6 +153,7 @@ const SERVERS = {
   'rpc/index.js': 'startServer',
   'requests/index.js': 'startServer',
   'sessions/index.js': 'startServer',
+  'calls/index.js': 'startServer',
   'reconnecting/index.js': 'startServer',
 };
 

@@ -23,9 +23,9 @@ test('a callback is found by its id alone, and once', () => {
   assert.equal(callbacks.take(id), null);
   assert.deepEqual(answers, [[1, 'yes']]);
   assert.equal(callbacks.size, 2);
-  callbacks.forgetFirst();
+  callbacks.forget(tickets[0].id);
   callbacks.forget(tickets[2].id);
-  assert.equal(callbacks.first(), null);
+  assert.equal(callbacks.size, 0);
 });
 
 test('a callback keeps its count, however many ids are drawn before its answer', {

@@ -14,6 +14,7 @@ const {
 const { Reconnector } = require('./internal/client/reconnector.js');
 const { clientName, debug } = require('./internal/diagnostics.js');
 const { abortError, requestRefused } = require('./internal/errors/errors.js');
+const { call } = require('./internal/messaging/calls.js');
 const { handledRejection, messageMethodsOf } = require('./internal/messaging/handlers.js');
 const { isPayload } = require('./internal/messaging/payloads.js');
 const { SendCallbacks } = require('./internal/messaging/send-callbacks.js');
@@ -321,6 +322,21 @@ class SockhopClient extends native.SockhopClient {
     if (object !== undefined && !isPayload(object)) SockhopRequest.from_data(object);
     if (channel === null) return Promise.reject(notConnected());
     return channel.request(object, config);
+  }
+
+  /**
+   * Sends an object and waits for the answer.
+   *
+   * @param {*} object as for `send()`
+   * @param {{timeout?: number, signal?: AbortSignal}} [config] `timeout` in ms, default
+   *   `callback_timeout`
+   * @returns {Promise<*>} the answer; rejects as `send()`, with ERR_SOCKET_DESTROYED if the
+   *   connection ends first, with ERR_CALLBACK_TIMEOUT, with an AbortError
+   * @throws as `send()`, and for an invalid option
+   */
+  call(object, config) {
+    const { channel } = this.#connection;
+    return call(channel ?? this.#connection.absentChannel, object, config);
   }
 
   /**

@@ -5,6 +5,7 @@ const { EventEmitter } = require('node:events');
 const native = require('./internal/native/classes.js');
 const { requestRefused } = require('./internal/errors/errors.js');
 const { explain } = require('./internal/errors/explanations.js');
+const { call } = require('./internal/messaging/calls.js');
 const { handledRejection, messageMethodsOf } = require('./internal/messaging/handlers.js');
 const { isPayload } = require('./internal/messaging/payloads.js');
 const { SendCallbacks } = require('./internal/messaging/send-callbacks.js');
@@ -17,6 +18,7 @@ const { Acceptor } = require('./internal/server/acceptor.js');
 const { Broadcaster } = require('./internal/server/broadcaster.js');
 const { ServerConnections, noSocket } = require('./internal/server/server-connections.js');
 const { ServerHandlers } = require('./internal/server/server-handlers.js');
+const { kCall } = require('./internal/symbols.js');
 const { tolerateUnconstructed } = require('./internal/unconstructed.js');
 const SockhopError = require('./SockhopError.js');
 const { SockhopRequest } = require('./SockhopRequest.js');
@@ -206,24 +208,22 @@ class SockhopServer extends native.SockhopServer {
    * @throws {TypeError} for objects without a constructor
    */
   send(sock, object, callback) {
-    if (!object) {
-      throw explain(
-        new SockhopError('SockhopServer send() requires a socket and data', 'ERR_BAD_DATA'),
-        `send() needs something to send. Received ${String(object) || '""'}`,
-      );
-    }
+    if (!object) throw nothingToSend('send', object);
+    const channel = this.#channelTo(sock);
+    return channel === null ? handledRejection(noSocket(sock)) : channel.send(object, callback);
+  }
+
+  /** @returns {?MessageChannel} over which to send to a client; null without a socket */
+  #channelTo(sock) {
     const channel = this.#connections.channelOf(sock);
-    if (channel === null) return handledRejection(noSocket(sock));
-    if (sock.destroyed) this.#handlers.onDeadSocket(channel);
-    return channel.send(object, callback);
+    if (channel !== null && sock.destroyed) this.#handlers.onDeadSocket(channel);
+    return channel;
   }
 
   /** Sends a message that is in its envelope. */
   _send_message(sock, message) {
-    const channel = this.#connections.channelOf(sock);
-    if (channel === null) return handledRejection(noSocket(sock));
-    if (sock.destroyed) this.#handlers.onDeadSocket(channel);
-    return channel.sendMessage(message);
+    const channel = this.#channelTo(sock);
+    return channel === null ? handledRejection(noSocket(sock)) : channel.sendMessage(message);
   }
 
   /** Receives a message of a client. */
@@ -256,6 +256,31 @@ class SockhopServer extends native.SockhopServer {
     const channel = this.#connections.channelOf(sock);
     if (channel === null) return Promise.reject(noSocket(sock));
     return channel.request(object, config);
+  }
+
+  /**
+   * Sends an object to one client and waits for the answer.
+   *
+   * @param {net.Socket} sock
+   * @param {*} object
+   * @param {{timeout?: number, signal?: AbortSignal}} [config] `timeout` in ms, default
+   *   `callback_timeout`
+   * @returns {Promise<*>} the answer; rejects as `send()`, with ERR_SOCKET_DESTROYED if the
+   *   connection ends first, with ERR_CALLBACK_TIMEOUT, with an AbortError
+   * @throws as `send()`, and for an invalid option
+   */
+  call(sock, object, config) {
+    return this.#call(sock, object, config);
+  }
+
+  [kCall](sock, object, config) {
+    return this.#call(sock, object, config);
+  }
+
+  #call(sock, object, config) {
+    if (!object) throw nothingToSend('call', object);
+    const channel = this.#channelTo(sock);
+    return channel === null ? Promise.reject(noSocket(sock)) : call(channel, object, config);
   }
 
   /**
@@ -349,6 +374,13 @@ class SockhopServer extends native.SockhopServer {
     tolerateUnconstructed(SockhopServer.prototype, (object) => #handlers in object);
   }
 }
+
+/** The error of `send()` and `call()` for an object that is falsy. */
+const nothingToSend = (method, object) =>
+  explain(
+    new SockhopError(`SockhopServer ${method}() requires a socket and data`, 'ERR_BAD_DATA'),
+    `${method}() needs something to send. Received ${String(object) || '""'}`,
+  );
 
 supportProxies(SockhopServer);
 

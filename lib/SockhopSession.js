@@ -4,7 +4,7 @@ const { EventEmitter } = require('node:events');
 const util = require('node:util');
 
 const native = require('./internal/native/classes.js');
-const { kFailedSessions } = require('./internal/symbols.js');
+const { kCall, kFailedSessions } = require('./internal/symbols.js');
 
 /** Own properties that `util.inspect()` does not show. */
 const INTERNAL = ['_events', '_eventsCount', '_maxListeners', '_sock', '_server'];
@@ -64,6 +64,17 @@ class SockhopSession extends native.SockhopSession {
    */
   request(object, config) {
     return this.server.request(this.sock, object, config);
+  }
+
+  /**
+   * Sends an object to this client and waits for the answer.
+   *
+   * @param {*} object
+   * @param {{timeout?: number, signal?: AbortSignal}} [config]
+   * @returns {Promise<*>} as `server.call()`
+   */
+  call(object, config) {
+    return this.server[kCall](this.sock, object, config);
   }
 
   /**

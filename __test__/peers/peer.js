@@ -91,6 +91,11 @@ class Client extends Actor {
     return ask((callback) => this.subject.send(build(spec), callback));
   }
 
+  /** As `ask()`, by the promise of this package. */
+  async call(spec, options) {
+    return { data: await this.subject.call(build(spec), options) };
+  }
+
   /** Sends the numbers below `count` in one tick. */
   async burst(count) {
     const numbers = Array.from({ length: count }, (_, number) => number);
@@ -127,6 +132,10 @@ class Server extends Actor {
     return ask((callback) =>
       this.subject.send(this.connections[connection], build(spec), callback),
     );
+  }
+
+  async call(spec, options, connection = 0) {
+    return { data: await this.subject.call(this.connections[connection], build(spec), options) };
   }
 
   async burst(count, connection = 0) {

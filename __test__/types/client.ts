@@ -161,3 +161,16 @@ class MyClient extends SockhopClient<Receipt, Order> {
   }
 }
 new MyClient({ port: 1 }).order('hat').catch((err: SockhopError) => err.code);
+
+// A call is a promise of the answer.
+export async function calls(signal: AbortSignal) {
+  const anything = await plain.call({ a: 1 });
+  const receipt = await typed.call<Receipt>({ item: 'hat', count: 1 }, { timeout: 100, signal });
+  // @ts-expect-error not an Order
+  typed.call('hat');
+  // @ts-expect-error a time is a number
+  plain.call({}, { timeout: '5s' });
+  // @ts-expect-error the answer comes by the promise
+  plain.call({}, () => {});
+  return [anything.whatever, receipt.total.toFixed()];
+}

@@ -132,7 +132,11 @@ class Clerk extends SockhopSession<Answer, SockhopServer<Clerk>> {
     await this.send({ a: 'hello' });
     // @ts-expect-error not an Answer
     await this.send('hello');
-    return this.server.sessions.length;
+    const reply = await this.call<{ b: number }>({ a: 'hello' }, { timeout: 5 });
+    const other = await this.server.call<string>(this.sock, { a: 'hello' });
+    // @ts-expect-error not an Answer
+    await this.call('hello');
+    return this.server.sessions.length + reply.b + other.length;
   }
 }
 const clerks = new SockhopServer<Clerk>({ session_type: Clerk });

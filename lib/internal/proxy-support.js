@@ -6,13 +6,14 @@
  * on that object, the target.
  */
 
-const { kChannel, kTarget } = require('./symbols.js');
+const { kCall, kChannel, kTarget } = require('./symbols.js');
 
 /**
  * Symbols whose methods are called by programs, or by this package on an object that may be a
  * Proxy.
  */
 const PUBLIC_SYMBOLS = new Set([
+  kCall,
   kChannel,
   Symbol.asyncIterator,
   Symbol.for('nodejs.util.inspect.custom'),

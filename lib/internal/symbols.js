@@ -67,6 +67,9 @@ module.exports = {
   kHasOversizedFrame: Symbol('hasOversizedFrame'),
   kOriginalMethods: Symbol('originalMethods'),
 
+  // Of a server, for its sessions: a subclass may use the name `call` for a method of its own.
+  kCall: Symbol('call'),
+
   // Of the session class: the sessions that could not start.
   kFailedSessions: Symbol('failedSessions'),
 

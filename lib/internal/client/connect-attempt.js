@@ -2,6 +2,7 @@
 
 const { AsyncResource } = require('node:async_hooks');
 
+const { onAbort } = require('../abort-signals.js');
 const { clientName, debug } = require('../diagnostics.js');
 const { abortError } = require('../errors/errors.js');
 const { describeAttempt } = require('../errors/explanations.js');
@@ -58,7 +59,7 @@ class ConnectAttempt {
   #scope = new AsyncResource('SOCKHOPCLIENT');
   /** Cancels the attempt when it is aborted: @type {?AbortSignal} */
   #signal;
-  #onAbort = () => this.cancel(abortError(this.#signal));
+  #stopListening = () => {};
   /** Settle the promise of `connect()`. */
   #resolve = null;
   #reject = null;
@@ -89,7 +90,7 @@ class ConnectAttempt {
       this.#reject = reject;
       attempts.set(this.#connection.id, this);
       this.#keepAlive.start();
-      this.#signal?.addEventListener('abort', this.#onAbort, { once: true });
+      this.#stopListening = onAbort(this.#signal, () => this.cancel(abortError(this.#signal)));
       this.#connect();
     });
   }
@@ -307,7 +308,7 @@ class ConnectAttempt {
     clearTimeout(this.#timer);
     attempts.delete(this.#connection.id);
     this.#keepAlive.stop();
-    this.#signal?.removeEventListener('abort', this.#onAbort);
+    this.#stopListening();
     this.#connection.attempt = null;
   }
 }

@@ -20,7 +20,7 @@ const SOCKHOP_CODES = {
   },
   ERR_SOCKET_DESTROYED: {
     cause:
-      '`send()`, `request()` or an answer without a connection; or the connection ended before the message was sent',
+      '`send()`, `call()`, `request()` or an answer without a connection; or the connection ended before the message was sent, or a call answered',
     remedy: 'Connect (again), and repeat messages that the peer may not have received',
   },
   ERR_REMOTE_CALLBACK_TYPE: {
@@ -86,8 +86,8 @@ const SOCKHOP_CODES = {
     remedy: 'Send later, or set `callback_timeout`',
   },
   ERR_CALLBACK_TIMEOUT: {
-    cause: 'A callback got no answer within `callback_timeout`',
-    remedy: 'A longer `callback_timeout`; an answer that arrives later is ignored',
+    cause: 'A callback got no answer within `callback_timeout`, or a call within its `timeout`',
+    remedy: 'A longer time; an answer that arrives later is ignored',
   },
   ERR_IDLE_TIMEOUT: {
     cause: 'A connection was silent for `idle_timeout` and was closed',
@@ -103,7 +103,7 @@ const SOCKHOP_CODES = {
 const NODE_CODES = {
   ABORT_ERR: {
     cause:
-      'The signal of `connect()`, `listen()` or a request was aborted. The `name` is `AbortError`, the `cause` the reason',
+      'The signal of `connect()`, `listen()`, a call or a request was aborted. The `name` is `AbortError`, the `cause` the reason',
   },
   ETIMEDOUT: {
     cause:

@@ -86,6 +86,16 @@ const callbackTimedOut = (timeout) =>
     'ERR_CALLBACK_TIMEOUT',
   );
 
+/** @param {number} timeout in ms */
+const callTimedOut = (timeout) =>
+  new SockhopError(`A call was not answered within ${timeout} ms`, 'ERR_CALLBACK_TIMEOUT');
+
+const callUnanswered = () =>
+  explain(
+    new SockhopError('Socket was destroyed', 'ERR_SOCKET_DESTROYED'),
+    'The connection ended before the call was answered',
+  );
+
 const replyToDestroyedSocket = () =>
   explain(
     new SockhopError('Client unable to send() - socket has been destroyed', 'ERR_SOCKET_DESTROYED'),
@@ -108,6 +118,8 @@ module.exports = {
   badFrame,
   callbackNotAFunction,
   callbackOfJsonPeer,
+  callTimedOut,
+  callUnanswered,
   callbackTimedOut,
   messageTooLarge,
   noPayload,

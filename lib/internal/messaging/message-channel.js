@@ -13,7 +13,7 @@ const { handledRejection } = require('./handlers.js');
 const { SizeHint, stringify } = require('./json.js');
 const { throwUncaught } = require('../native/dispatcher.js');
 const { isHandshake, isPayload, isWritable, typeName } = require('./payloads.js');
-const { PendingCallbacks } = require('./pending-callbacks.js');
+const { callbacksOf } = require('./pending-callbacks.js');
 const { SentRequests } = require('./sent-requests.js');
 const {
   kChannel,
@@ -382,10 +382,11 @@ class MessageChannel {
    *
    * @param {*} data
    * @param {function(*, {type: string}): void} [callback] called with the answer
+   * @param {Call} [call] waits for the answer in place of the callback
    * @returns {Promise<void>}
    * @throws {SockhopError} ERR_REMOTE_CALLBACK_TYPE; {TypeError} for null and undefined
    */
-  send(data, callback) {
+  send(data, callback, call) {
     let text;
     let ticket;
     if (this.#jsonMode) {
@@ -398,13 +399,13 @@ class MessageChannel {
     }
     if (callback) {
       if (typeof callback !== 'function') throw errors.callbackNotAFunction();
-      this.#callbacks ??= this.#newCallbacks();
+      this.#callbacks ??= callbacksOf(this);
       ticket = this.#callbacks.reserve();
     }
     const { target, originalMethods } = this.#handlers;
     if (target._send_message !== originalMethods._send_message || !this.#encodesItself()) {
       this.updateShowControl();
-      const refusal = ticket === undefined ? null : this.#rememberCallback(ticket, callback);
+      const refusal = ticket === undefined ? null : this.#rememberCallback(ticket, callback, call);
       if (refusal) return handledRejection(refusal);
       return this.#handlers.callSendMessage(this, this.#messageOf(data, ticket));
     }
@@ -419,7 +420,7 @@ class MessageChannel {
       return Promise.reject(err);
     }
     if (ticket !== undefined) {
-      const refusal = this.#rememberCallback(ticket, callback);
+      const refusal = this.#rememberCallback(ticket, callback, call);
       if (refusal) return handledRejection(refusal);
     }
     if (this.#debug) this.#emitDebug('sending', this.#messageOf(data, ticket), text);
@@ -514,27 +515,14 @@ class MessageChannel {
 
   // ---- callbacks --------------------------------------------------------------------------------
 
-  #newCallbacks() {
-    const { callback_timeout: timeout } = this.options;
-    const onTimeout = () => {
-      try {
-        this.#handlers.reportError(errors.callbackTimedOut(timeout), this);
-      } catch (err) {
-        // An error of the program's handler must not keep other callbacks from timing out.
-        throwUncaught(err);
-      }
-    };
-    return new PendingCallbacks({ timeout, onTimeout });
-  }
-
   /** @returns {?SockhopError} if there are too many */
-  #rememberCallback(ticket, callback) {
+  #rememberCallback(ticket, callback, call) {
     // A getter of the payload may have ended the connection.
-    this.#callbacks ??= this.#newCallbacks();
+    this.#callbacks ??= callbacksOf(this);
     if (this.#callbacks.isFull(this.options.max_pending_callbacks)) {
       return this.#handlers.limits.count(errors.tooManyCallbacks(this.#callbacks.size));
     }
-    this.#callbacks.add(ticket, callback);
+    this.#callbacks.add(ticket, callback, call);
     this.#requests?.reviewBacklog();
     return null;
   }
@@ -551,9 +539,12 @@ class MessageChannel {
 
   // ---- the end ----------------------------------------------------------------------------------
 
-  /** The connection is over: callbacks do not time out. The program sees them until `close()`. */
+  /**
+   * The connection is over: calls end, and callbacks do not time out. The program sees them until
+   * `close()`.
+   */
   stopTimeouts() {
-    this.#callbacks?.stopTimer();
+    this.#callbacks?.stop();
   }
 
   /** The connection is over: no callback will be answered. */

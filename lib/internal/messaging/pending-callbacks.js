@@ -2,6 +2,8 @@
 
 const { AsyncResource } = require('node:async_hooks');
 
+const { throwUncaught } = require('../native/dispatcher.js');
+const { callbackTimedOut } = require('./channel-errors.js');
 const { countOf, idOf, lastParts, uuid } = require('./ids.js');
 
 /**
@@ -24,6 +26,14 @@ class PendingCallback extends AsyncResource {
   answer(data, meta) {
     this.emitDestroy();
     this.runInAsyncScope(this.callback, undefined, data, meta);
+  }
+
+  /** The connection is over. The program may still look for the callback. */
+  end() {}
+
+  /** It is forgotten. */
+  abandon() {
+    this.emitDestroy();
   }
 }
 
@@ -76,36 +86,55 @@ class PendingCallbacks {
     return this.#byCount.size >= max || this.#byCount.size >= MAX_PENDING;
   }
 
-  /** Adds a callback with the id that was reserved for it. */
-  add({ count, prefix }, callback) {
+  /**
+   * Adds a callback with the id that was reserved for it.
+   *
+   * @param {{id: string, count: number, prefix: string}} ticket
+   * @param {function(*, {type: string}): void} callback
+   * @param {?Call} [call] that waits for the answer in place of the callback
+   */
+  add({ id, count, prefix }, callback, call = null) {
+    if (call !== null) {
+      call.begin(id, prefix);
+      this.#byCount.set(count, call);
+      return;
+    }
     const expires = this.#timeout > 0 ? performance.now() + this.#timeout : 0;
     this.#byCount.set(count, new PendingCallback(callback, expires, prefix));
     if (expires > 0 && this.#timer === null) this.#startTimer(this.#timeout);
   }
 
-  /** All callbacks have the same time-out, so the oldest one is the first to time out. */
   #startTimer(delay) {
-    this.#timer = setTimeout(() => {
-      this.#timer = null;
-      const now = performance.now();
-      for (;;) {
-        const expires = this.first()?.expires;
-        if (expires === undefined) return;
-        if (expires > now) {
-          if (this.#timer === null) this.#startTimer(expires - now);
-          return;
-        }
-        this.forgetFirst();
-        this.#onTimeout();
-      }
-    }, delay);
+    this.#timer = setTimeout(() => this.#timeOut(), delay);
     this.#timer.unref?.();
   }
 
-  /** Callbacks do not time out any more, unless another one is added. */
-  stopTimer() {
+  /** All callbacks have the same time-out, so the oldest one is the first to time out. */
+  #timeOut() {
+    this.#timer = null;
+    const now = performance.now();
+    for (const [count, pending] of this.#byCount) {
+      const { expires } = pending;
+      // A call has a timer of its own.
+      if (expires === 0) continue;
+      if (expires > now) {
+        if (this.#timer === null) this.#startTimer(expires - now);
+        return;
+      }
+      this.#byCount.delete(count);
+      pending.abandon();
+      this.#onTimeout();
+    }
+  }
+
+  /**
+   * The connection is over: callbacks do not time out any more, unless another one is added, and
+   * calls end.
+   */
+  stop() {
     clearTimeout(this.#timer);
     this.#timer = null;
+    for (const pending of this.#byCount.values()) pending.end();
   }
 
   /**
@@ -136,30 +165,32 @@ class PendingCallbacks {
 
   /** Removes a callback that will not be answered. */
   forget(id) {
-    this.take(id)?.emitDestroy();
-  }
-
-  /** The oldest one: @returns {?PendingCallback} */
-  first() {
-    for (const pending of this.#byCount.values()) return pending;
-    return null;
-  }
-
-  /** Removes the oldest one. */
-  forgetFirst() {
-    for (const [count, pending] of this.#byCount) {
-      this.#byCount.delete(count);
-      pending.emitDestroy();
-      return;
-    }
+    this.take(id)?.abandon();
   }
 
   /** Removes all callbacks: none will be answered. */
   clear() {
-    this.stopTimer();
-    for (const pending of this.#byCount.values()) pending.emitDestroy();
+    this.stop();
+    for (const pending of this.#byCount.values()) pending.abandon();
     this.#byCount.clear();
   }
 }
 
-module.exports = { PendingCallbacks };
+/**
+ * @param {MessageChannel} channel
+ * @returns {PendingCallbacks} for the messages of a channel, whose handlers get the time-outs
+ */
+function callbacksOf(channel) {
+  const { callback_timeout: timeout } = channel.options;
+  const onTimeout = () => {
+    try {
+      channel.handlers.reportError(callbackTimedOut(timeout), channel);
+    } catch (err) {
+      // An error of the program's handler must not keep other callbacks from timing out.
+      throwUncaught(err);
+    }
+  };
+  return new PendingCallbacks({ timeout, onTimeout });
+}
+
+module.exports = { PendingCallbacks, callbacksOf };

@@ -1,5 +1,6 @@
 'use strict';
 
+const { onAbort } = require('../abort-signals.js');
 const { SockhopRequest, SockhopResponseReadableStream } = require('../../SockhopRequest.js');
 const { Backlog, awaitsPackets } = require('./backlog.js');
 const { responseStopped, responseTimedOut } = require('./channel-errors.js');
@@ -71,10 +72,9 @@ class SentRequests {
     };
     streams.set(stream.uuid, stream, onRemoved, timeout);
     this.#backlog.review();
-    const onAbort = signal && (() => giveUp(abortError(signal)));
-    signal?.addEventListener('abort', onAbort, { once: true });
+    const stopListening = onAbort(signal, () => giveUp(abortError(signal)));
     stream.once('end', () => {
-      signal?.removeEventListener('abort', onAbort);
+      stopListening();
       streams.delete(stream.uuid);
     });
     try {

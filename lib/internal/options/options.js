@@ -220,6 +220,26 @@ function normalizeRequestOptions(config) {
   return config ? read('request()', config) : NO_REQUEST_OPTIONS;
 }
 
+const NO_CALL_OPTIONS = Object.freeze(read('call()', {}));
+
+/**
+ * The options of one call.
+ *
+ * @param {{timeout?: number, signal?: AbortSignal}} [config]
+ * @returns {{timeout: (number|undefined), signal: (AbortSignal|undefined)}} undefined: left out
+ * @throws {TypeError|RangeError} for the first option that has a wrong value
+ */
+function normalizeAnswerOptions(config) {
+  if (typeof config === 'function') {
+    throw invalidType(
+      'The last argument of call()',
+      'left out, or an object with options: it takes no callback (the promise that it returns is the answer)',
+      config,
+    );
+  }
+  return config ? read('call()', config) : NO_CALL_OPTIONS;
+}
+
 /** The part of the settings of a client or server that the native side needs. */
 function nativeSettings(settings) {
   const fields = {};
@@ -247,6 +267,7 @@ module.exports = {
   normalizeClientOptions,
   normalizeServerOptions,
   normalizeRequestOptions,
+  normalizeAnswerOptions,
   normalizeCallOptions,
   checkAddress: checkOf('address'),
   checkMilliseconds,

@@ -32,7 +32,7 @@ const same = (value) => value;
 /**
  * @typedef {object} Option
  * @property {string} name
- * @property {string[]} takers `client`, `server`, `connect()`, `listen()`, `request()`,
+ * @property {string[]} takers `client`, `server`, `connect()`, `listen()`, `request()`, `call()`,
  *   `ObjectBuffer`
  * @property {string} kind the name of a kind of values, see kinds.js
  * @property {string} meaning one sentence, in Markdown, without a full stop
@@ -263,7 +263,8 @@ const OPTIONS = [
         error: 'ERR_CALLBACK_TIMEOUT',
         how: '`error` event for each callback',
         counter: 'timed_out_callbacks',
-        counts: 'Callbacks without an answer within `callback_timeout`',
+        counts:
+          'Callbacks without an answer within `callback_timeout`, and calls within their `timeout`',
       },
     ],
   },
@@ -389,6 +390,23 @@ const OPTIONS = [
     shown: 'none',
     meaning:
       'When it is aborted, the stream ends with an `AbortError` (`ABORT_ERR`) whose `cause` is the reason',
+  },
+  {
+    name: 'timeout',
+    takers: ['call()'],
+    kind: 'milliseconds',
+    shown: 'callback_timeout',
+    leftOut: '"callback_timeout"',
+    meaning:
+      'Time to wait for the answer. Without one the call waits as long as the connection lasts',
+  },
+  {
+    name: 'signal',
+    takers: ['call()'],
+    kind: 'signal',
+    shown: 'none',
+    meaning:
+      'When it is aborted, the promise rejects with an `AbortError` (`ABORT_ERR`) whose `cause` is the reason',
   },
 ];
 
