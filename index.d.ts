@@ -147,7 +147,9 @@ export interface SockhopOptions {
   max_pending_callbacks?: number | null | undefined;
   /**
    * Time after which a callback without an answer is forgotten. `0`: it waits as long as the
-   * connection lasts. In milliseconds. Default: `0`.
+   * connection lasts. With a time, an `error` event with the code `ERR_SOCKET_DESTROYED` also
+   * reports callbacks that wait when the peer or the network ends the connection. In milliseconds.
+   * Default: `0`.
    */
   callback_timeout?: number | null | undefined;
   /** Time that a TLS handshake may take. In milliseconds. Default: `120000`. */
@@ -382,6 +384,8 @@ export interface SockhopStats {
   slow_consumers: number;
   /** Frames that are not JSON, or do not have the form of their kind of message. */
   bad_frames: number;
+  /** Callbacks and calls that were not answered before their connection ended. */
+  lost_callbacks: number;
   /** Attempts of `auto_reconnect`; always 0 for a server. */
   reconnect_attempts: number;
   /** Attempts of `auto_reconnect` that failed, for any reason; always 0 for a server. */

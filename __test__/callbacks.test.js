@@ -250,3 +250,53 @@ describe('a callback that is not to be had', () => {
     assert.equal((await next.frame()).data, 'first');
   });
 });
+
+describe('callbacks that wait when the connection ends', () => {
+  it('are reported by one error if there is a time-out', limit, async (t) => {
+    const { server, log, wire, socket, session } = await serverOnWire(t, {
+      callback_timeout: 600_000,
+    });
+    for (const number of [1, 2, 3]) server.send(socket, { number }, () => assert.fail('no answer'));
+    await wire.take('frame', 3);
+    wire.socket.destroy();
+    const [err, ...whose] = (await log.next('error')).args;
+    assert.deepEqual(
+      [err.code, err.message],
+      ['ERR_SOCKET_DESTROYED', 'The connection ended before 3 callbacks were answered'],
+    );
+    assert.deepEqual(whose, [socket, session]);
+    await log.next('disconnect');
+    assert.equal(server.stats().lost_callbacks, 3);
+    assert.equal(log.count('error'), 1);
+  });
+
+  it('are reported to a client, and not repeated for the next connection', limit, async (t) => {
+    const { client, log, raw, wire } = await clientOnWire(t, { callback_timeout: 600_000 });
+    client.send({ a: 1 }, () => assert.fail('no answer'));
+    await wire.frame();
+    wire.socket.destroy();
+    const [err] = (await log.next('error')).args;
+    assert.equal(err.message, 'The connection ended before a callback was answered');
+    await log.next('disconnect');
+    await client.connect();
+    (await raw.accept()).socket.destroy();
+    await log.next('disconnect');
+    assert.equal(log.count('error'), 1);
+    assert.equal(client.stats().lost_callbacks, 1);
+  });
+
+  it('are counted only, without a time-out or if the program ends it', limit, async (t) => {
+    const without = await clientOnWire(t);
+    without.client.send({ a: 1 }, () => assert.fail('no answer'));
+    await without.wire.frame();
+    without.wire.socket.destroy();
+    await without.log.next('disconnect');
+    const own = await clientOnWire(t, { callback_timeout: 600_000 });
+    own.client.send({ a: 1 }, () => assert.fail('no answer'));
+    await own.client.disconnect();
+    for (const { client, log } of [without, own]) {
+      assert.equal(client.stats().lost_callbacks, 1);
+      assert.equal(log.count('error'), 0);
+    }
+  });
+});

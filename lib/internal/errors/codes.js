@@ -20,7 +20,7 @@ const SOCKHOP_CODES = {
   },
   ERR_SOCKET_DESTROYED: {
     cause:
-      '`send()`, `call()`, `request()` or an answer without a connection; or the connection ended before the message was sent, or a call answered',
+      '`send()`, `call()`, `request()` or an answer without a connection; or the connection ended before the message was sent, or a call answered. As an `error` event: callbacks with a `callback_timeout` were not answered before the connection ended',
     remedy: 'Connect (again), and repeat messages that the peer may not have received',
   },
   ERR_REMOTE_CALLBACK_TYPE: {

@@ -86,6 +86,13 @@ const callbackTimedOut = (timeout) =>
     'ERR_CALLBACK_TIMEOUT',
   );
 
+/** @param {number} count callbacks that wait when their connection ends */
+const callbacksLost = (count) =>
+  new SockhopError(
+    `The connection ended before ${count === 1 ? 'a callback was' : `${count} callbacks were`} answered`,
+    'ERR_SOCKET_DESTROYED',
+  );
+
 /** @param {number} timeout in ms */
 const callTimedOut = (timeout) =>
   new SockhopError(`A call was not answered within ${timeout} ms`, 'ERR_CALLBACK_TIMEOUT');
@@ -121,6 +128,7 @@ module.exports = {
   callTimedOut,
   callUnanswered,
   callbackTimedOut,
+  callbacksLost,
   messageTooLarge,
   noPayload,
   notAnObject,

@@ -3,7 +3,7 @@
 const { AsyncResource } = require('node:async_hooks');
 
 const { throwUncaught } = require('../native/dispatcher.js');
-const { callbackTimedOut } = require('./channel-errors.js');
+const { callbackTimedOut, callbacksLost } = require('./channel-errors.js');
 const { countOf, idOf, lastParts, uuid } = require('./ids.js');
 
 /**
@@ -53,6 +53,7 @@ class PendingCallbacks {
   #byCount = new Map();
   #timeout;
   #onTimeout;
+  #onLost;
   /** Fires when the oldest callback times out. */
   #timer = null;
 
@@ -61,10 +62,13 @@ class PendingCallbacks {
    * @param {number} [options.timeout=0] of each callback, in ms; 0: none
    * @param {function(): void} [options.onTimeout] called for each callback that times out, after it
    *   is forgotten
+   * @param {function(number): void} [options.onLost] called with the number of callbacks and calls
+   *   that wait when the connection ends
    */
-  constructor({ timeout = 0, onTimeout = noop } = {}) {
+  constructor({ timeout = 0, onTimeout = noop, onLost = noop } = {}) {
     this.#timeout = timeout;
     this.#onTimeout = onTimeout;
+    this.#onLost = onLost;
   }
 
   get size() {
@@ -132,9 +136,15 @@ class PendingCallbacks {
    * calls end.
    */
   stop() {
+    this.#stopTimer();
+    const lost = this.#byCount.size;
+    for (const pending of this.#byCount.values()) pending.end();
+    if (lost > 0) this.#onLost(lost);
+  }
+
+  #stopTimer() {
     clearTimeout(this.#timer);
     this.#timer = null;
-    for (const pending of this.#byCount.values()) pending.end();
   }
 
   /**
@@ -170,7 +180,7 @@ class PendingCallbacks {
 
   /** Removes all callbacks: none will be answered. */
   clear() {
-    this.stop();
+    this.#stopTimer();
     for (const pending of this.#byCount.values()) pending.abandon();
     this.#byCount.clear();
   }
@@ -178,19 +188,26 @@ class PendingCallbacks {
 
 /**
  * @param {MessageChannel} channel
- * @returns {PendingCallbacks} for the messages of a channel, whose handlers get the time-outs
+ * @returns {PendingCallbacks} for the messages of a channel, whose handlers get the errors
  */
 function callbacksOf(channel) {
+  const { handlers } = channel;
   const { callback_timeout: timeout } = channel.options;
-  const onTimeout = () => {
+  const report = (err) => {
     try {
-      channel.handlers.reportError(callbackTimedOut(timeout), channel);
-    } catch (err) {
-      // An error of the program's handler must not keep other callbacks from timing out.
-      throwUncaught(err);
+      handlers.reportError(err, channel);
+    } catch (thrown) {
+      // An error of the program's handler must not keep the other callbacks from being handled.
+      throwUncaught(thrown);
     }
   };
-  return new PendingCallbacks({ timeout, onTimeout });
+  const onTimeout = () => report(callbackTimedOut(timeout));
+  const onLost = (count) => {
+    handlers.limits.lost_callbacks += count;
+    // A program that ends its connection knows of it.
+    if (timeout > 0 && !channel.socket.writableEnded) report(callbacksLost(count));
+  };
+  return new PendingCallbacks({ timeout, onTimeout, onLost });
 }
 
 module.exports = { PendingCallbacks, callbacksOf };

@@ -257,7 +257,7 @@ const OPTIONS = [
     isLimit: true,
     default: 0,
     meaning:
-      'Time after which a callback without an answer is forgotten. `0`: it waits as long as the connection lasts',
+      'Time after which a callback without an answer is forgotten. `0`: it waits as long as the connection lasts. With a time, an `error` event with the code `ERR_SOCKET_DESTROYED` also reports callbacks that wait when the peer or the network ends the connection',
     limits: [
       {
         error: 'ERR_CALLBACK_TIMEOUT',

@@ -23,6 +23,10 @@ const OTHER_COUNTERS = [
     counts: 'Frames that are not JSON, or do not have the form of their kind of message',
   },
   {
+    counter: 'lost_callbacks',
+    counts: 'Callbacks and calls that were not answered before their connection ended',
+  },
+  {
     counter: 'reconnect_attempts',
     counts: 'Attempts of `auto_reconnect`; always 0 for a server',
   },
