@@ -14,7 +14,14 @@ const { attackClient, attackServer, startProgram, typesIn } = require('./support
 
 const limit = { timeout: 600_000 };
 const ROOT = path.join(__dirname, '..');
-const DOCUMENTS = ['README.md', 'API.md', 'MIGRATION.md', 'SECURITY.md', 'docs/reconnecting.md'];
+const DOCUMENTS = [
+  'README.md',
+  'API.md',
+  'MIGRATION.md',
+  'SECURITY.md',
+  'docs/reconnecting.md',
+  'docs/observing.md',
+];
 const LANGUAGES = { js: '.js', javascript: '.js', cjs: '.cjs', mjs: '.mjs' };
 
 /** The fenced blocks of a document that are JavaScript. */

@@ -113,7 +113,7 @@ describe('the packed package', () => {
     ];
     wanted.push('README.md', 'API.md', 'MIGRATION.md', 'CHANGELOG.md', 'LICENSE');
     wanted.push('SECURITY.md', 'RELIABILITY.md', 'ARCHITECTURE.md');
-    wanted.push('docs/platforms.md', 'docs/reconnecting.md');
+    wanted.push('docs/platforms.md', 'docs/reconnecting.md', 'docs/observing.md');
     wanted.push(...filesIn('lib'));
     assert.deepEqual(
       wanted.filter((name) => !files.includes(name)),
@@ -128,7 +128,7 @@ describe('the packed package', () => {
       assert.ok(files.includes(name), `${name} is missing`);
     }
     const known =
-      /^(lib|src)\/|^docs\/(platforms|reconnecting)\.md$|^[^/]+\.(js|d\.ts|md|node|json|toml|lock|rs)$|^LICENSE$|^scripts\/build\.js$/;
+      /^(lib|src)\/|^docs\/(observing|platforms|reconnecting)\.md$|^[^/]+\.(js|d\.ts|md|node|json|toml|lock|rs)$|^LICENSE$|^scripts\/build\.js$/;
     assert.deepEqual(
       files.filter((name) => !known.test(name)),
       [],

@@ -22,6 +22,9 @@ const { queue, nextId } = require('./internal/native/dispatcher.js');
 const options = require('./internal/options/options.js');
 const { setPingInterval } = require('./internal/ping-interval.js');
 const { markTarget, supportProxies } = require('./internal/proxy-support.js');
+const { openMetrics } = require('./internal/stats/metrics.js');
+const { kFigures } = require('./internal/symbols.js');
+const { formatAddress } = require('./internal/transport/format-address.js');
 const { tolerateUnconstructed } = require('./internal/unconstructed.js');
 const SockhopError = require('./SockhopError.js');
 const { SockhopRequest } = require('./SockhopRequest.js');
@@ -367,14 +370,25 @@ class SockhopClient extends native.SockhopClient {
 
   /** @returns {object} figures; API.md names them */
   stats() {
-    const { connected, traffic, channel, roundTrip, lastConnectError } = this.#connection;
+    return this.#connection.figures();
+  }
+
+  /**
+   * The figures of `stats()` in OpenMetrics text, for a scrape of Prometheus.
+   *
+   * @param {{labels?: object, others?: Array<SockhopClient|SockhopServer>}} [opts]
+   * @returns {string}
+   * @throws {TypeError} for labels and others of a wrong type
+   */
+  metrics(opts) {
+    return openMetrics(this, options.normalizeMetricsOptions(opts));
+  }
+
+  [kFigures]() {
     return {
-      connections: connected ? 1 : 0,
-      ...traffic,
-      pending_callbacks: channel?.pendingCallbacks ?? 0,
-      ...this.#handlers.limits,
-      round_trip: roundTrip,
-      last_connect_error: lastConnectError,
+      role: 'client',
+      endpoint: this.path ?? formatAddress(this),
+      figures: this.#connection.figures(),
     };
   }
 

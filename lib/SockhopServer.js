@@ -18,7 +18,9 @@ const { Acceptor } = require('./internal/server/acceptor.js');
 const { Broadcaster } = require('./internal/server/broadcaster.js');
 const { ServerConnections, noSocket } = require('./internal/server/server-connections.js');
 const { ServerHandlers } = require('./internal/server/server-handlers.js');
-const { kCall } = require('./internal/symbols.js');
+const { openMetrics } = require('./internal/stats/metrics.js');
+const { kCall, kFigures } = require('./internal/symbols.js');
+const { formatAddress } = require('./internal/transport/format-address.js');
 const { tolerateUnconstructed } = require('./internal/unconstructed.js');
 const SockhopError = require('./SockhopError.js');
 const { SockhopRequest } = require('./SockhopRequest.js');
@@ -348,14 +350,28 @@ class SockhopServer extends native.SockhopServer {
 
   /** @returns {object} figures; API.md names them */
   stats() {
-    const { channels, traffic, roundTrip } = this.#connections;
+    return this.#connections.figures();
+  }
+
+  /**
+   * The figures of `stats()` in OpenMetrics text, for a scrape of Prometheus.
+   *
+   * @param {{labels?: object, others?: Array<SockhopClient|SockhopServer>}} [opts]
+   * @returns {string}
+   * @throws {TypeError} for labels and others of a wrong type
+   */
+  metrics(opts) {
+    return openMetrics(this, options.normalizeMetricsOptions(opts));
+  }
+
+  [kFigures]() {
+    const bound = this.server?.address?.() ?? null;
+    const { path, address, port } = this;
     return {
-      connections: this._sockets.length,
-      ...traffic,
-      pending_callbacks: channels.reduce((count, channel) => count + channel.pendingCallbacks, 0),
-      ...this.#handlers.limits,
-      round_trip: roundTrip,
-      last_connect_error: null,
+      role: 'server',
+      endpoint:
+        typeof bound === 'string' ? bound : (path ?? formatAddress(bound ?? { address, port })),
+      figures: this.#connections.figures(),
     };
   }
 

@@ -1,6 +1,7 @@
 'use strict';
 
 const { nextTick } = require('./internal/real-timers.js');
+const { kSize } = require('./internal/symbols.js');
 const { markTarget, supportProxies } = require('./internal/proxy-support.js');
 
 /**
@@ -32,6 +33,11 @@ class TimedMap {
   get _map() {
     this.#map ??= new Map();
     return this.#map;
+  }
+
+  /** The number of values. */
+  get [kSize]() {
+    return this.#map?.size ?? 0;
   }
 
   /**

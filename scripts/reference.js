@@ -114,16 +114,13 @@ const isShared = (option) => has('client')(option) && has('server')(option);
 const figureTable = () => [
   '| key | meaning |',
   '| --- | --- |',
-  ...tableOf(Object.entries(FIGURES).map(([name, meaning]) => [`\`${name}\``, meaning])),
+  ...tableOf(Object.entries(FIGURES).map(([name, { meaning }]) => [`\`${name}\``, meaning])),
 ];
 
-/** The types of the figures that are not always numbers. */
-const FIGURE_TYPES = { round_trip: 'number | null', last_connect_error: 'string | null' };
-
 const figureMembers = () =>
-  Object.entries(FIGURES).flatMap(([name, meaning]) => [
+  Object.entries(FIGURES).flatMap(([name, { meaning, declared = 'number' }]) => [
     ...comment(`${meaning}.`),
-    `  ${name}: ${FIGURE_TYPES[name] ?? 'number'};`,
+    `  ${name}: ${declared};`,
   ]);
 
 function codeTable() {
@@ -163,6 +160,7 @@ const PARTS = {
     'options of listen()': () => optionTable(OPTIONS.filter(has('listen()'))),
     'options of request()': () => optionTable(OPTIONS.filter(has('request()'))),
     'options of call()': () => optionTable(OPTIONS.filter(has('call()'))),
+    'options of metrics()': () => optionTable(OPTIONS.filter(has('metrics()'))),
     limits: () => limitTable(OPTIONS.filter(isLimit)),
     figures: figureTable,
     codes: codeTable,
@@ -175,6 +173,7 @@ const PARTS = {
     'options of listen()': members(has('listen()')),
     'options of request()': members(has('request()')),
     'options of call()': members(has('call()')),
+    'options of metrics()': members(has('metrics()')),
     'options of an ObjectBuffer': members(has('ObjectBuffer')),
     figures: figureMembers,
     codes: codeUnion,

@@ -1,7 +1,7 @@
 // What a program may and may not do with a server and its sessions. Compiled, never run.
 
 import { createServer, type Socket } from 'node:net';
-import { SockhopServer, SockhopSession, type SockhopSocket } from 'sockhop-native';
+import { SockhopClient, SockhopServer, SockhopSession, type SockhopSocket } from 'sockhop-native';
 
 class User extends SockhopSession {
   name = '';
@@ -123,7 +123,10 @@ export async function life(sock: SockhopSocket, raw: Socket) {
   await host.close();
   // @ts-expect-error told by the server, not to it
   host.sockets = [];
-  return [listening, data, index, host.stats().connections];
+  const text: string = host.metrics({ labels: { shard: 3 }, others: [host, new SockhopClient()] });
+  // @ts-expect-error a label is a text, a number or a boolean
+  host.metrics({ labels: { shard: null } });
+  return [listening, data, index, host.stats().connections, text];
 }
 
 // A session that knows its server and what it may send.

@@ -15,6 +15,8 @@ module.exports = {
   kRetain: Symbol('retain'),
   kReleaseRetained: Symbol('releaseRetained'),
   kTraffic: Symbol('traffic'),
+  kFigures: Symbol('figures'),
+  kSize: Symbol('size'),
   kRoundTrip: Symbol('roundTrip'),
   kPings: Symbol('pings'),
   kNextPing: Symbol('nextPing'),

@@ -1,6 +1,8 @@
 //! The options of connections.
 
 use crate::protocol::Terminator;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The policy for a peer that does not read fast enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -12,6 +14,36 @@ pub enum SlowConsumer {
     Drop,
     /// The peer is disconnected.
     Disconnect,
+}
+
+/// How often the connections of a client or server reached a high-water mark. They share one, so
+/// that an idle connection has no counters of its own.
+#[derive(Debug, Default)]
+pub struct Marks {
+    receive: AtomicU64,
+    send: AtomicU64,
+}
+
+impl Marks {
+    /// A connection stopped reading, because JavaScript has not taken the bytes before.
+    pub(super) fn count_receive(&self) {
+        self.receive.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The bytes that wait for a peer were below the mark, and are not any more.
+    pub(super) fn count_send(&self) {
+        self.send.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often the receive mark was reached.
+    pub fn receive(&self) -> u64 {
+        self.receive.load(Ordering::Relaxed)
+    }
+
+    /// How often the send mark was reached.
+    pub fn send(&self) -> u64 {
+        self.send.load(Ordering::Relaxed)
+    }
 }
 
 /// The options of a client or server for its connections.
@@ -33,6 +65,8 @@ pub struct Config {
     pub send_high_water_mark: usize,
     /// The policy that applies then.
     pub slow_consumer: SlowConsumer,
+    /// Counts how often the marks are reached.
+    pub marks: Arc<Marks>,
 }
 
 #[cfg(test)]
@@ -49,6 +83,7 @@ impl Config {
             receive_high_water_mark: 1 << 20,
             send_high_water_mark: 16 << 20,
             slow_consumer: SlowConsumer::Wait,
+            marks: Arc::default(),
         }
     }
 }

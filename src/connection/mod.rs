@@ -37,7 +37,7 @@ pub(crate) mod loom;
 #[cfg(all(test, not(sockhop_loom)))]
 mod tests;
 
-pub use config::{Config, SlowConsumer};
+pub use config::{Config, Marks, SlowConsumer};
 
 use crate::events::environment;
 use crate::events::event;
@@ -106,6 +106,10 @@ pub struct Counters {
     pub queued: u64,
     /// Broadcasts that were refused because the peer reads too slowly.
     pub refused: u64,
+    /// Received bytes that JavaScript has not taken.
+    pub unread: u64,
+    /// The event loop reads the connection, and no thread of the runtime.
+    pub in_loop: bool,
 }
 
 /// The addresses of both ends of a connection.
@@ -332,6 +336,8 @@ impl Connection {
             bytes_out: send_queue.written(),
             queued: send_queue.queued() as u64,
             refused: self.refused.load(Ordering::Relaxed),
+            unread: self.unread.amount() as u64,
+            in_loop: self.reader_state.kind() == ReaderKind::Loop,
         }
     }
 

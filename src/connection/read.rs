@@ -82,8 +82,12 @@ impl Connection {
                 if self.reader_state.read_state() != ReadState::Flowing {
                     return ReadStop::Stopped;
                 }
+                let had_stopped = self.unread.is_stopped();
                 if self.is_backpressured() {
                     trace::event!(DEBUG, id = self.id, "receive mark reached");
+                    if !had_stopped {
+                        self.config.marks.count_receive();
+                    }
                     return ReadStop::Stopped;
                 }
                 let most = if reader.many_pings {

@@ -83,9 +83,11 @@ impl Connection {
         keep: impl FnOnce(&[u8]) -> Bytes,
     ) -> WriteOutcome {
         self.writes.fetch_add(1, Ordering::Relaxed);
+        let before = send_queue.queued();
         match send_queue.write(bytes, keep) {
             Ok(None) => WriteOutcome::Written,
             Ok(Some(position)) => {
+                self.note_send_mark(before, send_queue.queued());
                 self.wake_task();
                 WriteOutcome::Waiting(position)
             }
@@ -93,6 +95,14 @@ impl Connection {
                 self.abort_sending(send_queue, Some(ConnectionError::new("write", &error)));
                 WriteOutcome::Closed
             }
+        }
+    }
+
+    /// Counts the send mark if the bytes that wait have just reached it.
+    fn note_send_mark(&self, before: usize, now: usize) {
+        let mark = self.config.send_high_water_mark;
+        if before < mark && now >= mark {
+            self.config.marks.count_send();
         }
     }
 
@@ -155,7 +165,11 @@ impl Connection {
             }
         }
         let idle = !send_queue.is_pending();
+        let before = send_queue.queued();
         send_queue.push(bytes.clone(), Some(Arc::clone(guard)));
+        if !idle {
+            self.note_send_mark(before, send_queue.queued());
+        }
         idle
     }
 

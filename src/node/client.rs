@@ -1,11 +1,11 @@
 //! `SockhopClient`: attempts to connect.
 
 use super::address::Endpoint;
-use super::options::ConnectionOptions;
+use super::options::{ConnectionOptions, Marks};
 use super::queue::EventQueue;
 use super::tls::TlsClientConfig;
 use super::values::{duration, id as id_of};
-use crate::endpoint;
+use crate::{connection, endpoint};
 use napi::bindgen_prelude::Result;
 use napi_derive::napi;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use std::time::Duration;
 #[napi]
 pub struct SockhopClient {
     inner: Arc<endpoint::Connector>,
+    marks: Arc<connection::Marks>,
 }
 
 #[napi]
@@ -22,10 +23,12 @@ impl SockhopClient {
     /// A client that is not connected; its events carry `id`.
     #[napi(constructor, catch_unwind)]
     pub fn new(queue: &EventQueue, id: f64, options: ConnectionOptions) -> Result<Self> {
+        let config = options.into_config()?;
         Ok(Self {
+            marks: Arc::clone(&config.marks),
             inner: endpoint::Connector::new(
                 id_of(id),
-                options.into_config()?,
+                config,
                 Arc::clone(&queue.shared),
                 Arc::clone(&queue.listeners),
             ),
@@ -64,5 +67,11 @@ impl SockhopClient {
     #[napi(catch_unwind)]
     pub fn clear_pings(&self) {
         self.inner.clear_pings();
+    }
+
+    /// How often its connections reached a mark.
+    #[napi(catch_unwind)]
+    pub fn marks(&self) -> Marks {
+        Marks::from(&*self.marks)
     }
 }

@@ -53,6 +53,10 @@ pub struct Traffic {
     pub queued: f64,
     /// Broadcasts refused for a slow consumer.
     pub refused: f64,
+    /// Bytes that JavaScript has not taken, each frame with 32 bytes more than its text.
+    pub unread: f64,
+    /// The event loop reads the connection, and no I/O thread.
+    pub in_loop: bool,
 }
 
 impl From<connection::Counters> for Traffic {
@@ -62,6 +66,8 @@ impl From<connection::Counters> for Traffic {
             bytes_out: number(traffic.bytes_out),
             queued: number(traffic.queued),
             refused: number(traffic.refused),
+            unread: number(traffic.unread),
+            in_loop: traffic.in_loop,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Options, as JavaScript has checked them.
 
-use super::values::size;
+use super::values::{number, size};
 use crate::connection;
 use crate::protocol::Terminator;
 use napi::bindgen_prelude::{Error, Result, Status};
@@ -28,6 +28,24 @@ pub struct ConnectionOptions {
     pub slow_consumer: String,
 }
 
+/// How often the connections of a client or server reached a high-water mark.
+#[napi(object)]
+pub struct Marks {
+    /// `receive_high_water_mark`, or the mark that all connections share.
+    pub receive: f64,
+    /// `send_high_water_mark`.
+    pub send: f64,
+}
+
+impl From<&connection::Marks> for Marks {
+    fn from(marks: &connection::Marks) -> Self {
+        Self {
+            receive: number(marks.receive()),
+            send: number(marks.send()),
+        }
+    }
+}
+
 pub(super) fn terminator(text: &str) -> Result<Terminator> {
     Terminator::new(text).map_err(|error| Error::new(Status::InvalidArg, error.to_string()))
 }
@@ -47,6 +65,7 @@ impl ConnectionOptions {
                 "disconnect" => connection::SlowConsumer::Disconnect,
                 _ => connection::SlowConsumer::Wait,
             },
+            marks: Arc::default(),
         }))
     }
 }

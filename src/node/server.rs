@@ -2,7 +2,7 @@
 
 use super::address::Endpoint;
 use super::listener::{ListenFailure, Listener};
-use super::options::ConnectionOptions;
+use super::options::{ConnectionOptions, Marks};
 use super::queue::EventQueue;
 use super::strings;
 use super::values::id as id_of;
@@ -90,5 +90,11 @@ impl SockhopServer {
     #[napi(catch_unwind)]
     pub fn clear_pings(&self) {
         self.registry.clear_pings();
+    }
+
+    /// How often its connections reached a mark.
+    #[napi(catch_unwind)]
+    pub fn marks(&self) -> Marks {
+        Marks::from(&*self.config.marks)
     }
 }

@@ -3,9 +3,10 @@
 const { diagnostics } = require('../diagnostics.js');
 const { handledRejection } = require('../messaging/handlers.js');
 const { MessageChannel } = require('../messaging/message-channel.js');
-const { kClearPings, kDetach } = require('../native/classes.js');
-const { sumTraffic } = require('../stats/stats.js');
-const { kMarkConnected, kFlush, kRoundTrip, kTraffic } = require('../symbols.js');
+const { kClearPings, kDetach, kMarks } = require('../native/classes.js');
+const { callbackFigures, connectionFigures } = require('../stats/snapshot.js');
+const { pastTraffic, sumTraffic } = require('../stats/stats.js');
+const { kMarkConnected, kFlush, kRoundTrip, kSize, kTraffic } = require('../symbols.js');
 const { SockhopSocket } = require('../../SockhopSocket.js');
 const { StreamTransport } = require('../transport/stream-transport.js');
 const { UnavailableTransport } = require('../transport/transport.js');
@@ -30,6 +31,9 @@ class ClientConnection {
    */
   #leaving = null;
   #connected = false;
+  /** How many connections there were, and how many of them with TLS. */
+  #opened = 0;
+  #handshakes = 0;
   /** The sums of the connections that are over. */
   #past = sumTraffic([]);
 
@@ -101,6 +105,7 @@ class ClientConnection {
       });
     } else if (!stream.destroyed) {
       this.connected = true;
+      this.#opened += 1;
     }
     this.channel.start();
   }
@@ -176,6 +181,8 @@ class ClientConnection {
   }
 
   #emitConnect(socket) {
+    this.#opened += 1;
+    if (socket.encrypted) this.#handshakes += 1;
     diagnostics.connect.publish({ client: this.client, socket });
     this.client.emit('connect', socket);
   }
@@ -231,7 +238,7 @@ class ClientConnection {
 
   #leave() {
     this.client[kDetach]();
-    this.#past = { ...this.traffic, queued_bytes: 0 };
+    this.#past = pastTraffic(this.traffic);
     this.#leaving = this.channel;
     this.channel?.stopTimeouts();
     this.channel = null;
@@ -257,9 +264,25 @@ class ClientConnection {
     return sumTraffic([this.#past, this.channel?.transport[kTraffic]()]);
   }
 
-  /** How long the last answered ping took, in ms: @type {?number} */
-  get roundTrip() {
-    return this.channel?.transport[kRoundTrip]() ?? null;
+  /** @returns {object} the figures of stats() */
+  figures() {
+    const { client, channel, connected, attempt } = this;
+    const { receive, send } = client[kMarks]();
+    return {
+      ...connectionFigures(connected ? [channel] : []),
+      connecting: attempt === null ? 0 : 1,
+      starting_connections: 0,
+      opened_connections: this.#opened,
+      handshakes: this.#handshakes,
+      ...this.traffic,
+      receive_marks: receive,
+      send_marks: send,
+      pending_requests: client._response_stream_map?.[kSize] ?? 0,
+      ...callbackFigures(channel ? [channel] : []),
+      ...this.#handlers.limits,
+      round_trip: channel?.transport[kRoundTrip]() ?? null,
+      last_connect_error: this.lastConnectError,
+    };
   }
 
   forgetPings() {

@@ -3,6 +3,7 @@
 const { onAbort } = require('../abort-signals.js');
 const { abortError } = require('../errors/errors.js');
 const { normalizeAnswerOptions } = require('../options/options.js');
+const { coarseTime } = require('../stats/coarse-clock.js');
 const { callTimedOut, callUnanswered } = require('./channel-errors.js');
 
 const noop = () => {};
@@ -16,6 +17,8 @@ class Call {
   expires = 0;
   /** The beginning of its id. */
   prefix = '';
+  /** Of a pending callback: when the message was sent. */
+  since = coarseTime();
   #channel;
   #timeout;
   #id = null;

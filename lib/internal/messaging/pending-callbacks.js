@@ -3,6 +3,7 @@
 const { AsyncResource } = require('node:async_hooks');
 
 const { throwUncaught } = require('../native/dispatcher.js');
+const { coarseTime } = require('../stats/coarse-clock.js');
 const { callbackTimedOut, callbacksLost } = require('./channel-errors.js');
 const { countOf, idOf, lastParts, uuid } = require('./ids.js');
 
@@ -21,6 +22,8 @@ class PendingCallback extends AsyncResource {
     this.callback = callback;
     this.expires = expires;
     this.prefix = prefix;
+    /** When the message was sent. */
+    this.since = coarseTime();
   }
 
   answer(data, meta) {
@@ -171,6 +174,12 @@ class PendingCallbacks {
   /** @returns {string[]} the ids of all */
   ids() {
     return Array.from(this.#byCount, ([count, { prefix }]) => idOf(count, prefix));
+  }
+
+  /** Counts the callbacks by their ages. @param {CallbackAges} ages */
+  countAges(ages) {
+    // The oldest come first.
+    for (const { since } of this.#byCount.values()) if (!ages.add(since)) return;
   }
 
   /** Removes a callback that will not be answered. */

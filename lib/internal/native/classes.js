@@ -35,6 +35,7 @@ module.exports = {
 
   // Methods of SockhopClient and SockhopServer.
   kClearPings: symbolOf('clearPings'),
+  kMarks: symbolOf('marks'),
   kPing: symbolOf('ping'),
 
   // Methods of SockhopClient.

@@ -171,6 +171,8 @@ export declare class SockhopClient {
   detach(): void
   /** Forgets the pings sent so far. */
   clearPings(): void
+  /** How often its connections reached a mark. */
+  marks(): Marks
 }
 
 /** The native part of a server. */
@@ -194,6 +196,8 @@ export declare class SockhopServer {
   ping(): void
   /** Forgets the pings sent so far. */
   clearPings(): void
+  /** How often its connections reached a mark. */
+  marks(): Marks
 }
 
 /**
@@ -337,6 +341,14 @@ export interface ListenFailure {
   syscall: string
 }
 
+/** How often the connections of a client or server reached a high-water mark. */
+export interface Marks {
+  /** `receive_high_water_mark`, or the mark that all connections share. */
+  receive: number
+  /** `send_high_water_mark`. */
+  send: number
+}
+
 /** A ping that was sent. */
 export interface PingRecord {
   /** Its id. */
@@ -397,6 +409,10 @@ export interface Traffic {
   queued: number
   /** Broadcasts refused for a slow consumer. */
   refused: number
+  /** Bytes that JavaScript has not taken, each frame with 32 bytes more than its text. */
+  unread: number
+  /** The event loop reads the connection, and no I/O thread. */
+  inLoop: boolean
 }
 
 /** The version of this crate. The loader compares it with the version of the package. */

@@ -8,6 +8,7 @@
 
 const { inspect } = require('node:util');
 
+const { kFigures, kTarget } = require('../symbols.js');
 const { looksLike, warn } = require('./mistakes.js');
 
 /** The longest delay of `setTimeout()`, which turns a longer one into 1 ms. */
@@ -230,6 +231,35 @@ function checkSignal(subject, value) {
   throw invalidType(subject, 'an AbortSignal', value);
 }
 
+/** Labels that `metrics()` itself gives each sample. */
+const OWN_LABELS = ['role', 'endpoint', 'le', 'code'];
+
+/** @returns {Object<string, string>} */
+function checkLabels(subject, value) {
+  if (typeof value !== 'object' || Array.isArray(value)) {
+    throw invalidType(subject, 'an object with the names and values of labels', value);
+  }
+  const labels = {};
+  for (const [name, text] of Object.entries(value)) {
+    if (!/^(?!__)[a-zA-Z_][a-zA-Z0-9_]*$/.test(name) || OWN_LABELS.includes(name)) {
+      const expected = `an object whose names are letters, digits and "_", and not ${OWN_LABELS.join(', ')}`;
+      throw invalidValue(subject, expected, name);
+    }
+    if (!['string', 'number', 'boolean'].includes(typeof text)) {
+      throw invalidType(`${subject}, its label "${name}",`, 'a string, number or boolean', text);
+    }
+    labels[name] = String(text);
+  }
+  return labels;
+}
+
+/** @returns {object[]} */
+function checkEndpoints(subject, value) {
+  const isEndpoint = (each) => typeof (each?.[kTarget] ?? each)?.[kFigures] === 'function';
+  if (Array.isArray(value) && value.every(isEndpoint)) return value;
+  throw invalidType(subject, 'an array of clients and servers', value);
+}
+
 /**
  * @typedef {object} Kind
  * @property {string} documented the type in the tables of API.md
@@ -297,6 +327,16 @@ const KINDS = {
     documented: 'object',
     declared: nullable('ConnectionOptions'),
     check: checkTlsOptions,
+  },
+  labels: {
+    documented: 'object',
+    declared: nullable('Record<string, string | number | boolean>'),
+    check: checkLabels,
+  },
+  endpoints: {
+    documented: 'array',
+    declared: nullable('readonly (AnyClient | AnyServer)[]'),
+    check: checkEndpoints,
   },
   signal: { documented: '`AbortSignal`', declared: nullable('AbortSignal'), check: checkSignal },
   /** `EventEmitter` reads it. */

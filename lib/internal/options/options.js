@@ -240,6 +240,19 @@ function normalizeAnswerOptions(config) {
   return config ? read('call()', config) : NO_CALL_OPTIONS;
 }
 
+/**
+ * The options of `metrics()`.
+ *
+ * @param {{labels?: object, others?: object[]}} [opts]
+ * @returns {{labels: Object<string, string>, others: object[]}}
+ * @throws {TypeError} for the first option that has a wrong value
+ */
+function normalizeMetricsOptions(opts) {
+  const given = checkOptions(opts);
+  warnOfOptions('metrics()', given, { known: namesOf('metrics()'), silent: [] });
+  return read('metrics()', given);
+}
+
 /** The part of the settings of a client or server that the native side needs. */
 function nativeSettings(settings) {
   const fields = {};
@@ -269,6 +282,7 @@ module.exports = {
   normalizeRequestOptions,
   normalizeAnswerOptions,
   normalizeCallOptions,
+  normalizeMetricsOptions,
   checkAddress: checkOf('address'),
   checkMilliseconds,
   checkPath: checkOf('path'),

@@ -33,7 +33,7 @@ const same = (value) => value;
  * @typedef {object} Option
  * @property {string} name
  * @property {string[]} takers `client`, `server`, `connect()`, `listen()`, `request()`, `call()`,
- *   `ObjectBuffer`
+ *   `metrics()`, `ObjectBuffer`
  * @property {string} kind the name of a kind of values, see kinds.js
  * @property {string} meaning one sentence, in Markdown, without a full stop
  * @property {*} [default] in the form that the package uses; a function makes a new one for each
@@ -407,6 +407,24 @@ const OPTIONS = [
     shown: 'none',
     meaning:
       'When it is aborted, the promise rejects with an `AbortError` (`ABORT_ERR`) whose `cause` is the reason',
+  },
+  {
+    name: 'labels',
+    takers: ['metrics()'],
+    kind: 'labels',
+    default: Object.freeze({}),
+    shown: '{}',
+    meaning:
+      'Names and values of labels that every sample gets, in addition to `role` and `endpoint`',
+  },
+  {
+    name: 'others',
+    takers: ['metrics()'],
+    kind: 'endpoints',
+    default: Object.freeze([]),
+    shown: '[]',
+    meaning:
+      'Further clients and servers whose figures are part of the text. Those with the same role and endpoint are added up',
   },
 ];
 

@@ -9,12 +9,14 @@ const { nextTick, setImmediate } = require('../real-timers.js');
 const SockhopError = require('../../SockhopError.js');
 const SockhopSession = require('../../SockhopSession.js');
 const { SockhopSocket } = require('../../SockhopSocket.js');
-const { addTraffic, sumTraffic } = require('../stats/stats.js');
+const { callbackFigures, connectionFigures } = require('../stats/snapshot.js');
+const { addTraffic, pastTraffic, sumTraffic } = require('../stats/stats.js');
 const {
   kChannel,
   kConnection,
   kRoundTrip,
   kFailedSessions,
+  kSize,
   kStopPreSessionReading,
   kTraffic,
 } = require('../symbols.js');
@@ -45,6 +47,9 @@ class ServerConnections {
   #leaving = new Set();
   /** The sums of the connections that are over. */
   #past = sumTraffic([]);
+  /** How many connections there were, and how many of them with TLS. */
+  #opened = 0;
+  #handshakes = 0;
   /** The options as the program passed them: it may change some of them for new connections. */
   #programOptions;
   /** The decoding options at construction. */
@@ -137,6 +142,8 @@ class ServerConnections {
   #register(socket, channel) {
     const { session, isNative } = channel;
     const server = this.#server;
+    this.#opened += 1;
+    if (socket.encrypted) this.#handshakes += 1;
     server._sockets.push(socket);
     server._sessions.push(session);
     const timeout = server._res_stream_timeout || this.options.response_timeout;
@@ -208,8 +215,7 @@ class ServerConnections {
       this.#leave(channel);
       this.nativeCount -= 1;
     }
-    addTraffic(this.#past, this.#trafficOf(channel));
-    this.#past.queued_bytes = 0;
+    addTraffic(this.#past, pastTraffic(this.#trafficOf(channel)));
     channel.stopTimeouts();
     // A listener of `disconnect` may look for the callbacks that were not answered.
     if (channel.pendingCallbacks > 0) this.#leaving.add(channel);
@@ -308,24 +314,41 @@ class ServerConnections {
     return [...this.channels.filter((channel) => channel !== null), ...this.#leaving];
   }
 
-  /** The sums of these connections and those before them. */
-  get traffic() {
-    return sumTraffic([this.#past, ...this.channels.map((channel) => this.#trafficOf(channel))]);
+  /** @returns {object} the figures of stats() */
+  figures() {
+    const server = this.#server;
+    const { channels } = this;
+    const { receive, send } = server[native.kMarks]();
+    const traffic = channels.map((channel) => this.#trafficOf(channel));
+    const roundTrips = channels
+      .map((channel) => channel?.transport[kRoundTrip]() ?? null)
+      .filter((trip) => trip !== null);
+    let requests = 0;
+    for (const streams of server._response_stream_maps.values()) requests += streams?.[kSize] ?? 0;
+    return {
+      ...connectionFigures(channels),
+      connecting: 0,
+      starting_connections: this.#starting.size,
+      opened_connections: this.#opened,
+      handshakes: this.#handshakes,
+      ...sumTraffic([this.#past, ...traffic]),
+      receive_marks: receive,
+      send_marks: send,
+      pending_requests: requests,
+      ...callbackFigures(channels),
+      ...this.#handlers.limits,
+      round_trip: roundTrips.length > 0 ? Math.max(...roundTrips) : null,
+      last_connect_error: null,
+    };
   }
 
+  /** @returns {?object} null for an object in `server.sockets` that is no stream */
   #trafficOf(channel) {
+    if (channel === null) return null;
     const traffic = channel.transport[kTraffic]();
     const isListed = channel.isNative && channel.handlers === this.#handlers;
     if (isListed) traffic.messages_sent += this.broadcastCount - channel.earlierBroadcasts;
     return traffic;
-  }
-
-  /** The longest time that a client took to answer its last ping, in ms: @type {?number} */
-  get roundTrip() {
-    const trips = this.channels
-      .map((channel) => channel.transport[kRoundTrip]())
-      .filter((trip) => trip !== null);
-    return trips.length > 0 ? Math.max(...trips) : null;
   }
 
   // ---- pings ------------------------------------------------------------------------------------

@@ -1,18 +1,40 @@
 'use strict';
 
+const { AGES } = require('./callback-ages.js');
 const { OPTIONS } = require('../options/table.js');
+
+/**
+ * A figure of stats().
+ *
+ * @typedef {object} Figure
+ * @property {string} meaning in Markdown, without a full stop
+ * @property {'counter'|'gauge'|'text'} kind a counter only grows
+ * @property {string} [declared] its type in index.d.ts, where that is not `number`
+ */
+
+/** @returns {Figure} */
+const counter = (meaning) => ({ meaning, kind: 'counter' });
+/** @returns {Figure} */
+const gauge = (meaning) => ({ meaning, kind: 'gauge' });
+/** @returns {Figure} in ms, or null */
+const time = (meaning) => ({ meaning, kind: 'gauge', declared: 'number | null' });
 
 /**
  * Figures that connections keep, and that a client or server adds up.
  *
- * @type {Object<string, string>} the meaning of each, for the documents
+ * @type {Object<string, Figure>}
  */
 const TRAFFIC = {
-  messages_received: 'Messages received',
-  messages_sent: 'Messages sent',
-  bytes_received: 'Bytes received',
-  bytes_sent: 'Bytes sent',
-  queued_bytes: 'Bytes that wait to be sent now',
+  messages_received: counter('Messages received'),
+  messages_sent: counter('Messages sent'),
+  bytes_received: counter('Bytes received'),
+  bytes_sent: counter('Bytes sent'),
+  queued_bytes: gauge('Bytes that wait to be sent now'),
+  unread_bytes: gauge(
+    'Received bytes that wait to be delivered now, each message with 32 bytes in addition to its text',
+  ),
+  loop_connections: gauge('Open connections that the event loop reads'),
+  thread_connections: gauge('Open connections that the I/O threads read'),
 };
 
 /** Counters of errors that belong to no option, each with the code that it counts. */
@@ -39,22 +61,22 @@ const OTHER_COUNTERS = [
 /** The counters of limits, from the table of options, and those of other errors. */
 const COUNTERS = [...OPTIONS.flatMap(({ limits = [] }) => limits), ...OTHER_COUNTERS];
 
-for (const { counter, counts, isTraffic } of COUNTERS) {
-  if (isTraffic) TRAFFIC[counter] = counts;
+for (const { counter: name, counts, isTraffic } of COUNTERS) {
+  if (isTraffic) TRAFFIC[name] = counter(counts);
 }
 
 /** The figure that counts the errors of a code: @type {Map<string, string>} */
 const counterOf = new Map(
-  COUNTERS.filter(({ error, isTraffic }) => error && !isTraffic).map(({ error, counter }) => [
-    error,
-    counter,
+  COUNTERS.filter(({ error, isTraffic }) => error && !isTraffic).map((limit) => [
+    limit.error,
+    limit.counter,
   ]),
 );
 
 /** How often each limit of a client or server was met since it was made. */
 class LimitCounters {
   constructor() {
-    for (const { counter, isTraffic } of COUNTERS) if (!isTraffic) this[counter] = 0;
+    for (const { counter: name, isTraffic } of COUNTERS) if (!isTraffic) this[name] = 0;
   }
 
   /**
@@ -64,8 +86,8 @@ class LimitCounters {
    * @returns {Error} the same
    */
   count(err) {
-    const counter = counterOf.get(err?.code);
-    if (counter !== undefined) this[counter] += 1;
+    const name = counterOf.get(err?.code);
+    if (name !== undefined) this[name] += 1;
     return err;
   }
 }
@@ -94,20 +116,56 @@ function sumTraffic(figures) {
   return total;
 }
 
+/** @returns {object} the figures of connections that are over: nothing waits for them any more */
+function pastTraffic(total) {
+  const past = { ...total };
+  for (const name of TRAFFIC_NAMES) if (TRAFFIC[name].kind === 'gauge') past[name] = 0;
+  return past;
+}
+
 /**
- * The keys of stats() with their meanings, for the documents.
+ * The keys of stats(), for the documents and for metrics().
  *
- * @type {Object<string, string>}
+ * @type {Object<string, Figure>}
  */
 const FIGURES = {
-  connections: 'Connections that are open now',
+  connections: gauge('Connections that are open now'),
+  connecting: gauge('Attempts to connect that are under way; always 0 for a server'),
+  starting_connections: gauge(
+    'Accepted connections whose session has not started yet; always 0 for a client',
+  ),
+  ending_connections: gauge(
+    'Open connections that this side has ended, and that wait for the end of the peer',
+  ),
+  paused_connections: gauge('Open connections that the program has paused'),
+  opened_connections: counter('Connections opened'),
+  handshakes: counter('TLS handshakes of opened connections'),
   ...TRAFFIC,
-  pending_callbacks: 'Callbacks that wait for an answer now',
-  ...Object.fromEntries(COUNTERS.map(({ counter, counts }) => [counter, counts])),
-  round_trip:
+  receive_marks: counter(
+    'Times that reading of a connection stopped at `receive_high_water_mark`, or at the mark of all connections',
+  ),
+  send_marks: counter('Times that the bytes that wait for a peer reached `send_high_water_mark`'),
+  pending_requests: gauge('Requests that wait for the last packet of their answer now'),
+  pending_callbacks: gauge('Callbacks that wait for an answer now'),
+  ...Object.fromEntries(
+    AGES.map(({ figure, seconds }) => [
+      figure,
+      gauge(`Those of them that have waited longer than ${seconds} s`),
+    ]),
+  ),
+  oldest_callback: time(
+    'Time that the oldest callback has waited, in milliseconds; exact to 100 ms. `null` if there is none',
+  ),
+  ...Object.fromEntries(COUNTERS.map((limit) => [limit.counter, counter(limit.counts)])),
+  round_trip: time(
     'Time that the last answered ping took, in milliseconds; of a server, the longest of all connections. `null` before the first answer',
-  last_connect_error:
-    'Code of the error that the last failed attempt to connect ended with, or its message if it has no code. `null` if none has failed, and for a server',
+  ),
+  last_connect_error: {
+    meaning:
+      'Code of the error that the last failed attempt to connect ended with, or its message if it has no code. `null` if none has failed, and for a server',
+    kind: 'text',
+    declared: 'string | null',
+  },
 };
 
-module.exports = { FIGURES, LimitCounters, addTraffic, sumTraffic };
+module.exports = { FIGURES, LimitCounters, addTraffic, pastTraffic, sumTraffic };

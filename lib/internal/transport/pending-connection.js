@@ -154,7 +154,7 @@ class PendingConnection {
   }
 
   traffic() {
-    return { bytesIn: 0, bytesOut: 0, queued: this.#length, refused: 0 };
+    return { bytesIn: 0, bytesOut: 0, queued: this.#length, refused: 0, unread: 0 };
   }
 
   // ---- the connection is made -------------------------------------------------------------------

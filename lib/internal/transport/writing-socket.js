@@ -358,7 +358,7 @@ class WritingSocket extends ConnectionSocket {
 
   /** The counters of everything that is sent, and of the bytes in both directions. */
   [kTraffic]() {
-    const { bytesIn, bytesOut, queued, refused } = this[kConnection].traffic();
+    const { bytesIn, bytesOut, queued, refused, unread, inLoop } = this[kConnection].traffic();
     return {
       // A message to all clients is counted here for each of them, and may be refused by the native
       // side.
@@ -366,6 +366,9 @@ class WritingSocket extends ConnectionSocket {
       bytes_received: bytesIn,
       bytes_sent: bytesOut,
       queued_bytes: queued + (this.#coalescer?.length ?? 0),
+      unread_bytes: unread,
+      loop_connections: inLoop === true ? 1 : 0,
+      thread_connections: inLoop === false ? 1 : 0,
       refused_messages: this.#messagesRefused + refused,
     };
   }
