@@ -9,6 +9,7 @@ const {
   kBacklog,
   kHoldPackets,
   kHasBufferedPackets,
+  kOweTo,
   kReleasePackets,
   kTextLength,
 } = require('./internal/symbols.js');
@@ -423,6 +424,8 @@ class SockhopResponseWriteableStream {
    * sent.
    */
   #ended = false;
+  /** Counts the answers that are owed, this one among them: @type {?MessageChannel} */
+  #channel = null;
 
   /**
    * @param {object} [opts]
@@ -490,14 +493,25 @@ class SockhopResponseWriteableStream {
     if (!pkt.last) return this._sockhop._send_message(message);
 
     const sending = this._sockhop._send_message(message);
-    this.#ended = true;
+    this.#setEnded(true);
     const sent = Promise.resolve(sending).catch((err) => {
-      this.#ended = false;
+      this.#setEnded(false);
       // The requesting side has gone, which is no mistake of the responding program.
       if (err?.code === 'ERR_SOCKET_DESTROYED') sent.catch(() => {});
       throw err;
     });
     return sent;
+  }
+
+  #setEnded(ended) {
+    this.#ended = ended;
+    if (this.#channel !== null) this.#channel.owedAnswers += ended ? -1 : 1;
+  }
+
+  /** The peer of a channel waits for this answer. */
+  [kOweTo](channel) {
+    this.#channel = channel;
+    channel.owedAnswers += 1;
   }
 }
 

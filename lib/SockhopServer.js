@@ -16,6 +16,7 @@ const { markTarget, supportProxies } = require('./internal/proxy-support.js');
 const { setImmediate } = require('./internal/real-timers.js');
 const { Acceptor } = require('./internal/server/acceptor.js');
 const { Broadcaster } = require('./internal/server/broadcaster.js');
+const { Drain } = require('./internal/server/drain.js');
 const { ServerConnections, noSocket } = require('./internal/server/server-connections.js');
 const { ServerHandlers } = require('./internal/server/server-handlers.js');
 const { openMetrics } = require('./internal/stats/metrics.js');
@@ -173,10 +174,12 @@ class SockhopServer extends native.SockhopServer {
    *   options: aborting `signal` closes the listener; `exclusive`, in a worker of `node:cluster`,
    *   shares the address with no other
    * @returns {Promise<net.Server>} fulfilled when it listens; rejects with Node's error
-   *   (EADDRINUSE, ...), with ERR_SERVER_ALREADY_LISTEN, with an AbortError
+   *   (EADDRINUSE, ...), with ERR_SERVER_ALREADY_LISTEN, with ERR_SERVER_DRAINING, with an
+   *   AbortError
    */
   listen(...args) {
     const { signal, exclusive } = options.normalizeCallOptions('listen', args, this);
+    if (this.#handlers.drain !== null) return Promise.reject(stillDraining());
     const target = { path: this.path, address: this.address, port: this.port };
     return this.#acceptor.listen(this.server, target, { signal, exclusive });
   }
@@ -339,13 +342,43 @@ class SockhopServer extends native.SockhopServer {
   /**
    * Ends all connections and stops listening. It may be called again, and so may `listen()`.
    *
-   * @returns {Promise<void>}
+   * @param {[{grace?: number}?]} args nothing, or one object with options: `grace` is the time in ms
+   *   in which requests and callbacks in flight may be answered
+   * @returns {Promise<number|undefined>} fulfilled when all is closed; with a grace, with the number
+   *   of connections that were cut at its end. Rejects with a TypeError or RangeError for the grace
    */
-  async close() {
-    const closed = this.#acceptor.close(this.server);
+  async close(...args) {
+    const { grace } = options.normalizeCloseOptions(args[0]);
+    const closed = this.#acceptor.close(this.server, grace > 0);
     this.server = this.#acceptor.createListener();
+    if (grace > 0) return this.#drain(grace, closed);
+    this.#handlers.drain?.cut();
     this.#connections.abortStarting();
     await Promise.all([this.disconnect(), closed]);
+  }
+
+  async #drain(grace, closed) {
+    let { drain } = this.#handlers;
+    if (drain !== null) drain.limit(grace);
+    else {
+      drain = new Drain(this, { handlers: this.#handlers, connections: this.#connections });
+      this.#handlers.drain = drain;
+      drain.limit(grace);
+      drain.begin(closed);
+    }
+    const [cut] = await Promise.all([drain.finished, closed]);
+    this.#handlers.drain = null;
+    return cut;
+  }
+
+  /** Whether `close()` waits for the answers that are in flight. @type {boolean} */
+  get draining() {
+    return this.#handlers.drain !== null;
+  }
+
+  /** A program may use the name for a property of its own. */
+  set draining(value) {
+    Object.defineProperty(this, 'draining', { ...OWN_PROPERTY, value });
   }
 
   /** @returns {object} figures; API.md names them */
@@ -397,6 +430,13 @@ const nothingToSend = (method, object) =>
     new SockhopError(`SockhopServer ${method}() requires a socket and data`, 'ERR_BAD_DATA'),
     `${method}() needs something to send. Received ${String(object) || '""'}`,
   );
+
+function stillDraining() {
+  return new SockhopError(
+    'listen() must wait until the promise of close({ grace }) is fulfilled',
+    'ERR_SERVER_DRAINING',
+  );
+}
 
 supportProxies(SockhopServer);
 

@@ -54,4 +54,4 @@ async function hangingListener(t) {
 /** The port of such a listener. */
 const hangingPort = async (t) => (await hangingListener(t)).port;
 
-module.exports = { cannotHang, hangingListener, hangingPort };
+module.exports = { cannotHang, hangingListener, hangingPort, queueLength };

@@ -120,13 +120,21 @@ export async function life(sock: SockhopSocket, raw: Socket) {
   // @ts-expect-error connect has two arguments
   host.emit_async('connect', sock);
   await host.disconnect();
-  await host.close();
+  // @ts-expect-error without a grace nothing is counted
+  const nothing: number = await host.close();
+  const cut: number = await host.close({ grace: 5000 });
+  // @ts-expect-error a time in milliseconds
+  await host.close({ grace: 'long' });
+  const draining: boolean = host.draining;
+  host.on('draining', () => {});
+  // @ts-expect-error the event has no arguments
+  host.on('draining', (_sock) => {});
   // @ts-expect-error told by the server, not to it
   host.sockets = [];
   const text: string = host.metrics({ labels: { shard: 3 }, others: [host, new SockhopClient()] });
   // @ts-expect-error a label is a text, a number or a boolean
   host.metrics({ labels: { shard: null } });
-  return [listening, data, index, host.stats().connections, text];
+  return [listening, data, index, host.stats().cut_connections, nothing, cut, draining, text];
 }
 
 // A session that knows its server and what it may send.

@@ -63,6 +63,7 @@ module.exports = {
   kReleasePackets: Symbol('releasePackets'),
   kHasBufferedPackets: Symbol('hasBufferedPackets'),
   kTextLength: Symbol('textLength'),
+  kOweTo: Symbol('oweTo'),
 
   // Of ObjectBuffers, for message channels.
   kMaxFrameSize: Symbol('maxFrameSize'),

@@ -12,11 +12,12 @@ use crate::transport::address::{Address, reaches};
 use crate::transport::descriptor_quota::DescriptorQuota;
 use crate::transport::error::SystemError;
 use crate::transport::socket::{new_socket, watch};
+use crate::transport::socket_file::SocketFile;
 use parking_lot::Mutex;
 use socket2::{SockAddr, Socket};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -52,6 +53,10 @@ pub struct Listener {
     places: Arc<()>,
     /// The system had no descriptor for the last connection, and that was reported.
     short: AtomicBool,
+    /// How many connections it has accepted.
+    accepted: AtomicU64,
+    /// The file of the Unix socket that it has bound, until it is removed.
+    file: Mutex<Option<SocketFile>>,
 }
 
 impl std::fmt::Debug for Listener {
@@ -111,6 +116,10 @@ impl Listener {
             .bind(&address.to_sock_addr().map_err(failed)?)
             .map_err(failed)?;
         socket.listen(backlog).map_err(failed)?;
+        let file = match address {
+            Address::Unix(Some(path)) => SocketFile::of(path),
+            _ => None,
+        };
         let bound = match address {
             Address::Inet(_) => {
                 let bound = socket.local_addr().map_err(failed)?;
@@ -138,6 +147,8 @@ impl Listener {
             quota: DescriptorQuota::new(),
             places: Arc::new(()),
             short: AtomicBool::new(false),
+            accepted: AtomicU64::new(0),
+            file: Mutex::new(file),
         });
         if !listener.listeners.add(&listener) {
             listener.close();
@@ -186,6 +197,8 @@ impl Listener {
             quota: DescriptorQuota::new(),
             places: Arc::new(()),
             short: AtomicBool::new(false),
+            accepted: AtomicU64::new(0),
+            file: Mutex::new(None),
         }))
     }
 
@@ -262,9 +275,28 @@ impl Listener {
         if let Some(task) = self.task.lock().take() {
             task.abort();
         }
-        if let Address::Unix(Some(path)) = &self.address {
-            let _ = std::fs::remove_file(path);
+        self.remove_file();
+    }
+
+    /// Removes the file of the Unix socket, so that no further client finds it.
+    fn remove_file(&self) {
+        if let Some(file) = self.file.lock().take() {
+            file.remove();
         }
+    }
+
+    /// Closes the listener, and accepts before the connections that the kernel has completed, which
+    /// it would reset otherwise. Returns how many the listener has accepted in all.
+    pub fn close_after_accepting(&self) -> u64 {
+        self.remove_file();
+        // Bounded, because clients may connect without end.
+        for _ in 0..MOST_AHEAD / ACCEPT_BATCH {
+            if self.accept() != Ok(false) {
+                break;
+            }
+        }
+        self.close();
+        self.accepted.load(Ordering::Relaxed)
     }
 
     /// Calls `f` while no other thread accepts; with `None` if the listener is closed.
@@ -416,6 +448,7 @@ impl AcceptQueue<'_> {
                         });
                         drop(accepted);
                     } else if let Ok(stream) = Stream::new(accepted) {
+                        listener.accepted.fetch_add(1, Ordering::Relaxed);
                         events.push(Event::Accepted {
                             listener: listener.id,
                             connection: listener.open(stream),

@@ -100,6 +100,15 @@ impl Listener {
         })
     }
 
+    /// Accepts the connections that wait in the kernel, and frees the address. Returns how many
+    /// connections were accepted in all.
+    #[napi(catch_unwind)]
+    #[allow(clippy::cast_precision_loss)] // below 2^53
+    pub fn close_after_accepting(&self) -> f64 {
+        let listener = self.inner.lock().take();
+        listener.map_or(0.0, |listener| listener.close_after_accepting() as f64)
+    }
+
     /// Frees the address.
     #[napi(catch_unwind)]
     pub fn close(&self) {

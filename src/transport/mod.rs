@@ -6,6 +6,7 @@
 //!   outgoing    its sending direction, as the send queue sees it
 //!   quota       how many descriptors the connections of one listener have
 //! socket        creates sockets and registers them with the runtime
+//! socket_file   the file of a listening Unix socket
 //! address       where a socket is
 //! error         failed system calls
 //! ```
@@ -15,6 +16,7 @@ pub(crate) mod descriptor_quota;
 pub mod error;
 pub mod outgoing;
 pub(crate) mod socket;
+pub(crate) mod socket_file;
 pub mod tls;
 
 pub use address::Address;

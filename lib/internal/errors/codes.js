@@ -89,6 +89,10 @@ const SOCKHOP_CODES = {
     cause: 'A callback got no answer within `callback_timeout`, or a call within its `timeout`',
     remedy: 'A longer time; an answer that arrives later is ignored',
   },
+  ERR_SERVER_DRAINING: {
+    cause: '`listen()` was called while `close({ grace })` waits for answers',
+    remedy: 'Wait for the promise of `close()`',
+  },
   ERR_IDLE_TIMEOUT: {
     cause: 'A connection was silent for `idle_timeout` and was closed',
     remedy: 'A longer `idle_timeout`, or pings',

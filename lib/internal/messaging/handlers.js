@@ -69,6 +69,8 @@ class MessageHandlers {
    * with.
    */
   isRetyped = false;
+  /** While the server ends its connections one by one: @type {?import('../server/drain.js').Drain} */
+  drain = null;
 
   /**
    * @param {SockhopClient|SockhopServer} target

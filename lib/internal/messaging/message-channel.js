@@ -12,6 +12,7 @@ const { envelope } = require('./envelope.js');
 const { handledRejection } = require('./handlers.js');
 const { SizeHint, stringify } = require('./json.js');
 const { throwUncaught } = require('../native/dispatcher.js');
+const { replyFunction } = require('./owed-answers.js');
 const { isHandshake, isPayload, isWritable, typeName } = require('./payloads.js');
 const { callbacksOf } = require('./pending-callbacks.js');
 const { SentRequests } = require('./sent-requests.js');
@@ -24,6 +25,7 @@ const {
   kNextPing,
   kOnPong,
   kOriginalMethods,
+  kOweTo,
   kPings,
   kSetBytesOnly,
   kSetShowControl,
@@ -83,6 +85,8 @@ class MessageChannel {
     this.session = null;
     /** How many broadcasts the server had sent natively before this connection was listed. */
     this.earlierBroadcasts = 0;
+    /** How many messages with a callback, and requests, of the peer were not answered yet. */
+    this.owedAnswers = 0;
     /** To decode with, once the program has read it, on a server: @type {?ObjectBuffer} */
     this.decoding = null;
   }
@@ -204,6 +208,7 @@ class MessageChannel {
       case 'SockhopPing':
         return this.#answerPing(message.data);
       case 'SockhopPong':
+        this.#handlers.drain?.onPong(this, message.data);
         return this.transport[kOnPong](message, text);
       case 'SockhopRequest':
         return this.#receiveRequest(message.data, text);
@@ -219,7 +224,7 @@ class MessageChannel {
       this.#receiveAnswer(message);
     } else {
       const meta = this.#handlers.metaFor(this, message.type);
-      if (message.id) meta.callback = this.#replyFunction(message.id);
+      if (message.id) meta.callback = replyFunction(this, message.id);
       this.#handlers.emit('receive', message.data, meta);
     }
   }
@@ -232,17 +237,6 @@ class MessageChannel {
     const decoder = this.decoding ?? this.#handlers.decoding;
     if (decoder === null) this.#handlers.reportError(err, this);
     else decoder.emit('error', err);
-  }
-
-  /** @returns {function(*): void} `meta.callback` of a message with this id */
-  #replyFunction(id) {
-    const handlers = this.#handlers;
-    return handlers.replyFunction((data) => {
-      const { target, originalMethods } = handlers;
-      if (target._trigger_remote_callback === originalMethods._trigger_remote_callback) {
-        this.reply(id, data);
-      } else handlers.callTriggerRemoteCallback(this, id, data);
-    });
   }
 
   #answerPing(ping) {
@@ -265,6 +259,7 @@ class MessageChannel {
     if (request === null) return this.#reportBadFrame(text);
     const responder = this.#handlers.responderFor(this);
     const response = SockhopResponseWriteableStream.from_request(request, responder);
+    response[kOweTo]?.(this);
     this.#handlers.onRequest(request, response, this);
   }
 
@@ -338,7 +333,10 @@ class MessageChannel {
     const { target, originalMethods } = this.#handlers;
     const receivesThroughProgram =
       target._on_recieved_object !== originalMethods._on_recieved_object;
-    this.transport[kSetShowControl](receivesThroughProgram || this.sendsThroughProgram());
+    const isDraining = this.#handlers.drain !== null;
+    this.transport[kSetShowControl](
+      receivesThroughProgram || isDraining || this.sendsThroughProgram(),
+    );
   }
 
   /** The program has assigned `_peer_type`. */

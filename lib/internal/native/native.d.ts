@@ -154,6 +154,11 @@ export declare class Listener {
   setMaxConnections(max: number): void
   /** The number of open connections of this listener. */
   connectionCount(): number
+  /**
+   * Accepts the connections that wait in the kernel, and frees the address. Returns how many
+   * connections were accepted in all.
+   */
+  closeAfterAccepting(): number
   /** Frees the address. */
   close(): void
 }

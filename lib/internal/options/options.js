@@ -207,6 +207,21 @@ function normalizeCallOptions(method, args, here) {
   return read(taker, opts);
 }
 
+/**
+ * The options of `close()`. A program may pass `close()` to an event, whose arguments are none of
+ * them.
+ *
+ * @param {*} opts
+ * @returns {{grace: number}} in ms
+ * @throws {TypeError|RangeError} for a wrong value
+ */
+function normalizeCloseOptions(opts) {
+  const isPlain = typeof opts === 'object' && opts?.constructor === Object;
+  if (!isPlain) return { grace: 0 };
+  warnOfOptions('close()', opts, { known: namesOf('close()') });
+  return read('close()', opts);
+}
+
 const NO_REQUEST_OPTIONS = Object.freeze(read('request()', {}));
 
 /**
@@ -283,6 +298,7 @@ module.exports = {
   normalizeAnswerOptions,
   normalizeCallOptions,
   normalizeMetricsOptions,
+  normalizeCloseOptions,
   checkAddress: checkOf('address'),
   checkMilliseconds,
   checkPath: checkOf('path'),

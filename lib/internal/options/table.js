@@ -32,8 +32,8 @@ const same = (value) => value;
 /**
  * @typedef {object} Option
  * @property {string} name
- * @property {string[]} takers `client`, `server`, `connect()`, `listen()`, `request()`, `call()`,
- *   `metrics()`, `ObjectBuffer`
+ * @property {string[]} takers `client`, `server`, `connect()`, `listen()`, `close()`, `request()`,
+ *   `call()`, `metrics()`, `ObjectBuffer`
  * @property {string} kind the name of a kind of values, see kinds.js
  * @property {string} meaning one sentence, in Markdown, without a full stop
  * @property {*} [default] in the form that the package uses; a function makes a new one for each
@@ -374,6 +374,15 @@ const OPTIONS = [
     kind: 'flag',
     default: false,
     meaning: 'In a worker of `node:cluster`: share the address with no other worker',
+  },
+  {
+    name: 'grace',
+    takers: ['close()'],
+    kind: 'milliseconds',
+    default: 0,
+    leftOut: 'none',
+    meaning:
+      'Time in which requests and callbacks in flight may be answered. A connection ends as soon as neither side owes the other an answer, and at the end of the time in any case. `0`: all connections end at once',
   },
   {
     name: 'timeout',

@@ -104,8 +104,13 @@ class Acceptor {
     return listening;
   }
 
-  /** @returns {Promise<void>} fulfilled when a listener is closed */
-  close(listener) {
+  /**
+   * @param {net.Server} listener
+   * @param {boolean} acceptsWaiting whether connections that the kernel has completed are accepted
+   *   before
+   * @returns {Promise<void>} fulfilled when the listener is closed
+   */
+  close(listener, acceptsWaiting) {
     return new Promise((resolve) => {
       if (!(listener instanceof Listener)) {
         listener.close(() => resolve());
@@ -114,6 +119,7 @@ class Acceptor {
       if (!listener.listening) resolve();
       // Comes first: if a listener of the program throws, those after it do not get the event.
       else listener.prependOnceListener('close', resolve);
+      listener.acceptsWaiting = acceptsWaiting;
       listener.close();
     });
   }

@@ -60,6 +60,12 @@ class Listener extends net.Server {
   #clusterServer = null;
   /** Node's handle on a duplicate of the descriptor; made when `_handle` is read. */
   #handle = null;
+  /** How many connections the native listener has accepted, as far as this was told. */
+  #acceptedCount = 0;
+  /** How many it has accepted in all, once it is closed. */
+  #finalCount = 0;
+  /** Whether close() accepts the connections that wait in the kernel. */
+  #acceptsWaiting = false;
   /** The asynchronous context of listen(). */
   #scope = null;
   /** Closes this when it is aborted: @type {?AbortSignal} */
@@ -248,6 +254,8 @@ class Listener extends net.Server {
   /** Emits `listening`, in the next tick. @returns {Promise<void>} fulfilled afterwards */
   #announce(path, signal) {
     this.#path = path || null;
+    this.#acceptedCount = 0;
+    this.#finalCount = 0;
     if (path) this._pipeName = path;
     listeners.set(this.#id, this);
     this.#native.setMaxConnections(this.#connectionLimit);
@@ -279,11 +287,13 @@ class Listener extends net.Server {
    * @returns {SockhopSocket}
    */
   accepted(connection) {
+    this.#acceptedCount += 1;
     const socket = new SockhopSocket(connection, this.#onSocketDestroyed, this.#handlers);
     this.#openCount += 1;
     this._connections = this.#openCount;
     socket.server = this;
     this.#scope.runInAsyncScope(this.emit, this, 'connection', socket);
+    if (this.#native === null && this.#acceptedCount === this.#finalCount) this.#forget();
     return socket;
   }
 
@@ -371,26 +381,42 @@ class Listener extends net.Server {
     }
     if (running) {
       debug?.('Listener: stops listening on %s', this.#displayedAddress());
-      this.#native.close();
-      this.#native = null;
+      this.#closeNative();
       this.#handle?.close();
       this.#handle = null;
       this.#clusterServer?.stop();
       this.#clusterServer = null;
       this.#signal?.removeEventListener('abort', this.#onAbort);
       this.#signal = null;
-      listeners.delete(this.#id);
       this.#keepAlive.stop();
-      // Otherwise tools that look for open handles see a listening server until garbage is collected.
-      this.#scope.emitDestroy();
     }
     this.#isClosing = true;
     this.#closeIfDrained();
     return this;
   }
 
+  /** Connections that wait in the kernel are accepted by the next close(), and not reset. */
+  set acceptsWaiting(on) {
+    this.#acceptsWaiting = on;
+  }
+
+  /** Closes the native listener. The connections that it has accepted last are yet to be emitted. */
+  #closeNative() {
+    if (!this.#acceptsWaiting || this.#clusterServer !== null) this.#native.close();
+    else this.#finalCount = this.#native.closeAfterAccepting();
+    this.#native = null;
+    if (this.#acceptedCount >= this.#finalCount) this.#forget();
+  }
+
+  #forget() {
+    listeners.delete(this.#id);
+    // Otherwise tools that look for open handles see a listening server until garbage is collected.
+    this.#scope.emitDestroy();
+  }
+
   #closeIfDrained() {
     if (!this.#isClosing || this.#openCount > 0 || this.#native !== null) return;
+    if (this.#acceptedCount < this.#finalCount) return;
     this.#isClosing = false;
     nextTick(() => this.emit('close'));
   }

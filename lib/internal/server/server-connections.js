@@ -160,9 +160,11 @@ class ServerConnections {
     socket.on('close', onEnd);
     socket.on('error', isNative ? onSocketError : (err) => channel.onSocketError(err));
     this.#limitIdleTime(socket, channel);
+    this.#handlers.drain?.add(channel);
     this.#emitLater('connect', channel, () => {
-      if (socket.destroyed) channel.onConnectionOver();
-      else channel.start();
+      if (socket.destroyed) return channel.onConnectionOver();
+      channel.start();
+      this.#handlers.drain?.tell(channel);
     });
   }
 
@@ -215,6 +217,7 @@ class ServerConnections {
       this.#leave(channel);
       this.nativeCount -= 1;
     }
+    this.#handlers.drain?.forget(channel);
     addTraffic(this.#past, pastTraffic(this.#trafficOf(channel)));
     channel.stopTimeouts();
     // A listener of `disconnect` may look for the callbacks that were not answered.
@@ -262,13 +265,24 @@ class ServerConnections {
     });
   }
 
-  /** Ends the connections whose sessions are starting. */
+  /** How many sessions are starting. */
+  get startingCount() {
+    return this.#starting.size;
+  }
+
+  /**
+   * Ends the connections whose sessions are starting.
+   *
+   * @returns {number} how many
+   */
   abortStarting() {
+    const count = this.#starting.size;
     for (const socket of this.#starting) {
       this.#starting.delete(socket);
       socket.end();
       socket.destroy();
     }
+    return count;
   }
 
   // ---- channels ---------------------------------------------------------------------------------

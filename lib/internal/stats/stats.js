@@ -53,6 +53,11 @@ const OTHER_COUNTERS = [
     counts: 'Attempts of `auto_reconnect`; always 0 for a server',
   },
   {
+    counter: 'cut_connections',
+    counts:
+      'Connections that `close({ grace })` has cut at the end of the grace; always 0 for a client',
+  },
+  {
     counter: 'failed_reconnects',
     counts: 'Attempts of `auto_reconnect` that failed, for any reason; always 0 for a server',
   },
