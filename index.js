@@ -2,6 +2,7 @@
 
 // One assignment a name: that is how `import { client } from 'sockhop-native'` finds them.
 
+const ClusterSession = require('./lib/ClusterSession.js');
 const SockhopClient = require('./lib/SockhopClient.js');
 const SockhopError = require('./lib/SockhopError.js');
 const SockhopServer = require('./lib/SockhopServer.js');
@@ -29,6 +30,7 @@ exports.Error = SockhopError;
 exports.SockhopServer = SockhopServer;
 exports.SockhopClient = SockhopClient;
 exports.SockhopSession = SockhopSession;
+exports.ClusterSession = ClusterSession;
 exports.SockhopError = SockhopError;
 exports.SockhopSocket = SockhopSocket;
 exports.SockhopPing = SockhopPing;

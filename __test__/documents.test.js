@@ -19,6 +19,7 @@ const DOCUMENTS = [
   'API.md',
   'MIGRATION.md',
   'SECURITY.md',
+  'docs/cluster.md',
   'docs/reconnecting.md',
   'docs/observing.md',
 ];

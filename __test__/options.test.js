@@ -73,6 +73,7 @@ test('a server without options gets all defaults', () => {
     allow_non_objects: false,
     debug: false,
     session_type: DefaultSession,
+    cluster: null,
     max_message_size: 134217728,
     max_connections: Number.POSITIVE_INFINITY,
     max_pending_callbacks: 1000000,
@@ -361,6 +362,7 @@ for (const [side, normalize, heading] of [
       const shown = listed.get(name).replace(/^`([^`]*)`.*$/, '$1');
       const expected = {
         path: 'none',
+        cluster: 'none',
         session_type: 'SockhopSession',
         ssl_options: '{}',
         terminator: '"\\n"',

@@ -14,6 +14,7 @@ const { filesIn } = require('./support/files.js');
 const ROOT = path.dirname(__dirname);
 const BINDING = bindingFileName(platformTag());
 const DEEP_PATHS = [
+  'ClusterSession',
   'ObjectBuffer',
   'SockhopClient',
   'SockhopError',
@@ -113,7 +114,12 @@ describe('the packed package', () => {
     ];
     wanted.push('README.md', 'API.md', 'MIGRATION.md', 'CHANGELOG.md', 'LICENSE');
     wanted.push('SECURITY.md', 'RELIABILITY.md', 'ARCHITECTURE.md');
-    wanted.push('docs/platforms.md', 'docs/reconnecting.md', 'docs/observing.md');
+    wanted.push(
+      'docs/cluster.md',
+      'docs/platforms.md',
+      'docs/reconnecting.md',
+      'docs/observing.md',
+    );
     wanted.push(...filesIn('lib'));
     assert.deepEqual(
       wanted.filter((name) => !files.includes(name)),
@@ -128,7 +134,7 @@ describe('the packed package', () => {
       assert.ok(files.includes(name), `${name} is missing`);
     }
     const known =
-      /^(lib|src)\/|^docs\/(observing|platforms|reconnecting)\.md$|^[^/]+\.(js|d\.ts|md|node|json|toml|lock|rs)$|^LICENSE$|^scripts\/build\.js$/;
+      /^(lib|src)\/|^docs\/(cluster|observing|platforms|reconnecting)\.md$|^[^/]+\.(js|d\.ts|md|node|json|toml|lock|rs)$|^LICENSE$|^scripts\/build\.js$/;
     assert.deepEqual(
       files.filter((name) => !known.test(name)),
       [],
@@ -183,10 +189,12 @@ describe('the packed package', () => {
         }
       };
       const names = ['', '/index', '/index.js', '/package.json', '/lib/internal/symbols.js'];
+      for (const engine of ['memory', 'nats', 'redis']) names.push('/cluster/' + engine);
       console.log(JSON.stringify(names.map((name) => read('sockhop' + name))));`;
     assert.deepEqual(runProgram('paths.js', source), [
       ...Array(4).fill('object'),
       'ERR_PACKAGE_PATH_NOT_EXPORTED',
+      ...Array(3).fill('object'),
     ]);
   });
 

@@ -4,6 +4,7 @@ const { EventEmitter } = require('node:events');
 
 const native = require('./internal/native/classes.js');
 const { requestRefused } = require('./internal/errors/errors.js');
+const { SockhopCluster } = require('./internal/cluster/cluster.js');
 const { explain } = require('./internal/errors/explanations.js');
 const { call } = require('./internal/messaging/calls.js');
 const { handledRejection, messageMethodsOf } = require('./internal/messaging/handlers.js');
@@ -48,6 +49,8 @@ class SockhopServer extends native.SockhopServer {
   #acceptor;
   /** Sends messages to all clients. */
   #broadcaster;
+  /** Made by the option `cluster`, or when the program reads `cluster`: @type {?SockhopCluster} */
+  #cluster = null;
 
   /**
    * @param {object} [opts] see API.md for the options, their units and defaults
@@ -82,6 +85,7 @@ class SockhopServer extends native.SockhopServer {
     this.#acceptor = new Acceptor(this, parts);
     this.#broadcaster = new Broadcaster(this, parts);
     this.server = this.#acceptor.createListener();
+    if (checked.cluster !== null) this.#ownCluster();
   }
 
   /** The sockets of all clients, a live array. @type {net.Socket[]} */
@@ -96,6 +100,24 @@ class SockhopServer extends native.SockhopServer {
    */
   get sessions() {
     return this._sessions;
+  }
+
+  /** The servers of many processes as one. @type {SockhopCluster} */
+  get cluster() {
+    return this.#ownCluster();
+  }
+
+  /** A program may use the name for a property of its own. */
+  set cluster(value) {
+    Object.defineProperty(this, 'cluster', { ...OWN_PROPERTY, value });
+  }
+
+  #ownCluster() {
+    this.#cluster ??= new SockhopCluster(this, {
+      connections: this.#connections,
+      settings: this.#connections.options.cluster,
+    });
+    return this.#cluster;
   }
 
   /** The callbacks that wait for an answer, by message ids. @type {Object<string, function>} */
@@ -181,7 +203,8 @@ class SockhopServer extends native.SockhopServer {
     const { signal, exclusive } = options.normalizeCallOptions('listen', args, this);
     if (this.#handlers.drain !== null) return Promise.reject(stillDraining());
     const target = { path: this.path, address: this.address, port: this.port };
-    return this.#acceptor.listen(this.server, target, { signal, exclusive });
+    const listen = () => this.#acceptor.listen(this.server, target, { signal, exclusive });
+    return this.#cluster?.hasEngine ? this.#cluster.listen(listen) : listen();
   }
 
   /**
@@ -289,15 +312,23 @@ class SockhopServer extends native.SockhopServer {
   }
 
   /**
-   * Sends an object to every client. Its text is made once, and the native side sends it.
+   * Sends an object to every client, with the option `cluster` to those of all nodes. Its text is
+   * made once, and the native side sends it.
    *
    * @param {*} object
-   * @returns {Promise<undefined[]>} fulfilled when the kernel has the message for every client,
-   *   except those whose connections ended and those that "slow_consumer" leaves out
-   * @throws as `send()`, if there is a client
+   * @param {{local?: boolean, except?: string|string[]}} [options] `local`: to the clients of this
+   *   server alone; `except`: the ids of up to 100 sessions that do not get it
+   * @returns {Promise<undefined[]>} fulfilled when the kernel has the message for every client of
+   *   this server, except those whose connections ended and those that "slow_consumer" leaves out,
+   *   and when it is with the broker, or held for it; rejects with ERR_CLUSTER_AWAY,
+   *   ERR_CLUSTER_CLOSED, ERR_CLUSTER_TOO_LARGE
+   * @throws as `send()`, if there is a client or a cluster
    */
-  sendall(object) {
-    return this.#broadcaster.send(object);
+  sendall(object, options) {
+    const sendHere = () => this.#broadcaster.send(object);
+    if (!this.#cluster?.hasEngine && !options?.except) return sendHere();
+    if (!object) throw nothingToSend('sendall', object);
+    return this.#ownCluster().sendToAll(object, options, sendHere);
   }
 
   // ---- ending -----------------------------------------------------------------------------------
@@ -354,7 +385,7 @@ class SockhopServer extends native.SockhopServer {
     if (grace > 0) return this.#drain(grace, closed);
     this.#handlers.drain?.cut();
     this.#connections.abortStarting();
-    await Promise.all([this.disconnect(), closed]);
+    await Promise.all([this.disconnect(), closed, this.#cluster?.close()]);
   }
 
   async #drain(grace, closed) {
@@ -368,6 +399,8 @@ class SockhopServer extends native.SockhopServer {
     }
     const [cut] = await Promise.all([drain.finished, closed]);
     this.#handlers.drain = null;
+    // Until now other nodes could answer through the sessions.
+    await this.#cluster?.close();
     return cut;
   }
 
@@ -383,7 +416,8 @@ class SockhopServer extends native.SockhopServer {
 
   /** @returns {object} figures; API.md names them */
   stats() {
-    return this.#connections.figures();
+    const figures = this.#connections.figures();
+    return this.#cluster?.hasEngine ? { ...figures, cluster: this.#cluster.stats() } : figures;
   }
 
   /**
@@ -424,7 +458,7 @@ class SockhopServer extends native.SockhopServer {
   }
 }
 
-/** The error of `send()` and `call()` for an object that is falsy. */
+/** The error of `send()`, `sendall()` and `call()` for an object that is falsy. */
 const nothingToSend = (method, object) =>
   explain(
     new SockhopError(`SockhopServer ${method}() requires a socket and data`, 'ERR_BAD_DATA'),

@@ -23,7 +23,7 @@ const MIB = 1024 * 1024;
 
 /** The default of an option, in Markdown. */
 function defaultText({ shown, kind, default: value }) {
-  if (shown !== undefined) return shown === 'none' ? shown : `\`${shown}\``;
+  if (shown !== undefined) return ['none', 'required'].includes(shown) ? shown : `\`${shown}\``;
   const text = `\`${typeof value === 'string' ? JSON.stringify(value) : value}\``;
   return kind === 'bytes' ? `${text} (${value / MIB} MiB)` : text;
 }
@@ -93,15 +93,21 @@ function comment(text) {
   return ['  /**', ...lines, current, '   */'];
 }
 
-const UNITS = { milliseconds: ' In milliseconds.', bytes: ' In bytes.' };
+const UNITS = {
+  milliseconds: ' In milliseconds.',
+  millisecondsOrNone: ' In milliseconds.',
+  bytes: ' In bytes.',
+};
 
 /** The member of an interface for an option. */
 function member(option) {
   const { name, kind, meaning, declared = KINDS[kind].declared } = option;
   const what = withoutLinks(meaning).replace(': see below', '');
+  const isRequired = option.shown === 'required';
+  const usual = isRequired ? '' : ` Default: ${defaultText(option)}.`;
   return [
-    ...comment(`${what}.${UNITS[kind] ?? ''} Default: ${defaultText(option)}.`),
-    `  ${name}?: ${declared};`,
+    ...comment(`${what}.${UNITS[kind] ?? ''}${usual}`),
+    `  ${name}${isRequired ? '' : '?'}: ${declared};`,
   ];
 }
 
@@ -162,6 +168,7 @@ const PARTS = {
     'options of request()': () => optionTable(OPTIONS.filter(has('request()'))),
     'options of call()': () => optionTable(OPTIONS.filter(has('call()'))),
     'options of metrics()': () => optionTable(OPTIONS.filter(has('metrics()'))),
+    'options of a cluster': () => optionTable(OPTIONS.filter(has('cluster'))),
     limits: () => limitTable(OPTIONS.filter(isLimit)),
     figures: figureTable,
     codes: codeTable,
@@ -176,6 +183,7 @@ const PARTS = {
     'options of request()': members(has('request()')),
     'options of call()': members(has('call()')),
     'options of metrics()': members(has('metrics()')),
+    'options of a cluster': members(has('cluster')),
     'options of an ObjectBuffer': members(has('ObjectBuffer')),
     figures: figureMembers,
     codes: codeUnion,

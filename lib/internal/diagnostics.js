@@ -32,6 +32,7 @@ const diagnostics = {
   connect: new Channel('sockhop:connect'),
   disconnect: new Channel('sockhop:disconnect'),
   error: new Channel('sockhop:error'),
+  cluster: new Channel('sockhop:cluster'),
 };
 
 const log = debuglog('sockhop');
@@ -90,6 +91,9 @@ if (debug !== null) {
   diagnostics.disconnect.subscribe((message) => {
     const { socket } = message;
     debug('%s: %s is closed: %s', ownerName(message), connectionName(socket), reasonOf(socket));
+  });
+  diagnostics.cluster.subscribe(({ server, event, details }) => {
+    debug('%s: cluster: %s %o', ownerName({ server }), event, details);
   });
   diagnostics.error.subscribe((message) => {
     const { socket, error } = message;

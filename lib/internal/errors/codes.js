@@ -97,6 +97,43 @@ const SOCKHOP_CODES = {
     cause: 'A connection was silent for `idle_timeout` and was closed',
     remedy: 'A longer `idle_timeout`, or pings',
   },
+  ERR_CLUSTER_JOIN: {
+    cause: '`listen()` could not join the cluster within `join_timeout`',
+    remedy: 'Check that the broker runs there, and the permissions of its account',
+  },
+  ERR_CLUSTER_AWAY: {
+    cause:
+      'The broker is away, and `hold_size` or `hold_time` is used up, or 100,000 operations wait. Clients of this server got the message, others did not',
+    remedy: 'Send again when the event `up` is emitted',
+  },
+  ERR_CLUSTER_NO_NODE: {
+    cause: 'The node of a session is not in the cluster. Nothing was done',
+    remedy: 'Forget the id',
+  },
+  ERR_CLUSTER_NO_SESSION: {
+    cause: 'There is no such session, or it has ended. Nothing was done',
+    remedy: 'Forget the id',
+  },
+  ERR_CLUSTER_NODE_LOST: {
+    cause: 'A node was gone before it confirmed an operation, which it may have carried out',
+  },
+  ERR_CLUSTER_TIMEOUT: {
+    cause:
+      'A node did not confirm an operation within `request_timeout`, and may have carried it out',
+    remedy: 'A longer `request_timeout`',
+  },
+  ERR_CLUSTER_TOO_LARGE: {
+    cause: 'A message is longer than `max_message_size` or than the broker takes. No client got it',
+    remedy: 'Smaller messages, or another limit of the broker',
+  },
+  ERR_CLUSTER_GAP: {
+    cause: 'Packets of an answer were lost between nodes. The stream ended',
+    remedy: 'Send the request again',
+  },
+  ERR_CLUSTER_CLOSED: {
+    cause: 'The server is in no cluster before `listen()` and after `close()`',
+    remedy: 'Call `listen()` first',
+  },
 };
 
 /**

@@ -260,6 +260,52 @@ function checkEndpoints(subject, value) {
   throw invalidType(subject, 'an array of clients and servers', value);
 }
 
+const ENGINE_VERBS = ['open', 'subscribe', 'unsubscribe', 'publish', 'flush', 'pending', 'close'];
+
+function isEngine(value) {
+  return ENGINE_VERBS.every((verb) => typeof value?.[verb] === 'function');
+}
+
+const AN_ENGINE =
+  'a cluster engine: nats(connection) of "sockhop/cluster/nats", redis(client) of "sockhop/cluster/redis", ' +
+  'workers() of "sockhop/cluster/workers", or an object with the same methods';
+
+/** @throws {TypeError} ERR_INVALID_ARG_TYPE */
+function checkEngine(subject, value) {
+  if (isEngine(value)) return value;
+  throw invalidType(subject, AN_ENGINE, value);
+}
+
+/** @returns {object} options of a cluster, the values of which are not checked yet */
+function checkClusterOptions(subject, value) {
+  if (isEngine(value)) return { engine: value };
+  if (typeof value === 'object' && isEngine(value.engine)) return value;
+  throw invalidType(subject, `${AN_ENGINE}; or an object whose "engine" is one`, value);
+}
+
+/** @throws {TypeError} ERR_INVALID_ARG_TYPE, ERR_INVALID_ARG_VALUE */
+function checkPrefix(subject, value) {
+  const expected = 'a string of 1 to 32 characters out of A-Z, a-z, 0-9, "_" and "-"';
+  if (typeof value !== 'string') throw invalidType(subject, expected, value);
+  if (/^[A-Za-z0-9_-]{1,32}$/.test(value)) return value;
+  throw invalidValue(subject, expected, value);
+}
+
+/**
+ * @returns {(string | Uint8Array)[]} the keys, the first of which signs
+ * @throws {TypeError} ERR_INVALID_ARG_TYPE. The message does not contain the value
+ */
+function checkSecret(subject, value) {
+  const keys = Array.isArray(value) ? value : [value];
+  const isKey = (key) => (typeof key === 'string' || key instanceof Uint8Array) && key.length > 0;
+  if (keys.length > 0 && keys.every(isKey)) return [...keys];
+  throw invalidType(
+    subject,
+    'a key, a string or bytes that are not empty, or an array of keys, the first of which signs',
+    null,
+  );
+}
+
 /**
  * @typedef {object} Kind
  * @property {string} documented the type in the tables of API.md
@@ -337,6 +383,26 @@ const KINDS = {
     documented: 'array',
     declared: nullable('readonly (AnyClient | AnyServer)[]'),
     check: checkEndpoints,
+  },
+  clusterOptions: {
+    documented: 'engine or object',
+    declared: nullable('ClusterEngine | ClusterOptions'),
+    check: checkClusterOptions,
+  },
+  engine: { documented: 'engine', declared: 'ClusterEngine', check: checkEngine },
+  prefix: { documented: 'string', declared: nullable('string'), check: checkPrefix },
+  secret: {
+    documented: 'string or bytes, or an array of them',
+    declared: nullable('ClusterSecret | ClusterSecret[]'),
+    check: checkSecret,
+  },
+  /** A time for which 0 is not the default. */
+  millisecondsOrNone: {
+    documented: 'number, ms',
+    declared: nullable('number'),
+    check: (subject, value, { leftOut }) =>
+      value === 0 ? 0 : checkMilliseconds(subject, value, leftOut),
+    isGiven: (value) => Boolean(value) || value === 0,
   },
   signal: { documented: '`AbortSignal`', declared: nullable('AbortSignal'), check: checkSignal },
   /** `EventEmitter` reads it. */

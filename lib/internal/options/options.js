@@ -53,7 +53,8 @@ function read(taker, given, defaults = {}) {
   for (const option of optionsOf(taker).options) {
     const { name } = option;
     if (KINDS[option.kind].check === undefined) continue;
-    values[name] = checked(option, property(name), given[name], taker, defaults[name]);
+    const subject = property(taker === 'cluster' ? `cluster.${name}` : name);
+    values[name] = checked(option, subject, given[name], taker, defaults[name]);
   }
   // V8 makes a dictionary of an object that is built by computed names. Every message looks at
   // options, which is faster in a copy: that has the shape of a literal.
@@ -122,8 +123,38 @@ function normalizeServerOptions(opts, { defaults } = {}) {
   const given = checkOptions(opts);
   warnOfServerOptions(given);
   refuseTls(given);
-  return read('server', given, defaults);
+  const settings = read('server', given, defaults);
+  if (settings.cluster !== null) settings.cluster = readCluster(settings.cluster);
+  return settings;
 }
+
+/**
+ * @param {object} given the option `cluster`
+ * @returns {object} a value for every option of a cluster
+ * @throws {TypeError|RangeError}
+ */
+function readCluster(given) {
+  const settings = read('cluster', given);
+  const { heartbeat_interval: interval, node_timeout: timeout } = settings;
+  if (timeout < MIN_HEARTBEATS * interval) {
+    throw outOfRange(
+      property('cluster.node_timeout'),
+      `at least three times "heartbeat_interval", which is ${interval} ms`,
+      timeout,
+    );
+  }
+  return settings;
+}
+
+/** How many heartbeats of a node must be missing before it counts as gone. */
+const MIN_HEARTBEATS = 3;
+
+/** The defaults of a server without the option `cluster`. */
+const CLUSTER_DEFAULTS = Object.freeze(
+  Object.fromEntries(
+    optionsOf('cluster').options.map((option) => [option.name, defaultOf(option)]),
+  ),
+);
 
 /** `auto_reconnect` is a property of the client. */
 const PROPERTIES = ['auto_reconnect'];
@@ -290,6 +321,7 @@ function checkOf(name) {
 const checkTerminator = (subject, value) => checked(optionNamed('terminator'), subject, value);
 
 module.exports = {
+  CLUSTER_DEFAULTS,
   namesOf,
   nativeSettings,
   normalizeClientOptions,

@@ -13,6 +13,7 @@ const MIB = 1024 * KIB;
 
 const CLIENT = ['client'];
 const SERVER = ['server'];
+const CLUSTER = ['cluster'];
 const BOTH = ['client', 'server'];
 
 const same = (value) => value;
@@ -33,7 +34,7 @@ const same = (value) => value;
  * @typedef {object} Option
  * @property {string} name
  * @property {string[]} takers `client`, `server`, `connect()`, `listen()`, `close()`, `request()`,
- *   `call()`, `metrics()`, `ObjectBuffer`
+ *   `call()`, `metrics()`, `ObjectBuffer`, `cluster`
  * @property {string} kind the name of a kind of values, see kinds.js
  * @property {string} meaning one sentence, in Markdown, without a full stop
  * @property {*} [default] in the form that the package uses; a function makes a new one for each
@@ -351,6 +352,106 @@ const OPTIONS = [
         counts: 'Connections cut off because of `slow_consumer`',
       },
     ],
+  },
+  {
+    name: 'cluster',
+    takers: SERVER,
+    kind: 'clusterOptions',
+    default: null,
+    shown: 'none',
+    meaning:
+      'An engine, or an object with one and with the options of a cluster: servers with engines of the same broker act as one, see [Clusters](#clusters)',
+  },
+  {
+    name: 'engine',
+    takers: CLUSTER,
+    kind: 'engine',
+    shown: 'required',
+    meaning: 'Passes messages between the nodes',
+  },
+  {
+    name: 'prefix',
+    takers: CLUSTER,
+    kind: 'prefix',
+    default: 'sockhop',
+    meaning:
+      'The first part of every subject or channel: clusters that share a broker need different ones. 1 to 32 of the characters `A-Z`, `a-z`, `0-9`, `_` and `-`',
+  },
+  {
+    name: 'secret',
+    takers: CLUSTER,
+    kind: 'secret',
+    default: null,
+    shown: 'none',
+    meaning:
+      'Key with which messages between nodes are signed. Of an array, the first one signs and each one is accepted',
+  },
+  {
+    name: 'join_timeout',
+    takers: CLUSTER,
+    kind: 'millisecondsOrNone',
+    default: 5000,
+    leftOut: 'left out, it is 5000; 0: do not wait',
+    meaning:
+      'Time after which `listen()` rejects with `ERR_CLUSTER_JOIN` if the broker does not answer. `0`: the server listens at once and joins when it can',
+  },
+  {
+    name: 'heartbeat_interval',
+    takers: CLUSTER,
+    kind: 'milliseconds',
+    default: 1000,
+    meaning: 'Time between heartbeats. With more than 100 nodes it is at least 10 ms a node',
+  },
+  {
+    name: 'node_timeout',
+    takers: CLUSTER,
+    kind: 'milliseconds',
+    default: 3500,
+    meaning:
+      'Silence after which a node counts as gone, at least three heartbeats. Time in which this node could not hear does not count',
+  },
+  {
+    name: 'request_timeout',
+    takers: CLUSTER,
+    kind: 'milliseconds',
+    default: 5000,
+    meaning:
+      "Time to wait for another node to carry out an operation, the client's answer not included",
+  },
+  {
+    name: 'hold_size',
+    takers: CLUSTER,
+    kind: 'bytes',
+    default: 16 * MIB,
+    unit: 'bytes',
+    max: Number.MAX_SAFE_INTEGER,
+    meaning: 'Bytes of messages that may wait for the broker, 256 more for each message',
+  },
+  {
+    name: 'hold_time',
+    takers: CLUSTER,
+    kind: 'milliseconds',
+    default: 30_000,
+    meaning:
+      'Time after the loss of the broker in which messages are held for it. Later ones are refused with `ERR_CLUSTER_AWAY`',
+  },
+  {
+    name: 'rejoin_time',
+    takers: CLUSTER,
+    kind: 'milliseconds',
+    default: 2000,
+    meaning:
+      'Time that held messages wait, when the broker is back, for the nodes that were there before',
+  },
+  {
+    name: 'max_exact_groups',
+    takers: CLUSTER,
+    kind: 'count',
+    default: 50_000,
+    unit: 'groups',
+    max: Number.MAX_SAFE_INTEGER,
+    meaning:
+      'Groups with a subscription of their own. Beyond that number the groups of a shard share one, if the engine can subscribe to patterns',
   },
   {
     name: 'signal',

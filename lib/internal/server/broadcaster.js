@@ -146,4 +146,4 @@ function tolerateLeftOut(err) {
   if (!LEFT_OUT.includes(err.code)) throw err;
 }
 
-module.exports = { Broadcaster };
+module.exports = { Broadcaster, tolerateLeftOut };

@@ -72,6 +72,8 @@ class ServerConnections {
     this.options = options;
     /** How many sockets the native side broadcasts to. */
     this.nativeCount = 0;
+    /** Is called with the channel of each connection that is over. @type {?function(MessageChannel): void} */
+    this.onOver = null;
     /** How many broadcasts went to all native sockets, and were not counted by each. */
     this.broadcastCount = 0;
   }
@@ -107,12 +109,14 @@ class ServerConnections {
       channel.session = await this.#server._session_type._from_socket(socket, this.#server);
     } catch (err) {
       this.#starting.delete(socket);
+      this.onOver?.(channel);
       this.#refuse(socket, err);
       return;
     }
     socket.removeListener('error', onError);
     // close() may have ended the connection meanwhile.
     if (this.#starting.delete(socket)) this.#register(socket, channel);
+    else this.onOver?.(channel);
   }
 
   /** Decodes a new connection as the program's options say now, if it has changed them. */
@@ -213,6 +217,7 @@ class ServerConnections {
       server._sockets.splice(index, 1);
       server._sessions.splice(index, 1);
     }
+    this.onOver?.(channel);
     if (channel.isNative) {
       this.#leave(channel);
       this.nativeCount -= 1;
@@ -291,6 +296,32 @@ class ServerConnections {
   channelOf(socket) {
     const own = socket instanceof SockhopSocket ? socket[kChannel] : null;
     return own ?? this.#streamChannels.get(socket) ?? this.#channelOfStranger(socket);
+  }
+
+  /**
+   * @param {SockhopSession|net.Socket} which a session of this server, or its socket
+   * @returns {?MessageChannel} the channel of a connection that this server has or had; else null
+   */
+  ownChannel(which) {
+    if (which === null || typeof which !== 'object') return null;
+    const { _sockets: sockets, _sessions: sessions } = this.#server;
+    const socket =
+      typeof which.write === 'function'
+        ? which
+        : (which.sock ?? which._sock ?? sockets[sessions.indexOf(which)]);
+    const own = socket instanceof SockhopSocket ? socket[kChannel] : null;
+    const channel = own ?? this.#streamChannels.get(socket) ?? null;
+    return channel?.handlers === this.#handlers ? channel : null;
+  }
+
+  /** @returns {boolean} whether a connection is among those of the server, its `connect` may be due */
+  isListed({ socket }) {
+    return this.#server._response_stream_maps.has(socket);
+  }
+
+  /** @returns {boolean} the same, or its session is starting */
+  isOpen(channel) {
+    return this.#starting.has(channel.socket) || this.isListed(channel);
   }
 
   /**

@@ -1,0 +1,3 @@
+import { ClusterSession } from '../index';
+
+export = ClusterSession;

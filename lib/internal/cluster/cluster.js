@@ -1,0 +1,438 @@
+'use strict';
+
+const { EventEmitter } = require('node:events');
+
+const { diagnostics } = require('../diagnostics.js');
+const { handledRejection } = require('../messaging/handlers.js');
+const { throwUncaught } = require('../native/dispatcher.js');
+const { outOfRange } = require('../options/kinds.js');
+const { CLUSTER_DEFAULTS } = require('../options/options.js');
+const { Delivery } = require('./delivery.js');
+const { closed } = require('./errors.js');
+const { Executor } = require('./executor.js');
+const { Groups } = require('./groups.js');
+const { GroupHandle, SessionHandle, handled } = require('./handles.js');
+const { BadLine } = require('./line.js');
+const { Members, parseId } = require('./members.js');
+const { Membership, drawId } = require('./membership.js');
+const { Operations } = require('./operations.js');
+const { content, encode } = require('./payload.js');
+const { Questions } = require('./questions.js');
+const { RemoteSessions } = require('./remote-sessions.js');
+
+/** How many sessions a message may leave out. */
+const MAX_EXCEPT = 100;
+const NOBODY = new Set();
+
+const parsed = (line) => {
+  try {
+    return line.payload() === '' ? undefined : JSON.parse(line.payload());
+  } catch {
+    throw new BadLine('malformed');
+  }
+};
+
+/**
+ * The servers of many processes as one: `server.cluster`.
+ *
+ * @fires SockhopCluster#up
+ * @fires SockhopCluster#down (err)
+ * @fires SockhopCluster#node_up (node)
+ * @fires SockhopCluster#node_down (node, reason)
+ * @fires SockhopCluster#gap ({node, missed, since})
+ * @fires SockhopCluster#refused ({reason, from})
+ * @fires SockhopCluster#remote (name, object, node)
+ */
+class SockhopCluster extends EventEmitter {
+  #server;
+  #connections;
+  #settings;
+  /** From `listen()` to `close()`: @type {?Membership} */
+  #membership = null;
+  #delivery;
+  #members;
+  #groups;
+  #operations;
+  #executor;
+  #questions;
+  #sessions;
+  /** The id of this node while it is in no cluster. */
+  #aloneId = drawId();
+  /** Sums of the memberships before this one. */
+  #past = {};
+
+  /**
+   * @param {SockhopServer} server
+   * @param {object} parts
+   * @param {ServerConnections} parts.connections
+   * @param {?object} parts.settings the checked option `cluster`; null without one
+   */
+  constructor(server, { connections, settings }) {
+    super();
+    this.#server = server;
+    this.#connections = connections;
+    this.#settings = settings;
+    const { request_timeout: timeout, max_exact_groups: maxExact } = settings ?? CLUSTER_DEFAULTS;
+    const membership = () => this.#membership;
+    this.#delivery = new Delivery(server, connections);
+    this.#members = new Members(connections, (member) => this.#groups.leaveAll(member));
+    this.#operations = new Operations(membership, timeout);
+    this.#questions = new Questions(membership, this.#delivery, this.#operations);
+    this.#groups = new Groups(this.#delivery, {
+      maxExact,
+      timeout,
+      onChange: (group) => this.#questions.forget(group),
+    });
+    const parts = { server, connections, members: this.#members, groups: this.#groups };
+    this.#executor = new Executor({ ...parts, membership });
+    this.#sessions = new RemoteSessions({
+      ...parts,
+      operations: this.#operations,
+      requestTimeout: timeout,
+      ownId: () => this.node,
+      sendControl: (node, extra) => this.#sendTo(node, 'C', extra),
+    });
+  }
+
+  // ---- what the cluster is ----------------------------------------------------------------------
+
+  /** The id of this node, drawn at each `listen()`. @type {string} */
+  get node() {
+    return this.#membership?.id ?? this.#aloneId;
+  }
+
+  /** @type {'alone' | 'joining' | 'up' | 'down' | 'closed'} */
+  get state() {
+    return this.#settings === null ? 'alone' : (this.#membership?.state ?? 'closed');
+  }
+
+  /** The nodes of the cluster by their ids, this one included. @type {Map<string, object>} */
+  get nodes() {
+    const membership = this.#membership;
+    const nodes = new Map();
+    if (membership === null) return nodes;
+    nodes.set(membership.id, membership.info);
+    for (const node of membership.nodes.up) nodes.set(node.id, node.info);
+    return nodes;
+  }
+
+  /** @returns {number} the clients of all nodes, as the last heartbeats tell */
+  count() {
+    return this.#server._sockets.length + (this.#membership?.nodes.sessions ?? 0);
+  }
+
+  // ---- sessions and groups ----------------------------------------------------------------------
+
+  /**
+   * @param {SockhopSession | net.Socket} session of this server, or its socket
+   * @returns {string} the address of the session, on all nodes
+   * @throws {SockhopError} ERR_CLUSTER_NO_SESSION
+   */
+  id_of(session) {
+    return `${this.node}.${this.#members.of(session).number}`;
+  }
+
+  /**
+   * @param {string} id as `id_of()` returns it, on any node
+   * @returns {SessionHandle}
+   * @throws {TypeError} for a value that is no id
+   */
+  session(id) {
+    return new SessionHandle(id, parseId(id), this.#sessions);
+  }
+
+  /**
+   * @param {SockhopSession | net.Socket} session of this server
+   * @param {string} group
+   * @returns {Promise<void>} fulfilled when what is published to the group from now on arrives
+   */
+  join(session, group) {
+    return handled((async () => this.#groups.join(this.#members.of(session), group))());
+  }
+
+  /**
+   * @param {SockhopSession | net.Socket} session of this server
+   * @param {string} group
+   * @returns {Promise<void>}
+   */
+  leave(session, group) {
+    return handled((async () => this.#groups.leave(this.#members.of(session), group))());
+  }
+
+  /** @returns {Set<string>} the groups of a session of this server */
+  groups_of(session) {
+    return new Set(this.#members.of(session).groups);
+  }
+
+  /**
+   * @param {string} name
+   * @returns {GroupHandle}
+   * @throws {TypeError | RangeError} for a value that is no name
+   */
+  group(name) {
+    return new GroupHandle(name, {
+      send: (group, object, options) => this.#sendToGroup(group, object, options),
+      count: (group) => this.#questions.count(group),
+      ids: (group) => this.#questions.ids(group, this.node),
+    });
+  }
+
+  /**
+   * Has the other nodes emit `remote`.
+   *
+   * @param {string} name
+   * @param {*} object
+   * @returns {Promise<void>} fulfilled when the broker has it
+   */
+  emit_remote(name, object) {
+    const message = content({ e: String(name) }, encode(object, false));
+    return handled(this.#publish('V', (subjects) => subjects.all, message));
+  }
+
+  #sendToGroup(group, object, options) {
+    const payload = encode(object, this.#isBare);
+    const ids = checkExcept(options?.except);
+    const message = content(ids.length === 0 ? { g: group } : { g: group, x: ids }, payload);
+    const sendHere = () => this.#delivery.toGroup(group, payload, this.#channelsOf(ids));
+    return this.#both(sendHere, 'G', (subjects) => subjects.group(group).subject, message);
+  }
+
+  /**
+   * Sends an object to all clients of all nodes: `server.sendall()`.
+   *
+   * @param {*} object
+   * @param {{local?: boolean, except?: string | string[]}} [options]
+   * @param {function(): Promise} sendToLocal to all clients of this server
+   * @returns {Promise}
+   */
+  sendToAll(object, options, sendToLocal) {
+    const { local: isLocal = false, except } = options ?? {};
+    const ids = checkExcept(except);
+    const sendHere = (payload) =>
+      ids.length === 0
+        ? sendToLocal()
+        : this.#delivery.toAll(payload ?? encode(object, this.#isBare), this.#channelsOf(ids));
+    if (isLocal || this.#settings === null) return sendHere();
+    const payload = encode(object, this.#isBare);
+    const message = content(ids.length === 0 ? undefined : { x: ids }, payload);
+    return this.#both(
+      () => sendHere(payload),
+      'A',
+      (subjects) => subjects.all,
+      message,
+    );
+  }
+
+  /** Sends a message to local clients, and then publishes it. */
+  #both(sendHere, kind, subjectOf, message) {
+    const tooLarge = this.#membership?.tooLarge(message) ?? null;
+    if (tooLarge !== null) return handledRejection(tooLarge);
+    const local = sendHere();
+    if (this.#settings === null) return local;
+    const published = this.#publish(kind, subjectOf, message);
+    return handled(Promise.all([local, published]).then(([result]) => result));
+  }
+
+  async #publish(kind, subjectOf, message) {
+    const membership = this.#membership;
+    if (this.#settings === null) return;
+    const refusal = membership === null ? closed() : membership.refusal(message);
+    if (refusal !== null) {
+      if (membership !== null) membership.counters.lost += 1;
+      throw refusal;
+    }
+    membership.publish(kind, subjectOf(membership.subjects), message);
+    await membership.outbox.ready();
+  }
+
+  get #isBare() {
+    return this.#connections.options.peer_type === 'json';
+  }
+
+  /** The channels of those ids that are of this node. */
+  #channelsOf(ids) {
+    if (ids.length === 0) return NOBODY;
+    const channels = new Set();
+    for (const { node, number } of ids.map(parseId)) {
+      const member = node === this.node ? this.#members.numbered(number) : undefined;
+      if (member !== undefined) channels.add(member.channel);
+    }
+    return channels;
+  }
+
+  #sendTo(node, kind, extra) {
+    const membership = this.#membership;
+    const message = content(extra);
+    if (membership === null || membership.refusal(message) !== null) return;
+    membership.publish(kind, membership.subjects.node(node), message);
+  }
+
+  // ---- joining and leaving, for the server ------------------------------------------------------
+
+  get hasEngine() {
+    return this.#settings !== null;
+  }
+
+  /** Joins the cluster, if there is one, and then listens. @returns {Promise<net.Server>} */
+  async listen(listen) {
+    if (this.#settings === null || this.#membership !== null) return listen();
+    const membership = new Membership(this.#settings, {
+      handlers: this.#handlers(),
+      events: this.#events(),
+      describe: () => ({
+        sessions: this.#server._sockets.length,
+        peerType: this.#connections.options.peer_type,
+      }),
+      maxMessageSize: this.#connections.options.max_message_size,
+    });
+    this.#membership = membership;
+    try {
+      await membership.join();
+      this.#groups.attach(membership);
+      return await listen();
+    } catch (err) {
+      if (this.#membership === membership) await this.close();
+      throw err;
+    }
+  }
+
+  /** Leaves the cluster. @returns {Promise<void>} */
+  async close() {
+    const membership = this.#membership;
+    if (membership === null) return;
+    this.#membership = null;
+    this.#groups.detach();
+    this.#operations.close();
+    this.#sessions.requests.close(closed());
+    this.#executor.close();
+    this.#questions.close();
+    await membership.leave();
+    for (const [name, value] of Object.entries(statsOf(membership))) {
+      this.#past[name] = (this.#past[name] ?? 0) + value;
+    }
+  }
+
+  /** @returns {object} the figure `cluster` of `stats()` */
+  stats() {
+    const stats = { nodes: this.nodes.size, published: 0, received: 0, held_bytes: 0 };
+    Object.assign(stats, { republished: 0, duplicates: 0, gaps: 0, lost: 0, refused: 0 });
+    stats.held_bytes = this.#membership?.outbox.bytes ?? 0;
+    for (const figures of [this.#past, this.#membership && statsOf(this.#membership)]) {
+      for (const [name, value] of Object.entries(figures ?? {})) stats[name] += value;
+    }
+    return stats;
+  }
+
+  // ---- from other nodes -------------------------------------------------------------------------
+
+  #handlers() {
+    const sessions = this.#sessions;
+    return new Map([
+      ...this.#executor.handlers,
+      ['A', (line) => this.#onBroadcast(line)],
+      ['G', (line) => this.#onGroupMessage(line)],
+      ['C', (line) => this.#onConfirmation(line.node, line.extra())],
+      ['R', (line) => this.#onAnswer(line)],
+      ['P', (line) => this.#onPacket(line)],
+      [
+        'X',
+        (line) => {
+          const extra = line.extra();
+          if (!sessions.requests.onEnd(line.node, extra)) this.#operations.forgetAnswer(extra.k);
+        },
+      ],
+      ['?', (line) => this.#questions.answer(line.node, line.extra())],
+      ['!', (line) => this.#questions.onAnswer(line.node, line.extra())],
+      ['V', (line) => this.#notify('remote', line.extra().e, parsed(line), line.node)],
+    ]);
+  }
+
+  #onBroadcast(line) {
+    const { x: ids = [] } = line.extra();
+    const payload = { type: line.type, json: line.payload() };
+    handled(this.#delivery.toAll(payload, this.#channelsOf(checkedIds(ids))));
+  }
+
+  #onGroupMessage(line) {
+    const { g: group, x: ids = [] } = line.extra();
+    if (this.#delivery.membersOf(group).size === 0) return;
+    const payload = { type: line.type, json: line.payload() };
+    handled(this.#delivery.toGroup(group, payload, this.#channelsOf(checkedIds(ids))));
+  }
+
+  #onConfirmation(node, extra) {
+    // The asking node of a request tells how much of the answer it has taken.
+    if (extra.w !== undefined || extra.stop === true) this.#executor.onStreamControl(node, extra);
+    else this.#operations.onConfirmed(node, extra);
+  }
+
+  #onAnswer(line) {
+    this.#operations.onAnswer(line.node, line.extra().k, parsed(line), line.type);
+  }
+
+  #onPacket(line) {
+    const { node, type } = line;
+    const { length } = line.payload();
+    this.#sessions.requests.onPacket(node, line.extra(), parsed(line), type, length);
+  }
+
+  // ---- events -----------------------------------------------------------------------------------
+
+  #events() {
+    return {
+      up: () => this.#notify('up'),
+      down: (err) => this.#notify('down', err),
+      nodeUp: (node) => this.#notify('node_up', node.info),
+      nodeDown: (node, reason) => {
+        this.#operations.onNodeGone(node.id);
+        this.#sessions.requests.onNodeGone(node.id);
+        this.#executor.onNodeGone(node.id);
+        this.#questions.onNodeGone(node.id);
+        this.#notify('node_down', node.info, reason);
+      },
+      gap: (details) => this.#notify('gap', details),
+      refused: (details) => this.#notify('refused', details),
+      nobody: (ticket) => this.#operations.onNobody(ticket),
+    };
+  }
+
+  /** An error of a listener must not keep this node from handling the next message. */
+  #notify(event, ...details) {
+    try {
+      diagnostics.cluster.publish({ server: this.#server, event, details });
+      this.emit(event, ...details);
+    } catch (err) {
+      throwUncaught(err);
+    }
+  }
+}
+
+/**
+ * @param {string | string[]} [except]
+ * @returns {string[]}
+ * @throws {TypeError | RangeError}
+ */
+function checkExcept(except) {
+  if (except === undefined || except === null) return [];
+  const ids = Array.isArray(except) ? except : [except];
+  if (ids.length > MAX_EXCEPT) {
+    throw outOfRange('The number of sessions in "except"', `<= ${MAX_EXCEPT}`, ids.length);
+  }
+  for (const id of ids) parseId(id);
+  return ids;
+}
+
+/** Ids of another node. @throws {BadLine} */
+function checkedIds(ids) {
+  try {
+    return checkExcept(ids);
+  } catch {
+    throw new BadLine('malformed');
+  }
+}
+
+function statsOf({ counters, outbox, refusals }) {
+  return { ...counters, republished: outbox.republished, refused: refusals.count };
+}
+
+module.exports = { SockhopCluster };

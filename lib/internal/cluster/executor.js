@@ -1,0 +1,116 @@
+'use strict';
+
+const { noSession } = require('./errors.js');
+const { BadLine } = require('./line.js');
+const { content, decode } = require('./payload.js');
+const { AnsweredRequests } = require('./answered-requests.js');
+
+/** @returns {*} the payload of a message @throws {BadLine} */
+function payloadOf(line) {
+  try {
+    return decode({ type: line.type, json: line.payload() });
+  } catch {
+    throw new BadLine('malformed');
+  }
+}
+
+/** Does what other nodes ask for with the sessions of this one, and confirms it to them. */
+class Executor {
+  #server;
+  #members;
+  #groups;
+  /** @type {function(): ?Membership} */
+  #membership;
+  #requests;
+
+  /**
+   * @param {object} parts
+   * @param {SockhopServer} parts.server
+   * @param {Members} parts.members
+   * @param {Groups} parts.groups
+   * @param {function(): ?Membership} parts.membership
+   */
+  constructor({ server, members, groups, membership }) {
+    this.#server = server;
+    this.#members = members;
+    this.#groups = groups;
+    this.#membership = membership;
+    this.#requests = new AnsweredRequests(server, (...reply) => this.#reply(...reply));
+  }
+
+  /** @returns {Map<string, function(Line): void>} what is done with each kind of message */
+  get handlers() {
+    return new Map([
+      ['S', (line) => this.#execute(line, (member, extra) => this.#send(member, extra, line))],
+      ['Q', (line) => this.#execute(line, (member, extra) => this.#request(member, extra, line))],
+      [
+        'K',
+        (line) => this.#execute(line, ({ channel }) => this.#server.kill_socket(channel.socket)),
+      ],
+      ['J', (line) => this.#execute(line, (member, { g }) => this.#groups.join(member, g))],
+      ['L', (line) => this.#execute(line, (member, { g }) => this.#groups.leave(member, g))],
+      ['E', (line) => this.#execute(line, () => undefined)],
+    ]);
+  }
+
+  /** The stream of answers to a request of another node is controlled by that node. */
+  onStreamControl(node, extra) {
+    this.#requests.control(node, extra);
+  }
+
+  onNodeGone(node) {
+    this.#requests.endNode(node);
+  }
+
+  close() {
+    this.#requests.close();
+  }
+
+  async #execute(line, operation) {
+    const { node } = line;
+    const extra = line.extra();
+    try {
+      const member = this.#members.numbered(extra.s);
+      if (member === undefined) throw noSession(`${this.#membership()?.id}.${extra.s}`);
+      await operation(member, extra);
+      this.#reply(node, 'C', { k: extra.k });
+    } catch (err) {
+      this.#reply(node, 'C', {
+        k: extra.k,
+        code: err?.code ?? 'ERR_BAD_DATA',
+        message: err?.message,
+      });
+    }
+  }
+
+  #send({ channel, endings }, { a: wantsAnswer, k: ticket }, line) {
+    const { node } = line;
+    const object = payloadOf(line);
+    if (!wantsAnswer) return this.#server.send(channel.socket, object);
+    const onEnd = () => this.#reply(node, 'X', { k: ticket });
+    endings.add(onEnd);
+    return this.#server.send(channel.socket, object, (data, { type }) => {
+      endings.delete(onEnd);
+      this.#reply(node, 'R', { k: ticket }, { type: type ?? '', json: JSON.stringify(data) ?? '' });
+    });
+  }
+
+  #request({ channel }, { k: ticket, o: timeout }, line) {
+    return this.#requests.start(channel.socket, payloadOf(line), {
+      node: line.node,
+      ticket,
+      timeout,
+    });
+  }
+
+  /** @returns {boolean} whether another node can get it */
+  #reply(node, kind, extra, payload) {
+    const membership = this.#membership();
+    const reply = content(extra, payload);
+    if (membership === null || membership.refusal(reply) !== null) return false;
+    membership.publish(kind, membership.subjects.node(node), reply);
+    return true;
+  }
+}
+
+module.exports = { Executor };

@@ -1,0 +1,188 @@
+'use strict';
+
+const os = require('node:os');
+
+const { VERSION } = require('../native/version.js');
+const { clearTimeout, now, setImmediate, setTimeout, wallClock } = require('../real-timers.js');
+
+/** The versions of messages between nodes that this package speaks. */
+const VERSIONS = [1];
+/** Beyond this many nodes the interval grows, by this many ms a node. */
+const MANY_NODES = 100;
+const MS_PER_NODE = 10;
+/** How much later than due a turn may count, as a share of the interval. */
+const LONGEST_TURN = 1.5;
+/** How far the clocks of nodes that sign may differ, in ms. */
+const MAX_SKEW_MS = 300_000;
+
+/**
+ * Sends the heartbeats of a node, and notices which other nodes are in the cluster.
+ *
+ * Silence counts only while this node could hear: neither time without the broker, nor time without
+ * a turn of the event loop.
+ */
+class Heartbeats {
+  #membership;
+  #interval;
+  #nodeTimeout;
+  #describe;
+  #isSigned;
+  #timer = null;
+  #lastTurn = 0;
+  /** The time in which this node could hear, in ms. */
+  #clock = 0;
+  /** When this node heard itself last, on the clock; null since it reached the broker. */
+  #selfHeardAt = null;
+  #isAnswering = false;
+  #since = 0;
+
+  /**
+   * @param {object} membership
+   * @param {object} settings
+   * @param {number} settings.interval in ms
+   * @param {number} settings.nodeTimeout in ms
+   * @param {boolean} settings.isSigned
+   * @param {function(): {sessions: number, peerType: string}} settings.describe
+   */
+  constructor(membership, { interval, nodeTimeout, isSigned, describe }) {
+    this.#membership = membership;
+    this.#interval = interval;
+    this.#nodeTimeout = nodeTimeout;
+    this.#isSigned = isSigned;
+    this.#describe = describe;
+  }
+
+  /** The time between two heartbeats, in ms. */
+  get interval() {
+    const nodes = this.#membership.nodes.size + 1;
+    return nodes > MANY_NODES ? Math.max(this.#interval, nodes * MS_PER_NODE) : this.#interval;
+  }
+
+  /** When this node was started, in ms since 1970. */
+  get since() {
+    return this.#since;
+  }
+
+  /** What this node tells of itself. */
+  get details() {
+    const { sessions } = this.#describe();
+    return {
+      sessions,
+      since: this.#since,
+      host: os.hostname(),
+      pid: process.pid,
+      version: VERSION,
+    };
+  }
+
+  start() {
+    this.#since = wallClock();
+    this.#lastTurn = now();
+    this.#schedule();
+  }
+
+  stop() {
+    clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
+  #schedule() {
+    this.#timer = setTimeout(() => this.#turn(), this.interval);
+    this.#timer.unref?.();
+  }
+
+  #turn() {
+    const { interval } = this;
+    const time = now();
+    const passed = Math.min(time - this.#lastTurn, LONGEST_TURN * interval);
+    this.#lastTurn = time;
+    this.#schedule();
+    if (!this.#membership.isLinked) return;
+    this.#clock += passed;
+    this.send();
+    if (this.#clock - (this.#selfHeardAt ?? this.#clock) > this.#nodeTimeout) {
+      this.#membership.onDeaf();
+      return;
+    }
+    if (this.#selfHeardAt === null) return;
+    const longest = Math.max(this.#nodeTimeout, 3 * interval);
+    for (const node of this.#membership.nodes.up) {
+      if (this.#clock - node.heardAt > longest) this.#membership.onNodeGone(node, 'silent');
+    }
+  }
+
+  /** Sends a heartbeat. It asks for answers until this node knows that it is heard. */
+  send() {
+    const membership = this.#membership;
+    const { sessions, peerType } = this.#describe();
+    const extra = {
+      v: VERSIONS,
+      p: peerType,
+      s: sessions,
+      t: this.#since,
+      h: os.hostname(),
+      i: process.pid,
+      n: VERSION,
+      c: membership.outbox.confirmed,
+    };
+    if (this.#selfHeardAt === null || membership.isRejoining) extra.q = true;
+    if (this.#isSigned) extra.w = wallClock();
+    membership.publishUnkept('H', membership.subjects.heartbeats, extra);
+  }
+
+  /** The broker is reached: announces this node, and waits to hear itself and the others. */
+  announce() {
+    this.#selfHeardAt = null;
+    this.send();
+  }
+
+  /** @returns {boolean} whether this is the first heartbeat since the broker was reached */
+  heardSelf() {
+    const isFirst = this.#selfHeardAt === null;
+    this.#selfHeardAt = this.#clock;
+    return isFirst;
+  }
+
+  /**
+   * @param {object} extra of a heartbeat
+   * @returns {?string} why the node does not belong to this cluster; null if it does
+   */
+  objection(extra) {
+    if (!Array.isArray(extra.v) || !extra.v.some((one) => VERSIONS.includes(one))) return 'version';
+    if (extra.p !== this.#describe().peerType) return 'peer type';
+    if (this.#isSigned && !(Math.abs(wallClock() - extra.w) <= MAX_SKEW_MS)) return 'old signature';
+    const isUsable =
+      Number.isSafeInteger(extra.s) &&
+      extra.s >= 0 &&
+      Number.isSafeInteger(extra.c) &&
+      extra.c >= 0;
+    return isUsable ? null : 'malformed';
+  }
+
+  /** Another node was heard. */
+  heard(node, extra) {
+    node.heardAt = this.#clock;
+    node.lastHeard = wallClock();
+    node.isBack = true;
+    node.details = {
+      sessions: extra.s,
+      since: Number(extra.t),
+      host: String(extra.h),
+      pid: Number(extra.i),
+      version: String(extra.n),
+    };
+    if (extra.q === true) this.#answerSoon();
+  }
+
+  /** One heartbeat answers all nodes that have asked in this turn of the event loop. */
+  #answerSoon() {
+    if (this.#isAnswering) return;
+    this.#isAnswering = true;
+    setImmediate(() => {
+      this.#isAnswering = false;
+      if (this.#membership.isLinked) this.send();
+    });
+  }
+}
+
+module.exports = { Heartbeats };

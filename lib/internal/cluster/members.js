@@ -1,0 +1,93 @@
+'use strict';
+
+const { noSession } = require('./errors.js');
+const { invalidType, invalidValue } = require('../options/kinds.js');
+
+const ID = /^([A-Za-z0-9_-]{16})\.(\d{1,15})$/;
+
+/**
+ * @param {*} id of a session
+ * @returns {{node: string, number: number}}
+ * @throws {TypeError}
+ */
+function parseId(id) {
+  const expected = 'the id of a session, as id_of() returns it';
+  if (typeof id !== 'string') throw invalidType('The id of a session', expected, id);
+  const found = ID.exec(id);
+  if (found === null) throw invalidValue('The id of a session', expected, id);
+  return { node: found[1], number: Number(found[2]) };
+}
+
+/** A local session that has an id or is in a group. */
+class Member {
+  /** The names of its groups: @type {Set<string>} */
+  groups = new Set();
+  /** Calls these when the session has ended: @type {Set<function(): void>} */
+  endings = new Set();
+
+  constructor(channel, number) {
+    this.channel = channel;
+    this.number = number;
+    this.hasEnded = false;
+  }
+}
+
+/** The local sessions that have ids or groups: a session gets its number with the first use of it. */
+class Members {
+  #connections;
+  #onEnd;
+  /** @type {WeakMap<MessageChannel, Member>} */
+  #ofChannel = new WeakMap();
+  /** @type {Map<number, Member>} */
+  #byNumber = new Map();
+  #lastNumber = 0;
+
+  /**
+   * @param {ServerConnections} connections
+   * @param {function(Member): void} onEnd is called when the connection of a member has ended
+   */
+  constructor(connections, onEnd) {
+    this.#connections = connections;
+    this.#onEnd = onEnd;
+  }
+
+  /**
+   * @param {SockhopSession | net.Socket} which a session of this server, or its socket
+   * @returns {Member} which may have ended
+   * @throws {SockhopError} ERR_CLUSTER_NO_SESSION
+   */
+  of(which) {
+    const channel = this.#connections.ownChannel(which);
+    const member = channel === null ? undefined : this.#ofChannel.get(channel);
+    if (member !== undefined) return member;
+    if (channel === null || !this.#connections.isOpen(channel))
+      throw noSession('of this server here');
+    return this.#add(channel);
+  }
+
+  #add(channel) {
+    this.#lastNumber += 1;
+    const member = new Member(channel, this.#lastNumber);
+    this.#ofChannel.set(channel, member);
+    this.#byNumber.set(member.number, member);
+    this.#connections.onOver ??= (over) => this.#end(over);
+    return member;
+  }
+
+  /** @returns {Member | undefined} */
+  numbered(number) {
+    return this.#byNumber.get(number);
+  }
+
+  #end(channel) {
+    const member = this.#ofChannel.get(channel);
+    if (member === undefined) return;
+    member.hasEnded = true;
+    this.#byNumber.delete(member.number);
+    this.#onEnd(member);
+    for (const end of member.endings) end();
+    member.endings.clear();
+  }
+}
+
+module.exports = { Members, parseId };

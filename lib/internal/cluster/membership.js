@@ -1,0 +1,450 @@
+'use strict';
+
+const { randomBytes } = require('node:crypto');
+
+const { clearTimeout, setTimeout } = require('../real-timers.js');
+const { closed, notJoined, tooLarge } = require('./errors.js');
+const { Heartbeats } = require('./heartbeats.js');
+const { BadLine, FLAGS, read, signedParts, write } = require('./line.js');
+const { Nodes } = require('./nodes.js');
+const { Outbox } = require('./outbox.js');
+const { Refusals } = require('./refusals.js');
+const { Signer } = require('./signing.js');
+const { Subjects } = require('./subjects.js');
+const { Subscriptions } = require('./subscriptions.js');
+
+const noop = () => {};
+
+/** 96 random bits, as 16 characters. */
+const NODE_ID_BYTES = 12;
+/** What the line may add to a message, in bytes. */
+const LINE_RESERVE = 1024;
+/** What every engine takes, in bytes. */
+const SMALLEST_MAX_PAYLOAD = 1024 * 1024;
+/** How long the goodbye may take, in ms. */
+const GOODBYE_MS = 1000;
+/** How many nodes that do not belong to the cluster are remembered. */
+const MAX_STRANGERS = 1000;
+
+/** The kind of subject that each kind of message comes over; all others come to one node. */
+const PLACES = {
+  A: 'all',
+  V: 'all',
+  H: 'heartbeats',
+  B: 'heartbeats',
+  '?': 'heartbeats',
+  G: 'group',
+};
+
+/**
+ * The membership of a server in a cluster, from one `join()` to `leave()`: numbers, signs and
+ * publishes messages, and receives those of other nodes.
+ *
+ * @typedef {'joining' | 'up' | 'down' | 'closed'} MembershipState
+ */
+class Membership {
+  #engine;
+  #settings;
+  /** Takes messages by their kinds: @type {Map<string, function(Line, string): void>} */
+  #handlers;
+  #events;
+  #signer;
+  #heartbeats;
+  #seq = 0;
+  #bseq = 0;
+  /** The largest message without its line, in bytes. */
+  #limit;
+  #maxMessageSize;
+  /** Whether the engine is open and has subscribed to what every node gets. */
+  #isOpen = false;
+  /** Ends the wait of `join()`. @type {?{resolve: Function, reject: Function}} */
+  #joining = null;
+  #markOpened;
+  /** Fulfilled when the engine can subscribe. */
+  #opened = new Promise((resolve) => {
+    this.#markOpened = resolve;
+  });
+  #rejoinTimer = null;
+  /** Nodes of other kinds of peers or versions. */
+  #strangers = new Set();
+  #lastError;
+
+  id = drawId();
+  /** @type {MembershipState} */
+  state = 'joining';
+  /** Whether the engine reaches the broker. */
+  isLinked = false;
+  /** Whether messages wait for other nodes that were there before an outage. */
+  isRejoining = false;
+  nodes = new Nodes();
+  counters = { published: 0, received: 0, duplicates: 0, gaps: 0, lost: 0 };
+
+  /**
+   * @param {object} settings the checked option `cluster`
+   * @param {object} parts
+   * @param {Map<string, Function>} parts.handlers
+   * @param {object} parts.events its methods are called at changes
+   * @param {function(): {sessions: number, peerType: string}} parts.describe
+   * @param {number} parts.maxMessageSize
+   */
+  constructor(settings, { handlers, events, describe, maxMessageSize }) {
+    const { engine, prefix, secret } = settings;
+    this.#engine = engine;
+    this.#settings = settings;
+    this.#handlers = handlers;
+    this.#events = events;
+    this.#signer = secret === null ? null : new Signer(secret);
+    this.#maxMessageSize = maxMessageSize;
+    this.#limit = Math.min(maxMessageSize, SMALLEST_MAX_PAYLOAD - LINE_RESERVE);
+    this.subjects = new Subjects(prefix, engine.wildcards);
+    this.subscriptions = new Subscriptions(engine, this.#opened);
+    this.refusals = new Refusals((what) => events.refused(what));
+    this.outbox = new Outbox(engine, {
+      holdSize: settings.hold_size,
+      holdTime: settings.hold_time,
+      markSentAgain: (message) => this.#markSentAgain(message),
+    });
+    this.#heartbeats = new Heartbeats(this, {
+      interval: settings.heartbeat_interval,
+      nodeTimeout: settings.node_timeout,
+      isSigned: secret !== null,
+      describe,
+    });
+  }
+
+  /** The time between two heartbeats, in ms. */
+  get interval() {
+    return this.#heartbeats.interval;
+  }
+
+  /** Whether one subscription can bring the messages of many groups. */
+  get canShare() {
+    return this.#engine.wildcards;
+  }
+
+  /** As `cluster.nodes` shows this node. */
+  get info() {
+    return { id: this.id, ...this.#heartbeats.details, last_heard: Date.now() };
+  }
+
+  // ---- joining and leaving ----------------------------------------------------------------------
+
+  /** @returns {Promise<void>} fulfilled when this node can be reached; rejects with ERR_CLUSTER_JOIN */
+  async join() {
+    const { join_timeout: timeout } = this.#settings;
+    this.#heartbeats.start();
+    const joined = new Promise((resolve, reject) => {
+      this.#joining = { resolve, reject };
+    });
+    this.#open().catch((err) => {
+      this.#lastError = err;
+      if (timeout !== 0) this.#joining?.reject(notJoined(timeout, err));
+    });
+    if (timeout === 0) {
+      joined.catch(noop);
+      return;
+    }
+    const timer = setTimeout(
+      () => this.#joining?.reject(notJoined(timeout, this.#lastError)),
+      timeout,
+    );
+    try {
+      await joined;
+    } catch (err) {
+      await this.leave();
+      throw err;
+    } finally {
+      clearTimeout(timer);
+      this.#joining = null;
+    }
+  }
+
+  async #open() {
+    const { max_payload } = await this.#engine.open({
+      inbox: this.subjects.node(this.id),
+      deliver: (subject, bytes) => this.#receive(subject, bytes),
+      state: (isUp, cause) => this.#onLink(isUp, cause),
+      nobody: (ticket) => this.#events.nobody(ticket),
+    });
+    if (this.state === 'closed') return;
+    this.#limit = Math.min(this.#maxMessageSize, max_payload - LINE_RESERVE);
+    this.#markOpened();
+    const { subjects } = this;
+    await Promise.all(
+      [subjects.all, subjects.heartbeats, subjects.node(this.id)].map((subject) =>
+        this.subscriptions.add(subject),
+      ),
+    );
+    this.#isOpen = true;
+    this.#onLink(true);
+  }
+
+  /** Says goodbye. @returns {Promise<void>} */
+  async leave() {
+    if (this.state === 'closed') return;
+    const { isLinked } = this;
+    this.state = 'closed';
+    this.isLinked = false;
+    this.#heartbeats.stop();
+    clearTimeout(this.#rejoinTimer);
+    this.#joining?.reject(closed());
+    this.counters.lost += this.outbox.close().length;
+    if (isLinked) await this.#goodbye();
+    this.nodes.clear();
+    await this.#engine.close().catch(noop);
+  }
+
+  /**
+   * Tells the other nodes, but does not wait for a broker that does not answer. What is addressed to
+   * this node afterwards reaches nobody, and the broker says so.
+   */
+  async #goodbye() {
+    let timer;
+    const patience = new Promise((resolve) => {
+      timer = setTimeout(resolve, GOODBYE_MS);
+    });
+    const said = async () => {
+      await this.#engine.unsubscribe(this.subjects.node(this.id));
+      await this.#engine.flush();
+      this.publishUnkept('B', this.subjects.heartbeats, {});
+      await this.#engine.flush();
+    };
+    await Promise.race([said().catch(noop), patience]);
+    clearTimeout(timer);
+  }
+
+  // ---- the state of the broker ------------------------------------------------------------------
+
+  #onLink(isUp, cause) {
+    if (this.state === 'closed' || isUp === this.isLinked) return;
+    // `#open()` makes the first subscriptions, and reports the link afterwards.
+    if (!this.#isOpen) return;
+    this.isLinked = isUp;
+    if (isUp) this.#rejoin();
+    else this.#lose(cause);
+  }
+
+  #lose(cause) {
+    this.outbox.hold();
+    clearTimeout(this.#rejoinTimer);
+    this.isRejoining = false;
+    this.#lastError = cause;
+    if (this.state !== 'up') return;
+    this.state = 'down';
+    this.#events.down(cause);
+  }
+
+  #rejoin() {
+    for (const node of this.nodes.up) node.isBack = false;
+    this.#heartbeats.announce();
+  }
+
+  /** This node does not hear itself, although the engine reports the broker as reached. */
+  onDeaf() {
+    this.isLinked = false;
+    this.#lose(new Error('The broker does not deliver the heartbeats of this node to itself'));
+    this.subscriptions.renew().then(
+      () => this.#onLink(true),
+      (err) => {
+        this.#lastError = err;
+      },
+    );
+  }
+
+  #onHeardSelf() {
+    if (!this.#heartbeats.heardSelf()) return;
+    this.state = 'up';
+    this.isRejoining = true;
+    this.#rejoinTimer = setTimeout(() => this.#release(), this.#settings.rejoin_time);
+    this.#rejoinTimer.unref?.();
+    this.#joining?.resolve();
+    this.#events.up();
+    this.#releaseWhenAllAreBack();
+  }
+
+  #releaseWhenAllAreBack() {
+    if (this.isRejoining && this.nodes.up.every(({ isBack }) => isBack)) this.#release();
+  }
+
+  #release() {
+    clearTimeout(this.#rejoinTimer);
+    this.isRejoining = false;
+    this.outbox.release();
+  }
+
+  // ---- publishing -------------------------------------------------------------------------------
+
+  /**
+   * @param {Content} content
+   * @returns {?SockhopError} if it cannot be published
+   */
+  refusal(content) {
+    if (this.state === 'closed') return closed();
+    return this.tooLarge(content) ?? this.outbox.refusal(content.size);
+  }
+
+  /** @returns {?SockhopError} if a message is too large for the cluster */
+  tooLarge({ size }) {
+    return size > this.#limit ? tooLarge(size, this.#limit) : null;
+  }
+
+  /**
+   * Publishes a message, which is kept until the broker has it. `refusal()` must have been asked.
+   *
+   * @param {string} kind
+   * @param {string} subject
+   * @param {Content} content
+   * @param {number} [ticket] for the report that nobody has received it
+   * @returns {Kept}
+   */
+  publish(kind, subject, { type, extra, json }, ticket) {
+    if (PLACES[kind] === 'all') this.#bseq += 1;
+    this.#seq += 1;
+    this.counters.published += 1;
+    const bytes = this.#encode(subject, {
+      kind,
+      node: this.id,
+      seq: this.#seq,
+      bseq: this.#bseq,
+      type,
+      extra,
+      payload: json,
+    });
+    return this.outbox.push(subject, bytes, this.#bseq, ticket);
+  }
+
+  /** Publishes a message that is worth nothing later. */
+  publishUnkept(kind, subject, extra) {
+    this.#seq += 1;
+    const bytes = this.#encode(subject, {
+      kind,
+      node: this.id,
+      seq: this.#seq,
+      bseq: this.outbox.published,
+      extra: JSON.stringify(extra),
+    });
+    this.#engine.publish(subject, bytes);
+  }
+
+  #encode(subject, fields) {
+    const { head, body } = write(fields);
+    const signature = this.#signer === null ? '' : ` ${this.#signer.sign(subject, head, body)}`;
+    return Buffer.from(`${head}${signature}\n${body}`);
+  }
+
+  #markSentAgain({ subject, bytes }) {
+    const { head, body } = signedParts(bytes, read(bytes));
+    const fields = head.split(' ');
+    fields[5] = FLAGS.sentAgain.toString(16);
+    const marked = fields.join(' ');
+    const signature = this.#signer === null ? '' : ` ${this.#signer.sign(subject, marked, body)}`;
+    return Buffer.concat([Buffer.from(`${marked}${signature}\n`), body]);
+  }
+
+  // ---- receiving --------------------------------------------------------------------------------
+
+  #receive(subject, bytes) {
+    if (this.state === 'closed') return;
+    try {
+      const line = read(bytes);
+      if (line.node === this.id) this.#receiveOwn(line, subject, bytes);
+      else if (this.#accepts(line, subject, bytes)) this.#dispatch(line, subject);
+    } catch (err) {
+      if (!(err instanceof BadLine)) throw err;
+      this.refusals.add(err.reason, subject);
+    }
+  }
+
+  #receiveOwn(line, subject, bytes) {
+    if (line.kind !== 'H' || !this.#isAuthentic(line, subject, bytes)) return;
+    if (line.extra().t === this.#heartbeats.since) this.#onHeardSelf();
+    else this.#changeId();
+  }
+
+  #isAuthentic(line, subject, bytes) {
+    if (this.#signer === null) return true;
+    if (this.#signer.verify(subject, signedParts(bytes, line), line.signature)) return true;
+    this.refusals.add('signature', line.node);
+    return false;
+  }
+
+  /** Whether a message comes from a node of this cluster, and for the first time. */
+  #accepts(line, subject, bytes) {
+    const { node: id, kind, seq } = line;
+    if (this.#strangers.has(id) && kind !== 'H') return false;
+    if (!this.#isAuthentic(line, subject, bytes)) return false;
+    if (this.subjects.kindOf(subject) !== (PLACES[kind] ?? 'node')) throw new BadLine('malformed');
+    const node = this.nodes.get(id);
+    // The time in its heartbeat shows that signed messages are not those of an earlier recording.
+    if (this.#signer !== null && node.lastHeard === 0 && kind !== 'H') return false;
+    if (node.isDuplicate(subject, seq)) {
+      this.counters.duplicates += 1;
+      return false;
+    }
+    return true;
+  }
+
+  #dispatch(line, subject) {
+    const { kind } = line;
+    if (kind === 'H') return this.#onHeartbeat(line);
+    const node = this.nodes.get(line.node);
+    if (kind === 'B') return node.isUp ? this.onNodeGone(node, 'left') : undefined;
+    this.counters.received += 1;
+    if (PLACES[kind] === 'all') this.#reportGap(node, node.receivedBroadcast(line.bseq));
+    // Later versions may have further kinds.
+    this.#handlers.get(kind)?.(line, subject);
+  }
+
+  #reportGap(node, missed) {
+    if (missed === 0) return;
+    this.counters.gaps += 1;
+    this.#events.gap({ node: node.id, missed, since: new Date(node.lastHeard || Date.now()) });
+  }
+
+  #onHeartbeat(line) {
+    const extra = line.extra();
+    const objection = this.#heartbeats.objection(extra);
+    if (objection !== null) {
+      if (this.#strangers.size >= MAX_STRANGERS) this.#strangers.clear();
+      this.#strangers.add(line.node);
+      this.refusals.add(objection, line.node);
+      return;
+    }
+    this.#strangers.delete(line.node);
+    const node = this.nodes.get(line.node);
+    this.#reportGap(node, node.receivedHeartbeat(line.bseq, extra.c));
+    this.#heartbeats.heard(node, extra);
+    node.hasLeft = false;
+    if (!node.isUp) {
+      node.isUp = true;
+      this.#events.nodeUp(node);
+    }
+    this.#releaseWhenAllAreBack();
+  }
+
+  /** @param {'left' | 'silent'} reason */
+  onNodeGone(node, reason) {
+    node.isUp = false;
+    node.hasLeft = reason === 'left';
+    node.goneAt = Date.now();
+    this.#events.nodeDown(node, reason);
+    this.#releaseWhenAllAreBack();
+  }
+
+  /** Another node has drawn the same id. */
+  #changeId() {
+    this.refusals.add('id in use', this.id);
+    const old = this.subjects.node(this.id);
+    this.id = drawId();
+    this.subscriptions.remove(old);
+    this.subscriptions.add(this.subjects.node(this.id)).catch(noop);
+    this.#heartbeats.announce();
+  }
+}
+
+/** @returns {string} the id of a node */
+function drawId() {
+  return randomBytes(NODE_ID_BYTES).toString('base64url');
+}
+
+module.exports = { Membership, drawId };

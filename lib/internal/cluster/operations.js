@@ -1,0 +1,175 @@
+'use strict';
+
+const { throwUncaught } = require('../native/dispatcher.js');
+const { clearTimeout, now, setTimeout } = require('../real-timers.js');
+const { content } = require('./payload.js');
+const { away, closed, noNode, nodeLost, remoteError, timedOut } = require('./errors.js');
+
+/** How many operations may wait for other nodes. */
+const MAX_WAITING = 100_000;
+
+/**
+ * An operation that waits for the word of another node.
+ *
+ * @typedef {object} Waiting
+ * @property {string} node
+ * @property {number} due when it is given up
+ * @property {Kept} message
+ * @property {function(object): void} resolve
+ * @property {function(Error): void} reject
+ */
+
+/**
+ * The operations on sessions of other nodes. Each has a ticket, and ends with the answer of its node,
+ * with the end of that node, or at its deadline.
+ */
+class Operations {
+  /** @type {function(): ?Membership} */
+  #membership;
+  #timeout;
+  #lastTicket = 0;
+  /** In the order of their deadlines. @type {Map<number, Waiting>} */
+  #waiting = new Map();
+  /** Callbacks whose answers are to come. @type {Map<number, {node: string, callback: Function}>} */
+  #callbacks = new Map();
+  #timer = null;
+
+  /**
+   * @param {function(): ?Membership} membership of the server; null without one
+   * @param {number} timeout the option `request_timeout`
+   */
+  constructor(membership, timeout) {
+    this.#membership = membership;
+    this.#timeout = timeout;
+  }
+
+  /** @returns {number} that no other operation of this server has */
+  nextTicket() {
+    this.#lastTicket += 1;
+    return this.#lastTicket;
+  }
+
+  /**
+   * Has another node do something.
+   *
+   * @param {string} node
+   * @param {string} kind
+   * @param {object} what
+   * @param {number} what.ticket
+   * @param {object} [what.extra] fields
+   * @param {{type: string, json: string}} [what.payload]
+   * @returns {Promise<object>} the extra fields of its answer
+   */
+  call(node, kind, { ticket, extra, payload }) {
+    const membership = this.#membership();
+    const message = content({ ...extra, k: ticket }, payload);
+    const isGone = membership === null || membership.nodes.hasLeft(node);
+    const refusal = isGone ? noNode(node) : this.#refusal(membership, message);
+    if (refusal !== null) return Promise.reject(refusal);
+    return new Promise((resolve, reject) => {
+      const kept = membership.publish(kind, membership.subjects.node(node), message, ticket);
+      const due = now() + this.#timeout;
+      this.#waiting.set(ticket, { node, due, message: kept, resolve, reject });
+      this.#watch();
+    });
+  }
+
+  #refusal(membership, message) {
+    if (this.#waiting.size >= MAX_WAITING) {
+      return away(`${MAX_WAITING} operations wait for other nodes`);
+    }
+    return membership.refusal(message);
+  }
+
+  /** The answer of a client to a message of this ticket is to be passed to a callback. */
+  expectAnswer(node, ticket, callback) {
+    this.#callbacks.set(ticket, { node, callback });
+  }
+
+  forgetAnswer(ticket) {
+    this.#callbacks.delete(ticket);
+  }
+
+  // ---- words of other nodes ---------------------------------------------------------------------
+
+  /** Another node has done, or refused, an operation. */
+  onConfirmed(node, extra) {
+    const waiting = this.#take(extra.k, node);
+    if (waiting === undefined) return;
+    if (extra.code === undefined) waiting.resolve(extra);
+    else waiting.reject(remoteError(extra));
+  }
+
+  /** A client of another node has answered. */
+  onAnswer(node, ticket, data, type) {
+    const entry = this.#callbacks.get(ticket);
+    if (entry?.node !== node) return;
+    this.#callbacks.delete(ticket);
+    try {
+      entry.callback(data, { type });
+    } catch (err) {
+      throwUncaught(err);
+    }
+  }
+
+  /** The broker says that nobody listens to the subject of a message. */
+  onNobody(ticket) {
+    const waiting = this.#take(ticket);
+    if (waiting === undefined) return;
+    // The first time it was published somebody may have listened.
+    const { message, node } = waiting;
+    waiting.reject(message.isSentAgain ? nodeLost(node) : noNode(node));
+  }
+
+  onNodeGone(node) {
+    for (const [ticket, waiting] of this.#waiting) {
+      if (waiting.node !== node) continue;
+      this.#take(ticket).reject(nodeLost(node));
+    }
+    for (const [ticket, entry] of this.#callbacks) {
+      if (entry.node === node) this.#callbacks.delete(ticket);
+    }
+  }
+
+  close() {
+    clearTimeout(this.#timer);
+    this.#timer = null;
+    for (const { reject } of this.#waiting.values()) reject(closed());
+    this.#waiting.clear();
+    this.#callbacks.clear();
+  }
+
+  #take(ticket, node) {
+    const waiting = this.#waiting.get(ticket);
+    if (waiting === undefined || (node !== undefined && waiting.node !== node)) return undefined;
+    this.#waiting.delete(ticket);
+    return waiting;
+  }
+
+  // ---- deadlines --------------------------------------------------------------------------------
+
+  #watch() {
+    if (this.#timer !== null || this.#waiting.size === 0) return;
+    const [{ due }] = this.#waiting.values();
+    this.#timer = setTimeout(() => this.#expire(), Math.max(1, due - now()));
+    this.#timer.unref?.();
+  }
+
+  #expire() {
+    this.#timer = null;
+    const time = now();
+    for (const [ticket, { due, node, message, reject }] of this.#waiting) {
+      if (due > time) break;
+      this.#waiting.delete(ticket);
+      const wasHeld = this.#membership()?.outbox.cancel(message);
+      reject(
+        wasHeld
+          ? away(`the broker was away for ${this.#timeout} ms ("request_timeout")`)
+          : timedOut(node, this.#timeout),
+      );
+    }
+    this.#watch();
+  }
+}
+
+module.exports = { Operations };
