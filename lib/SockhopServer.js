@@ -18,6 +18,7 @@ const { setImmediate } = require('./internal/real-timers.js');
 const { Acceptor } = require('./internal/server/acceptor.js');
 const { Broadcaster } = require('./internal/server/broadcaster.js');
 const { Drain } = require('./internal/server/drain.js');
+const { ResponseStreamMaps } = require('./internal/server/response-stream-maps.js');
 const { ServerConnections, noSocket } = require('./internal/server/server-connections.js');
 const { ServerHandlers } = require('./internal/server/server-handlers.js');
 const { openMetrics } = require('./internal/stats/metrics.js');
@@ -71,7 +72,7 @@ class SockhopServer extends native.SockhopServer {
     this._sockets = [];
     this._sessions = [];
     this._res_stream_timeout = opts?.response_timeout;
-    this._response_stream_maps = new Map();
+    this._response_stream_maps = new ResponseStreamMaps(this, checked.response_timeout);
     this.#handlers = new ServerHandlers(this, checked, originalMethods, (channel) =>
       this.#connections.unregister(channel),
     );

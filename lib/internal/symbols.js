@@ -38,6 +38,7 @@ module.exports = {
   kWriteMessage: Symbol('writeMessage'),
   kWriteBatch: Symbol('writeBatch'),
   kOnDrainListeners: Symbol('onDrainListeners'),
+  kOnCoalescerAtRest: Symbol('onCoalescerAtRest'),
   kResumeNativeWrites: Symbol('resumeNativeWrites'),
 
   // Methods of the three layers of a SockhopSocket for each other.

@@ -100,10 +100,6 @@ class MessageHandlers {
     return this.options;
   }
 
-  emit(...args) {
-    return this.target.emit(...args);
-  }
-
   listenerCount(event) {
     return this.target.listenerCount(event);
   }

@@ -219,13 +219,17 @@ class MessageChannel {
         if (!this.#jsonMode && isHandshake(message)) return;
     }
     if (this.#jsonMode) {
-      this.#handlers.emit('receive', message, this.#handlers.metaFor(this, typeName(message)));
+      this.#handlers.target.emit(
+        'receive',
+        message,
+        this.#handlers.metaFor(this, typeName(message)),
+      );
     } else if (message.callback_id) {
       this.#receiveAnswer(message);
     } else {
       const meta = this.#handlers.metaFor(this, message.type);
       if (message.id) meta.callback = replyFunction(this, message.id);
-      this.#handlers.emit('receive', message.data, meta);
+      this.#handlers.target.emit('receive', message.data, meta);
     }
   }
 
@@ -571,7 +575,7 @@ class MessageChannel {
   /** An error of a listener must not keep the message from being sent or handled. */
   #emitDebug(event, message, text) {
     try {
-      this.#handlers.emit(event, message, Buffer.from(text + this.#terminator));
+      this.#handlers.target.emit(event, message, Buffer.from(text + this.#terminator));
     } catch (err) {
       throwUncaught(err);
     }

@@ -376,6 +376,7 @@ class KeepAlive {
   }
 }
 
+/** @param {1|-1} change how many more activities keep the process alive */
 function changeActive(change) {
   const before = active > 0;
   active += change;
@@ -398,6 +399,7 @@ module.exports = {
   attempts,
   broadcasts,
   KeepAlive,
+  changeActive,
   dispatchSoon,
   nextId,
   throwUncaught,

@@ -3,7 +3,7 @@
 const { throwUncaught } = require('../native/dispatcher.js');
 const realTimers = require('../real-timers.js');
 const { SockhopPing } = require('../../SockhopPing.js');
-const { kTraffic } = require('../symbols.js');
+const { kSize, kTraffic } = require('../symbols.js');
 
 /**
  * The time between two looks at the connections, in ms. Answers, time-outs, aborted requests and
@@ -135,10 +135,11 @@ class Drain {
 
   /** Whether one side owes the other an answer, or bytes wait for the kernel. */
   #isOwed(channel) {
+    const streams = this.#handlers.target._response_stream_maps;
     return (
       channel.owedAnswers > 0 ||
       channel.pendingCallbacks > 0 ||
-      this.#handlers.responseStreams(channel)?._map.size > 0 ||
+      (streams.has(channel.socket) && streams.get(channel.socket)[kSize] > 0) ||
       channel.transport[kTraffic]().queued_bytes > 0
     );
   }

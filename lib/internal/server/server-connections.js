@@ -20,7 +20,6 @@ const {
   kStopPreSessionReading,
   kTraffic,
 } = require('../symbols.js');
-const TimedMap = require('../../TimedMap.js');
 const { StreamTransport, UnreadStreamTransport } = require('../transport/stream-transport.js');
 const { UnavailableTransport } = require('../transport/transport.js');
 
@@ -150,8 +149,6 @@ class ServerConnections {
     if (socket.encrypted) this.#handshakes += 1;
     server._sockets.push(socket);
     server._sessions.push(session);
-    const timeout = server._res_stream_timeout || this.options.response_timeout;
-    server._response_stream_maps.set(socket, new TimedMap({ timeout, ref: false }));
     if (isNative) {
       socket[kStopPreSessionReading]();
       this.#enter(channel);

@@ -9,7 +9,7 @@ const { cannotHandOver } = require('./connection-errors.js');
 const { formatAddress } = require('./format-address.js');
 const { PendingConnection } = require('./pending-connection.js');
 const { SentPings } = require('./sent-pings.js');
-const { sockets, KeepAlive, dispatchSoon } = require('../native/dispatcher.js');
+const { sockets, changeActive, dispatchSoon } = require('../native/dispatcher.js');
 const handles = require('../native/node-handles.js');
 const { markTarget, supportProxies } = require('../proxy-support.js');
 const { clearTimeout, setImmediate, setTimeout } = require('../real-timers.js');
@@ -36,6 +36,8 @@ const {
  * keeps an idle connection small.
  */
 class Usage {
+  /** Whether the program lets the process end although the connection is open. */
+  isUnref = false;
   /** Fires `setTimeout()` later: bytes have moved since the timer of net.Socket was started. */
   timeoutTimer = null;
   /** Whether this counts as an exception for broadcasts, because it has a time-out. */
@@ -83,7 +85,6 @@ class ConnectionSocket extends net.Socket {
    * `net` does it.
    */
   #asyncScope = new AsyncResource('SOCKHOPSOCKET');
-  #keepAlive = new KeepAlive();
   #isOver = false;
   #usage = INITIAL_USAGE;
   /** @type {?function(): void} */
@@ -100,7 +101,7 @@ class ConnectionSocket extends net.Socket {
     this.#onDestroyed = onDestroyed;
     if (connection instanceof PendingConnection) this.connecting = true;
     else sockets.set(connection.id, this);
-    this.#keepAlive.start();
+    changeActive(1);
   }
 
   get [kConnection]() {
@@ -131,6 +132,7 @@ class ConnectionSocket extends net.Socket {
 
   /** Closes the connection and lets go of everything that belongs to it. */
   [kCloseConnection]() {
+    if (!this.#isOver && !this.#usage.isUnref) changeActive(-1);
     this.#isOver = true;
     this.connecting = false;
     this.setTimeout(0);
@@ -142,7 +144,6 @@ class ConnectionSocket extends net.Socket {
     this.#connection.close(false);
     if (this.#connection.hasLoopbackPeer()) dispatchSoon();
     sockets.delete(this.#connection.id);
-    this.#keepAlive.stop();
     this.#onDestroyed?.();
     this.#onDestroyed = null;
   }
@@ -238,13 +239,19 @@ class ConnectionSocket extends net.Socket {
   }
 
   ref() {
-    this.#keepAlive.enabled = true;
+    this.#setUnref(false);
     return this;
   }
 
   unref() {
-    this.#keepAlive.enabled = false;
+    this.#setUnref(true);
     return this;
+  }
+
+  #setUnref(isUnref) {
+    if (isUnref === this.#usage.isUnref) return;
+    this.#ownUsage().isUnref = isUnref;
+    if (!this.#isOver) changeActive(isUnref ? -1 : 1);
   }
 
   setNoDelay(on = true) {

@@ -3,7 +3,7 @@
 const { MAX_STRING_LENGTH } = require('node:buffer').constants;
 
 const { queue, throwUncaught } = require('../native/dispatcher.js');
-const { kWriteBatch, kCanWriteNow, kWriteMessage } = require('../symbols.js');
+const { kCanWriteNow, kOnCoalescerAtRest, kWriteBatch, kWriteMessage } = require('../symbols.js');
 const { nextTick, now } = require('../real-timers.js');
 
 /** When this many characters have gathered, they are written before the tick ends. */
@@ -122,6 +122,17 @@ class WritePacing {
     return now() - this.#lastWriteAt >= this.#gap;
   }
 
+  /**
+   * Forgets the last write if it makes no difference to what follows.
+   *
+   * @returns {boolean} whether this is as it was when it was made
+   */
+  rest() {
+    if (!this.#single || this.#gap !== GAP_MS || this.#credit !== CREDIT) return false;
+    this.#lastWriteAt = Number.NEGATIVE_INFINITY;
+    return true;
+  }
+
   /** Messages that have gathered are written now. */
   recordWrites(count) {
     this.#count += count;
@@ -158,6 +169,13 @@ class WriteBatch {
 }
 
 /**
+ * Coalescers at rest, for the sockets that send next: a quiet connection has none, which keeps it
+ * small.
+ */
+const resting = [];
+const RESTING_LIMIT = 1024;
+
+/**
  * Joins the messages of a burst into one write for its connection, at the end of the tick at the
  * latest.
  */
@@ -178,6 +196,13 @@ class WriteCoalescer {
   /** @param {SockhopSocket} socket that writes */
   constructor(socket) {
     this.#socket = socket;
+  }
+
+  /** @returns {WriteCoalescer} for a socket that has none */
+  static for(socket) {
+    const coalescer = resting.pop() ?? new WriteCoalescer(socket);
+    coalescer.#socket = socket;
+    return coalescer;
   }
 
   /**
@@ -241,6 +266,13 @@ class WriteCoalescer {
     this.#flushedInTick = 0;
     this.flush();
     this.#pacing.onTickEnd();
+    if (this.#pacing.rest()) this.#rest();
+  }
+
+  #rest() {
+    this.#socket[kOnCoalescerAtRest]();
+    this.#socket = null;
+    if (resting.length < RESTING_LIMIT) resting.push(this);
   }
 
   /** Writes the messages that have gathered. */

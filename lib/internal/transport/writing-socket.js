@@ -23,6 +23,7 @@ const {
   kIsOver,
   kMarkConnected,
   kMoveToStream,
+  kOnCoalescerAtRest,
   kOnDrainListeners,
   kOnFlushed,
   kReplaceConnection,
@@ -88,38 +89,49 @@ let countSent;
 const hasCustomWrite = (socket) => socket.write !== write || netPrototype.write !== netWrite;
 
 /**
+ * The state of writing that differs from its initial value on few sockets: those with writes that
+ * wait for the kernel, or with bytes of the program. The others share one object, which keeps an
+ * idle connection small.
+ */
+class Writing {
+  /**
+   * Writes that wait for the kernel to have the stream up to a position: {position, settle}, in
+   * order.
+   */
+  waiting = null;
+  /** The position up to which the kernel has the stream, as the native side reported it. */
+  flushed = 0;
+  /** The part of the Writable's length that the native side has. The rest waits in the Writable. */
+  handedOver = 0;
+  /**
+   * The program writes bytes, in this tick or behind a cork: until they are written the native side
+   * sends nothing itself.
+   */
+  holdsNative = false;
+  /** Whether this counts as an exception for broadcasts, because it has listeners of `drain`. */
+  isDrainCounted = false;
+  messagesRefused = 0;
+  /** Settles the writes that were made while connecting: @type {?function(): void} */
+  settlePending = null;
+}
+
+const INITIAL_WRITING = Object.freeze(new Writing());
+
+/**
  * The second layer of a `SockhopSocket`: everything that is sent.
  *
  * Messages go to the native connection past the Writable. While the Writable holds bytes of the
  * program, messages go through it as well, after those bytes.
  */
 class WritingSocket extends ConnectionSocket {
-  /** Made by the first message: @type {?WriteCoalescer} */
+  /** While messages were written in this tick, or in a burst: @type {?WriteCoalescer} */
   #coalescer = null;
-  /**
-   * Writes that wait for the kernel to have the stream up to a position: {position, settle}, in
-   * order.
-   */
-  #waiting = null;
-  /** The position up to which the kernel has the stream, as the native side reported it. */
-  #flushed = 0;
-  /** The part of the Writable's length that the native side has. The rest waits in the Writable. */
-  #handedOver = 0;
-  /**
-   * The program writes bytes, in this tick or behind a cork: until they are written the native side
-   * sends nothing itself.
-   */
-  #holdsNativeWrites = false;
-  /** Whether this counts as an exception for broadcasts, because it has listeners of `drain`. */
-  #isDrainCounted = false;
+  #writing = INITIAL_WRITING;
   #messagesSent = 0;
-  #messagesRefused = 0;
-  /** Settles the writes that were made while connecting: @type {?function(): void} */
-  #settlePendingWrites = null;
 
   static {
     countSent = (socket, length) => {
-      if (socket.#holdsNativeWrites) return false;
+      if (socket.#writing.holdsNative) return false;
       socket.#messagesSent += 1;
       if (socket.timeout) socket._unrefTimer?.();
       // `listenerCount()` would take as long as the rest of this function.
@@ -131,6 +143,12 @@ class WritingSocket extends ConnectionSocket {
     };
   }
 
+  /** The state of writing, to be changed. */
+  #ownWriting() {
+    if (this.#writing === INITIAL_WRITING) this.#writing = new Writing();
+    return this.#writing;
+  }
+
   // ---- before there is a connection -------------------------------------------------------------
 
   /** There is a native connection now: it gets everything that was written so far. */
@@ -139,7 +157,9 @@ class WritingSocket extends ConnectionSocket {
     const pending = this[kConnection];
     this[kReplaceConnection](connection);
     const sent = pending.handOver(connection);
-    if (sent === WRITTEN) this.#settlePendingWrites = () => this[kOnFlushed](pending.position);
+    if (sent === WRITTEN) {
+      this.#ownWriting().settlePending = () => this[kOnFlushed](pending.position);
+    }
   }
 
   /** @param {function(): void} emitConnect tells the client's program */
@@ -148,8 +168,11 @@ class WritingSocket extends ConnectionSocket {
     try {
       emitConnect();
     } finally {
-      this.#settlePendingWrites?.();
-      this.#settlePendingWrites = null;
+      const { settlePending } = this.#writing;
+      if (settlePending !== null) {
+        settlePending();
+        this.#writing.settlePending = null;
+      }
     }
     this.emit('connect');
     this.emit('ready');
@@ -183,7 +206,7 @@ class WritingSocket extends ConnectionSocket {
       return this[kWriteBytes](Buffer.from(text));
     }
     this.#messagesSent += 1;
-    this.#coalescer ??= new WriteCoalescer(this);
+    this.#coalescer ??= WriteCoalescer.for(this);
     return this.#coalescer.push(text, isAwaited);
   }
 
@@ -210,9 +233,15 @@ class WritingSocket extends ConnectionSocket {
     this.#coalescer?.flush();
   }
 
+  [kOnCoalescerAtRest]() {
+    this.#coalescer = null;
+  }
+
   /** Whether nothing waits for the kernel, and no bytes of the program wait to be written first. */
   [kCanWriteNow]() {
-    return this.#waiting === null && !(this.#holdsNativeWrites && this.#hasProgramBytes());
+    return (
+      this.#writing.waiting === null && !(this.#writing.holdsNative && this.#hasProgramBytes())
+    );
   }
 
   /** Writes a message that is not part of a burst. */
@@ -231,7 +260,7 @@ class WritingSocket extends ConnectionSocket {
 
   /** Writes the joined text of a burst. */
   [kWriteBatch](text, batch) {
-    if (this.#holdsNativeWrites && this.#hasProgramBytes()) {
+    if (this.#writing.holdsNative && this.#hasProgramBytes()) {
       this.#writeAfterProgramBytes(text, batch);
     } else this.#afterWrite(this[kConnection].write(text, text.length), text, batch);
   }
@@ -252,13 +281,13 @@ class WritingSocket extends ConnectionSocket {
       connectionName(this),
       messages,
     );
-    this.#messagesRefused += messages;
+    this.#ownWriting().messagesRefused += messages;
     this.#messagesSent -= messages;
   }
 
   /** Whether the Writable holds bytes that the native side has not got: they go first. */
   #hasProgramBytes() {
-    return this.writableCorked > 0 || super.writableLength > this.#handedOver;
+    return this.writableCorked > 0 || super.writableLength > this.#writing.handedOver;
   }
 
   #writeAfterProgramBytes(text, batch) {
@@ -275,8 +304,9 @@ class WritingSocket extends ConnectionSocket {
   /** @param {number} sent the result of a write of the native connection */
   #settle(sent, settle) {
     if (sent > WRITTEN) {
-      this.#waiting ??= [];
-      this.#waiting.push({ position: sent, settle });
+      const writing = this.#ownWriting();
+      writing.waiting ??= [];
+      writing.waiting.push({ position: sent, settle });
     } else if (sent === WRITTEN) settle();
     else if (sent === CLOSED) settle(socketDestroyed());
     else {
@@ -287,11 +317,12 @@ class WritingSocket extends ConnectionSocket {
 
   /** The kernel has the stream up to a position. */
   [kOnFlushed](where) {
-    this.#flushed = where;
-    const waiting = this.#waiting;
+    const writing = this.#ownWriting();
+    writing.flushed = where;
+    const { waiting } = writing;
     if (waiting === null) return;
     const later = waiting.findIndex((write) => write.position > where);
-    if (later < 0) this.#waiting = null;
+    if (later < 0) writing.waiting = null;
     settleAll(later < 0 ? waiting : waiting.splice(0, later));
     if (this.timeout) this._unrefTimer?.();
   }
@@ -301,13 +332,13 @@ class WritingSocket extends ConnectionSocket {
   /** Makes the Writable count bytes of messages that wait for the kernel. */
   #addPlaceholder(length, where) {
     if (this.destroyed || this.writableEnded) return;
-    this.#handedOver += length;
+    this.#ownWriting().handedOver += length;
     super.write(placeholder(length, where));
   }
 
   /** Makes the Writable count the messages that wait for the kernel, if there are any. */
   #countWaitingMessages() {
-    if (this.#waiting !== null) this.#updateWritableLength();
+    if (this.#writing.waiting !== null) this.#updateWritableLength();
   }
 
   /** Makes the Writable count everything that waits for the kernel, pongs included. */
@@ -315,7 +346,8 @@ class WritingSocket extends ConnectionSocket {
     this[kFlush]();
     if (this[kIsOver] || this.destroyed || this.writableEnded) return;
     const [queued, where] = this[kConnection].waiting();
-    if (queued > this.#handedOver) this.#addPlaceholder(queued - this.#handedOver, where);
+    if (queued > this.#writing.handedOver)
+      this.#addPlaceholder(queued - this.#writing.handedOver, where);
   }
 
   /**
@@ -324,14 +356,14 @@ class WritingSocket extends ConnectionSocket {
    */
   #drainSoon(length) {
     if (length < LEAST_HIGH_WATER_MARK || length < this.writableHighWaterMark) return;
-    if (this.#waiting === null) nextTick(emitDrain, this);
+    if (this.#writing.waiting === null) nextTick(emitDrain, this);
   }
 
   /** Listeners of `drain` were added or removed. */
   [kOnDrainListeners]() {
     const hasListeners = this._events.drain !== undefined && !this[kIsOver];
-    if (hasListeners === this.#isDrainCounted) return;
-    this.#isDrainCounted = hasListeners;
+    if (hasListeners === this.#writing.isDrainCounted) return;
+    this.#ownWriting().isDrainCounted = hasListeners;
     countException(hasListeners);
     if (hasListeners) this.#countWaitingMessages();
   }
@@ -353,7 +385,7 @@ class WritingSocket extends ConnectionSocket {
   get bytesWritten() {
     const { bytesOut, queued } = this[kConnection].traffic();
     const gathered = this.#coalescer?.length ?? 0;
-    return bytesOut + queued + gathered + super.writableLength - this.#handedOver;
+    return bytesOut + queued + gathered + super.writableLength - this.#writing.handedOver;
   }
 
   /** The counters of everything that is sent, and of the bytes in both directions. */
@@ -369,7 +401,7 @@ class WritingSocket extends ConnectionSocket {
       unread_bytes: unread,
       loop_connections: inLoop === true ? 1 : 0,
       thread_connections: inLoop === false ? 1 : 0,
-      refused_messages: this.#messagesRefused + refused,
+      refused_messages: this.#writing.messagesRefused + refused,
     };
   }
 
@@ -381,7 +413,7 @@ class WritingSocket extends ConnectionSocket {
   }
 
   end(chunk, encoding, callback) {
-    if (!this[kIsOver]) this.#beginProgramBytes();
+    if (!this[kIsOver]) this.#prepareEnd(chunk);
     return super.end(chunk, encoding, callback);
   }
 
@@ -392,7 +424,7 @@ class WritingSocket extends ConnectionSocket {
 
   uncork() {
     super.uncork();
-    if (this.#holdsNativeWrites) nextTick(resumeNativeWrites, this);
+    if (this.#writing.holdsNative) nextTick(resumeNativeWrites, this);
   }
 
   /**
@@ -402,11 +434,21 @@ class WritingSocket extends ConnectionSocket {
   #beginProgramBytes() {
     this[kFlush]();
     this.#countWaitingMessages();
-    if (this.#holdsNativeWrites) return;
-    this.#holdsNativeWrites = true;
+    if (this.#writing.holdsNative) return;
+    this.#ownWriting().holdsNative = true;
     countException(true);
     this[kConnection].hold(true);
     nextTick(resumeNativeWrites, this);
+  }
+
+  /** An end without a last chunk holds nothing up: what was written before has left, or waits. */
+  #prepareEnd(chunk) {
+    if (chunk !== undefined && chunk !== null && typeof chunk !== 'function') {
+      this.#beginProgramBytes();
+      return;
+    }
+    this[kFlush]();
+    this.#countWaitingMessages();
   }
 
   /**
@@ -414,14 +456,14 @@ class WritingSocket extends ConnectionSocket {
    * left.
    */
   [kResumeNativeWrites]() {
-    if (!this.#holdsNativeWrites || this.#hasProgramBytes()) return;
+    if (!this.#writing.holdsNative || this.#hasProgramBytes()) return;
     this.#stopHolding();
     if (!this[kIsOver]) this[kConnection].hold(false);
   }
 
   #stopHolding() {
-    if (!this.#holdsNativeWrites) return;
-    this.#holdsNativeWrites = false;
+    if (!this.#writing.holdsNative) return;
+    this.#writing.holdsNative = false;
     countException(false);
   }
 
@@ -437,17 +479,18 @@ class WritingSocket extends ConnectionSocket {
       length += entry.chunk.length;
       const where = entry.chunk[position];
       if (where === undefined) entries.push(entry);
-      else if (where > this.#flushed) sent = where;
+      else if (where > this.#writing.flushed) sent = where;
     }
     if (entries.length > 0) {
       const bytes =
         entries.length === 1 ? bytesOf(entries[0]) : Buffer.concat(entries.map(bytesOf));
-      for (const { chunk } of entries) this.#handedOver += chunk.length;
+      const writing = this.#ownWriting();
+      for (const { chunk } of entries) writing.handedOver += chunk.length;
       sent = this[kConnection].writeBytes(bytes);
-      if (this.#holdsNativeWrites) nextTick(resumeNativeWrites, this);
+      if (this.#writing.holdsNative) nextTick(resumeNativeWrites, this);
     }
     this.#settle(sent, (err) => {
-      this.#handedOver -= length;
+      this.#writing.handedOver -= length;
       callback(err);
     });
     if (this.timeout) this._unrefTimer?.();
@@ -467,9 +510,11 @@ class WritingSocket extends ConnectionSocket {
     this[kCloseConnection]();
     this.#stopHolding();
     this[kOnDrainListeners]();
-    const waiting = this.#waiting ?? [];
-    this.#waiting = null;
-    if (waiting.length > 0) settleAll(waiting, socketDestroyed());
+    const { waiting } = this.#writing;
+    if (waiting !== null) {
+      this.#writing.waiting = null;
+      settleAll(waiting, socketDestroyed());
+    }
     callback(err);
     nextTick(() => this.emit('close', Boolean(err)));
     // Otherwise tools that look for open handles see the socket until garbage is collected.
