@@ -78,6 +78,14 @@ const OWN_OUTPUT = {
     'stopped: AbortError',
     'cut off: ERR_SOCKET_DESTROYED',
   ],
+  tracing: [
+    'server span: message Order',
+    'client span: message Order',
+    'server span: request Object',
+    'client span: request Object',
+    'client span: message Order, the connection ended',
+    'server span: message Order, the connection ended',
+  ],
   reconnecting: [
     'connected',
     'disconnected',
@@ -155,6 +163,7 @@ const SERVERS = {
   'sessions/index.js': 'startServer',
   'calls/index.js': 'startServer',
   'reconnecting/index.js': 'startServer',
+  'tracing/index.js': 'startServer',
 };
 
 describe('the servers among the examples', () => {
@@ -162,7 +171,7 @@ describe('the servers among the examples', () => {
     it(`${file} outlives a hostile client`, { timeout: 600_000 }, async (t) => {
       const module = path.join(EXAMPLES, file);
       const where = { path: unixPath(t) };
-      const takesOptions = /(chat|json-peer|reconnecting)\//.test(file);
+      const takesOptions = /(chat|json-peer|reconnecting|tracing)\//.test(file);
       const argument = JSON.stringify(takesOptions ? where : where.path);
       const source = `require(${JSON.stringify(module)}).${start}(${argument});`;
       const env = { ...process.env, SOCKHOP: path.resolve(implementations.native) };

@@ -459,6 +459,87 @@ describe('diagnostics_channel', () => {
     assert.equal(errors(late)[0].error.code, 'EADDRINUSE');
   });
 
+  it('publishes messages of both directions, and what they are', limit, async (t) => {
+    const { server, client, sock, session } = await pair(t);
+    const messages = subscribe(t, 'sockhop:message');
+    class Widget {
+      a = 1;
+    }
+    server.on('receive', (_object, { callback }) => callback?.({ b: 2 }));
+    server.on('request', (_request, response) => response.send({ d: 4 }));
+    client.send(new Widget());
+    await new Promise((resolve) => client.send({}, resolve));
+    const stream = await client.request({ c: 3 });
+    await stream.next();
+    const arrived = once(client, 'receive');
+    await server.sendall({ e: 5 });
+    await arrived;
+
+    const summary = (side) =>
+      messages(side).map(({ direction, kind, type, data }) => [direction, kind, type, data]);
+    const others = (each) => [each[0] === 'sent' ? 'received' : 'sent', ...each.slice(1)];
+    const ofServer = [
+      ['received', 'message', 'Widget', { a: 1 }],
+      ['received', 'message', 'Object', {}],
+      ['sent', 'answer', 'Object', { b: 2 }],
+      ['received', 'request', 'Object', { c: 3 }],
+      ['sent', 'response', 'Object', { d: 4 }],
+    ];
+    assert.deepEqual(summary(server), [...ofServer, ['sent', 'broadcast', 'Object', { e: 5 }]]);
+    assert.deepEqual(
+      summary(client).map((each) => [...each.slice(0, 3), { ...each[3] }]),
+      [...ofServer.map(others), ['received', 'message', 'Object', { e: 5 }]],
+    );
+    const ids = (side) => messages(side).map(({ id }) => id);
+    assert.deepEqual(ids(server), ids(client));
+    const [first, asked, answer, request, response] = ids(server);
+    assert.equal(first, undefined);
+    assert.equal(typeof asked, 'string');
+    assert.deepEqual([answer, response], [asked, request]);
+    const lasts = messages(server).map(({ last }) => last);
+    assert.deepEqual(lasts, [undefined, undefined, true, undefined, true, undefined]);
+    const [received] = messages(server);
+    assert.ok(received.socket === sock && received.session === session);
+    assert.equal(messages(client)[0].socket, client.socket);
+    assert.equal(messages(server).at(-1).socket, null);
+  });
+
+  it('publishes no pings, and the bare values of a JSON peer', limit, async (t) => {
+    const messages = subscribe(t, 'sockhop:message');
+    const { client, raw, wire } = await clientOnWire(t, { peer_type: 'json', debug: true });
+    assert.ok(raw);
+    client.ping(50);
+    await until(() => wire.entries.length > 0, 'a ping came');
+    client.ping(0);
+    await client.send({ a: 1 });
+    wire.write('[2]\n');
+    await until(() => messages(client).length === 2, 'both messages are published');
+    const [sent, received] = messages(client);
+    assert.deepEqual([sent.kind, sent.type, sent.data], ['message', 'Object', { a: 1 }]);
+    assert.deepEqual([received.kind, received.type, received.data], ['message', 'Array', [2]]);
+  });
+
+  it('keeps the messages if a subscriber throws', limit, async (t) => {
+    const { code, lines } = await program(t, async (sockhop) => {
+      const diagnostics_channel = require('node:diagnostics_channel');
+      diagnostics_channel.channel('sockhop:message').subscribe(() => {
+        throw new Error('the fault of the subscriber');
+      });
+      const thrown = new Set();
+      process.on('uncaughtException', (err) => thrown.add(err.message));
+      const server = new sockhop.server({ port: 0 });
+      await server.listen();
+      const client = new sockhop.client({ port: server.server.address().port });
+      await client.connect();
+      server.on('receive', (object, { callback }) => callback(object));
+      const answer = await new Promise((resolve) => client.send({ a: 1 }, resolve));
+      await client.disconnect();
+      await server.close();
+      console.log(JSON.stringify([answer, [...thrown]]));
+    }).ended();
+    assert.deepEqual([code, lines], [0, ['[{"a":1},["the fault of the subscriber"]]']]);
+  });
+
   it('publishes before the program gets the event', limit, async (t) => {
     const connects = subscribe(t, 'sockhop:connect');
     const { where } = await startServer(t);

@@ -19,6 +19,10 @@ class Channel {
     this.#channel = diagnostics_channel.channel(name);
   }
 
+  get hasSubscribers() {
+    return this.#channel.hasSubscribers;
+  }
+
   publish(message) {
     if (this.#channel.hasSubscribers) this.#channel.publish(message);
   }
@@ -33,6 +37,7 @@ const diagnostics = {
   disconnect: new Channel('sockhop:disconnect'),
   error: new Channel('sockhop:error'),
   cluster: new Channel('sockhop:cluster'),
+  message: new Channel('sockhop:message'),
 };
 
 const log = debuglog('sockhop');

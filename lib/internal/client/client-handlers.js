@@ -57,6 +57,10 @@ class ClientHandlers extends MessageHandlers {
     this.decoding = buffer;
   }
 
+  sourceOf({ socket }) {
+    return { client: this.target, socket };
+  }
+
   metaFor(_channel, type) {
     return { type };
   }

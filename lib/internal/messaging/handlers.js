@@ -33,6 +33,8 @@ const { LimitCounters } = require('../stats/stats.js');
  * @property {function(): ObjectBuffer} encoder the ObjectBuffer of the program to encode with; made
  *   if there is none
  * @property {function(MessageChannel): ObjectBuffer} decoder the same to decode with
+ * @property {function(MessageChannel): object} sourceOf the client or server, the socket and the
+ *   session of a message, for diagnostics
  * @property {function(MessageChannel, string): object} metaFor the second argument of `receive`
  * @property {function(function(*): void): function(*=): void} replyFunction makes `meta.callback`
  * @property {function(SockhopRequest, SockhopResponseWriteableStream, MessageChannel): void}

@@ -9,9 +9,11 @@ const {
 } = require('../../SockhopRequest.js');
 const errors = require('./channel-errors.js');
 const { envelope } = require('./envelope.js');
+const { diagnostics } = require('../diagnostics.js');
 const { handledRejection } = require('./handlers.js');
 const { SizeHint, stringify } = require('./json.js');
 const { throwUncaught } = require('../native/dispatcher.js');
+const { showMessage } = require('./observed.js');
 const { replyFunction } = require('./owed-answers.js');
 const { isHandshake, isPayload, isWritable, typeName } = require('./payloads.js');
 const { callbacksOf } = require('./pending-callbacks.js');
@@ -36,6 +38,7 @@ const {
   kWriteBytes,
 } = require('../symbols.js');
 
+const { message: messages } = diagnostics;
 const buffers = ObjectBuffer.prototype;
 const { buf2obj, obj2buf } = ObjectBuffer[kOriginalMethods];
 
@@ -154,7 +157,7 @@ class MessageChannel {
       if (!this.#allowNonObjects) return this.#reportBadFrame(text);
       message = text;
     }
-    if (this.#debug) this.#emitDebug('received', message, text);
+    if (this.#debug || messages.hasSubscribers) showMessage(this, 'received', message, text);
     // No kind of peer sends null, and it has no properties to look at.
     if (message === null) return this.#reportBadFrame(text);
     if (handlers.target._on_recieved_object !== handlers.originalMethods._on_recieved_object) {
@@ -185,6 +188,7 @@ class MessageChannel {
         this.#reportBadFrame();
         continue;
       }
+      if (messages.hasSubscribers) showMessage(this, 'received', message, null);
       try {
         this.#handlers.callOnReceivedObject(this, message);
       } catch (err) {
@@ -425,7 +429,9 @@ class MessageChannel {
       const refusal = this.#rememberCallback(ticket, callback, call);
       if (refusal) return handledRejection(refusal);
     }
-    if (this.#debug) this.#emitDebug('sending', this.#messageOf(data, ticket), text);
+    if (this.#debug || messages.hasSubscribers) {
+      showMessage(this, 'sending', this.#messageOf(data, ticket), text);
+    }
     if (ticket === undefined) return this.transport[kTransmit](text + this.#terminator, false);
     const sent = this.transport[kTransmit](text + this.#terminator, true);
     // A message that was not sent gets no answer. After a broken connection, close() forgets all.
@@ -472,8 +478,9 @@ class MessageChannel {
       this.#handlers.onDeadSocket(this);
       throw errors.replyToDestroyedSocket();
     }
-    if (this.#debug) {
-      this.#emitDebug('sending', { type: data.constructor.name, data, callback_id: id }, text);
+    if (this.#debug || messages.hasSubscribers) {
+      const message = { type: data.constructor.name, data, callback_id: id };
+      showMessage(this, 'sending', message, text);
     }
     if (this.#encodesItself()) this.transport[kTransmit](text + this.#terminator, true);
     else {
@@ -498,7 +505,7 @@ class MessageChannel {
     } catch (err) {
       return Promise.reject(err);
     }
-    if (this.#debug) this.#emitDebug('sending', message, text);
+    if (this.#debug || messages.hasSubscribers) showMessage(this, 'sending', message, text);
     // Most are requests and response packets, which are waited for.
     return this.transport[kTransmit](text + this.#terminator, true);
   }
@@ -568,17 +575,6 @@ class MessageChannel {
     // As 1.8.4: listeners of the program on the socket get `end`, too.
     if (err.code === 'ECONNRESET') this.socket.emit('end');
     else this.#handlers.reportError(err, this);
-  }
-
-  // ---- debug ------------------------------------------------------------------------------------
-
-  /** An error of a listener must not keep the message from being sent or handled. */
-  #emitDebug(event, message, text) {
-    try {
-      this.#handlers.target.emit(event, message, Buffer.from(text + this.#terminator));
-    } catch (err) {
-      throwUncaught(err);
-    }
   }
 }
 

@@ -1,7 +1,9 @@
 'use strict';
 
+const { diagnostics } = require('../diagnostics.js');
 const { envelope } = require('../messaging/envelope.js');
 const { handledRejection } = require('../messaging/handlers.js');
+const { publishBroadcast } = require('../messaging/observed.js');
 const { isPayload } = require('../messaging/payloads.js');
 const { kBroadcast } = require('../native/classes.js');
 const { broadcasts, nextId } = require('../native/dispatcher.js');
@@ -112,6 +114,7 @@ class Broadcaster {
       if (!isPayload(object)) throw err;
       return Promise.reject(err);
     }
+    if (diagnostics.message.hasSubscribers) publishBroadcast(this.#server, object);
     // Messages that were sent to single clients before leave first.
     flushAllWrites();
     const sockets = this.#server._sockets;

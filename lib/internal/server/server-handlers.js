@@ -76,6 +76,10 @@ class ServerHandlers extends MessageHandlers {
     return buffer;
   }
 
+  sourceOf({ socket, session }) {
+    return { server: this.target, socket, session };
+  }
+
   metaFor({ socket, session }, type) {
     return { type, socket, session };
   }
