@@ -146,6 +146,7 @@ for (const { name, skip, start } of brokers) {
 
     it('is up again with all its subscriptions after the broker was away', async (t) => {
       const broker = await start(t);
+      if (broker.canStop === false) return t.skip('the primary ends its workers with itself');
       const a = await open(t, broker, 'x.n.a');
       const b = await open(t, broker, 'x.n.b');
       await a.engine.subscribe('x.a');
@@ -166,7 +167,7 @@ for (const { name, skip, start } of brokers) {
 
     it('can be opened again after it was closed', async (t) => {
       const broker = await start(t);
-      const engine = broker.url();
+      const engine = broker.url?.() ?? (await broker.engine());
       const first = await open(t, broker, 'x.n.a', engine);
       await engine.subscribe('x.a');
       await engine.close();

@@ -201,6 +201,7 @@ for (const { name, skip, start } of brokers) {
 
     it('holds messages while the broker is away, and loses none', async (t) => {
       const broker = await start(t);
+      if (broker.canStop === false) return t.skip('the primary ends its workers with itself');
       const { a, b, onA, onB } = await twoNodes(t, broker);
       await b.cluster.join(onB.session, 'room');
       await a.server.sendall({ n: 0 });
@@ -276,6 +277,7 @@ for (const { name, skip, start } of brokers) {
 
     it('connects by a URL, with a client of its own that close() ends', async (t) => {
       const broker = await start(t);
+      if (broker.url === null) return t.skip('it has no URL');
       const a = await startNode(t, broker.url());
       const b = await startNode(t, broker.url());
       await a.knows(2);

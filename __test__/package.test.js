@@ -189,12 +189,12 @@ describe('the packed package', () => {
         }
       };
       const names = ['', '/index', '/index.js', '/package.json', '/lib/internal/symbols.js'];
-      for (const engine of ['memory', 'nats', 'redis']) names.push('/cluster/' + engine);
+      for (const engine of ['memory', 'nats', 'redis', 'workers']) names.push('/cluster/' + engine);
       console.log(JSON.stringify(names.map((name) => read('sockhop' + name))));`;
     assert.deepEqual(runProgram('paths.js', source), [
       ...Array(4).fill('object'),
       'ERR_PACKAGE_PATH_NOT_EXPORTED',
-      ...Array(3).fill('object'),
+      ...Array(4).fill('object'),
     ]);
   });
 

@@ -7,6 +7,7 @@ const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 
+const { installBrokers } = require('./brokers');
 const { build, stale } = require('./build');
 
 const ROOT = path.dirname(__dirname);
@@ -73,6 +74,8 @@ function setup() {
     say(`building the native binding: ${toBuild} (the first build takes some minutes)`);
     build();
   }
+
+  installBrokers(say);
 
   say(toInstall || toBuild ? 'ready' : 'dependencies and native binding are up to date');
 }

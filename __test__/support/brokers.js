@@ -7,7 +7,8 @@
  */
 
 const { spawn } = require('node:child_process');
-const fs = require('node:fs');
+const cluster = require('node:cluster');
+const { once } = require('node:events');
 const net = require('node:net');
 const path = require('node:path');
 const { setTimeout: delay } = require('node:timers/promises');
@@ -15,26 +16,13 @@ const { setTimeout: delay } = require('node:timers/promises');
 const { memory, MemoryBus } = require('../../lib/cluster/memory.js');
 const { nats } = require('../../lib/cluster/nats.js');
 const { redis } = require('../../lib/cluster/redis.js');
+const { relay } = require('../../lib/cluster/workers.js');
+const { environmentOf, findProgram } = require('../../scripts/brokers.js');
 const { freePort, temporaryDirectory } = require('./addresses.js');
 const { cleanup } = require('./cleanup.js');
 const { deadline } = require('./deadline.js');
 
-const CACHE = path.join(__dirname, '..', '..', 'node_modules', '.cache', 'brokers');
-
-/** The place of a program; null if it is not installed. */
-function findProgram(name) {
-  const directories = [
-    ...(process.env.PATH ?? '').split(path.delimiter),
-    '/usr/sbin',
-    path.join(CACHE, 'usr', 'bin'),
-    path.join(CACHE, 'usr', 'sbin'),
-  ];
-  for (const directory of directories) {
-    const file = path.join(directory, name);
-    if (directory !== '' && fs.existsSync(file)) return file;
-  }
-  return null;
-}
+const ENGINE_WORKER = path.join(__dirname, '..', 'programs', 'engine-worker.js');
 
 /** Resolves when something accepts connections on a port of the loopback interface. */
 async function accepting(port, child) {
@@ -42,12 +30,11 @@ async function accepting(port, child) {
     if (child.exitCode !== null) throw new Error(`the broker has ended with ${child.exitCode}`);
     const isOpen = await new Promise((resolve) => {
       const socket = net.connect(port, '127.0.0.1');
-      socket.once('connect', () => resolve(true));
+      socket.once('connect', () => {
+        resolve(true);
+        socket.destroy();
+      });
       socket.once('error', () => resolve(false));
-      socket.unref();
-      socket.once('close', () => resolve(false));
-      setTimeout(() => socket.destroy(), 1000).unref();
-      socket.once('connect', () => socket.destroy());
     });
     if (isOpen) return;
     await delay(20);
@@ -70,11 +57,10 @@ class BrokerProcess {
 
   async start() {
     this.port ??= await freePort();
-    const libraries = path.join(CACHE, 'usr', 'lib');
     const child = spawn(this.#program, this.#argumentsFor(this.port, this.#directory), {
       cwd: this.#directory,
       stdio: 'ignore',
-      env: { ...process.env, LD_LIBRARY_PATH: libraries },
+      env: environmentOf(this.#program),
     });
     this.#child = child;
     await deadline(accepting(this.port, child), `${this.#program} to accept connections`);
@@ -168,6 +154,83 @@ async function nodeRedisClient(port) {
   return { client, close: () => client.destroy() };
 }
 
+/** An engine in a worker of this process, which passes the messages between its workers. */
+class EngineOfWorker {
+  #worker;
+  #host = null;
+  #calls = new Map();
+  #lastCall = 0;
+
+  name = 'workers';
+  wildcards = true;
+
+  constructor(worker) {
+    this.#worker = worker;
+    worker.on('message', ({ call, result, error, event, args = [] }) => {
+      if (event === 'deliver') this.#host?.deliver(args[0], Buffer.from(args[1], 'latin1'));
+      else if (event === 'nobody') this.#host?.nobody(...args);
+      const waiting = this.#calls.get(call);
+      this.#calls.delete(call);
+      if (error !== undefined) waiting?.reject(new Error(error));
+      else waiting?.resolve(result);
+    });
+  }
+
+  #call(method, ...args) {
+    this.#lastCall += 1;
+    const call = this.#lastCall;
+    return new Promise((resolve, reject) => {
+      this.#calls.set(call, { resolve, reject });
+      this.#worker.send({ call, method, args });
+    });
+  }
+
+  open(host) {
+    this.#host = host;
+    return this.#call('open', host.inbox);
+  }
+
+  subscribe(subject) {
+    return this.#call('subscribe', subject);
+  }
+
+  unsubscribe(subject) {
+    return this.#call('unsubscribe', subject);
+  }
+
+  publish(subject, bytes, ticket) {
+    this.#call('publish', subject, Buffer.from(bytes).toString('latin1'), ticket);
+  }
+
+  flush() {
+    return this.#call('flush');
+  }
+
+  pending() {
+    return 0;
+  }
+
+  close() {
+    return this.#call('close');
+  }
+}
+
+async function startWorkers(t) {
+  relay();
+  cluster.setupPrimary({ exec: ENGINE_WORKER, execArgv: [] });
+  const engine = async () => {
+    const worker = cluster.fork();
+    const exited = once(worker, 'exit');
+    cleanup(t, () => {
+      worker.process.kill('SIGKILL');
+      return exited;
+    });
+    await deadline(once(worker, 'message'), 'a worker to start');
+    return new EngineOfWorker(worker);
+  };
+  return { engine, canStop: false, url: null };
+}
+
 function startMemory() {
   const bus = new MemoryBus();
   return {
@@ -194,12 +257,15 @@ const noNats = missing('nats', 'nats-server');
 const noRedis = missing('redis', 'redis-server');
 
 /**
- * Every engine with every client.
+ * Every engine with every client. The broker of `start()` has `engine()`, with a client of the test,
+ * and `url()`, with one that the engine makes. `stop()` and `start()` end it and start it again,
+ * unless `canStop` is false.
  *
  * @type {{name: string, skip: string | false, start: function(object): Promise<object>}[]}
  */
 const brokers = [
   { name: 'memory', skip: false, start: async () => startMemory() },
+  { name: 'workers of node:cluster', skip: false, start: startWorkers },
   {
     name: '@nats-io/transport-node',
     skip: noNats,
@@ -210,4 +276,4 @@ const brokers = [
   { name: '@redis/client', skip: noRedis, start: (t) => startRedis(t, nodeRedisClient) },
 ];
 
-module.exports = { brokers, findProgram };
+module.exports = { brokers };
