@@ -49,6 +49,7 @@ class Members {
   constructor(connections, onEnd) {
     this.#connections = connections;
     this.#onEnd = onEnd;
+    connections.watch((channel) => this.#end(channel));
   }
 
   /**
@@ -70,7 +71,6 @@ class Members {
     const member = new Member(channel, this.#lastNumber);
     this.#ofChannel.set(channel, member);
     this.#byNumber.set(member.number, member);
-    this.#connections.onOver ??= (over) => this.#end(over);
     return member;
   }
 

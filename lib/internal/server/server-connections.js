@@ -42,6 +42,10 @@ class ServerConnections {
   #streamChannels = new WeakMap();
   /** Native sessions of this package, by the channels of their connections. */
   #ownSessions = new WeakMap();
+  /** The connections of the server's list, if they are watched: @type {?Set<MessageChannel>} */
+  #listed = null;
+  /** Is called when a watched connection is over: @type {?function(MessageChannel): void} */
+  #onOver = null;
   /** Channels with callbacks whose connections are over and whose `disconnect` is yet to be emitted. */
   #leaving = new Set();
   /** The sums of the connections that are over. */
@@ -71,8 +75,6 @@ class ServerConnections {
     this.options = options;
     /** How many sockets the native side broadcasts to. */
     this.nativeCount = 0;
-    /** Is called with the channel of each connection that is over. @type {?function(MessageChannel): void} */
-    this.onOver = null;
     /** How many broadcasts went to all native sockets, and were not counted by each. */
     this.broadcastCount = 0;
   }
@@ -108,14 +110,14 @@ class ServerConnections {
       channel.session = await this.#server._session_type._from_socket(socket, this.#server);
     } catch (err) {
       this.#starting.delete(socket);
-      this.onOver?.(channel);
+      this.#end(channel);
       this.#refuse(socket, err);
       return;
     }
     socket.removeListener('error', onError);
     // close() may have ended the connection meanwhile.
     if (this.#starting.delete(socket)) this.#register(socket, channel);
-    else this.onOver?.(channel);
+    else this.#end(channel);
   }
 
   /** Decodes a new connection as the program's options say now, if it has changed them. */
@@ -149,6 +151,7 @@ class ServerConnections {
     if (socket.encrypted) this.#handshakes += 1;
     server._sockets.push(socket);
     server._sessions.push(session);
+    this.#listed?.add(channel);
     if (isNative) {
       socket[kStopPreSessionReading]();
       this.#enter(channel);
@@ -214,7 +217,7 @@ class ServerConnections {
       server._sockets.splice(index, 1);
       server._sessions.splice(index, 1);
     }
-    this.onOver?.(channel);
+    this.#end(channel);
     if (channel.isNative) {
       this.#leave(channel);
       this.nativeCount -= 1;
@@ -311,9 +314,24 @@ class ServerConnections {
     return channel?.handlers === this.#handlers ? channel : null;
   }
 
-  /** @returns {boolean} whether a connection is among those of the server, its `connect` may be due */
-  isListed({ socket }) {
-    return this.#server._response_stream_maps.has(socket);
+  /**
+   * Keeps track of the connections for the cluster of the server.
+   *
+   * @param {function(MessageChannel): void} onOver is called when a connection is over
+   */
+  watch(onOver) {
+    this.#listed = new Set(this.channels);
+    this.#onOver = onOver;
+  }
+
+  #end(channel) {
+    this.#listed?.delete(channel);
+    this.#onOver?.(channel);
+  }
+
+  /** @returns {boolean} whether a watched connection is among those of the server */
+  isListed(channel) {
+    return this.#listed.has(channel);
   }
 
   /** @returns {boolean} the same, or its session is starting */
