@@ -425,6 +425,51 @@ export interface ListenOptions {
   signal?: AbortSignal | null | undefined;
   /** In a worker of `node:cluster`: share the address with no other worker. Default: `false`. */
   exclusive?: boolean | null | undefined;
+  /**
+   * Replace the file of a Unix socket if its server is dead: the file is a socket, and a connection
+   * to it is refused. See below. Default: `false`.
+   */
+  unlink_stale?: boolean | null | undefined;
+  /**
+   * Permissions of the file of a Unix socket, such as `0o660`. A client needs the permission to
+   * write. Default: `what the umask leaves`.
+   */
+  mode?: number | string | null | undefined;
+  /**
+   * Add the permissions to read the file of a Unix socket (`0o444`) to those that the umask leaves,
+   * and to `mode`, as with `net`. Default: `false`.
+   */
+  readableAll?: boolean | null | undefined;
+  /** The same for the permissions to write (`0o222`): every user may connect. Default: `false`. */
+  writableAll?: boolean | null | undefined;
+  /**
+   * Descriptor of a socket that another process has bound, in place of `path`, `address` and
+   * `port`. The server takes it over and closes it. Default: none.
+   */
+  fd?: number | null | undefined;
+  /**
+   * Listen on the socket that systemd passes (`LISTEN_FDS`), or, with a text, on the one of that
+   * name (`FileDescriptorName=`). Without systemd, the server listens at its own address. Default:
+   * `false`.
+   */
+  systemd?: boolean | string | null | undefined;
+  /**
+   * Connections that may wait to be accepted. The system may have a lower limit. A socket of `fd`
+   * or `systemd` that listens already keeps its backlog by default. Default: `511`.
+   */
+  backlog?: number | null | undefined;
+  /** Take no IPv4 connections at the IPv6 address `::`. Default: `false`. */
+  ipv6_only?: boolean | null | undefined;
+  /** The same, as `net` names it. Default: `false`. */
+  ipv6Only?: boolean | null | undefined;
+  /**
+   * Let other sockets with this option listen on the same port; the system distributes connections
+   * among them. Only on Linux; elsewhere `listen()` rejects with `ENOTSUP`. It implies `exclusive`.
+   * Default: `false`.
+   */
+  reuse_port?: boolean | null | undefined;
+  /** The same, as `net` names it. Default: `false`. */
+  reusePort?: boolean | null | undefined;
   // end of options of listen()
 }
 

@@ -193,18 +193,16 @@ class SockhopServer extends native.SockhopServer {
    * Listens on `path`, or on `address` and `port`, as they are now. If the program has assigned
    * another server to `server.server`, that server listens.
    *
-   * @param {[{signal?: AbortSignal, exclusive?: boolean}?]} args nothing, or one object with
-   *   options: aborting `signal` closes the listener; `exclusive`, in a worker of `node:cluster`,
-   *   shares the address with no other
+   * @param {[object?]} args nothing, or one object with options: see API.md
    * @returns {Promise<net.Server>} fulfilled when it listens; rejects with Node's error
    *   (EADDRINUSE, ...), with ERR_SERVER_ALREADY_LISTEN, with ERR_SERVER_DRAINING, with an
    *   AbortError
    */
   listen(...args) {
-    const { signal, exclusive } = options.normalizeCallOptions('listen', args, this);
+    const how = options.normalizeListenOptions(args, this);
     if (this.#handlers.drain !== null) return Promise.reject(stillDraining());
     const target = { path: this.path, address: this.address, port: this.port };
-    const listen = () => this.#acceptor.listen(this.server, target, { signal, exclusive });
+    const listen = () => this.#acceptor.listen(this.server, target, how);
     return this.#cluster?.hasEngine ? this.#cluster.listen(listen) : listen();
   }
 

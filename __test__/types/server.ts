@@ -95,6 +95,13 @@ export async function life(sock: SockhopSocket, raw: Socket) {
   const listener = await host.listen({ signal: AbortSignal.timeout(1000), exclusive: true });
   // @ts-expect-error yes or no
   await host.listen({ exclusive: 'yes' });
+  await host.listen({ unlink_stale: true, mode: 0o660, readableAll: true, writableAll: true });
+  await host.listen({ systemd: 'web', backlog: 4096, mode: '660' });
+  await host.listen({ fd: 3, systemd: true, ipv6_only: true, ipv6Only: true, reuse_port: true });
+  // @ts-expect-error a number
+  await host.listen({ fd: '3' });
+  // @ts-expect-error an option of createServer()
+  await host.listen({ pauseOnConnect: true });
   listener.address();
   listener.unref().ref();
   listener.once('close', () => {});

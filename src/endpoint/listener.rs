@@ -7,12 +7,12 @@ use crate::connection::{Connection, Environment, Event};
 use crate::events::poller::PolledListener;
 use crate::events::runtime;
 use crate::trace;
-use crate::transport::Stream;
 use crate::transport::address::{Address, reaches};
 use crate::transport::descriptor_quota::DescriptorQuota;
 use crate::transport::error::SystemError;
-use crate::transport::socket::{new_socket, watch};
+use crate::transport::socket::watch;
 use crate::transport::socket_file::SocketFile;
+use crate::transport::{Listening, Stream};
 use parking_lot::Mutex;
 use socket2::{SockAddr, Socket};
 use std::io;
@@ -93,63 +93,31 @@ pub(crate) struct AcceptQueue<'a> {
 }
 
 impl Listener {
-    /// Binds `address` and accepts from now on. The events carry `id`.
+    /// Accepts from now on. The events carry `id`.
     ///
     /// # Errors
     /// A system error, with the system call `listen`, as Node reports it for all steps.
     pub fn listen(
         id: u64,
-        address: &Address,
-        backlog: i32,
+        listening: Listening,
         config: Arc<Config>,
         environment: Arc<Environment>,
         listeners: Arc<LocalListeners>,
     ) -> Result<Arc<Self>, SystemError> {
         let failed = |error: io::Error| SystemError::new("listen", &error);
-        runtime::start().map_err(failed)?;
-        let socket = new_socket(address).map_err(failed)?;
-        if matches!(address, Address::Inet(_)) {
-            // Allows binding a port in TIME_WAIT, as every server does.
-            socket.set_reuse_address(true).map_err(failed)?;
-        }
-        socket
-            .bind(&address.to_sock_addr().map_err(failed)?)
-            .map_err(failed)?;
-        socket.listen(backlog).map_err(failed)?;
-        let file = match address {
-            Address::Unix(Some(path)) => SocketFile::of(path),
-            _ => None,
-        };
-        let bound = match address {
-            Address::Inet(_) => {
-                let bound = socket.local_addr().map_err(failed)?;
-                bound
-                    .as_socket()
-                    .map_or_else(|| address.clone(), Address::Inet)
+        let Listening {
+            socket,
+            address,
+            file,
+        } = listening;
+        let listener = match Self::watched(socket, &environment) {
+            Ok(socket) => Self::new(id, address, Some(socket), config, environment, listeners),
+            Err(error) => {
+                file.map(SocketFile::remove);
+                return Err(failed(error));
             }
-            Address::Unix(_) => address.clone(),
         };
-        let socket = if environment.poller().is_some() {
-            ListeningSocket::Polled(socket)
-        } else {
-            // Registering a descriptor needs the runtime's context.
-            let _context = runtime::start().map_err(failed)?.enter();
-            ListeningSocket::Watched(watch(socket, Interest::READABLE).map_err(failed)?)
-        };
-        let listener = Arc::new(Self {
-            id,
-            address: bound,
-            config,
-            environment,
-            listeners,
-            gate: AcceptGate::new(Some(socket)),
-            task: Mutex::new(None),
-            quota: DescriptorQuota::new(),
-            places: Arc::new(()),
-            short: AtomicBool::new(false),
-            accepted: AtomicU64::new(0),
-            file: Mutex::new(file),
-        });
+        *listener.file.lock() = file;
         if !listener.listeners.add(&listener) {
             listener.close();
             return Err(failed(io::ErrorKind::InvalidInput.into()));
@@ -186,20 +154,42 @@ impl Listener {
         listeners: Arc<LocalListeners>,
     ) -> Result<Arc<Self>, SystemError> {
         runtime::start().map_err(|error| SystemError::new("listen", &error))?;
-        Ok(Arc::new(Self {
+        let address = Address::Unix(None);
+        Ok(Self::new(id, address, None, config, environment, listeners))
+    }
+
+    fn new(
+        id: u64,
+        address: Address,
+        socket: Option<ListeningSocket>,
+        config: Arc<Config>,
+        environment: Arc<Environment>,
+        listeners: Arc<LocalListeners>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
             id,
-            address: Address::Unix(None),
+            address,
             config,
             environment,
             listeners,
-            gate: AcceptGate::new(None),
+            gate: AcceptGate::new(socket),
             task: Mutex::new(None),
             quota: DescriptorQuota::new(),
             places: Arc::new(()),
             short: AtomicBool::new(false),
             accepted: AtomicU64::new(0),
             file: Mutex::new(None),
-        }))
+        })
+    }
+
+    fn watched(socket: Socket, environment: &Environment) -> io::Result<ListeningSocket> {
+        let runtime = runtime::start()?;
+        if environment.poller().is_some() {
+            return Ok(ListeningSocket::Polled(socket));
+        }
+        // Registering a descriptor needs the runtime's context.
+        let _context = runtime.enter();
+        watch(socket, Interest::READABLE).map(ListeningSocket::Watched)
     }
 
     /// Takes over a connection that was accepted elsewhere, and of which nothing was read. `None`:
@@ -280,9 +270,8 @@ impl Listener {
 
     /// Removes the file of the Unix socket, so that no further client finds it.
     fn remove_file(&self) {
-        if let Some(file) = self.file.lock().take() {
-            file.remove();
-        }
+        let file = self.file.lock().take();
+        file.map(SocketFile::remove);
     }
 
     /// Closes the listener, and accepts before the connections that the kernel has completed, which

@@ -4,11 +4,12 @@ use super::address::EndAddress;
 use super::connection::Connection;
 use super::values::size;
 use crate::endpoint;
-use crate::transport;
+use crate::transport::{self, Listening};
 use napi::bindgen_prelude::{Either, Error, Result, Status};
 use napi_derive::napi;
 use parking_lot::Mutex;
-use std::os::fd::{BorrowedFd, IntoRawFd};
+use std::io;
+use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::sync::Arc;
 
 /// Why the system refused a listener.
@@ -18,6 +19,59 @@ pub struct ListenFailure {
     pub errno: i32,
     /// The system call that failed.
     pub syscall: String,
+}
+
+/// How to listen at an address.
+#[napi(object)]
+pub struct ListenOptions {
+    /// How many connections may wait to be accepted.
+    pub backlog: i32,
+    /// The permissions of the file of a Unix socket, in place of those that the umask leaves.
+    pub mode: Option<u32>,
+    /// Permissions that are added to them.
+    pub added_mode: u32,
+    /// Whether the file of a Unix socket is replaced if no server answers on it.
+    pub unlink_stale: bool,
+    /// Whether an IPv6 address takes no IPv4 connections.
+    pub ipv6_only: bool,
+    /// Whether other sockets may listen at the same address.
+    pub reuse_port: bool,
+}
+
+impl From<ListenOptions> for transport::ListenOptions {
+    fn from(options: ListenOptions) -> Self {
+        Self {
+            backlog: options.backlog,
+            mode: transport::FileMode {
+                exact: options.mode,
+                added: options.added_mode,
+            },
+            unlink_stale: options.unlink_stale,
+            ipv6_only: options.ipv6_only,
+            reuse_port: options.reuse_port,
+        }
+    }
+}
+
+/// The last descriptor of the standard streams.
+const STDERR: i32 = 2;
+
+/// Listens on a duplicate of a descriptor.
+pub(super) fn inherit(fd: i32, backlog: Option<i32>) -> io::Result<Listening> {
+    if fd < 0 {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: it is only duplicated, at once; if it is not open, the system refuses.
+    Listening::inherit(unsafe { BorrowedFd::borrow_raw(fd) }, backlog)
+}
+
+/// Closes a descriptor of which a listener has a duplicate. Those of the standard streams stay
+/// open, because another file would take their place.
+pub(super) fn close_inherited(fd: i32) {
+    if fd > STDERR {
+        // SAFETY: it is open, and the program has given it away.
+        drop(unsafe { OwnedFd::from_raw_fd(fd) });
+    }
 }
 
 fn unusable(why: &str) -> Error {

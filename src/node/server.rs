@@ -1,15 +1,17 @@
 //! `SockhopServer`: listening, broadcasts, pings.
 
 use super::address::Endpoint;
-use super::listener::{ListenFailure, Listener};
+use super::listener::{self, ListenFailure, ListenOptions, Listener};
 use super::options::{ConnectionOptions, Marks};
 use super::queue::EventQueue;
 use super::strings;
 use super::values::id as id_of;
 use crate::connection;
 use crate::endpoint::{self, LocalListeners};
+use crate::transport::{Listening, SystemError};
 use napi::bindgen_prelude::{Either, Result, Unknown};
 use napi_derive::napi;
+use std::io;
 use std::sync::Arc;
 
 /// The native part of a server.
@@ -19,6 +21,25 @@ pub struct SockhopServer {
     config: Arc<connection::Config>,
     environment: Arc<connection::Environment>,
     listeners: Arc<LocalListeners>,
+}
+
+impl SockhopServer {
+    fn accept_at(
+        &self,
+        id: f64,
+        listening: io::Result<Listening>,
+    ) -> Either<Listener, ListenFailure> {
+        let listening = listening.map_err(|error| SystemError::new("listen", &error));
+        Listener::or_failure(listening.and_then(|listening| {
+            endpoint::Listener::listen(
+                id_of(id),
+                listening,
+                Arc::clone(&self.config),
+                Arc::clone(&self.environment),
+                Arc::clone(&self.listeners),
+            )
+        }))
+    }
 }
 
 #[napi]
@@ -40,17 +61,25 @@ impl SockhopServer {
         &self,
         id: f64,
         endpoint: Endpoint,
-        backlog: i32,
+        options: ListenOptions,
     ) -> Result<Either<Listener, ListenFailure>> {
         let address = endpoint.into_endpoint()?;
-        Ok(Listener::or_failure(endpoint::Listener::listen(
-            id_of(id),
-            &address,
-            backlog,
-            Arc::clone(&self.config),
-            Arc::clone(&self.environment),
-            Arc::clone(&self.listeners),
-        )))
+        Ok(self.accept_at(id, Listening::bind(&address, &options.into())))
+    }
+
+    /// Accepts at a socket that is bound, and takes its descriptor over if that succeeds.
+    #[napi(catch_unwind)]
+    pub fn listen_on(
+        &self,
+        id: f64,
+        fd: i32,
+        backlog: Option<i32>,
+    ) -> Either<Listener, ListenFailure> {
+        let listener = self.accept_at(id, listener::inherit(fd, backlog));
+        if matches!(listener, Either::A(_)) {
+            listener::close_inherited(fd);
+        }
+        listener
     }
 
     /// A listener that does not accept: `adopt` takes connections that were accepted elsewhere.

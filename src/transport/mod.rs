@@ -6,6 +6,7 @@
 //!   outgoing    its sending direction, as the send queue sees it
 //!   quota       how many descriptors the connections of one listener have
 //! socket        creates sockets and registers them with the runtime
+//! listening     makes listening sockets
 //! socket_file   the file of a listening Unix socket
 //! address       where a socket is
 //! error         failed system calls
@@ -14,14 +15,17 @@
 pub mod address;
 pub(crate) mod descriptor_quota;
 pub mod error;
+pub mod listening;
 pub mod outgoing;
 pub(crate) mod socket;
-pub(crate) mod socket_file;
+pub mod socket_file;
 pub mod tls;
 
 pub use address::Address;
 pub use error::SystemError;
+pub use listening::{ListenOptions, Listening};
 pub use outgoing::Outgoing;
+pub use socket_file::FileMode;
 
 use descriptor_quota::DescriptorQuota;
 use socket::SEND_FLAGS;

@@ -46,6 +46,7 @@ module.exports = {
   kBroadcast: symbolOf('broadcast'),
   kListen: symbolOf('listen'),
   kListenElsewhere: symbolOf('listenElsewhere'),
+  kListenOn: symbolOf('listenOn'),
 
   // Methods of SockhopSession.
   kLeave: symbolOf('leave'),

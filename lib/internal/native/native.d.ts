@@ -185,7 +185,9 @@ export declare class SockhopServer {
   /** A server that does not listen. */
   constructor(queue: EventQueue, options: ConnectionOptions)
   /** Binds and accepts; events of the listener carry `id`. */
-  listen(id: number, endpoint: Endpoint, backlog: number): Listener | ListenFailure
+  listen(id: number, endpoint: Endpoint, options: ListenOptions): Listener | ListenFailure
+  /** Accepts at a socket that is bound, and takes its descriptor over if that succeeds. */
+  listenOn(id: number, fd: number, backlog?: number | undefined | null): Listener | ListenFailure
   /** A listener that does not accept: `adopt` takes connections that were accepted elsewhere. */
   listenElsewhere(id: number): Listener | ListenFailure
   /**
@@ -344,6 +346,22 @@ export interface ListenFailure {
   errno: number
   /** The system call that failed. */
   syscall: string
+}
+
+/** How to listen at an address. */
+export interface ListenOptions {
+  /** How many connections may wait to be accepted. */
+  backlog: number
+  /** The permissions of the file of a Unix socket, in place of those that the umask leaves. */
+  mode?: number
+  /** Permissions that are added to them. */
+  addedMode: number
+  /** Whether the file of a Unix socket is replaced if no server answers on it. */
+  unlinkStale: boolean
+  /** Whether an IPv6 address takes no IPv4 connections. */
+  ipv6Only: boolean
+  /** Whether other sockets may listen at the same address. */
+  reusePort: boolean
 }
 
 /** How often the connections of a client or server reached a high-water mark. */

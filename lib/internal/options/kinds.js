@@ -156,10 +156,10 @@ const checkFraction = (subject, value) =>
   checkNumber(subject, value, 'a number >= 0 and <= 1 (left out, it is 0)', [0, 1]);
 
 /** An integer from 1 to the `max` of the option; `Infinity` stands for that. */
-function checkCount(subject, value, { unit, max, default: usual }) {
+function checkCount(subject, value, { unit, max, default: usual, shown }) {
   const count = toNumber(value);
   const range = max === Number.POSITIVE_INFINITY ? '' : ` and <= ${max}`;
-  const expected = `a number of ${unit}, an integer >= 1${range}, or Infinity (left out, or 0, it is ${usual})`;
+  const expected = `a number of ${unit}, an integer >= 1${range}, or Infinity (left out, or 0, it is ${shown ?? usual})`;
   if (count === undefined) throw invalidType(subject, expected, value);
   if (count === Number.POSITIVE_INFINITY) return max;
   if (Number.isInteger(count) && count >= 1 && count <= max) return count;
@@ -193,6 +193,29 @@ function checkSessionType(subject, value) {
     'a session class: SockhopSession or a class that extends it (pass the class itself, not an instance or its ' +
     'name); or anything else with a function "_from_socket(sock, server)" that returns a session';
   throw invalidType(subject, expected, value);
+}
+
+/** @throws {TypeError|RangeError} ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE */
+function checkDescriptor(subject, value) {
+  const expected = 'a descriptor, an integer >= 0, of a socket that another process has made';
+  if (typeof value !== 'number') throw invalidType(subject, expected, value);
+  if (Number.isInteger(value) && value >= 0 && value <= 0x7fffffff) return value;
+  throw outOfRange(subject, expected, value);
+}
+
+/** Numeric text is octal, as for `fs.chmod()`. */
+function checkFileMode(subject, value) {
+  const expected = 'permissions, an integer >= 0o1 and <= 0o777 or octal text such as "660"';
+  const isText = typeof value === 'string' && /^(0o?)?[0-7]{1,3}$/.test(value);
+  const mode = isText ? Number.parseInt(value.replace('o', ''), 8) : value;
+  if (typeof mode !== 'number') throw invalidType(subject, expected, value);
+  if (Number.isInteger(mode) && mode >= 1 && mode <= 0o777) return mode;
+  throw outOfRange(subject, expected, value);
+}
+
+function checkSystemd(subject, value) {
+  if (typeof value === 'boolean' || typeof value === 'string') return value;
+  throw invalidType(subject, 'true, or the name of a socket ("FileDescriptorName=")', value);
 }
 
 function checkTlsOptions(subject, value) {
@@ -403,6 +426,22 @@ const KINDS = {
     check: (subject, value, { leftOut }) =>
       value === 0 ? 0 : checkMilliseconds(subject, value, leftOut),
     isGiven: (value) => Boolean(value) || value === 0,
+  },
+  descriptor: {
+    documented: 'integer',
+    declared: nullable('number'),
+    check: checkDescriptor,
+    isGiven: (value) => value !== undefined && value !== null,
+  },
+  fileMode: {
+    documented: 'integer or octal text',
+    declared: nullable('number | string'),
+    check: checkFileMode,
+  },
+  systemd: {
+    documented: 'boolean or string',
+    declared: nullable('boolean | string'),
+    check: checkSystemd,
   },
   signal: { documented: '`AbortSignal`', declared: nullable('AbortSignal'), check: checkSignal },
   /** `EventEmitter` reads it. */

@@ -35,19 +35,32 @@ const WITHOUT_EFFECT = new Map([
   ['lookup', 'Give the IP address that it finds as "address" instead.'],
   ['localAddress', NOT_AVAILABLE],
   ['localPort', NOT_AVAILABLE],
-  ['backlog', NOT_AVAILABLE],
-  ['ipv6Only', NOT_AVAILABLE],
-  ['reusePort', NOT_AVAILABLE],
-  ['fd', NOT_AVAILABLE],
-  ['readableAll', 'Use fs.chmod() on the path once listen() is fulfilled instead.'],
-  ['writableAll', 'Use fs.chmod() on the path once listen() is fulfilled instead.'],
-  ['exclusive', 'Give it to listen() instead: listen({ exclusive: true }).'],
+  ...[
+    'backlog',
+    'ipv6_only',
+    'ipv6Only',
+    'reuse_port',
+    'reusePort',
+    'fd',
+    'unlink_stale',
+    'readableAll',
+    'writableAll',
+    'exclusive',
+  ].map((name) => [name, `Give it to listen() of a server instead: listen({ ${name} }).`]),
   ['signal', 'Give it to connect() or listen() instead: connect({ signal }).'],
   ['rejectUnauthorized', 'Put it into "ssl_options" instead.'],
   ['servername', 'Put it into "ssl_options" instead.'],
   ['checkServerIdentity', 'Put it into "ssl_options" instead.'],
   ['ALPNProtocols', 'Put it into "ssl_options" instead.'],
   ['pfx', 'Put it into "ssl_options" instead.'],
+]);
+
+/** Options that `listen()` refuses, each with its remedy. */
+const NOT_OF_LISTEN = new Map([
+  ...WITHOUT_EFFECT,
+  ['highWaterMark', 'Give the server "receive_high_water_mark" or "send_high_water_mark" instead.'],
+  ['blockList', 'Refuse the client in start() of its session instead.'],
+  ['noDelay', 'Call sock.setNoDelay() in a handler of "connect" instead.'],
 ]);
 
 /** The names that this environment has warned of. */
@@ -163,4 +176,4 @@ function warnOfOptions(whose, given, { known, silent = [], properties = [] }) {
   }
 }
 
-module.exports = { looksLike, plain, warn, warnOfOptions };
+module.exports = { NOT_OF_LISTEN, looksLike, plain, warn, warnOfOptions };

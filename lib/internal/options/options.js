@@ -8,7 +8,7 @@
  */
 
 const { KINDS, checkMilliseconds, invalidType, invalidValue, outOfRange } = require('./kinds.js');
-const { warn, warnOfOptions } = require('./mistakes.js');
+const { NOT_OF_LISTEN, warn, warnOfOptions } = require('./mistakes.js');
 const { OPTIONS } = require('./table.js');
 
 const property = (name) => `The "options.${name}" property`;
@@ -238,6 +238,28 @@ function normalizeCallOptions(method, args, here) {
   return read(taker, opts);
 }
 
+const NO_LISTEN_OPTIONS = Object.freeze(read('listen()', {}));
+
+/**
+ * The options of `listen()`, complete and checked.
+ *
+ * @param {Array} args the arguments of the call
+ * @param {{path: ?string, address: string, port: number}} here the server
+ * @returns {object} with a value for every option
+ * @throws {TypeError|RangeError} also for an option of `net` or `tls` that would have no effect
+ */
+function normalizeListenOptions(args, here) {
+  const [opts] = args;
+  if (typeof opts === 'object' && opts !== null) {
+    for (const name of Object.keys(opts)) {
+      const instead = namesOf('listen()').includes(name) ? undefined : NOT_OF_LISTEN.get(name);
+      if (instead === undefined || !opts[name]) continue;
+      throw invalidValue(property(name), `left out of listen(). ${instead}`, opts[name]);
+    }
+  }
+  return { ...NO_LISTEN_OPTIONS, ...normalizeCallOptions('listen', args, here) };
+}
+
 /**
  * The options of `close()`. A program may pass `close()` to an event, whose arguments are none of
  * them.
@@ -331,6 +353,7 @@ module.exports = {
   normalizeCallOptions,
   normalizeMetricsOptions,
   normalizeCloseOptions,
+  normalizeListenOptions,
   checkAddress: checkOf('address'),
   checkMilliseconds,
   checkPath: checkOf('path'),

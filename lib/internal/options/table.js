@@ -8,6 +8,8 @@
 
 const { constants } = require('node:buffer');
 
+const { LISTEN_OPTIONS } = require('./listen-table.js');
+
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
@@ -461,30 +463,7 @@ const OPTIONS = [
     meaning:
       'When it is aborted, the attempt ends, and `connect()` rejects with an `AbortError` (`ABORT_ERR`)',
   },
-  {
-    name: 'signal',
-    takers: ['listen()'],
-    kind: 'signal',
-    shown: 'none',
-    meaning:
-      'When it is aborted, the server stops listening, and open connections stay, as with `net`. A `listen()` that is not done rejects with an `AbortError` (`ABORT_ERR`)',
-  },
-  {
-    name: 'exclusive',
-    takers: ['listen()'],
-    kind: 'flag',
-    default: false,
-    meaning: 'In a worker of `node:cluster`: share the address with no other worker',
-  },
-  {
-    name: 'grace',
-    takers: ['close()'],
-    kind: 'milliseconds',
-    default: 0,
-    leftOut: 'none',
-    meaning:
-      'Time in which requests and callbacks in flight may be answered. A connection ends as soon as neither side owes the other an answer, and at the end of the time in any case. `0`: all connections end at once',
-  },
+  ...LISTEN_OPTIONS,
   {
     name: 'timeout',
     takers: ['request()'],

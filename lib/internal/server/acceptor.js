@@ -6,6 +6,7 @@ const { diagnostics } = require('../diagnostics.js');
 const { abortError } = require('../errors/errors.js');
 const { throwUncaught } = require('../native/dispatcher.js');
 const { isUnclaimed } = require('../../SockhopSocket.js');
+const { descriptorOf, netOptions } = require('./listen-place.js');
 const { Listener, notRunning } = require('./listener.js');
 
 const noop = () => {};
@@ -66,21 +67,21 @@ class Acceptor {
    *
    * @param {net.Server} listener `server.server`
    * @param {{path: ?string, address: string, port: number}} target
-   * @param {{signal?: AbortSignal, exclusive?: boolean}} how
+   * @param {object} how the options of listen(), checked
    * @returns {Promise<net.Server>}
    */
-  listen(listener, target, { signal, exclusive }) {
+  listen(listener, target, how) {
     const isOwn = listener.listen === Listener.prototype.listen;
     const listening = isOwn
-      ? this.#listenNatively(listener, target, signal, exclusive)
-      : this.#listenElsewhere(listener, target, signal, exclusive);
+      ? this.#listenNatively(listener, target, how)
+      : this.#listenElsewhere(listener, target, how);
     // A program that listens for errors may ignore the promise.
     if (this.#server.listenerCount('error') > 0) listening.catch(noop);
     return listening;
   }
 
-  #listenNatively(listener, target, signal, exclusive) {
-    return listener.open(target, signal, exclusive).catch((err) => {
+  #listenNatively(listener, target, how) {
+    return listener.open(target, how).catch((err) => {
       this.#isRejected = true;
       try {
         if (err.syscall) listener.emit('error', err);
@@ -94,8 +95,8 @@ class Acceptor {
   }
 
   /** Has a server that the program put in the place of `server.server` listen. */
-  #listenElsewhere(listener, target, signal, exclusive) {
-    const listening = listenOn(listener, target, signal, exclusive);
+  #listenElsewhere(listener, target, how) {
+    const listening = listenOn(listener, target, how);
     this.#isRejected = true;
     const settled = () => {
       this.#isRejected = false;
@@ -125,11 +126,20 @@ class Acceptor {
   }
 }
 
-function listenOn(server, { path, address, port }, signal, exclusive) {
+/** @returns {Array} the arguments for a server of the program, as few as will do */
+function netArguments({ path, address, port }, how) {
+  const fd = descriptorOf(how);
   const endpoint = path ? { path } : { port, host: address };
-  const plainArgs = path ? [path] : [port, address];
-  const args = signal || exclusive ? [{ ...endpoint, signal, exclusive }] : plainArgs;
-  return new Promise((resolve, reject) => {
+  const place = fd === null ? endpoint : { fd };
+  const given = netOptions(place, how);
+  if (fd !== null || Object.keys(given).length > Object.keys(place).length) return [given];
+  return path ? [path] : [port, address];
+}
+
+async function listenOn(server, target, how) {
+  const { signal } = how;
+  const args = netArguments(target, how);
+  await new Promise((resolve, reject) => {
     // A server that is closed before it listens emits nothing else.
     const onClose = () => reject(signal?.aborted ? abortError(signal) : notRunning());
     server.once?.('error', reject);
@@ -137,9 +147,10 @@ function listenOn(server, { path, address, port }, signal, exclusive) {
     server.listen(...args, () => {
       server.removeListener?.('error', reject);
       server.removeListener?.('close', onClose);
-      resolve(server);
+      resolve();
     });
   });
+  return server;
 }
 
 module.exports = { Acceptor };

@@ -3,7 +3,7 @@
 const { AsyncResource } = require('node:async_hooks');
 const net = require('node:net');
 
-const { kListen, kListenElsewhere } = require('../native/classes.js');
+const { kListen, kListenElsewhere, kListenOn } = require('../native/classes.js');
 const { listeners, KeepAlive, nextId, throwUncaught } = require('../native/dispatcher.js');
 const { debug } = require('../diagnostics.js');
 const { abortError } = require('../errors/errors.js');
@@ -13,13 +13,10 @@ const { SockhopSocket } = require('../../SockhopSocket.js');
 const { formatAddress } = require('../transport/format-address.js');
 const { lookup } = require('../transport/lookup.js');
 const { displayedEndpoint, socketName } = require('../transport/addresses.js');
-const options = require('../options/options.js');
 const { ClusterServer, inCluster } = require('./cluster-server.js');
+const { nativeOptions, netOptions, placeOf, plainPlace } = require('./listen-place.js');
 const { nextTick } = require('../real-timers.js');
 const { markTarget, supportProxies } = require('../proxy-support.js');
-
-/** Node's default for the number of connections that wait to be accepted. */
-const BACKLOG = 511;
 
 /** Before Node 21 a `maxConnections` of 0 meant no limit. */
 const ZERO_IS_NONE = Number.parseInt(process.versions.node, 10) >= 21;
@@ -112,20 +109,13 @@ class Listener extends net.Server {
    * Listens for a server.
    *
    * @param {{path: ?string, address: string, port: number}} target
-   * @param {AbortSignal} [signal]
-   * @param {boolean} [exclusive=false] shares with no other process
+   * @param {object} how the options of listen(), checked
    * @returns {Promise<Listener>} rejects with Node's error
    */
-  async open({ path, address, port }, signal, exclusive = false) {
-    if (signal?.aborted) throw abortError(signal);
+  async open(target, how) {
+    if (how.signal?.aborted) throw abortError(how.signal);
     if (this.#native || this.#opening) throw alreadyListening();
-    const endpoint = path
-      ? { path: options.checkPath('The "path" property', path) }
-      : {
-          host: options.checkAddress('The "address" property', address),
-          port: options.checkPort('The "port" property', port),
-        };
-    await this.#begin({ ...endpoint, signal, exclusive });
+    await this.#begin(placeOf(target, how), how);
     return this;
   }
 
@@ -137,9 +127,9 @@ class Listener extends net.Server {
   listen(...args) {
     if (this.#native || this.#opening) throw alreadyListening();
     const callback = typeof args.at(-1) === 'function' ? args.at(-1) : null;
-    const endpoint = plainEndpoint(args);
-    const begun = endpoint
-      ? this.#begin(endpoint)
+    const place = plainPlace(args);
+    const begun = place
+      ? this.#begin(place, { backlog: place.backlog, exclusive: place.exclusive })
       : this.#beginThroughNode(callback ? args.slice(0, -1) : args);
     if (callback) this.once('listening', callback);
     begun.catch((err) => {
@@ -150,7 +140,8 @@ class Listener extends net.Server {
     return this;
   }
 
-  async #begin({ path, host, port, backlog = BACKLOG, signal, exclusive = false }) {
+  async #begin({ fd, path, host, port }, how) {
+    const { signal } = how;
     const opening = {};
     this.#opening = opening;
     this.#scope = new AsyncResource('SOCKHOPSERVER');
@@ -161,16 +152,16 @@ class Listener extends net.Server {
     try {
       const address = !host || net.isIP(host) !== 0 ? host : (await lookup(host, false))[0].address;
       check();
-      if (!exclusive && inCluster()) {
-        await this.#listenThroughNode(
-          [path ? { path, backlog } : { host: address, port, backlog }],
-          check,
-        );
-      } else this.#listenNatively({ path, address, port }, backlog);
+      const sharesAlone = how.exclusive || how.reuse_port || how.reusePort;
+      if (!sharesAlone && inCluster()) {
+        const place = fd === undefined ? (path ? { path } : { host: address, port }) : { fd };
+        await this.#listenThroughNode([netOptions(place, { ...how, signal: null })], check);
+      } else if (fd !== undefined) this.#listenOn(fd, how.backlog);
+      else this.#listenNatively({ path, address, port }, nativeOptions(how, address));
     } finally {
       if (this.#opening === opening) this.#opening = null;
     }
-    await this.#announce(path, signal);
+    await this.#announce(path ?? this.#inheritedPath(), signal);
   }
 
   /** Has Node listen on a descriptor, or with options that only `net` has. */
@@ -195,11 +186,25 @@ class Listener extends net.Server {
       .then(() => this.#announce(null, undefined));
   }
 
+  /** Listens on a descriptor. @throws Node's error */
+  #listenOn(fd, backlog) {
+    const result = this.#server[kListenOn](this.#id, fd, backlog);
+    if (result.errno !== undefined) throw listenError(result, {});
+    this.#native = result;
+  }
+
+  /** The path of a socket that another process has bound. */
+  #inheritedPath() {
+    if (this.#clusterServer !== null) return null;
+    const { address, family } = this.#native.address() ?? {};
+    return family ? null : (address ?? null);
+  }
+
   /** @throws Node's error */
-  #listenNatively({ path, address, port }, backlog) {
+  #listenNatively({ path, address, port }, how) {
     const listenAt = (endpoint) => {
       const nativeEndpoint = path ? { path: socketName(path) } : endpoint;
-      const result = this.#server[kListen](this.#id, nativeEndpoint, backlog);
+      const result = this.#server[kListen](this.#id, nativeEndpoint, how);
       return result.errno === undefined ? result : listenError(result, endpoint);
     };
     let result;
@@ -447,48 +452,6 @@ if (typeof Symbol.asyncDispose === 'symbol' && Symbol.asyncDispose in net.Server
       });
     },
   });
-}
-
-/**
- * The options of `net.Server#listen()` that the native side supports; with any other one, Node
- * listens.
- */
-const PLAIN_OPTIONS = ['port', 'host', 'path', 'backlog', 'exclusive'];
-
-/**
- * @param {Array} args of `net.Server#listen()`
- * @returns {?{path: string}|{host: ?string, port: number}} null for arguments that only Node
- *   supports, or refuses
- */
-function plainEndpoint(args) {
-  const [first, second, third] = args;
-  let endpoint;
-  if (first === undefined || first === null || typeof first === 'function') endpoint = { port: 0 };
-  else if (typeof first === 'object') {
-    const names = Object.keys(first).filter((name) => first[name] !== undefined);
-    if (!names.every((name) => PLAIN_OPTIONS.includes(name))) return null;
-    endpoint =
-      'port' in first && (first.port ?? null) === null ? { ...first, port: 0 } : { ...first };
-  } else if (typeof first === 'string' && !(Number(first) >= 0)) endpoint = { path: first };
-  else endpoint = { port: first };
-  if (typeof second === 'string') endpoint.host ??= second;
-  const backlog = endpoint.backlog || backlogIn(second) || backlogIn(third) || BACKLOG;
-  const { path, host, exclusive } = endpoint;
-  if (endpoint.port !== undefined) {
-    const port =
-      typeof endpoint.port === 'string' && endpoint.port.trim() ? +endpoint.port : endpoint.port;
-    const valid = Number.isInteger(port) && port >= 0 && port <= 0xffff;
-    if (!valid || (host && typeof host !== 'string')) return null;
-    return { host: host || undefined, port, backlog, exclusive };
-  }
-  return typeof path === 'string' && path !== '' && !(Number(path) >= 0)
-    ? { path, backlog, exclusive }
-    : null;
-}
-
-/** @returns {number} the backlog in an argument, or 0 */
-function backlogIn(value) {
-  return typeof value !== 'function' && Number(value) > 0 ? Number(value) : 0;
 }
 
 /** The argument of a `drop` event. */

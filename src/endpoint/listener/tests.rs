@@ -1,10 +1,11 @@
 use super::{
-    Address, Config, Environment, Event, Listener, LocalListeners, Stream, close_all, new_socket,
+    Address, Config, Environment, Event, Listener, Listening, LocalListeners, Stream, close_all,
     runtime,
 };
 use crate::endpoint::connector::{begin, give_name};
 use crate::events::poller::Poller;
-use crate::transport::Outgoing;
+use crate::transport::socket::new_socket;
+use crate::transport::{ListenOptions, Outgoing};
 use socket2::{Domain, Socket, Type};
 use std::io::Write;
 use std::net::SocketAddr;
@@ -23,7 +24,8 @@ fn listen(
 ) -> Arc<Listener> {
     let config = Arc::new(Config::for_tests());
     let environment = Arc::clone(environment);
-    Listener::listen(1, address, 16, config, environment, Arc::clone(listeners)).unwrap()
+    let listening = Listening::bind(address, &ListenOptions::default()).unwrap();
+    Listener::listen(1, listening, config, environment, Arc::clone(listeners)).unwrap()
 }
 
 fn any_port() -> Address {
@@ -102,7 +104,8 @@ fn an_environment_that_ends_closes_its_listeners() {
             std::thread::yield_now();
         }
         let config = Arc::new(Config::for_tests());
-        let late = Listener::listen(2, &any_port(), 16, config, environment, listeners);
+        let listening = Listening::bind(&any_port(), &ListenOptions::default()).unwrap();
+        let late = Listener::listen(2, listening, config, environment, listeners);
         assert!(late.is_err(), "an environment that has ended listens");
     }
 }

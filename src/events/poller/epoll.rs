@@ -232,7 +232,7 @@ mod tests {
     use super::Poller;
     use crate::connection::{Config, Connection, Environment, Event};
     use crate::endpoint::Listener;
-    use crate::transport::Address;
+    use crate::transport::{Address, ListenOptions, Listening};
     use std::io::Write;
     use std::net::{SocketAddr, TcpStream};
     use std::sync::Arc;
@@ -259,8 +259,7 @@ mod tests {
             let config = Arc::new(Config::for_tests());
             let listener = Listener::listen(
                 1,
-                &address,
-                16,
+                Listening::bind(&address, &ListenOptions::default()).unwrap(),
                 config,
                 Arc::clone(&environment),
                 Arc::default(),
