@@ -151,13 +151,17 @@ class SockhopResponseReadableStream extends EventEmitter {
    */
   #held = null;
   /**
-   * The calls of `next()`: the next packet settles them and ends the stream.
+   * The calls of `next()`: the next packet settles them and ends the stream. Null for none.
    *
-   * @type {{resolve: Function, reject: Function}[]}
+   * @type {?{resolve: Function, reject: Function}[]}
    */
-  #nexts = [];
-  /** The calls of `all()` and the iterators. @type {Set<{packet: Function, end: Function}>} */
-  #followers = new Set();
+  #nexts = null;
+  /**
+   * The calls of `all()` and the iterators. Null for none.
+   *
+   * @type {?Set<{packet: Function, end: Function}>}
+   */
+  #followers = null;
   /** The characters of the packets that iterators keep. */
   #kept = 0;
   /** Counts them for the connection; null without one. @type {?Backlog} */
@@ -229,6 +233,7 @@ class SockhopResponseReadableStream extends EventEmitter {
   next() {
     return new Promise((resolve, reject) => {
       if (this.#ended) return reject(this.#error ?? endedEarly());
+      this.#nexts ??= [];
       this.#nexts.push({ resolve, reject });
       this.#releaseSoon();
     });
@@ -289,7 +294,7 @@ class SockhopResponseReadableStream extends EventEmitter {
 
     const leave = (value) => {
       packets.length = 0;
-      this.#followers.delete(follower);
+      this.#followers?.delete(follower);
       follower.end(undefined);
       this.end();
       return { value, done: true };
@@ -379,6 +384,7 @@ class SockhopResponseReadableStream extends EventEmitter {
       follower.end(this.#error);
       return;
     }
+    this.#followers ??= new Set();
     this.#followers.add(follower);
     this.#releaseSoon();
   }
@@ -387,13 +393,18 @@ class SockhopResponseReadableStream extends EventEmitter {
     const { data, type } = pkt;
     // Promises first: settling them runs no code of the program that could throw.
     const nexts = this.#nexts;
-    this.#nexts = [];
-    for (const { resolve } of nexts) resolve({ data, type });
-    for (const follower of this.#followers) follower.packet({ data, type }, pkt[kTextLength] ?? 0);
+    if (nexts !== null) {
+      this.#nexts = null;
+      for (const { resolve } of nexts) resolve({ data, type });
+    }
+    if (this.#followers !== null) {
+      const size = pkt[kTextLength] ?? 0;
+      for (const follower of this.#followers) follower.packet({ data, type }, size);
+    }
     try {
       this.#scope.runInAsyncScope(this.emit, this, 'data', data, type);
     } finally {
-      if (pkt.last || nexts.length > 0) this.#finish();
+      if (pkt.last || nexts !== null) this.#finish();
     }
   }
 
@@ -402,10 +413,10 @@ class SockhopResponseReadableStream extends EventEmitter {
     this.#ended = true;
     this.#error = err;
     this.#held = null;
-    const nexts = this.#nexts;
-    const followers = this.#followers;
-    this.#nexts = [];
-    this.#followers = new Set();
+    const nexts = this.#nexts ?? [];
+    const followers = this.#followers ?? [];
+    this.#nexts = null;
+    this.#followers = null;
     for (const { reject } of nexts) reject(err ?? endedEarly());
     for (const follower of followers) follower.end(err);
     this.#scope.runInAsyncScope(this.emit, this, 'end', err);

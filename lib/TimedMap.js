@@ -53,7 +53,8 @@ class TimedMap {
     const previous = this.#take(key);
     const timer = setTimeout(() => this.#take(key)?.[2]?.('timed-out'), timeout || this._timeout);
     if (!this.#ref) timer.unref();
-    this._map.set(key, [value, timer, callback]);
+    this.#map ??= new Map();
+    this.#map.set(key, [value, timer, callback]);
     previous?.[2]?.('overwritten');
     return this;
   }

@@ -51,9 +51,14 @@ function supportProxies({ prototype }) {
   }
 }
 
-/** @param {object} object under construction */
+/**
+ * Assigns the property, as EventEmitter does with the symbols of its own. To define one that is not
+ * enumerable takes 15 times as long.
+ *
+ * @param {object} object under construction
+ */
 function markTarget(object) {
-  Object.defineProperty(object, kTarget, { value: object });
+  object[kTarget] = object;
 }
 
 module.exports = { markTarget, supportProxies };

@@ -43,12 +43,20 @@ const EXIT_LIMIT_MS = 2000;
 
 const noop = () => {};
 
-/** The coalescers and stream transports that have sent something in this tick. */
-const unflushed = new Set();
+/**
+ * The coalescers and stream transports that have sent something in this tick, each once. An array
+ * of which a part is in use: a Set makes a new table after a few ticks, and each table keeps those
+ * after it alive until the next full garbage collection.
+ */
+const unflushed = [];
+let unflushedCount = 0;
+let flushedCount = 0;
 
 function flushAllWrites() {
-  for (const sender of unflushed) {
-    unflushed.delete(sender);
+  while (flushedCount < unflushedCount) {
+    const sender = unflushed[flushedCount];
+    unflushed[flushedCount] = null;
+    flushedCount += 1;
     try {
       sender.onTickEnd();
     } catch (err) {
@@ -56,12 +64,18 @@ function flushAllWrites() {
       throwUncaught(err);
     }
   }
+  unflushedCount = 0;
+  flushedCount = 0;
 }
 
-/** @param {{onTickEnd(): void}} sender whose method is called once, at the end of this tick */
+/**
+ * @param {{onTickEnd(): void}} sender whose method is called once, at the end of this tick; it is
+ *   not added again before that
+ */
 function callAtTickEnd(sender) {
-  if (unflushed.size === 0) nextTick(flushAllWrites);
-  unflushed.add(sender);
+  if (unflushedCount === 0) nextTick(flushAllWrites);
+  unflushed[unflushedCount] = sender;
+  unflushedCount += 1;
 }
 
 /**
