@@ -115,6 +115,7 @@ describe('the packed package', () => {
     wanted.push('README.md', 'API.md', 'MIGRATION.md', 'CHANGELOG.md', 'LICENSE');
     wanted.push('SECURITY.md', 'RELIABILITY.md', 'ARCHITECTURE.md');
     wanted.push(
+      'docs/command-line.md',
       'docs/cluster.md',
       'docs/platforms.md',
       'docs/reconnecting.md',
@@ -134,7 +135,7 @@ describe('the packed package', () => {
       assert.ok(files.includes(name), `${name} is missing`);
     }
     const known =
-      /^(lib|src)\/|^docs\/(cluster|observing|platforms|reconnecting)\.md$|^[^/]+\.(js|d\.ts|md|node|json|toml|lock|rs)$|^LICENSE$|^scripts\/build\.js$/;
+      /^(lib|src)\/|^docs\/(command-line|cluster|observing|platforms|reconnecting)\.md$|^[^/]+\.(js|d\.ts|md|node|json|toml|lock|rs)$|^LICENSE$|^scripts\/build\.js$/;
     assert.deepEqual(
       files.filter((name) => !known.test(name)),
       [],

@@ -1,0 +1,445 @@
+'use strict';
+
+// The command line, `npx sockhop-native`. The peers are servers and clients of sockhop 1.8.4.
+
+const assert = require('node:assert/strict');
+const { once } = require('node:events');
+const fs = require('node:fs');
+const http = require('node:http');
+const path = require('node:path');
+const { describe, it } = require('node:test');
+const tls = require('node:tls');
+const { freePort, temporaryDirectory, unixPath } = require('./support/addresses.js');
+const { issue } = require('./support/certificates.js');
+const { cleanup } = require('./support/cleanup.js');
+const { noTerminal, run, start, startOnTerminal } = require('./support/command-line.js');
+const { deadline, until } = require('./support/deadline.js');
+const { implementations } = require('./support/implementations.js');
+const { parse, parserMissing } = require('./support/openmetrics.js');
+const { rawServer } = require('./support/raw.js');
+
+const original = require(implementations.original);
+const limit = { timeout: 120_000 };
+const onTerminal = { ...limit, skip: noTerminal };
+
+/** A server of sockhop 1.8.4 that answers what it is asked. */
+async function originalServer(t, where = {}) {
+  const server = new original.server({ port: await freePort(), ...where });
+  server.on('error', () => {});
+  server.on('receive', (object, { type, callback }) => callback?.({ got: object, type }));
+  server.on('request', (request, response) => {
+    response.write({ first: request.data });
+    response.send({ second: true });
+  });
+  await server.listen();
+  cleanup(t, async () => {
+    await server.disconnect();
+    await server.close();
+  });
+  return { server, endpoint: where.path ?? `127.0.0.1:${server.port}` };
+}
+
+/** A client of sockhop 1.8.4. */
+async function originalClient(t, where) {
+  const client = new original.client(where);
+  clearInterval(client._auto_reconnect_timer);
+  client.on('error', () => {});
+  await client.connect();
+  cleanup(t, () => client.disconnect());
+  return client;
+}
+
+const jsonLines = (text) =>
+  text
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line));
+
+describe('the command line', () => {
+  it('explains itself, its commands and its mistakes', limit, async (t) => {
+    const overview = await run(t, ['--help']);
+    assert.equal(overview.code, 0);
+    const commands = Array.from(
+      overview.stdout.matchAll(/^ {2}(\w+) {2,}[A-Z]/gm),
+      ([, name]) => name,
+    );
+    assert.ok(commands.length >= 4);
+    for (const name of commands) {
+      const { code, stdout, stderr } = await run(t, [name, '--help']);
+      assert.deepEqual([code, stderr], [0, ''], name);
+      assert.match(stdout, new RegExp(`^usage: sockhop-native ${name} `));
+      assert.equal((await run(t, ['help', name])).stdout, stdout);
+      for (const line of stdout.split('\n')) assert.ok(line.length <= 100, line);
+    }
+    const { version } = require('../package.json');
+    assert.equal((await run(t, ['--version'])).stdout, `${version}\n`);
+    const nothing = await run(t, []);
+    assert.deepEqual([nothing.code, nothing.stdout], [2, overview.stdout]);
+    const mistakes = {
+      'walk 50000': /there is no command "walk"/,
+      'send --nope 50000 x': /Unknown option '--nope'/,
+      'send 50000 x y z': /one argument too many: "y"/,
+      'ping --count 0 50000': /--count must be an integer >= 1/,
+      'ping --interval soon 50000': /--interval must be a number >= 1/,
+      'ping 127.0.0.1:70000': /a port must be <= 65535/,
+      'ping ::1': /\[IPv6 address\]:port/,
+      'send --ca nowhere.pem 50000 x': /--ca cannot be read: ENOENT/,
+      'send 50000 {a': /this is not JSON/,
+      'send 50000 null': /there is nothing to send/,
+      'listen --echo --reply 1': /exclude each other/,
+    };
+    for (const [line, message] of Object.entries(mistakes)) {
+      const { code, stdout, stderr } = await run(t, line.split(' '));
+      assert.deepEqual([code, stdout], [2, ''], line);
+      assert.match(stderr, message, line);
+      assert.match(stderr, /--help\n$/, line);
+    }
+  });
+
+  it('is not loaded by the package', () => {
+    require('../index.js');
+    assert.deepEqual(
+      Object.keys(require.cache).filter((file) => /internal[/\\]cli[/\\]/.test(file)),
+      [],
+    );
+  });
+});
+
+describe('send', () => {
+  it('sends JSON, typed objects, text and standard input', limit, async (t) => {
+    const { server, endpoint } = await originalServer(t);
+    const received = [];
+    server.on('receive', (object, { type }) => received.push([type, object]));
+    const sends = [
+      [['{"a":1}'], ['Object', { a: 1 }]],
+      [['Order {"item":"tea"}'], ['Order', { item: 'tea' }]],
+      [['two words'], ['String', 'two words']],
+      [['[1,2]'], ['Array', [1, 2]]],
+      [['-'], ['Object', { from: 'input' }]],
+    ];
+    for (const [[message], expected] of sends) {
+      const arrived = once(server, 'receive');
+      const { code, stdout, stderr } = await run(t, ['send', endpoint, message], {
+        input: '{"from":"input"}\n',
+      });
+      assert.deepEqual([code, stdout, stderr], [0, '', '']);
+      await deadline(arrived, message);
+      assert.deepEqual(received.at(-1), expected);
+    }
+  });
+
+  it('waits for the answer, and tells by its exit code what it is', limit, async (t) => {
+    const { endpoint } = await originalServer(t);
+    const called = await run(t, ['send', '--call', endpoint, 'Order {"a":1}']);
+    assert.equal(called.code, 0);
+    assert.equal(called.stdout, "{ got: { a: 1 }, type: 'Order' }\n");
+    const asJson = await run(t, ['send', '-c', '--json', endpoint, '{"a":1}']);
+    assert.deepEqual(jsonLines(asJson.stdout), [
+      { type: 'Object', data: { got: { a: 1 }, type: 'Object' } },
+    ]);
+    const good = await run(t, ['send', '--expect', '{"got":{"a":1}}', endpoint, '{"a":1,"b":2}']);
+    assert.equal(good.code, 0);
+    const bad = await run(t, ['send', '--expect', '{"got":{"a":2}}', endpoint, '{"a":1}']);
+    assert.equal(bad.code, 4);
+    assert.match(bad.stderr, /the answer is not as expected: \{"got":\{"a":2\}\}/);
+  });
+
+  it('prints each packet of the answer to a request', limit, async (t) => {
+    const { endpoint } = await originalServer(t, { path: unixPath(t) });
+    const { code, stdout } = await run(t, ['send', '--request', '--unix', endpoint, '{"q":1}']);
+    assert.equal(code, 0);
+    assert.equal(stdout, '{ first: { q: 1 } }\n{ second: true }\n');
+  });
+
+  it('has other exit codes without a server and without an answer', limit, async (t) => {
+    const port = await freePort();
+    const refused = await run(t, ['send', `${port}`, 'x']);
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, new RegExp(`no connection to 127.0.0.1:${port}: .*ECONNREFUSED`));
+    const raw = await rawServer(t);
+    const endpoint = raw.where.path ?? `${raw.where.port}`;
+    const silent = await run(t, ['send', '--call', '--timeout', '300', endpoint, 'x']);
+    assert.deepEqual([silent.code, silent.stderr], [3, 'no answer within 300 ms\n']);
+    const asked = await run(t, ['send', '--request', '--timeout', '300', endpoint, 'x']);
+    assert.deepEqual([asked.code, asked.stderr], [3, 'no answer within 300 ms\n']);
+  });
+
+  it('verifies the server with TLS', limit, async (t) => {
+    const { key, cert } = await issue({ name: 'localhost' });
+    const { server } = await originalServer(t);
+    const secure = tls.createServer({ key, cert }, (socket) => {
+      socket.on('error', () => {});
+      server.server.emit('connection', socket);
+    });
+    secure.on('tlsClientError', () => {});
+    await new Promise((resolve) => secure.listen(0, '127.0.0.1', resolve));
+    cleanup(t, () => new Promise((resolve) => secure.close(resolve)));
+    const endpoint = `127.0.0.1:${secure.address().port}`;
+    const file = path.join(temporaryDirectory(t), 'ca.pem');
+    fs.writeFileSync(file, cert);
+    const unknown = await run(t, ['send', '--tls', endpoint, 'x']);
+    assert.equal(unknown.code, 1);
+    assert.match(unknown.stderr, /certificate/);
+    const trusted = ['--ca', file, '--servername', 'localhost'];
+    const call = await run(t, ['send', '--call', ...trusted, endpoint, '{"a":1}']);
+    assert.deepEqual([call.code, call.stderr], [0, '']);
+    assert.equal((await run(t, ['send', '--call', '--insecure', endpoint, '{"a":1}'])).code, 0);
+  });
+
+  it('shows no control characters of the peer', limit, async (t) => {
+    const { server, endpoint } = await originalServer(t);
+    server.removeAllListeners('receive');
+    server.on('receive', (_object, { callback }) =>
+      callback({ text: '\u001b[31mred \u202etxet', '\u001b[2J': 1 }),
+    );
+    const { stdout } = await run(t, ['send', '--call', endpoint, 'x']);
+    assert.match(stdout, /red/);
+    assert.ok(!stdout.includes('\u001b') && !stdout.includes('\u202e'), JSON.stringify(stdout));
+  });
+});
+
+describe('listen', () => {
+  it('prints what clients do, and answers', limit, async (t) => {
+    const command = start(t, ['listen', '--echo', '127.0.0.1:0']);
+    const [, port] = await command.output(/^listening on 127\.0\.0\.1:(\d+)\n/);
+    const client = await originalClient(t, { port: Number(port) });
+    await command.output(/#1 connected from 127\.0\.0\.1:\d+\n/);
+    const answer = await deadline(
+      new Promise((resolve) => client.send({ a: 1 }, resolve)),
+      'the answer',
+    );
+    assert.deepEqual(answer, { a: 1 });
+    await command.output(/#1 sent \{ a: 1 \}, and waits for an answer\n/);
+    const stream = await client.request({ q: 2 });
+    assert.deepEqual((await stream.next()).data, { q: 2 });
+    await command.output(/#1 requests \{ q: 2 \}\n/);
+    client.socket.write('no JSON\n');
+    await command.output(/#1 error: Skipping corrupted data in buffer\n/);
+    client.disconnect();
+    await command.output(/#1 disconnected\n/);
+    command.kill('SIGTERM');
+    assert.deepEqual(await command.ended().then(({ code, stderr }) => [code, stderr]), [0, '']);
+  });
+
+  it('answers with an object, and prints JSON for scripts', limit, async (t) => {
+    const where = unixPath(t);
+    const args = ['listen', '--json', '--reply', 'Status {"ok":true}', '--unix', where];
+    const command = start(t, args);
+    await command.output(/"listening"/);
+    const client = await originalClient(t, { path: where });
+    const [answer, meta] = await deadline(
+      new Promise((resolve) => client.send({ a: 1 }, (...all) => resolve(all))),
+      'the answer',
+    );
+    assert.deepEqual([answer, meta.type], [{ ok: true }, 'Status']);
+    client.disconnect();
+    await command.output(/"disconnect"/);
+    command.kill('SIGINT');
+    const { code, stdout } = await command.ended();
+    assert.equal(code, 0);
+    assert.deepEqual(jsonLines(stdout), [
+      { event: 'listening', endpoint: where },
+      { event: 'connect', connection: 1, peer: null },
+      { event: 'receive', connection: 1, type: 'Object', data: { a: 1 }, answer: true },
+      { event: 'disconnect', connection: 1 },
+    ]);
+    assert.equal(fs.existsSync(where), false);
+  });
+
+  it('serves metrics over HTTP', { ...limit, skip: parserMissing() }, async (t) => {
+    const command = start(t, ['listen', '--metrics', '0', '127.0.0.1:0']);
+    const [, url] = await command.output(/metrics at (http:\S+)\n/);
+    const text = await new Promise((resolve, reject) => {
+      http
+        .get(url, (response) => {
+          let body = '';
+          response.setEncoding('utf8').on('data', (chunk) => {
+            body += chunk;
+          });
+          response.on('end', () => resolve(body));
+        })
+        .on('error', reject);
+    });
+    const families = parse(text);
+    assert.ok(families.some(({ name }) => name === 'sockhop_connections'));
+    command.kill('SIGTERM');
+    assert.equal((await command.ended()).code, 0);
+  });
+
+  it('says why it cannot listen', limit, async (t) => {
+    const { server } = await originalServer(t);
+    const { code, stderr } = await run(t, ['listen', `${server.port}`]);
+    assert.equal(code, 1);
+    assert.match(stderr, /^sockhop-native listen: .*EADDRINUSE/);
+  });
+});
+
+describe('ping', () => {
+  it('prints each time and the statistics', limit, async (t) => {
+    const { endpoint } = await originalServer(t);
+    const { code, stdout, stderr } = await run(t, ['ping', '-c', '3', '-i', '20', endpoint]);
+    assert.deepEqual([code, stderr], [0, '']);
+    const lines = stdout.split('\n');
+    assert.equal(lines[0], `PING ${endpoint}`);
+    for (const seq of [1, 2, 3]) {
+      assert.ok(lines.some((line) => line.startsWith(`pong from ${endpoint}: seq=${seq} time=`)));
+    }
+    assert.match(stdout, /\n3 sent, 3 answered, 0% lost, time \d+ ms\n/);
+    const [, ...numbers] = stdout.match(/rtt min\/avg\/max\/mdev = ([\d.]+)\/([\d.]+)\/([\d.]+)\//);
+    const [min, avg, max] = numbers.map(Number);
+    assert.ok(min > 0 && min <= avg && avg <= max);
+  });
+
+  it('prints JSON for scripts', limit, async (t) => {
+    const { endpoint } = await originalServer(t, { path: unixPath(t) });
+    const args = ['ping', '--json', '--count', '2', '--interval', '20', '--unix', endpoint];
+    const [first, second, summary] = jsonLines((await run(t, args)).stdout);
+    assert.deepEqual([first.seq, second.seq], [1, 2]);
+    assert.deepEqual([summary.sent, summary.answered, summary.loss], [2, 2, 0]);
+    assert.equal(summary.min, Math.min(first.time, second.time));
+  });
+
+  it('counts the pings of a peer that does not answer', limit, async (t) => {
+    const raw = await rawServer(t);
+    const endpoint = raw.where.path ?? `${raw.where.port}`;
+    const args = ['ping', '-c', '2', '-i', '20', '--timeout', '200', endpoint];
+    const { code, stdout } = await run(t, args);
+    assert.equal(code, 3);
+    assert.match(stdout, /seq=1 no answer\n/);
+    assert.match(stdout, /2 sent, 0 answered, 100% lost/);
+  });
+
+  it('prints the statistics when it is interrupted', limit, async (t) => {
+    const { endpoint } = await originalServer(t);
+    const command = start(t, ['ping', '-i', '20', endpoint]);
+    await command.output(/seq=2 time/);
+    command.kill('SIGINT');
+    const { code, stdout } = await command.ended();
+    assert.equal(code, 0);
+    assert.match(stdout, /ping statistics ---\n\d+ sent, \d+ answered/);
+  });
+
+  it('ends when the server ends the connection', limit, async (t) => {
+    const { server, endpoint } = await originalServer(t);
+    const command = start(t, ['ping', '-i', '20', endpoint]);
+    await command.output(/seq=1 time/);
+    await server.disconnect();
+    const { code, stdout } = await command.ended();
+    assert.equal(code, 1);
+    assert.match(stdout, /the connection ended\n$/);
+  });
+});
+
+describe('connect', () => {
+  it('sends the lines of standard input in order', limit, async (t) => {
+    const { server, endpoint } = await originalServer(t);
+    const received = [];
+    server.on('receive', (object, { type }) => received.push([type, object]));
+    const input = [
+      'Order {"item":"tea"}',
+      ':call {"a":1}',
+      ':request {"q":1}',
+      ':ping',
+      ':stats',
+      ':nonsense',
+      '{broken',
+      'bye',
+    ];
+    const { code, stdout, stderr } = await run(t, ['connect', endpoint], {
+      input: `${input.join('\n')}\n`,
+    });
+    assert.deepEqual([code, stderr], [0, '']);
+    assert.match(stdout, /^connected to 127\.0\.0\.1:\d+; :help explains\n/);
+    assert.match(stdout, /\nanswer \{ got: \{ a: 1 \}, type: 'Object' \} \([\d.]+ ms\)\n/);
+    assert.match(stdout, /\npacket 1 \{ first: \{ q: 1 \} \}\npacket 2 \{ second: true \}\n/);
+    assert.match(stdout, /\npong [\d.]+ ms\n/);
+    assert.match(stdout, /\n {2}messages_sent +\d+\n/);
+    assert.match(stdout, /\nerror: there is no command ":nonsense". Try :help\n/);
+    assert.match(stdout, /\nerror: this is not JSON: /);
+    await deadline(
+      (async () => {
+        while (received.length < 3) await once(server, 'receive');
+      })(),
+      'all messages',
+    );
+    assert.deepEqual(received, [
+      ['Order', { item: 'tea' }],
+      ['Object', { a: 1 }],
+      ['String', 'bye'],
+    ]);
+  });
+
+  it('is a prompt on a terminal, with completion and history', onTerminal, async (t) => {
+    const { server, endpoint } = await originalServer(t);
+    const history = path.join(temporaryDirectory(t), 'history');
+    const env = { SOCKHOP_HISTORY: history };
+    const received = [];
+    server.on('receive', (object) => received.push(object));
+
+    const first = startOnTerminal(t, ['connect', endpoint], env);
+    await first.output(/connected to [^\n]*\n[^>]*> /);
+    first.type(':ca');
+    await first.output(/:ca/);
+    first.type('\t');
+    await first.output(/ll/);
+    first.type('{"n":1}\r');
+    await first.output(/answer \{ got: \{ n: 1 \}, type: 'Object' \}/);
+    // What comes meanwhile stands above the line that is being typed.
+    first.type('half');
+    await first.output(/half/);
+    await server.sendall({ news: 1 });
+    await first.output(/received \{ news: 1 \}\s+.*> half/);
+    first.type('\u0015{"n":2}\r');
+    const arrived = once(server, 'receive');
+    await deadline(arrived, 'the second message');
+    first.type('\u0004');
+    assert.equal((await first.ended()).code, 0);
+    assert.equal(fs.readFileSync(history, 'utf8'), ':call {"n":1}\n{"n":2}\n');
+    assert.equal(fs.statSync(history).mode & 0o777, 0o600);
+
+    const second = startOnTerminal(t, ['connect', endpoint], env);
+    await second.output(/> /);
+    second.type('\u001b[A\u001b[A\r');
+    await second.output(/answer \{ got: \{ n: 1 \}, type: 'Object' \}/);
+    second.type(':quit\r');
+    assert.equal((await second.ended()).code, 0);
+    assert.deepEqual(received, [{ n: 1 }, { n: 2 }, { n: 1 }]);
+  });
+
+  it('ends by Ctrl-C, also while it waits for an answer', onTerminal, async (t) => {
+    const raw = await rawServer(t);
+    const endpoint = raw.where.path ?? `${raw.where.port}`;
+    const args = ['connect', '--timeout', '60000', endpoint];
+    const command = startOnTerminal(t, args, { SOCKHOP_HISTORY: '' });
+    await command.output(/> /);
+    command.type(':call {"a":1}\r');
+    const wire = await raw.accept();
+    await until(() => wire.entries.length > 0, 'the message is there');
+    command.type('\u0003');
+    assert.equal((await command.ended()).code, 0);
+  });
+
+  it('ends when the server ends the connection', limit, async (t) => {
+    const { server, endpoint } = await originalServer(t);
+    const command = start(t, ['connect', endpoint]);
+    await command.output(/connected to/);
+    await server.disconnect();
+    const { code, stdout } = await command.ended();
+    assert.equal(code, 1);
+    assert.match(stdout, /disconnected\n/);
+  });
+
+  it('connects again with --reconnect', limit, async (t) => {
+    const { server, endpoint } = await originalServer(t);
+    const command = start(t, ['connect', '--reconnect', endpoint]);
+    await command.output(/connected to/);
+    await server.disconnect();
+    await command.output(/disconnected\n/);
+    await command.output(/\bconnected\n/);
+    const arrived = once(server, 'receive');
+    command.type('again\n');
+    assert.equal((await deadline(arrived, 'the message'))[0], 'again');
+    command.endInput();
+    assert.equal((await command.ended()).code, 0);
+  });
+});
