@@ -90,6 +90,7 @@ class SockhopCluster extends EventEmitter {
       operations: this.#operations,
       requestTimeout: timeout,
       ownId: () => this.node,
+      isKnown: (node) => this.#membership?.nodes.isUp(node) ?? false,
       sendControl: (node, extra) => this.#sendTo(node, 'C', extra),
     });
   }

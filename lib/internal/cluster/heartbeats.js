@@ -33,7 +33,10 @@ class Heartbeats {
   #clock = 0;
   /** When this node heard itself last, on the clock; null since it reached the broker. */
   #selfHeardAt = null;
-  #isAnswering = false;
+  /** The questions of other nodes that the next heartbeat answers, in pairs of node and number. */
+  #questions = [];
+  /** How often this node has reached the broker. */
+  #arrivals = 0;
   #since = 0;
 
   /**
@@ -125,13 +128,15 @@ class Heartbeats {
       n: VERSION,
       c: membership.outbox.confirmed,
     };
-    if (this.#selfHeardAt === null || membership.isRejoining) extra.q = true;
+    if (this.#selfHeardAt === null || membership.isRejoining) extra.q = this.#arrivals;
+    if (this.#questions.length > 0) extra.r = this.#questions.splice(0);
     if (this.#isSigned) extra.w = wallClock();
     membership.publishUnkept('H', membership.subjects.heartbeats, extra);
   }
 
   /** The broker is reached: announces this node, and waits to hear itself and the others. */
   announce() {
+    this.#arrivals += 1;
     this.#selfHeardAt = null;
     this.send();
   }
@@ -163,7 +168,8 @@ class Heartbeats {
   heard(node, extra) {
     node.heardAt = this.#clock;
     node.lastHeard = wallClock();
-    node.isBack = true;
+    // Only a node that hears this one is back: a heartbeat may have waited in a client.
+    node.isBack ||= this.#answers(extra.r);
     node.details = {
       sessions: extra.s,
       since: Number(extra.t),
@@ -171,16 +177,25 @@ class Heartbeats {
       pid: Number(extra.i),
       version: String(extra.n),
     };
-    if (extra.q === true) this.#answerSoon();
+    if (Number.isSafeInteger(extra.q)) this.#answerSoon(node.id, extra.q);
+  }
+
+  /** Whether a heartbeat answers one that this node has sent since it reached the broker. */
+  #answers(answered) {
+    const { id } = this.#membership;
+    return (
+      Array.isArray(answered) &&
+      answered.some((one) => one?.[0] === id && one[1] === this.#arrivals)
+    );
   }
 
   /** One heartbeat answers all nodes that have asked in this turn of the event loop. */
-  #answerSoon() {
-    if (this.#isAnswering) return;
-    this.#isAnswering = true;
+  #answerSoon(node, number) {
+    this.#questions.push([node, number]);
+    if (this.#questions.length > 1) return;
     setImmediate(() => {
-      this.#isAnswering = false;
-      if (this.#membership.isLinked) this.send();
+      if (this.#membership.isLinked && this.#questions.length > 0) this.send();
+      this.#questions = [];
     });
   }
 }

@@ -25,7 +25,7 @@ class OtherNode {
     this.heardAt = 0;
     /** When it was heard last, as a date. */
     this.lastHeard = 0;
-    /** Whether it was heard since this node reached the broker again. */
+    /** Whether it has heard this node since that reached the broker again. */
     this.isBack = true;
     /** What its last heartbeat said. */
     this.details = { sessions: 0, since: 0, host: '', pid: 0, version: '' };
@@ -97,6 +97,11 @@ class Nodes {
       this.#all.set(id, node);
     }
     return node;
+  }
+
+  /** @returns {boolean} whether a node is in the cluster now */
+  isUp(id) {
+    return this.#all.get(id)?.isUp === true;
   }
 
   /** @returns {boolean} whether a node has said goodbye */

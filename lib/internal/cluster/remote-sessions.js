@@ -19,6 +19,8 @@ class RemoteSessions {
   #requests;
   /** @type {function(): string} the id of this node */
   #ownId;
+  /** @type {function(string): boolean} whether a node is in the cluster */
+  #isKnown;
 
   /**
    * @param {object} parts
@@ -29,6 +31,7 @@ class RemoteSessions {
    * @param {Operations} parts.operations
    * @param {number} parts.requestTimeout the option `request_timeout`
    * @param {function(): string} parts.ownId
+   * @param {function(string): boolean} parts.isKnown
    * @param {function(string, object): void} parts.sendControl
    */
   constructor(parts) {
@@ -38,6 +41,7 @@ class RemoteSessions {
     this.#groups = parts.groups;
     this.#operations = parts.operations;
     this.#ownId = parts.ownId;
+    this.#isKnown = parts.isKnown;
     this.#requests = new RemoteRequests(parts.operations, parts.requestTimeout, parts.sendControl);
   }
 
@@ -107,7 +111,9 @@ class RemoteSessions {
       if (this.#local(address) === null) await this.#call(address, 'E');
       return true;
     } catch (err) {
-      if (err.code === 'ERR_CLUSTER_NO_SESSION' || err.code === 'ERR_CLUSTER_NO_NODE') return false;
+      if (err.code === 'ERR_CLUSTER_NO_SESSION') return false;
+      // A node that is still counted may only have lost the broker.
+      if (err.code === 'ERR_CLUSTER_NO_NODE' && !this.#isKnown(address.node)) return false;
       throw err;
     }
   }

@@ -1,0 +1,277 @@
+'use strict';
+
+// Nodes in processes of their own, while brokers restart, nodes are killed or stopped, and links are
+// cut. Every message has a number, so that each loss and each duplicate shows.
+
+const assert = require('node:assert/strict');
+const { describe, it } = require('node:test');
+const { setTimeout: delay } = require('node:timers/promises');
+
+const { brokers } = require('./support/brokers.js');
+const { deadline, until } = require('./support/deadline.js');
+const {
+  PATIENCE,
+  startCutter,
+  startNodeProcess,
+  startWorkerProcesses,
+  untilGot,
+} = require('./support/node-processes.js');
+
+const limit = { timeout: 300_000 };
+const NODES = 4;
+/** The time between two messages of one node, in ms. */
+const INTERVAL = 5;
+const NODE_TIMEOUT = 2000;
+const OPTIONS = { heartbeat_interval: 300, node_timeout: NODE_TIMEOUT };
+
+const upTo = (count) => Array.from({ length: count }, (_, n) => n + 1);
+
+/** Brokers that a process can reach, by the name of their engines. */
+const REAL = [
+  { engine: 'nats', scheme: 'nats', broker: '@nats-io/transport-node' },
+  { engine: 'redis', scheme: 'redis', broker: 'ioredis' },
+].map(({ broker, ...rest }) => ({ ...rest, ...brokers.find(({ name }) => name === broker) }));
+
+async function startCluster(t, { engine, scheme }, broker, options = {}, ports = []) {
+  const nodes = [];
+  for (let n = 0; n < NODES; n += 1) {
+    const url = `${scheme}://127.0.0.1:${ports[n] ?? broker.port}`;
+    nodes.push(await startNodeProcess(t, { engine, url, options: { ...OPTIONS, ...options } }));
+  }
+  await settled(nodes);
+  return nodes;
+}
+
+/** Nodes that know each other, each with two clients. */
+async function settled(nodes) {
+  await Promise.all(nodes.map((node) => node.knows(nodes.length)));
+  for (const node of nodes) for (let n = 0; n < 2; n += 1) await node.client();
+}
+
+async function startSending(nodes) {
+  await Promise.all(nodes.map((node, n) => node.do('startSending', n, INTERVAL)));
+}
+
+async function stopSending(nodes) {
+  return Promise.all(nodes.map((node) => node.do('stopSending')));
+}
+
+const clientsOf = (nodes) => nodes.flatMap(({ clients }) => clients);
+
+/** Every client has got every message once, and in the order of its sender. */
+async function assertAllGot(clients, sent) {
+  for (const [from, last] of sent) {
+    for (const client of clients) {
+      await untilGot(client, from, last);
+      assert.deepEqual(client.got.get(from), upTo(last));
+    }
+  }
+}
+
+for (const real of REAL) {
+  describe(`a cluster of ${NODES} processes over ${real.engine}`, {
+    ...limit,
+    skip: real.skip,
+  }, () => {
+    for (const outage of [200, 1000]) {
+      it(`loses and repeats nothing when the broker is away for ${outage} ms`, async (t) => {
+        const broker = await real.start(t);
+        const nodes = await startCluster(t, real, broker);
+        await startSending(nodes);
+        await untilGot(nodes[0].clients[0], 3, 20);
+        await broker.stop();
+        await Promise.all(nodes.map((node) => node.next('down', undefined, PATIENCE)));
+        await delay(outage);
+        await broker.start();
+        await Promise.all(nodes.map((node) => node.take('up', 2, PATIENCE)));
+        const sent = (await stopSending(nodes)).map(({ sent: count, refused }, n) => {
+          assert.deepEqual(refused, []);
+          return [n, count];
+        });
+        await assertAllGot(clientsOf(nodes), sent);
+        for (const node of nodes) {
+          assert.deepEqual(node.all('node_down'), []);
+          assert.deepEqual(node.all('gap'), []);
+          assert.ok(clientsOf([node]).every(({ isDisconnected }) => !isDisconnected));
+          await node.counts(2 * NODES);
+        }
+      });
+    }
+
+    it('reports exactly the messages that it cannot hold while the broker is away', async (t) => {
+      const broker = await real.start(t);
+      const nodes = await startCluster(t, real, broker, { hold_time: 300 });
+      await startSending(nodes.slice(0, 1));
+      await untilGot(nodes[1].clients[0], 0, 20);
+      await broker.stop();
+      await nodes[0].next('down', undefined, PATIENCE);
+      await delay(1000);
+      await broker.start();
+      await Promise.all(nodes.map((node) => node.take('up', 2, PATIENCE)));
+      const before = nodes[1].clients[0].got.get(0).length;
+      await until(
+        () => nodes[1].clients[0].got.get(0).length > before,
+        'messages arrive again',
+        PATIENCE,
+      );
+      const [{ sent, refused }] = await stopSending(nodes.slice(0, 1));
+      assert.ok(refused.length > 0);
+      assert.ok(refused.every(({ code }) => code === 'ERR_CLUSTER_AWAY'));
+      const lost = new Set(refused.map(({ n }) => n));
+      for (const client of clientsOf(nodes.slice(1))) {
+        await untilGot(client, 0, sent);
+        assert.deepEqual(
+          client.got.get(0),
+          upTo(sent).filter((n) => !lost.has(n)),
+        );
+      }
+      await assertAllGot(nodes[0].clients, [[0, sent]]);
+      assert.equal((await nodes[0].do('stats')).lost, refused.length);
+    });
+
+    it('loses only the connections of a node that is killed', async (t) => {
+      const broker = await real.start(t);
+      const nodes = await startCluster(t, real, broker);
+      const [first, , , victim] = nodes;
+      const others = nodes.slice(0, 3);
+      const { id } = victim.clients[0];
+      await startSending(nodes);
+      await untilGot(first.clients[0], 3, 20);
+      // The node has the operation, and cannot confirm it any more.
+      victim.kill('SIGSTOP');
+      const waiting = first.do('session', id, 'send', { ask: 1 });
+      await delay(50);
+      const killed = Date.now();
+      victim.kill('SIGKILL');
+      for (const node of others) {
+        const { args, time } = await node.next('node_down', undefined, PATIENCE);
+        assert.equal(args[0].id, victim.node);
+        assert.equal(args[1], 'silent');
+        assert.ok(time - killed < NODE_TIMEOUT + 2 * OPTIONS.heartbeat_interval + 10_000);
+      }
+      const outcome = await waiting;
+      assert.ok(
+        ['ERR_CLUSTER_NODE_LOST', 'ERR_CLUSTER_TIMEOUT'].includes(outcome.code),
+        outcome.code,
+      );
+      const { code } = await first.do('session', id, 'send', { ask: 1 });
+      assert.equal(code, 'ERR_CLUSTER_NO_NODE');
+      const sent = (await stopSending(others)).map(({ sent: count }, n) => [n, count]);
+      await assertAllGot(clientsOf(others), sent);
+      for (const client of clientsOf(others)) {
+        assert.equal(client.isDisconnected, false);
+        assert.deepEqual(client.got.get(3), upTo(client.got.get(3).length));
+      }
+      await first.counts(6);
+    });
+
+    it('counts a stopped node as gone, and loses nothing when it goes on', async (t) => {
+      const broker = await real.start(t);
+      const nodes = await startCluster(t, real, broker);
+      const [first, second, , sleeper] = nodes;
+      await startSending([first, second]);
+      await untilGot(sleeper.clients[0], 1, 20);
+      sleeper.kill('SIGSTOP');
+      await first.next('node_down', ({ args }) => args[0].id === sleeper.node, PATIENCE);
+      sleeper.kill('SIGCONT');
+      await first.next('node_up', ({ args }) => args[0].id === sleeper.node, PATIENCE);
+      const sent = (await stopSending([first, second])).map(({ sent: count }, n) => [n, count]);
+      await assertAllGot(clientsOf(nodes), sent);
+      // It had no time to hear the others, and declares none of them gone.
+      assert.deepEqual(sleeper.all('node_down'), []);
+      assert.deepEqual(sleeper.all('gap'), []);
+    });
+
+    it('tells a node whose link was cut how many broadcasts it missed', async (t) => {
+      const broker = await real.start(t);
+      const cutter = await startCutter(t, broker.port);
+      const nodes = await startCluster(
+        t,
+        real,
+        broker,
+        {},
+        [null, null, null, cutter.port].map((p) => p ?? undefined),
+      );
+      const [first, , , cut] = nodes;
+      await startSending([first, undefined, undefined, cut].filter(Boolean));
+      // The senders number themselves 0 and 1 here.
+      await untilGot(cut.clients[0], 0, 20);
+      cutter.cut();
+      await cut.next('down', undefined, PATIENCE);
+      const seen = cut.clients[0].got.get(0).length;
+      await untilGot(first.clients[0], 0, first.clients[0].got.get(0).at(-1) + 100);
+      cutter.mend();
+      await cut.take('up', 2, PATIENCE);
+      const { args } = await cut.next(
+        'gap',
+        ({ args: [{ node }] }) => node === first.node,
+        PATIENCE,
+      );
+      const [{ sent: ofFirst }, { sent: ofCut, refused }] = await stopSending([first, cut]);
+      await untilGot(cut.clients[0], 0, ofFirst);
+      const got = cut.clients[0].got.get(0);
+      assert.ok(got.length >= seen);
+      const gaps = [{ args }, ...cut.all('gap').filter((one) => one.args !== args)]
+        .filter(({ args: [{ node }] }) => node === first.node)
+        .reduce((sum, { args: [{ missed }] }) => sum + missed, 0);
+      assert.equal(gaps, ofFirst - got.length);
+      assert.equal(new Set(got).size, got.length);
+      // What the cut node sent meanwhile was held, and reached everybody.
+      assert.deepEqual(refused, []);
+      await assertAllGot(clientsOf(nodes), [[1, ofCut]]);
+      assert.ok(clientsOf(nodes).every(({ isDisconnected }) => !isDisconnected));
+    });
+
+    it('settles every operation, and calls no callback twice, while the broker restarts', async (t) => {
+      const broker = await real.start(t);
+      const nodes = await startCluster(t, real, broker);
+      const outcomes = [];
+      let isOver = false;
+      const ask = async (node, { id }, n) => {
+        while (!isOver) {
+          const { result, code } = await node.do('session', id, 'exists');
+          const answer = await node.do('ask', id, { ask: n }).catch((err) => err);
+          outcomes.push({ result, code, answer: answer.answer ?? answer.code });
+        }
+      };
+      const asking = nodes.map((node, n) => ask(node, nodes[(n + 1) % NODES].clients[0], n + 1));
+      for (let round = 0; round < 3; round += 1) {
+        const before = outcomes.length;
+        await until(() => outcomes.length > before + 40, 'operations go through', PATIENCE);
+        await broker.stop();
+        await Promise.all(nodes.map((node) => node.next('down', undefined, PATIENCE)));
+        await broker.start();
+        await Promise.all(nodes.map((node) => node.next('up', undefined, PATIENCE)));
+      }
+      isOver = true;
+      await deadline(Promise.all(asking), 'all operations to be settled', PATIENCE);
+      const odd = outcomes.filter(
+        ({ result, code, answer }) => (result !== true && !code) || answer === undefined,
+      );
+      assert.deepEqual(odd, []);
+      assert.ok(outcomes.filter(({ answer }) => typeof answer === 'number').length > 100);
+    });
+  });
+}
+
+describe('a cluster of workers of node:cluster', limit, () => {
+  it('shares an address, and loses only the clients of a worker that is killed', async (t) => {
+    const nodes = await startWorkerProcesses(t, 3, { options: OPTIONS });
+    const ports = new Set(nodes.map(({ port }) => port));
+    assert.ok(ports.size >= 1);
+    await Promise.all(nodes.map((node) => node.knows(3)));
+    assert.equal(new Set(nodes.map(({ node }) => node)).size, 3);
+    const others = nodes.slice(0, 2);
+    const victim = nodes[2];
+    await startSending(nodes);
+    victim.kill('SIGKILL');
+    for (const node of others) {
+      const { args } = await node.next('node_down', undefined, PATIENCE);
+      assert.equal(args[0].id, victim.node);
+    }
+    const sent = await stopSending(others);
+    assert.ok(sent.every(({ refused }) => refused.length === 0));
+    const gone = await others[0].do('session', `${victim.node}.1`, 'send', { n: 1 });
+    assert.equal(gone.code, 'ERR_CLUSTER_NO_NODE');
+  });
+});

@@ -1,0 +1,100 @@
+'use strict';
+
+// A node of a cluster in a process of its own. It does what the test asks for over the channel to
+// it, and reports the events of `server.cluster`. With the engine "workers" it is a worker of
+// node:cluster, and its primary process passes the messages on.
+
+const cluster = require('node:cluster');
+
+const { SockhopServer } = require('../..');
+const { nats } = require('../../lib/cluster/nats.js');
+const { redis } = require('../../lib/cluster/redis.js');
+const { relay, workers } = require('../../lib/cluster/workers.js');
+
+const engines = { nats, redis, workers: () => workers() };
+
+const EVENTS = ['up', 'down', 'node_up', 'node_down', 'gap', 'refused', 'remote'];
+
+function run({ engine, url, options, port = 0 }) {
+  const server = new SockhopServer({ port, cluster: { engine: engines[engine](url), ...options } });
+  const report = (message) => process.connected && process.send(message, () => {});
+  for (const name of EVENTS) {
+    server.cluster.on(name, (...args) => {
+      const plain = args.map((arg) => (arg instanceof Error ? arg.message : arg));
+      report({ event: name, args: plain, time: Date.now() });
+    });
+  }
+  server.on('error', (err) => report({ event: 'error', args: [err.code] }));
+  server.on('connect', (sock, session) => {
+    report({ event: 'connect', args: [server.cluster.id_of(session), sock.remotePort] });
+  });
+  server.on('receive', (_, meta) => meta.callback?.({ pid: process.pid }));
+
+  let sending = null;
+  let sent = 0;
+  const refused = [];
+  const commands = {
+    listen: async () => {
+      const listener = await server.listen();
+      return { port: listener.address().port, node: server.cluster.node };
+    },
+    /** Sends numbered messages to all clients, at an interval, until `stopSending`. */
+    startSending: (from, interval) => {
+      const send = () => {
+        sent += 1;
+        const n = sent;
+        server.sendall({ from, n }).catch((err) => refused.push({ n, code: err.code }));
+      };
+      sending = setInterval(send, interval);
+    },
+    stopSending: () => {
+      clearInterval(sending);
+      return { sent, refused };
+    },
+    call: async (name, ...args) => (await server.cluster[name](...args)) ?? null,
+    nodes: () => [...server.cluster.nodes.keys()],
+    count: () => server.cluster.count(),
+    stats: () => server.stats().cluster,
+    /** An operation on a session of any node; resolves with its result or the code of its error. */
+    session: async (id, method, ...args) => {
+      const began = Date.now();
+      try {
+        const result = await server.cluster.session(id)[method](...args);
+        return { result: result ?? null, ms: Date.now() - began };
+      } catch (err) {
+        return { code: err.code, ms: Date.now() - began };
+      }
+    },
+    ask: (id, object) =>
+      new Promise((resolve, reject) => {
+        server.cluster.session(id).send(object, resolve).catch(reject);
+      }),
+    join: (number, group) => server.cluster.join(server.sessions[number], group),
+    group: async (name, method, ...args) =>
+      (await server.cluster.group(name)[method](...args)) ?? null,
+    close: () => server.close().then(() => process.disconnect()),
+  };
+  process.on('message', async ({ call, method, args }) => {
+    if (call === undefined) return;
+    try {
+      report({ call, result: await commands[method](...args) });
+    } catch (err) {
+      report({ call, error: err.message, code: err.code });
+    }
+  });
+}
+
+if (cluster.isWorker || process.argv[3] !== 'primary') run(JSON.parse(process.argv[2]));
+else {
+  relay();
+  cluster.setupPrimary({ args: [process.argv[2]] });
+  process.on('message', ({ worker: id, fork, kill, ...message }) => {
+    if (fork) {
+      const worker = cluster.fork();
+      worker.on('message', (answer) => process.send({ ...answer, worker: worker.id }));
+      worker.on('exit', () => process.send({ event: 'exit', worker: worker.id, args: [] }));
+      worker.once('online', () => process.send({ event: 'online', worker: worker.id, args: [] }));
+    } else if (kill) cluster.workers[id].process.kill(kill);
+    else cluster.workers[id].send(message);
+  });
+}
