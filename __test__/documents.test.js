@@ -79,11 +79,15 @@ describe('the documents', () => {
         `${name} (line ${line}): the server runs, and outlives a hostile client`,
         limit,
         async (t) => {
-          const own = source.includes('tls.createServer') ? await issue({ name: 'here' }) : null;
+          const isSecure = /tls\.createServer|ssl_options/.test(source);
+          const own = isSecure ? await issue({ name: 'here' }) : null;
           const { cwd, port, program } = await install(t, example, own);
           const [, socket] = source.match(/path: '([^']+)'/) ?? [];
           const where = socket ? { path: path.join(cwd, socket) } : { port, host: '127.0.0.1' };
-          if (own) where.secure = { ca: own.cert, checkServerIdentity: () => undefined };
+          if (own) {
+            const { cert, key } = own;
+            where.secure = { ca: cert, cert, key, checkServerIdentity: () => undefined };
+          }
           const [, token] = source.match(/^const TOKEN = '(\w+)';$/m) ?? [];
           await attackServer(program, where, types, token);
         },

@@ -24,6 +24,7 @@ const { ServerHandlers } = require('./internal/server/server-handlers.js');
 const { openMetrics } = require('./internal/stats/metrics.js');
 const { kCall, kFigures } = require('./internal/symbols.js');
 const { formatAddress } = require('./internal/transport/format-address.js');
+const { TlsServer } = require('./internal/tls/tls-server.js');
 const { tolerateUnconstructed } = require('./internal/unconstructed.js');
 const SockhopError = require('./SockhopError.js');
 const { SockhopRequest } = require('./SockhopRequest.js');
@@ -76,13 +77,15 @@ class SockhopServer extends native.SockhopServer {
     this.#handlers = new ServerHandlers(this, checked, originalMethods, (channel) =>
       this.#connections.unregister(channel),
     );
+    const tls = checked.ssl ? new TlsServer(checked) : null;
     this.#connections = new ServerConnections(this, {
       handlers: this.#handlers,
       options: checked,
       programOptions: opts,
       emitAsync: emit_async,
+      tls,
     });
-    const parts = { handlers: this.#handlers, connections: this.#connections };
+    const parts = { handlers: this.#handlers, connections: this.#connections, tls };
     this.#acceptor = new Acceptor(this, parts);
     this.#broadcaster = new Broadcaster(this, parts);
     this.server = this.#acceptor.createListener();

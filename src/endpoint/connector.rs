@@ -1,5 +1,6 @@
 //! Connects to a server: attempts, time-outs, TLS handshakes.
 
+use super::handshake;
 use super::listener::{AcceptQueue, Listener, LocalListeners};
 use crate::connection::config::Config;
 use crate::connection::{Connection, Environment, Event};
@@ -8,7 +9,7 @@ use crate::events::runtime;
 use crate::trace;
 use crate::transport::error::errno_of;
 use crate::transport::socket::{new_socket, watch};
-use crate::transport::tls::{ClientConfig, HandshakeState};
+use crate::transport::tls::ClientConfig;
 use crate::transport::{Address, Stream, StreamFd};
 use parking_lot::Mutex;
 use socket2::{SockAddr, Socket};
@@ -421,25 +422,8 @@ async fn secure(socket: Socket, tls: &ClientConfig) -> Result<Stream, ConnectErr
         _ => ConnectError::HandshakeFailed(error.to_string()),
     };
     let stream = Arc::new(Stream::secure(socket, tls).map_err(failed)?);
-    let fd = watch(
-        StreamFd(Arc::clone(&stream)),
-        Interest::READABLE | Interest::WRITABLE,
-    )
-    .map_err(failed)?;
-    let shaking = async {
-        let mut step = stream.handshake()?;
-        loop {
-            let mut ready = match step {
-                HandshakeState::Done => return Ok(()),
-                HandshakeState::WantsRead => fd.readable().await?,
-                HandshakeState::WantsWrite => fd.writable().await?,
-            };
-            let stopped_at = std::mem::replace(&mut step, stream.handshake()?);
-            if step == stopped_at {
-                ready.clear_ready();
-            }
-        }
-    };
+    let fd = handshake::register(&stream).map_err(failed)?;
+    let shaking = handshake::complete(&stream, &fd);
     match tokio::time::timeout(tls.timeout, shaking).await {
         Ok(result) => result.map_err(failed)?,
         Err(_) => {

@@ -1,6 +1,8 @@
 //! Accepts connections at one address.
 
+use super::handshake::{AcceptedHandshake, Adopted, ListenerTls};
 use super::loopback::{AcceptGate, ListenerRegistry};
+use super::tls_acceptor::TlsAcceptor;
 use crate::connection::config::Config;
 use crate::connection::send_queue::CompletionGuard;
 use crate::connection::{Connection, Environment, Event};
@@ -49,12 +51,14 @@ pub struct Listener {
     task: Mutex<Option<AbortHandle>>,
     /// `max_connections`, and the descriptors that count against it.
     quota: Arc<DescriptorQuota>,
-    /// Every open connection of this listener holds a reference.
+    /// Every open connection of this listener holds a reference, and every handshake.
     places: Arc<()>,
+    /// Secures the connections; `None` without TLS.
+    tls: Option<ListenerTls>,
     /// The system had no descriptor for the last connection, and that was reported.
     short: AtomicBool,
     /// How many connections it has accepted.
-    accepted: AtomicU64,
+    accepted: Arc<AtomicU64>,
     /// The file of the Unix socket that it has bound, until it is removed.
     file: Mutex<Option<SocketFile>>,
 }
@@ -103,6 +107,7 @@ impl Listener {
         config: Arc<Config>,
         environment: Arc<Environment>,
         listeners: Arc<LocalListeners>,
+        tls: Option<Arc<TlsAcceptor>>,
     ) -> Result<Arc<Self>, SystemError> {
         let failed = |error: io::Error| SystemError::new("listen", &error);
         let Listening {
@@ -111,7 +116,15 @@ impl Listener {
             file,
         } = listening;
         let listener = match Self::watched(socket, &environment) {
-            Ok(socket) => Self::new(id, address, Some(socket), config, environment, listeners),
+            Ok(socket) => Self::new(
+                id,
+                address,
+                Some(socket),
+                config,
+                environment,
+                listeners,
+                tls,
+            ),
             Err(error) => {
                 file.map(SocketFile::remove);
                 return Err(failed(error));
@@ -152,10 +165,19 @@ impl Listener {
         config: Arc<Config>,
         environment: Arc<Environment>,
         listeners: Arc<LocalListeners>,
+        tls: Option<Arc<TlsAcceptor>>,
     ) -> Result<Arc<Self>, SystemError> {
         runtime::start().map_err(|error| SystemError::new("listen", &error))?;
         let address = Address::Unix(None);
-        Ok(Self::new(id, address, None, config, environment, listeners))
+        Ok(Self::new(
+            id,
+            address,
+            None,
+            config,
+            environment,
+            listeners,
+            tls,
+        ))
     }
 
     fn new(
@@ -165,6 +187,7 @@ impl Listener {
         config: Arc<Config>,
         environment: Arc<Environment>,
         listeners: Arc<LocalListeners>,
+        tls: Option<Arc<TlsAcceptor>>,
     ) -> Arc<Self> {
         Arc::new(Self {
             id,
@@ -176,8 +199,9 @@ impl Listener {
             task: Mutex::new(None),
             quota: DescriptorQuota::new(),
             places: Arc::new(()),
+            tls: tls.map(ListenerTls::new),
             short: AtomicBool::new(false),
-            accepted: AtomicU64::new(0),
+            accepted: Arc::default(),
             file: Mutex::new(None),
         })
     }
@@ -192,19 +216,25 @@ impl Listener {
         watch(socket, Interest::READABLE).map(ListeningSocket::Watched)
     }
 
-    /// Takes over a connection that was accepted elsewhere, and of which nothing was read. `None`:
-    /// there are `max_connections`, and it was closed.
+    /// Takes over a connection that was accepted elsewhere, and of which nothing was read.
     ///
     /// # Errors
     /// A system error if the socket cannot be served.
-    pub fn adopt(&self, socket: Socket) -> io::Result<Option<Arc<Connection>>> {
+    pub fn adopt(&self, socket: Socket) -> io::Result<Adopted> {
         if socket.r#type()? != socket2::Type::STREAM {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         if self.is_full() {
-            return Ok(None);
+            return Ok(Adopted::Refused);
         }
-        Ok(Some(self.open(Stream::new(socket)?)))
+        let stream = Stream::new(socket)?;
+        match &self.tls {
+            None => Ok(Adopted::Open(self.open(stream))),
+            Some(tls) => {
+                self.secure(stream, tls)?;
+                Ok(Adopted::Securing)
+            }
+        }
     }
 
     fn is_full(&self) -> bool {
@@ -212,13 +242,28 @@ impl Listener {
     }
 
     fn open(&self, stream: Stream) -> Arc<Connection> {
-        let place: CompletionGuard = Arc::clone(&self.places) as CompletionGuard;
         Connection::open(
             stream.with_quota(&self.quota),
             Arc::clone(&self.config),
             Arc::clone(&self.environment),
-            Some(place),
+            Some(self.place()),
         )
+    }
+
+    fn place(&self) -> CompletionGuard {
+        Arc::clone(&self.places) as CompletionGuard
+    }
+
+    /// Begins the TLS handshake of an accepted connection.
+    fn secure(&self, stream: Stream, tls: &ListenerTls) -> io::Result<()> {
+        let handshake = AcceptedHandshake {
+            listener: self.id,
+            config: Arc::clone(&self.config),
+            environment: Arc::clone(&self.environment),
+            place: self.place(),
+            accepted: Arc::clone(&self.accepted),
+        };
+        tls.begin(handshake, stream.with_quota(&self.quota))
     }
 
     /// The address, with the port that the system chose.
@@ -231,8 +276,12 @@ impl Listener {
         self.quota.set_max(max);
     }
 
-    /// Whether a connection to `target` reaches this listener, as far as this environment knows.
+    /// Whether a connection to `target` reaches this listener and is open at once, as far as this
+    /// environment knows.
     pub(crate) fn is_at(&self, target: &Address) -> bool {
+        if self.tls.is_some() {
+            return false;
+        }
         match (target, &self.address) {
             (Address::Inet(target), Address::Inet(bound)) => reaches(target, bound),
             (Address::Unix(target), Address::Unix(bound)) => target.is_some() && target == bound,
@@ -254,6 +303,9 @@ impl Listener {
     /// Stops accepting and frees the address. Connections stay open.
     pub fn close(&self) {
         self.listeners.remove(self);
+        if let Some(tls) = &self.tls {
+            tls.close();
+        }
         let Some(socket) = self.gate.close() else {
             return;
         };
@@ -437,6 +489,11 @@ impl AcceptQueue<'_> {
                         });
                         drop(accepted);
                     } else if let Ok(stream) = Stream::new(accepted) {
+                        if let Some(tls) = &listener.tls {
+                            // It fails if there is no runtime, and listening has started that.
+                            let _ = listener.secure(stream, tls);
+                            return Ok(Some(peer));
+                        }
                         listener.accepted.fetch_add(1, Ordering::Relaxed);
                         events.push(Event::Accepted {
                             listener: listener.id,

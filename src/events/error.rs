@@ -1,6 +1,7 @@
 //! The errors that events report.
 
 use crate::transport::SystemError;
+use crate::transport::error::errno_of;
 use crate::transport::tls::TlsError;
 use std::io;
 
@@ -27,6 +28,29 @@ impl ConnectionError {
         match TlsError::in_io_error(error) {
             Some(error) => Self::Tls(error.clone()),
             None => Self::System(SystemError::new(syscall, error)),
+        }
+    }
+}
+
+/// Why a client of a server did not complete the TLS handshake.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum HandshakeError {
+    /// The connection broke, with this error number.
+    #[error("the connection broke during the TLS handshake: {}", io::Error::from_raw_os_error(*.0))]
+    Interrupted(i32),
+    /// TLS failed.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// It took too long.
+    #[error("the TLS handshake took too long")]
+    TimedOut,
+}
+
+impl From<io::Error> for HandshakeError {
+    fn from(error: io::Error) -> Self {
+        match TlsError::in_io_error(&error) {
+            Some(error) => Self::Tls(error.clone()),
+            None => Self::Interrupted(errno_of(&error)),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The events that one JavaScript environment receives.
 
-use super::error::{AttemptError, ConnectionError};
+use super::error::{AttemptError, ConnectionError, HandshakeError};
 use crate::transport::SystemError;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -91,6 +91,15 @@ pub enum Event<C> {
         /// The reason.
         error: SystemError,
     },
+    /// A client of a listener did not complete the TLS handshake.
+    HandshakeFailed {
+        /// The id of the listener.
+        listener: u64,
+        /// The local and the remote address of a TCP connection.
+        ends: Option<Box<(SocketAddr, SocketAddr)>>,
+        /// The reason.
+        error: HandshakeError,
+    },
     /// A client's attempt succeeded. The connection is not read until it is started.
     Connected {
         /// The id of the client.
@@ -127,6 +136,7 @@ impl<C> Event<C> {
             | Self::Accepted { .. }
             | Self::Refused { .. }
             | Self::ListenerFailed { .. }
+            | Self::HandshakeFailed { .. }
             | Self::Connected { .. }
             | Self::ConnectFailed { .. } => None,
         }

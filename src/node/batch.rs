@@ -3,13 +3,16 @@
 
 use super::address::family;
 use super::connection::Connection;
-use super::errors::{ErrorCode, connect_error_code, connection_error_code, system_error_code};
+use super::errors::{
+    ErrorCode, connect_error_code, connection_error_code, handshake_error_code, system_error_code,
+};
 use super::event_kinds::{EventKind, IndexHeader};
 use super::strings;
 use super::values::{array, clear_exception, number, undefined, value};
 use crate::connection::{self, Event};
 use crate::events::batch::{EventBatch, MAX_BATCH_EVENTS, MAX_BATCH_FRAMES};
-use crate::events::error::AttemptError;
+use crate::events::error::{AttemptError, HandshakeError};
+use crate::transport::tls::{TlsError, certificate_code};
 use napi::bindgen_prelude::{Buffer, Error, Null, Result, Status, ToNapiValue};
 use napi::sys;
 use std::cell::RefCell;
@@ -187,6 +190,11 @@ impl Batch<'_> {
                     system_error_code(&error),
                 )?;
             }
+            Event::HandshakeFailed {
+                listener,
+                ends,
+                error,
+            } => self.handshake_failed(listener, ends.as_deref(), &error)?,
             Event::Connected {
                 client,
                 attempt,
@@ -246,6 +254,35 @@ impl Batch<'_> {
         let syscall = value(self.env, code.1)?;
         let failure = array(self.env, &[errno, syscall])?;
         self.push_extra(kind, id, failure);
+        Ok(())
+    }
+
+    /// A record with an extra `[number, what, ends, certificates, code]`: the error as an
+    /// [`ErrorCode`], the addresses of TCP or null, and for a refused certificate the chain in DER
+    /// and the code of the reason, or null.
+    fn handshake_failed(
+        &mut self,
+        listener: u64,
+        ends: Option<&(SocketAddr, SocketAddr)>,
+        error: &HandshakeError,
+    ) -> Result<()> {
+        let (number, what) = handshake_error_code(error);
+        let (certificates, code) = match error {
+            HandshakeError::Tls(TlsError::Refused(reason, chain)) => {
+                let chain: Vec<_> = chain.iter().map(|der| Buffer::from(&der[..])).collect();
+                (Some(chain), Some(certificate_code(reason)))
+            }
+            _ => (None, None),
+        };
+        let failure = [
+            value(self.env, number)?,
+            value(self.env, what)?,
+            ends_of_tcp(self.env, ends)?,
+            value(self.env, certificates)?,
+            value(self.env, code)?,
+        ];
+        let failure = array(self.env, &failure)?;
+        self.push_extra(EventKind::HandshakeFailed, listener, failure);
         Ok(())
     }
 

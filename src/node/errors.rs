@@ -1,9 +1,10 @@
 //! Errors: those of connections, as `lib/` gets them, and those of the program that it does not
 //! catch.
 
-use crate::events::error::{ConnectError, ConnectionError};
+use crate::events::error::{ConnectError, ConnectionError, HandshakeError};
 use crate::transport::SystemError;
 use crate::transport::error::{ECONNREFUSED, EIO};
+use crate::transport::tls::TlsError;
 use napi::bindgen_prelude::Unknown;
 use napi::{Env, JsValue, sys};
 use napi_derive::napi;
@@ -14,6 +15,7 @@ use napi_derive::napi;
 ///
 /// - `tls`: TLS failed on a connection; the number is [`TlsError::number`](crate::transport::tls::TlsError::number).
 /// - `handshake`: the TLS handshake failed; with 0 it would fail again, any other number is that of a system error.
+/// - `certificate`: the certificate of a client was refused during the TLS handshake.
 /// - `handshake timeout`: the TLS handshake took too long.
 /// - `connect itself`: a socket was connected to itself.
 /// - `write` with 0: the peer is a slow consumer.
@@ -39,6 +41,15 @@ pub(super) fn connect_error_code(error: &ConnectError) -> ErrorCode {
         ConnectError::HandshakeInterrupted(errno) => (*errno, "handshake"),
         ConnectError::HandshakeFailed(_) => (0, "handshake"),
         ConnectError::HandshakeTimedOut => (0, "handshake timeout"),
+    }
+}
+
+pub(super) fn handshake_error_code(error: &HandshakeError) -> ErrorCode {
+    match error {
+        HandshakeError::Interrupted(errno) => (*errno, "handshake"),
+        HandshakeError::Tls(TlsError::Refused(..)) => (0, "certificate"),
+        HandshakeError::Tls(error) => (error.number(), "tls"),
+        HandshakeError::TimedOut => (0, "handshake timeout"),
     }
 }
 

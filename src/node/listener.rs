@@ -3,7 +3,7 @@
 use super::address::EndAddress;
 use super::connection::Connection;
 use super::values::size;
-use crate::endpoint;
+use crate::endpoint::{self, handshake::Adopted};
 use crate::transport::{self, Listening};
 use napi::bindgen_prelude::{Either, Error, Result, Status};
 use napi_derive::napi;
@@ -113,12 +113,12 @@ impl Listener {
     }
 
     /// Makes a connection of a socket that was accepted elsewhere, by a duplicate of its
-    /// descriptor: the caller keeps `fd`. `None` if there are too many connections, or the listener
-    /// is closed.
+    /// descriptor: the caller keeps `fd`. False if there are too many connections, or the listener
+    /// is closed; true if an event follows, because the listener secures connections.
     #[napi(catch_unwind)]
-    pub fn adopt(&self, fd: i32) -> Result<Option<Connection>> {
+    pub fn adopt(&self, fd: i32) -> Result<Either<Connection, bool>> {
         let Some(listener) = self.inner.lock().as_ref().map(Arc::clone) else {
-            return Ok(None);
+            return Ok(Either::B(false));
         };
         if fd < 0 {
             return Err(unusable("it is none"));
@@ -128,7 +128,11 @@ impl Listener {
         let own = unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned();
         let adopted = own.and_then(|own| listener.adopt(own.into()));
         let adopted = adopted.map_err(|error| unusable(&error.to_string()))?;
-        Ok(adopted.map(Connection::from))
+        Ok(match adopted {
+            Adopted::Open(connection) => Either::A(Connection::from(connection)),
+            Adopted::Securing => Either::B(true),
+            Adopted::Refused => Either::B(false),
+        })
     }
 
     /// A duplicate of the descriptor, which the caller closes; -1 if there is none.

@@ -8,6 +8,7 @@
 //! connection     Connection: reading, writing, ending
 //! framer         Framer, for bytes that come from JavaScript (ObjectBuffer, adopted streams)
 //! tls            TlsTrustStore, TlsClientConfig: the trusted authorities of a client, its TLS options
+//! tls_server     TlsServerConfig, TlsAcceptor: the TLS options of a server, its handshakes
 //! queue          EventQueue, one a JavaScript environment
 //!  |-- dispatcher   calls JavaScript with a batch of events
 //!  |-- batch        lays a batch out as one string and numbers; event_kinds names the numbers
@@ -44,6 +45,7 @@ mod server;
 mod session;
 mod strings;
 mod tls;
+mod tls_server;
 mod uv;
 mod values;
 mod waker;

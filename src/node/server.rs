@@ -5,6 +5,7 @@ use super::listener::{self, ListenFailure, ListenOptions, Listener};
 use super::options::{ConnectionOptions, Marks};
 use super::queue::EventQueue;
 use super::strings;
+use super::tls_server::TlsAcceptor;
 use super::values::id as id_of;
 use crate::connection;
 use crate::endpoint::{self, LocalListeners};
@@ -28,6 +29,7 @@ impl SockhopServer {
         &self,
         id: f64,
         listening: io::Result<Listening>,
+        tls: Option<&TlsAcceptor>,
     ) -> Either<Listener, ListenFailure> {
         let listening = listening.map_err(|error| SystemError::new("listen", &error));
         Listener::or_failure(listening.and_then(|listening| {
@@ -37,6 +39,7 @@ impl SockhopServer {
                 Arc::clone(&self.config),
                 Arc::clone(&self.environment),
                 Arc::clone(&self.listeners),
+                tls.map(|tls| Arc::clone(&tls.inner)),
             )
         }))
     }
@@ -55,16 +58,17 @@ impl SockhopServer {
         })
     }
 
-    /// Binds and accepts; events of the listener carry `id`.
+    /// Binds and accepts; events of the listener carry `id`. With `tls`, connections are secured.
     #[napi(catch_unwind)]
     pub fn listen(
         &self,
         id: f64,
         endpoint: Endpoint,
         options: ListenOptions,
+        tls: Option<&TlsAcceptor>,
     ) -> Result<Either<Listener, ListenFailure>> {
         let address = endpoint.into_endpoint()?;
-        Ok(self.accept_at(id, Listening::bind(&address, &options.into())))
+        Ok(self.accept_at(id, Listening::bind(&address, &options.into()), tls))
     }
 
     /// Accepts at a socket that is bound, and takes its descriptor over if that succeeds.
@@ -74,8 +78,9 @@ impl SockhopServer {
         id: f64,
         fd: i32,
         backlog: Option<i32>,
+        tls: Option<&TlsAcceptor>,
     ) -> Either<Listener, ListenFailure> {
-        let listener = self.accept_at(id, listener::inherit(fd, backlog));
+        let listener = self.accept_at(id, listener::inherit(fd, backlog), tls);
         if matches!(listener, Either::A(_)) {
             listener::close_inherited(fd);
         }
@@ -84,12 +89,17 @@ impl SockhopServer {
 
     /// A listener that does not accept: `adopt` takes connections that were accepted elsewhere.
     #[napi(catch_unwind)]
-    pub fn listen_elsewhere(&self, id: f64) -> Either<Listener, ListenFailure> {
+    pub fn listen_elsewhere(
+        &self,
+        id: f64,
+        tls: Option<&TlsAcceptor>,
+    ) -> Either<Listener, ListenFailure> {
         Listener::or_failure(endpoint::Listener::elsewhere(
             id_of(id),
             Arc::clone(&self.config),
             Arc::clone(&self.environment),
             Arc::clone(&self.listeners),
+            tls.map(|tls| Arc::clone(&tls.inner)),
         ))
     }
 

@@ -1,13 +1,15 @@
 //! TLS of clients. `lib/internal/tls/tls-connector.js` makes these from the program's options.
 
 use super::values::duration;
-use crate::transport::tls::{Agreement, ClientConfig, ClientOptions, ConfigError, TrustStore};
+use crate::transport::tls::{
+    Agreement, ClientConfig, ClientOptions, ConfigError, TrustStore, certificate_code,
+};
 use napi::bindgen_prelude::{Buffer, Error, Result, Status, Uint8Array};
 use napi_derive::napi;
 use std::sync::Arc;
 use std::time::Duration;
 
-fn unusable(error: ConfigError) -> Error {
+pub(super) fn unusable(error: ConfigError) -> Error {
     Error::new(Status::InvalidArg, error.to_string())
 }
 
@@ -83,16 +85,20 @@ impl TlsClientConfig {
 /// The result of a handshake.
 #[napi(object)]
 pub struct TlsAgreement {
-    /// The server's certificates in DER, its own first.
+    /// The peer's certificates in DER, its own first.
     pub certificates: Vec<Buffer>,
-    /// The chain ends at a trusted authority.
-    pub trusted: bool,
+    /// Why they are not trusted, by the code of OpenSSL; undefined if they are.
+    pub untrusted: Option<String>,
     /// TLS 1.3 was negotiated, not 1.2.
     pub tls13: bool,
     /// The number of the cipher suite.
     pub cipher: u16,
     /// The protocol that ALPN selected.
     pub protocol: Option<Buffer>,
+    /// On a server: the name that the client asked for.
+    pub servername: Option<String>,
+    /// An earlier session was resumed.
+    pub resumed: bool,
 }
 
 impl From<&Agreement> for TlsAgreement {
@@ -103,10 +109,15 @@ impl From<&Agreement> for TlsAgreement {
                 .iter()
                 .map(|der| Buffer::from(der.as_slice()))
                 .collect(),
-            trusted: agreement.trusted,
+            untrusted: agreement
+                .untrusted
+                .as_ref()
+                .map(|reason| certificate_code(reason).to_owned()),
             tls13: agreement.tls13,
             cipher: agreement.cipher,
             protocol: agreement.protocol.as_deref().map(Buffer::from),
+            servername: agreement.server_name.clone(),
+            resumed: agreement.resumed,
         }
     }
 }

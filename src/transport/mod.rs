@@ -36,7 +36,7 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
-use tls::{Agreement, ClientConfig, HandshakeState, TlsStream};
+use tls::{Agreement, ClientConfig, HandshakeState, ServerConfig, TlsStream};
 
 /// A connected, non-blocking stream socket.
 ///
@@ -104,13 +104,22 @@ impl Stream {
         self.quota.as_ref()
     }
 
-    /// Takes over a connected socket for TLS. [`handshake`](Self::handshake) comes before
-    /// everything else.
+    /// Takes over a connected socket of a client for TLS. [`handshake`](Self::handshake) comes
+    /// before everything else.
     pub(crate) fn secure(socket: Socket, config: &ClientConfig) -> io::Result<Self> {
-        let tls = TlsStream::new(config).map_err(io::Error::other)?;
+        let tls = TlsStream::client(config).map_err(io::Error::other)?;
         Ok(Self {
             tls: Some(Box::new(tls)),
             ..Self::new(socket)?
+        })
+    }
+
+    /// As [`secure`](Self::secure), for an accepted socket of a server.
+    pub(crate) fn into_secure(self, config: &ServerConfig) -> io::Result<Self> {
+        let tls = TlsStream::server(config).map_err(io::Error::other)?;
+        Ok(Self {
+            tls: Some(Box::new(tls)),
+            ..self
         })
     }
 

@@ -211,12 +211,18 @@ const OTHER_CODES = [
   },
   {
     codes: ['DEPTH_ZERO_SELF_SIGNED_CERT', 'CERT_HAS_EXPIRED', 'ERR_TLS_CERT_ALTNAME_INVALID'],
-    cause: "The server's certificate was not accepted. The error is that of `tls`",
+    cause:
+      "The peer's certificate was not accepted. The error is that of `tls`: `connect()` rejects with it, a server emits it as `error`",
     remedy: '`ca`, or another certificate',
   },
   {
-    codes: ['ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED', 'ERR_SSL_WRONG_VERSION_NUMBER'],
-    cause: 'The server refused the client, or speaks no TLS. The error is that of `tls`',
+    codes: [
+      'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED',
+      'ERR_SSL_WRONG_VERSION_NUMBER',
+      'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE',
+    ],
+    cause:
+      'The TLS handshake failed: one end refused the other, or speaks no TLS. The error is that of `tls`',
   },
 ];
 

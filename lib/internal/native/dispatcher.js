@@ -37,6 +37,7 @@ const {
   ListenerFailed: LISTENER_FAILED,
   Connected: CONNECTED,
   ConnectFailed: CONNECT_FAILED,
+  HandshakeFailed: HANDSHAKE_FAILED,
 } = native.EventKind;
 
 const {
@@ -246,6 +247,9 @@ class Batch {
         break;
       case LISTENER_FAILED:
         listeners.get(id)?.failed(...this.#extras[value]);
+        break;
+      case HANDSHAKE_FAILED:
+        listeners.get(id)?.handshakeFailed(...this.#extras[value]);
         break;
       case CONNECTED: {
         const number = index[at + 4];

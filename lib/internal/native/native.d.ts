@@ -144,10 +144,10 @@ export declare class Listener {
   address(): EndAddress | null
   /**
    * Makes a connection of a socket that was accepted elsewhere, by a duplicate of its
-   * descriptor: the caller keeps `fd`. `None` if there are too many connections, or the listener
-   * is closed.
+   * descriptor: the caller keeps `fd`. False if there are too many connections, or the listener
+   * is closed; true if an event follows, because the listener secures connections.
    */
-  adopt(fd: number): Connection | null
+  adopt(fd: number): Connection | boolean
   /** A duplicate of the descriptor, which the caller closes; -1 if there is none. */
   duplicate(): number
   /** Connections above this number are turned away. */
@@ -184,12 +184,12 @@ export declare class SockhopClient {
 export declare class SockhopServer {
   /** A server that does not listen. */
   constructor(queue: EventQueue, options: ConnectionOptions)
-  /** Binds and accepts; events of the listener carry `id`. */
-  listen(id: number, endpoint: Endpoint, options: ListenOptions): Listener | ListenFailure
+  /** Binds and accepts; events of the listener carry `id`. With `tls`, connections are secured. */
+  listen(id: number, endpoint: Endpoint, options: ListenOptions, tls?: TlsAcceptor | undefined | null): Listener | ListenFailure
   /** Accepts at a socket that is bound, and takes its descriptor over if that succeeds. */
-  listenOn(id: number, fd: number, backlog?: number | undefined | null): Listener | ListenFailure
+  listenOn(id: number, fd: number, backlog?: number | undefined | null, tls?: TlsAcceptor | undefined | null): Listener | ListenFailure
   /** A listener that does not accept: `adopt` takes connections that were accepted elsewhere. */
-  listenElsewhere(id: number): Listener | ListenFailure
+  listenElsewhere(id: number, tls?: TlsAcceptor | undefined | null): Listener | ListenFailure
   /**
    * Sends a text of `length` UTF-16 units to every connection. A `BroadcastDone` event with `id`
    * follows.
@@ -218,10 +218,29 @@ export declare class SockhopSession {
   leave(): void
 }
 
+/** Secures the connections of a server's listeners. */
+export declare class TlsAcceptor {
+  /**
+   * At most `max_handshakes` run at a time, and each may take `handshake_timeout` milliseconds; 0
+   * is no limit.
+   */
+  constructor(config: TlsServerConfig, maxHandshakes: number, handshakeTimeout: number)
+  /** New connections are secured by `config`. */
+  setConfig(config: TlsServerConfig): void
+  /** How many handshakes have failed. */
+  failures(): TlsFailures
+}
+
 /** How a client secures its connections. */
 export declare class TlsClientConfig {
   /** Throws for options that rustls does not support. */
   constructor(trust: TlsTrustStore, options: TlsOptions)
+}
+
+/** How a server secures its connections. */
+export declare class TlsServerConfig {
+  /** Throws for options that rustls does not support. */
+  constructor(options: TlsServerOptions)
 }
 
 /** The certificate authorities that a client trusts. */
@@ -315,6 +334,11 @@ export declare enum EventKind {
    * extras; the number of the attempt follows the record.
    */
   ConnectFailed = 13,
+  /**
+   * A client of a listener did not complete the TLS handshake: `[number, what, ends, certificates,
+   * code]` among the extras, see `Batch::handshake_failed`.
+   */
+  HandshakeFailed = 14,
 }
 
 /** The first numbers of the index. */
@@ -392,16 +416,48 @@ export declare function reportUncaught(error: unknown): void
 
 /** The result of a handshake. */
 export interface TlsAgreement {
-  /** The server's certificates in DER, its own first. */
+  /** The peer's certificates in DER, its own first. */
   certificates: Array<Buffer>
-  /** The chain ends at a trusted authority. */
-  trusted: boolean
+  /** Why they are not trusted, by the code of OpenSSL; undefined if they are. */
+  untrusted?: string
   /** TLS 1.3 was negotiated, not 1.2. */
   tls13: boolean
   /** The number of the cipher suite. */
   cipher: number
   /** The protocol that ALPN selected. */
   protocol?: Buffer
+  /** On a server: the name that the client asked for. */
+  servername?: string
+  /** An earlier session was resumed. */
+  resumed: boolean
+}
+
+/** The clients to trust. */
+export interface TlsClientTrust {
+  /** The certificates of authorities, in PEM; without it, the built-in ones of Mozilla. */
+  authorities?: Uint8Array
+  /** Certificates that are trusted for themselves, in PEM. */
+  pinned: Uint8Array
+  /** Revocation lists, in PEM. */
+  revoked: Uint8Array
+  /** Whether the handshake fails without a trusted certificate. */
+  required: boolean
+}
+
+/** How many handshakes of a server failed. */
+export interface TlsFailures {
+  /** For any reason. */
+  all: number
+  /** Because they took too long. */
+  timedOut: number
+}
+
+/** A certificate chain and its private key, in PEM. */
+export interface TlsIdentity {
+  /** The chain, the server's own certificate first. */
+  cert: Uint8Array
+  /** The key. */
+  key: Uint8Array
 }
 
 /** Options of [`TlsClientConfig`]. */
@@ -420,6 +476,22 @@ export interface TlsOptions {
   tls13: boolean
   /** Limit for a handshake, in milliseconds; 0 is none. */
   handshakeTimeout: number
+}
+
+/** Options of [`TlsServerConfig`]. */
+export interface TlsServerOptions {
+  /** The first identity that suits a client is used. */
+  identities: Array<TlsIdentity>
+  /** Without it, clients are asked for no certificate. */
+  clients?: TlsClientTrust
+  /** Protocol names for ALPN. */
+  protocols: Array<Uint8Array>
+  /** Allows TLS 1.2. */
+  tls12: boolean
+  /** Allows TLS 1.3. */
+  tls13: boolean
+  /** Prefers its own order of cipher suites. */
+  ownOrder: boolean
 }
 
 /** The counters of a connection. */

@@ -218,9 +218,9 @@ function checkSystemd(subject, value) {
   throw invalidType(subject, 'true, or the name of a socket ("FileDescriptorName=")', value);
 }
 
-function checkTlsOptions(subject, value) {
+function checkTlsOptions(subject, value, { whose = 'tls.connect()' }) {
   if (typeof value === 'object' && !Array.isArray(value)) return value;
-  throw invalidType(subject, 'an object with options of tls.connect()', value);
+  throw invalidType(subject, `an object with options of ${whose}`, value);
 }
 
 /** As in 1.8.4, any value but "json" stands for a sockhop program. */
@@ -442,6 +442,11 @@ const KINDS = {
     documented: 'boolean or string',
     declared: nullable('boolean | string'),
     check: checkSystemd,
+  },
+  tlsServerOptions: {
+    documented: 'object',
+    declared: nullable('TlsOptions'),
+    check: (subject, value) => checkTlsOptions(subject, value, { whose: 'tls.createServer()' }),
   },
   signal: { documented: '`AbortSignal`', declared: nullable('AbortSignal'), check: checkSignal },
   /** `EventEmitter` reads it. */

@@ -61,15 +61,22 @@ function read(taker, given, defaults = {}) {
   return { ...values };
 }
 
-/** A server that is configured for TLS must not serve plain text. */
-function refuseTls({ ssl, ssl_options }) {
-  const expected =
-    'left out for a server, which speaks no TLS by itself (put a tls.createServer(options) in the place of ' +
-    'server.server, as in "The listener" of API.md)';
-  if (ssl) throw invalidValue(property('ssl'), expected, ssl);
-  const isFilled =
-    typeof ssl_options === 'object' && ssl_options !== null && Object.keys(ssl_options).length > 0;
-  if (isFilled) throw invalidValue(property('ssl_options'), expected, ssl_options);
+/**
+ * Whether TLS is on: with `ssl`, or with any option of it.
+ *
+ * @throws {TypeError} for a server with `ssl` and without a certificate
+ */
+function usesTls({ ssl, ssl_options }, isServer) {
+  const hasOptions = Object.keys(ssl_options).length > 0;
+  if (ssl && !hasOptions && isServer) {
+    throw invalidValue(
+      property('ssl'),
+      'left out for a server without "ssl_options": TLS needs a certificate and its key, ' +
+        'ssl_options: { cert, key }, as for tls.createServer()',
+      ssl,
+    );
+  }
+  return ssl || hasOptions;
 }
 
 /** The options as an object. They may be left out, but a value without properties is a mistake. */
@@ -91,7 +98,7 @@ function normalizeClientOptions(opts, { defaults } = {}) {
   const given = checkOptions(opts);
   warnOfClientOptions(given);
   const settings = read('client', given, defaults);
-  settings.ssl ||= Object.keys(settings.ssl_options).length > 0;
+  settings.ssl = usesTls(settings, false);
   settings.auto_reconnect_max_interval = longestInterval(settings);
   return settings;
 }
@@ -122,8 +129,8 @@ function longestInterval({
 function normalizeServerOptions(opts, { defaults } = {}) {
   const given = checkOptions(opts);
   warnOfServerOptions(given);
-  refuseTls(given);
   const settings = read('server', given, defaults);
+  settings.ssl = usesTls(settings, true);
   if (settings.cluster !== null) settings.cluster = readCluster(settings.cluster);
   return settings;
 }

@@ -81,7 +81,7 @@ const OPTIONS = [
   },
   {
     name: 'ssl',
-    takers: CLIENT,
+    takers: BOTH,
     kind: 'flag',
     default: false,
     meaning: 'Use TLS. `ssl_options` with any key turns TLS on as well',
@@ -93,6 +93,14 @@ const OPTIONS = [
     default: () => ({}),
     shown: '{}',
     meaning: 'Options of `tls.connect()`, see [TLS](#tls)',
+  },
+  {
+    name: 'ssl_options',
+    takers: SERVER,
+    kind: 'tlsServerOptions',
+    default: () => ({}),
+    shown: '{}',
+    meaning: 'Options of `tls.createServer()`, see [TLS of a server](#tls-of-a-server)',
   },
   {
     name: 'session_type',
@@ -281,11 +289,22 @@ const OPTIONS = [
     limits: [
       {
         error: 'ERR_TLS_HANDSHAKE_TIMEOUT',
-        how: '`connect()` rejects',
+        how: '`connect()` rejects, or `error` event of a server',
         counter: 'handshake_timeouts',
         counts: 'TLS handshakes that took longer than `handshake_timeout`',
       },
     ],
+  },
+  {
+    name: 'max_handshakes',
+    takers: SERVER,
+    kind: 'count',
+    isLimit: true,
+    default: 512,
+    unit: 'handshakes',
+    max: 1_000_000,
+    meaning:
+      'Number of TLS handshakes that may run at a time. Further clients wait for their turn, within `handshake_timeout`. While they wait, a handshake that takes more than three seconds ends with `ERR_TLS_HANDSHAKE_TIMEOUT`',
   },
   {
     name: 'idle_timeout',

@@ -4,6 +4,7 @@ const net = require('node:net');
 
 const { diagnostics } = require('../diagnostics.js');
 const { abortError } = require('../errors/errors.js');
+const { invalidValue } = require('../options/kinds.js');
 const { throwUncaught } = require('../native/dispatcher.js');
 const { isUnclaimed } = require('../../SockhopSocket.js');
 const { descriptorOf, netOptions } = require('./listen-place.js');
@@ -23,6 +24,8 @@ class Acceptor {
   #server;
   /** The handlers that listeners report to. */
   #handlers;
+  /** Makes the connections secure; null without TLS: @type {?import('../tls/tls-server.js').TlsServer} */
+  #tls;
   /** Takes the connections: @type {import('./server-connections.js').ServerConnections} */
   #connections;
   /** Whether the promise of listen() rejects with the error that the listener emits. */
@@ -33,21 +36,24 @@ class Acceptor {
    * @param {object} parts
    * @param {object} parts.handlers
    * @param {import('./server-connections.js').ServerConnections} parts.connections
+   * @param {?TlsServer} parts.tls
    */
-  constructor(server, { handlers, connections }) {
+  constructor(server, { handlers, connections, tls }) {
     this.#server = server;
     this.#handlers = handlers;
     this.#connections = connections;
+    this.#tls = tls;
   }
 
   /** @returns {net.Server} for `server.server` */
   createListener() {
     const server = this.#server;
     const { max_connections } = this.#connections.options;
-    const listener =
-      net.createServer === createServer
-        ? new Listener(server, this.#handlers, max_connections)
-        : net.createServer();
+    // A listener of another kind would serve plain text.
+    const isOwn = net.createServer === createServer || this.#tls !== null;
+    const listener = isOwn
+      ? new Listener(server, this.#handlers, max_connections, this.#tls)
+      : net.createServer();
     listener.on('error', (err) => {
       diagnostics.error.publish({ server, error: err });
       if (this.#isRejected && server.listenerCount('error') === 0) return;
@@ -96,6 +102,7 @@ class Acceptor {
 
   /** Has a server that the program put in the place of `server.server` listen. */
   #listenElsewhere(listener, target, how) {
+    if (this.#tls !== null) return Promise.reject(replacedWithTls());
     const listening = listenOn(listener, target, how);
     this.#isRejected = true;
     const settled = () => {
@@ -124,6 +131,14 @@ class Acceptor {
       listener.close();
     });
   }
+}
+
+function replacedWithTls() {
+  return invalidValue(
+    'The "options.ssl_options" property',
+    'left out if the program replaces server.server: that server listens, and these options have no effect on it',
+    'ssl_options',
+  );
 }
 
 /** @returns {Array} the arguments for a server of the program, as few as will do */

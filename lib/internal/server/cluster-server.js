@@ -16,6 +16,8 @@ const inCluster = () => require('node:cluster').isWorker;
 class ClusterServer extends net.Server {
   /** The listener that this accepts for: @type {import('./listener.js').Listener} */
   #listener;
+  /** Secures the connections in JavaScript. */
+  #openssl;
   /** How many of its connections are open. */
   #openCount = 0;
   /** Callbacks of close() that are called when the last connection is closed. */
@@ -24,11 +26,15 @@ class ClusterServer extends net.Server {
   /**
    * @param {object} native the native listener: `adopt(fd)` takes a duplicate of a descriptor
    * @param {Listener} listener
+   * @param {?import('./openssl-handshakes.js').OpensslHandshakes} [openssl] takes the connections in
+   *   the place of the native side
    */
-  constructor(native, listener) {
-    super();
+  constructor(native, listener, openssl = null) {
+    super({ pauseOnConnect: openssl !== null });
     this.#listener = listener;
-    this.on('connection', (stream) => this.#passOn(native, stream));
+    this.#openssl = openssl;
+    if (openssl === null) this.on('connection', (stream) => this.#passOn(native, stream));
+    else this.on('connection', (stream) => openssl.take(stream));
   }
 
   /**
@@ -40,7 +46,12 @@ class ClusterServer extends net.Server {
     let connection;
     try {
       connection = native.adopt(stream._handle?.fd ?? -1);
-    } catch {
+    } catch (err) {
+      if (listener.isSecure) {
+        stream.destroy();
+        listener.onListenerError(err);
+        return;
+      }
       // There is no descriptor, or no further one for the duplicate: the server reads the stream in
       // JavaScript.
       listener.emit('connection', stream);
@@ -49,7 +60,9 @@ class ClusterServer extends net.Server {
     const { localAddress, localPort, localFamily } = stream;
     const { remoteAddress, remotePort, remoteFamily } = stream;
     stream.destroy();
-    if (connection !== null) this.#track(listener.accepted(connection));
+    // The listener will track it once it is secure.
+    if (connection === true) return;
+    if (connection !== false) this.track(listener.accepted(connection));
     else if (remotePort === undefined) listener.refused(null);
     else {
       listener.refused([
@@ -63,7 +76,8 @@ class ClusterServer extends net.Server {
     }
   }
 
-  #track(socket) {
+  /** Has the cluster wait for a connection. */
+  track(socket) {
     this.#openCount += 1;
     socket.once('close', () => {
       this.#openCount -= 1;
@@ -93,9 +107,10 @@ class ClusterServer extends net.Server {
     return started;
   }
 
-  /** Stops listening. */
+  /** Stops listening, and abandons the handshakes that are under way. */
   stop() {
     super.close();
+    this.#openssl?.stop();
   }
 
   /** Node calls this when the worker is to leave the cluster, and waits for the callback. */

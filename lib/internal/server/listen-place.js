@@ -77,7 +77,7 @@ function netOptions(place, how) {
   refuse(
     ['mode', 'unlink_stale'],
     how,
-    'where a server of Node listens: in a worker of node:cluster without "exclusive", or in the place of server.server',
+    'where a server of Node listens: in a worker of node:cluster without "exclusive", in the place of server.server, or with "ssl_options" that need OpenSSL',
   );
   const given = {
     backlog: how.backlog,

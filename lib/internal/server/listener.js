@@ -11,10 +11,12 @@ const { systemError } = require('../errors/system-errors.js');
 const handles = require('../native/node-handles.js');
 const { SockhopSocket } = require('../../SockhopSocket.js');
 const { formatAddress } = require('../transport/format-address.js');
+const { SockhopTlsSocket } = require('../transport/tls-socket.js');
 const { lookup } = require('../transport/lookup.js');
 const { displayedEndpoint, socketName } = require('../transport/addresses.js');
 const { ClusterServer, inCluster } = require('./cluster-server.js');
 const { nativeOptions, netOptions, placeOf, plainPlace } = require('./listen-place.js');
+const { OpensslHandshakes } = require('./openssl-handshakes.js');
 const { nextTick } = require('../real-timers.js');
 const { markTarget, supportProxies } = require('../proxy-support.js');
 
@@ -45,6 +47,8 @@ class Listener extends net.Server {
   #keepAlive = new KeepAlive();
   /** The limit of connections that the server was constructed with. */
   #defaultLimit;
+  /** Secures the connections; null without TLS: @type {?import('../tls/tls-server.js').TlsServer} */
+  #tls;
   /** `maxConnections` as the program assigned it: @type {*} */
   #maxConnections;
   /** How many accepted sockets are not destroyed. */
@@ -79,13 +83,15 @@ class Listener extends net.Server {
    * @param {SockhopServer} server
    * @param {ServerHandlers} handlers
    * @param {number} limit how many connections may be open at a time
+   * @param {?TlsServer} [tls]
    */
-  constructor(server, handlers, limit) {
+  constructor(server, handlers, limit, tls = null) {
     super();
     markTarget(this);
     this.#server = server;
     this.#handlers = handlers;
     this.#defaultLimit = limit;
+    this.#tls = tls;
     // An own property, because net.Server of some versions makes one.
     Object.defineProperty(this, 'maxConnections', {
       configurable: true,
@@ -150,10 +156,11 @@ class Listener extends net.Server {
       if (this.#opening !== opening) throw notRunning();
     };
     try {
+      this.#tls?.prepare();
       const address = !host || net.isIP(host) !== 0 ? host : (await lookup(host, false))[0].address;
       check();
       const sharesAlone = how.exclusive || how.reuse_port || how.reusePort;
-      if (!sharesAlone && inCluster()) {
+      if (this.#usesOpenssl || (!sharesAlone && inCluster())) {
         const place = fd === undefined ? (path ? { path } : { host: address, port }) : { fd };
         await this.#listenThroughNode([netOptions(place, { ...how, signal: null })], check);
       } else if (fd !== undefined) this.#listenOn(fd, how.backlog);
@@ -174,6 +181,7 @@ class Listener extends net.Server {
     };
     let started;
     try {
+      this.#tls?.prepare();
       started = this.#listenThroughNode(args, check);
     } catch (err) {
       this.#opening = null;
@@ -188,7 +196,7 @@ class Listener extends net.Server {
 
   /** Listens on a descriptor. @throws Node's error */
   #listenOn(fd, backlog) {
-    const result = this.#server[kListenOn](this.#id, fd, backlog);
+    const result = this.#server[kListenOn](this.#id, fd, backlog, this.#tls?.acceptor);
     if (result.errno !== undefined) throw listenError(result, {});
     this.#native = result;
   }
@@ -200,11 +208,17 @@ class Listener extends net.Server {
     return family ? null : (address ?? null);
   }
 
+  /** Whether only OpenSSL supports the options of TLS. */
+  get #usesOpenssl() {
+    return this.#tls !== null && this.#tls.acceptor === null;
+  }
+
   /** @throws Node's error */
   #listenNatively({ path, address, port }, how) {
     const listenAt = (endpoint) => {
       const nativeEndpoint = path ? { path: socketName(path) } : endpoint;
-      const result = this.#server[kListen](this.#id, nativeEndpoint, how);
+      const acceptor = this.#tls?.acceptor;
+      const result = this.#server[kListen](this.#id, nativeEndpoint, how, acceptor);
       return result.errno === undefined ? result : listenError(result, endpoint);
     };
     let result;
@@ -230,9 +244,10 @@ class Listener extends net.Server {
    * @throws Node's errors for invalid arguments
    */
   #listenThroughNode(args, check) {
-    const native = this.#server[kListenElsewhere](this.#id);
+    const native = this.#server[kListenElsewhere](this.#id, this.#tls?.acceptor);
     if (native.errno !== undefined) throw listenError(native, {});
-    const clusterServer = new ClusterServer(native, this);
+    const openssl = this.#usesOpenssl ? new OpensslHandshakes(this, this.#tls) : null;
+    const clusterServer = new ClusterServer(native, this, openssl);
     const undo = () => {
       clusterServer.stop();
       native.close();
@@ -293,13 +308,58 @@ class Listener extends net.Server {
    */
   accepted(connection) {
     this.#acceptedCount += 1;
-    const socket = new SockhopSocket(connection, this.#onSocketDestroyed, this.#handlers);
+    if (this.#tls === null) {
+      return this.#emitConnection(
+        new SockhopSocket(connection, this.#onSocketDestroyed, this.#handlers),
+      );
+    }
+    const details = this.#tls.detailsOf(connection);
+    const socket = this.#emitConnection(
+      new SockhopTlsSocket(connection, details, this.#onSocketDestroyed, this.#handlers),
+    );
+    this.#clusterServer?.track(socket);
+    return socket;
+  }
+
+  /** Emits a stream that OpenSSL has secured. */
+  acceptedStream(stream) {
+    stream.once('close', this.#onSocketDestroyed);
+    this.#clusterServer?.track(stream);
+    this.#emitConnection(stream);
+  }
+
+  #emitConnection(socket) {
     this.#openCount += 1;
     this._connections = this.#openCount;
     socket.server = this;
     this.#scope.runInAsyncScope(this.emit, this, 'connection', socket);
     if (this.#native === null && this.#acceptedCount === this.#finalCount) this.#forget();
     return socket;
+  }
+
+  /** Whether there are as many connections as there may be, with `more` that are not emitted yet. */
+  isFull(more) {
+    return this.#openCount + more >= this.#connectionLimit;
+  }
+
+  /** Whether connections are secured before they are emitted. */
+  get isSecure() {
+    return this.#tls !== null;
+  }
+
+  /** A client did not complete the TLS handshake: see `TlsServer#failure()` for the arguments. */
+  handshakeFailed(...failure) {
+    this.#reportHandshake(this.#tls.failure(...failure));
+  }
+
+  /** As `handshakeFailed`, if OpenSSL found out. */
+  opensslFailed(err, client) {
+    const failure = this.#tls.opensslFailure(err, client);
+    if (failure !== null) this.#reportHandshake(failure);
+  }
+
+  #reportHandshake(err) {
+    this.#scope.runInAsyncScope(this.#handlers.onHandshakeFailed, this.#handlers, err);
   }
 
   /**

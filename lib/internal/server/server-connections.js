@@ -53,6 +53,8 @@ class ServerConnections {
   /** How many connections there were, and how many of them with TLS. */
   #opened = 0;
   #handshakes = 0;
+  /** Counts the handshakes that fail; null without TLS. */
+  #tls;
   /** The options as the program passed them: it may change some of them for new connections. */
   #programOptions;
   /** The decoding options at construction. */
@@ -65,9 +67,11 @@ class ServerConnections {
    * @param {object} parts.options as checked
    * @param {object} parts.programOptions as the program passed them
    * @param {function} parts.emitAsync the method that a program may override
+   * @param {?import('../tls/tls-server.js').TlsServer} parts.tls
    */
-  constructor(server, { handlers, options, programOptions, emitAsync }) {
+  constructor(server, { handlers, options, programOptions, emitAsync, tls }) {
     this.#server = server;
+    this.#tls = tls;
     this.#handlers = handlers;
     this.#emitAsync = emitAsync;
     this.#programOptions = programOptions;
@@ -397,6 +401,7 @@ class ServerConnections {
       pending_requests: requests,
       ...callbackFigures(channels),
       ...this.#handlers.limits,
+      ...this.#tls?.figures,
       round_trip: roundTrips.length > 0 ? Math.max(...roundTrips) : null,
       last_connect_error: null,
     };

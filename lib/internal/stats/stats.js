@@ -49,6 +49,11 @@ const OTHER_COUNTERS = [
     counts: 'Callbacks and calls that were not answered before their connection ended',
   },
   {
+    counter: 'failed_handshakes',
+    counts:
+      'TLS handshakes of clients that failed, for any reason, those of `handshake_timeouts` included; always 0 for a client',
+  },
+  {
     counter: 'reconnect_attempts',
     counts: 'Attempts of `auto_reconnect`; always 0 for a server',
   },

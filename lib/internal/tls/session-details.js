@@ -22,41 +22,46 @@ function cipherOf(number, version) {
 
 /** The properties of a secure connection that a program may read, as those of a `tls.TLSSocket`. */
 class SessionDetails {
-  /** The certificates that the server sent, its own first: @type {crypto.X509Certificate[]} */
-  #chain;
-  /** The certificates that the client trusts, which complete the chain. */
+  /** Parses the certificates that the peer sent: @type {function(): crypto.X509Certificate[]} */
+  #parseChain;
+  /** The certificates that this end trusts, which complete the chain. */
   #trust;
-  /** Why the server is not trusted, if it is accepted all the same: @type {?string} */
+  /** Why the peer is not trusted, if it is accepted all the same: @type {?string} */
   authorizationError = null;
+  /** Whether a server has asked the client for a certificate, and trusts it. */
+  isAuthorized = false;
 
   /**
    * @param {object} agreement the result of the handshake, from the native side
-   * @param {crypto.X509Certificate[]} chain
+   * @param {function(): crypto.X509Certificate[]} parseChain the peer's certificates, its own first
    * @param {Trust} trust
-   * @param {string} servername
+   * @param {string} [servername]
    */
-  constructor(agreement, chain, trust, servername) {
-    this.#chain = chain;
+  constructor(agreement, parseChain, trust, servername) {
+    this.#parseChain = parseChain;
     this.#trust = trust;
     this.protocol = agreement.tls13 ? 'TLSv1.3' : 'TLSv1.2';
     this.cipher = cipherOf(agreement.cipher, this.protocol);
     this.alpnProtocol = agreement.protocol?.toString() ?? false;
     this.servername = servername || false;
+    this.isResumed = agreement.resumed;
   }
 
-  /** The certificate of the server. */
+  /** The peer's own certificate: @type {crypto.X509Certificate|undefined} */
   get leaf() {
-    return this.#chain[0];
+    return this.#parseChain()[0];
   }
 
   /**
    * As `tls.TLSSocket#getPeerCertificate()`: with `detailed`, each certificate has its issuer's.
    */
   peerCertificate(detailed) {
-    const leaf = this.leaf.toLegacyObject();
+    const [own, ...unused] = this.#parseChain();
+    // As Node, for a client without a certificate.
+    if (!own) return {};
+    const leaf = own.toLegacyObject();
     if (!detailed) return leaf;
-    const unused = this.#chain.slice(1);
-    let last = this.leaf;
+    let last = own;
     let object = leaf;
     for (;;) {
       if (isSelfIssued(last)) {

@@ -1,5 +1,8 @@
 'use strict';
 
+const { explain } = require('../errors/explanations.js');
+const { systemError } = require('../errors/system-errors.js');
+
 /** The alerts of TLS as OpenSSL words them; numbers above 255 are faults that this side found. */
 const REASONS = {
   10: 'sslv3 alert unexpected message',
@@ -34,6 +37,24 @@ const REASONS = {
   256: 'decryption failed or bad record mac',
   257: 'wrong version number',
   258: 'unexpected message',
+  259: 'http request',
+  260: 'peer did not return a certificate',
+  261: 'no shared cipher',
+  262: 'unsupported protocol',
+  263: 'no application protocol',
+  264: 'packet length too long',
+  265: 'no suitable key share',
+  266: 'no suitable signature algorithm',
+};
+
+/** What a client did whose handshake failed, by the codes of the errors that need more words. */
+const CAUSES = {
+  ERR_SSL_WRONG_VERSION_NUMBER:
+    'The client does not use TLS: it sent plain text to a server with TLS.',
+  ERR_SSL_HTTP_REQUEST: 'The client does not use TLS: it sent a request of HTTP.',
+  ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+    'The client has no certificate, and the server requires one ("requestCert" and "rejectUnauthorized").',
+  ECONNRESET: 'The client ended the connection before TLS was set up.',
 };
 
 /**
@@ -60,6 +81,46 @@ function handshakeTimedOut() {
   return Object.assign(new Error('TLS handshake timeout'), { code: 'ERR_TLS_HANDSHAKE_TIMEOUT' });
 }
 
+/**
+ * The error of a client that did not complete the handshake.
+ *
+ * @param {number} number
+ * @param {string} what `tls`, `handshake`, `handshake timeout` or `certificate`; the native side has
+ *   the numbers of each
+ * @param {?Array} ends of TCP: address, port and family of this end and of the client
+ * @param {{code: string, message: string}} [verdict] on a certificate that was refused
+ * @returns {Error} with the `code` of Node, and the `address` and `port` of the client
+ */
+function handshakeError(number, what, ends, verdict) {
+  const [, , , address, port] = ends ?? [];
+  return describeHandshake(errorOf(number, what, verdict), address, port);
+}
+
+/**
+ * @template {Error} E
+ * @param {E} err of a handshake
+ * @param {string} [address] of the client
+ * @param {number} [port]
+ * @returns {E} the same, with these and an explanation
+ */
+function describeHandshake(err, address, port) {
+  if (address !== undefined) Object.assign(err, { address, port });
+  return explain(err, CAUSES[err.code]);
+}
+
+function errorOf(number, what, verdict) {
+  switch (what) {
+    case 'tls':
+      return alertError(number);
+    case 'certificate':
+      return Object.assign(new Error(verdict.message), { code: verdict.code });
+    case 'handshake timeout':
+      return handshakeTimedOut();
+    default:
+      return systemError(-number, 'read');
+  }
+}
+
 /** An option of `tls.connect()` that neither this package nor Node has any more. */
 function unsupportedOption(name) {
   const err = new TypeError(
@@ -69,4 +130,10 @@ function unsupportedOption(name) {
   return err;
 }
 
-module.exports = { alertError, handshakeTimedOut, unsupportedOption };
+module.exports = {
+  alertError,
+  describeHandshake,
+  handshakeError,
+  handshakeTimedOut,
+  unsupportedOption,
+};

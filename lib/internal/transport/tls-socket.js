@@ -8,31 +8,41 @@ const { supportProxies } = require('../proxy-support.js');
 /**
  * The socket of a secure connection, with the properties and methods of a `tls.TLSSocket`.
  *
- * Sessions are not resumed or renegotiated: `getSession()` and `getTLSTicket()` return undefined,
- * and there are no `session` and `keylog` events.
+ * A client does not resume sessions, and there is no renegotiation: `getSession()` and
+ * `getTLSTicket()` return undefined, and there are no `session` and `keylog` events.
  */
 class SockhopTlsSocket extends SockhopSocket {
   /** The result of the handshake, see `SessionDetails`; null before it. */
   #details = null;
 
-  /** @param {PendingConnection} connection until `kAttachConnection` */
-  constructor(connection) {
-    super(connection);
+  /**
+   * @param {object} connection of a server, or the PendingConnection of a client until
+   *   `kAttachConnection`
+   * @param {SessionDetails} [details] of a server
+   * @param {...*} rest as for a `SockhopSocket`
+   */
+  constructor(connection, details = null, ...rest) {
+    super(connection, ...rest);
     this.encrypted = true;
     this.secureConnecting = true;
     this.authorized = false;
     this.authorizationError = null;
     this.alpnProtocol = null;
     this.servername = null;
+    if (details !== null) this.#setDetails(details);
   }
 
-  [kAttachConnection](connection, details) {
+  #setDetails(details) {
     this.#details = details;
     this.secureConnecting = false;
-    this.authorized = details.authorizationError === null;
+    this.authorized = details.isAuthorized;
     this.authorizationError = details.authorizationError;
     this.alpnProtocol = details.alpnProtocol;
     this.servername = details.servername;
+  }
+
+  [kAttachConnection](connection, details) {
+    this.#setDetails(details);
     super[kAttachConnection](connection);
   }
 
@@ -85,8 +95,9 @@ class SockhopTlsSocket extends SockhopSocket {
     return undefined;
   }
 
+  /** @returns {boolean} whether a client has resumed the session of an earlier connection */
   isSessionReused() {
-    return false;
+    return this.#details?.isResumed ?? false;
   }
 }
 

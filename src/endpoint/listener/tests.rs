@@ -25,7 +25,15 @@ fn listen(
     let config = Arc::new(Config::for_tests());
     let environment = Arc::clone(environment);
     let listening = Listening::bind(address, &ListenOptions::default()).unwrap();
-    Listener::listen(1, listening, config, environment, Arc::clone(listeners)).unwrap()
+    Listener::listen(
+        1,
+        listening,
+        config,
+        environment,
+        Arc::clone(listeners),
+        None,
+    )
+    .unwrap()
 }
 
 fn any_port() -> Address {
@@ -105,7 +113,7 @@ fn an_environment_that_ends_closes_its_listeners() {
         }
         let config = Arc::new(Config::for_tests());
         let listening = Listening::bind(&any_port(), &ListenOptions::default()).unwrap();
-        let late = Listener::listen(2, listening, config, environment, listeners);
+        let late = Listener::listen(2, listening, config, environment, listeners, None);
         assert!(late.is_err(), "an environment that has ended listens");
     }
 }

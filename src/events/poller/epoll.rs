@@ -263,6 +263,7 @@ mod tests {
                 config,
                 Arc::clone(&environment),
                 Arc::default(),
+                None,
             )
             .unwrap();
             let Address::Inet(bound) = listener.address() else {

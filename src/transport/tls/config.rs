@@ -43,14 +43,8 @@ impl ClientConfig {
     /// Checks `options`. A handshake may take `timeout`.
     pub fn new(options: ClientOptions<'_>, timeout: Duration) -> Result<Self, ConfigError> {
         let provider = Arc::new(ring::default_provider());
-        let versions: &[_] = match (options.tls12, options.tls13) {
-            (true, true) => &[&rustls::version::TLS13, &rustls::version::TLS12],
-            (true, false) => &[&rustls::version::TLS12],
-            (false, true) => &[&rustls::version::TLS13],
-            (false, false) => &[],
-        };
         let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(versions)?
+            .with_protocol_versions(versions(options.tls12, options.tls13))?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(AcceptAnyCertificate(provider)));
         let mut config = match options.identity {
@@ -79,6 +73,21 @@ impl ClientConfig {
             trust: options.trust,
             timeout,
         })
+    }
+}
+
+/// The versions of TLS to agree on, the preferred one first.
+pub(super) fn versions(
+    tls12: bool,
+    tls13: bool,
+) -> &'static [&'static rustls::SupportedProtocolVersion] {
+    static BOTH: [&rustls::SupportedProtocolVersion; 2] =
+        [&rustls::version::TLS13, &rustls::version::TLS12];
+    match (tls12, tls13) {
+        (true, true) => &BOTH,
+        (true, false) => &BOTH[1..],
+        (false, true) => &BOTH[..1],
+        (false, false) => &[],
     }
 }
 

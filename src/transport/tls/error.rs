@@ -1,5 +1,6 @@
 //! Errors of TLS.
 
+use rustls::CertificateError;
 use std::io;
 
 /// Options that cannot be used, in words for a developer.
@@ -13,10 +14,22 @@ pub enum ConfigError {
     Tls(#[from] rustls::Error),
 }
 
-/// A failure of the TLS protocol, as opposed to one of a system call.
+/// A failure of TLS, as opposed to one of a system call.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error(transparent)]
-pub struct TlsError(#[from] rustls::Error);
+pub enum TlsError {
+    /// The protocol failed.
+    #[error(transparent)]
+    Protocol(#[from] rustls::Error),
+    /// The client has a certificate that is not trusted. Contains its chain, in DER.
+    #[error("the certificate of the client is not trusted: {0}")]
+    Refused(CertificateError, Vec<Vec<u8>>),
+    /// The first bytes of the client are not TLS.
+    #[error("the client does not use TLS")]
+    Plain {
+        /// They are a request of HTTP.
+        http: bool,
+    },
+}
 
 impl TlsError {
     /// The TLS failure that `error` carries, if it does.
@@ -24,14 +37,57 @@ impl TlsError {
         error.get_ref()?.downcast_ref()
     }
 
-    /// The number of the alert that the peer sent, or a number above all alerts: 256 for a record
-    /// that cannot be decrypted, 257 for bytes that are not TLS, 258 for anything else.
+    /// The number of the alert that the peer sent, or a number above all alerts for a failure that
+    /// this side found. `lib/internal/tls/tls-errors.js` has the meaning of each.
     pub fn number(&self) -> i32 {
-        match &self.0 {
-            rustls::Error::AlertReceived(alert) => i32::from(u8::from(*alert)),
-            rustls::Error::DecryptError => 256,
-            rustls::Error::InvalidMessage(_) => 257,
-            _ => 258,
+        match self {
+            Self::Protocol(error) => number_of(error),
+            Self::Refused(..) => 258,
+            Self::Plain { http: false } => 257,
+            Self::Plain { http: true } => 259,
         }
+    }
+}
+
+fn number_of(error: &rustls::Error) -> i32 {
+    use rustls::Error;
+    use rustls::{InvalidMessage, PeerIncompatible};
+    match error {
+        Error::AlertReceived(alert) => i32::from(u8::from(*alert)),
+        Error::DecryptError => 256,
+        Error::InvalidMessage(
+            InvalidMessage::MessageTooLarge | InvalidMessage::HandshakePayloadTooLarge,
+        )
+        | Error::PeerSentOversizedRecord => 264,
+        Error::InvalidMessage(_) => 257,
+        Error::NoCertificatesPresented => 260,
+        Error::NoApplicationProtocol => 263,
+        Error::PeerIncompatible(incompatible) => match incompatible {
+            PeerIncompatible::NoCipherSuitesInCommon => 261,
+            PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
+            | PeerIncompatible::SupportedVersionsExtensionRequired
+            | PeerIncompatible::Tls12NotOffered
+            | PeerIncompatible::Tls12NotOfferedOrEnabled => 262,
+            PeerIncompatible::NoKxGroupsInCommon => 265,
+            PeerIncompatible::NoSignatureSchemesInCommon => 266,
+            _ => 258,
+        },
+        _ => 258,
+    }
+}
+
+/// Why a certificate is not trusted, by the code of OpenSSL.
+pub fn certificate_code(error: &CertificateError) -> &'static str {
+    use CertificateError as E;
+    match error {
+        E::Expired | E::ExpiredContext { .. } => "CERT_HAS_EXPIRED",
+        E::NotValidYet | E::NotValidYetContext { .. } => "CERT_NOT_YET_VALID",
+        E::Revoked => "CERT_REVOKED",
+        E::UnknownRevocationStatus => "UNABLE_TO_GET_CRL",
+        E::ExpiredRevocationList | E::ExpiredRevocationListContext { .. } => "CRL_HAS_EXPIRED",
+        E::InvalidPurpose | E::InvalidPurposeContext { .. } => "INVALID_PURPOSE",
+        E::BadSignature => "CERT_SIGNATURE_FAILURE",
+        E::UnknownIssuer => "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+        _ => "CERT_REJECTED",
     }
 }

@@ -1,20 +1,31 @@
-//! TLS on the client's side of a connection.
+//! TLS on one end of a connection.
 //!
-//! [`ClientConfig`] describes how a client secures its connections, and [`TlsStream`] is one
-//! secured connection: rustls between the plaintext of a [`Stream`](super::Stream) and its socket.
+//! ```text
+//! config         how a client secures its connections
+//! server_config  how a server does
+//! stream         one secured connection: rustls between the plaintext of a `Stream` and its socket
+//! trust_store    trusted certificates
+//! client_trust   the clients that a server trusts
+//! ```
+//!
 //! The handshake is finished before there is a connection, so no code above a stream sees it.
 //!
-//! Whether the server's certificate is accepted is decided after the handshake, before the
-//! connection is read or written. [`TrustStore`] follows the chain; JavaScript compares names,
-//! because the program may replace that check.
+//! A client decides about the server's certificate after the handshake, before the connection is
+//! read or written. [`TrustStore`] follows the chain; JavaScript compares names, because the program
+//! may replace that check. A server decides about a client's certificate with [`ClientTrust`] during
+//! the handshake, if it requires one, so that the client gets the alert that says why.
 
+mod client_trust;
 mod config;
 mod error;
+mod server_config;
 mod stream;
 mod trust_store;
 
+pub use client_trust::ClientTrust;
 pub use config::{ClientConfig, ClientOptions};
-pub use error::{ConfigError, TlsError};
+pub use error::{ConfigError, TlsError, certificate_code};
+pub use server_config::{ClientCertificates, ServerConfig, ServerOptions};
 pub use stream::Agreement;
 pub(crate) use stream::{HandshakeState, TlsStream};
 pub use trust_store::TrustStore;

@@ -1,12 +1,16 @@
 //! One secured connection: rustls between plaintext and a socket.
 
+use super::client_trust::{ClientTrust, take_refused};
 use super::config::ClientConfig;
 use super::error::TlsError;
+use super::server_config::ServerConfig;
 use super::trust_store::TrustStore;
 use crate::transport::socket::{READ_SIZE, SEND_FLAGS};
 use parking_lot::Mutex;
-use rustls::ProtocolVersion;
 use rustls::client::ClientConnection;
+use rustls::pki_types::CertificateDer;
+use rustls::server::ServerConnection;
+use rustls::{CertificateError, Connection, HandshakeKind, ProtocolVersion};
 use socket2::Socket;
 use std::cell::Cell;
 use std::io::{self, IoSlice, Read, Write};
@@ -23,18 +27,22 @@ thread_local! {
 }
 
 /// The result of a handshake.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Agreement {
-    /// The certificates that the server sent, its own first; in DER.
+    /// The certificates that the peer sent, its own first; in DER.
     pub certificates: Vec<Vec<u8>>,
-    /// Whether they lead to a trusted certificate.
-    pub trusted: bool,
+    /// Why they are not trusted; `None` if they are, or if a server asks clients for none.
+    pub untrusted: Option<CertificateError>,
     /// Whether the version is TLS 1.3, and not 1.2.
     pub tls13: bool,
     /// The number of the cipher suite.
     pub cipher: u16,
     /// The protocol that the server chose (ALPN).
     pub protocol: Option<Vec<u8>>,
+    /// On a server: the name that the client asked for (SNI).
+    pub server_name: Option<String>,
+    /// Whether the session of an earlier connection was resumed.
+    pub resumed: bool,
 }
 
 /// What a handshake waits for.
@@ -52,7 +60,7 @@ pub(crate) enum HandshakeState {
 #[derive(Debug)]
 pub(crate) struct TlsStream {
     session: Mutex<Session>,
-    trust: Arc<TrustStore>,
+    trust: Trust,
     agreement: OnceLock<Agreement>,
     /// Plaintext of which the kernel does not have every record yet.
     held: AtomicUsize,
@@ -62,9 +70,33 @@ pub(crate) struct TlsStream {
     buffered: AtomicBool,
 }
 
+/// Decides about the certificates of the peer.
+#[derive(Debug)]
+enum Trust {
+    /// The peer is a server.
+    Servers(Arc<TrustStore>),
+    /// The peer is a client.
+    Clients {
+        /// `None`: it is asked for no certificate.
+        trust: Option<Arc<ClientTrust>>,
+        /// Whether a client without a trusted certificate is refused.
+        required: bool,
+    },
+}
+
+impl Trust {
+    fn verdict(&self, chain: &[CertificateDer<'_>]) -> Option<CertificateError> {
+        match self {
+            Self::Servers(trust) if trust.accepts(chain) => None,
+            Self::Servers(_) => Some(CertificateError::UnknownIssuer),
+            Self::Clients { trust, .. } => trust.as_ref()?.verify(chain).err(),
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Session {
-    connection: ClientConnection,
+    connection: Connection,
     /// Bytes from the kernel; those from `position` up to `end` are still to be decrypted.
     incoming: Vec<u8>,
     position: usize,
@@ -75,6 +107,9 @@ struct Session {
     failure: Option<ReadFailure>,
     /// Reading stopped although the kernel may have more, so that other connections get their turn.
     paused: bool,
+    /// The first bytes that a client sent, and their number: a client without TLS is told from one
+    /// that makes mistakes.
+    greeting: ([u8; 4], u8),
 }
 
 /// Why nothing more can be read.
@@ -102,10 +137,26 @@ impl ReadFailure {
 }
 
 impl TlsStream {
-    pub(crate) fn new(config: &ClientConfig) -> Result<Self, TlsError> {
+    /// The client's end of a connection.
+    pub(crate) fn client(config: &ClientConfig) -> Result<Self, TlsError> {
         let connection =
             ClientConnection::new(Arc::clone(&config.rustls), config.server_name.clone())?;
-        Ok(Self {
+        let trust = Trust::Servers(Arc::clone(&config.trust));
+        Ok(Self::new(connection.into(), trust))
+    }
+
+    /// The server's end of a connection.
+    pub(crate) fn server(config: &ServerConfig) -> Result<Self, TlsError> {
+        let connection = ServerConnection::new(Arc::clone(&config.rustls))?;
+        let trust = Trust::Clients {
+            trust: config.trust.clone(),
+            required: config.required,
+        };
+        Ok(Self::new(connection.into(), trust))
+    }
+
+    fn new(connection: Connection, trust: Trust) -> Self {
+        Self {
             session: Mutex::new(Session {
                 connection,
                 incoming: Vec::new(),
@@ -114,13 +165,14 @@ impl TlsStream {
                 ended: false,
                 failure: None,
                 paused: false,
+                greeting: ([0; 4], 0),
             }),
-            trust: Arc::clone(&config.trust),
+            trust,
             agreement: OnceLock::new(),
             held: AtomicUsize::new(0),
             unsent: AtomicBool::new(false),
             buffered: AtomicBool::new(false),
-        })
+        }
     }
 
     /// Continues the handshake as far as the socket allows.
@@ -133,8 +185,16 @@ impl TlsStream {
                 Err(error) => return Err(error),
             }
             if !session.connection.is_handshaking() {
-                let _ = self.agreement.set(session.agreement(&self.trust));
-                // Data that the server sent right after its handshake is in this buffer already.
+                let agreement = session.agreement(&self.trust);
+                if let (Trust::Clients { required: true, .. }, Some(error)) =
+                    (&self.trust, &agreement.untrusted)
+                {
+                    // Trusted in the session that was resumed, and no longer.
+                    let refused = TlsError::Refused(error.clone(), agreement.certificates);
+                    return Err(io::Error::other(refused));
+                }
+                let _ = self.agreement.set(agreement);
+                // Data that the peer sent right after its handshake is in this buffer already.
                 self.buffered.store(true, Ordering::Release);
                 return Ok(HandshakeState::Done);
             }
@@ -245,17 +305,23 @@ impl TlsStream {
 }
 
 impl Session {
-    fn agreement(&self, trust: &TrustStore) -> Agreement {
+    fn agreement(&self, trust: &Trust) -> Agreement {
         let chain = self.connection.peer_certificates().unwrap_or_default();
+        let server_name = match &self.connection {
+            Connection::Client(_) => None,
+            Connection::Server(server) => server.server_name().map(str::to_owned),
+        };
         Agreement {
             certificates: chain.iter().map(|der| der.to_vec()).collect(),
-            trusted: trust.accepts(chain),
+            untrusted: trust.verdict(chain),
             tls13: self.connection.protocol_version() == Some(ProtocolVersion::TLSv1_3),
             cipher: self
                 .connection
                 .negotiated_cipher_suite()
                 .map_or(0, |suite| u16::from(suite.suite())),
             protocol: self.connection.alpn_protocol().map(<[u8]>::to_vec),
+            server_name,
+            resumed: self.connection.handshake_kind() == Some(HandshakeKind::Resumed),
         }
     }
 
@@ -339,6 +405,14 @@ impl Session {
         }
         if self.position < self.end {
             let mut rest = &self.incoming[self.position..self.end];
+            let (greeting, length) = &mut self.greeting;
+            if usize::from(*length) < greeting.len() {
+                let missing = greeting[usize::from(*length)..].iter_mut();
+                for (to, from) in missing.zip(rest) {
+                    *to = *from;
+                    *length += 1;
+                }
+            }
             self.position += self.connection.read_tls(&mut rest)?;
             if self.position == self.end {
                 READ_BUFFER.set(std::mem::take(&mut self.incoming));
@@ -346,7 +420,30 @@ impl Session {
         }
         match self.connection.process_new_packets() {
             Ok(_) => Ok(()),
-            Err(error) => Err(io::Error::other(TlsError::from(error))),
+            Err(error) => Err(io::Error::other(self.failure_of(error))),
+        }
+    }
+
+    /// Whether the first byte of the client was that of a handshake.
+    fn greeted_with_tls(&self) -> bool {
+        const HANDSHAKE: u8 = 0x16;
+        matches!(self.greeting, ([HANDSHAKE, ..], 1..))
+    }
+
+    fn failure_of(&self, error: rustls::Error) -> TlsError {
+        match (error, &self.connection) {
+            (rustls::Error::InvalidCertificate(reason), Connection::Server(_)) => {
+                TlsError::Refused(reason, take_refused().unwrap_or_default())
+            }
+            (rustls::Error::InvalidMessage(_), Connection::Server(_))
+                if !self.greeted_with_tls() =>
+            {
+                let http = [b"GET ", b"HEAD", b"POST", b"PUT "];
+                TlsError::Plain {
+                    http: http.contains(&&self.greeting.0),
+                }
+            }
+            (error, _) => error.into(),
         }
     }
 

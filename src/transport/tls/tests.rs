@@ -132,7 +132,7 @@ fn a_handshake_agrees_on_what_both_have() {
     let authority = Authority::new("Root");
     let pair = Pair::connected(&client(authority.trust()), authority.server(|_| {}));
     let agreement = pair.stream.agreement().unwrap();
-    assert!(agreement.trusted);
+    assert!(agreement.untrusted.is_none());
     assert!(agreement.tls13);
     assert_eq!(agreement.certificates.len(), 1);
     assert_eq!(agreement.protocol.as_deref(), Some(&b"sockhop"[..]));
@@ -143,7 +143,8 @@ fn a_handshake_agrees_on_what_both_have() {
 fn an_unknown_issuer_is_not_trusted() {
     let (authority, stranger) = (Authority::new("Root"), Authority::new("Root"));
     let pair = Pair::connected(&client(authority.trust()), stranger.server(|_| {}));
-    assert!(!pair.stream.agreement().unwrap().trusted);
+    let agreement = pair.stream.agreement().unwrap();
+    assert!(agreement.untrusted.is_some());
 }
 
 #[test]
@@ -154,7 +155,8 @@ fn an_expired_certificate_is_not_trusted() {
         params.not_after = rcgen::date_time_ymd(2002, 1, 1);
     });
     let pair = Pair::connected(&client(authority.trust()), config);
-    assert!(!pair.stream.agreement().unwrap().trusted);
+    let agreement = pair.stream.agreement().unwrap();
+    assert!(agreement.untrusted.is_some());
 }
 
 #[test]
@@ -169,7 +171,10 @@ fn an_anchor_counts_only_while_it_is_valid() {
     let client = client(Arc::new(both));
     for (authority, trusted) in [(old, false), (fresh, true)] {
         let pair = Pair::connected(&client, authority.server(|_| {}));
-        assert_eq!(pair.stream.agreement().unwrap().trusted, trusted);
+        assert_eq!(
+            pair.stream.agreement().unwrap().untrusted.is_none(),
+            trusted
+        );
     }
 }
 

@@ -1,4 +1,4 @@
-//! The certificates that a client trusts.
+//! The certificates that one end trusts.
 
 use super::error::ConfigError;
 use rustls::RootCertStore;
@@ -6,6 +6,7 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::ParsedCertificate;
+use std::borrow::Cow;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
@@ -28,13 +29,21 @@ struct Anchor {
 
 /// A period of time, in seconds since 1970. It includes both ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Validity {
+pub(super) struct Validity {
     from: i64,
     to: i64,
 }
 
 impl Validity {
-    fn contains(self, now: i64) -> bool {
+    pub(super) fn of(certificate: &X509Certificate<'_>) -> Self {
+        Self {
+            from: certificate.validity().not_before.timestamp(),
+            to: certificate.validity().not_after.timestamp(),
+        }
+    }
+
+    pub(super) fn contains(self, now: UnixTime) -> bool {
+        let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
         self.from <= now && now <= self.to
     }
 }
@@ -51,10 +60,7 @@ impl TrustStore {
                 trust.intermediates.push(der);
                 continue;
             }
-            let validity = Validity {
-                from: certificate.validity().not_before.timestamp(),
-                to: certificate.validity().not_after.timestamp(),
-            };
+            let validity = Validity::of(&certificate);
             // Chains to a certificate that rustls cannot read are not accepted here; JavaScript
             // asks OpenSSL about them.
             if trust.store.add(der.clone()).is_ok() {
@@ -97,32 +103,47 @@ impl TrustStore {
             return false;
         };
         let now = UnixTime::now();
-        let time = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-        let valid;
-        // webpki ignores the validity of an anchor; OpenSSL, which this must agree with, does not.
-        let store = if self.validity.contains(time) {
-            &self.store
-        } else {
-            let mut store = RootCertStore::empty();
-            store.add_parsable_certificates(
-                self.anchors
-                    .iter()
-                    .filter(|anchor| anchor.validity.contains(time))
-                    .map(|anchor| anchor.der.clone()),
-            );
-            valid = store;
-            &valid
-        };
-        let intermediates: Vec<_> = sent.iter().chain(&self.intermediates).cloned().collect();
         rustls::client::verify_server_cert_signed_by_trust_anchor(
             &server,
-            store,
-            &intermediates,
+            &self.store_at(now),
+            &self.intermediates(sent),
             now,
             ring::default_provider()
                 .signature_verification_algorithms
                 .all,
         )
         .is_ok()
+    }
+
+    /// Whether the built-in certificates are trusted.
+    pub(super) fn is_built_in(&self) -> bool {
+        self.anchors.is_empty() && !self.store.is_empty()
+    }
+
+    /// Whether every anchor is valid.
+    pub(super) fn is_valid_at(&self, now: UnixTime) -> bool {
+        self.validity.contains(now)
+    }
+
+    /// The anchors that are valid. webpki ignores the validity of an anchor; OpenSSL, which this
+    /// must agree with, does not.
+    pub(super) fn store_at(&self, now: UnixTime) -> Cow<'_, RootCertStore> {
+        if self.is_valid_at(now) {
+            return Cow::Borrowed(&self.store);
+        }
+        let mut store = RootCertStore::empty();
+        store.add_parsable_certificates(
+            self.anchors
+                .iter()
+                .filter(|anchor| anchor.validity.contains(now))
+                .map(|anchor| anchor.der.clone()),
+        );
+        Cow::Owned(store)
+    }
+
+    /// The certificates that may lead from the peer's to an anchor: those that it `sent`, and those
+    /// that are trusted.
+    pub(super) fn intermediates<'a>(&self, sent: &[CertificateDer<'a>]) -> Vec<CertificateDer<'a>> {
+        sent.iter().chain(&self.intermediates).cloned().collect()
     }
 }

@@ -1,0 +1,218 @@
+'use strict';
+
+/*
+ * TLS of a server. The native side (rustls) does it if it supports all of the program's options;
+ * otherwise Node's own `tls` does. Sockets, errors and figures are the same either way.
+ */
+
+const native = require('../native/binding.js');
+const timing = require('../real-timers.js');
+const { parseCertificate } = require('./certificates.js');
+const { checkAll, completeChain, readIdentities } = require('./server-identity.js');
+const { clientAuthorities, clientTrust } = require('./server-trust.js');
+const { SessionDetails } = require('./session-details.js');
+const { describeHandshake, handshakeError } = require('./tls-errors.js');
+const { hasNodeDefaults, protocolsOf, versionsOf } = require('./tls-options.js');
+const { MESSAGES, refusalCode } = require('./verdict.js');
+
+/** The options of `tls.createServer()` that the native side supports. */
+const NATIVE_OPTIONS = new Set([
+  'ca',
+  'cert',
+  'crl',
+  'key',
+  'passphrase',
+  'requestCert',
+  'rejectUnauthorized',
+  'minVersion',
+  'maxVersion',
+  'ALPNProtocols',
+  'honorCipherOrder',
+]);
+
+/** The least time between two reports of failures with one code, in ms. */
+const REPORT_INTERVAL = 1000;
+
+/** The certificates that a server without `requestCert` trusts: it asks for none. */
+const NO_TRUST = { certificates: [], isExact: false, issuerOf: () => undefined };
+
+/** The settings of TLS that connections of a server get. */
+class ServerContext {
+  /**
+   * @param {object} options `ssl_options` of the program
+   * @throws {Error} if an option cannot be used
+   */
+  constructor(options) {
+    const identities = readIdentities(options);
+    this.options = options;
+    this.requestsCertificates = options.requestCert === true;
+    const isTrusting = this.requestsCertificates || options.ca;
+    const authorities = isTrusting ? clientAuthorities(options) : NO_TRUST;
+    checkAll(options);
+    this.trust = authorities ?? NO_TRUST;
+    /** The configuration of the native side; null if only OpenSSL supports the options. */
+    this.native = authorities && this.#nativeConfig(identities, authorities);
+  }
+
+  #nativeConfig(identities, authorities) {
+    const { options } = this;
+    const names = Object.keys(options).filter((name) => options[name] !== undefined);
+    if (!names.every((name) => NATIVE_OPTIONS.has(name)) || !hasNodeDefaults()) return null;
+    const versions = versionsOf(options);
+    const protocols = protocolsOf(options.ALPNProtocols);
+    const clients = this.requestsCertificates ? clientTrust(options, authorities) : undefined;
+    if (!versions || !protocols || clients === null || identities.length === 0) return null;
+    try {
+      return new native.TlsServerConfig({
+        ...versions,
+        protocols,
+        clients,
+        identities: identities.map(({ chain, key }) => ({
+          cert: Buffer.from(completeChain(chain, options.ca && authorities).join('\n')),
+          key: Buffer.from(key.export({ type: 'pkcs8', format: 'pem' })),
+        })),
+        ownOrder: options.honorCipherOrder !== false,
+      });
+    } catch {
+      // The native side does not support the kind of key, or an authority.
+      return null;
+    }
+  }
+}
+
+/** Counts the handshakes that failed with OpenSSL. */
+class HandshakeFailures {
+  all = 0;
+  timedOut = 0;
+  /** When failures of a code may be reported again. */
+  #next = new Map();
+
+  /** @returns {boolean} whether to report it: at most one of each code in a second */
+  note(code) {
+    this.all += 1;
+    if (code === 'ERR_TLS_HANDSHAKE_TIMEOUT') this.timedOut += 1;
+    const now = timing.now();
+    if (now < (this.#next.get(code) ?? 0)) return false;
+    this.#next.set(code, now + REPORT_INTERVAL);
+    return true;
+  }
+}
+
+/** Makes the connections of a server secure. */
+class TlsServer {
+  #settings;
+  /** @type {?ServerContext} */
+  #context = null;
+  /** The handshakes of the native side: @type {?native.TlsAcceptor} */
+  #acceptor = null;
+  /** The failures of OpenSSL. */
+  #failures = new HandshakeFailures();
+
+  /**
+   * @param {object} settings of the server, with `ssl_options`, `handshake_timeout` and
+   *   `max_handshakes`
+   */
+  constructor(settings) {
+    this.#settings = settings;
+  }
+
+  /**
+   * Reads the options of the program, for a listener that is about to listen.
+   *
+   * @throws {Error} if an option cannot be used
+   */
+  prepare() {
+    this.#use(new ServerContext(this.#settings.ssl_options));
+  }
+
+  #use(context) {
+    this.#context = context;
+    if (context.native === null) return;
+    if (this.#acceptor === null) {
+      const { max_handshakes, handshake_timeout } = this.#settings;
+      this.#acceptor = new native.TlsAcceptor(context.native, max_handshakes, handshake_timeout);
+    } else this.#acceptor.setConfig(context.native);
+  }
+
+  /** Secures the connections of a native listener; null if OpenSSL has to do it. */
+  get acceptor() {
+    return this.#context?.native ? this.#acceptor : null;
+  }
+
+  /** @returns {SessionDetails} of a connection that the native side has secured */
+  detailsOf(connection) {
+    const agreement = connection.agreement();
+    const { requestsCertificates, trust } = this.#context;
+    const chain = () => agreement.certificates.map(parseCertificate);
+    const details = new SessionDetails(agreement, chain, trust, agreement.servername);
+    details.authorizationError = requestsCertificates ? verdict(agreement, trust) : null;
+    details.isAuthorized = requestsCertificates && details.authorizationError === null;
+    return details;
+  }
+
+  /**
+   * The error of a handshake that failed.
+   *
+   * @param {number} number
+   * @param {string} what
+   * @param {?Array} ends of TCP: address, port and family of this end and of the client
+   * @param {?Buffer[]} certificates of a client that were refused
+   * @param {?string} reason why they were
+   */
+  failure(number, what, ends, certificates, reason) {
+    const code = certificates && verdict({ certificates, untrusted: reason }, this.#context.trust);
+    return handshakeError(number, what, ends, code && { code, message: MESSAGES[code] ?? code });
+  }
+
+  // ---- OpenSSL ----------------------------------------------------------------------------------
+
+  /** The options of `tls.createServer()`. */
+  get nodeOptions() {
+    return {
+      ...this.#context.options,
+      handshakeTimeout: this.#settings.handshake_timeout,
+      pauseOnConnect: false,
+    };
+  }
+
+  get maxHandshakes() {
+    return this.#settings.max_handshakes;
+  }
+
+  /**
+   * As `failure()`, for a handshake of OpenSSL.
+   *
+   * @param {Error} err of `tlsClientError`
+   * @param {{authorizationError: ?string, address: ?string, port: ?number}} client
+   * @returns {?Error} null if it is not to be reported
+   */
+  opensslFailure(err, { authorizationError: code, address, port }) {
+    // Node closes a connection whose certificate it refuses, and reports that alone.
+    const failure =
+      err.code === 'ECONNRESET' && code
+        ? Object.assign(new Error(MESSAGES[code] ?? code), { code })
+        : err;
+    if (!this.#failures.note(failure.code)) return null;
+    return describeHandshake(failure, address, port);
+  }
+
+  /** How many handshakes have failed. */
+  get figures() {
+    const { all, timedOut } = this.#acceptor?.failures() ?? { all: 0, timedOut: 0 };
+    return {
+      failed_handshakes: all + this.#failures.all,
+      handshake_timeouts: timedOut + this.#failures.timedOut,
+    };
+  }
+}
+
+/** @returns {?string} the code with which OpenSSL refuses a client; null if it is trusted */
+function verdict({ certificates, untrusted }, trust) {
+  if (untrusted === undefined || untrusted === null) return null;
+  // The code that Node has for a client without a certificate.
+  if (certificates.length === 0) return 'UNABLE_TO_GET_ISSUER_CERT';
+  const chain = certificates.map(parseCertificate);
+  return (chain.includes(null) ? null : refusalCode(chain, trust)) ?? untrusted;
+}
+
+module.exports = { TlsServer };

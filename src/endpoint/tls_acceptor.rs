@@ -1,0 +1,166 @@
+//! What the TLS handshakes of a server share: the configuration, their number, their failures.
+
+use crate::events::error::HandshakeError;
+use crate::transport::tls::{ServerConfig, TlsError, certificate_code};
+use parking_lot::Mutex;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+
+/// How long a handshake may take while others wait for their turn.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// The least time between two reports of failures of one kind.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+/// More kinds than the alerts of TLS and the errors of the system can be.
+const MAX_KINDS: usize = 512;
+
+/// The handshakes of a server.
+#[derive(Debug)]
+pub struct TlsAcceptor {
+    /// New connections get it.
+    config: Mutex<Arc<ServerConfig>>,
+    /// How long a handshake may take, with the time that it waits for its turn.
+    pub(super) timeout: Duration,
+    /// Handshakes that have their turn. A client that has sent nothing yet needs none.
+    turns: Semaphore,
+    /// Handshakes that wait for a turn, and that no other has made room for.
+    waiting: AtomicUsize,
+    /// Notified when a handshake begins to wait.
+    wanted: Notify,
+    failures: Failures,
+}
+
+/// The failures of a server's handshakes.
+#[derive(Debug, Default)]
+struct Failures {
+    all: AtomicU64,
+    timed_out: AtomicU64,
+    /// The kinds of failures, and when each was reported last.
+    reported: Mutex<Vec<(FailureKind, Instant)>>,
+}
+
+/// Failures of one kind have the same code in JavaScript, as far as that is known here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FailureKind {
+    Interrupted(i32),
+    Tls(i32),
+    Refused(&'static str),
+    TimedOut,
+}
+
+impl TlsAcceptor {
+    /// Handshakes by `config`, of which at most `max` run at a time.
+    pub fn new(config: Arc<ServerConfig>, max: usize, timeout: Duration) -> Self {
+        Self {
+            config: Mutex::new(config),
+            timeout,
+            turns: Semaphore::new(max.clamp(1, Semaphore::MAX_PERMITS)),
+            waiting: AtomicUsize::new(0),
+            wanted: Notify::new(),
+            failures: Failures::default(),
+        }
+    }
+
+    /// The configuration for a new connection.
+    pub(super) fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config.lock())
+    }
+
+    /// Changes the configuration for new connections.
+    pub fn set_config(&self, config: Arc<ServerConfig>) {
+        let before = std::mem::replace(&mut *self.config.lock(), config);
+        drop(before);
+    }
+
+    /// The handshakes that failed, and those among them that took too long.
+    pub fn failed(&self) -> (u64, u64) {
+        let Failures { all, timed_out, .. } = &self.failures;
+        (
+            all.load(Ordering::Relaxed),
+            timed_out.load(Ordering::Relaxed),
+        )
+    }
+
+    /// Waits for a turn, in the order of the calls.
+    pub(super) async fn turn(&self) -> SemaphorePermit<'_> {
+        if let Ok(turn) = self.turns.try_acquire() {
+            return turn;
+        }
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let _leaving = Leaving(self);
+        self.wanted.notify_waiters();
+        match self.turns.acquire().await {
+            Ok(turn) => turn,
+            // The semaphore is never closed.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Returns when a handshake that has its turn since `PATIENCE` is to make room for another.
+    pub(super) async fn give_way(&self) {
+        tokio::time::sleep(PATIENCE).await;
+        loop {
+            let mut wanted = pin!(self.wanted.notified());
+            // A handshake that begins to wait from now on is noticed.
+            wanted.as_mut().enable();
+            if self.take_one_waiting() {
+                return;
+            }
+            wanted.await;
+        }
+    }
+
+    fn take_one_waiting(&self) -> bool {
+        let less = |waiting: usize| waiting.checked_sub(1);
+        self.waiting
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
+            .is_ok()
+    }
+
+    /// Counts a failure. Returns whether it is to be reported: at most one of each kind in
+    /// `REPORT_INTERVAL`.
+    pub(super) fn note_failure(&self, error: &HandshakeError) -> bool {
+        self.failures.all.fetch_add(1, Ordering::Relaxed);
+        if *error == HandshakeError::TimedOut {
+            self.failures.timed_out.fetch_add(1, Ordering::Relaxed);
+        }
+        let kind = kind_of(error);
+        let now = Instant::now();
+        let mut reported = self.failures.reported.lock();
+        if let Some((_, last)) = reported.iter_mut().find(|(known, _)| *known == kind) {
+            if now.duration_since(*last) < REPORT_INTERVAL {
+                return false;
+            }
+            *last = now;
+            return true;
+        }
+        if reported.len() == MAX_KINDS {
+            return false;
+        }
+        reported.push((kind, now));
+        true
+    }
+}
+
+fn kind_of(error: &HandshakeError) -> FailureKind {
+    match error {
+        HandshakeError::Interrupted(errno) => FailureKind::Interrupted(*errno),
+        HandshakeError::Tls(TlsError::Refused(reason, _)) => {
+            FailureKind::Refused(certificate_code(reason))
+        }
+        HandshakeError::Tls(error) => FailureKind::Tls(error.number()),
+        HandshakeError::TimedOut => FailureKind::TimedOut,
+    }
+}
+
+/// A handshake that waits for its turn, until it has it or is abandoned.
+struct Leaving<'a>(&'a TlsAcceptor);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        // Another may have made room for this one, and counts it no more.
+        self.0.take_one_waiting();
+    }
+}
