@@ -8,6 +8,7 @@ const { createCertificates } = require('./lib/certificate.js');
 const { machine } = require('./lib/machine.js');
 const { FLOOR, floorLabel, measure } = require('./lib/measure.js');
 const { overviewPlot, workloadPlot } = require('./lib/plot.js');
+const { updateReadme } = require('./lib/readme.js');
 const { markdown, textTable, transportNames } = require('./lib/report.js');
 const { setUp } = require('./lib/setup.js');
 const peers = require('./peers');
@@ -23,20 +24,25 @@ const QUICK_ROUND_MS = 200;
 const help = `Usage: npm run bench -- [workload ...] [options]
 
 Compares this package with sockhop 1.8.4 and others over the loopback interface. The peers take turns
-in one run, and each end is a separate process. Without a workload all are run, which takes about 25
+in one run, and each end is a separate process. Without a workload all are run, which takes about 35
 minutes; "core" is the first four, about 3 minutes.
 
 Workloads:
 ${workloads.names.map((name) => `  ${name.padEnd(15)} ${workloads.get(name).title}`).join('\n')}
   core            ${workloads.core.join(', ')}
   fairness        fairness-1, -4 and -16; "oneway", "object", "fanin" and so on work in the same way
+  oneway-log      the payloads are ${workloads.payloadNames.slice(1).join(', ')}: each with
+                  oneway, roundtrip, callbacks, fanin and fanout
   all             all workloads
 
 Options:
+  --payload <a,b>     only the workloads that send these payloads: ${workloads.payloadNames.join(', ')};
+                      "oneway fanout --payload log" runs oneway-log and fanout-log
   --peers <a,b>       of ${peers.names.join(', ')} (default: all)
   --transports <a,b>  of tcp, unix (default: both, where the workload has both)
   --rounds <n>        rounds of each peer (default ${ROUNDS}; fewer if a workload takes long)
-  --ms <n>            duration of one round in milliseconds (default ${ROUND_MS})
+  --ms <n>            duration of one round in milliseconds (default ${ROUND_MS}, and 250 with payloads
+                      other than text)
   --quick             ${QUICK_ROUNDS} rounds of ${QUICK_ROUND_MS} ms, for trials; do not publish such results
   --output <dir>      the directory for results (default: benchmark/results)
   --no-save           only print
@@ -52,16 +58,41 @@ Environment:
                       that is installed in benchmark/
 `;
 
-/** The current step, on a line of standard error that is overwritten on a terminal. */
+/**
+ * The current step, on a line of standard error that is overwritten on a terminal: how many of the
+ * measurements are done, which one is under way, and about how long the others will take.
+ */
 class Progress {
   #terminal = process.stderr.isTTY === true;
   #title = '';
+  #total;
+  #started = 0;
+  #begin = Date.now();
+
+  /** @param {number} total the number of measurements: workloads times transports */
+  constructor(total) {
+    this.#total = total;
+  }
 
   title(text) {
-    this.#title = text;
+    const left = this.#timeLeft();
+    this.#started++;
+    this.#title = `[${this.#started}/${this.#total}] ${text}${left}`;
     if (!this.#terminal) {
-      process.stderr.write(`${text} ...\n`);
+      process.stderr.write(`${this.#title} ...\n`);
     }
+  }
+
+  /** By the mean of the measurements that are done; nothing before the first of them. */
+  #timeLeft() {
+    if (this.#started === 0) {
+      return '';
+    }
+    const mean = (Date.now() - this.#begin) / this.#started;
+    const seconds = Math.round((mean * (this.#total - this.#started)) / 1000);
+    return seconds < 100
+      ? `, about ${seconds} s left`
+      : `, about ${Math.round(seconds / 60)} min left`;
   }
 
   step(text) {
@@ -87,6 +118,7 @@ function options() {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
+      payload: { type: 'string' },
       peers: { type: 'string' },
       transports: { type: 'string' },
       rounds: { type: 'string' },
@@ -99,25 +131,37 @@ function options() {
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
-  const chosen = positionals.length === 0 ? ['all'] : positionals;
+  return {
+    help: values.help,
+    list: values.list,
+    redraw: values.redraw,
+    workloads: chosenWorkloads(positionals, values.payload),
+    peers: choice('--peers', values.peers, peers.names),
+    transports: choice('--transports', values.transports, ['tcp', 'unix']),
+    rounds: count('--rounds', values.rounds),
+    ms: count('--ms', values.ms) ?? (values.quick ? QUICK_ROUND_MS : undefined),
+    quick: values.quick,
+    output: outputOf(values),
+  };
+}
+
+function chosenWorkloads(kinds, payload) {
+  if (payload !== undefined) {
+    const wanted = choice('--payload', payload, workloads.payloadNames);
+    const found = workloads.withPayloads(wanted, kinds);
+    if (found.length === 0) {
+      throw new Error(`--payload: none of ${kinds.join(', ')} sends ${wanted.join(' or ')}`);
+    }
+    return found;
+  }
+  const chosen = kinds.length === 0 ? ['all'] : kinds;
   const names = chosen.flatMap((name) => {
     if (name === 'all') {
       return workloads.names;
     }
     return name === 'core' ? workloads.core : workloads.select(name);
   });
-  return {
-    help: values.help,
-    list: values.list,
-    redraw: values.redraw,
-    workloads: [...new Set(names)],
-    peers: choice('--peers', values.peers, peers.names),
-    transports: choice('--transports', values.transports, ['tcp', 'unix']),
-    rounds: count('--rounds', values.rounds),
-    ms: count('--ms', values.ms) ?? (values.quick ? QUICK_ROUND_MS : ROUND_MS),
-    quick: values.quick,
-    output: outputOf(values),
-  };
+  return [...new Set(names)];
 }
 
 function choice(option, text, allowed) {
@@ -154,6 +198,9 @@ function outputOf(values) {
   return partial || process.env.SOCKHOP_UNDER_TEST !== undefined ? null : RESULTS;
 }
 
+const transportsOf = (definition, settings) =>
+  definition.transports.filter((each) => settings.transports.includes(each));
+
 /** The parts of a definition that are stored with a result. */
 function describe({ name, title, unit, better, columns }) {
   return { name, title, unit, better, columns, timed: !name.match(/^(object|idle)/) };
@@ -163,13 +210,14 @@ async function runWorkload(name, settings, { binary, certificates, progress }) {
   const definition = workloads.get(name);
   const wanted = definition.rounds ?? ROUNDS;
   const rounds = settings.rounds ?? (settings.quick ? Math.min(QUICK_ROUNDS, wanted) : wanted);
-  const transports = definition.transports.filter((each) => settings.transports.includes(each));
+  const transports = transportsOf(definition, settings);
+  const ms = settings.ms ?? definition.ms ?? ROUND_MS;
   const result = {
     workload: describe(definition),
     date: new Date().toISOString().slice(0, 10),
     machine: machine(),
     rounds,
-    ms: settings.ms,
+    ms,
     transports: {},
   };
   if (definition.generator && binary === null) {
@@ -183,7 +231,7 @@ async function runWorkload(name, settings, { binary, certificates, progress }) {
       transport,
       names: settings.peers,
       rounds,
-      ms: settings.ms,
+      ms,
       binary,
       certificates,
       progress,
@@ -202,6 +250,7 @@ function save(directory, result) {
   const all = stored(directory);
   fs.writeFileSync(path.join(directory, 'overview.svg'), overviewPlot(all));
   fs.writeFileSync(path.join(directory, 'README.md'), markdown(all));
+  if (directory === RESULTS) updateReadme(all);
 }
 
 function store(directory, result) {
@@ -211,7 +260,7 @@ function store(directory, result) {
 }
 
 function stored(directory) {
-  return workloads.names
+  return workloads.all
     .map((name) => path.join(directory, `${name}.json`))
     .filter((file) => fs.existsSync(file))
     .map((file) => JSON.parse(fs.readFileSync(file, 'utf8')));
@@ -258,7 +307,10 @@ async function main() {
     redraw(settings.output ?? RESULTS);
     return;
   }
-  const progress = new Progress();
+  const measurements = settings.workloads.map(
+    (name) => transportsOf(workloads.get(name), settings).length,
+  );
+  const progress = new Progress(measurements.reduce((sum, each) => sum + each, 0));
   const { binary } = setUp((line) => process.stderr.write(`${line} ...\n`));
   if (settings.peers.includes('native')) {
     checkUnderTest();

@@ -10,6 +10,7 @@ const colours = {
   ws: '#009e73',
   'node-ipc': '#cc79a7',
   zeromq: '#b8960c',
+  msgpackr: '#5b3fa8',
   [FLOOR]: '#888888',
 };
 

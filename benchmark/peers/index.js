@@ -23,7 +23,7 @@
  * `address` is { port } on 127.0.0.1 or { path }. `largest` is the size of the largest message in bytes,
  * given if the default limit of a peer may be too small. `broadcast` says that sendAll will be used.
  */
-const names = ['native', 'sockhop', 'sockhop-nodelay', 'ws', 'node-ipc', 'zeromq'];
+const names = ['native', 'sockhop', 'sockhop-nodelay', 'ws', 'node-ipc', 'zeromq', 'msgpackr'];
 
 /** The peer that all others are compared with. */
 const reference = 'sockhop';

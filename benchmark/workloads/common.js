@@ -28,6 +28,9 @@ function frameHex(peer, data) {
 
 const READY_HEX = Buffer.from(READY).toString('hex');
 
+/** The length of a round of the workloads with payloads: there are many of them. */
+const PAYLOAD_ROUND_MS = 250;
+
 /** Per message, in microseconds; `null` stays `null`. */
 function per(total, count) {
   return total === null || count === 0 ? null : total / count;
@@ -39,35 +42,69 @@ const cpuColumns = [
 ];
 
 /**
- * The time V8 spends on a message: stringify on one side and parse on the other. Both sides work at the
- * same time, so the slower of the two limits the rate. Processor time is used where the system reports
- * it, because waiting for a processor must not count.
+ * The time V8 spends on a message: stringify on one side and parse on the other. Both sides work at
+ * the same time, so the slower of the two limits the rate. Processor time is used where the system
+ * reports it, because waiting for a processor must not count.
+ *
+ * @param {object} setting
+ * @param {object} setting.payload of lib/payloads.js
+ * @param {number} setting.ms
  */
-async function jsonFloor({ data, ms }) {
-  const envelope = { type: 'Object', data };
-  const text = JSON.stringify(envelope);
+async function jsonTimes({ payload, ms }) {
+  const messages = 64;
+  // Copies, because an object of make() is valid until the next call.
+  const texts = Array.from({ length: messages }, (_, seq) =>
+    JSON.stringify({ type: 'Object', data: payload.make(seq) }),
+  );
+  const envelopes = texts.map((text) => JSON.parse(text));
+  const meter = new Meter();
   let sink = 0;
   const time = (work) => {
-    const meter = new Meter();
     meter.start();
     const end = performance.now() + ms / 2;
     let done = 0;
     do {
-      for (let i = 0; i < 100; i++) {
-        sink += work();
+      for (let i = 0; i < messages; i++) {
+        sink += work(i);
       }
-      done += 100;
+      done += messages;
     } while (performance.now() < end);
     const spent = meter.stop();
     return (spent.jsUs ?? spent.ms * 1e3) / done;
   };
-  const stringifyUs = time(() => JSON.stringify(envelope).length);
-  const parseUs = time(() => JSON.parse(text).type.length);
+  const stringifyUs = time((i) => JSON.stringify(envelopes[i]).length);
+  const parseUs = time((i) => JSON.parse(texts[i]).type.length);
   if (sink === 0) {
     throw new Error('nothing was measured');
   }
   return { stringifyUs, parseUs };
 }
+
+/**
+ * V8's JSON alone, as the floor of a workload.
+ *
+ * @param {object} payload of lib/payloads.js
+ * @param {function(number, number): object} figures makes the values of a round from the times to
+ *   stringify and to parse a message, in microseconds
+ */
+function jsonFloor(payload, figures) {
+  return {
+    label: 'V8 JSON only',
+    transports: ['tcp'],
+    actions: () => ({ run: ({ ms }) => jsonTimes({ payload, ms }) }),
+    async round({ end, ms }) {
+      const { stringifyUs, parseUs } = await end.call('run', { ms });
+      return figures(stringifyUs, parseUs);
+    },
+  };
+}
+
+/** The settings of the workload of a family that sends a payload. */
+const ofPayload = (family, payload) => ({
+  name: `${family}-${payload.name}`,
+  payload,
+  ms: PAYLOAD_ROUND_MS,
+});
 
 module.exports = {
   HELLO,
@@ -78,5 +115,6 @@ module.exports = {
   deferred,
   frameHex,
   jsonFloor,
+  ofPayload,
   per,
 };

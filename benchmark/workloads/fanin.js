@@ -76,6 +76,8 @@ function fanin(connections) {
     connections === 1 ? 'one connection' : `${connections.toLocaleString('en')} connections`;
   return {
     name: `fanin-${connections}`,
+    family: 'fanin',
+    payload: 'text',
     title: `Server CPU time per message, ${others}`,
     unit: 'µs',
     better: 'lower',

@@ -8,6 +8,8 @@ const CONNECTIONS = 1000;
 /** The same object is sent to a thousand clients, one broadcast after another. */
 const fanout = {
   name: 'fanout-1000',
+  family: 'fanout',
+  payload: 'text',
   title: 'JavaScript time of sendall() per client, 1,000 clients',
   unit: 'µs',
   better: 'lower',

@@ -1,3 +1,5 @@
+const { payloads, usual } = require('../lib/payloads.js');
+
 /**
  * The workloads. Each definition has
  *
@@ -15,6 +17,9 @@
  *   floor        optional: the same work without any package
  *   fresh        each round uses new processes, because memory is not returned to the system
  *   rounds       the number of rounds, if the default takes too long
+ *   ms           the length of a round, if not the usual one
+ *   family, payload   for workloads that there are with several payloads: the name of their kind, and
+ *                of the payload
  *   limits       { peer: rounds } for a peer that is much slower than the others; 0 leaves it out
  */
 const definitions = [
@@ -25,6 +30,7 @@ const definitions = [
   ...require('./requests.js'),
   ...require('./fanin.js'),
   ...require('./fanout.js'),
+  ...require('./many-clients.js'),
   ...require('./connect-rate.js'),
   ...require('./idle.js'),
   ...require('./loop-delay.js'),
@@ -34,10 +40,18 @@ const definitions = [
 /** A short set that covers the most important cases. It runs first. */
 const core = ['oneway-64', 'roundtrip', 'callbacks-100', 'object-16m'];
 
-const names = [
+const all = [
   ...core,
   ...definitions.map(({ name }) => name).filter((name) => !core.includes(name)),
 ];
+
+/** A run of all workloads leaves out those with other payloads than the usual ones. */
+const names = all.filter((name) => {
+  const { payload } = get(name);
+  return payload === undefined || payload === 'text' || usual.includes(payload);
+});
+
+const payloadNames = ['text', ...payloads.map(({ name }) => name)];
 
 /**
  * The workload of this name, or all workloads of a family: "fairness" stands for "fairness-1", "-4"
@@ -45,7 +59,24 @@ const names = [
  */
 function select(name) {
   const family = names.filter((each) => each.startsWith(`${name}-`));
-  return names.includes(name) || family.length === 0 ? [get(name).name] : family;
+  return all.includes(name) || family.length === 0 ? [get(name).name] : family;
+}
+
+/**
+ * The workloads that send one of these payloads.
+ *
+ * @param {string[]} chosen names of payloads
+ * @param {string[]} kinds names of families and workloads; none stands for all
+ */
+function withPayloads(chosen, kinds) {
+  for (const kind of kinds) {
+    if (!definitions.some(({ name, family }) => kind === family || kind === name)) get(kind);
+  }
+  return all.filter((name) => {
+    const { family, payload } = get(name);
+    const isWanted = kinds.length === 0 || kinds.includes(family) || kinds.includes(name);
+    return isWanted && chosen.includes(payload);
+  });
 }
 
 function get(name) {
@@ -56,4 +87,4 @@ function get(name) {
   return found;
 }
 
-module.exports = { core, get, names, select };
+module.exports = { all, core, get, names, payloadNames, select, withPayloads };

@@ -1,23 +1,26 @@
 const { performance } = require('node:perf_hooks');
 const { Meter } = require('../lib/meter.js');
-const { text } = require('../lib/payload.js');
-const { cpuColumns, deferred, jsonFloor, per } = require('./common.js');
+const { payloads, plainText } = require('../lib/payloads.js');
+const { cpuColumns, deferred, jsonFloor, ofPayload, per } = require('./common.js');
 
 /** Objects in one direction, as fast as the sender's promises allow. */
-function oneway({ name, bytes, tls = false, transports = ['tcp', 'unix'] }) {
+function oneway({ name, payload, ms, tls = false, transports = ['tcp', 'unix'] }) {
+  const { bytes } = payload;
   // A sender that awaits no promise fills memory, and one that awaits every promise measures latency.
   // This one awaits a promise for about every 256 KiB of data.
   const window = Math.min(500, Math.max(4, Math.floor((256 * 1024) / bytes)));
   const over = tls ? ', over TLS' : '';
   return {
     name,
-    title: `${bytes < 1024 ? `${bytes}-byte` : `${bytes / 1024} KiB`} objects in one direction${over}`,
+    family: 'oneway',
+    payload: payload.name,
+    title: `${payload.title} in one direction${over}`,
     unit: 'messages per second',
     better: 'higher',
     columns: cpuColumns,
     transports,
     tls,
-    options: { bytes, window },
+    ms,
 
     async server({ peer, transport, address, tls: certificates }) {
       const meter = new Meter();
@@ -28,7 +31,7 @@ function oneway({ name, bytes, tls = false, transports = ['tcp', 'unix'] }) {
         address,
         tls: certificates,
         receive(data) {
-          if (data.seq === messages && data.body.length === bytes) {
+          if (payload.matches(data, messages)) {
             if (messages++ === 0) {
               meter.start();
             }
@@ -50,7 +53,6 @@ function oneway({ name, bytes, tls = false, transports = ['tcp', 'unix'] }) {
 
     async client({ peer, transport, address, tls: certificates }) {
       const client = await peer.connect({ transport, address, tls: certificates });
-      const body = text(bytes);
       return {
         async run({ ms }) {
           const meter = new Meter();
@@ -59,12 +61,12 @@ function oneway({ name, bytes, tls = false, transports = ['tcp', 'unix'] }) {
           let seq = 0;
           do {
             for (let i = 1; i < window; i++) {
-              const busy = client.push({ seq: seq++, body });
+              const busy = client.push(payload.make(seq++));
               if (busy !== undefined) {
                 await busy;
               }
             }
-            await client.send({ seq: seq++, body });
+            await client.send(payload.make(seq++));
           } while (performance.now() < end);
           await client.send({ total: seq });
           return { sent: seq, ...meter.stop() };
@@ -87,25 +89,18 @@ function oneway({ name, bytes, tls = false, transports = ['tcp', 'unix'] }) {
       };
     },
 
-    floor: {
-      label: 'V8 JSON only',
-      transports: ['tcp'],
-      actions: () => ({ run: ({ ms }) => jsonFloor({ data: { seq: 1, body: text(bytes) }, ms }) }),
-      async round({ end, ms }) {
-        const { stringifyUs, parseUs } = await end.call('run', { ms });
-        return {
-          value: 1e6 / Math.max(stringifyUs, parseUs),
-          serverCpuUs: parseUs,
-          clientCpuUs: stringifyUs,
-        };
-      },
-    },
+    floor: jsonFloor(payload, (stringifyUs, parseUs) => ({
+      value: 1e6 / Math.max(stringifyUs, parseUs),
+      serverCpuUs: parseUs,
+      clientCpuUs: stringifyUs,
+    })),
   };
 }
 
 module.exports = [
-  oneway({ name: 'oneway-64', bytes: 64 }),
-  oneway({ name: 'oneway-4k', bytes: 4096 }),
-  oneway({ name: 'oneway-64k', bytes: 65_536 }),
-  oneway({ name: 'tls-oneway', bytes: 64, tls: true, transports: ['tcp'] }),
+  oneway({ name: 'oneway-64', payload: plainText(64) }),
+  oneway({ name: 'oneway-4k', payload: plainText(4096) }),
+  oneway({ name: 'oneway-64k', payload: plainText(65_536) }),
+  oneway({ name: 'tls-oneway', payload: plainText(64), tls: true, transports: ['tcp'] }),
+  ...payloads.map((payload) => oneway(ofPayload('oneway', payload))),
 ];

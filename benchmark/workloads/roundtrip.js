@@ -1,11 +1,11 @@
 const { performance } = require('node:perf_hooks');
 const { Meter } = require('../lib/meter.js');
-const { text } = require('../lib/payload.js');
+const { payloads, plainText } = require('../lib/payloads.js');
 const { quantile } = require('../lib/stats.js');
-const { cpuColumns, deferred, per } = require('./common.js');
+const { cpuColumns, deferred, jsonFloor, ofPayload, per } = require('./common.js');
 
 /** The least that a round trip takes: both ends are loops of epoll, read and write in the load generator. */
-const floor = {
+const kernelFloor = {
   label: 'epoll, read and write',
   transports: ['tcp', 'unix'],
   async start({ generator, target }) {
@@ -27,11 +27,26 @@ const floor = {
   },
 };
 
+/** Each side stringifies and parses the message, one after the other. */
+const floorOf = (payload) =>
+  payload.name === 'text'
+    ? kernelFloor
+    : jsonFloor(payload, (stringifyUs, parseUs) => ({
+        value: 2 * (stringifyUs + parseUs),
+        p99: null,
+        p999: null,
+        serverCpuUs: stringifyUs + parseUs,
+        clientCpuUs: stringifyUs + parseUs,
+      }));
+
 /** One message to the server and one back; the next one is sent after that. */
-function roundtrip({ name, tls = false, transports = ['tcp', 'unix'] }) {
+function roundtrip({ name, payload, ms, tls = false, transports = ['tcp', 'unix'] }) {
+  const content = payload.name === 'text' ? '' : `: ${payload.title}`;
   return {
     name,
-    title: `Round trip${tls ? ' over TLS' : ''}, median`,
+    family: 'roundtrip',
+    payload: payload.name,
+    title: `Round trip${tls ? ' over TLS' : ''}, median${content}`,
     unit: 'µs',
     better: 'lower',
     columns: [
@@ -41,6 +56,7 @@ function roundtrip({ name, tls = false, transports = ['tcp', 'unix'] }) {
     ],
     transports,
     tls,
+    ms,
 
     async server({ peer, transport, address, tls: certificates }) {
       const meter = new Meter();
@@ -54,7 +70,6 @@ function roundtrip({ name, tls = false, transports = ['tcp', 'unix'] }) {
     },
 
     async client({ peer, transport, address, tls: certificates }) {
-      const body = text(64);
       let answered = null;
       const client = await peer.connect({
         transport,
@@ -72,12 +87,13 @@ function roundtrip({ name, tls = false, transports = ['tcp', 'unix'] }) {
           let sent = 0;
           const next = () => {
             sent = performance.now();
-            client.push({ seq: samples.length, body });
+            client.push(payload.make(samples.length));
           };
           answered = (data) => {
             const now = performance.now();
-            if (data.seq !== samples.length) {
-              done.reject(new Error(`the answer to no. ${samples.length} was ${data.seq}`));
+            if (!payload.matches(data, samples.length)) {
+              const shown = JSON.stringify(data).slice(0, 60);
+              done.reject(new Error(`the answer to no. ${samples.length} was ${shown}`));
               return;
             }
             samples.push((now - sent) * 1e3);
@@ -113,11 +129,12 @@ function roundtrip({ name, tls = false, transports = ['tcp', 'unix'] }) {
       };
     },
 
-    ...(!tls && { floor }),
+    ...(!tls && { floor: floorOf(payload) }),
   };
 }
 
 module.exports = [
-  roundtrip({ name: 'roundtrip' }),
-  roundtrip({ name: 'tls-roundtrip', tls: true, transports: ['tcp'] }),
+  roundtrip({ name: 'roundtrip', payload: plainText(64) }),
+  roundtrip({ name: 'tls-roundtrip', payload: plainText(64), tls: true, transports: ['tcp'] }),
+  ...payloads.map((payload) => roundtrip(ofPayload('roundtrip', payload))),
 ];

@@ -1,0 +1,103 @@
+'use strict';
+
+// The payloads of the benchmark, and one short round of the workloads that send them, so that a
+// change of the package or of the benchmark cannot break them unnoticed. Nothing is measured.
+
+const assert = require('node:assert/strict');
+const { describe, it } = require('node:test');
+const { freeAddress, openEnds } = require('../benchmark/lib/ends.js');
+const { payloads } = require('../benchmark/lib/payloads.js');
+const peers = require('../benchmark/peers');
+const workloads = require('../benchmark/workloads');
+const { temporaryDirectory } = require('./support/addresses.js');
+const { cleanup } = require('./support/cleanup.js');
+
+const limit = { timeout: 120_000 };
+const copy = (object) => JSON.parse(JSON.stringify(object));
+
+/** Runs a workload of the package for a moment, and gives the values of the round. */
+async function runOnce(t, name, transport) {
+  const definition = workloads.get(name);
+  const peer = peers.load('native');
+  const address = await freeAddress(transport, temporaryDirectory(t), name);
+  const started = [];
+  cleanup(t, () => Promise.all(started.map((end) => end.stop())));
+  const { ends } = await openEnds({
+    definition,
+    transport,
+    address,
+    name: 'native',
+    peer,
+    certificates: {},
+    binary: null,
+    keep: (end) => {
+      started.push(end);
+      return end;
+    },
+  });
+  return definition.round({ ...ends, peer, ms: 50 });
+}
+
+describe('a payload of the benchmark', () => {
+  for (const payload of payloads) {
+    it(`${payload.name}: is recognized, and so is another message in its place`, () => {
+      for (const seq of [0, 1, 999, 1000]) {
+        const arrived = copy(payload.make(seq));
+        assert.ok(payload.matches(arrived, seq), `no. ${seq}`);
+        assert.ok(!payload.matches(arrived, seq + 1), `no. ${seq} in place of the next`);
+      }
+      const { seq, ...rest } = copy(payload.make(1000));
+      const last = Object.keys(rest).at(-1);
+      assert.ok(!payload.matches({ seq, ...rest, [last]: 'wrong' }, 1000), `${last} is wrong`);
+    });
+
+    it(`${payload.name}: has about the size that its title states`, () => {
+      const [, size, unit] = /\(([\d.]+) (bytes|KB)\)/.exec(payload.title);
+      const stated = Number(size) * (unit === 'KB' ? 1000 : 1);
+      assert.ok(Math.abs(payload.bytes / stated - 1) < 0.05, `${payload.bytes} bytes`);
+    });
+  }
+
+  it('mixed: has more sets of keys than a connection should remember', () => {
+    const mixed = payloads.find(({ name }) => name === 'mixed');
+    const sets = new Set(Array.from({ length: 1000 }, (_, i) => Object.keys(mixed.make(i)).join()));
+    assert.ok(sets.size > 900, `${sets.size} sets`);
+  });
+});
+
+describe('a workload with payloads', () => {
+  for (const { name } of payloads) {
+    it(`oneway-${name} runs`, limit, async (t) => {
+      const { value } = await runOnce(t, `oneway-${name}`, 'tcp');
+      assert.ok(value > 0);
+    });
+  }
+
+  for (const family of ['roundtrip', 'callbacks', 'fanin', 'fanout']) {
+    it(`${family}-mixed runs`, limit, async (t) => {
+      const { value } = await runOnce(t, `${family}-mixed`, 'unix');
+      assert.ok(value > 0);
+    });
+  }
+});
+
+describe('--payload', () => {
+  it('selects the workloads that send a payload, all of them or those of some kinds', () => {
+    const all = workloads.withPayloads(['log'], []);
+    assert.deepEqual(all.sort(), [
+      'callbacks-log',
+      'fanin-log',
+      'fanout-log',
+      'oneway-log',
+      'roundtrip-log',
+    ]);
+    const some = workloads.withPayloads(['text', 'rows'], ['callbacks']);
+    assert.deepEqual(some.sort(), ['callbacks-100', 'callbacks-rows', 'callbacks-steady']);
+    assert.throws(() => workloads.withPayloads(['log'], ['nothing']), /no workload "nothing"/);
+  });
+
+  it('a run of all workloads has records and tables, and no other payloads', () => {
+    const sent = new Set(workloads.names.map((name) => workloads.get(name).payload));
+    assert.deepEqual([...sent].sort(), ['record', 'rows', 'text', undefined]);
+  });
+});
