@@ -43,6 +43,8 @@ test('a client without options gets all defaults', () => {
     auto_reconnect_factor: 1,
     auto_reconnect_max_interval: 30_000,
     auto_reconnect_jitter: 0,
+    offline_queue: 0,
+    offline_queue_bytes: 16 * 1024 * 1024,
     connect_timeout: 5000,
     response_timeout: 30000,
     peer_type: 'Sockhop',

@@ -23,7 +23,7 @@ const options = require('./internal/options/options.js');
 const { setPingInterval } = require('./internal/ping-interval.js');
 const { markTarget, supportProxies } = require('./internal/proxy-support.js');
 const { openMetrics } = require('./internal/stats/metrics.js');
-const { kFigures } = require('./internal/symbols.js');
+const { kFigures, kTakeQueued } = require('./internal/symbols.js');
 const { formatAddress } = require('./internal/transport/format-address.js');
 const { tolerateUnconstructed } = require('./internal/unconstructed.js');
 const SockhopError = require('./SockhopError.js');
@@ -183,7 +183,7 @@ class SockhopClient extends native.SockhopClient {
   /** Any value but "Sockhop" means "json" here, as in 1.8.4. */
   set _peer_type(type) {
     const connection = this.#connection;
-    connection.options = this.#handlers.setPeerType(type, [connection.channel]);
+    connection.options = this.#handlers.setPeerType(type, connection.channels);
   }
 
   /** The pings that were sent last, at most four, oldest first. @type {SockhopPing[]} */
@@ -269,16 +269,28 @@ class SockhopClient extends native.SockhopClient {
    *
    * @param {*} object a value that JSON can express and that has a constructor
    * @param {function(*, {type: string}): void} [callback] called when the server answers
+   * @param {{timeout?: number, signal?: AbortSignal}} [config] limits the time in the offline queue
    * @returns {Promise<void>} fulfilled when the kernel has the message; rejects with
    *   ERR_SOCKET_DESTROYED while not connected or if the connection ends, with V8's error if JSON
-   *   cannot express the object
+   *   cannot express the object, with ERR_OFFLINE_QUEUE_FULL, ERR_SEND_TIMEOUT or an AbortError
    * @throws {TypeError} for null, undefined and objects without a constructor
    * @throws {SockhopError} ERR_REMOTE_CALLBACK_TYPE
    */
-  send(object, callback) {
-    const { channel } = this.#connection;
-    if (channel !== null) return channel.send(object, callback);
-    return this.#connection.absentChannel.send(object, callback);
+  send(object, callback, config = undefined) {
+    const channel = this.#channelFor(object);
+    if (!config) return channel.send(object, callback);
+    const limits = options.normalizeSendOptions(config);
+    if (limits.signal?.aborted) return handledRejection(abortError(limits.signal));
+    channel.transport[kTakeQueued]?.();
+    const sent = channel.send(object, callback);
+    channel.transport[kTakeQueued]?.()?.limit(limits);
+    return sent;
+  }
+
+  /** @returns {MessageChannel} for an object; without a connection or a queue one that refuses it */
+  #channelFor(object) {
+    const connection = this.#connection;
+    return connection.channelFor(object) ?? connection.absentChannel;
   }
 
   /**
@@ -288,7 +300,7 @@ class SockhopClient extends native.SockhopClient {
    * @returns {Promise<void>} as `send()`
    */
   _send_message(message) {
-    const { channel } = this.#connection;
+    const channel = this.#connection.channelForMessage(message);
     return channel === null ? handledRejection(notConnected()) : channel.sendMessage(message);
   }
 
@@ -320,11 +332,10 @@ class SockhopClient extends native.SockhopClient {
    * @throws {TypeError} for null, undefined and objects without a constructor
    */
   request(object, config) {
-    const { channel, options: settings } = this.#connection;
-    if (settings.peer_type === 'json') return Promise.reject(requestRefused());
+    if (this.#connection.options.peer_type === 'json') return Promise.reject(requestRefused());
     if (object !== undefined && !isPayload(object)) SockhopRequest.from_data(object);
-    if (channel === null) return Promise.reject(notConnected());
-    return channel.request(object, config);
+    const channel = this.#connection.channelFor(object);
+    return channel === null ? Promise.reject(notConnected()) : channel.request(object, config);
   }
 
   /**
@@ -338,8 +349,7 @@ class SockhopClient extends native.SockhopClient {
    * @throws as `send()`, and for an invalid option
    */
   call(object, config) {
-    const { channel } = this.#connection;
-    return call(channel ?? this.#connection.absentChannel, object, config);
+    return call(this.#channelFor(object), object, config);
   }
 
   /**
@@ -361,6 +371,7 @@ class SockhopClient extends native.SockhopClient {
     this._auto_reconnect = false;
     this.ping(0);
     this.#connection.attempt?.cancel(disconnected());
+    this.#connection.discardWaiting();
     if (this._socket) {
       this.#connection.finish();
       this._end_socket();

@@ -65,6 +65,13 @@ plain.send(undefined);
 // @ts-expect-error a callback is a function
 plain.send('text', 'callback');
 
+plain.send('text', null, { timeout: 5, signal: new AbortController().signal });
+// @ts-expect-error a time is a number
+plain.send('text', null, { timeout: '5' });
+new SockhopClient({ offline_queue: 100, offline_queue_bytes: 1e6 });
+// @ts-expect-error a number of messages
+new SockhopClient({ offline_queue: true });
+
 // Typed, only what was agreed on.
 const typed = new SockhopClient<Receipt, Order>({ port: 6000 });
 typed.send({ item: 'hat', count: 1 });

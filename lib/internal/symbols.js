@@ -10,6 +10,7 @@ module.exports = {
   // The interface of transports, which message channels call: see transport/transport.js.
   kTransmit: Symbol('transmit'),
   kWriteBytes: Symbol('writeBytes'),
+  kTakeQueued: Symbol('takeQueued'),
   kFlush: Symbol('flush'),
   kStartReading: Symbol('startReading'),
   kRetain: Symbol('retain'),
@@ -65,6 +66,7 @@ module.exports = {
   kHasBufferedPackets: Symbol('hasBufferedPackets'),
   kTextLength: Symbol('textLength'),
   kOweTo: Symbol('oweTo'),
+  kQueued: Symbol('queued'),
 
   // Of ObjectBuffers, for message channels.
   kMaxFrameSize: Symbol('maxFrameSize'),

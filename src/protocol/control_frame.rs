@@ -55,7 +55,9 @@ pub struct PingBody {
 /// - is not JSON text in valid UTF-8,
 /// - is longer than [`MAX_CONTROL_FRAME`],
 /// - has `data` that is not an object, or in one of the four fields a value that cannot be
-///   represented: nested deeper than 125 levels, or a number beyond the range of a double.
+///   represented: nested deeper than 125 levels, or a number beyond the range of a double,
+/// - has a field `draining` in its `data`, by which a server tells that it is going to end the
+///   connection. JavaScript answers it, and sends nothing after the answer.
 ///
 /// Most other frames are recognised by their size or by one quick search.
 #[must_use]
@@ -199,6 +201,7 @@ enum BodyKey {
     Returned,
     #[serde(rename = "_finished")]
     Finished,
+    Draining,
     #[serde(other)]
     Other,
 }
@@ -255,7 +258,7 @@ impl<'de> Deserialize<'de> for Field {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                read_body(map).map(Field::Body)
+                read_body(map)
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
@@ -288,22 +291,28 @@ impl<'de> Deserialize<'de> for Field {
     }
 }
 
-fn read_body<'de, A: MapAccess<'de>>(mut map: A) -> Result<PingBody, A::Error> {
+fn read_body<'de, A: MapAccess<'de>>(mut map: A) -> Result<Field, A::Error> {
     let mut body = PingBody::default();
+    let mut is_draining = false;
     while let Some(key) = map.next_key()? {
         let field = match key {
             BodyKey::Id => &mut body.id,
             BodyKey::Created => &mut body.created,
             BodyKey::Returned => &mut body.returned,
             BodyKey::Finished => &mut body.finished,
-            BodyKey::Other => {
+            BodyKey::Draining | BodyKey::Other => {
+                is_draining |= matches!(key, BodyKey::Draining);
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }
         };
         *field = truthy_or_null(map.next_value()?);
     }
-    Ok(body)
+    Ok(if is_draining {
+        Field::Other
+    } else {
+        Field::Body(body)
+    })
 }
 
 #[cfg(test)]

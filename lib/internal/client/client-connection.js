@@ -3,15 +3,21 @@
 const { diagnostics } = require('../diagnostics.js');
 const { handledRejection } = require('../messaging/handlers.js');
 const { MessageChannel } = require('../messaging/message-channel.js');
+const { typeName } = require('../messaging/payloads.js');
+const { isPeerDraining } = require('../messaging/ping-answers.js');
 const { kClearPings, kDetach, kMarks } = require('../native/classes.js');
 const { callbackFigures, connectionFigures } = require('../stats/snapshot.js');
 const { pastTraffic, sumTraffic } = require('../stats/stats.js');
-const { kMarkConnected, kFlush, kRoundTrip, kSize, kTraffic } = require('../symbols.js');
+const { kMarkConnected, kFlush, kQueued, kRoundTrip, kSize, kTraffic } = require('../symbols.js');
 const { SockhopSocket } = require('../../SockhopSocket.js');
 const { StreamTransport } = require('../transport/stream-transport.js');
 const { UnavailableTransport } = require('../transport/transport.js');
 const { ConnectAttempt } = require('./connect-attempt.js');
-const { cancelled, notConnected } = require('./connect-errors.js');
+const { cancelled, discarded, notConnected } = require('./connect-errors.js');
+const { OfflineQueue } = require('./offline-queue.js');
+
+/** Messages that belong to one connection: they do not wait for the next one. */
+const OF_A_CONNECTION = new Set(['SockhopPing', 'SockhopPong', 'SockhopResponsePacket']);
 
 /**
  * The one connection that a client has at a time: its socket, its channel, and the attempt to make
@@ -30,6 +36,8 @@ class ClientConnection {
    * @type {?MessageChannel}
    */
   #leaving = null;
+  /** Keeps messages while there is no connection: @type {?OfflineQueue} */
+  #offline = null;
   #connected = false;
   /** How many connections there were, and how many of them with TLS. */
   #opened = 0;
@@ -51,6 +59,7 @@ class ClientConnection {
     this.options = options;
     this.#handlers = handlers;
     this.#reconnector = reconnector;
+    if (options.offline_queue > 0) this.#offline = new OfflineQueue(handlers);
     /** The attempt under way: @type {?ConnectAttempt} */
     this.attempt = null;
     /** The channel over the current socket: @type {?MessageChannel} */
@@ -101,13 +110,18 @@ class ClientConnection {
       stream.once(stream.encrypted ? 'secureConnect' : 'connect', () => {
         if (this.client._socket !== stream || this.connected) return;
         this.connected = true;
-        this.#emitConnect(stream);
+        try {
+          this.#emitConnect(stream);
+        } finally {
+          this.#sendWaiting();
+        }
       });
     } else if (!stream.destroyed) {
       this.connected = true;
       this.#opened += 1;
     }
     this.channel.start();
+    this.#sendWaiting();
   }
 
   /**
@@ -169,6 +183,7 @@ class ClientConnection {
         this.#emitConnect(socket);
       } finally {
         resolve();
+        this.#sendWaiting();
         if (!socket.destroyed) this.channel?.start();
       }
     };
@@ -218,7 +233,7 @@ class ClientConnection {
     if (socket) this.#leave();
     const leaving = this.#leaving;
     // Requests that a handler of 'disconnect' makes go over the next connection.
-    const asked = [...(client._response_stream_map._map?.keys() ?? [])];
+    const asked = this.#askedRequests();
     try {
       if (wasConnected) {
         diagnostics.disconnect.publish({ client, socket });
@@ -236,6 +251,14 @@ class ClientConnection {
     }
   }
 
+  /** @returns {string[]} the ids of the requests that a socket has got */
+  #askedRequests() {
+    const streams = this.client._response_stream_map._map ?? new Map();
+    return Array.from(streams)
+      .filter(([, [stream]]) => !stream[kQueued]?.isWaiting)
+      .map(([id]) => id);
+  }
+
   #leave() {
     this.client[kDetach]();
     this.#past = pastTraffic(this.traffic);
@@ -246,7 +269,53 @@ class ClientConnection {
 
   /** The channels that may have callbacks which wait for an answer: @returns {MessageChannel[]} */
   get channels() {
-    return [this.channel, this.#leaving].filter((channel) => channel !== null);
+    const waiting = this.#offline?.currentChannel ?? null;
+    return [this.channel, this.#leaving, waiting].filter((channel) => channel !== null);
+  }
+
+  // ---- sending ----------------------------------------------------------------------------------
+
+  /**
+   * The channel for an object: that of the connection, or of the messages that wait for one; null
+   * if there is neither.
+   *
+   * @param {*} object
+   * @returns {?MessageChannel}
+   */
+  channelFor(object) {
+    return this.#sendsNow() ? this.channel : this.#waitingChannel(typeName(object));
+  }
+
+  /** The same for a message in its envelope. */
+  channelForMessage(message) {
+    return this.#sendsNow() ? this.channel : this.#waitingChannel(message?.type);
+  }
+
+  #waitingChannel(type) {
+    return OF_A_CONNECTION.has(type) ? this.channel : this.#offline.channel;
+  }
+
+  /** Whether messages do not wait: there is no queue, or the server gets them, as far as known. */
+  #sendsNow() {
+    if (this.#offline === null) return true;
+    if (!this.#connected || this.channel === null || isPeerDraining(this.channel)) return false;
+    const { socket } = this.channel;
+    return !socket.destroyed && !socket.writableEnded;
+  }
+
+  /** The messages that waited for a connection leave. */
+  #sendWaiting() {
+    if (this.#sendsNow()) this.#offline?.leaveBy(this.channel);
+  }
+
+  /** The program disconnects: the messages that wait for a connection are not sent. */
+  discardWaiting() {
+    this.#offline?.discard(discarded());
+  }
+
+  #waitingFigures() {
+    const { length = 0, bytes = 0 } = this.#offline ?? {};
+    return { offline_messages: length, offline_bytes: bytes };
   }
 
   /**
@@ -277,8 +346,9 @@ class ClientConnection {
       ...this.traffic,
       receive_marks: receive,
       send_marks: send,
+      ...this.#waitingFigures(),
       pending_requests: client._response_stream_map?.[kSize] ?? 0,
-      ...callbackFigures(channel ? [channel] : []),
+      ...callbackFigures([channel, this.#offline?.currentChannel]),
       ...this.#handlers.limits,
       round_trip: channel?.transport[kRoundTrip]() ?? null,
       last_connect_error: this.lastConnectError,

@@ -61,11 +61,37 @@ const notConnected = () =>
     'The client is not connected',
   );
 
+/**
+ * @param {number} length messages that wait
+ * @param {number} bytes of them
+ */
+const offlineQueueFull = (length, bytes) =>
+  new SockhopError(
+    `The message was not sent: there is no connection, and ${length} messages of ${bytes} bytes wait for one already ("offline_queue", "offline_queue_bytes")`,
+    'ERR_OFFLINE_QUEUE_FULL',
+  );
+
+/** @param {number} ms */
+const waitedTooLong = (ms) =>
+  new SockhopError(
+    `The message was not sent: it waited for a connection for ${ms} ms ("timeout")`,
+    'ERR_SEND_TIMEOUT',
+  );
+
+const discarded = () =>
+  explain(
+    new SockhopError('Socket was destroyed', 'ERR_SOCKET_DESTROYED'),
+    'disconnect() was called while the message waited for a connection',
+  );
+
 module.exports = {
   alreadyConnecting,
   attemptError,
   cancelled,
+  discarded,
   disconnected,
   notConnected,
+  offlineQueueFull,
   timedOut,
+  waitedTooLong,
 };

@@ -93,6 +93,16 @@ const SOCKHOP_CODES = {
     cause: '`listen()` was called while `close({ grace })` waits for answers',
     remedy: 'Wait for the promise of `close()`',
   },
+  ERR_OFFLINE_QUEUE_FULL: {
+    cause:
+      'There is no connection, and as many messages or bytes wait for one as `offline_queue` or `offline_queue_bytes` allow: the message was not sent',
+    remedy: 'A longer queue, or send less while there is no connection',
+  },
+  ERR_SEND_TIMEOUT: {
+    cause:
+      'A message waited in the offline queue for the `timeout` of its `send()`: it was not sent',
+    remedy: 'A longer time, or none',
+  },
   ERR_IDLE_TIMEOUT: {
     cause: 'A connection was silent for `idle_timeout` and was closed',
     remedy: 'A longer `idle_timeout`, or pings',

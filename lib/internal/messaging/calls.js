@@ -4,6 +4,7 @@ const { onAbort } = require('../abort-signals.js');
 const { abortError } = require('../errors/errors.js');
 const { normalizeAnswerOptions } = require('../options/options.js');
 const { coarseTime } = require('../stats/coarse-clock.js');
+const { kTakeQueued } = require('../symbols.js');
 const { callTimedOut, callUnanswered } = require('./channel-errors.js');
 
 const noop = () => {};
@@ -22,6 +23,8 @@ class Call {
   #channel;
   #timeout;
   #id = null;
+  /** The message, if it waits for a connection: @type {?QueuedMessage} */
+  #queued = null;
   #timer = null;
   #stopListening = noop;
   #reject = null;
@@ -56,6 +59,11 @@ class Call {
     this.prefix = prefix;
   }
 
+  /** The message was sent, or waits for a connection. */
+  sentBy(transport) {
+    this.#queued = transport[kTakeQueued]?.() ?? null;
+  }
+
   answer(data, meta) {
     this.callback(data, meta);
   }
@@ -74,6 +82,7 @@ class Call {
   fail(err) {
     this.#settle();
     this.#reject(err);
+    this.#queued?.withdraw(err);
   }
 
   #timeOut() {
@@ -101,6 +110,7 @@ function call(channel, data, config) {
   const options = normalizeAnswerOptions(config);
   if (options.signal?.aborted) return Promise.reject(abortError(options.signal));
   const pending = new Call(channel, options);
+  channel.transport[kTakeQueued]?.();
   let sent;
   try {
     sent = channel.send(data, pending.callback, pending);
@@ -110,6 +120,7 @@ function call(channel, data, config) {
     pending.fail(err);
     throw err;
   }
+  pending.sentBy(channel.transport);
   // A method of the program may have sent it, and returned anything.
   Promise.resolve(sent).catch((err) => pending.fail(err));
   return pending.promise;

@@ -1,7 +1,6 @@
 'use strict';
 
 const ObjectBuffer = require('../../ObjectBuffer.js');
-const { SockhopPong } = require('../../SockhopPing.js');
 const {
   SockhopRequest,
   SockhopResponsePacket,
@@ -17,6 +16,7 @@ const { showMessage } = require('./observed.js');
 const { replyFunction } = require('./owed-answers.js');
 const { isHandshake, isPayload, isWritable, typeName } = require('./payloads.js');
 const { callbacksOf } = require('./pending-callbacks.js');
+const { answerPing } = require('./ping-answers.js');
 const { SentRequests } = require('./sent-requests.js');
 const {
   kChannel,
@@ -33,7 +33,6 @@ const {
   kSetShowControl,
   kStartReading,
   kTextLength,
-  kTraffic,
   kTransmit,
   kWriteBytes,
 } = require('../symbols.js');
@@ -43,9 +42,6 @@ const buffers = ObjectBuffer.prototype;
 const { buf2obj, obj2buf } = ObjectBuffer[kOriginalMethods];
 
 const noop = () => {};
-
-/** A longer pong is not sent, nor any pong while more bytes than this wait for the peer. */
-const PONG_LIMIT = 64 * 1024;
 
 /**
  * The messages of one connection: between its transport, which carries text, and the handlers of
@@ -210,7 +206,7 @@ class MessageChannel {
   dispatch(message, text) {
     switch (message.type) {
       case 'SockhopPing':
-        return this.#answerPing(message.data);
+        return answerPing(this, message.data);
       case 'SockhopPong':
         this.#handlers.drain?.onPong(this, message.data);
         return this.transport[kOnPong](message, text);
@@ -245,21 +241,6 @@ class MessageChannel {
     const decoder = this.decoding ?? this.#handlers.decoding;
     if (decoder === null) this.#handlers.reportError(err, this);
     else decoder.emit('error', err);
-  }
-
-  #answerPing(ping) {
-    if (ping === null) return;
-    if (this.transport[kTraffic]().queued_bytes > PONG_LIMIT) return;
-    const pong = new SockhopPong(ping);
-    if (this.sendsThroughProgram()) return this.#handlers.callSend(this, pong);
-    let text;
-    try {
-      text = (this.#jsonMode ? JSON.stringify(pong) : envelope(pong)) + this.#terminator;
-    } catch {
-      // A pong repeats the ping, which may be nested so deep that it cannot be written.
-      return;
-    }
-    if (text.length <= PONG_LIMIT) this.transport[kTransmit](text, false);
   }
 
   #receiveRequest(data, text) {
@@ -434,8 +415,10 @@ class MessageChannel {
     }
     if (ticket === undefined) return this.transport[kTransmit](text + this.#terminator, false);
     const sent = this.transport[kTransmit](text + this.#terminator, true);
-    // A message that was not sent gets no answer. After a broken connection, close() forgets all.
-    if (this.options.slow_consumer === 'drop' || this.socket?.destroyed) {
+    // A message that was not sent gets no answer. After a broken connection, close() forgets all. A
+    // call ends itself.
+    const mayFail = this.options.slow_consumer === 'drop' || this.socket?.destroyed !== false;
+    if (mayFail && call === undefined) {
       sent.catch(() => this.#callbacks?.forget(ticket.id));
     }
     return sent;
@@ -544,6 +527,19 @@ class MessageChannel {
   /** How many callbacks wait for an answer. */
   get pendingCallbacks() {
     return this.#callbacks?.size ?? 0;
+  }
+
+  /** The messages of another channel leave over this one: their answers arrive here. */
+  takeOver(other) {
+    if (other.#callbacks !== null) {
+      this.#callbacks ??= callbacksOf(this);
+      this.#callbacks.takeOver(other.#callbacks);
+      other.#callbacks = this.#callbacks;
+    }
+    if (other.#requests !== null) {
+      this.#requests ??= new SentRequests(this, this.#handlers);
+      this.#requests.takeOver(other.#requests);
+    }
   }
 
   // ---- the end ----------------------------------------------------------------------------------

@@ -164,6 +164,25 @@ class PendingCallbacks {
     return pending;
   }
 
+  /** Takes all that waits in `older`, whose messages were sent before those of this one. */
+  takeOver(older) {
+    older.#stopTimer();
+    const newer = this.#byCount;
+    this.#byCount = older.#byCount;
+    older.#byCount = new Map();
+    for (const [count, pending] of newer) {
+      // Counts repeat, after 16 million ids.
+      if (this.#byCount.has(count)) pending.abandon();
+      else this.#byCount.set(count, pending);
+    }
+    this.#stopTimer();
+    for (const { expires } of this.#byCount.values()) {
+      if (expires === 0) continue;
+      this.#startTimer(Math.max(1, expires - performance.now()));
+      return;
+    }
+  }
+
   /** As `take()`, but the callback stays. */
   find(id) {
     const count = countOf(id);

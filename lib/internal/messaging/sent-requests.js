@@ -6,7 +6,7 @@ const { Backlog, awaitsPackets } = require('./backlog.js');
 const { responseStopped, responseTimedOut } = require('./channel-errors.js');
 const { abortError, socketDestroyed } = require('../errors/errors.js');
 const { normalizeRequestOptions } = require('../options/options.js');
-const { kBacklog, kHoldPackets, kReleasePackets } = require('../symbols.js');
+const { kBacklog, kHoldPackets, kQueued, kReleasePackets, kTakeQueued } = require('../symbols.js');
 const { setImmediate } = require('../real-timers.js');
 
 const noop = () => {};
@@ -44,6 +44,14 @@ class SentRequests {
     return false;
   }
 
+  /** The requests of another channel of this client leave over this one. */
+  takeOver(other) {
+    const streams = this.#handlers.responseStreams(this.#channel)?._map.values() ?? [];
+    for (const [stream] of streams) {
+      if (stream[kBacklog] === other.#backlog) stream[kBacklog] = this.#backlog;
+    }
+  }
+
   /**
    * @param {*} data
    * @param {{timeout?: number, signal?: AbortSignal}} [config]
@@ -63,12 +71,17 @@ class SentRequests {
     // take.
     let stopWaiting = noop;
     const giveUp = (err) => {
+      stream[kQueued]?.withdraw(err);
       stream.end(err);
       stopWaiting();
     };
     const onRemoved = (reason) => {
       if (reason === 'timed-out') giveUp(responseTimedOut());
-      else if (reason !== 'deleted') stream.end(responseStopped(reason));
+      else if (reason !== 'deleted') {
+        const err = responseStopped(reason);
+        stream[kQueued]?.withdraw(err);
+        stream.end(err);
+      }
     };
     streams.set(stream.uuid, stream, onRemoved, timeout);
     this.#backlog.review();
@@ -79,7 +92,10 @@ class SentRequests {
     });
     try {
       const message = { type: 'SockhopRequest', data: request };
+      this.#channel.transport[kTakeQueued]?.();
       const sent = this.#handlers.callSendMessage(this.#channel, message);
+      const queued = this.#channel.transport[kTakeQueued]?.() ?? null;
+      if (queued !== null) stream[kQueued] = queued;
       await new Promise((resolve, reject) => {
         stopWaiting = resolve;
         Promise.resolve(sent).then(resolve, reject);

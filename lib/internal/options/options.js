@@ -328,6 +328,18 @@ function normalizeMetricsOptions(opts) {
   return read('metrics()', given);
 }
 
+/**
+ * The options of one message of a client.
+ *
+ * @param {{timeout?: number, signal?: AbortSignal}} config
+ * @returns {{timeout: (number|undefined), signal: (AbortSignal|undefined)}} undefined: left out
+ * @throws {TypeError|RangeError} for the first option that has a wrong value
+ */
+function normalizeSendOptions(config) {
+  if (typeof config === 'object') return read('send()', config);
+  throw invalidType('The "options" argument of send()', 'left out, or an object', config);
+}
+
 /** The part of the settings of a client or server that the native side needs. */
 function nativeSettings(settings) {
   const fields = {};
@@ -356,6 +368,7 @@ module.exports = {
   normalizeClientOptions,
   normalizeServerOptions,
   normalizeRequestOptions,
+  normalizeSendOptions,
   normalizeAnswerOptions,
   normalizeCallOptions,
   normalizeMetricsOptions,

@@ -35,8 +35,8 @@ const same = (value) => value;
 /**
  * @typedef {object} Option
  * @property {string} name
- * @property {string[]} takers `client`, `server`, `connect()`, `listen()`, `close()`, `request()`,
- *   `call()`, `metrics()`, `ObjectBuffer`, `cluster`
+ * @property {string[]} takers `client`, `server`, `connect()`, `listen()`, `close()`, `send()`,
+ *   `request()`, `call()`, `metrics()`, `ObjectBuffer`, `cluster`
  * @property {string} kind the name of a kind of values, see kinds.js
  * @property {string} meaning one sentence, in Markdown, without a full stop
  * @property {*} [default] in the form that the package uses; a function makes a new one for each
@@ -146,6 +146,33 @@ const OPTIONS = [
     default: 0,
     meaning:
       'Part of the time before an attempt of `auto_reconnect` that is random, from 0 to 1: with `0.5` each time is between half of it and the whole, with `1` between nothing and the whole. Clients that lose their server together then come back one after the other',
+  },
+  {
+    name: 'offline_queue',
+    takers: CLIENT,
+    kind: 'count',
+    default: 0,
+    unit: 'messages',
+    max: Number.POSITIVE_INFINITY,
+    meaning:
+      'Number of messages that may wait while there is no connection, see [Offline](docs/reconnecting.md#offline). They leave in order after `connect`. `0`: `send()` rejects without a connection',
+    limits: [
+      {
+        error: 'ERR_OFFLINE_QUEUE_FULL',
+        how: '`send()` rejects',
+        counter: 'refused_offline_messages',
+        counts: 'Messages that were not sent because the offline queue was full',
+      },
+    ],
+  },
+  {
+    name: 'offline_queue_bytes',
+    takers: CLIENT,
+    kind: 'bytes',
+    default: 16 * MIB,
+    unit: 'bytes',
+    max: Number.MAX_SAFE_INTEGER,
+    meaning: 'Bytes of the messages that may wait in the offline queue',
   },
   {
     name: 'connect_timeout',
@@ -498,6 +525,23 @@ const OPTIONS = [
     shown: 'none',
     meaning:
       'When it is aborted, the stream ends with an `AbortError` (`ABORT_ERR`) whose `cause` is the reason',
+  },
+  {
+    name: 'timeout',
+    takers: ['send()'],
+    kind: 'milliseconds',
+    shown: 'none',
+    leftOut: 'no limit',
+    meaning:
+      'Time that the message may wait in the offline queue. After it the promise rejects with `ERR_SEND_TIMEOUT`, and the message is not sent',
+  },
+  {
+    name: 'signal',
+    takers: ['send()'],
+    kind: 'signal',
+    shown: 'none',
+    meaning:
+      'When it is aborted while the message waits in the offline queue, the promise rejects with an `AbortError` (`ABORT_ERR`), and the message is not sent',
   },
   {
     name: 'timeout',

@@ -398,6 +398,8 @@ class ServerConnections {
       ...sumTraffic([this.#past, ...traffic]),
       receive_marks: receive,
       send_marks: send,
+      offline_messages: 0,
+      offline_bytes: 0,
       pending_requests: requests,
       ...callbackFigures(channels),
       ...this.#handlers.limits,

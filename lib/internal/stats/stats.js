@@ -155,6 +155,8 @@ const FIGURES = {
     'Times that reading of a connection stopped at `receive_high_water_mark`, or at the mark of all connections',
   ),
   send_marks: counter('Times that the bytes that wait for a peer reached `send_high_water_mark`'),
+  offline_messages: gauge('Messages that wait in the offline queue now; always 0 for a server'),
+  offline_bytes: gauge('Bytes of these messages'),
   pending_requests: gauge('Requests that wait for the last packet of their answer now'),
   pending_callbacks: gauge('Callbacks that wait for an answer now'),
   ...Object.fromEntries(

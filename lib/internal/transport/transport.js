@@ -35,6 +35,8 @@ const {
  *   Fulfilled when the kernel or the stream has the text
  * @property {function(Buffer): Promise<null>} kWriteBytes sends the bytes of a message that the
  *   program has encoded
+ * @property {function(): ?QueuedMessage} [kTakeQueued] the message that was sent last, if it waits
+ *   for a connection; only of a client's offline queue
  * @property {function(): void} kFlush hands over the messages of a burst now
  * @property {function(): void} kStartReading begins to give frames to the channel
  * @property {function(boolean): void} kSetShowControl whether pings and pongs of the peer are given

@@ -57,6 +57,14 @@ fn all_other_captured_frames_are_the_programs_affair() {
 }
 
 #[test]
+fn a_ping_of_a_draining_server_is_javascripts_affair() {
+    let body = |more: &str| format!(r#"{{"type":"SockhopPing","data":{{"_id":"a"{more}}}}}"#);
+    assert_eq!(id(&body("")), Some(json!("a")));
+    assert_eq!(id(&body(r#","other":true"#)), Some(json!("a")));
+    assert_eq!(id(&body(r#","draining":true"#)), None);
+}
+
+#[test]
 fn a_ping_is_written_byte_for_byte_as_captured() {
     let mut out = b"before".to_vec();
     let id = "ea34ff97-fa79-4278-9da0-1b8769b48d03";
