@@ -69,6 +69,17 @@ const OUTPUT = {
 
 /** What those print that show a feature of this package. */
 const OWN_OUTPUT = {
+  offline: [
+    'waiting: 3',
+    'connected',
+    'answered: [ 1, 2, 3 ]',
+    'disconnected',
+    'connections cut: 0',
+    'connected',
+    'all answered once, in order: true',
+    'disconnected',
+    'ERR_CALLBACK_TIMEOUT',
+  ],
   calls: [
     'apple: { price: 3 }',
     'pear: { price: null }',
@@ -162,6 +173,7 @@ const SERVERS = {
   'requests/index.js': 'startServer',
   'sessions/index.js': 'startServer',
   'calls/index.js': 'startServer',
+  'offline/index.js': 'startServer',
   'reconnecting/index.js': 'startServer',
   'tracing/index.js': 'startServer',
 };
@@ -171,7 +183,7 @@ describe('the servers among the examples', () => {
     it(`${file} outlives a hostile client`, { timeout: 600_000 }, async (t) => {
       const module = path.join(EXAMPLES, file);
       const where = { path: unixPath(t) };
-      const takesOptions = /(chat|json-peer|reconnecting|tracing)\//.test(file);
+      const takesOptions = /(chat|json-peer|offline|reconnecting|tracing)\//.test(file);
       const argument = JSON.stringify(takesOptions ? where : where.path);
       const source = `require(${JSON.stringify(module)}).${start}(${argument});`;
       const env = { ...process.env, SOCKHOP: path.resolve(implementations.native) };

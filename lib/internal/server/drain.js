@@ -95,6 +95,8 @@ class Drain {
     if (channel.options.peer_type === 'json') this.#pings.set(channel, null);
     else {
       const ping = new SockhopPing();
+      // A client with an offline queue keeps later messages for its next connection.
+      ping.draining = true;
       this.#pings.set(channel, ping._id);
       channel.updateShowControl();
       if (channel.sendsThroughProgram()) this.#handlers.callSend(channel, ping);
