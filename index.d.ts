@@ -766,7 +766,22 @@ export type AnyError = SockhopError | NodeJS.ErrnoException;
 // sockets
 
 /** A connection, in the form of a `net.Socket`. All events of a connection have the same object. */
+/** The process at the other end of a Unix socket, as the system recorded it at `connect()`. */
+export interface PeerCredentials {
+  /** Its id, or `null` if it is in a PID namespace that this process cannot see. */
+  pid: number | null;
+  /** Its user. */
+  uid: number;
+  /** Its group. */
+  gid: number;
+}
+
 export class SockhopSocket extends Socket {
+  /**
+   * The process of the peer of a Unix socket; `null` for TCP, and if the connection had ended before
+   * the property was read first.
+   */
+  get peer_credentials(): PeerCredentials | null;
   /** Whether the connection uses TLS. */
   readonly encrypted?: boolean;
   /** Whether the peer's certificate was accepted. TLS only. */

@@ -121,6 +121,9 @@ export async function life(sock: SockhopSocket, raw: Socket) {
   const { data }: { data: string } = await stream.next();
   await host.kill_socket(sock);
   const index = host.sockets.indexOf(sock);
+  const { pid = null, uid, gid } = sock.peer_credentials ?? {};
+  // @ts-expect-error the system says who it is
+  sock.peer_credentials = { pid, uid, gid };
   host.ping(1000);
   host.emit_async('connect', sock, new SockhopSession(sock, host));
   host.emit_async('mine', 1);

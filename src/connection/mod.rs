@@ -43,9 +43,10 @@ use crate::events::environment;
 use crate::events::event;
 use crate::events::queue::Turn;
 use crate::events::receive_window::ReceiveWindow;
+use crate::events::runtime;
 use crate::protocol::Framer;
 use crate::trace;
-use crate::transport::{Address, Stream};
+use crate::transport::{Address, Credentials, Stream};
 use heartbeat::Heartbeat;
 use parking_lot::Mutex;
 use reader_policy::TrafficStats;
@@ -252,6 +253,13 @@ impl Connection {
     /// The addresses of both ends.
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
+    }
+
+    /// The process at the other end of a Unix socket; `None` for TCP and for a closed connection.
+    pub fn peer_credentials(&self) -> Option<Credentials> {
+        let runtime = runtime::start().ok()?;
+        let _context = runtime.enter();
+        self.with_stream(Stream::peer_credentials)?.ok()
     }
 
     /// Begins to read, unless the program has paused the connection already. Returns whether the

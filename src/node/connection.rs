@@ -42,6 +42,17 @@ pub struct PingRecord {
     pub finished: Option<f64>,
 }
 
+/// The process at the other end of a Unix socket.
+#[napi(object)]
+pub struct PeerCredentials {
+    /// Its id, if the system tells.
+    pub pid: Option<i32>,
+    /// Its user.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+}
+
 /// The counters of a connection.
 #[napi(object)]
 pub struct Traffic {
@@ -240,6 +251,17 @@ impl Connection {
             addresses.local.as_ref().and_then(EndAddress::of),
             addresses.peer.as_ref().and_then(EndAddress::of),
         )
+    }
+
+    /// The process at the other end of a Unix socket.
+    #[napi(catch_unwind)]
+    pub fn peer_credentials(&self) -> Option<PeerCredentials> {
+        let found = self.inner.peer_credentials()?;
+        Some(PeerCredentials {
+            pid: found.pid,
+            uid: found.uid,
+            gid: found.gid,
+        })
     }
 
     /// `TCP_NODELAY`.

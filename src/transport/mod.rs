@@ -9,10 +9,12 @@
 //! listening     makes listening sockets
 //! socket_file   the file of a listening Unix socket
 //! address       where a socket is
+//! credentials   the process at the other end of a Unix socket
 //! error         failed system calls
 //! ```
 
 pub mod address;
+pub mod credentials;
 pub(crate) mod descriptor_quota;
 pub mod error;
 pub mod listening;
@@ -22,6 +24,7 @@ pub mod socket_file;
 pub mod tls;
 
 pub use address::Address;
+pub use credentials::Credentials;
 pub use error::SystemError;
 pub use listening::{ListenOptions, Listening};
 pub use outgoing::Outgoing;
@@ -210,6 +213,17 @@ impl Stream {
             .peer_addr()
             .ok()
             .map(|address| Address::from_sock_addr(&address))
+    }
+
+    /// The process at the other end of a Unix socket. The caller is in the context of the runtime.
+    ///
+    /// # Errors
+    /// The system does not tell, for example because the socket is one of TCP.
+    pub fn peer_credentials(&self) -> io::Result<Credentials> {
+        if self.inet {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        Credentials::of(&self.socket)
     }
 
     /// Turns `TCP_NODELAY` on or off; without effect on a Unix socket.

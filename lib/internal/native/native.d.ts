@@ -65,6 +65,8 @@ export declare class Connection {
   release(): boolean
   /** The addresses of this end and the other. */
   addresses(): [EndAddress | undefined | null, EndAddress | undefined | null]
+  /** The process at the other end of a Unix socket. */
+  peerCredentials(): PeerCredentials | null
   /** `TCP_NODELAY`. */
   setNoDelay(on: boolean): void
   /** Keep-alive probes, the first after `initial_delay` milliseconds (0: the system's default). */
@@ -394,6 +396,16 @@ export interface Marks {
   receive: number
   /** `send_high_water_mark`. */
   send: number
+}
+
+/** The process at the other end of a Unix socket. */
+export interface PeerCredentials {
+  /** Its id, if the system tells. */
+  pid?: number
+  /** Its user. */
+  uid: number
+  /** Its group. */
+  gid: number
 }
 
 /** A ping that was sent. */

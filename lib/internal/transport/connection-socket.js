@@ -54,6 +54,8 @@ class Usage {
   isHandleInUse = false;
   /** This end and the peer's: @type {?Array} */
   addresses = null;
+  /** The process of the peer, once the program has asked: @type {?object} */
+  credentials = null;
   /** The pings, once the program has read them: @type {?SentPings} */
   sentPings = null;
 }
@@ -310,6 +312,31 @@ class ConnectionSocket extends net.Socket {
 
   get remoteFamily() {
     return this._getpeername().family;
+  }
+
+  /**
+   * The process at the other end of a Unix socket; null for TCP, and if the connection was over
+   * before the first look.
+   *
+   * @type {?{pid: ?number, uid: number, gid: number}}
+   */
+  get peer_credentials() {
+    if (!(#connection in this)) return null;
+    if (this.#usage.credentials === null && !this.#isOver) {
+      const found = this.#connection.peerCredentials() ?? null;
+      if (found !== null) this.#ownUsage().credentials = { ...found, pid: found.pid ?? null };
+    }
+    return this.#usage.credentials;
+  }
+
+  /** A program may use the name for a property of its own. */
+  set peer_credentials(value) {
+    Object.defineProperty(this, 'peer_credentials', {
+      configurable: true,
+      enumerable: true,
+      writable: true,
+      value,
+    });
   }
 
   get bytesRead() {

@@ -145,6 +145,10 @@ class PendingConnection {
     return [null, null];
   }
 
+  peerCredentials() {
+    return null;
+  }
+
   waiting() {
     return [this.#length, this.position];
   }
