@@ -63,7 +63,7 @@ describe('the command line', () => {
       overview.stdout.matchAll(/^ {2}(\w+) {2,}[A-Z]/gm),
       ([, name]) => name,
     );
-    assert.ok(commands.length >= 4);
+    assert.deepEqual(commands, ['listen', 'connect', 'send', 'ping', 'bench', 'monitor']);
     for (const name of commands) {
       const { code, stdout, stderr } = await run(t, [name, '--help']);
       assert.deepEqual([code, stderr], [0, ''], name);
@@ -441,5 +441,134 @@ describe('connect', () => {
     assert.equal((await deadline(arrived, 'the message'))[0], 'again');
     command.endInput();
     assert.equal((await command.ended()).code, 0);
+  });
+});
+
+describe('bench', () => {
+  for (const mode of ['call', 'request', 'send']) {
+    it(`counts what a server reads (${mode})`, limit, async (t) => {
+      const { server, endpoint } = await originalServer(t);
+      // The original gathers small packets: this one answers at once.
+      server.on('connect', (socket) => socket.setNoDelay(true));
+      let count = 0;
+      const event = mode === 'request' ? 'request' : 'receive';
+      server.on(event, () => {
+        count += 1;
+      });
+      const args = ['bench', '--json', '-m', mode, '-d', '0.5', '-n', '2', '-f', '4', endpoint];
+      const { code, stdout, stderr } = await run(t, args);
+      assert.deepEqual([code, stderr], [0, '']);
+      const [result] = jsonLines(stdout);
+      assert.deepEqual([result.mode, result.clients, result.errors], [mode, 2, 0]);
+      assert.ok(result.messages > 0 && result.messages <= count, `${result.messages}, ${count}`);
+      assert.ok(Math.abs(result.rate - result.messages / result.seconds) < result.rate / 100);
+      if (mode === 'send') assert.equal(result.latency, null);
+      else {
+        const { min, p50, p90, p99, max } = result.latency;
+        assert.ok(min > 0 && min <= p50 && p50 <= p90 && p90 <= p99 && p99 <= max);
+      }
+    });
+  }
+
+  it('shows its progress on a terminal, and a summary', onTerminal, async (t) => {
+    const { endpoint } = await originalServer(t);
+    const command = startOnTerminal(t, ['bench', '-d', '1.5', endpoint]);
+    await command.output(/\[#*-+\] [\d,]+ messages\/s/);
+    await command.output(
+      /call to \S+, 1 connection, 16 in flight each, 64 bytes\s+[\d,.]+ messages\/s/,
+    );
+    await command.output(/answers in ms: min [\d.]+, p50/);
+    assert.equal((await command.ended()).code, 0);
+  });
+
+  it('says so if the server does not answer', limit, async (t) => {
+    const raw = await rawServer(t);
+    const endpoint = raw.where.path ?? `${raw.where.port}`;
+    const args = ['bench', '-m', 'send', '-d', '0.1', '--timeout', '500', endpoint];
+    const { code, stderr } = await run(t, args);
+    assert.equal(code, 3);
+    assert.match(stderr, /the server does not answer: start it with "listen --echo --quiet"/);
+  });
+
+  it('fails when the connection ends', limit, async (t) => {
+    const { server, endpoint } = await originalServer(t);
+    const command = start(t, ['bench', '--json', '-d', '60', endpoint]);
+    await deadline(once(server, 'receive'), 'a call');
+    await server.disconnect();
+    const { code, stdout } = await command.ended();
+    assert.equal(code, 1);
+    assert.ok(jsonLines(stdout)[0].errors > 0);
+  });
+});
+
+/** A `listen` with metrics. */
+async function listenWithMetrics(t) {
+  const command = start(t, ['listen', '--echo', '--quiet', '--metrics', '0', '127.0.0.1:0']);
+  const [, port] = await command.output(/^listening on \S+:(\d+)\n/);
+  const [, url] = await command.output(/metrics at (http:\S+)\n/);
+  return { command, port: Number(port), url };
+}
+
+describe('monitor', () => {
+  it('prints the figures and rates of a server as JSON', limit, async (t) => {
+    const { port, url } = await listenWithMetrics(t);
+    const client = await originalClient(t, { port });
+    const monitor = start(t, ['monitor', '--json', '--interval', '50', url]);
+    await monitor.output(/\n/);
+    await deadline(new Promise((resolve) => client.send({ a: 1 }, resolve)), 'the answer');
+    await monitor.output(/"messages_in":[1-9][\d.]*,"messages_out":[1-9]/);
+    monitor.kill('SIGINT');
+    const { code, stdout } = await monitor.ended();
+    assert.equal(code, 0);
+    const [first] = jsonLines(stdout);
+    assert.deepEqual(
+      [first.role, first.endpoint, first.connections, first.messages_in],
+      ['server', `127.0.0.1:${port}`, 1, null],
+    );
+  });
+
+  it('is a view with bars on a terminal, until the user ends it', onTerminal, async (t) => {
+    const { port, url } = await listenWithMetrics(t);
+    const client = await originalClient(t, { port });
+    const monitor = startOnTerminal(t, ['monitor', '--interval', '50', url]);
+    await monitor.output(/server 127\.0\.0\.1:\d+/);
+    await monitor.output(/connections +1 +█/);
+    await deadline(new Promise((resolve) => client.send({ a: 1 }, resolve)), 'the answer');
+    await monitor.output(/messages in +[1-9][\d.,]*\/s +▁*█/);
+    monitor.type('q');
+    const { code, stdout } = await monitor.ended();
+    assert.equal(code, 0);
+    assert.ok(stdout.endsWith('\u001b[?25h\u001b[?1049l'), 'the terminal is as before');
+  });
+
+  it('goes on while the metrics cannot be read', limit, async (t) => {
+    const { command, port, url } = await listenWithMetrics(t);
+    const monitor = start(t, ['monitor', '--interval', '50', url]);
+    await monitor.output(/server 127\.0\.0\.1:\d+: nothing happens\n/);
+    command.kill('SIGTERM');
+    await command.ended();
+    await until(() => /ECONNREFUSED|ECONNRESET|hang up/.test(monitor.stderr), 'it fails');
+    const address = ['listen', '--metrics', new URL(url).port, `127.0.0.1:${port}`];
+    const again = start(t, address);
+    await again.output(/metrics at/);
+    await monitor.output(/nothing happens\n/);
+    monitor.kill('SIGINT');
+    assert.equal((await monitor.ended()).code, 0);
+  });
+
+  it('tells what it cannot read', limit, async (t) => {
+    const port = await freePort();
+    const refused = await run(t, ['monitor', '--count', '1', `${port}`]);
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, new RegExp(`http://127.0.0.1:${port}/metrics: .*ECONNREFUSED`));
+    const web = http.createServer((_request, response) => response.end('# EOF\n'));
+    await new Promise((resolve) => web.listen(0, '127.0.0.1', resolve));
+    cleanup(t, () => new Promise((resolve) => web.close(resolve)));
+    const other = await run(t, ['monitor', '-c', '1', `${web.address().port}`]);
+    assert.match(other.stderr, /there are no metrics of sockhop/);
+    const missing = await run(t, ['monitor']);
+    assert.equal(missing.code, 2);
+    const wrong = await run(t, ['monitor', 'ftp://example']);
+    assert.match(wrong.stderr, /must be the URL of metrics, or a port/);
   });
 });

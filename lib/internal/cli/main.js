@@ -17,6 +17,8 @@ const COMMANDS = {
   connect: () => require('./commands/connect.js'),
   send: () => require('./commands/send.js'),
   ping: () => require('./commands/ping.js'),
+  bench: () => require('./commands/bench.js'),
+  monitor: () => require('./commands/monitor.js'),
 };
 
 function overview() {
