@@ -80,6 +80,14 @@ const OWN_OUTPUT = {
     'disconnected',
     'ERR_CALLBACK_TIMEOUT',
   ],
+  rooms: [
+    'Ada hears room: Ada came in',
+    'Ada hears room: Charles came in',
+    'Ada hears Charles: Does the engine run?',
+    'Ada hears Ada: It does.',
+    'in the room: { count: 2, complete: true }',
+    'Ada hears room: Charles left',
+  ],
   calls: [
     'apple: { price: 3 }',
     'pear: { price: null }',
@@ -175,6 +183,7 @@ const SERVERS = {
   'calls/index.js': 'startServer',
   'offline/index.js': 'startServer',
   'reconnecting/index.js': 'startServer',
+  'rooms/server.js': 'openRooms',
   'tracing/index.js': 'startServer',
 };
 
@@ -183,7 +192,7 @@ describe('the servers among the examples', () => {
     it(`${file} outlives a hostile client`, { timeout: 600_000 }, async (t) => {
       const module = path.join(EXAMPLES, file);
       const where = { path: unixPath(t) };
-      const takesOptions = /(chat|json-peer|offline|reconnecting|tracing)\//.test(file);
+      const takesOptions = /(chat|json-peer|offline|reconnecting|rooms|tracing)\//.test(file);
       const argument = JSON.stringify(takesOptions ? where : where.path);
       const source = `require(${JSON.stringify(module)}).${start}(${argument});`;
       const env = { ...process.env, SOCKHOP: path.resolve(implementations.native) };

@@ -20,6 +20,8 @@ export interface MemoryMessage {
 
 /** An engine for servers of one process. */
 export interface MemoryEngine extends ClusterEngine {
+  /** How many subjects it has subscribed to. */
+  readonly subscriptions: number;
   /** This engine alone loses its link to the bus until `mend()`. */
   cut(): void;
   mend(): void;

@@ -161,6 +161,11 @@ class MemoryEngine {
     this.#waiting = [];
   }
 
+  /** For tests: how many subjects it has subscribed to. */
+  get subscriptions() {
+    return this.#subjects.size;
+  }
+
   /** For tests: this engine alone loses its link to the bus, until `mend()`. */
   cut() {
     this.#isCut = true;

@@ -41,15 +41,20 @@ class Executor {
   /** @returns {Map<string, function(Line): void>} what is done with each kind of message */
   get handlers() {
     return new Map([
-      ['S', (line) => this.#execute(line, (member, extra) => this.#send(member, extra, line))],
-      ['Q', (line) => this.#execute(line, (member, extra) => this.#request(member, extra, line))],
+      ['S', (line) => this.#execute(line, payloadOf(line), this.#send)],
+      ['Q', (line) => this.#execute(line, payloadOf(line), this.#request)],
+      ['K', (line) => this.#execute(line, null, this.#kill)],
       [
-        'K',
-        (line) => this.#execute(line, ({ channel }) => this.#server.kill_socket(channel.socket)),
+        'J',
+        (line) =>
+          this.#execute(line, null, ({ member, extra }) => this.#groups.join(member, extra.g)),
       ],
-      ['J', (line) => this.#execute(line, (member, { g }) => this.#groups.join(member, g))],
-      ['L', (line) => this.#execute(line, (member, { g }) => this.#groups.leave(member, g))],
-      ['E', (line) => this.#execute(line, () => undefined)],
+      [
+        'L',
+        (line) =>
+          this.#execute(line, null, ({ member, extra }) => this.#groups.leave(member, extra.g)),
+      ],
+      ['E', (line) => this.#execute(line, null, () => undefined)],
     ]);
   }
 
@@ -66,13 +71,17 @@ class Executor {
     this.#requests.close();
   }
 
-  async #execute(line, operation) {
-    const { node } = line;
-    const extra = line.extra();
+  /** @throws {BadLine} */
+  #execute(line, object, operation) {
+    this.#confirm(line.node, line.extra(), object, operation);
+  }
+
+  /** Does an operation, and tells the other node that it is done, or why not. */
+  async #confirm(node, extra, object, operation) {
     try {
       const member = this.#members.numbered(extra.s);
       if (member === undefined) throw noSession(`${this.#membership()?.id}.${extra.s}`);
-      await operation(member, extra);
+      await operation.call(this, { member, node, extra, object });
       this.#reply(node, 'C', { k: extra.k });
     } catch (err) {
       this.#reply(node, 'C', {
@@ -83,24 +92,33 @@ class Executor {
     }
   }
 
-  #send({ channel, endings }, { a: wantsAnswer, k: ticket }, line) {
-    const { node } = line;
-    const object = payloadOf(line);
+  async #send({
+    member: { channel, endings },
+    node,
+    extra: { a: wantsAnswer, k: ticket },
+    object,
+  }) {
     if (!wantsAnswer) return this.#server.send(channel.socket, object);
     const onEnd = () => this.#reply(node, 'X', { k: ticket });
-    endings.add(onEnd);
-    return this.#server.send(channel.socket, object, (data, { type }) => {
+    const onAnswer = (data, { type }) => {
       endings.delete(onEnd);
       this.#reply(node, 'R', { k: ticket }, { type: type ?? '', json: JSON.stringify(data) ?? '' });
-    });
+    };
+    endings.add(onEnd);
+    try {
+      await this.#server.send(channel.socket, object, onAnswer);
+    } catch (err) {
+      endings.delete(onEnd);
+      throw err;
+    }
   }
 
-  #request({ channel }, { k: ticket, o: timeout }, line) {
-    return this.#requests.start(channel.socket, payloadOf(line), {
-      node: line.node,
-      ticket,
-      timeout,
-    });
+  #request({ member: { channel }, node, extra: { k: ticket, o: timeout }, object }) {
+    return this.#requests.start(channel.socket, object, { node, ticket, timeout });
+  }
+
+  #kill({ member: { channel } }) {
+    return this.#server.kill_socket(channel.socket);
   }
 
   /** @returns {boolean} whether another node can get it */
