@@ -6,12 +6,14 @@
 #[cfg(not(sockhop_loom))]
 pub(crate) use parking_lot::Mutex;
 #[cfg(not(sockhop_loom))]
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence};
 #[cfg(not(sockhop_loom))]
 pub(crate) use tokio::sync::Notify;
 
 #[cfg(sockhop_loom)]
-pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
+pub(crate) use loom::sync::atomic::{
+    AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence,
+};
 #[cfg(sockhop_loom)]
 pub(crate) use model::{Mutex, Notify};
 

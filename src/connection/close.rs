@@ -35,7 +35,7 @@ impl Connection {
     /// Returns whether it did so: not with TLS, whose state is here, and not while bytes wait to be
     /// sent.
     pub fn detach(self: &Arc<Self>) -> bool {
-        let ready = !self.send_queue.lock().is_pending()
+        let ready = !self.lock_send_queue().is_pending()
             && self
                 .with_stream(|stream| !stream.is_secure())
                 .unwrap_or(false);
@@ -49,9 +49,14 @@ impl Connection {
         self.reader_state.stop();
         self.end_reported.store(true, Ordering::Release);
         let (sent, ended, taken) = {
-            let mut send_queue = self.send_queue.lock();
+            let mut send_queue = if mode == CloseMode::Graceful {
+                // Sends the broadcasts so far.
+                self.lock_send_queue()
+            } else {
+                self.send_queue.lock()
+            };
             if mode == CloseMode::Graceful {
-                // Broadcasts may wait only for their flush. The position is not reported any more.
+                // The position is not reported any more.
                 let _ = send_queue.progress();
             }
             (
@@ -117,8 +122,8 @@ impl Member for Connection {
         self.reader_state.resume_reading(self);
     }
 
-    fn queued(&self) -> usize {
-        self.send_queue.lock().queued()
+    fn queued(self: &Arc<Self>) -> usize {
+        self.lock_send_queue().queued()
     }
 
     fn close(self: &Arc<Self>) {

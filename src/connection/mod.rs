@@ -6,9 +6,12 @@
 //!   write            sends bytes
 //!   ping             sends pings and judges the answers
 //!   close            ends it
+//!   broadcast        takes the broadcasts of its server
 //!   task             waits for its socket on the runtime
 //! reader_state       which thread reads, and whether a task is running
 //! reader_policy      which thread should read, by the traffic
+//! broadcast_log      broadcasts that wait for the connections of a server
+//! completion         tells when all connections have sent a broadcast
 //! send_queue         bytes that wait for the kernel, in order
 //! linger             reads a closed connection a little longer, for the peer to get all bytes
 //! heartbeat          the pings that were sent, and their answers
@@ -20,7 +23,10 @@
 //! functions under short locks, which the runtime, the poller and the thread that calls `send()`
 //! can run.
 
+mod broadcast;
+pub(crate) mod broadcast_log;
 mod close;
+pub(crate) mod completion;
 pub mod config;
 pub mod heartbeat;
 pub(crate) mod linger;
@@ -47,11 +53,12 @@ use crate::events::runtime;
 use crate::protocol::Framer;
 use crate::trace;
 use crate::transport::{Address, Credentials, Stream};
+use completion::CompletionGuard;
 use heartbeat::Heartbeat;
 use parking_lot::Mutex;
 use reader_policy::TrafficStats;
 use reader_state::{ReadState, ReaderKind, ReaderState};
-use send_queue::{CompletionGuard, SendQueue};
+use send_queue::SendQueue;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
@@ -337,8 +344,8 @@ impl Connection {
     }
 
     /// The counters.
-    pub fn counters(&self) -> Counters {
-        let send_queue = self.send_queue.lock();
+    pub fn counters(self: &Arc<Self>) -> Counters {
+        let send_queue = self.lock_send_queue();
         Counters {
             bytes_in: self.bytes_in.load(Ordering::Relaxed),
             bytes_out: send_queue.written(),

@@ -4,6 +4,8 @@
 //! all accepted bytes reach the stream once and in order, and FIN follows them. Every position that
 //! JavaScript waits for is reported.
 
+use super::broadcast_log::{BroadcastLog, Subscription};
+use super::completion::CompletionGuard;
 use crate::transport::{Outgoing, Stream};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -12,10 +14,6 @@ use std::sync::Arc;
 
 /// The most chunks handed to the kernel in one call.
 const CHUNKS_PER_WRITE: usize = 64;
-
-/// Something that happens when the last reference to it is dropped. A broadcast puts one into every
-/// send queue, and is done when all of them are written or discarded.
-pub(crate) type CompletionGuard = Arc<dyn Send + Sync>;
 
 struct Chunk {
     bytes: Bytes,
@@ -47,6 +45,8 @@ pub(crate) struct SendQueue<S = Stream> {
     awaited: bool,
     /// Pings and pongs that are kept back while the program writes bytes of its own.
     held: Option<Vec<u8>>,
+    /// The broadcasts of the server, while the connection is in it.
+    subscription: Option<Subscription>,
 }
 
 impl<S: Outgoing> SendQueue<S> {
@@ -59,7 +59,30 @@ impl<S: Outgoing> SendQueue<S> {
             end: End::Open,
             awaited: false,
             held: None,
+            subscription: None,
         }
+    }
+
+    /// Enters or leaves a server. Returns the subscription so far.
+    pub(crate) fn set_subscription(
+        &mut self,
+        subscription: Option<Subscription>,
+    ) -> Option<Subscription> {
+        std::mem::replace(&mut self.subscription, subscription)
+    }
+
+    /// The broadcasts of the server that `log` belongs to, if the connection is in it.
+    pub(crate) fn subscription(&mut self, log: &Arc<BroadcastLog>) -> Option<&mut Subscription> {
+        self.subscription
+            .as_mut()
+            .filter(|subscription| subscription.is_to(log))
+    }
+
+    /// The broadcasts of the server, if there are some that the connection has not looked at.
+    pub(crate) fn subscription_if_behind(&mut self) -> Option<&mut Subscription> {
+        self.subscription
+            .as_mut()
+            .filter(|subscription| subscription.is_behind())
     }
 
     /// Begins to keep pings and pongs back: the program writes bytes of its own.

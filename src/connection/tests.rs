@@ -162,7 +162,7 @@ fn a_reader_that_stopped_at_the_mark_goes_on_when_all_is_taken() {
 }
 
 /// Sends `frames` numbered frames of 100 bytes, then ends, and waits until all of them are read.
-fn flood(connection: &Connection, peer: Socket, frames: usize) {
+fn flood(connection: &Arc<Connection>, peer: Socket, frames: usize) {
     let mut peer = peer;
     for number in 0..frames {
         peer.write_all(format!("{number:099}\n").as_bytes())

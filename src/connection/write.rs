@@ -4,8 +4,8 @@ use super::config::SlowConsumer;
 use super::heartbeat::PONG_LIMIT;
 use super::read::{LAST_READS, ReadStop};
 use super::reader_state::ReadState;
-use super::send_queue::{CompletionGuard, SendQueue};
-use super::{Connection, Event, WriteOutcome};
+use super::send_queue::SendQueue;
+use super::{Connection, WriteOutcome};
 use crate::events::error::ConnectionError;
 use crate::events::runtime;
 use crate::trace;
@@ -30,7 +30,7 @@ impl Connection {
     /// policy for slow consumers never drops it, because the bytes after a missing part would be
     /// worthless.
     pub fn write_part(self: &Arc<Self>, bytes: &[u8]) -> WriteOutcome {
-        let mut send_queue = self.send_queue.lock();
+        let mut send_queue = self.lock_send_queue();
         if send_queue.is_open() && self.config.slow_consumer == SlowConsumer::Drop {
             return self.write_open(&mut send_queue, bytes, Bytes::copy_from_slice);
         }
@@ -39,7 +39,7 @@ impl Connection {
 
     /// As [`write`](Self::write), for a buffer that need not be copied if it has to wait.
     pub fn write_owned(self: &Arc<Self>, bytes: Vec<u8>) -> WriteOutcome {
-        let mut send_queue = self.send_queue.lock();
+        let mut send_queue = self.lock_send_queue();
         let bytes = Bytes::from(bytes);
         self.write_locked(&mut send_queue, &bytes, |rest| bytes.slice_ref(rest))
     }
@@ -49,7 +49,7 @@ impl Connection {
         bytes: &[u8],
         keep: impl FnOnce(&[u8]) -> Bytes,
     ) -> WriteOutcome {
-        let mut send_queue = self.send_queue.lock();
+        let mut send_queue = self.lock_send_queue();
         self.write_locked(&mut send_queue, bytes, keep)
     }
 
@@ -99,7 +99,7 @@ impl Connection {
     }
 
     /// Counts the send mark if the bytes that wait have just reached it.
-    fn note_send_mark(&self, before: usize, now: usize) {
+    pub(super) fn note_send_mark(&self, before: usize, now: usize) {
         let mark = self.config.send_high_water_mark;
         if before < mark && now >= mark {
             self.config.marks.count_send();
@@ -109,7 +109,7 @@ impl Connection {
     /// Sends a ping or a pong, unless too much waits already. It does not interrupt bytes that the
     /// program writes by itself.
     pub(super) fn write_control(self: &Arc<Self>, frame: &[u8]) {
-        let mut send_queue = self.send_queue.lock();
+        let mut send_queue = self.lock_send_queue();
         self.note_activity(Instant::now());
         if !send_queue.keep(frame, PONG_LIMIT) && send_queue.queued() <= PONG_LIMIT {
             self.write_locked(&mut send_queue, frame, Bytes::copy_from_slice);
@@ -119,7 +119,7 @@ impl Connection {
     /// Marks the beginning or the end of bytes that the program writes by itself. In between,
     /// pings, pongs and broadcasts are kept back.
     pub fn hold(self: &Arc<Self>, on: bool) {
-        let mut send_queue = self.send_queue.lock();
+        let mut send_queue = self.lock_send_queue();
         if on {
             send_queue.hold();
             return;
@@ -133,7 +133,7 @@ impl Connection {
     /// The number of bytes that wait for the kernel, and the position that [`Event::Flushed`] will
     /// report once the kernel has them.
     pub fn waiting(self: &Arc<Self>) -> (usize, u64) {
-        let mut send_queue = self.send_queue.lock();
+        let mut send_queue = self.lock_send_queue();
         let position = send_queue.wait();
         if position.is_some() {
             self.wake_task();
@@ -141,65 +141,16 @@ impl Connection {
         (send_queue.queued(), position.unwrap_or(0))
     }
 
-    /// Appends to the send queue without writing, so that a broadcast can flush many connections at
-    /// once. Returns whether the caller must [`flush`](Self::flush). While the program writes bytes
-    /// of its own, the message is left out: such a program sends broadcasts itself.
-    pub(crate) fn enqueue(self: &Arc<Self>, bytes: &Bytes, guard: &CompletionGuard) -> bool {
-        let mut send_queue = self.send_queue.lock();
-        if !send_queue.is_open() || send_queue.is_held() {
-            return false;
-        }
-        if send_queue.queued() >= self.config.send_high_water_mark {
-            trace::event!(DEBUG, id = self.id, "send mark reached");
-            match self.config.slow_consumer {
-                SlowConsumer::Wait => {}
-                SlowConsumer::Drop => {
-                    self.refused.fetch_add(1, Ordering::Relaxed);
-                    return false;
-                }
-                SlowConsumer::Disconnect => {
-                    self.refused.fetch_add(1, Ordering::Relaxed);
-                    self.abort_sending(&mut send_queue, None);
-                    return false;
-                }
-            }
-        }
-        let idle = !send_queue.is_pending();
-        let before = send_queue.queued();
-        send_queue.push(bytes.clone(), Some(Arc::clone(guard)));
-        if !idle {
-            self.note_send_mark(before, send_queue.queued());
-        }
-        idle
-    }
-
     /// Writes queued bytes as far as the kernel takes them; the task does the rest.
     pub(crate) fn flush(self: &Arc<Self>) {
         let mut send_queue = self.send_queue.lock();
-        let (result, reported) = send_queue.progress();
-        match result {
-            Ok(()) => {
-                if send_queue.is_pending() {
-                    self.wake_task();
-                }
-            }
-            Err(error) => {
-                self.abort_sending(&mut send_queue, Some(ConnectionError::new("write", &error)));
-            }
-        }
-        drop(send_queue);
-        if let Some(position) = reported {
-            self.environment.post(Event::Flushed {
-                connection: Arc::clone(self),
-                position,
-            });
-        }
+        self.flush_locked(&mut send_queue);
     }
 
     /// Ends the sending direction: FIN follows everything sent so far. Returns the same as
     /// [`write`](Self::write).
     pub fn end(self: &Arc<Self>) -> WriteOutcome {
-        let mut send_queue = self.send_queue.lock();
+        let mut send_queue = self.lock_send_queue();
         if !send_queue.is_open() {
             return WriteOutcome::Closed;
         }
@@ -226,7 +177,11 @@ impl Connection {
 
     /// Gives up the sending direction. Bytes that the peer sent before are still read, then the
     /// program gets the error.
-    fn abort_sending(self: &Arc<Self>, send_queue: &mut SendQueue, error: Option<ConnectionError>) {
+    pub(super) fn abort_sending(
+        self: &Arc<Self>,
+        send_queue: &mut SendQueue,
+        error: Option<ConnectionError>,
+    ) {
         send_queue.close();
         let connection = Arc::clone(self);
         let began = Instant::now();

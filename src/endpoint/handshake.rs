@@ -1,8 +1,8 @@
 //! TLS handshakes, on the runtime.
 
 use super::tls_acceptor::TlsAcceptor;
+use crate::connection::completion::CompletionGuard;
 use crate::connection::config::Config;
-use crate::connection::send_queue::CompletionGuard;
 use crate::connection::{Connection, Environment, Event};
 use crate::events::error::HandshakeError;
 use crate::events::runtime;

@@ -3,8 +3,8 @@
 use super::handshake::{AcceptedHandshake, Adopted, ListenerTls};
 use super::loopback::{AcceptGate, ListenerRegistry};
 use super::tls_acceptor::TlsAcceptor;
+use crate::connection::completion::CompletionGuard;
 use crate::connection::config::Config;
-use crate::connection::send_queue::CompletionGuard;
 use crate::connection::{Connection, Environment, Event};
 use crate::events::poller::PolledListener;
 use crate::events::runtime;

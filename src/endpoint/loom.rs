@@ -1,5 +1,7 @@
 //! Models of the order between a listener and the clients of its own environment: `npm run model`.
 
+mod broadcast;
+
 use super::loopback::{AcceptGate, ListenerRegistry};
 use crate::connection::loom::bounded;
 use crate::sync::Mutex;

@@ -18,7 +18,7 @@ pub trait Member: Source + PolledConnection {
     fn resume_reading(self: &Arc<Self>);
 
     /// The bytes that wait to be sent.
-    fn queued(&self) -> usize;
+    fn queued(self: &Arc<Self>) -> usize;
 
     /// Closes the connection.
     fn close(self: &Arc<Self>);
@@ -112,11 +112,7 @@ impl<C: Member> Environment<C> {
         let mut moved = began;
         let mut before = usize::MAX;
         loop {
-            let queued = self
-                .open_connections()
-                .iter()
-                .map(|connection| connection.queued())
-                .sum();
+            let queued = self.open_connections().iter().map(Member::queued).sum();
             let now = Instant::now();
             if queued < before {
                 moved = now;

@@ -1,16 +1,17 @@
 //! `SockhopServer`: listening, broadcasts, pings.
 
 use super::address::Endpoint;
+use super::connection::Connection;
 use super::listener::{self, ListenFailure, ListenOptions, Listener};
 use super::options::{ConnectionOptions, Marks};
 use super::queue::EventQueue;
 use super::strings;
 use super::tls_server::TlsAcceptor;
-use super::values::id as id_of;
+use super::values::{count, id as id_of, number};
 use crate::connection;
 use crate::endpoint::{self, LocalListeners};
 use crate::transport::{Listening, SystemError};
-use napi::bindgen_prelude::{Either, Result, Unknown};
+use napi::bindgen_prelude::{Either, Error, Result, Status, Unknown};
 use napi_derive::napi;
 use std::io;
 use std::sync::Arc;
@@ -103,18 +104,64 @@ impl SockhopServer {
         ))
     }
 
-    /// Sends a text of `length` UTF-16 units to every connection. A `BroadcastDone` event with `id`
-    /// follows.
+    /// Sends a text of `length` UTF-16 units to every connection, or to those in `group`, except
+    /// those whose ids are in `except`. A `BroadcastDone` event with `id` follows, unless that is 0.
+    /// Answers how many connections there are, those in `except` included.
     #[napi(catch_unwind)]
-    pub fn broadcast(&self, text: Unknown<'_>, length: u32, id: f64) -> Result<()> {
+    pub fn deliver(
+        &self,
+        text: Unknown<'_>,
+        length: u32,
+        group: Option<String>,
+        except: Option<Vec<f64>>,
+        id: f64,
+    ) -> Result<u32> {
+        let except: Vec<_> = except.iter().flatten().copied().map(id_of).collect();
+        let id = Some(id_of(id)).filter(|id| *id > 0);
         strings::with_utf8(&text, length, |bytes| {
             let kept = if strings::is_filled(bytes) {
                 std::mem::take(bytes)
             } else {
                 bytes.clone()
             };
-            self.registry.broadcast(kept, id_of(id));
+            let reached = self.registry.deliver(kept, group.as_deref(), &except, id);
+            count(reached)
         })
+    }
+
+    /// Adds a connection of this server to a group. False if it is in the group already, or not in
+    /// this server.
+    #[napi(catch_unwind)]
+    pub fn join(&self, connection: &Connection, group: String) -> Result<bool> {
+        self.registry
+            .join(&connection.inner, &group)
+            .map_err(|error| Error::new(Status::InvalidArg, error.to_string()))
+    }
+
+    /// Removes a connection from a group. False if it is not in the group.
+    #[napi(catch_unwind)]
+    pub fn leave_group(&self, connection: &Connection, group: String) -> bool {
+        self.registry.leave(&connection.inner, &group)
+    }
+
+    /// The groups that a connection is in.
+    #[napi(catch_unwind)]
+    pub fn groups(&self, connection: &Connection) -> Vec<String> {
+        let groups = self.registry.groups(&connection.inner);
+        groups.iter().map(ToString::to_string).collect()
+    }
+
+    /// The ids of the connections in a group.
+    #[napi(catch_unwind)]
+    pub fn members(&self, group: String) -> Vec<f64> {
+        let members = self.registry.members(&group);
+        members.iter().map(|member| number(member.id())).collect()
+    }
+
+    /// How many connections are in a group.
+    #[napi(catch_unwind)]
+    pub fn member_count(&self, group: String) -> u32 {
+        count(self.registry.member_count(&group))
     }
 
     /// Sends the next ping, and finds connections dead that left earlier ones unanswered.

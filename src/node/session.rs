@@ -12,12 +12,12 @@ use std::sync::Arc;
 /// A connection in the registry of its server, until this is dropped.
 struct Membership {
     registry: Arc<endpoint::ConnectionRegistry>,
-    id: u64,
+    place: u32,
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        self.registry.remove(self.id);
+        self.registry.remove(self.place);
     }
 }
 
@@ -50,10 +50,9 @@ impl SockhopSession {
         if membership.is_some() {
             return false;
         }
-        server.registry.add(&connection.inner);
         *membership = Some(Membership {
             registry: Arc::clone(&server.registry),
-            id: connection.inner.id(),
+            place: server.registry.add(&connection.inner),
         });
         true
     }

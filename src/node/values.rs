@@ -11,6 +11,11 @@ pub(super) fn number(value: u64) -> f64 {
     value as f64
 }
 
+/// How many connections there are: fewer than 2^32 descriptors.
+pub(super) fn count(amount: usize) -> u32 {
+    u32::try_from(amount).unwrap_or(u32::MAX)
+}
+
 /// A size in bytes; `Infinity` is no limit.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // `as` saturates, which is meant
 pub(super) fn size(bytes: f64) -> usize {

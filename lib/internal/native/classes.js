@@ -43,10 +43,15 @@ module.exports = {
   kDetach: symbolOf('detach'),
 
   // Methods of SockhopServer.
-  kBroadcast: symbolOf('broadcast'),
+  kDeliver: symbolOf('deliver'),
+  kGroups: symbolOf('groups'),
+  kJoin: symbolOf('join'),
+  kLeaveGroup: symbolOf('leaveGroup'),
   kListen: symbolOf('listen'),
   kListenElsewhere: symbolOf('listenElsewhere'),
   kListenOn: symbolOf('listenOn'),
+  kMemberCount: symbolOf('memberCount'),
+  kMembers: symbolOf('members'),
 
   // Methods of SockhopSession.
   kLeave: symbolOf('leave'),

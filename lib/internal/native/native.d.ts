@@ -193,10 +193,24 @@ export declare class SockhopServer {
   /** A listener that does not accept: `adopt` takes connections that were accepted elsewhere. */
   listenElsewhere(id: number, tls?: TlsAcceptor | undefined | null): Listener | ListenFailure
   /**
-   * Sends a text of `length` UTF-16 units to every connection. A `BroadcastDone` event with `id`
-   * follows.
+   * Sends a text of `length` UTF-16 units to every connection, or to those in `group`, except
+   * those whose ids are in `except`. A `BroadcastDone` event with `id` follows, unless that is 0.
+   * Answers how many connections there are, those in `except` included.
    */
-  broadcast(text: unknown, length: number, id: number): void
+  deliver(text: unknown, length: number, group: string | undefined | null, except: Array<number> | undefined | null, id: number): number
+  /**
+   * Adds a connection of this server to a group. False if it is in the group already, or not in
+   * this server.
+   */
+  join(connection: Connection, group: string): boolean
+  /** Removes a connection from a group. False if it is not in the group. */
+  leaveGroup(connection: Connection, group: string): boolean
+  /** The groups that a connection is in. */
+  groups(connection: Connection): Array<string>
+  /** The ids of the connections in a group. */
+  members(group: string): Array<number>
+  /** How many connections are in a group. */
+  memberCount(group: string): number
   /**
    * Sends the next ping, and finds connections dead that left earlier ones unanswered.
    * JavaScript has the timer, so that a blocked program neither pings nor finds a connection

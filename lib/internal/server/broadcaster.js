@@ -5,7 +5,7 @@ const { envelope } = require('../messaging/envelope.js');
 const { handledRejection } = require('../messaging/handlers.js');
 const { publishBroadcast } = require('../messaging/observed.js');
 const { isPayload } = require('../messaging/payloads.js');
-const { kBroadcast } = require('../native/classes.js');
+const { kDeliver } = require('../native/classes.js');
 const { broadcasts, nextId } = require('../native/dispatcher.js');
 const { canBroadcastTo, countBroadcast, isSocketOf } = require('../../SockhopSocket.js');
 const { kChannel, kHasCustomWrite, kTransmit } = require('../symbols.js');
@@ -121,7 +121,7 @@ class Broadcaster {
     const id = nextId();
     const { length } = text;
     const done = broadcastDone(id, sockets.length);
-    this.#server[kBroadcast](text, length, id);
+    this.#server[kDeliver](text, length, null, null, id);
     if (isUniform && !hasExceptions()) {
       this.#connections.broadcastCount += 1;
       return done;

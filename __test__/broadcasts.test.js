@@ -1,0 +1,192 @@
+'use strict';
+
+// The native side of broadcasts: their order with messages to single clients, and groups of
+// connections. The clients are those of the original.
+
+const assert = require('node:assert/strict');
+const { describe, it } = require('node:test');
+const { deadline, until } = require('./support/deadline.js');
+const { makeClient, startServer } = require('./support/local.js');
+const { implementations } = require('./support/implementations.js');
+const { kConnection } = require('../lib/internal/symbols.js');
+const { broadcasts, nextId } = require('../lib/internal/native/dispatcher.js');
+const {
+  kDeliver,
+  kGroups,
+  kJoin,
+  kLeaveGroup,
+  kMemberCount,
+  kMembers,
+} = require('../lib/internal/native/classes.js');
+
+const { client: OriginalClient } = require(implementations.original);
+
+/** More clients than the calling thread sends to by itself. */
+const MANY = 40;
+
+/** A server with `count` connected clients of the original, in the order of its sockets. */
+async function startWithClients(t, count, options = {}) {
+  const { server, where } = await startServer(t, options);
+  const clients = [];
+  for (let i = 0; i < count; i++) {
+    const { client } = makeClient(t, where, {}, OriginalClient);
+    const received = [];
+    client.on('receive', (object) => received.push(object));
+    await client.connect();
+    await until(() => server.sockets.length === i + 1, 'the client is listed');
+    clients.push({ client, received, socket: server.sockets[i] });
+  }
+  return { server, clients };
+}
+
+const connectionOf = ({ socket }) => socket[kConnection];
+
+/** Delivers an object, and resolves when the kernel has it for all. */
+function deliver(server, object, group = null, except = null) {
+  const text = `${JSON.stringify({ type: 'Object', data: object })}\n`;
+  const id = nextId();
+  let reached;
+  const done = new Promise((resolve) => broadcasts.set(id, () => resolve(reached)));
+  reached = server[kDeliver](text, text.length, group, except, id);
+  return deadline(done, 'the end of a broadcast');
+}
+
+/** Waits until each client has an object with `end`, and returns what they got before. */
+async function everythingReceived(server, clients) {
+  await server.sendall({ end: true });
+  await until(() => clients.every(({ received }) => received.at(-1)?.end), 'the end arrives');
+  return clients.map(({ received }) => received.slice(0, -1));
+}
+
+describe('broadcasts and messages to single clients', () => {
+  for (const count of [3, MANY]) {
+    it(`reach each of ${count} clients in the order of the calls`, async (t) => {
+      const { server, clients } = await startWithClients(t, count);
+      const expected = [];
+      for (let i = 0; i < 200; i++) {
+        server.sendall({ i, to: 'all' });
+        for (const { socket } of clients) server.send(socket, { i, to: 'one' });
+        expected.push({ i, to: 'all' }, { i, to: 'one' });
+        if (i % 10 === 0) await null;
+        if (i % 25 === 0) await new Promise(setImmediate);
+      }
+      for (const received of await everythingReceived(server, clients)) {
+        assert.deepEqual(received, expected);
+      }
+    });
+  }
+
+  it('are followed by the end of a connection that ends after them', async (t) => {
+    const { server, clients } = await startWithClients(t, MANY);
+    server.sendall({ last: true });
+    for (const { socket } of clients) socket.end();
+    await until(
+      () => clients.every(({ received }) => received.length > 0),
+      'the broadcast arrives',
+    );
+    for (const { received } of clients) assert.deepEqual(received, [{ last: true }]);
+  });
+
+  it('count the waiting bytes of a broadcast at once', async (t) => {
+    const { server, clients } = await startWithClients(t, MANY);
+    const before = server.stats().bytes_sent + server.stats().queued_bytes;
+    server.sendall({ some: 'text' });
+    const { bytes_sent, queued_bytes } = server.stats();
+    const length = JSON.stringify({ type: 'Object', data: { some: 'text' } }).length + 1;
+    assert.equal(bytes_sent + queued_bytes - before, clients.length * length);
+  });
+
+  it('stay in order when more broadcasts wait than the runtime is given to send', async (t) => {
+    const { server, clients } = await startWithClients(t, MANY);
+    const count = 3000;
+    for (let i = 0; i < count; i++) server.sendall({ i });
+    for (const received of await everythingReceived(server, clients)) {
+      assert.deepEqual(
+        received.map(({ i }) => i),
+        Array.from({ length: count }, (_, i) => i),
+      );
+    }
+  });
+});
+
+describe('groups of connections', () => {
+  it('get what is delivered while a connection is a member, in the order of the calls', async (t) => {
+    const { server, clients } = await startWithClients(t, MANY);
+    for (const one of clients) assert.equal(server[kJoin](connectionOf(one), 'room'), true);
+    const [leaver, stayer] = clients;
+    for (let i = 0; i < 100; i++) {
+      deliver(server, { i }, 'room');
+      assert.equal(server[kLeaveGroup](connectionOf(leaver), 'room'), true);
+      deliver(server, { i, missed: true }, 'room');
+      assert.equal(server[kJoin](connectionOf(leaver), 'room'), true);
+    }
+    const [left, stayed] = await everythingReceived(server, [leaver, stayer]);
+    assert.deepEqual(
+      left,
+      Array.from({ length: 100 }, (_, i) => ({ i })),
+    );
+    assert.equal(stayed.length, 200);
+  });
+
+  it('leave out connections by their ids, and tell how many there are', async (t) => {
+    const { server, clients } = await startWithClients(t, 3);
+    const [first, second, third] = clients;
+    server[kJoin](connectionOf(first), 'room');
+    server[kJoin](connectionOf(second), 'room');
+    assert.equal(await deliver(server, { to: 'all' }, null, [connectionOf(third).id]), 3);
+    assert.equal(await deliver(server, { to: 'room' }, 'room', [connectionOf(first).id]), 2);
+    assert.equal(await deliver(server, { to: 'none' }, 'no such room'), 0);
+    assert.deepEqual(await everythingReceived(server, clients), [
+      [{ to: 'all' }],
+      [{ to: 'all' }, { to: 'room' }],
+      [],
+    ]);
+  });
+
+  it('are left once, and joined once', async (t) => {
+    const { server, clients } = await startWithClients(t, 1);
+    const connection = connectionOf(clients[0]);
+    assert.equal(server[kLeaveGroup](connection, 'room'), false);
+    assert.equal(server[kJoin](connection, 'room'), true);
+    assert.equal(server[kJoin](connection, 'room'), false);
+    assert.deepEqual(server[kGroups](connection), ['room']);
+    assert.deepEqual(server[kMembers]('room'), [connection.id]);
+    assert.equal(server[kLeaveGroup](connection, 'room'), true);
+    assert.deepEqual(server[kGroups](connection), []);
+    assert.equal(server[kMemberCount]('room'), 0);
+  });
+
+  it('lose a connection that ends', async (t) => {
+    const { server, clients } = await startWithClients(t, 2);
+    for (const one of clients) {
+      for (let i = 0; i < 10; i++) server[kJoin](connectionOf(one), `room ${i}`);
+    }
+    const [first, second] = clients.map(connectionOf);
+    await clients[0].client.disconnect();
+    await until(() => server.sockets.length === 1, 'the server notices');
+    for (let i = 0; i < 10; i++) assert.deepEqual(server[kMembers](`room ${i}`), [second.id]);
+    assert.deepEqual(server[kGroups](first), []);
+    assert.equal(server[kJoin](first, 'room'), false);
+    assert.equal(await deliver(server, {}, 'room 0'), 1);
+  });
+
+  it('of another server cannot be joined', async (t) => {
+    const { clients } = await startWithClients(t, 1);
+    const { server } = await startServer(t);
+    assert.equal(server[kJoin](connectionOf(clients[0]), 'room'), false);
+    assert.equal(server[kMemberCount]('room'), 0);
+  });
+
+  it('have a name of 1 to 1,024 bytes, and a connection is in at most 1,000', async (t) => {
+    const { server, clients } = await startWithClients(t, 1);
+    const connection = connectionOf(clients[0]);
+    assert.equal(server[kJoin](connection, 'ä'.repeat(512)), true);
+    for (const name of ['', 'ä'.repeat(513)]) {
+      assert.throws(() => server[kJoin](connection, name), /1 to 1024 bytes/);
+    }
+    for (let i = 1; i < 1000; i++) server[kJoin](connection, `${i}`);
+    assert.throws(() => server[kJoin](connection, 'one more'), /1000 groups/);
+    assert.equal(server[kGroups](connection).length, 1000);
+    assert.equal(server[kMemberCount]('one more'), 0);
+  });
+});
