@@ -144,8 +144,8 @@ describe('a message that takes longer than four pings', { ...limit, concurrency:
       const { client, log: told } = makeClient(t, await slowLink(t, where, 60_000));
       await client.connect();
       await log.next('connect');
-      (pinger === 'client' ? client : server).ping(400);
-      const text = 'x'.repeat(9_000_000);
+      (pinger === 'client' ? client : server).ping(1000);
+      const text = 'x'.repeat(18_000_000);
       client.send({ text }).catch(() => {});
       const { args } = await log.next('receive', undefined, 60_000);
       assert.equal(args[0].text.length, text.length);

@@ -106,7 +106,7 @@ describe('NODE_DEBUG=sockhop', () => {
     const [, where] = /^Listener: listens on (127\.0\.0\.1:\d+)$/.exec(lines[0]);
     const native = require('./support/runtime.js').nativeTls;
     assertLines(lines, [
-      new RegExp(`^SockhopClient of ${where}: reconnects$`),
+      new RegExp(`^SockhopClient of ${where}: reconnects, attempt 1$`),
       new RegExp(`^SockhopClient of ${where}: connects$`),
       new RegExp(`^Listener: stops listening on ${where}$`),
       new RegExp(`^SockhopClient of ${where}: connects, with ${native ? 'native TLS' : 'TLS'}`),
