@@ -69,6 +69,12 @@ const OUTPUT = {
 
 /** What those print that show a feature of this package. */
 const OWN_OUTPUT = {
+  failover: [
+    'answered by the primary',
+    'answered by the standby',
+    'answered by the primary',
+    'none left: ENOENT ENOENT',
+  ],
   offline: [
     'waiting: 3',
     'connected',
@@ -181,6 +187,7 @@ const SERVERS = {
   'requests/index.js': 'startServer',
   'sessions/index.js': 'startServer',
   'calls/index.js': 'startServer',
+  'failover/index.js': 'startServer',
   'offline/index.js': 'startServer',
   'reconnecting/index.js': 'startServer',
   'rooms/server.js': 'openRooms',

@@ -40,6 +40,8 @@ test('a client without options gets all defaults', () => {
     ssl: false,
     ssl_options: {},
     auto_reconnect_interval: 2000,
+    addresses: null,
+    address_order: 'in_order',
     auto_reconnect_factor: 1,
     auto_reconnect_max_interval: 30_000,
     auto_reconnect_jitter: 0,
@@ -369,6 +371,7 @@ for (const [side, normalize, heading] of [
       const shown = listed.get(name).replace(/^`([^`]*)`.*$/, '$1');
       const expected = {
         path: 'none',
+        addresses: 'none',
         cluster: 'none',
         session_type: 'SockhopSession',
         ssl_options: '{}',

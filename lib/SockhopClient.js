@@ -61,6 +61,8 @@ class SockhopClient extends native.SockhopClient {
     this.path = checked.path;
     this.address = checked.address;
     this.port = checked.port;
+    // The properties name the server that was tried last.
+    if (checked.addresses !== null) Object.assign(this, checked.addresses[0]);
     this.interval_timer = null;
     this._socket = undefined;
     this._connect_timeout = checked.connect_timeout;

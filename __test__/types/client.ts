@@ -49,6 +49,12 @@ const lastConnectError: string | null = plain.stats().last_connect_error;
 // @ts-expect-error null without an error
 lastConnectError.length;
 
+new SockhopClient({ addresses: [{ port: 5 }, { path: '/run/a.sock' }], address_order: 'random' });
+// @ts-expect-error no such order
+new SockhopClient({ address_order: 'sorted' });
+// @ts-expect-error a place is an object
+new SockhopClient({ addresses: ['127.0.0.1:50000'] });
+
 // Untyped, anything that has a constructor can be sent and anything can come back.
 plain.send({ a: 1 });
 plain.send('text');

@@ -13,8 +13,9 @@ const { SockhopSocket } = require('../../SockhopSocket.js');
 const { StreamTransport } = require('../transport/stream-transport.js');
 const { UnavailableTransport } = require('../transport/transport.js');
 const { ConnectAttempt } = require('./connect-attempt.js');
-const { cancelled, discarded, notConnected } = require('./connect-errors.js');
+const { cancelled, discarded, noServer, notConnected } = require('./connect-errors.js');
 const { OfflineQueue } = require('./offline-queue.js');
+const { ServerTour } = require('./servers.js');
 
 /** Messages that belong to one connection: they do not wait for the next one. */
 const OF_A_CONNECTION = new Set(['SockhopPing', 'SockhopPong', 'SockhopResponsePacket']);
@@ -39,6 +40,10 @@ class ClientConnection {
   /** Keeps messages while there is no connection: @type {?OfflineQueue} */
   #offline = null;
   #connected = false;
+  /** The attempt at one server: @type {?ConnectAttempt} */
+  #attempt = null;
+  /** The attempt at all servers of `addresses`: @type {?ServerTour} */
+  #tour = null;
   /** How many connections there were, and how many of them with TLS. */
   #opened = 0;
   #handshakes = 0;
@@ -59,9 +64,10 @@ class ClientConnection {
     this.options = options;
     this.#handlers = handlers;
     this.#reconnector = reconnector;
-    if (options.offline_queue > 0) this.#offline = new OfflineQueue(handlers);
-    /** The attempt under way: @type {?ConnectAttempt} */
-    this.attempt = null;
+    // Messages must not get to a socket whose server may be passed over for the next one.
+    if (options.offline_queue > 0 || options.addresses !== null) {
+      this.#offline = new OfflineQueue(handlers);
+    }
     /** The channel over the current socket: @type {?MessageChannel} */
     this.channel = null;
     /**
@@ -88,6 +94,11 @@ class ClientConnection {
     this.#reconnector.setState(this.state);
   }
 
+  /** The attempt under way, which may be cancelled: @type {?(ConnectAttempt|ServerTour)} */
+  get attempt() {
+    return this.#tour ?? this.#attempt;
+  }
+
   /** @returns {'idle'|'connecting'|'connected'} */
   get state() {
     if (this.#connected) return 'connected';
@@ -96,9 +107,44 @@ class ClientConnection {
 
   /** Begins an attempt. @returns {Promise<void>} */
   connect(signal) {
-    this.attempt = new ConnectAttempt(this, signal);
+    return this.options.addresses === null ? this.#tryServer(signal) : this.#tryServers(signal);
+  }
+
+  /** Tries the server at the place that the properties of the client name. */
+  #tryServer(signal) {
+    this.#attempt = new ConnectAttempt(this, signal);
     this.#reconnector.setState(this.state);
-    return this.attempt.start();
+    return this.#attempt.start();
+  }
+
+  async #tryServers(signal) {
+    const { client, options } = this;
+    const tour = new ServerTour(options, {
+      signal,
+      connect: (place) => {
+        Object.assign(client, place);
+        return this.#tryServer(signal);
+      },
+      cancel: (err) => {
+        this.#tour = null;
+        this.#attempt?.cancel(err);
+      },
+    });
+    this.#tour = tour;
+    try {
+      await tour.run();
+    } catch (err) {
+      if (options.offline_queue === 0) this.#offline.discard(noServer());
+      throw err;
+    } finally {
+      if (this.#tour === tour) this.#tour = null;
+      this.#reconnector.setState(this.state);
+    }
+  }
+
+  /** The attempt at one server is over. */
+  attemptEnded() {
+    this.#attempt = null;
   }
 
   /** Makes a stream that the program brings the current socket. */
@@ -298,6 +344,7 @@ class ClientConnection {
   /** Whether messages do not wait: there is no queue, or the server gets them, as far as known. */
   #sendsNow() {
     if (this.#offline === null) return true;
+    if (this.options.offline_queue === 0) return this.state !== 'connecting';
     if (!this.#connected || this.channel === null || isPeerDraining(this.channel)) return false;
     const { socket } = this.channel;
     return !socket.destroyed && !socket.writableEnded;

@@ -309,7 +309,7 @@ class ConnectAttempt {
     attempts.delete(this.#connection.id);
     this.#keepAlive.stop();
     this.#stopListening();
-    this.#connection.attempt = null;
+    this.#connection.attemptEnded();
   }
 }
 

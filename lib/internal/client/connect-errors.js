@@ -41,6 +41,23 @@ function attemptError(endpoints, failures) {
   return err;
 }
 
+/**
+ * @param {Error[]} errors of the servers that a client has tried
+ * @returns {Error} for several servers an AggregateError with the code of the first
+ */
+function serversFailed(errors) {
+  if (errors.length === 1) return errors[0];
+  const err = new AggregateError(errors, errors.map(({ message }) => message).join('; '));
+  err.code = errors[0].code;
+  return err;
+}
+
+const noServer = () =>
+  explain(
+    new SockhopError('Socket was destroyed', 'ERR_SOCKET_DESTROYED'),
+    'None of the servers could be connected to',
+  );
+
 const timedOut = () => new Error('Timeout exceeded on connect()');
 
 const cancelled = () =>
@@ -90,8 +107,10 @@ module.exports = {
   cancelled,
   discarded,
   disconnected,
+  noServer,
   notConnected,
   offlineQueueFull,
+  serversFailed,
   timedOut,
   waitedTooLong,
 };

@@ -149,9 +149,8 @@ class OfflineQueue extends UnavailableTransport {
   }
 
   #add(message) {
-    const { offline_queue, offline_queue_bytes } = this.#handlers.options;
     this.#last = null;
-    if (this.length >= offline_queue || this.#bytes + message.length > offline_queue_bytes) {
+    if (this.#isFull(message.length)) {
       const err = offlineQueueFull(this.length, this.#bytes);
       const promise = Promise.reject(this.#handlers.limits.count(err));
       promise.catch(noop);
@@ -161,6 +160,13 @@ class OfflineQueue extends UnavailableTransport {
     this.#bytes += message.length;
     this.#last = message;
     return message.promise;
+  }
+
+  /** A queue that only bridges an attempt to connect has no limits, as any connecting socket. */
+  #isFull(length) {
+    const { offline_queue, offline_queue_bytes } = this.#handlers.options;
+    if (offline_queue === 0) return false;
+    return this.length >= offline_queue || this.#bytes + length > offline_queue_bytes;
   }
 
   /** Gives all messages to a channel that has a connection, and the answers they wait for. */

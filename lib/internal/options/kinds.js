@@ -121,6 +121,33 @@ function checkPath(subject, value) {
 }
 
 /**
+ * @returns {ReadonlyArray<{path: string}|{address: string, port: number}>} the places of servers
+ * @throws {TypeError|RangeError} for the first place, or the first of its fields, that is wrong
+ */
+function checkAddresses(subject, value, { place }) {
+  const expected =
+    'an array of at least one place, { address, port } or { path } (left out, the client has one server, at "path", or at "address" and "port")';
+  if (!Array.isArray(value)) throw invalidType(subject, expected, value);
+  if (value.length === 0) throw invalidValue(subject, expected, value);
+  const places = value.map((entry, index) => {
+    // The subject is like 'The "options.addresses" property'.
+    const each = (field) => subject.replace('" ', `[${index}]${field}" `);
+    if (typeof entry !== 'object' || entry === null) {
+      throw invalidType(each(''), 'an object, { address, port } or { path }', entry);
+    }
+    if (entry.path) return { path: checkPath(each('.path'), entry.path) };
+    return {
+      path: null,
+      address: checkAddress(each('.address'), entry.address || place.address, {
+        default: place.address,
+      }),
+      port: checkPort(each('.port'), entry.port || place.port, { default: place.port }),
+    };
+  });
+  return Object.freeze(places);
+}
+
+/**
  * @param {string} subject
  * @param {*} value a number or a numeric string
  * @param {string} remedy the meaning of a value that is left out, or of 0
@@ -346,6 +373,11 @@ const nullable = (type) => `${type} | null | undefined`;
 const KINDS = {
   path: { documented: 'string', declared: nullable('string'), check: checkPath },
   address: { documented: 'string', declared: nullable('string'), check: checkAddress },
+  addresses: {
+    documented: 'array of `{ address, port }` or `{ path }`',
+    declared: nullable('readonly ServerAddress[]'),
+    check: checkAddresses,
+  },
   port: {
     documented: 'number or numeric string',
     declared: nullable('number | string'),

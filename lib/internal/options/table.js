@@ -8,6 +8,7 @@
 
 const { constants } = require('node:buffer');
 
+const { CALL_OPTIONS } = require('./call-table.js');
 const { LISTEN_OPTIONS } = require('./listen-table.js');
 
 const KIB = 1024;
@@ -45,6 +46,7 @@ const same = (value) => value;
  * @property {string} [unit] of a count, for messages
  * @property {number} [max] of a count
  * @property {string[]} [values] of a choice
+ * @property {object} [place] the defaults of each place, of several
  * @property {string} [leftOut] of a time: the value for one that is left out, where the default
  *   does not tell it
  * @property {string} [declared] the type in index.d.ts, where it is not that of the kind
@@ -78,6 +80,26 @@ const OPTIONS = [
     default: 50000,
     meaning:
       'TCP port, at most 65535. `0` is the default for a client, and a port that the system chooses for a server',
+  },
+  {
+    name: 'addresses',
+    takers: CLIENT,
+    kind: 'addresses',
+    default: null,
+    shown: 'none',
+    place: { address: '127.0.0.1', port: 50000 },
+    meaning:
+      'Several servers, see [Several servers](docs/reconnecting.md#several-servers). Each attempt to connect tries them one after another. They take precedence over `path`, `address` and `port`',
+  },
+  {
+    name: 'address_order',
+    takers: CLIENT,
+    kind: 'choice',
+    default: 'in_order',
+    values: ['in_order', 'random'],
+    declared: 'AddressOrder | null | undefined',
+    meaning:
+      'Order in which an attempt tries the servers of `addresses`: as they are listed, or another one each time',
   },
   {
     name: 'ssl',
@@ -179,7 +201,8 @@ const OPTIONS = [
     takers: CLIENT,
     kind: 'milliseconds',
     default: 5000,
-    meaning: 'Time that `connect()` may take, with the TLS handshake',
+    meaning:
+      'Time that `connect()` may take, with the TLS handshake; with `addresses` the time for each server',
   },
   {
     name: 'response_timeout',
@@ -501,83 +524,8 @@ const OPTIONS = [
     meaning:
       'Groups with a subscription of their own. Beyond that number the groups of a shard share one, if the engine can subscribe to patterns',
   },
-  {
-    name: 'signal',
-    takers: ['connect()'],
-    kind: 'signal',
-    shown: 'none',
-    meaning:
-      'When it is aborted, the attempt ends, and `connect()` rejects with an `AbortError` (`ABORT_ERR`)',
-  },
   ...LISTEN_OPTIONS,
-  {
-    name: 'timeout',
-    takers: ['request()'],
-    kind: 'milliseconds',
-    shown: 'response_timeout',
-    leftOut: '"response_timeout"',
-    meaning: 'Time to wait for the last packet of the answer',
-  },
-  {
-    name: 'signal',
-    takers: ['request()'],
-    kind: 'signal',
-    shown: 'none',
-    meaning:
-      'When it is aborted, the stream ends with an `AbortError` (`ABORT_ERR`) whose `cause` is the reason',
-  },
-  {
-    name: 'timeout',
-    takers: ['send()'],
-    kind: 'milliseconds',
-    shown: 'none',
-    leftOut: 'no limit',
-    meaning:
-      'Time that the message may wait in the offline queue. After it the promise rejects with `ERR_SEND_TIMEOUT`, and the message is not sent',
-  },
-  {
-    name: 'signal',
-    takers: ['send()'],
-    kind: 'signal',
-    shown: 'none',
-    meaning:
-      'When it is aborted while the message waits in the offline queue, the promise rejects with an `AbortError` (`ABORT_ERR`), and the message is not sent',
-  },
-  {
-    name: 'timeout',
-    takers: ['call()'],
-    kind: 'milliseconds',
-    shown: 'callback_timeout',
-    leftOut: '"callback_timeout"',
-    meaning:
-      'Time to wait for the answer. Without one the call waits as long as the connection lasts',
-  },
-  {
-    name: 'signal',
-    takers: ['call()'],
-    kind: 'signal',
-    shown: 'none',
-    meaning:
-      'When it is aborted, the promise rejects with an `AbortError` (`ABORT_ERR`) whose `cause` is the reason',
-  },
-  {
-    name: 'labels',
-    takers: ['metrics()'],
-    kind: 'labels',
-    default: Object.freeze({}),
-    shown: '{}',
-    meaning:
-      'Names and values of labels that every sample gets, in addition to `role` and `endpoint`',
-  },
-  {
-    name: 'others',
-    takers: ['metrics()'],
-    kind: 'endpoints',
-    default: Object.freeze([]),
-    shown: '[]',
-    meaning:
-      'Further clients and servers whose figures are part of the text. Those with the same role and endpoint are added up',
-  },
+  ...CALL_OPTIONS,
 ];
 
 module.exports = { OPTIONS };
