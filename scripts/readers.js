@@ -1,9 +1,9 @@
 'use strict';
 
 /*
- * Runs all test files that receive data twice: once with all connections read by the I/O threads,
- * and once with all connections read by the event loop. By default, the traffic of a connection
- * decides. Arguments are options for Node's test runner.
+ * Runs the test files whose subject depends on the reader: with all connections read by the I/O
+ * threads, and then those with floods and bulk data with all connections read by the event loop. By
+ * default, the traffic of a connection decides. Arguments are options for Node's test runner.
  */
 
 const { runSuites } = require('./suites');
@@ -50,12 +50,36 @@ const FILES = [
   'workers',
 ];
 
+/**
+ * Those of them in which the traffic can hand a connection to the I/O threads: 512 small packets
+ * within 20 ms without an answer, or bulk data. In the others the event loop reads in any case, so
+ * the steps "node" and "node-slow" have run them with this reader.
+ */
+const FLOODS = [
+  'backlog',
+  'chaos',
+  'closing',
+  'fairness',
+  'faults',
+  'hostile',
+  'interop-framing',
+  'limits',
+  'memory',
+  'ping-flood',
+  'raw-writes',
+  'slow-consumers',
+  'too-long',
+  'workers',
+];
+
+const filesOf = { runtime: FILES, loop: FLOODS };
+
 /** The repetitions of randomized tests; the step "node-slow" repeats them more often. */
 const REPEAT = '3';
 
 runSuites(
   'SOCKHOP_READER',
-  ['runtime', 'loop'],
-  (name) => FILES.includes(name.replace(/\.test\.js$/, '')),
+  Object.keys(filesOf),
+  (name, reader) => filesOf[reader].includes(name.replace(/\.test\.js$/, '')),
   { SOCKHOP_REPEAT: REPEAT },
 );

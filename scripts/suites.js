@@ -12,17 +12,15 @@ const TESTS = path.join(__dirname, '..', '__test__');
  *
  * @param {string} variable
  * @param {string[]} values
- * @param {function(string): boolean} wanted selects the files
+ * @param {function(string, string): boolean} wanted selects the files, by their names and a value
  * @param {object} [env] further variables
  */
 function runSuites(variable, values, wanted, env = {}) {
-  const files = fs
-    .readdirSync(TESTS)
-    .filter((name) => name.endsWith('.test.js') && wanted(name))
-    .map((name) => path.join(TESTS, name));
+  const names = fs.readdirSync(TESTS).filter((name) => name.endsWith('.test.js'));
   let failed = false;
   for (const value of values) {
     console.log(`${variable}=${value}`);
+    const files = names.filter((name) => wanted(name, value)).map((name) => path.join(TESTS, name));
     const { status } = spawnSync(process.execPath, [...process.argv.slice(2), ...files], {
       env: { ...process.env, ...env, [variable]: value },
       stdio: 'inherit',
