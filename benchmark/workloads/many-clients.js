@@ -208,13 +208,6 @@ function fanout({ name, payload, ms }) {
         rate: (messages * 1e3) / run.ms,
       };
     },
-
-    floor: jsonFloor(payload, (stringifyUs) => ({
-      value: stringifyUs / RECEIVERS,
-      callUs: stringifyUs / RECEIVERS,
-      cpuUs: stringifyUs / RECEIVERS,
-      rate: null,
-    })),
   };
 }
 
