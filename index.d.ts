@@ -1078,6 +1078,13 @@ export class SockhopServer<
    */
   get_bound_address(): string;
   /**
+   * Changes options of TLS for new connections, such as `cert` and `key` before they expire. Options
+   * that are left out stay, and so do open connections.
+   *
+   * @throws TypeError for an option that cannot be used, with Node's code; then nothing has changed
+   */
+  set_secure_context(options: TlsOptions): void;
+  /**
    * Sends an object to one client. The promise is fulfilled when the operating system has accepted
    * the message. It rejects with ERR_NO_SOCKET without a socket, and otherwise like that of the
    * client's `send()`.

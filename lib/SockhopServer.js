@@ -51,6 +51,8 @@ class SockhopServer extends native.SockhopServer {
   #acceptor;
   /** Sends messages to all clients. */
   #broadcaster;
+  /** Makes the connections secure; null without TLS: @type {?TlsServer} */
+  #tls;
   /** Made by the option `cluster`, or when the program reads `cluster`: @type {?SockhopCluster} */
   #cluster = null;
 
@@ -78,6 +80,7 @@ class SockhopServer extends native.SockhopServer {
       this.#connections.unregister(channel),
     );
     const tls = checked.ssl ? new TlsServer(checked) : null;
+    this.#tls = tls;
     this.#connections = new ServerConnections(this, {
       handlers: this.#handlers,
       options: checked,
@@ -222,6 +225,18 @@ class SockhopServer extends native.SockhopServer {
       );
     }
     return typeof bound === 'string' ? undefined : bound.address;
+  }
+
+  /**
+   * Changes options of TLS for new connections, such as `cert` and `key` before they expire. Open
+   * connections stay as they are.
+   *
+   * @param {object} opts options of `ssl_options`; those that are left out stay
+   * @throws {TypeError} for an option that cannot be used, with Node's code; then nothing changes
+   */
+  set_secure_context(opts) {
+    const checked = options.checkSecureContext(opts, this.#tls !== null);
+    this.#tls.change(checked);
   }
 
   // ---- sending ----------------------------------------------------------------------------------

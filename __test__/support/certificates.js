@@ -83,4 +83,27 @@ async function hierarchy(house = 'Test') {
   return { root, between, server, chain: server.cert + between.cert };
 }
 
-module.exports = { hierarchy, issue };
+/**
+ * A list of revoked certificates.
+ *
+ * @param {Issued} issuer
+ * @param {Issued[]} revoked
+ * @param {[number, number]} [days] valid from and to, in days from now
+ * @returns {Promise<string>} in PEM
+ */
+async function revocationList(issuer, revoked, days = [-1, 30]) {
+  const list = await x509.X509CrlGenerator.create({
+    issuer: issuer.certificate.subject,
+    thisUpdate: daysFromNow(days[0]),
+    nextUpdate: daysFromNow(days[1]),
+    entries: revoked.map(({ certificate }) => ({ serialNumber: certificate.serialNumber })),
+    // The number 1, without which the list would be one of the old version.
+    extensions: [new x509.Extension('2.5.29.20', false, Uint8Array.of(2, 1, 1))],
+    signingAlgorithm: issuer.rsa ? RSA : ECDSA,
+    signingKey: issuer.keys.privateKey,
+  });
+  // The label that OpenSSL knows.
+  return `${list.toString('pem').replaceAll(/(X509 )?CRL-----/g, 'X509 CRL-----')}\n`;
+}
+
+module.exports = { hierarchy, issue, revocationList };

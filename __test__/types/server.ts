@@ -29,6 +29,12 @@ new SockhopServer({ port: 0, max_connections: Infinity });
 new SockhopServer({ session_type: OldStyle, captureRejections: true });
 // @ts-expect-error yes or no
 new SockhopServer({ captureRejections: 'yes' });
+new SockhopServer({ ssl_options: { cert: '', key: [''], requestCert: true }, max_handshakes: 10 });
+new SockhopServer({ ssl_options: {} }).set_secure_context({ cert: '', key: '' });
+// @ts-expect-error options of tls.createServer()
+new SockhopServer({ ssl_options: { servername: 'localhost' } });
+// @ts-expect-error an object with options
+new SockhopServer().set_secure_context('cert.pem');
 new SockhopServer({ session_type: SockhopSession });
 // @ts-expect-error not what a server needs of a session
 new SockhopServer({ session_type: Map });

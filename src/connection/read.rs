@@ -13,6 +13,7 @@ use crate::protocol::{self, Control, Frame, Framer, PingBody};
 use crate::trace;
 use crate::transport::Outgoing;
 use crate::transport::socket::READ_SIZE;
+use crate::transport::tls::TlsError;
 use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
@@ -98,7 +99,8 @@ impl Connection {
                 match stream.recv(&mut scratch.input[..most]) {
                     Ok(0) => {
                         self.peer_ended.store(true, Ordering::Release);
-                        self.report_end(None);
+                        let cut = stream.is_truncated() && reader.framer.buffered() > 0;
+                        self.report_end(cut.then_some(ConnectionError::Tls(TlsError::Truncated)));
                         return ReadStop::Stopped;
                     }
                     Ok(count) if reader.early_bytes.is_some() => {

@@ -5,7 +5,7 @@ use crate::transport::tls::{ServerConfig, TlsError, certificate_code};
 use parking_lot::Mutex;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
@@ -25,11 +25,18 @@ pub struct TlsAcceptor {
     pub(super) timeout: Duration,
     /// Handshakes that have their turn. A client that has sent nothing yet needs none.
     turns: Semaphore,
-    /// Handshakes that wait for a turn, and that no other has made room for.
-    waiting: AtomicUsize,
+    queue: Mutex<Queue>,
     /// Notified when a handshake begins to wait.
     wanted: Notify,
     failures: Failures,
+}
+
+/// The handshakes that wait for a turn.
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: usize,
+    /// How many others have given way, and their turns are not taken yet.
+    yielded: usize,
 }
 
 /// The failures of a server's handshakes.
@@ -57,7 +64,7 @@ impl TlsAcceptor {
             config: Mutex::new(config),
             timeout,
             turns: Semaphore::new(max.clamp(1, Semaphore::MAX_PERMITS)),
-            waiting: AtomicUsize::new(0),
+            queue: Mutex::default(),
             wanted: Notify::new(),
             failures: Failures::default(),
         }
@@ -88,8 +95,8 @@ impl TlsAcceptor {
         if let Ok(turn) = self.turns.try_acquire() {
             return turn;
         }
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        let _leaving = Leaving(self);
+        self.queue.lock().waiting += 1;
+        let _waiting = Waiting(self);
         self.wanted.notify_waiters();
         match self.turns.acquire().await {
             Ok(turn) => turn,
@@ -105,18 +112,21 @@ impl TlsAcceptor {
             let mut wanted = pin!(self.wanted.notified());
             // A handshake that begins to wait from now on is noticed.
             wanted.as_mut().enable();
-            if self.take_one_waiting() {
+            if self.gives_way() {
                 return;
             }
             wanted.await;
         }
     }
 
-    fn take_one_waiting(&self) -> bool {
-        let less = |waiting: usize| waiting.checked_sub(1);
-        self.waiting
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
-            .is_ok()
+    /// Whether one more waits than others have given way to.
+    fn gives_way(&self) -> bool {
+        let mut queue = self.queue.lock();
+        let is_wanted = queue.waiting > queue.yielded;
+        if is_wanted {
+            queue.yielded += 1;
+        }
+        is_wanted
     }
 
     /// Counts a failure. Returns whether it is to be reported: at most one of each kind in
@@ -156,11 +166,12 @@ fn kind_of(error: &HandshakeError) -> FailureKind {
 }
 
 /// A handshake that waits for its turn, until it has it or is abandoned.
-struct Leaving<'a>(&'a TlsAcceptor);
+struct Waiting<'a>(&'a TlsAcceptor);
 
-impl Drop for Leaving<'_> {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        // Another may have made room for this one, and counts it no more.
-        self.0.take_one_waiting();
+        let mut queue = self.0.queue.lock();
+        queue.waiting -= 1;
+        queue.yielded = queue.yielded.saturating_sub(1);
     }
 }

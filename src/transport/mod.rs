@@ -174,6 +174,12 @@ impl Stream {
         self.tls.as_ref().is_some_and(|tls| tls.has_buffered())
     }
 
+    /// Whether a client with TLS has ended its direction without the `close_notify` that tells an end
+    /// from a connection that was cut.
+    pub(crate) fn is_truncated(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_truncated())
+    }
+
     /// The size of the kernel's send buffer in bytes.
     pub(crate) fn send_buffer(&self) -> u64 {
         self.socket.send_buffer_size().unwrap_or_default() as u64

@@ -79,6 +79,23 @@ function usesTls({ ssl, ssl_options }, isServer) {
   return ssl || hasOptions;
 }
 
+/**
+ * The argument of `set_secure_context()`.
+ *
+ * @returns {object}
+ * @throws {TypeError} also for a server without TLS
+ */
+function checkSecureContext(opts, hasTls) {
+  const subject = 'The argument of set_secure_context()';
+  if (typeof opts !== 'object' || opts === null || Array.isArray(opts)) {
+    throw invalidType(subject, 'an object with options of "ssl_options"', opts);
+  }
+  if (!hasTls) {
+    throw invalidValue(subject, 'given to a server with "ssl_options" alone', opts);
+  }
+  return opts;
+}
+
 /** The options as an object. They may be left out, but a value without properties is a mistake. */
 function checkOptions(opts) {
   if (opts === undefined) return {};
@@ -362,6 +379,7 @@ function checkOf(name) {
 const checkTerminator = (subject, value) => checked(optionNamed('terminator'), subject, value);
 
 module.exports = {
+  checkSecureContext,
   CLUSTER_DEFAULTS,
   namesOf,
   nativeSettings,

@@ -11,12 +11,14 @@ class OpensslHandshakes {
   #listener;
   /** @type {import('../tls/tls-server.js').TlsServer} */
   #tls;
-  /** Never listens: connections are given to it. */
-  #server;
+  /** Never listens: connections are given to it. Made for the settings in `#context`. */
+  #server = null;
+  #context = null;
   /** The accepted streams whose handshake is under way, each with the address of the client. */
   #running = new Map();
   /** Those that wait for their turn. */
   #waiting = [];
+  #isStopped = false;
 
   /**
    * @param {Listener} listener
@@ -25,17 +27,30 @@ class OpensslHandshakes {
   constructor(listener, tlsServer) {
     this.#listener = listener;
     this.#tls = tlsServer;
-    this.#server = tls.createServer(tlsServer.nodeOptions);
-    this.#server.on('secureConnection', (stream) => {
+    // The options must be usable before the listener listens.
+    this.#currentServer();
+  }
+
+  /** The server for new connections: another one once the program has changed the options. */
+  #currentServer() {
+    const { context, nodeOptions } = this.#tls;
+    if (this.#context === context) return this.#server;
+    const server = tls.createServer(nodeOptions);
+    server.on('secureConnection', (stream) => {
       this.#finished(stream);
-      listener.acceptedStream(stream);
+      if (!this.#isStopped) this.#listener.acceptedStream(stream);
     });
-    this.#server.on('tlsClientError', (err, stream) => {
+    server.on('tlsClientError', (err, stream) => {
       const { authorizationError } = stream;
       const [address, port] = this.#finished(stream) ?? [];
       stream.destroy();
-      listener.opensslFailed(err, { authorizationError, address, port });
+      if (!this.#isStopped) {
+        this.#listener.opensslFailed(err, { authorizationError, address, port });
+      }
     });
+    this.#context = context;
+    this.#server = server;
+    return server;
   }
 
   /** @param {net.Socket} accepted nothing was read from it */
@@ -58,7 +73,7 @@ class OpensslHandshakes {
     while (this.#waiting.length > 0 && this.#running.size < this.#tls.maxHandshakes) {
       const accepted = this.#waiting.shift();
       this.#running.set(accepted, [accepted.remoteAddress, accepted.remotePort]);
-      this.#server.emit('connection', accepted);
+      this.#currentServer().emit('connection', accepted);
     }
   }
 
@@ -78,10 +93,10 @@ class OpensslHandshakes {
 
   /** Abandons the handshakes. */
   stop() {
+    this.#isStopped = true;
     for (const accepted of [...this.#running.keys(), ...this.#waiting]) accepted.destroy();
     this.#running.clear();
     this.#waiting.length = 0;
-    this.#server.removeAllListeners();
   }
 }
 

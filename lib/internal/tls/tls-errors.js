@@ -45,6 +45,7 @@ const REASONS = {
   264: 'packet length too long',
   265: 'no suitable key share',
   266: 'no suitable signature algorithm',
+  267: 'unexpected eof while reading',
 };
 
 /** What a client did whose handshake failed, by the codes of the errors that need more words. */

@@ -8,7 +8,7 @@
 const native = require('../native/binding.js');
 const timing = require('../real-timers.js');
 const { parseCertificate } = require('./certificates.js');
-const { checkAll, completeChain, readIdentities } = require('./server-identity.js');
+const { checkAll, completeChain, readIdentities, unusable } = require('./server-identity.js');
 const { clientAuthorities, clientTrust } = require('./server-trust.js');
 const { SessionDetails } = require('./session-details.js');
 const { describeHandshake, handshakeError } = require('./tls-errors.js');
@@ -80,6 +80,14 @@ class ServerContext {
   }
 }
 
+function needsOpenssl() {
+  return unusable(
+    'The options of set_secure_context() need OpenSSL, which does not secure the connections of this listener: ' +
+      'call close() and listen() to change to OpenSSL',
+    'ERR_INVALID_ARG_VALUE',
+  );
+}
+
 /** Counts the handshakes that failed with OpenSSL. */
 class HandshakeFailures {
   all = 0;
@@ -103,6 +111,8 @@ class TlsServer {
   #settings;
   /** @type {?ServerContext} */
   #context = null;
+  /** The options that the program has changed. */
+  #changes = {};
   /** The handshakes of the native side: @type {?native.TlsAcceptor} */
   #acceptor = null;
   /** The failures of OpenSSL. */
@@ -122,7 +132,22 @@ class TlsServer {
    * @throws {Error} if an option cannot be used
    */
   prepare() {
-    this.#use(new ServerContext(this.#settings.ssl_options));
+    this.#use(new ServerContext({ ...this.#settings.ssl_options, ...this.#changes }));
+  }
+
+  /**
+   * Changes options for new connections, also for those of a listener that listens.
+   *
+   * @param {object} options the new ones; the others stay
+   * @throws {Error} if an option cannot be used
+   */
+  change(options) {
+    const changes = { ...this.#changes, ...options };
+    const context = new ServerContext({ ...this.#settings.ssl_options, ...changes });
+    if (context.native === null && this.acceptor !== null) throw needsOpenssl();
+    this.#changes = changes;
+    // Without a listener the next one reads them.
+    if (this.#context !== null) this.#use(context);
   }
 
   #use(context) {
@@ -146,7 +171,8 @@ class TlsServer {
     const chain = () => agreement.certificates.map(parseCertificate);
     const details = new SessionDetails(agreement, chain, trust, agreement.servername);
     details.authorizationError = requestsCertificates ? verdict(agreement, trust) : null;
-    details.isAuthorized = requestsCertificates && details.authorizationError === null;
+    const hasCertificate = agreement.certificates.length > 0;
+    details.isAuthorized = hasCertificate && details.authorizationError === null;
     return details;
   }
 
@@ -165,6 +191,11 @@ class TlsServer {
   }
 
   // ---- OpenSSL ----------------------------------------------------------------------------------
+
+  /** The settings of new connections: another object once they have changed. */
+  get context() {
+    return this.#context;
+  }
 
   /** The options of `tls.createServer()`. */
   get nodeOptions() {
@@ -208,9 +239,9 @@ class TlsServer {
 
 /** @returns {?string} the code with which OpenSSL refuses a client; null if it is trusted */
 function verdict({ certificates, untrusted }, trust) {
-  if (untrusted === undefined || untrusted === null) return null;
   // The code that Node has for a client without a certificate.
   if (certificates.length === 0) return 'UNABLE_TO_GET_ISSUER_CERT';
+  if (untrusted === undefined || untrusted === null) return null;
   const chain = certificates.map(parseCertificate);
   return (chain.includes(null) ? null : refusalCode(chain, trust)) ?? untrusted;
 }

@@ -23,6 +23,9 @@ pub enum TlsError {
     /// The client has a certificate that is not trusted. Contains its chain, in DER.
     #[error("the certificate of the client is not trusted: {0}")]
     Refused(CertificateError, Vec<Vec<u8>>),
+    /// The connection ended within a message, without `close_notify`.
+    #[error("the connection was cut within a message")]
+    Truncated,
     /// The first bytes of the client are not TLS.
     #[error("the client does not use TLS")]
     Plain {
@@ -45,6 +48,7 @@ impl TlsError {
             Self::Refused(..) => 258,
             Self::Plain { http: false } => 257,
             Self::Plain { http: true } => 259,
+            Self::Truncated => 267,
         }
     }
 }

@@ -68,6 +68,8 @@ pub(crate) struct TlsStream {
     unsent: AtomicBool,
     /// There is something to read that the kernel will not announce.
     buffered: AtomicBool,
+    /// The stream of a client ended without `close_notify`: data at its end may be missing.
+    truncated: AtomicBool,
 }
 
 /// Decides about the certificates of the peer.
@@ -107,6 +109,8 @@ struct Session {
     failure: Option<ReadFailure>,
     /// Reading stopped although the kernel may have more, so that other connections get their turn.
     paused: bool,
+    /// See [`TlsStream::is_truncated`].
+    truncated: bool,
     /// The first bytes that a client sent, and their number: a client without TLS is told from one
     /// that makes mistakes.
     greeting: ([u8; 4], u8),
@@ -165,6 +169,7 @@ impl TlsStream {
                 ended: false,
                 failure: None,
                 paused: false,
+                truncated: false,
                 greeting: ([0; 4], 0),
             }),
             trust,
@@ -172,6 +177,7 @@ impl TlsStream {
             held: AtomicUsize::new(0),
             unsent: AtomicBool::new(false),
             buffered: AtomicBool::new(false),
+            truncated: AtomicBool::new(false),
         }
     }
 
@@ -228,12 +234,20 @@ impl TlsStream {
             let _ = session.write_records(socket);
             self.note_unsent(&session);
         }
+        if session.truncated {
+            self.truncated.store(true, Ordering::Release);
+        }
         let more = match &result {
             Ok(count) => *count > 0 && session.has_more(),
             Err(_) => session.paused,
         };
         self.buffered.store(more, Ordering::Release);
         result
+    }
+
+    /// Whether the stream of a client has ended without `close_notify`.
+    pub(crate) fn is_truncated(&self) -> bool {
+        self.truncated.load(Ordering::Acquire)
     }
 
     pub(crate) fn has_buffered(&self) -> bool {
@@ -344,8 +358,12 @@ impl Session {
                     continue;
                 }
                 Err(error) if would_block(&error) => {}
-                // FIN without close_notify. Node treats it like any other end.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(filled),
+                // FIN without close_notify. Node treats it like any other end; a server tells the
+                // end of half a message apart.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    self.truncated = matches!(self.connection, Connection::Server(_));
+                    return Ok(filled);
+                }
                 Err(error) => return Err(error),
             }
             if self.failure.is_none() {
