@@ -19,6 +19,13 @@ const RSA = {
 /** Days from now, where `days` may be negative. */
 const daysFromNow = (days) => new Date(Date.now() + days * DAY);
 
+/** A positive number of eight bytes in its shortest form, which alone is DER. */
+function serialNumber() {
+  const bytes = randomBytes(8);
+  bytes[0] = (bytes[0] & 0x7f) | 0x40;
+  return bytes.toString('hex');
+}
+
 /**
  * A certificate and its key.
  *
@@ -48,8 +55,7 @@ async function issue({ name, names, issuer, ca = false, days = [-1, 30], purpose
   }
   if (purposes) extensions.push(new x509.ExtendedKeyUsageExtension(purposes));
   const certificate = await x509.X509CertificateGenerator.create({
-    // The first bit would be the sign.
-    serialNumber: `00${randomBytes(8).toString('hex')}`,
+    serialNumber: serialNumber(),
     subject: `CN=${name}`,
     issuer: issuer ? issuer.certificate.subject : `CN=${name}`,
     notBefore: daysFromNow(days[0]),
