@@ -6,6 +6,7 @@ const assert = require('node:assert/strict');
 const { AsyncLocalStorage, executionAsyncId } = require('node:async_hooks');
 const { getEventListeners } = require('node:events');
 const { describe, it } = require('node:test');
+const { unixPath } = require('./support/addresses.js');
 const { deadline, until } = require('./support/deadline.js');
 const impl = require('./support/impl.js');
 const { clientOnWire, makeClient, startClient, startServer } = require('./support/local.js');
@@ -329,6 +330,18 @@ describe('one AbortSignal', () => {
     // Warnings are emitted in the next tick.
     await new Promise((resolve) => setImmediate(resolve));
     assert.deepEqual(warnings, []);
+  });
+
+  it('closes any number of listeners', limit, async (t) => {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const servers = Array.from({ length: 12 }, () => new impl.server({ path: unixPath(t) }));
+    await Promise.all(servers.map((server) => server.listen({ signal })));
+    assert.equal(getEventListeners(signal, 'abort').length, 1);
+    await servers.pop().close();
+    controller.abort();
+    await until(() => servers.every(({ server }) => !server.listening), 'all are closed');
+    assert.equal(getEventListeners(signal, 'abort').length, 0);
   });
 
   it('ends all of it although a listener of the program throws', limit, async (t) => {

@@ -76,6 +76,7 @@ const LONG = [
   'hostile.test.js',
   'memory.test.js',
   'package.test.js',
+  'restart.test.js',
 ];
 /**
  * The number of repetitions of randomized tests without `--all-files`; see

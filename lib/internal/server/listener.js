@@ -3,6 +3,7 @@
 const { AsyncResource } = require('node:async_hooks');
 const net = require('node:net');
 
+const { onAbort } = require('../abort-signals.js');
 const { kListen, kListenElsewhere, kListenOn } = require('../native/classes.js');
 const { listeners, KeepAlive, nextId, throwUncaught } = require('../native/dispatcher.js');
 const { debug } = require('../diagnostics.js');
@@ -69,9 +70,8 @@ class Listener extends net.Server {
   #acceptsWaiting = false;
   /** The asynchronous context of listen(). */
   #scope = null;
-  /** Closes this when it is aborted: @type {?AbortSignal} */
-  #signal = null;
-  #onAbort = () => this.close();
+  /** The signal of listen() does not close this any more once this is called. */
+  #ignoreSignal = () => {};
   /** One function for all sockets. */
   #onSocketDestroyed = () => {
     this.#openCount -= 1;
@@ -281,8 +281,7 @@ class Listener extends net.Server {
     this.#native.setMaxConnections(this.#connectionLimit);
     this.#keepAlive.start();
     debug?.('Listener: listens on %s', this.#displayedAddress());
-    this.#signal = signal;
-    signal?.addEventListener('abort', this.#onAbort, { once: true });
+    this.#ignoreSignal = onAbort(signal, () => this.close());
     const native = this.#native;
     return new Promise((resolve) => {
       nextTick(() => {
@@ -451,8 +450,7 @@ class Listener extends net.Server {
       this.#handle = null;
       this.#clusterServer?.stop();
       this.#clusterServer = null;
-      this.#signal?.removeEventListener('abort', this.#onAbort);
-      this.#signal = null;
+      this.#ignoreSignal();
       this.#keepAlive.stop();
     }
     this.#isClosing = true;
