@@ -122,6 +122,7 @@ class SockhopServer extends native.SockhopServer {
   #ownCluster() {
     this.#cluster ??= new SockhopCluster(this, {
       connections: this.#connections,
+      broadcaster: this.#broadcaster,
       settings: this.#connections.options.cluster,
     });
     return this.#cluster;

@@ -65,17 +65,21 @@ class SockhopCluster extends EventEmitter {
    * @param {SockhopServer} server
    * @param {object} parts
    * @param {ServerConnections} parts.connections
+   * @param {Broadcaster} parts.broadcaster
    * @param {?object} parts.settings the checked option `cluster`; null without one
    */
-  constructor(server, { connections, settings }) {
+  constructor(server, { connections, broadcaster, settings }) {
     super();
     this.#server = server;
     this.#connections = connections;
     this.#settings = settings;
     const { request_timeout: timeout, max_exact_groups: maxExact } = settings ?? CLUSTER_DEFAULTS;
     const membership = () => this.#membership;
-    this.#delivery = new Delivery(server, connections);
-    this.#members = new Members(connections, (member) => this.#groups.leaveAll(member));
+    this.#delivery = new Delivery(server, connections, broadcaster);
+    this.#members = new Members(connections, {
+      start: (member) => this.#delivery.enter(member),
+      end: (member) => this.#groups.leaveAll(member),
+    });
     this.#operations = new Operations(membership, timeout);
     this.#questions = new Questions(membership, this.#delivery, this.#operations);
     this.#groups = new Groups(this.#delivery, {
@@ -209,19 +213,16 @@ class SockhopCluster extends EventEmitter {
   sendToAll(object, options, sendToLocal) {
     const { local: isLocal = false, except } = options ?? {};
     const ids = checkExcept(except);
-    const sendHere = (payload) =>
-      ids.length === 0
-        ? sendToLocal()
-        : this.#delivery.toAll(payload ?? encode(object, this.#isBare), this.#channelsOf(ids));
-    if (isLocal || this.#settings === null) return sendHere();
+    if (ids.length === 0 && (isLocal || this.#settings === null)) return sendToLocal();
     const payload = encode(object, this.#isBare);
+    // Where the native side cannot send, a program may have to see the object itself.
+    const sendHere = () =>
+      ids.length > 0 || this.#delivery.isNative
+        ? this.#delivery.toAll(payload, this.#channelsOf(ids))
+        : sendToLocal();
+    if (isLocal || this.#settings === null) return sendHere();
     const message = content(ids.length === 0 ? undefined : { x: ids }, payload);
-    return this.#both(
-      () => sendHere(payload),
-      'A',
-      (subjects) => subjects.all,
-      message,
-    );
+    return this.#both(sendHere, 'A', (subjects) => subjects.all, message);
   }
 
   /** Sends a message to local clients, and then publishes it. */

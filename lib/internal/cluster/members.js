@@ -35,6 +35,7 @@ class Member {
 /** The local sessions that have ids or groups: a session gets its number with the first use of it. */
 class Members {
   #connections;
+  #onStart;
   #onEnd;
   /** @type {WeakMap<MessageChannel, Member>} */
   #ofChannel = new WeakMap();
@@ -44,12 +45,18 @@ class Members {
 
   /**
    * @param {ServerConnections} connections
-   * @param {function(Member): void} onEnd is called when the connection of a member has ended
+   * @param {object} on
+   * @param {function(Member): void} on.start is called when the session of a member has started
+   * @param {function(Member): void} on.end is called when the connection of a member has ended
    */
-  constructor(connections, onEnd) {
+  constructor(connections, { start, end }) {
     this.#connections = connections;
-    this.#onEnd = onEnd;
-    connections.watch((channel) => this.#end(channel));
+    this.#onStart = start;
+    this.#onEnd = end;
+    connections.watch({
+      onListed: (channel) => this.#start(channel),
+      onOver: (channel) => this.#end(channel),
+    });
   }
 
   /**
@@ -77,6 +84,12 @@ class Members {
   /** @returns {Member | undefined} */
   numbered(number) {
     return this.#byNumber.get(number);
+  }
+
+  /** A session may have joined groups while it started. */
+  #start(channel) {
+    const member = this.#ofChannel.get(channel);
+    if (member !== undefined) this.#onStart(member);
   }
 
   #end(channel) {

@@ -47,7 +47,7 @@ class Broadcaster {
    * @returns {Promise<undefined[]>} see `SockhopServer#sendall()`
    */
   send(object) {
-    const isUniform = this.#areSocketsUniform();
+    const { isUniform } = this;
     const canSendNatively = isUniform || this.#reviewSockets();
     if (this.#server._sockets.length === 0) return Promise.resolve([]);
     const { debug, peer_type } = this.#connections.options;
@@ -57,10 +57,11 @@ class Broadcaster {
   }
 
   /**
-   * @returns {boolean} whether the sockets are those of the native side, all of them, as the
-   *   package made them
+   * Whether the sockets are those of the native side, all of them, as the package made them.
+   *
+   * @type {boolean}
    */
-  #areSocketsUniform() {
+  get isUniform() {
     const { _sockets: sockets } = this.#server;
     return (
       sockets.length > 0 &&

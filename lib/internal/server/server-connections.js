@@ -44,8 +44,8 @@ class ServerConnections {
   #ownSessions = new WeakMap();
   /** The connections of the server's list, if they are watched: @type {?Set<MessageChannel>} */
   #listed = null;
-  /** Is called when a watched connection is over: @type {?function(MessageChannel): void} */
-  #onOver = null;
+  /** The cluster of the server, if it watches the connections. */
+  #watcher = null;
   /** Channels with callbacks whose connections are over and whose `disconnect` is yet to be emitted. */
   #leaving = new Set();
   /** The sums of the connections that are over. */
@@ -162,6 +162,7 @@ class ServerConnections {
       channel.earlierBroadcasts = this.broadcastCount;
       this.nativeCount += 1;
     }
+    this.#watcher?.onListed(channel);
     // All native sockets share their listeners, which find the channel by the socket.
     const onEnd = isNative ? onSocketEnd : () => channel.onConnectionOver();
     socket.on('end', onEnd);
@@ -321,16 +322,18 @@ class ServerConnections {
   /**
    * Keeps track of the connections for the cluster of the server.
    *
-   * @param {function(MessageChannel): void} onOver is called when a connection is over
+   * @param {object} watcher
+   * @param {function(MessageChannel): void} watcher.onListed is called when a session has started
+   * @param {function(MessageChannel): void} watcher.onOver is called when a connection is over
    */
-  watch(onOver) {
+  watch(watcher) {
     this.#listed = new Set(this.channels);
-    this.#onOver = onOver;
+    this.#watcher = watcher;
   }
 
   #end(channel) {
     this.#listed?.delete(channel);
-    this.#onOver?.(channel);
+    this.#watcher?.onOver(channel);
   }
 
   /** @returns {boolean} whether a watched connection is among those of the server */
