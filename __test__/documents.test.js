@@ -22,6 +22,7 @@ const DOCUMENTS = [
   'docs/cluster.md',
   'docs/reconnecting.md',
   'docs/observing.md',
+  'docs/testing.md',
 ];
 const LANGUAGES = { js: '.js', javascript: '.js', cjs: '.cjs', mjs: '.mjs' };
 

@@ -109,6 +109,11 @@ const OWN_OUTPUT = {
     'stopped: AbortError',
     'cut off: ERR_SOCKET_DESTROYED',
   ],
+  testing: [
+    'ok: the service answers a question',
+    'ok: a request without an answer ends after half a minute, at once',
+    'ok: the service notices that a client has left',
+  ],
   tracing: [
     'server span: message Order',
     'client span: message Order',
@@ -200,6 +205,7 @@ const SERVERS = {
   'reconnecting/index.js': 'startServer',
   'rooms/server.js': 'openRooms',
   'tracing/index.js': 'startServer',
+  'testing/index.js': 'startService',
 };
 
 describe('the servers among the examples', () => {
@@ -207,7 +213,9 @@ describe('the servers among the examples', () => {
     it(`${file} outlives a hostile client`, { timeout: 600_000 }, async (t) => {
       const module = path.join(EXAMPLES, file);
       const where = { path: unixPath(t) };
-      const takesOptions = /(chat|json-peer|offline|reconnecting|rooms|tracing)\//.test(file);
+      const takesOptions = /(chat|json-peer|offline|reconnecting|rooms|testing|tracing)\//.test(
+        file,
+      );
       const argument = JSON.stringify(takesOptions ? where : where.path);
       const source = `require(${JSON.stringify(module)}).${start}(${argument});`;
       const env = { ...process.env, SOCKHOP: path.resolve(implementations.native) };

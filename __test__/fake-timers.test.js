@@ -50,6 +50,8 @@ describe('with every timer of the process faked', () => {
 
   it('both ends connect and disconnect', limit, (t) => onFakedClock(t, 'closing'));
 
+  it('a package that is loaded only then converses, too', limit, (t) => onFakedClock(t, 'loading'));
+
   it('a flood is delivered to its end', limit, (t) => onFakedClock(t, 'flood'));
 });
 
@@ -97,6 +99,26 @@ describe('the time-outs of the API follow the timers of the moment', () => {
       clock.tick(600_000);
     });
     assert.equal(wire.entries.filter(({ json }) => json).length, 2);
+  });
+
+  it('callback_timeout, and the time-out of a call', limit, async (t) => {
+    const raw = await rawServer(t);
+    const { client, log } = makeClient(t, raw.where, { callback_timeout: 600_000 });
+    await client.connect();
+    const clock = sinon.useFakeTimers({ toFake: [...TIMERS, 'performance'] });
+    try {
+      client.send('never answered', () => {});
+      const call = assert.rejects(client.call('nor this', { timeout: 300_000 }), {
+        code: 'ERR_CALLBACK_TIMEOUT',
+      });
+      clock.tick(300_000);
+      await call;
+      clock.tick(300_000);
+    } finally {
+      clock.restore();
+    }
+    const [err] = (await log.next('error')).args;
+    assert.equal(err.code, 'ERR_CALLBACK_TIMEOUT');
   });
 
   it('the time-out of a request', limit, async (t) => {

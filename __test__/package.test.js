@@ -120,6 +120,7 @@ describe('the packed package', () => {
       'docs/platforms.md',
       'docs/reconnecting.md',
       'docs/observing.md',
+      'docs/testing.md',
     );
     wanted.push(...filesIn('lib'));
     assert.deepEqual(
@@ -135,7 +136,7 @@ describe('the packed package', () => {
       assert.ok(files.includes(name), `${name} is missing`);
     }
     const known =
-      /^(lib|src)\/|^docs\/(command-line|cluster|observing|platforms|reconnecting)\.md$|^[^/]+\.(js|d\.ts|md|node|json|toml|lock|rs)$|^LICENSE$|^scripts\/build\.js$/;
+      /^(lib|src)\/|^docs\/(command-line|testing|cluster|observing|platforms|reconnecting)\.md$|^[^/]+\.(js|d\.ts|md|node|json|toml|lock|rs)$|^LICENSE$|^scripts\/build\.js$/;
     assert.deepEqual(
       files.filter((name) => !known.test(name)),
       [],

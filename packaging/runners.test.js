@@ -71,6 +71,17 @@ describe('tests that use the package', () => {
     });
   }
 
+  it('pass in Jest if all timers are faked before the package is loaded, for each test anew', () => {
+    const faked = '--fakeTimers={"enableGlobally":true}';
+    const output = runTests(
+      tool('jest/bin/jest.js'),
+      faked,
+      '--resetModules',
+      '--detectOpenHandles',
+    );
+    assert.match(output, /Tests: +3 passed, 3 total/);
+  });
+
   it('that leave a server open are named by Jest, with the line that listens', () => {
     const open = path.join(app, 'open');
     fs.mkdirSync(open);

@@ -1,28 +1,41 @@
 'use strict';
 
 /*
- * The timer functions that input and output use, as they are when the package is loaded.
+ * The timer functions that input and output use: the real ones.
  *
  * Tests of programs replace the global ones by fake timers (sinon, jest, node:test), which must not
  * stop messages. Time-outs of the API, for example of pings, reconnecting and answers, use the
  * global functions at the time of the call, so that fake timers drive them.
+ *
+ * The functions are taken when the package is loaded. If a test has replaced them before that, its
+ * fake timers may know the real ones.
  */
 
 const { performance } = require('node:perf_hooks');
 
-const { nextTick } = process;
-const { setImmediate, queueMicrotask } = globalThis;
-const { now: wallClock } = Date;
-const { setTimeout, clearTimeout } = globalThis;
+/**
+ * @param {object} owner
+ * @param {string} name
+ * @returns {*} the real function or class, also if it is a fake one of @sinonjs/fake-timers, which
+ *   sinon and Jest use
+ */
+function real(owner, name) {
+  const current = owner[name];
+  return current?.clock?.[`_${name}`] ?? current;
+}
+
+const { now: wallClock } = real(globalThis, 'Date');
+/** A fake clock is a property of the object. */
+const { now } = Object.getPrototypeOf(performance);
 
 module.exports = {
-  nextTick,
-  setImmediate,
-  queueMicrotask,
-  setTimeout,
-  clearTimeout,
+  nextTick: real(process, 'nextTick'),
+  setImmediate: real(globalThis, 'setImmediate'),
+  queueMicrotask: real(globalThis, 'queueMicrotask'),
+  setTimeout: real(globalThis, 'setTimeout'),
+  clearTimeout: real(globalThis, 'clearTimeout'),
   /** @returns {number} milliseconds on a clock that never goes back */
-  now: performance.now.bind(performance),
+  now: now.bind(performance),
   /** @returns {number} milliseconds since 1970 */
   wallClock,
 };
