@@ -278,6 +278,8 @@ export interface SockhopServerOptions<Session extends SockhopSession = SockhopSe
    * server)` that makes one. Default: `SockhopSession`.
    */
   session_type?: SessionClass<Session> | SessionMaker | null | undefined;
+  /** Go on with a connection whose peer has ended its direction and reads on. Default: `false`. */
+  allow_half_open?: boolean | null | undefined;
   /**
    * Number of connections that may be open at a time. Further ones are closed at once. Connections
    * whose session has not started yet count. Default: `Infinity`.

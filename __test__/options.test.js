@@ -73,6 +73,7 @@ test('a server without options gets all defaults', () => {
     port: 50000,
     ssl: false,
     ssl_options: {},
+    allow_half_open: false,
     response_timeout: 30000,
     peer_type: 'Sockhop',
     terminator: ['\n', '\n'],

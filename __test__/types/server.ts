@@ -25,7 +25,7 @@ class OldStyle extends SockhopSession {
 }
 
 new SockhopServer();
-new SockhopServer({ port: 0, max_connections: Infinity });
+new SockhopServer({ port: 0, max_connections: Infinity, allow_half_open: true });
 new SockhopServer({ session_type: OldStyle, captureRejections: true });
 // @ts-expect-error yes or no
 new SockhopServer({ captureRejections: 'yes' });

@@ -48,6 +48,7 @@ impl Connection {
     fn close_with(self: &Arc<Self>, mode: CloseMode) {
         self.reader_state.stop();
         self.end_reported.store(true, Ordering::Release);
+        self.break_reported.store(true, Ordering::Release);
         let (sent, ended, taken) = {
             let mut send_queue = if mode == CloseMode::Graceful {
                 // Sends the broadcasts so far.

@@ -55,6 +55,8 @@ pub struct Config {
     pub transmit_terminator: Terminator,
     /// The longest frame accepted, in bytes without its terminator.
     pub max_message_size: usize,
+    /// The connection goes on when the peer has ended its direction.
+    pub allow_half_open: bool,
     /// Frames are bare values without an envelope (`peer_type: "json"`).
     pub bare: bool,
     /// Pings and pongs are handed over to JavaScript as frames (`debug: true` shows them there).
@@ -78,6 +80,7 @@ impl Config {
             receive_terminator: newline.clone(),
             transmit_terminator: newline,
             max_message_size: 128 << 20,
+            allow_half_open: false,
             bare: false,
             show_control: false,
             receive_high_water_mark: 1 << 20,

@@ -151,6 +151,8 @@ pub struct Connection {
     peer_ended: AtomicBool,
     /// The end of the connection was reported, as `Ended` or `Failed`.
     end_reported: AtomicBool,
+    /// An event reported that the connection broke, or nothing is to be reported any more.
+    break_reported: AtomicBool,
     /// Received bytes that JavaScript has not taken.
     unread: ReceiveWindow,
     /// How many of them are in the event queue, and whether more wait beside it.
@@ -232,6 +234,7 @@ impl Connection {
             bytes_only: AtomicBool::new(false),
             peer_ended: AtomicBool::new(false),
             end_reported: AtomicBool::new(false),
+            break_reported: AtomicBool::new(false),
             unread: ReceiveWindow::new(),
             turn: Turn::new(),
             refused: AtomicU64::new(0),

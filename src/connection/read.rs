@@ -258,10 +258,14 @@ impl Connection {
         }
     }
 
-    /// Reports once that the peer ended its direction, or that the connection broke.
+    /// Reports once that the peer ended its direction, or that the connection broke. Of a
+    /// connection that may be half open, both are reported, in this order.
     pub(super) fn report_end(self: &Arc<Self>, error: Option<ConnectionError>) {
         self.reader_state.stop();
-        if self.end_reported.swap(true, Ordering::AcqRel) {
+        let is_reported = self.end_reported.swap(true, Ordering::AcqRel);
+        let is_half_open = self.config.allow_half_open && self.peer_ended.load(Ordering::Acquire);
+        let breaks = error.is_some() && !self.break_reported.swap(true, Ordering::AcqRel);
+        if is_reported && !(is_half_open && breaks) {
             return;
         }
         trace::event!(DEBUG, id = self.id, ?error, "connection ended");

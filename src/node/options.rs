@@ -16,6 +16,8 @@ pub struct ConnectionOptions {
     pub transmit_terminator: String,
     /// Bytes.
     pub max_message_size: f64,
+    /// Whether a connection goes on when the peer has ended its direction.
+    pub allow_half_open: bool,
     /// `peer_type: "json"`.
     pub json_mode: bool,
     /// Pass pings and pongs to JavaScript.
@@ -56,6 +58,7 @@ impl ConnectionOptions {
             receive_terminator: terminator(&self.receive_terminator)?,
             transmit_terminator: terminator(&self.transmit_terminator)?,
             max_message_size: size(self.max_message_size),
+            allow_half_open: self.allow_half_open,
             bare: self.json_mode,
             show_control: self.show_control,
             receive_high_water_mark: size(self.receive_high_water_mark),

@@ -273,6 +273,8 @@ export interface ConnectionOptions {
   transmitTerminator: string
   /** Bytes. */
   maxMessageSize: number
+  /** Whether a connection goes on when the peer has ended its direction. */
+  allowHalfOpen: boolean
   /** `peer_type: "json"`. */
   jsonMode: boolean
   /** Pass pings and pongs to JavaScript. */

@@ -30,7 +30,7 @@ const WITHOUT_EFFECT = new Map([
   ['keepAlive', 'Call sock.setKeepAlive() in a handler of "connect" instead.'],
   ['keepAliveInitialDelay', 'Call sock.setKeepAlive() in a handler of "connect" instead.'],
   ['pauseOnConnect', ON_THE_SOCKET],
-  ['allowHalfOpen', NOT_AVAILABLE],
+  ['allowHalfOpen', 'A server has the option "allow_half_open".'],
   ['family', 'Give an IP address of the family as "address" instead.'],
   ['lookup', 'Give the IP address that it finds as "address" instead.'],
   ['localAddress', NOT_AVAILABLE],

@@ -360,9 +360,12 @@ function normalizeSendOptions(config) {
 /** The part of the settings of a client or server that the native side needs. */
 function nativeSettings(settings) {
   const fields = {};
-  for (const { name, native } of OPTIONS) {
-    if (native === undefined || !(name in settings)) continue;
-    for (const [field, convert] of Object.entries(native)) fields[field] = convert(settings[name]);
+  for (const option of OPTIONS) {
+    const { name, native } = option;
+    if (native === undefined) continue;
+    // Client and server share the settings; an option of the other one has its default.
+    const value = name in settings ? settings[name] : defaultOf(option);
+    for (const [field, convert] of Object.entries(native)) fields[field] = convert(value);
   }
   return fields;
 }

@@ -205,6 +205,15 @@ const OPTIONS = [
       'Time that `connect()` may take, with the TLS handshake; with `addresses` the time for each server',
   },
   {
+    name: 'allow_half_open',
+    takers: SERVER,
+    kind: 'flag',
+    default: false,
+    native: { allowHalfOpen: same },
+    meaning:
+      'Go on with a connection whose peer has ended its direction and reads on, see [Half-open connections](#half-open-connections)',
+  },
+  {
     name: 'response_timeout',
     takers: BOTH,
     kind: 'milliseconds',

@@ -92,7 +92,9 @@ class Drain {
   /** Tells the session of a connection, and pings the peer. */
   tell(channel) {
     if (this.#pings.get(channel) !== UNTOLD) return;
-    if (channel.options.peer_type === 'json') this.#pings.set(channel, null);
+    // A peer that has ended its direction cannot answer, and sends no more.
+    const isSilent = channel.options.peer_type === 'json' || channel.socket.readableEnded;
+    if (isSilent) this.#pings.set(channel, null);
     else {
       const ping = new SockhopPing();
       // A client with an offline queue keeps later messages for its next connection.
@@ -119,6 +121,11 @@ class Drain {
     if (id && pong?._id === id) this.#pings.set(channel, null);
   }
 
+  /** The peer has ended its direction, and reads on. */
+  onPeerEnd(channel) {
+    if (this.#pings.get(channel) !== UNTOLD) this.#pings.set(channel, null);
+  }
+
   /** A connection is over. */
   forget(channel) {
     this.#pings.delete(channel);
@@ -137,12 +144,18 @@ class Drain {
 
   /** Whether one side owes the other an answer, or bytes wait for the kernel. */
   #isOwed(channel) {
-    const streams = this.#handlers.target._response_stream_maps;
     return (
       channel.owedAnswers > 0 ||
-      channel.pendingCallbacks > 0 ||
-      (streams.has(channel.socket) && streams.get(channel.socket)[kSize] > 0) ||
+      (!channel.socket.readableEnded && this.#peerOwes(channel)) ||
       channel.transport[kTraffic]().queued_bytes > 0
+    );
+  }
+
+  #peerOwes(channel) {
+    const streams = this.#handlers.target._response_stream_maps;
+    return (
+      channel.pendingCallbacks > 0 ||
+      (streams.has(channel.socket) && streams.get(channel.socket)[kSize] > 0)
     );
   }
 

@@ -21,6 +21,7 @@ const {
   kTraffic,
 } = require('../symbols.js');
 const { StreamTransport, UnreadStreamTransport } = require('../transport/stream-transport.js');
+const { HalfOpenConnections } = require('./half-open.js');
 const { UnavailableTransport } = require('../transport/transport.js');
 
 /**
@@ -48,6 +49,8 @@ class ServerConnections {
   #watcher = null;
   /** Channels with callbacks whose connections are over and whose `disconnect` is yet to be emitted. */
   #leaving = new Set();
+  /** With the option `allow_half_open`: @type {?HalfOpenConnections} */
+  #halfOpen = null;
   /** The sums of the connections that are over. */
   #past = sumTraffic([]);
   /** How many connections there were, and how many of them with TLS. */
@@ -77,6 +80,9 @@ class ServerConnections {
     this.#programOptions = programOptions;
     this.#decoding = decodingOf(programOptions);
     this.options = options;
+    if (options.allow_half_open) {
+      this.#halfOpen = new HalfOpenConnections(server, options.response_timeout);
+    }
     /** How many sockets the native side broadcasts to. */
     this.nativeCount = 0;
     /** How many broadcasts went to all native sockets, and were not counted by each. */
@@ -89,6 +95,7 @@ class ServerConnections {
   accept(socket) {
     const channel = new MessageChannel(this.#handlers, this.options);
     channel.attachNative(socket);
+    if (this.#halfOpen !== null) socket.allowHalfOpen = true;
     this.#admit(socket, channel);
   }
 
@@ -164,9 +171,9 @@ class ServerConnections {
     }
     this.#watcher?.onListed(channel);
     // All native sockets share their listeners, which find the channel by the socket.
-    const onEnd = isNative ? onSocketEnd : () => channel.onConnectionOver();
-    socket.on('end', onEnd);
-    socket.on('close', onEnd);
+    const onOver = isNative ? onSocketEnd : () => channel.onConnectionOver();
+    socket.on('end', this.#halfOpen === null ? onOver : () => this.#onEnd(channel));
+    socket.on('close', onOver);
     socket.on('error', isNative ? onSocketError : (err) => channel.onSocketError(err));
     this.#limitIdleTime(socket, channel);
     this.#handlers.drain?.add(channel);
@@ -174,7 +181,19 @@ class ServerConnections {
       if (socket.destroyed) return channel.onConnectionOver();
       channel.start();
       this.#handlers.drain?.tell(channel);
+      // The program may have read to the end while the session started.
+      if (this.#halfOpen !== null && socket.readableEnded) this.#onEnd(channel);
     });
+  }
+
+  /** `end` is emitted by the stream, and by each method that ends a connection. */
+  #onEnd(channel) {
+    const { socket } = channel;
+    const isHalfOpen =
+      socket.readableEnded && socket.allowHalfOpen && !socket.writableEnded && !socket.destroyed;
+    if (!isHalfOpen) return channel.onConnectionOver();
+    this.#halfOpen.add(channel);
+    this.#handlers.drain?.onPeerEnd(channel);
   }
 
   /**
@@ -228,6 +247,7 @@ class ServerConnections {
       this.nativeCount -= 1;
     }
     this.#handlers.drain?.forget(channel);
+    this.#halfOpen?.forget(channel);
     addTraffic(this.#past, pastTraffic(this.#trafficOf(channel)));
     channel.stopTimeouts();
     // A listener of `disconnect` may look for the callbacks that were not answered.
