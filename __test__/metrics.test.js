@@ -92,7 +92,10 @@ describe('metrics()', () => {
     const { type, samples } = families.find(({ name }) => name === 'sockhop_callback_age_seconds');
     assert.equal(type, 'gaugehistogram');
     const byLimit = Object.fromEntries(samples.map(({ labels, value }) => [labels.le, value]));
-    assert.deepEqual(byLimit, { '1.0': 1, '10.0': 2, '60.0': 2, '+Inf': 2 });
+    const { '1.0': young, ...others } = byLimit;
+    // The machine may have paused for a second.
+    assert.ok(young <= 1, `${young}`);
+    assert.deepEqual(others, { '10.0': 2, '60.0': 2, '+Inf': 2 });
     const [oldest] = Object.values(samplesOf(families, 'sockhop_oldest_callback_seconds'));
     assert.ok(oldest >= 1, `${oldest}`);
   });

@@ -71,7 +71,13 @@ const OUTPUT = {
 const CONNECTION = {
   timeout: {
     value: 'MS',
-    meaning: 'Time that connecting, and then the answer, may take (5000)',
+    meaning: 'Time that an answer may take (5000)',
+    convert: milliseconds,
+    default: 5000,
+  },
+  'connect-timeout': {
+    value: 'MS',
+    meaning: 'Time that connecting may take, with the TLS handshake (5000)',
     convert: milliseconds,
     default: 5000,
   },
@@ -87,11 +93,22 @@ const CONNECTION = {
   insecure: { type: 'boolean', meaning: 'Accept any certificate' },
 };
 
+/** @type {Object<string, CliOption>} */
+const LISTENING = {
+  cert: { value: 'FILE', meaning: 'Use TLS, with the certificate in FILE (PEM)', convert: file },
+  key: { value: 'FILE', meaning: 'Its private key (PEM)', convert: file },
+  'client-ca': {
+    value: 'FILE',
+    meaning: 'Accept only clients with a certificate of the authorities in FILE (PEM)',
+    convert: file,
+  },
+};
+
 /** @returns {Object<string, CliOption>} the options of a command that connects */
 const clientOptions = (own) => ({ ...own, ...PLACE, ...CONNECTION, ...OUTPUT });
 
 /** @returns {Object<string, CliOption>} the options of a command that listens */
-const serverOptions = (own) => ({ ...own, ...PLACE, ...OUTPUT });
+const serverOptions = (own) => ({ ...own, ...PLACE, ...LISTENING, ...OUTPUT });
 
 function convert(name, { convert: check }, value) {
   if (check === undefined || value === undefined) return value;

@@ -23,7 +23,7 @@ function makeClient(values, endpoint, more = {}) {
     ssl: values.tls,
     ssl_options: tlsOptions(values),
     peer_type: values.peer,
-    connect_timeout: values.timeout,
+    connect_timeout: values['connect-timeout'],
     ...more,
   });
 }

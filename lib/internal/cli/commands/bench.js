@@ -25,9 +25,14 @@ const options = clientOptions({
   duration: {
     value: 'SECONDS',
     short: 'd',
-    meaning: 'Time to measure (5); a tenth of it, at most 1 s, goes before for warming up',
+    meaning: 'Time to measure (5)',
     convert: number({ min: 0.1, max: 86_400, isInteger: false }),
     default: 5,
+  },
+  'warm-up': {
+    value: 'SECONDS',
+    meaning: 'Time before that, which does not count (a tenth of it, at most 1)',
+    convert: number({ min: 0, max: 86_400, isInteger: false }),
   },
   clients: {
     value: 'N',
@@ -151,7 +156,7 @@ function pause(ms, stopped) {
 const noop = () => {};
 
 /** Lets the clients work for the time, and shows how far it is. */
-async function measure(clients, job, { duration, ended }) {
+async function measure(clients, job, { duration, warmUp, ended }) {
   const measurement = new Measurement();
   const loops = clients.flatMap((client) =>
     job.mode === 'send'
@@ -161,7 +166,7 @@ async function measure(clients, job, { duration, ended }) {
   const working = Promise.all(loops);
   // Without a connection all loops end early. A failure is thrown when it is waited for.
   const stopped = Promise.race([ended, working.catch(noop)]);
-  await pause(Math.min(duration / 10, 1) * 1000, stopped);
+  if (warmUp > 0) await pause(warmUp * 1000, stopped);
   measurement.reset();
   const began = performance.now();
   const elapsed = () => (performance.now() - began) / 1000;
@@ -201,6 +206,7 @@ async function run({ values, endpoint }) {
   try {
     const { measurement, seconds } = await measure(clients, job, {
       duration: values.duration,
+      warmUp: values['warm-up'] ?? Math.min(values.duration / 10, 1),
       ended,
     });
     return report(new Printer(values.json), { values, endpoint, measurement, seconds });

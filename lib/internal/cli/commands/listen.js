@@ -112,12 +112,28 @@ function serveMetrics(server, port) {
   });
 }
 
+/** @returns {object} the TLS options of the arguments; empty for none */
+function tlsOptions({ cert, key, 'client-ca': ca }) {
+  if ((cert === undefined) !== (key === undefined)) {
+    throw new UsageError('--cert and --key belong together');
+  }
+  if (ca !== undefined && cert === undefined) {
+    throw new UsageError('--client-ca needs --cert and --key');
+  }
+  if (cert === undefined) return {};
+  return ca === undefined ? { cert, key } : { cert, key, ca, requestCert: true };
+}
+
 async function run({ values, endpoint }) {
   if (values.echo && values.reply !== undefined) {
     throw new UsageError('--echo and --reply exclude each other');
   }
   const printer = new Printer(values.json);
-  const server = new SockhopServer({ ...endpoint, peer_type: values.peer });
+  const server = new SockhopServer({
+    ...endpoint,
+    peer_type: values.peer,
+    ssl_options: tlsOptions(values),
+  });
   const ended = interrupted();
   await server.listen();
   answer(server, values, watch(server, printer, values));
