@@ -144,6 +144,11 @@ export interface SockhopOptions {
    * the peer is a sockhop program. Default: `"Sockhop"`.
    */
   peer_type?: PeerType | (string & NonNullable<unknown>) | null | undefined;
+  /**
+   * `"auto"`: messages are binary where both ends of a connection are this package. `"json"`: they
+   * are always JSON. Default: `"auto"`.
+   */
+  codec?: 'auto' | 'json' | null | undefined;
   /** Text that ends each frame; it must not be empty. Default: `"\n"`. */
   terminator?: Terminator | null | undefined;
   /**
@@ -763,6 +768,7 @@ export type SockhopErrorCode =
   | 'ERR_BAD_DATA'
   | 'ERR_OBJECTBUFFER_BAD_BUFFER'
   | 'ERR_OBJECTBUFFER_BAD_BUFFER_DATA'
+  | 'ERR_TOO_MANY_SHAPES'
   | 'ERR_OBJECTBUFFER_BAD_OBJECT'
   | 'ERR_RESPONSE_TIMEOUT'
   | 'ERR_RESPONSE_SEND'

@@ -578,7 +578,8 @@ describe('stats()', () => {
 
   for (const transport of transports) {
     it(`counts messages and bytes, as they are on the wire (${transport})`, limit, async (t) => {
-      const { server, client, sock, where } = await pair(t, { transport });
+      const options = { clientOptions: { codec: 'json' }, serverOptions: { codec: 'json' } };
+      const { server, client, sock, where } = await pair(t, { transport, ...options });
       const log = record(server);
       server.on('receive', (_object, { callback }) => callback?.('yes'));
       const frames = ['{"type":"String","data":"h\u00e9"}\n', '{"type":"Object","data":{"n":1}}\n'];

@@ -17,18 +17,21 @@ const { freePort } = require('./support/addresses.js');
 
 const limit = { timeout: 90_000 };
 
+/** The bytes are compared with those of JSON; codec-wire.test.js writes bytes beside the codec. */
+const options = { codec: 'json' };
+
 /** More than a kernel keeps for a peer that does not read. */
 const MUCH = 'x'.repeat(8 << 20);
 
 /** The two sockets that send: the sender, `sock`, and the plain end of the connection. */
 const ends = {
   'a client': async (t, where) => {
-    const { client, wire } = await clientOnWire(t, {}, where);
+    const { client, wire } = await clientOnWire(t, options, where);
     const send = (...args) => client.send(...args);
     return { send, sock: client.socket, peer: wire.socket, emitter: client };
   },
   'a server': async (t, where) => {
-    const { server } = await startServer(t, {}, where);
+    const { server } = await startServer(t, options, where);
     const connected = once(server, 'connect');
     const wire = await rawClient(t, where);
     const [sock] = await connected;
@@ -40,7 +43,7 @@ const ends = {
     const stream = net.connect(nodeEndpoint(where));
     cleanup(t, () => stream.destroy());
     await once(stream, 'connect');
-    const { client } = makeClient(t, where);
+    const { client } = makeClient(t, where, options);
     client.on('error', () => {});
     client.socket = stream;
     const wire = await raw.accept();

@@ -2,6 +2,7 @@
 
 const { connectionName, debug } = require('./internal/diagnostics.js');
 const { systemError } = require('./internal/errors/system-errors.js');
+const { envelopeOf, receiveDecoded } = require('./internal/messaging/message-codec.js');
 const { dispatchSoon, throwUncaught } = require('./internal/native/dispatcher.js');
 const { supportProxies } = require('./internal/proxy-support.js');
 const {
@@ -10,6 +11,8 @@ const {
   kFlush,
   kIsHandleInUse,
   kIsOver,
+  kOfferBinary,
+  kOnBinaryFrame,
   kOnDrainListeners,
   kOnEnd,
   kOnError,
@@ -25,6 +28,7 @@ const {
   kStartReading,
   kStopPreSessionReading,
   kTraffic,
+  kUncountFrame,
 } = require('./internal/symbols.js');
 const { slowConsumer } = require('./internal/transport/connection-errors.js');
 const { PreSessionReader } = require('./internal/transport/pre-session-reader.js');
@@ -84,6 +88,11 @@ class Reading {
   ownListener = null;
   /** Whether the program listens to raw bytes. */
   isRawEnabled = false;
+  /**
+   * Whether those are made of frames, because the peer may send binary frames: the program gets
+   * their JSON.
+   */
+  isRawMade = false;
   /** Whether the native side is paused until the program has read the bytes in the stream. */
   isFull = false;
   /** Whether the stream itself is emitting `data`. */
@@ -112,6 +121,8 @@ class SockhopSocket extends WritingSocket {
   /** Whether the package reads the socket, or will when it starts. */
   #isReadByPackage = false;
   #messagesReceived = 0;
+  /** Whether the peer may send binary frames. */
+  #isBinaryOffered = false;
   #reading = INITIAL_READING;
 
   /**
@@ -218,7 +229,22 @@ class SockhopSocket extends WritingSocket {
   [kSetShowControl](on) {
     if (on === this.#reading.showsControl || this[kIsOver]) return;
     this.#ownReading().showsControl = on;
-    this[kConnection].setShowControl(on);
+    this[kConnection].setShowControl(on || this.#reading.isRawMade);
+  }
+
+  /**
+   * Accepts binary frames from the peer.
+   *
+   * @returns {boolean} false while they cannot be accepted: the program reads bytes
+   */
+  [kOfferBinary]() {
+    const { isRawEnabled, isListenerRemoved, bytesOnly } = this.#reading;
+    if (!this.#hasStarted || this[kIsOver] || this[kIsHandleInUse]) return false;
+    if (hasCustomWrite(this)) return false;
+    if (isRawEnabled || isListenerRemoved || bytesOnly) return false;
+    this.#isBinaryOffered = true;
+    this[kConnection].offerBinary();
+    return true;
   }
 
   [kSetBytesOnly]() {
@@ -239,11 +265,38 @@ class SockhopSocket extends WritingSocket {
 
   /** @returns {boolean} false if the socket takes no more frames */
   [kOnFrame](text) {
-    if (this.#reading.isListenerRemoved) return false;
+    if (this.#reading.isListenerRemoved) return this.#pushMade(text);
     if (this.timeout) this._unrefTimer?.();
     this.#messagesReceived += 1;
     this.#channel?.receive(text);
+    if (this.#reading.isRawMade) this.#pushMade(text);
     return !this[kIsOver];
+  }
+
+  /** As `kOnFrame`, for a binary frame: ranges of a text and of bytes. */
+  [kOnBinaryFrame](text, start, end, bytes, from, to) {
+    if (this.timeout) this._unrefTimer?.();
+    const { isListenerRemoved, isRawMade } = this.#reading;
+    const message = this.#channel?.decode(text, start, end, bytes, from, to) ?? null;
+    if (message === null) return !this[kIsOver];
+    const json = isRawMade ? JSON.stringify(envelopeOf(this.#channel, message)) : '';
+    if (isListenerRemoved) return this.#pushMade(json);
+    this.#messagesReceived += 1;
+    receiveDecoded(this.#channel, message);
+    if (isRawMade) this.#pushMade(json);
+    return !this[kIsOver];
+  }
+
+  /** The listener of raw bytes gets a frame. */
+  #pushMade(text) {
+    if (!this.#reading.isRawMade || this[kIsOver]) return false;
+    this.#pushRaw(Buffer.from(text + this.#channel.options.terminator[0]));
+    return !this[kIsOver];
+  }
+
+  /** A control frame is no message. */
+  [kUncountFrame]() {
+    this.#messagesReceived -= 1;
   }
 
   [kOnRawBytes](bytes) {
@@ -257,8 +310,11 @@ class SockhopSocket extends WritingSocket {
       this.#messagesReceived += 1;
       this.#channel?.receiveBytes(bytes);
     }
-    if (!this.#reading.isRawEnabled || this.push(bytes) || this.listenerCount('readable') === 0)
-      return;
+    if (this.#reading.isRawEnabled) this.#pushRaw(bytes);
+  }
+
+  #pushRaw(bytes) {
+    if (this.push(bytes) || this.listenerCount('readable') === 0) return;
     // A listener of `readable` reads at its own pace: no more is read from the peer until the
     // stream has room.
     debug?.(
@@ -439,14 +495,24 @@ class SockhopSocket extends WritingSocket {
     const reading = this.#ownReading();
     reading.isListenerRemoved = true;
     reading.bytesOnly = false;
-    this[kConnection].setBytesOnly();
+    if (this.#isBinaryOffered) this.#makeRaw(true);
+    else this[kConnection].setBytesOnly();
   }
 
   /** A listener of raw bytes is added: the native side delivers them, too. */
   #enableRawFor(event) {
     if (event !== 'data' && event !== 'readable') return;
     this.#ownReading().isRawEnabled = true;
-    this[kConnection].setRaw(true);
+    if (this.#isBinaryOffered) this.#makeRaw(true);
+    else this[kConnection].setRaw(true);
+  }
+
+  /** Begins or ends to make raw bytes of all frames, pings and pongs included. */
+  #makeRaw(on) {
+    const reading = this.#ownReading();
+    if (on) this.#channel?.withdrawOffer();
+    reading.isRawMade = on;
+    this[kConnection].setShowControl(on || reading.showsControl);
   }
 
   #disableRawIfUnused() {
@@ -457,7 +523,8 @@ class SockhopSocket extends WritingSocket {
       return;
     }
     this.#reading.isRawEnabled = false;
-    this[kConnection].setRaw(false);
+    if (!this.#isBinaryOffered) this[kConnection].setRaw(false);
+    else if (!this.#reading.isListenerRemoved) this.#makeRaw(false);
     if (this.#reading.isFull) this.#resumeReading();
     // Bytes that follow are for the server, unless the program has asked to discard them.
     if (!this.#reading.resumedByProgram) this.#reading.preSessionReader?.keep();

@@ -6,6 +6,7 @@
 //   envelope     pings and pongs are read as a plain JSON parser does      (cargo-fuzz)
 //   connection   a connection behaves like a model of it                   (cargo-fuzz)
 //   objectbuffer ObjectBuffer returns the same as that of the original     (JavaScript)
+//   codec        payloads are those of JSON, and bytes are values or errors (JavaScript)
 //   all          all targets for this number of seconds, two at a time
 //
 // The first three need a nightly toolchain (`rustup toolchain install nightly`) and cargo-fuzz,
@@ -39,7 +40,8 @@ const RUST_TARGETS = {
   envelope: ['-max_len=5000', `-dict=${path.join(FUZZ, 'envelope.dict')}`],
   connection: ['-max_len=600', '-timeout=60'],
 };
-const ALL = [...Object.keys(RUST_TARGETS), 'objectbuffer'];
+const SCRIPTS = ['objectbuffer', 'codec'];
+const ALL = [...Object.keys(RUST_TARGETS), ...SCRIPTS];
 
 /** @returns {false | string} the reason why the Rust targets cannot run here, or false */
 function rustMissing() {
@@ -107,8 +109,8 @@ function seedsOf(target) {
 }
 
 function command(target, seconds) {
-  if (target === 'objectbuffer') {
-    const script = path.join(FUZZ, 'objectbuffer.js');
+  if (SCRIPTS.includes(target)) {
+    const script = path.join(FUZZ, `${target}.js`);
     return [process.execPath, [script, String(seconds)], process.env];
   }
   const options = [...RUST_TARGETS[target], `-max_total_time=${seconds}`, '-print_final_stats=1'];

@@ -26,7 +26,7 @@ const PAGE = path.join(ROOT, 'docs', 'reliability-figures.md');
 const RESULTS = path.join(ROOT, 'benchmark', 'results');
 
 const NAMES = { native: 'sockhop-native', original: 'sockhop 1.8.4' };
-const FUZZ_TARGETS = ['framer', 'envelope', 'connection', 'objectbuffer'];
+const FUZZ_TARGETS = ['framer', 'envelope', 'connection', 'objectbuffer', 'codec'];
 const ACCOUNT_SECONDS = 300;
 const FUZZ_SECONDS = 300;
 /** The original crashes and loses messages within seconds; more of the same tells nothing new. */
@@ -150,11 +150,11 @@ function lastJson({ output }) {
   return JSON.parse(output.trimEnd().split('\n').at(-1));
 }
 
-/** libFuzzer prints its final statistics, and fuzz/objectbuffer.js a line of its own. */
+/** libFuzzer prints its final statistics, and the scripts in fuzz a line of their own. */
 function fuzzFigures({ output, errors, failed }) {
   const [, executions] =
     /^stat::number_of_executed_units: (\d+)/m.exec(errors) ??
-    [...output.matchAll(/^objectbuffer: (\d+) executions/gm)].at(-1) ??
+    [...output.matchAll(/^(?:objectbuffer|codec): (\d+) executions/gm)].at(-1) ??
     [];
   if (executions === undefined) throw new Error('the output has no number of executions');
   const [, seconds] = /^fuzz: \w+ for (\d+)/m.exec(output);

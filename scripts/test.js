@@ -184,7 +184,7 @@ const STEPS = [
     name: 'fuzz',
     title: 'Fuzzing: every seed, then 15 seconds of each target',
     lane: 2,
-    note: () => rustMissing() && `only objectbuffer: ${rustMissing()}`,
+    note: () => rustMissing() && `only objectbuffer and codec: ${rustMissing()}`,
     command: () => [NODE, inRoot('scripts/fuzz.js'), 'all', '15'],
   },
   {

@@ -86,7 +86,7 @@ impl Told {
                 match event {
                     Event::Frames { count, .. } => {
                         for length in lengths.by_ref().take(*count as usize) {
-                            let (frame, after) = text.split_at(*length as usize);
+                            let (frame, after) = text.split_at(length.bytes());
                             self.frames.push(frame.to_vec());
                             text = after;
                         }

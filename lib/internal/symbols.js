@@ -9,6 +9,10 @@
 module.exports = {
   // The interface of transports, which message channels call: see transport/transport.js.
   kTransmit: Symbol('transmit'),
+  kTransmitBinary: Symbol('transmitBinary'),
+  kTransmitControl: Symbol('transmitControl'),
+  kMayTransmitBinary: Symbol('mayTransmitBinary'),
+  kOfferBinary: Symbol('offerBinary'),
   kWriteBytes: Symbol('writeBytes'),
   kTakeQueued: Symbol('takeQueued'),
   kFlush: Symbol('flush'),
@@ -52,7 +56,9 @@ module.exports = {
   // Methods of a SockhopSocket that the dispatcher calls for events of the native connection.
   kAsyncScope: Symbol('asyncScope'),
   kOnFrame: Symbol('onFrame'),
+  kOnBinaryFrame: Symbol('onBinaryFrame'),
   kOnRawBytes: Symbol('onRawBytes'),
+  kUncountFrame: Symbol('uncountFrame'),
   kOnTooLarge: Symbol('onTooLarge'),
   kOnEnd: Symbol('onEnd'),
   kOnError: Symbol('onError'),

@@ -50,7 +50,7 @@ use crate::events::event;
 use crate::events::queue::Turn;
 use crate::events::receive_window::ReceiveWindow;
 use crate::events::runtime;
-use crate::protocol::Framer;
+use crate::protocol::MixedFramer;
 use crate::trace;
 use crate::transport::{Address, Credentials, Stream};
 use completion::CompletionGuard;
@@ -81,7 +81,7 @@ pub type Event = event::Event<Connection>;
 struct Reader {
     /// `None` once the connection is closed.
     stream: Option<Arc<Stream>>,
-    framer: Framer,
+    framer: MixedFramer,
     stats: TrafficStats,
     /// While the connection is read before it is started: the bytes handed over so far.
     early_bytes: Option<u64>,
@@ -204,7 +204,7 @@ impl Connection {
             local: stream.local_address(),
             peer: stream.peer_address(),
         };
-        let framer = Framer::new(config.receive_terminator.clone(), config.max_message_size);
+        let framer = MixedFramer::new(config.receive_terminator.clone(), config.max_message_size);
         // Decrypting is work for the runtime's threads, until it turns out to be little. Besides,
         // data that came with the handshake is in TLS's buffer already, and the kernel will not
         // announce it.
@@ -315,6 +315,11 @@ impl Connection {
     pub fn begin_frame(&self, bytes: &[u8]) {
         // It contains no whole frame, and another framer has checked its length: nothing to report.
         let _ = self.reader.lock().framer.push(bytes, &mut |_| {});
+    }
+
+    /// Accepts binary frames, once the peer has announced them. The program has offered them.
+    pub fn offer_binary(&self) {
+        self.reader.lock().framer.offer_binary();
     }
 
     /// Stops reading; pings of the peer are not answered meanwhile.

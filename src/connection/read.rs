@@ -4,12 +4,13 @@ use super::heartbeat::{PONG_LIMIT, now_ms};
 use super::reader_policy::{TrafficStats, may_move, runtime_reads_bulk};
 use super::reader_state::{ReadState, ReaderKind};
 use super::{Connection, Event};
+use crate::events::batch::FrameLength;
 use crate::events::environment::Member;
 use crate::events::error::ConnectionError;
 use crate::events::event::{LARGE_FRAME, queued_cost};
 use crate::events::poller::PolledConnection;
 use crate::events::queue::{Source, Turn};
-use crate::protocol::{self, Control, Frame, Framer, PingBody};
+use crate::protocol::{self, Control, Incoming, MixedFramer, PingBody};
 use crate::trace;
 use crate::transport::Outgoing;
 use crate::transport::socket::READ_SIZE;
@@ -52,7 +53,7 @@ thread_local! {
 struct Scratch {
     input: Vec<u8>,
     text: Vec<u8>,
-    lengths: Vec<u32>,
+    lengths: Vec<FrameLength>,
 }
 
 /// Why a read returned.
@@ -153,7 +154,7 @@ impl Connection {
     /// pings.
     fn receive(
         self: &Arc<Self>,
-        framer: &mut Framer,
+        framer: &mut MixedFramer,
         scratch: &mut Scratch,
         count: usize,
     ) -> usize {
@@ -170,8 +171,15 @@ impl Connection {
         }
         let show_control = self.show_control.load(Ordering::Acquire);
         let mut pings = Vec::new();
-        let result = framer.push(input, &mut |frame: Frame<'_>| {
-            if !show_control && let Some(control) = protocol::control(frame.as_bytes()) {
+        let result = framer.push(input, &mut |incoming: Incoming<'_>| {
+            let (frame, is_binary) = match incoming {
+                Incoming::Text(frame) => (frame, false),
+                Incoming::Binary(frame) => (frame, true),
+            };
+            if !show_control
+                && !is_binary
+                && let Some(control) = protocol::control(frame.as_bytes())
+            {
                 let terminator = self.config.receive_terminator.as_bytes();
                 let length = frame.as_bytes().len() + terminator.len();
                 self.control_bytes
@@ -184,16 +192,14 @@ impl Connection {
             }
             if frame.as_bytes().len() < LARGE_FRAME {
                 text.extend_from_slice(frame.as_bytes());
-                // Smaller than LARGE_FRAME, so it fits.
-                #[allow(clippy::cast_possible_truncation)]
-                lengths.push(frame.as_bytes().len() as u32);
+                lengths.push(FrameLength::new(frame.as_bytes().len(), is_binary));
             } else {
                 self.post_frames(text, lengths);
                 let bytes = frame.into_vec();
                 self.unread.add(queued_cost(bytes.len()));
                 self.environment
                     .queue()
-                    .append(|queue| queue.large_frame(self, bytes));
+                    .append(|queue| queue.large_frame(self, bytes, is_binary));
             }
         });
         self.post_frames(text, lengths);
@@ -220,7 +226,7 @@ impl Connection {
     }
 
     /// Moves the gathered small frames into the queue.
-    fn post_frames(self: &Arc<Self>, text: &mut Vec<u8>, lengths: &mut Vec<u32>) {
+    fn post_frames(self: &Arc<Self>, text: &mut Vec<u8>, lengths: &mut Vec<FrameLength>) {
         if lengths.is_empty() {
             return;
         }

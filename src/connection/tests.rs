@@ -48,7 +48,7 @@ impl Environment {
                 match event {
                     Event::Frames { count, .. } => {
                         for length in lengths.by_ref().take(*count as usize) {
-                            let (frame, after) = text.split_at(*length as usize);
+                            let (frame, after) = text.split_at(length.bytes());
                             text = after;
                             self.reported
                                 .push(String::from_utf8_lossy(frame).into_owned());

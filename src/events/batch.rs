@@ -14,13 +14,48 @@ pub const MAX_BATCH_EVENTS: usize = 1024;
 /// The longest turn, in units of [`Event::turn_cost`]: about as much as a full batch.
 pub(crate) const MAX_TURN: usize = 64 * 1024;
 
+/// The length of a frame in bytes, and its kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameLength(u32);
+
+impl FrameLength {
+    const BINARY: u32 = 1 << 31;
+
+    /// The length of a text frame, or of a binary frame with its header.
+    #[must_use]
+    pub fn new(bytes: usize, is_binary: bool) -> Self {
+        // No longer frame could become a string.
+        #[allow(clippy::cast_possible_truncation)]
+        let bytes = bytes.min(Self::BINARY as usize - 1) as u32;
+        Self(if is_binary {
+            bytes | Self::BINARY
+        } else {
+            bytes
+        })
+    }
+
+    /// The number of bytes.
+    #[must_use]
+    pub fn bytes(self) -> usize {
+        (self.0 & !Self::BINARY) as usize
+    }
+
+    /// Whether the frame is binary.
+    #[must_use]
+    pub fn is_binary(self) -> bool {
+        self.0 & Self::BINARY != 0
+    }
+}
+
 /// Events in order, and the text of their frames. `C` is the connection type.
 #[derive(Debug)]
 pub struct EventBatch<C> {
-    /// The text of all small frames, concatenated.
+    /// All small frames, concatenated: the text of text frames, and whole binary frames.
     pub text: Vec<u8>,
-    /// The length in bytes of each of these frames.
-    pub lengths: Vec<u32>,
+    /// The length of each of these frames.
+    pub lengths: Vec<FrameLength>,
+    /// Whether one of them may be binary.
+    pub has_binary: bool,
     /// The events, in order.
     pub events: Vec<Event<C>>,
     /// What delivering the batch costs, in units of [`Event::turn_cost`].
@@ -32,6 +67,7 @@ impl<C> Default for EventBatch<C> {
         Self {
             text: Vec::new(),
             lengths: Vec::new(),
+            has_binary: false,
             events: Vec::new(),
             cost: 0,
         }
@@ -52,6 +88,7 @@ impl<C> EventBatch<C> {
     pub(crate) fn clear(&mut self) {
         self.text.clear();
         self.lengths.clear();
+        self.has_binary = false;
         self.events.clear();
         self.cost = 0;
     }
@@ -62,10 +99,11 @@ impl<C> EventBatch<C> {
     }
 
     /// Appends frames of one connection, whose text is concatenated.
-    pub(crate) fn push_frames(&mut self, source: &Arc<C>, text: &[u8], lengths: &[u32]) {
+    pub(crate) fn push_frames(&mut self, source: &Arc<C>, text: &[u8], lengths: &[FrameLength]) {
         let added_cost = text.len() + lengths.len() * queued_cost(0);
         self.text.extend_from_slice(text);
         self.lengths.extend_from_slice(lengths);
+        self.has_binary |= lengths.iter().any(|length| length.is_binary());
         self.cost += added_cost;
         // At most MAX_BATCH_FRAMES, so it fits.
         #[allow(clippy::cast_possible_truncation)]
@@ -97,18 +135,19 @@ impl<C> EventBatch<C> {
     pub(crate) fn append(&mut self, part: &mut Self) {
         self.text.append(&mut part.text);
         self.lengths.append(&mut part.lengths);
+        self.has_binary |= part.has_binary;
         self.events.append(&mut part.events);
         self.cost += std::mem::take(&mut part.cost);
     }
 
     /// How many of the frames with these lengths, at least one, fit into this batch and into
     /// `room`; and their bytes.
-    pub(crate) fn fitting(&self, lengths: &[u32], room: usize) -> (usize, usize) {
+    pub(crate) fn fitting(&self, lengths: &[FrameLength], room: usize) -> (usize, usize) {
         let max_count = MAX_BATCH_FRAMES - self.lengths.len().min(MAX_BATCH_FRAMES);
         let max_bytes = MAX_BATCH_BYTES.saturating_sub(self.text.len());
         let mut bytes = 0;
         for (index, length) in lengths.iter().enumerate() {
-            bytes += *length as usize;
+            bytes += length.bytes();
             let count = index + 1;
             if count >= max_count || bytes >= max_bytes || bytes + count * queued_cost(0) >= room {
                 return (count, bytes);
@@ -149,6 +188,7 @@ impl<C> EventBatch<C> {
         }
         part.text.extend(self.text.drain(..text));
         part.lengths.extend(self.lengths.drain(..frames));
+        part.has_binary = self.has_binary;
         part.events.extend(self.events.drain(..taken));
         if let (
             Some((connection, fit, bytes)),

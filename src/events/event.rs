@@ -36,6 +36,13 @@ pub enum Event<C> {
         /// Its text.
         bytes: Vec<u8>,
     },
+    /// One large binary frame.
+    LargeBinaryFrame {
+        /// The connection that received it.
+        connection: Arc<C>,
+        /// Its bytes, with the header.
+        bytes: Vec<u8>,
+    },
     /// Raw bytes, for a program that listens to `data`.
     Raw {
         /// The connection that received them.
@@ -126,6 +133,7 @@ impl<C> Event<C> {
         match self {
             Self::Frames { connection, .. }
             | Self::LargeFrame { connection, .. }
+            | Self::LargeBinaryFrame { connection, .. }
             | Self::Raw { connection, .. }
             | Self::TooLarge { connection, .. }
             | Self::Ended(connection)
@@ -146,7 +154,9 @@ impl<C> Event<C> {
     pub(crate) fn queued_cost(&self) -> usize {
         match self {
             Self::Frames { queued_cost, .. } => *queued_cost,
-            Self::LargeFrame { bytes, .. } | Self::Raw { bytes, .. } => queued_cost(bytes.len()),
+            Self::LargeFrame { bytes, .. }
+            | Self::LargeBinaryFrame { bytes, .. }
+            | Self::Raw { bytes, .. } => queued_cost(bytes.len()),
             _ => 0,
         }
     }
@@ -154,7 +164,9 @@ impl<C> Event<C> {
     /// How much of its connection's turn the event takes.
     pub(crate) fn turn_cost(&self) -> usize {
         match self {
-            Self::LargeFrame { .. } | Self::Raw { .. } => self.queued_cost() / LARGE_DISCOUNT,
+            Self::LargeFrame { .. } | Self::LargeBinaryFrame { .. } | Self::Raw { .. } => {
+                self.queued_cost() / LARGE_DISCOUNT
+            }
             _ => self.queued_cost(),
         }
     }

@@ -7,7 +7,7 @@
 //! each connection is in the queue at a time; the rest waits beside it. So a peer that floods
 //! delays the others by one turn, and not by everything that it has sent.
 
-use super::batch::{EventBatch, MAX_BATCH_BYTES, MAX_TURN};
+use super::batch::{EventBatch, FrameLength, MAX_BATCH_BYTES, MAX_TURN};
 use super::event::{Event, queued_cost};
 use super::receive_window::ReceiveWindow;
 use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
@@ -398,7 +398,7 @@ impl<C: Source> Appender<'_, C> {
 
     /// Frames below [`LARGE_FRAME`](super::event::LARGE_FRAME): their concatenated text, and their
     /// lengths.
-    pub(crate) fn frames(&mut self, connection: &Arc<C>, text: &[u8], lengths: &[u32]) {
+    pub(crate) fn frames(&mut self, connection: &Arc<C>, text: &[u8], lengths: &[FrameLength]) {
         self.bytes += text.len() + lengths.len() * queued_cost(0);
         self.appended = true;
         let (mut text, mut lengths) = (text, lengths);
@@ -415,10 +415,12 @@ impl<C: Source> Appender<'_, C> {
         }
     }
 
-    pub(crate) fn large_frame(&mut self, connection: &Arc<C>, bytes: Vec<u8>) {
-        self.event(Event::LargeFrame {
-            connection: Arc::clone(connection),
-            bytes,
+    pub(crate) fn large_frame(&mut self, connection: &Arc<C>, bytes: Vec<u8>, is_binary: bool) {
+        let connection = Arc::clone(connection);
+        self.event(if is_binary {
+            Event::LargeBinaryFrame { connection, bytes }
+        } else {
+            Event::LargeFrame { connection, bytes }
         });
     }
 }

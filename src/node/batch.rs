@@ -1,5 +1,6 @@
-//! Lays out a batch of events for JavaScript: one string for the text of all small frames, numbers
-//! in the index (see `event_kinds`), and a list of extras for everything else.
+//! Lays out a batch of events for JavaScript: one string for the text of all small frames, the bytes
+//! of binary ones in a shared array, numbers in the index (see `event_kinds`), and a list of extras
+//! for everything else.
 
 use super::address::family;
 use super::connection::Connection;
@@ -10,8 +11,9 @@ use super::event_kinds::{EventKind, IndexHeader};
 use super::strings;
 use super::values::{array, clear_exception, number, undefined, value};
 use crate::connection::{self, Event};
-use crate::events::batch::{EventBatch, MAX_BATCH_EVENTS, MAX_BATCH_FRAMES};
+use crate::events::batch::{EventBatch, MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MAX_BATCH_FRAMES};
 use crate::events::error::{AttemptError, HandshakeError};
+use crate::events::event::LARGE_FRAME;
 use crate::transport::tls::{TlsError, certificate_code};
 use napi::bindgen_prelude::{Buffer, Error, Null, Result, Status, ToNapiValue};
 use napi::sys;
@@ -19,9 +21,12 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// Room for the largest batch: every frame takes a number, every event six at most.
+/// Room for the largest batch: every frame takes two numbers at most, every event six.
 pub(super) const INDEX_CAPACITY: usize =
-    IndexHeader::Length as usize + MAX_BATCH_FRAMES + 6 * MAX_BATCH_EVENTS;
+    IndexHeader::Length as usize + 2 * MAX_BATCH_FRAMES + 6 * MAX_BATCH_EVENTS;
+
+/// Room for the bytes of the largest batch.
+pub(super) const BYTES_CAPACITY: usize = MAX_BATCH_BYTES + LARGE_FRAME;
 
 const ENOMEM: i32 = 12;
 
@@ -38,9 +43,9 @@ enum Fallback {
 impl Fallback {
     fn of(event: &Event, has_text: bool) -> Self {
         match event {
-            Event::LargeFrame { connection, .. } | Event::Raw { connection, .. } => {
-                Self::TooLarge(Arc::clone(connection))
-            }
+            Event::LargeFrame { connection, .. }
+            | Event::LargeBinaryFrame { connection, .. }
+            | Event::Raw { connection, .. } => Self::TooLarge(Arc::clone(connection)),
             Event::Frames { connection, .. } if !has_text => Self::TooLarge(Arc::clone(connection)),
             Event::Accepted { connection, .. } => Self::Close(Arc::clone(connection), None),
             Event::Connected {
@@ -62,6 +67,8 @@ pub(super) struct Batch<'index> {
     extras: Vec<sys::napi_value>,
     /// The text of the frames became a string.
     has_text: bool,
+    /// Every frame has two numbers: some are binary.
+    has_binary: bool,
 }
 
 impl Batch<'_> {
@@ -71,13 +78,19 @@ impl Batch<'_> {
         env: sys::napi_env,
         events: &mut EventBatch<connection::Connection>,
         index: &mut [u32],
+        bytes: &mut [u8],
     ) -> Result<[sys::napi_value; 2]> {
         thread_local! {
             static ENDS: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
         }
         let mut ends = ENDS.take();
         ends.clear();
-        let text = strings::frames(env, &events.text, &events.lengths, &mut ends);
+        let has_binary = events.has_binary;
+        let text = if has_binary {
+            strings::mixed_frames(env, &events.text, &events.lengths, bytes, &mut ends)
+        } else {
+            strings::frames(env, &events.text, &events.lengths, &mut ends)
+        };
         let has_text = text.is_ok();
         let text = text.or_else(|_| {
             clear_exception(env);
@@ -89,6 +102,7 @@ impl Batch<'_> {
             used: IndexHeader::Length as usize,
             extras: Vec::new(),
             has_text,
+            has_binary,
         };
         let mut rest = ends.iter().copied();
         for event in events.events.drain(..) {
@@ -142,18 +156,15 @@ impl Batch<'_> {
 
     fn add_event(&mut self, event: Event, ends: &mut impl Iterator<Item = u32>) -> Result<()> {
         match event {
-            Event::Frames { .. } if !self.has_text => {
-                return Err(Error::from_status(Status::GenericFailure));
-            }
             Event::Frames {
                 connection, count, ..
-            } => {
-                self.record(EventKind::Frames, connection.id(), count);
-                self.push(ends.take(count as usize));
-            }
+            } => self.frames(connection.id(), count, ends)?,
             Event::LargeFrame { connection, bytes } => {
                 let text = strings::utf8(self.env, &bytes)?;
                 self.push_extra(EventKind::LargeFrame, connection.id(), text);
+            }
+            Event::LargeBinaryFrame { connection, bytes } => {
+                self.large_binary_frame(connection.id(), bytes)?;
             }
             Event::Raw { connection, bytes } => {
                 self.extra(EventKind::Raw, connection.id(), Buffer::from(bytes))?;
@@ -218,6 +229,29 @@ impl Batch<'_> {
                 self.connect_failed(client, attempt, failures)?;
             }
         }
+        Ok(())
+    }
+
+    /// Adds the next frames of the batch's text.
+    fn frames(&mut self, id: u64, count: u32, ends: &mut impl Iterator<Item = u32>) -> Result<()> {
+        if !self.has_text {
+            return Err(Error::from_status(Status::GenericFailure));
+        }
+        if self.has_binary {
+            self.record(EventKind::MixedFrames, id, count);
+            self.push(ends.take(2 * count as usize));
+        } else {
+            self.record(EventKind::Frames, id, count);
+            self.push(ends.take(count as usize));
+        }
+        Ok(())
+    }
+
+    fn large_binary_frame(&mut self, id: u64, bytes: Vec<u8>) -> Result<()> {
+        let text = strings::utf8(self.env, strings::text_of(&bytes))?;
+        let frame = value(self.env, Buffer::from(bytes))?;
+        self.push_extra(EventKind::LargeBinaryFrame, id, text);
+        self.extras.push(frame);
         Ok(())
     }
 

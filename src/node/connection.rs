@@ -1,7 +1,7 @@
 //! `Connection`: reading, writing and ending one connection of a client or a server.
 
 use super::address::EndAddress;
-use super::strings;
+use super::strings::{self, OutgoingFrame};
 use super::tls::TlsAgreement;
 use super::values::{duration, number};
 use crate::connection::{self, WriteOutcome};
@@ -19,6 +19,9 @@ const WRITTEN: f64 = 0.0;
 const CLOSED: f64 = -1.0;
 /// Its answer when the policy for slow consumers refuses the bytes.
 const REFUSED: f64 = -2.0;
+
+/// The kind of a binary frame with a message of the codec.
+const MESSAGE: u8 = 1;
 
 fn answer(sent: WriteOutcome) -> f64 {
     match sent {
@@ -123,6 +126,41 @@ impl Connection {
                 self.inner.write(bytes)
             })
         })
+    }
+
+    /// As `write`, for `count` frames whose texts are concatenated. `numbers` has three of each: the
+    /// length of its text in UTF-16 units, and the begin and the end of its data in `bytes`. A frame
+    /// without data is a text frame, with its terminator.
+    #[napi(catch_unwind)]
+    pub fn write_frames(
+        &self,
+        text: Unknown<'_>,
+        length: u32,
+        bytes: &[u8],
+        numbers: &[u32],
+        count: u32,
+    ) -> Result<f64> {
+        let frames = numbers.chunks_exact(3).take(count as usize).map(|frame| {
+            let range = frame[1] as usize..frame[2] as usize;
+            OutgoingFrame {
+                units: frame[0] as usize,
+                kind: (!range.is_empty()).then_some(MESSAGE),
+                data: bytes.get(range).unwrap_or_default(),
+            }
+        });
+        strings::with_frames(&text, length, frames, |bytes| {
+            answer(if bytes.len() >= LARGE_FRAME && strings::is_filled(bytes) {
+                self.inner.write_owned(std::mem::take(bytes))
+            } else {
+                self.inner.write(bytes)
+            })
+        })
+    }
+
+    /// Accepts binary frames, once the peer has announced them.
+    #[napi(catch_unwind)]
+    pub fn offer_binary(&self) {
+        self.inner.offer_binary();
     }
 
     /// As `write`, for bytes that the program writes.

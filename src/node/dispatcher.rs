@@ -1,6 +1,6 @@
 //! Hands the events of an environment to the JavaScript function that dispatches them.
 
-use super::batch::{Batch, INDEX_CAPACITY};
+use super::batch::{BYTES_CAPACITY, Batch, INDEX_CAPACITY};
 use super::event_kinds::IndexHeader;
 use crate::connection::Environment;
 use napi::bindgen_prelude::{Error, Result, Status, Unknown};
@@ -9,18 +9,67 @@ use std::cell::Cell;
 use std::ptr;
 use std::sync::Arc;
 
-/// The function of `lib/internal/native/dispatcher.js` that takes a batch, and the array that
-/// describes the batch: see [`IndexHeader`]. It belongs to the thread of its environment.
+/// A typed array that JavaScript shares with this side. The reference keeps its memory alive and
+/// where it is.
+struct SharedArray<T> {
+    reference: sys::napi_ref,
+    data: *mut T,
+    length: usize,
+}
+
+impl<T> SharedArray<T> {
+    /// `kind` is that of arrays of `T`.
+    fn new(env: sys::napi_env, array: sys::napi_value, kind: i32, least: usize) -> Result<Self> {
+        let mut reference = ptr::null_mut();
+        let mut actual = 0;
+        let mut length = 0;
+        let mut data = ptr::null_mut();
+        // SAFETY: the array belongs to the current call. The reference is strong until `release`, at
+        // the end of the environment: it is to an object of this package, not of the program.
+        unsafe {
+            check_status!(sys::napi_get_typedarray_info(
+                env,
+                array,
+                &raw mut actual,
+                &raw mut length,
+                &raw mut data,
+                ptr::null_mut(),
+                ptr::null_mut(),
+            ))?;
+            check_status!(sys::napi_create_reference(
+                env,
+                array,
+                1,
+                &raw mut reference
+            ))?;
+        }
+        if actual != kind || length < least {
+            return Err(Error::new(
+                Status::InvalidArg,
+                format!("a shared array must have {least} elements or more"),
+            ));
+        }
+        Ok(Self {
+            reference,
+            data: data.cast(),
+            length,
+        })
+    }
+}
+
+/// The function of `lib/internal/native/dispatcher.js` that takes a batch, the array that describes
+/// the batch: see [`IndexHeader`], and the array for the bytes of binary frames. It belongs to the
+/// thread of its environment.
 pub(super) struct JsDispatcher {
     environment: Arc<Environment>,
     env: sys::napi_env,
-    /// The function, and the array; null when the environment has ended.
-    references: Cell<[sys::napi_ref; 2]>,
+    /// The function, and the arrays; null when the environment has ended.
+    references: Cell<[sys::napi_ref; 3]>,
     /// Async hooks see calls from the event loop under it; null where there are none. It is made
     /// only where the event loop reads: Deno has no handle scope in which to destroy it at the end.
     context: sys::napi_async_context,
-    index: *mut u32,
-    capacity: usize,
+    index: SharedArray<u32>,
+    bytes: SharedArray<u8>,
 }
 
 impl JsDispatcher {
@@ -31,39 +80,26 @@ impl JsDispatcher {
         environment: Arc<Environment>,
         dispatch: sys::napi_value,
         index: &Unknown<'_>,
+        bytes: &Unknown<'_>,
         reads_in_loop: bool,
     ) -> Result<Self> {
+        let kinds = (
+            sys::TypedarrayType::uint32_array,
+            sys::TypedarrayType::uint8_array,
+        );
+        let index = SharedArray::new(env, index.raw(), kinds.0, INDEX_CAPACITY)?;
+        let bytes = SharedArray::new(env, bytes.raw(), kinds.1, BYTES_CAPACITY)?;
         let mut function = ptr::null_mut();
-        let mut array = ptr::null_mut();
-        let mut kind = 0;
-        let mut length = 0;
-        let mut data = ptr::null_mut();
         let mut name = ptr::null_mut();
         let mut context = ptr::null_mut();
-        // SAFETY: all belong to the current call. The references are strong until `release`, at the
-        // end of the environment: they are to objects of this package, not of the program. They
-        // keep the array's memory where it is.
+        // SAFETY: all belong to the current call. The reference is strong until `release`: it is to
+        // an object of this package, not of the program.
         unsafe {
             check_status!(sys::napi_create_reference(
                 env,
                 dispatch,
                 1,
                 &raw mut function
-            ))?;
-            check_status!(sys::napi_create_reference(
-                env,
-                index.raw(),
-                1,
-                &raw mut array
-            ))?;
-            check_status!(sys::napi_get_typedarray_info(
-                env,
-                index.raw(),
-                &raw mut kind,
-                &raw mut length,
-                &raw mut data,
-                ptr::null_mut(),
-                ptr::null_mut(),
             ))?;
             check_status!(sys::napi_create_string_utf8(
                 env,
@@ -75,19 +111,13 @@ impl JsDispatcher {
                 check_status!(sys::napi_async_init(env, dispatch, name, &raw mut context))?;
             }
         }
-        if kind != sys::TypedarrayType::uint32_array || length < INDEX_CAPACITY {
-            return Err(Error::new(
-                Status::InvalidArg,
-                format!("the index must be a Uint32Array of {INDEX_CAPACITY} numbers or more"),
-            ));
-        }
         Ok(Self {
             environment,
             env,
-            references: Cell::new([function, array]),
+            references: Cell::new([function, index.reference, bytes.reference]),
             context,
-            index: data.cast(),
-            capacity: length,
+            index,
+            bytes,
         })
     }
 
@@ -97,10 +127,15 @@ impl JsDispatcher {
         if self.is_released() {
             return Ok(None);
         }
-        // SAFETY: the array is alive, see `new`, and never detached: it is private to
-        // lib/internal/native/dispatcher.js. This is the environment's thread, and JavaScript does
-        // not run while this slice lives.
-        let index = unsafe { std::slice::from_raw_parts_mut(self.index, self.capacity) };
+        // SAFETY: the arrays are alive, see `SharedArray`, and never detached: they are private to
+        // lib/internal. This is the environment's thread, and JavaScript does not run while these
+        // slices live.
+        let (index, bytes) = unsafe {
+            (
+                std::slice::from_raw_parts_mut(self.index.data, self.index.length),
+                std::slice::from_raw_parts_mut(self.bytes.data, self.bytes.length),
+            )
+        };
         if index[IndexHeader::Used as usize] != 0 {
             return Ok(None);
         }
@@ -110,7 +145,7 @@ impl JsDispatcher {
         let Some(mut events) = self.environment.take() else {
             return Ok(None);
         };
-        let batch = Batch::encode(self.env, &mut events, index)?;
+        let batch = Batch::encode(self.env, &mut events, index, bytes)?;
         self.environment.queue().recycle(events);
         index[IndexHeader::More as usize] = u32::from(!self.environment.queue().is_empty());
         Ok(Some(batch))
@@ -129,7 +164,7 @@ impl JsDispatcher {
         // SAFETY: the environment is alive, because its loop runs the caller; the arguments belong
         // to the caller's scope.
         unsafe {
-            let [dispatch, _] = self.references.get();
+            let [dispatch, ..] = self.references.get();
             let status = sys::napi_get_reference_value(self.env, dispatch, &raw mut callee);
             if status == sys::Status::napi_ok && !callee.is_null() {
                 sys::napi_get_global(self.env, &raw mut this);
@@ -181,7 +216,7 @@ impl JsDispatcher {
 
     /// Releases the objects of the environment while it ends, on its thread.
     pub(super) fn release(&self) {
-        let references = self.references.replace([ptr::null_mut(); 2]);
+        let references = self.references.replace([ptr::null_mut(); 3]);
         if references[0].is_null() {
             return;
         }
@@ -202,7 +237,7 @@ impl JsDispatcher {
             return;
         }
         // SAFETY: as in `next_batch`; native objects are dropped on their environment's thread.
-        unsafe { self.index.add(IndexHeader::Dropped as usize).write(1) };
+        unsafe { self.index.data.add(IndexHeader::Dropped as usize).write(1) };
     }
 
     /// Whether the environment is ending, and dispatches no more events.

@@ -31,34 +31,39 @@ pub enum EventKind {
     /// Frames of a connection: `value` is their count, and as many ends of them in the text follow
     /// the record.
     Frames = 0,
+    /// Frames of a connection, some of them binary: `value` is their count, and two numbers of each
+    /// follow the record: its end in the text, and its end in the bytes. A text frame has no bytes.
+    MixedFrames = 1,
     /// A frame of its own among the extras.
-    LargeFrame = 1,
+    LargeFrame = 2,
+    /// A binary frame of its own: its text among the extras, and its bytes after that.
+    LargeBinaryFrame = 3,
     /// Received bytes, among the extras.
-    Raw = 2,
+    Raw = 4,
     /// A frame above the limit, which is among the extras.
-    TooLarge = 3,
+    TooLarge = 5,
     /// The peer has ended its direction.
-    Ended = 4,
+    Ended = 6,
     /// The connection is broken: `[errno, syscall]` among the extras.
-    Failed = 5,
+    Failed = 7,
     /// The kernel has everything up to the position among the extras.
-    Flushed = 6,
+    Flushed = 8,
     /// Four pings in a row were not answered. The last kind of events of a connection.
-    Dead = 7,
+    Dead = 9,
     /// A broadcast has reached the kernel for each connection.
-    BroadcastDone = 8,
+    BroadcastDone = 10,
     /// A listener has a new connection, among the extras.
-    Accepted = 9,
+    Accepted = 11,
     /// A listener has turned a connection away: its two ends among the extras, or null.
-    Refused = 10,
+    Refused = 12,
     /// A listener could not accept: `[errno, syscall]` among the extras.
-    ListenerFailed = 11,
+    ListenerFailed = 13,
     /// A client has a connection, among the extras; the number of the attempt follows the record.
-    Connected = 12,
+    Connected = 14,
     /// An attempt of a client failed: `[index of the endpoint, errno, syscall, ...]` among the
     /// extras; the number of the attempt follows the record.
-    ConnectFailed = 13,
+    ConnectFailed = 15,
     /// A client of a listener did not complete the TLS handshake: `[number, what, ends, certificates,
     /// code]` among the extras, see `Batch::handshake_failed`.
-    HandshakeFailed = 14,
+    HandshakeFailed = 16,
 }

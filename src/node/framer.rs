@@ -4,6 +4,7 @@
 use super::options::terminator;
 use super::strings;
 use super::values::{array, size, uint32_array, value};
+use crate::events::batch::FrameLength;
 use crate::protocol;
 use napi::Env;
 use napi::bindgen_prelude::{Buffer, Result, Uint8Array, Unknown};
@@ -40,7 +41,7 @@ impl Framer {
             .inner
             .push(&chunk, &mut |frame: protocol::Frame<'_>| {
                 bytes.extend_from_slice(frame.as_bytes());
-                lengths.push(u32::try_from(frame.as_bytes().len()).unwrap_or(u32::MAX));
+                lengths.push(FrameLength::new(frame.as_bytes().len(), false));
             })
             .is_ok();
         if fits && lengths.len() == 1 {

@@ -34,7 +34,8 @@ impl Drop for EventQueue {
 #[napi]
 impl EventQueue {
     /// `dispatch(text, extras)` is called in the event loop of this environment when there are
-    /// events, which the `Uint32Array` `index` describes: see `IndexHeader` and `EventKind`.
+    /// events, which the `Uint32Array` `index` describes: see `IndexHeader` and `EventKind`. The
+    /// `Uint8Array` `bytes` has the binary frames of the batch.
     /// `read_in_loop` allows the event loop to read quiet connections itself; this needs libuv.
     /// Async hooks see `dispatch` as the resource: tools that look for open handles ask its
     /// `hasRef()`.
@@ -43,6 +44,7 @@ impl EventQueue {
         env: Env,
         dispatch: Function<'_, (), ()>,
         index: Unknown<'_>,
+        bytes: Unknown<'_>,
         read_in_loop: bool,
     ) -> Result<Self> {
         let env = env.raw();
@@ -66,6 +68,7 @@ impl EventQueue {
             Arc::clone(&shared),
             dispatch,
             &index,
+            &bytes,
             poller.is_some(),
         )?);
         waker.arm(env, dispatch, {

@@ -9,7 +9,7 @@ use super::terminator::Terminator;
 
 /// A frame of at least this many bytes that arrived in several chunks is passed on with its buffer.
 /// The buffer of a smaller frame is reused.
-const LARGE: usize = 64 * 1024;
+pub(super) const LARGE: usize = 64 * 1024;
 
 /// One complete frame, without its terminator. It may be empty, and need not be JSON.
 #[derive(Debug)]
@@ -112,6 +112,34 @@ impl Framer {
         outcome
     }
 
+    /// As [`push`](Self::push), but takes no bytes after the first frame. Returns how many it took.
+    pub(super) fn push_one(
+        &mut self,
+        chunk: &[u8],
+        sink: &mut impl FnMut(Frame<'_>),
+    ) -> Result<usize, FrameTooLarge> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        let outcome = self.advance_one(chunk, sink);
+        if let Err(fault) = outcome {
+            self.clear();
+            self.fault = Some(fault);
+        }
+        outcome
+    }
+
+    /// Fails from now on, because a frame of `seen` bytes exceeds the limit.
+    pub(super) fn refuse(&mut self, seen: usize) -> FrameTooLarge {
+        let fault = FrameTooLarge {
+            limit: self.max_frame,
+            seen,
+        };
+        self.clear();
+        self.fault = Some(fault);
+        fault
+    }
+
     /// The number of bytes in [`pending`](Self::pending).
     #[must_use]
     pub fn buffered(&self) -> usize {
@@ -154,6 +182,34 @@ impl Framer {
         }
         self.partial = self.partial_at_end(rest);
         self.keep(rest)
+    }
+
+    fn advance_one(
+        &mut self,
+        chunk: &[u8],
+        sink: &mut impl FnMut(Frame<'_>),
+    ) -> Result<usize, FrameTooLarge> {
+        if !self.pending.is_empty() {
+            let Some(end) = self.find_end_of_pending(chunk) else {
+                self.keep(chunk)?;
+                return Ok(chunk.len());
+            };
+            self.complete_pending(chunk, end, sink)?;
+            // Releases the memory: no frame is unfinished.
+            self.pending = Vec::new();
+            return Ok(end);
+        }
+        let found = self.terminator.find(chunk);
+        let width = self.terminator.width();
+        self.looked_at(found.map_or(chunk.len(), |at| at + width));
+        let Some(end) = found else {
+            self.partial = self.partial_at_end(chunk);
+            self.keep(chunk)?;
+            return Ok(chunk.len());
+        };
+        self.check(end)?;
+        sink(Frame::Borrowed(&chunk[..end]));
+        Ok(end + width)
     }
 
     /// The index in `chunk` after the terminator of the pending frame, if that is complete.

@@ -9,7 +9,9 @@
 //!    the search prepared for it, which all connections that use it share.
 //! 2. [`Framer`] cuts the byte stream of one direction of one connection into frames, independently of
 //!    the chunks that the kernel delivers, and refuses frames beyond a limit. It is a plain value.
-//! 3. [`control()`] finds the few frames that Rust answers itself: pings and pongs. All other frames
+//! 3. [`MixedFramer`] does the same for a peer that may send binary frames as well: another end of
+//!    this package.
+//! 4. [`control()`] finds the few frames that Rust answers itself: pings and pongs. All other frames
 //!    pass through unopened, and the JavaScript engine parses their JSON.
 //!
 //! [`write_ping`] and [`write_pong`] write control frames, byte for byte as a JavaScript peer does.
@@ -17,10 +19,12 @@
 
 mod control_frame;
 mod framer;
+mod mixed_framer;
 mod terminator;
 mod timestamp;
 
 pub use control_frame::{Control, MAX_CONTROL_FRAME, PingBody, control, write_ping, write_pong};
 pub use framer::{Frame, FrameTooLarge, Framer};
+pub use mixed_framer::{BinaryHeader, Incoming, MixedFramer, SWITCH};
 pub use terminator::{EmptyTerminator, Terminator};
 pub use timestamp::iso8601;

@@ -47,6 +47,11 @@ const SOCKHOP_CODES = {
       'A received frame is not JSON, or does not have the form of its kind of message. It was skipped',
     remedy: 'Check the peer and `terminator`; `allow_non_objects` accepts any text',
   },
+  ERR_TOO_MANY_SHAPES: {
+    cause:
+      'The peer has defined more shapes of objects than [the codec](#the-codec) allows for a connection. The connection was closed',
+    remedy: 'Check the peer: no program that uses this package does that',
+  },
   ERR_OBJECTBUFFER_BAD_OBJECT: {
     cause: 'The argument of `obj2buf()`, or of `send()` to a JSON peer, is not an object',
     remedy: 'Set `allow_non_objects`',

@@ -41,6 +41,12 @@ function messageTooLarge(limit) {
   );
 }
 
+const tooManyShapes = () =>
+  new SockhopError(
+    'The peer has defined more shapes of objects than a connection may have; the connection is closed',
+    'ERR_TOO_MANY_SHAPES',
+  );
+
 function noPayload(data) {
   const err = new TypeError(
     `Cannot send ${data === null || data === undefined ? data : 'an object without a constructor'}: ` +
@@ -136,4 +142,5 @@ module.exports = {
   responseStopped,
   responseTimedOut,
   tooManyCallbacks,
+  tooManyShapes,
 };

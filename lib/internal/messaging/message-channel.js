@@ -1,32 +1,32 @@
 'use strict';
 
-const ObjectBuffer = require('../../ObjectBuffer.js');
 const {
   SockhopRequest,
   SockhopResponsePacket,
   SockhopResponseWriteableStream,
 } = require('../../SockhopRequest.js');
+const { TooManyShapes } = require('../codec/decoder.js');
 const errors = require('./channel-errors.js');
+const { sendPing } = require('./channel-pings.js');
 const { envelope } = require('./envelope.js');
 const { diagnostics } = require('../diagnostics.js');
 const { handledRejection } = require('./handlers.js');
 const { SizeHint, stringify } = require('./json.js');
 const { throwUncaught } = require('../native/dispatcher.js');
+const { MessageCodec } = require('./message-codec.js');
 const { showMessage } = require('./observed.js');
 const { replyFunction } = require('./owed-answers.js');
 const { isHandshake, isPayload, isWritable, typeName } = require('./payloads.js');
 const { callbacksOf } = require('./pending-callbacks.js');
 const { answerPing } = require('./ping-answers.js');
+const programMethods = require('./program-methods.js');
 const { SentRequests } = require('./sent-requests.js');
 const {
   kChannel,
   kClearPings,
   kHasCustomWrite,
-  kHasOversizedFrame,
   kHasShownPings,
-  kNextPing,
   kOnPong,
-  kOriginalMethods,
   kOweTo,
   kPings,
   kSetBytesOnly,
@@ -38,8 +38,6 @@ const {
 } = require('../symbols.js');
 
 const { message: messages } = diagnostics;
-const buffers = ObjectBuffer.prototype;
-const { buf2obj, obj2buf } = ObjectBuffer[kOriginalMethods];
 
 const noop = () => {};
 
@@ -58,6 +56,8 @@ class MessageChannel {
   #callbacks = null;
   /** Made by the first request: @type {?SentRequests} */
   #requests = null;
+  /** Shared with other connections until the first message; null: JSON. @type {?MessageCodec} */
+  #codec;
   /** Of payloads in JSON mode: @type {?SizeHint} */
   #sizeHint = null;
   #isOver = false;
@@ -76,6 +76,7 @@ class MessageChannel {
     if (this.#jsonMode) this.#sizeHint = new SizeHint();
     this.#allowNonObjects = options.allow_non_objects;
     this.#debug = options.debug;
+    this.#codec = handlers.codec;
     /** @type {Transport} */
     this.transport = null;
     /** The socket or stream that the program sees. */
@@ -140,6 +141,15 @@ class MessageChannel {
    * @param {string} text without the terminator
    */
   receive(text) {
+    if (this.#codec !== null && MessageCodec.mayHaveOffer(text)) {
+      const message = this.#ownCodec().receiveText(text, this.transport);
+      if (message === '') return;
+      return this.#receiveMessage(message);
+    }
+    this.#receiveMessage(text);
+  }
+
+  #receiveMessage(text) {
     const handlers = this.#handlers;
     if (!this.decodesItself()) {
       return this.receiveBytes(Buffer.from(text + this.options.terminator[0]));
@@ -165,36 +175,51 @@ class MessageChannel {
   }
 
   /**
+   * Decodes a binary frame, or reports that it is bad.
+   *
+   * @param {...*} frame the arguments of `kOnBinaryFrame`
+   * @returns {?object} for `receiveDecoded()`
+   */
+  decode(...frame) {
+    try {
+      return this.#ownCodec().decode(...frame);
+    } catch (err) {
+      if (err instanceof TooManyShapes) this.#onLimit(errors.tooManyShapes());
+      else this.#reportBadFrame();
+      return null;
+    }
+  }
+
+  /** The codec of this connection alone. */
+  #ownCodec() {
+    if (this.#codec === this.#handlers.codec) this.#codec = this.#codec.copy();
+    return this.#codec;
+  }
+
+  /** The program reads the bytes of the connection from now on. */
+  withdrawOffer() {
+    this.#codec?.withdraw(this.transport);
+  }
+
+  /** Messages were refused because of "slow_consumer". */
+  onRefused() {
+    this.#codec?.onRefused();
+  }
+
+  /** @returns {string} the end of a text frame, with an offer of the codec if it is to be made */
+  #ending() {
+    const codec = this.#codec;
+    if (codec === null || !codec.mayOffer) return this.#terminator;
+    return this.#ownCodec().offer(this.transport) + this.#terminator;
+  }
+
+  /**
    * Takes bytes that the program's own `ObjectBuffer`, or one with its methods, decodes.
    *
    * @param {Buffer} bytes
    */
   receiveBytes(bytes) {
-    const decoder = this.#handlers.decoder(this);
-    let messages;
-    try {
-      messages = decoder.buf2obj(bytes);
-    } catch (err) {
-      // A fault of the program's decoder, not of the peer.
-      return throwUncaught(err);
-    }
-    for (const message of messages) {
-      if (this.socket?.destroyed) return;
-      if (message === null || message === undefined) {
-        this.#reportBadFrame();
-        continue;
-      }
-      if (messages.hasSubscribers) showMessage(this, 'received', message, null);
-      try {
-        this.#handlers.callOnReceivedObject(this, message);
-      } catch (err) {
-        throwUncaught(err);
-      }
-    }
-    if (decoder[kHasOversizedFrame]) {
-      decoder[kHasOversizedFrame] = false;
-      this.onTooLarge(this.options.max_message_size);
-    }
+    programMethods.receiveBytes(this, bytes, () => this.#reportBadFrame());
   }
 
   /**
@@ -267,8 +292,13 @@ class MessageChannel {
 
   /** @param {number} limit in bytes; Infinity if the longest string is the limit */
   onTooLarge(limit) {
+    this.#onLimit(errors.messageTooLarge(limit));
+  }
+
+  /** The peer has exceeded a limit: the connection is closed. */
+  #onLimit(err) {
     try {
-      this.#handlers.reportError(errors.messageTooLarge(limit), this);
+      this.#handlers.reportError(err, this);
     } finally {
       this.socket.destroy();
     }
@@ -287,45 +317,19 @@ class MessageChannel {
 
   /** Whether that holds for all connections of the client or server. */
   endpointSendsThroughProgram() {
-    const { target, originalMethods } = this.#handlers;
-    return (
-      this.#handlers.isRetyped ||
-      target.send !== originalMethods.send ||
-      target._send_message !== originalMethods._send_message ||
-      !this.#encodesItself()
-    );
+    return programMethods.sendsThroughProgram(this);
   }
 
   /** Whether this package decodes frames, not an ObjectBuffer that the program has changed. */
   decodesItself() {
-    const decoder = this.decoding ?? this.#handlers.decoding;
-    if (decoder === null) return buffers.buf2obj === buf2obj;
-    return (
-      decoder.buf2obj === buf2obj &&
-      decoder._rx_terminator === this.options.terminator[0] &&
-      decoder._allow_non_objects === this.#allowNonObjects
-    );
-  }
-
-  #encodesItself() {
-    const { encoding } = this.#handlers;
-    if (encoding === null) return buffers.obj2buf === obj2buf;
-    return (
-      encoding.obj2buf === obj2buf &&
-      encoding._tx_terminator === this.#terminator &&
-      encoding._allow_non_objects === this.#allowNonObjects
-    );
+    return programMethods.decodesItself(this);
   }
 
   /** Has the native side show pings and pongs if a method of the program is to see them. */
   updateShowControl() {
-    const { target, originalMethods } = this.#handlers;
-    const receivesThroughProgram =
-      target._on_recieved_object !== originalMethods._on_recieved_object;
     const isDraining = this.#handlers.drain !== null;
-    this.transport[kSetShowControl](
-      receivesThroughProgram || isDraining || this.sendsThroughProgram(),
-    );
+    const isShown = isDraining || programMethods.receivesThroughProgram(this.#handlers);
+    this.transport[kSetShowControl](isShown || this.sendsThroughProgram());
   }
 
   /** The program has assigned `_peer_type`. */
@@ -333,6 +337,7 @@ class MessageChannel {
     this.options = options;
     this.#jsonMode = options.peer_type === 'json';
     if (this.#jsonMode) this.#sizeHint ??= new SizeHint();
+    if (this.#codec !== null) this.#ownCodec().stop();
     this.updateShowControl();
   }
 
@@ -340,12 +345,7 @@ class MessageChannel {
 
   /** The interval of `ping()` has passed. */
   sendPing() {
-    this.updateShowControl();
-    const ping = this.transport[kNextPing](this.sendsThroughProgram());
-    if (ping === null) return;
-    if (this.sendsThroughProgram()) return this.#handlers.callSend(this, ping);
-    const text = this.#jsonMode ? JSON.stringify(ping) : envelope(ping);
-    this.transport[kTransmit](text + this.#terminator, false).catch(noop);
+    sendPing(this);
   }
 
   /** Whether the native side can send the ping of this connection together with those of others. */
@@ -375,7 +375,7 @@ class MessageChannel {
    */
   send(data, callback, call) {
     let text;
-    let ticket;
+    let ticket = null;
     if (this.#jsonMode) {
       // JSON has no text for undefined.
       if (data === undefined) throw errors.noPayload(data);
@@ -390,31 +390,40 @@ class MessageChannel {
       ticket = this.#callbacks.reserve();
     }
     const { target, originalMethods } = this.#handlers;
-    if (target._send_message !== originalMethods._send_message || !this.#encodesItself()) {
+    if (
+      target._send_message !== originalMethods._send_message ||
+      !programMethods.encodesItself(this)
+    ) {
       this.updateShowControl();
-      const refusal = ticket === undefined ? null : this.#rememberCallback(ticket, callback, call);
+      const refusal = ticket === null ? null : this.#rememberCallback(ticket, callback, call);
       if (refusal) return handledRejection(refusal);
       return this.#handlers.callSendMessage(this, this.#messageOf(data, ticket));
     }
+    let isEncoded = false;
     try {
-      text = this.#jsonMode
-        ? stringify(data, this.#sizeHint)
-        : ticket === undefined
-          ? envelope(data)
-          : envelope(data, 'id', ticket.id);
+      if (this.#codec !== null) isEncoded = this.#codec.encode(data, this.transport, ticket);
+      if (this.#jsonMode) text = stringify(data, this.#sizeHint);
+      else if (!isEncoded) {
+        text = ticket === null ? envelope(data) : envelope(data, 'id', ticket.id);
+      }
     } catch (err) {
       // A mistake of the program. The rejection is not handled, so that the program notices it.
       return Promise.reject(err);
     }
-    if (ticket !== undefined) {
+    if (ticket !== null) {
       const refusal = this.#rememberCallback(ticket, callback, call);
-      if (refusal) return handledRejection(refusal);
+      if (refusal) {
+        if (isEncoded) this.#codec.discard();
+        return handledRejection(refusal);
+      }
     }
     if (this.#debug || messages.hasSubscribers) {
       showMessage(this, 'sending', this.#messageOf(data, ticket), text);
     }
-    if (ticket === undefined) return this.transport[kTransmit](text + this.#terminator, false);
-    const sent = this.transport[kTransmit](text + this.#terminator, true);
+    const sent = isEncoded
+      ? this.#codec.transmit(this.transport, ticket !== null)
+      : this.transport[kTransmit](text + this.#ending(), ticket !== null);
+    if (ticket === null) return sent;
     // A message that was not sent gets no answer. After a broken connection, close() forgets all. A
     // call ends itself.
     const mayFail = this.options.slow_consumer === 'drop' || this.socket?.destroyed !== false;
@@ -449,9 +458,13 @@ class MessageChannel {
    * @param {*} data
    */
   reply(id, data) {
-    let text;
+    let text = '';
+    let isEncoded = false;
     try {
-      text = envelope(data, 'callback_id', id);
+      if (this.#codec !== null && programMethods.encodesItself(this)) {
+        isEncoded = this.#codec.encode(data, this.transport, null, id);
+      }
+      if (!isEncoded) text = envelope(data, 'callback_id', id);
     } catch (err) {
       // A peer may send an id that is nested too deep to be written. It waits for no answer.
       if (typeof id === 'object' && isWritable(data)) return;
@@ -465,7 +478,9 @@ class MessageChannel {
       const message = { type: data.constructor.name, data, callback_id: id };
       showMessage(this, 'sending', message, text);
     }
-    if (this.#encodesItself()) this.transport[kTransmit](text + this.#terminator, true);
+    if (isEncoded) this.#codec.transmit(this.transport, true);
+    else if (programMethods.encodesItself(this))
+      this.transport[kTransmit](text + this.#ending(), true);
     else {
       this.#sendEncoded({ type: data.constructor.name, data, callback_id: id }).catch(noop);
     }
@@ -478,7 +493,7 @@ class MessageChannel {
    * @returns {Promise<void>}
    */
   sendMessage(message) {
-    if (!this.#encodesItself()) return this.#sendEncoded(message);
+    if (!programMethods.encodesItself(this)) return this.#sendEncoded(message);
     if (this.#jsonMode && !this.#allowNonObjects && typeof message !== 'object') {
       return this.#refuseNonObject();
     }
@@ -490,7 +505,7 @@ class MessageChannel {
     }
     if (this.#debug || messages.hasSubscribers) showMessage(this, 'sending', message, text);
     // Most are requests and response packets, which are waited for.
-    return this.transport[kTransmit](text + this.#terminator, true);
+    return this.transport[kTransmit](text + this.#ending(), true);
   }
 
   /**

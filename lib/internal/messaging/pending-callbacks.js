@@ -183,6 +183,20 @@ class PendingCallbacks {
     }
   }
 
+  /** As `take()`, by the count of an id. */
+  takeCount(count) {
+    const pending = this.#byCount.get(count);
+    if (pending === undefined) return null;
+    this.#byCount.delete(count);
+    return pending;
+  }
+
+  /** @returns {string|undefined} the id with this count, if a callback waits under it */
+  idOf(count) {
+    const pending = this.#byCount.get(count);
+    return pending && idOf(count, pending.prefix);
+  }
+
   /** As `take()`, but the callback stays. */
   find(id) {
     const count = countOf(id);

@@ -2,8 +2,8 @@
 
 /*
  * Dispatches the events of the native side to the sockets, listeners and attempts of this
- * environment (the main thread, or a worker). Many events arrive in one call, and the text of many
- * frames in one string.
+ * environment (the main thread, or a worker). Many events arrive in one call, the text of many
+ * frames in one string, and the bytes of binary frames in one buffer.
  *
  * The native side calls `dispatch` with one batch; `queue.take()` gives the next ones.
  */
@@ -14,6 +14,7 @@ const {
   kOnEnd,
   kOnError,
   kOnFlushed,
+  kOnBinaryFrame,
   kOnFrame,
   kOnRawBytes,
   kAsyncScope,
@@ -24,7 +25,9 @@ const timing = require('../real-timers.js');
 
 const {
   Frames: FRAMES,
+  MixedFrames: MIXED_FRAMES,
   LargeFrame: LARGE_FRAME,
+  LargeBinaryFrame: LARGE_BINARY_FRAME,
   Raw: RAW,
   TooLarge: TOO_LARGE,
   Ended: ENDED,
@@ -59,6 +62,8 @@ const FRAMES_PER_LOOK = 32;
  * of each.
  */
 const index = new Uint32Array(16 * 1024);
+/** The binary frames of that batch, with their headers. */
+const bytes = Buffer.allocUnsafeSlow(128 * 1024);
 
 /** @returns {number} the id in a record; ids are not reused, and count up to 2^53 */
 function idAt(at) {
@@ -112,9 +117,10 @@ class Batch {
   #extras;
   /** Where the next record begins. */
   #at = HEADER;
-  /** How many frames of that record are dispatched, and where in the text the next begins. */
+  /** How many frames of that record are dispatched, and where in text and bytes the next begins. */
   #frame = 0;
   #start = 0;
+  #byteStart = 0;
 
   constructor(text, extras) {
     this.#text = text;
@@ -125,7 +131,7 @@ class Batch {
   dispatch() {
     const used = index[USED];
     while (this.#at < used) {
-      if (index[this.#at] === FRAMES) {
+      if (index[this.#at] <= MIXED_FRAMES) {
         if (!this.#dispatchFrames()) return false;
       } else {
         const at = this.#at;
@@ -145,9 +151,10 @@ class Batch {
 
   #dispatchFrames() {
     const socket = sockets.get(idAt(this.#at));
-    if (socket === undefined) return this.#receiveFrames(undefined);
+    const receive = index[this.#at] === FRAMES ? this.#receiveFrames : this.#receiveMixedFrames;
+    if (socket === undefined) return receive.call(this, undefined);
     // `AsyncLocalStorage#enterWith()` in a handler must not affect other connections.
-    return socket[kAsyncScope].runInAsyncScope(this.#receiveFrames, this, socket);
+    return socket[kAsyncScope].runInAsyncScope(receive, this, socket);
   }
 
   #receiveFrames(receiver) {
@@ -192,12 +199,64 @@ class Batch {
     return !interrupted;
   }
 
+  /** As `#receiveFrames()`, where some frames are binary. */
+  #receiveMixedFrames(receiver) {
+    const ends = this.#at + 4;
+    const count = index[this.#at + 3];
+    let socket = receiver;
+    let look = 1;
+    let frames = 1;
+    try {
+      while (this.#frame < count) {
+        const at = ends + 2 * this.#frame;
+        const start = this.#start;
+        const byteStart = this.#byteStart;
+        const end = index[at];
+        const byteEnd = index[at + 1];
+        this.#start = end;
+        this.#byteStart = byteEnd;
+        this.#frame += 1;
+        if (socket !== undefined) {
+          const takesMore =
+            byteEnd === byteStart
+              ? socket[kOnFrame](this.#text.substring(start, end))
+              : socket[kOnBinaryFrame](this.#text, start, end, bytes, byteStart, byteEnd);
+          if (!takesMore) socket = undefined;
+        }
+        look -= 1;
+        if (look === 0 && this.#frame < count) {
+          if (frames < FRAMES_PER_LOOK) frames *= 2;
+          look = frames;
+          if (mustInterrupt()) return false;
+        }
+      }
+    } catch (err) {
+      throwUncaught(err);
+      this.#endMixedRecord(ends, count);
+      return false;
+    }
+    this.#endMixedRecord(ends, count);
+    return true;
+  }
+
+  #endMixedRecord(ends, count) {
+    if (this.#frame < count) return;
+    this.#frame = 0;
+    this.#at = ends + 2 * count;
+  }
+
   /** Dispatches an event of a connection other than its frames. */
   #notify(socket, kind, value) {
     switch (kind) {
       case LARGE_FRAME:
         socket[kOnFrame](this.#extras[value]);
         break;
+      case LARGE_BINARY_FRAME: {
+        const text = this.#extras[value];
+        const frame = this.#extras[value + 1];
+        socket[kOnBinaryFrame](text, 0, text.length, frame, 0, frame.length);
+        break;
+      }
       case RAW:
         socket[kOnRawBytes](this.#extras[value]);
         break;
@@ -349,7 +408,7 @@ let active = 0;
 // Async hooks see `dispatch` as a resource. Tools that look for open handles, such as Jest, ask this.
 dispatch.hasRef = () => active > 0;
 
-const queue = new native.EventQueue(dispatch, index, readInLoop);
+const queue = new native.EventQueue(dispatch, index, bytes, readInLoop);
 
 if (process.versions.deno !== undefined) guardAtUnload(native, () => index[DROPPED] !== 0);
 

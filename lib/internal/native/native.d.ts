@@ -18,6 +18,14 @@ export declare class Connection {
    * for sending; -2 if the policy for slow consumers refuses it.
    */
   write(text: unknown, length: number): number
+  /**
+   * As `write`, for `count` frames whose texts are concatenated. `numbers` has three of each: the
+   * length of its text in UTF-16 units, and the begin and the end of its data in `bytes`. A frame
+   * without data is a text frame, with its terminator.
+   */
+  writeFrames(text: unknown, length: number, bytes: Uint8Array, numbers: Uint32Array, count: number): number
+  /** Accepts binary frames, once the peer has announced them. */
+  offerBinary(): void
   /** As `write`, for bytes that the program writes. */
   writeBytes(bytes: Uint8Array): number
   /** Holds pings, pongs and broadcasts back while the program writes bytes of its own. */
@@ -101,12 +109,13 @@ export declare class Connection {
 export declare class EventQueue {
   /**
    * `dispatch(text, extras)` is called in the event loop of this environment when there are
-   * events, which the `Uint32Array` `index` describes: see `IndexHeader` and `EventKind`.
+   * events, which the `Uint32Array` `index` describes: see `IndexHeader` and `EventKind`. The
+   * `Uint8Array` `bytes` has the binary frames of the batch.
    * `read_in_loop` allows the event loop to read quiet connections itself; this needs libuv.
    * Async hooks see `dispatch` as the resource: tools that look for open handles ask its
    * `hasRef()`.
    */
-  constructor(dispatch: () => void, index: unknown, readInLoop: boolean)
+  constructor(dispatch: () => void, index: unknown, bytes: unknown, readInLoop: boolean)
   /** Keeps the event loop alive, or lets it end. */
   setKeepAlive(on: boolean): void
   /**
@@ -323,40 +332,47 @@ export declare enum EventKind {
    * the record.
    */
   Frames = 0,
+  /**
+   * Frames of a connection, some of them binary: `value` is their count, and two numbers of each
+   * follow the record: its end in the text, and its end in the bytes. A text frame has no bytes.
+   */
+  MixedFrames = 1,
   /** A frame of its own among the extras. */
-  LargeFrame = 1,
+  LargeFrame = 2,
+  /** A binary frame of its own: its text among the extras, and its bytes after that. */
+  LargeBinaryFrame = 3,
   /** Received bytes, among the extras. */
-  Raw = 2,
+  Raw = 4,
   /** A frame above the limit, which is among the extras. */
-  TooLarge = 3,
+  TooLarge = 5,
   /** The peer has ended its direction. */
-  Ended = 4,
+  Ended = 6,
   /** The connection is broken: `[errno, syscall]` among the extras. */
-  Failed = 5,
+  Failed = 7,
   /** The kernel has everything up to the position among the extras. */
-  Flushed = 6,
+  Flushed = 8,
   /** Four pings in a row were not answered. The last kind of events of a connection. */
-  Dead = 7,
+  Dead = 9,
   /** A broadcast has reached the kernel for each connection. */
-  BroadcastDone = 8,
+  BroadcastDone = 10,
   /** A listener has a new connection, among the extras. */
-  Accepted = 9,
+  Accepted = 11,
   /** A listener has turned a connection away: its two ends among the extras, or null. */
-  Refused = 10,
+  Refused = 12,
   /** A listener could not accept: `[errno, syscall]` among the extras. */
-  ListenerFailed = 11,
+  ListenerFailed = 13,
   /** A client has a connection, among the extras; the number of the attempt follows the record. */
-  Connected = 12,
+  Connected = 14,
   /**
    * An attempt of a client failed: `[index of the endpoint, errno, syscall, ...]` among the
    * extras; the number of the attempt follows the record.
    */
-  ConnectFailed = 13,
+  ConnectFailed = 15,
   /**
    * A client of a listener did not complete the TLS handshake: `[number, what, ends, certificates,
    * code]` among the extras, see `Batch::handshake_failed`.
    */
-  HandshakeFailed = 14,
+  HandshakeFailed = 16,
 }
 
 /** The first numbers of the index. */

@@ -230,6 +230,16 @@ const OPTIONS = [
       '`"json"`: the peer speaks bare JSON, without types, callbacks and requests, see [On the wire](#on-the-wire). Any other value: the peer is a sockhop program',
   },
   {
+    name: 'codec',
+    takers: BOTH,
+    kind: 'choice',
+    default: 'auto',
+    values: ['auto', 'json'],
+    declared: "'auto' | 'json' | null | undefined",
+    meaning:
+      '`"auto"`: messages are binary where both ends of a connection are this package, see [The codec](#the-codec). `"json"`: they are always JSON',
+  },
+  {
     name: 'terminator',
     takers: [...BOTH, 'ObjectBuffer'],
     kind: 'terminator',

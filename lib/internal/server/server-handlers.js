@@ -27,6 +27,10 @@ class ServerHandlers extends MessageHandlers {
     this.#unregister = unregister;
   }
 
+  get isServer() {
+    return true;
+  }
+
   callOnReceivedObject({ socket, session }, message) {
     this.target._on_recieved_object(message, socket, session);
   }

@@ -10,7 +10,9 @@ const {
   kFlush,
   kHasCustomWrite,
   kHasShownPings,
+  kMayTransmitBinary,
   kNextPing,
+  kOfferBinary,
   kOnPong,
   kPings,
   kReleaseRetained,
@@ -21,6 +23,7 @@ const {
   kStartReading,
   kTraffic,
   kTransmit,
+  kUncountFrame,
   kWriteBytes,
 } = require('../symbols.js');
 
@@ -205,6 +208,19 @@ class StreamTransport {
     this.#tickEndScheduled = false;
     this[kFlush]();
     this.#pacing.onTickEnd();
+  }
+
+  /** Streams of the program carry text frames alone. */
+  get [kMayTransmitBinary]() {
+    return false;
+  }
+
+  [kOfferBinary]() {
+    return false;
+  }
+
+  [kUncountFrame]() {
+    this.#messagesReceived -= 1;
   }
 
   [kWriteBytes](bytes) {

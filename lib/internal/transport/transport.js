@@ -5,7 +5,9 @@ const {
   kFlush,
   kHasCustomWrite,
   kHasShownPings,
+  kMayTransmitBinary,
   kNextPing,
+  kOfferBinary,
   kOnPong,
   kPings,
   kReleaseRetained,
@@ -16,6 +18,9 @@ const {
   kStartReading,
   kTraffic,
   kTransmit,
+  kTransmitBinary,
+  kTransmitControl,
+  kUncountFrame,
   kWriteBytes,
 } = require('../symbols.js');
 
@@ -33,6 +38,13 @@ const {
  * @property {function(string, boolean=): Promise<null>} kTransmit sends the text of a frame with
  *   its terminator; the second argument says whether the peer or this side waits for an answer.
  *   Fulfilled when the kernel or the stream has the text
+ * @property {function(boolean): Promise<null>} kTransmitBinary sends the message that the encoder of
+ *   the codec has written
+ * @property {function(string): void} kTransmitControl sends a text frame that is no message
+ * @property {boolean} kMayTransmitBinary whether messages can be sent as binary frames
+ * @property {function(): boolean} kOfferBinary accepts binary frames of the peer from now on; false
+ *   if that is not possible
+ * @property {function(): void} kUncountFrame the last received frame was no message
  * @property {function(Buffer): Promise<null>} kWriteBytes sends the bytes of a message that the
  *   program has encoded
  * @property {function(): ?QueuedMessage} [kTakeQueued] the message that was sent last, if it waits
@@ -76,6 +88,22 @@ class UnavailableTransport {
   [kTransmit]() {
     return this.#reject();
   }
+
+  [kTransmitBinary]() {
+    return this.#reject();
+  }
+
+  [kTransmitControl]() {}
+
+  get [kMayTransmitBinary]() {
+    return false;
+  }
+
+  [kOfferBinary]() {
+    return false;
+  }
+
+  [kUncountFrame]() {}
 
   [kWriteBytes]() {
     return this.#reject();

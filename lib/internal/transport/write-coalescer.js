@@ -2,6 +2,7 @@
 
 const { MAX_STRING_LENGTH } = require('node:buffer').constants;
 
+const { claim, release } = require('../codec/encoder.js');
 const { queue, throwUncaught } = require('../native/dispatcher.js');
 const { kCanWriteNow, kOnCoalescerAtRest, kWriteBatch, kWriteMessage } = require('../symbols.js');
 const { nextTick, now } = require('../real-timers.js');
@@ -198,6 +199,13 @@ class WriteCoalescer {
   #pacing = new WritePacing();
   /** The texts that have gathered; null while there are none. */
   #pieces = null;
+  /**
+   * Three numbers of each of them, once one is the text of a binary frame: the length of the text,
+   * and the range of its data in the buffer of the encoder.
+   *
+   * @type {?number[]}
+   */
+  #frames = null;
   #length = 0;
   /** The number of pieces at which the clock is read next. */
   #nextClockCheck = 0;
@@ -222,18 +230,21 @@ class WriteCoalescer {
   /**
    * @param {string} text
    * @param {boolean} isAwaited whether an answer is waited for
+   * @param {number} [from] of a binary frame: the range of its data in the buffer of the encoder
+   * @param {number} [to]
    * @returns {Promise<null>} settled by the socket
    */
-  push(text, isAwaited) {
-    if (this.#length === 0) return this.#begin(text, isAwaited);
+  push(text, isAwaited, from = 0, to = 0) {
+    if (this.#length === 0) return this.#begin(text, isAwaited, from, to);
     if (text.length > MAX_STRING_LENGTH - this.#length) {
       // The joined text would be longer than a string can be.
       this.flush();
-      return this.#begin(text, isAwaited);
+      return this.#begin(text, isAwaited, from, to);
     }
     const { promise } = this.#batch;
     const count = this.#pieces.push(text);
-    this.#length += text.length;
+    this.#length += text.length + to - from;
+    if (this.#frames !== null || to > from) this.#addFrame(text, from, to);
     if (isAwaited || count === this.#nextClockCheck || this.#length >= FLUSH_LENGTH) {
       this.#review(count, isAwaited);
     }
@@ -241,21 +252,34 @@ class WriteCoalescer {
   }
 
   /** Takes a message before which none has gathered. */
-  #begin(text, isAwaited) {
+  #begin(text, isAwaited, from, to) {
     if (!this.#tickEndScheduled) {
       this.#tickEndScheduled = true;
       callAtTickEnd(this);
     }
     if (this.#socket[kCanWriteNow]() && this.#pacing.mayWriteNow()) {
-      return this.#socket[kWriteMessage](text);
+      return this.#socket[kWriteMessage](text, from, to);
     }
     this.#pieces = [text];
-    this.#length = text.length;
+    this.#length = text.length + to - from;
+    if (to > from) this.#addFrame(text, from, to);
     this.#nextClockCheck = 2;
     this.#batch = new WriteBatch();
     const { promise } = this.#batch;
     this.#review(1, isAwaited);
     return promise;
+  }
+
+  /** Adds the numbers of the last piece, and those of the pieces before it. */
+  #addFrame(text, from, to) {
+    if (this.#frames === null) {
+      this.#frames = [];
+      for (let i = 0; i < this.#pieces.length - 1; i++) {
+        this.#frames.push(this.#pieces[i].length, 0, 0);
+      }
+      claim();
+    }
+    this.#frames.push(text.length, from, to);
   }
 
   /** Writes the messages that have gathered if they are enough, or the burst is over. */
@@ -293,15 +317,22 @@ class WriteCoalescer {
   flush() {
     if (this.#length === 0) return;
     const pieces = this.#pieces;
+    const frames = this.#frames;
     const batch = this.#batch;
     this.#pieces = null;
+    this.#frames = null;
     this.#length = 0;
     this.#batch = null;
     batch.messages = pieces.length;
     this.#pacing.recordWrites(pieces.length);
     // join() copies each piece once. A string that grew by `+=` would be copied into pages of its
     // own first.
-    this.#socket[kWriteBatch](pieces.length === 1 ? pieces[0] : pieces.join(''), batch);
+    const text = pieces.length === 1 ? pieces[0] : pieces.join('');
+    try {
+      this.#socket[kWriteBatch](text, batch, frames);
+    } finally {
+      if (frames !== null) release();
+    }
   }
 
   /** The number of characters that have gathered. */

@@ -6,6 +6,8 @@ const { Duplex } = require('node:stream');
 const { countException } = require('./broadcast-exceptions.js');
 const { sendRefused, slowConsumer } = require('./connection-errors.js');
 const { ConnectionSocket } = require('./connection-socket.js');
+const { encoded } = require('../codec/encoder.js');
+const { bytesOfFrames, lengthOfFrames } = require('../codec/frames.js');
 const { connectionName, debug } = require('../diagnostics.js');
 const { socketDestroyed } = require('../errors/errors.js');
 const { dispatchSoon, throwUncaught } = require('../native/dispatcher.js');
@@ -22,6 +24,7 @@ const {
   kHasCustomWrite,
   kIsOver,
   kMarkConnected,
+  kMayTransmitBinary,
   kMoveToStream,
   kOnCoalescerAtRest,
   kOnDrainListeners,
@@ -30,6 +33,8 @@ const {
   kResumeNativeWrites,
   kTraffic,
   kTransmit,
+  kTransmitBinary,
+  kTransmitControl,
   kWriteBatch,
   kWriteBytes,
   kWriteMessage,
@@ -59,6 +64,9 @@ function placeholder(length, where) {
 
 const bytesOf = ({ chunk, encoding }) =>
   typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk;
+
+/** The numbers of the frames that are written, for the native side. */
+let frameNumbers = new Uint32Array(3 * 64);
 
 const resumeNativeWrites = (socket) => socket[kResumeNativeWrites]();
 
@@ -210,6 +218,35 @@ class WritingSocket extends ConnectionSocket {
     return this.#coalescer.push(text, isAwaited);
   }
 
+  /** Whether messages can be sent as binary frames, and not through methods of the program. */
+  get [kMayTransmitBinary]() {
+    return (
+      !this[kIsOver] &&
+      !this.destroyed &&
+      !this.writableEnded &&
+      !this.#writing.holdsNative &&
+      !hasCustomWrite(this)
+    );
+  }
+
+  /**
+   * Sends the message that the encoder has written, if `kMayTransmitBinary` is true.
+   *
+   * @param {boolean} isAwaited
+   * @returns {Promise<null>} as `kTransmit`
+   */
+  [kTransmitBinary](isAwaited) {
+    this.#messagesSent += 1;
+    this.#coalescer ??= new WriteCoalescer(this);
+    return this.#coalescer.push(encoded.text, isAwaited, encoded.from, encoded.to);
+  }
+
+  /** Sends a text frame for the other end of the package, which no count includes. */
+  [kTransmitControl](text) {
+    this.#coalescer ??= new WriteCoalescer(this);
+    this.#coalescer.push(text, false);
+  }
+
   /** Whether the program has replaced `write()`, so that all messages are to pass it. */
   get [kHasCustomWrite]() {
     return hasCustomWrite(this);
@@ -244,9 +281,16 @@ class WritingSocket extends ConnectionSocket {
     );
   }
 
-  /** Writes a message that is not part of a burst. */
-  [kWriteMessage](text) {
-    const sent = this[kConnection].write(text, text.length);
+  /**
+   * Writes a message that is not part of a burst.
+   *
+   * @param {string} text
+   * @param {number} from of a binary frame: the range of its data in the buffer of the encoder
+   * @param {number} to
+   */
+  [kWriteMessage](text, from, to) {
+    const frames = to > from ? [text.length, from, to] : null;
+    const sent = this.#writeFrames(text, frames);
     if (sent === WRITTEN) {
       this.#drainSoon(text.length);
       if (this.timeout) this._unrefTimer?.();
@@ -254,23 +298,36 @@ class WritingSocket extends ConnectionSocket {
     }
     const batch = new WriteBatch();
     batch.messages = 1;
-    this.#afterWrite(sent, text, batch);
+    this.#afterWrite(sent, text, batch, frames);
     return batch.promise;
   }
 
-  /** Writes the joined text of a burst. */
-  [kWriteBatch](text, batch) {
+  /** Writes the joined text of a burst, and the data of its binary frames. */
+  [kWriteBatch](text, batch, frames) {
     if (this.#writing.holdsNative && this.#hasProgramBytes()) {
-      this.#writeAfterProgramBytes(text, batch);
-    } else this.#afterWrite(this[kConnection].write(text, text.length), text, batch);
+      this.#writeAfterProgramBytes(
+        frames === null ? Buffer.from(text) : bytesOfFrames(text, frames, encoded.buffer),
+        batch,
+      );
+    } else this.#afterWrite(this.#writeFrames(text, frames), text, batch, frames);
   }
 
-  #afterWrite(sent, text, batch) {
+  #writeFrames(text, frames) {
+    const { length } = text;
+    if (frames === null) return this[kConnection].write(text, length);
+    const count = frames.length / 3;
+    if (frameNumbers.length < frames.length) frameNumbers = new Uint32Array(2 * frames.length);
+    frameNumbers.set(frames);
+    return this[kConnection].writeFrames(text, length, encoded.buffer, frameNumbers, count);
+  }
+
+  #afterWrite(sent, text, batch, frames) {
     if (sent === REFUSED) this.#countRefused(batch);
     this.#settle(sent, (err) => batch.settle(err));
     if (sent > WRITTEN) {
       // Otherwise the Writable counts it when the program reads its length, or writes to it.
-      if (this._events.drain !== undefined) this.#addPlaceholder(Buffer.byteLength(text), sent);
+      if (this._events.drain !== undefined)
+        this.#addPlaceholder(lengthOfFrames(text, frames ?? []), sent);
     } else if (batch.messages === 1) this.#drainSoon(text.length);
     if (this.timeout) this._unrefTimer?.();
   }
@@ -283,6 +340,7 @@ class WritingSocket extends ConnectionSocket {
     );
     this.#ownWriting().messagesRefused += messages;
     this.#messagesSent -= messages;
+    this[kChannel]?.onRefused();
   }
 
   /** Whether the Writable holds bytes that the native side has not got: they go first. */
@@ -290,7 +348,7 @@ class WritingSocket extends ConnectionSocket {
     return this.writableCorked > 0 || super.writableLength > this.#writing.handedOver;
   }
 
-  #writeAfterProgramBytes(text, batch) {
+  #writeAfterProgramBytes(bytes, batch) {
     const { send_high_water_mark, slow_consumer } = this[kChannel]?.options ?? {};
     if (super.writableLength >= send_high_water_mark && slow_consumer !== 'wait') {
       this.#countRefused(batch);
@@ -298,7 +356,7 @@ class WritingSocket extends ConnectionSocket {
       if (slow_consumer === 'disconnect') this.destroy(slowConsumer());
       return;
     }
-    super.write(Buffer.from(text), (err) => batch.settle(err ? socketDestroyed() : null));
+    super.write(bytes, (err) => batch.settle(err ? socketDestroyed() : null));
   }
 
   /** @param {number} sent the result of a write of the native connection */

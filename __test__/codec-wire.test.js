@@ -1,0 +1,452 @@
+'use strict';
+
+// The codec on the wire: two ends of this package speak it without anything that a program or
+// another peer could see.
+
+const assert = require('node:assert/strict');
+const { once } = require('node:events');
+const { describe, it } = require('node:test');
+
+const { ShapeTable, encode } = require('../lib/internal/codec/encoder.js');
+const { MAX_SHAPES } = require('../lib/internal/codec/format.js');
+const { OF_CLIENT, OF_SERVER, SWITCH } = require('../lib/internal/codec/negotiation.js');
+const { endpoint } = require('./support/addresses.js');
+const { frameOfEncoded } = require('./support/codec.js');
+const { turn } = require('./support/deadline.js');
+const { implementations } = require('./support/implementations.js');
+const { clientOnWire, makeClient, startClient, startServer } = require('./support/local.js');
+const { rawClient, rawServer } = require('./support/raw.js');
+const { recordingProxy } = require('./support/recording-proxy.js');
+
+const limit = { timeout: 120_000 };
+const MARK = 0xff;
+
+/** Ends with all of a client's and a server's sides, and a count of the binary frames between. */
+async function pair(t, clientOptions = {}, serverOptions = {}, shape = undefined) {
+  const started = await startServer(t, serverOptions);
+  const near = await endpoint(t);
+  const wire = await recordingProxy(t, near, started.where, shape);
+  const { client, log } = await startClient(t, near, clientOptions);
+  const [socket] = (await started.log.next('connect')).args;
+  return { ...started, client, clientLog: log, socket, wire };
+}
+
+/** Both ends have a message of the other. */
+async function acquaint({ client, log }) {
+  for (let i = 0; i < 3; i++) {
+    const answered = new Promise((resolve) => client.send({ greeting: i }, resolve));
+    const [, meta] = (await log.next('receive')).args;
+    meta.callback({ greeting: i });
+    await answered;
+  }
+}
+
+const isBinary = ({ text }) => text.includes('\ufffd') || text.includes('\0');
+
+/** Adds up the binary frames in what a plain socket has received. */
+function binaryBytes(wire) {
+  const bytes = Buffer.concat(wire.all('data').map((entry) => entry.bytes));
+  return bytes.filter((byte) => byte === MARK).length;
+}
+
+describe('two ends of this package', limit, () => {
+  it('send binary frames once each has a message of the other', async (t) => {
+    const both = await pair(t);
+    await acquaint(both);
+    both.client.send({ record: 1, list: [1.5, 'text'] });
+    both.client.send({ record: 1, list: [1.5, 'text'] });
+    both.client.send({ record: 1, list: [1.5, 'text'] });
+    const messages = await both.log.take('receive', 3);
+    for (const { args } of messages) assert.deepEqual(args[0], { record: 1, list: [1.5, 'text'] });
+    for (let i = 0; i < 3; i++) both.server.send(both.socket, { reply: i, list: [0.5] });
+    await both.clientLog.take('receive', 3);
+    both.client.send({ record: 2, list: [0.5, 'last'] });
+    await both.log.next('receive');
+    assert.ok(both.wire.all('up').some(isBinary));
+    assert.ok(both.wire.all('down').some(isBinary));
+    assert.ok(both.wire.all('up').filter(({ text }) => text.includes('"record"')).length < 4);
+  });
+
+  it('have all messages in order, of any kind and size, however the stream is divided', async (t) => {
+    for (const shape of [undefined, { drip: true }]) {
+      const both = await pair(t, {}, {}, shape);
+      await acquaint(both);
+      const payloads = [
+        ...Array.from({ length: 40 }, (_, i) => ({ i, name: `n${i}`, more: [{ i }, { i }] })),
+        ...Array.from({ length: 20 }, (_, i) => ({ [`key ${i}`]: i })),
+        'a string',
+        [1, 2, { three: 3 }],
+        { text: 'z\u00fc\ud800'.repeat(30), at: new Date(0), gone: undefined },
+        { long: 'x'.repeat(shape ? 3000 : 300_000), i: 1 },
+        { long: 'x\u20ac'.repeat(shape ? 3000 : 300_000), i: 1 },
+        { done: true },
+      ];
+      for (const payload of payloads) both.client.send(payload);
+      for (const payload of payloads) {
+        const [value, { type }] = (await both.log.next('receive')).args;
+        assert.deepEqual(value, JSON.parse(JSON.stringify(payload)));
+        assert.equal(type, payload.constructor.name);
+      }
+      for (const payload of payloads) both.server.send(both.socket, payload);
+      both.server.sendall({ to: 'all' });
+      both.server.send(both.socket, { after: 1 });
+      for (const payload of [...payloads, { to: 'all' }, { after: 1 }]) {
+        const [value] = (await both.clientLog.next('receive')).args;
+        assert.deepEqual(value, JSON.parse(JSON.stringify(payload)));
+      }
+      assert.equal(both.clientLog.count('error') + both.log.count('error'), 0);
+    }
+  });
+
+  it('count messages, and nothing else', async (t) => {
+    const both = await pair(t);
+    await acquaint(both);
+    for (let i = 0; i < 10; i++) both.client.send({ i });
+    await both.log.take('receive', 10);
+    const there = both.client.stats();
+    const here = both.server.stats();
+    assert.deepEqual([there.messages_sent, there.messages_received], [13, 3]);
+    assert.deepEqual([here.messages_sent, here.messages_received], [3, 13]);
+  });
+
+  it('answer callbacks, and give the program the ids of 1.8.4', async (t) => {
+    const both = await pair(t);
+    await acquaint(both);
+    const ids = [];
+    const original = both.server._trigger_remote_callback;
+    both.server._trigger_remote_callback = function trigger(socket, id, data) {
+      ids.push(id);
+      return original.call(this, socket, id, data);
+    };
+    const answered = new Promise((resolve) => both.client.send({ a: 1 }, resolve));
+    const waiting = Object.keys(both.client._send_callbacks);
+    (await both.log.next('receive')).args[1].callback({ b: 2 });
+    assert.deepEqual(await answered, { b: 2 });
+    assert.deepEqual(ids, waiting);
+    assert.match(ids[0], /^[0-9a-f-]{36}$/);
+  });
+
+  it('show a program that replaces _on_recieved_object() the messages of 1.8.4', async (t) => {
+    const both = await pair(t);
+    await acquaint(both);
+    const seen = [];
+    const original = both.client._on_recieved_object;
+    both.client._on_recieved_object = function receive(message) {
+      seen.push(message);
+      return original.call(this, message);
+    };
+    for (let i = 0; i < 3; i++) both.server.send(both.socket, { i });
+    await both.clientLog.take('receive', 3);
+    assert.deepEqual(
+      seen,
+      [0, 1, 2].map((i) => ({ type: 'Object', data: { i } })),
+    );
+    const answered = new Promise((resolve) => both.client.send({ question: 1 }, resolve));
+    const [id] = Object.keys(both.client._send_callbacks);
+    (await both.log.next('receive')).args[1].callback({ answer: 1 });
+    await answered;
+    assert.deepEqual(seen[3], { type: 'Object', data: { answer: 1 }, callback_id: id });
+  });
+
+  it('ping each other while binary frames pass', async (t) => {
+    const both = await pair(t);
+    await acquaint(both);
+    both.client.ping(10);
+    for (let round = 0; both.client.stats().round_trip === null; round++) {
+      both.client.send({ round });
+      await both.log.next('receive');
+    }
+    assert.equal(both.log.count('error'), 0);
+  });
+
+  it('begin anew when a client reconnects', async (t) => {
+    const both = await pair(t);
+    await acquaint(both);
+    await both.client.disconnect();
+    await both.log.next('disconnect');
+    await both.client.connect();
+    await acquaint(both);
+    for (let i = 0; i < 5; i++) both.client.send({ i, again: true });
+    const messages = await both.log.take('receive', 5);
+    assert.deepEqual(
+      messages.map(({ args }) => args[0].i),
+      [0, 1, 2, 3, 4],
+    );
+  });
+
+  it('speak JSON where one of them has codec "json"', async (t) => {
+    for (const options of [
+      [{ codec: 'json' }, {}],
+      [{}, { codec: 'json' }],
+    ]) {
+      const both = await pair(t, ...options);
+      await acquaint(both);
+      for (let i = 0; i < 5; i++) both.client.send({ i });
+      await both.log.take('receive', 5);
+      const frames = [...both.wire.all('up'), ...both.wire.all('down')];
+      for (const { text } of frames) assert.equal(typeof JSON.parse(text), 'object');
+    }
+  });
+
+  it('show "sending" and "received" with the JSON that is sent', async (t) => {
+    const both = await pair(t, { debug: true });
+    const seen = [];
+    both.client.on('sending', (_message, bytes) => seen.push(bytes.toString()));
+    await acquaint(both);
+    both.client.send({ shown: 1 });
+    await both.log.next('receive');
+    const frames = both.wire.all('up').map(({ text }) => `${text}\n`);
+    assert.deepEqual(frames, seen);
+  });
+});
+
+describe('a program that reads the bytes', limit, () => {
+  const lines = (chunks) => Buffer.concat(chunks).toString().split('\n').slice(0, -1);
+
+  it('gets JSON if it listens from the beginning', async (t) => {
+    const { server, log, where } = await startServer(t);
+    const chunks = [];
+    server.on('connect', (socket) => socket.on('data', (chunk) => chunks.push(chunk)));
+    const { client } = await startClient(t, where);
+    await acquaint({ client, log });
+    for (let i = 0; i < 5; i++) client.send({ i });
+    await log.take('receive', 5);
+    await turn();
+    assert.equal(lines(chunks).length, 8);
+    for (const line of lines(chunks)) assert.equal(JSON.parse(line).type, 'Object');
+  });
+
+  it('gets JSON of every frame from then on if it begins later', async (t) => {
+    const both = await pair(t);
+    await acquaint(both);
+    const chunks = [];
+    both.client.send({ i: 0, before: true });
+    await both.log.next('receive');
+    both.socket.on('data', (chunk) => chunks.push(chunk));
+    for (let i = 0; i < 200; i++) both.client.send({ i, name: `n${i}` });
+    await both.log.take('receive', 200);
+    both.client.send({ i: 200 }, () => {});
+    await both.log.next('receive');
+    const messages = lines(chunks)
+      .filter((line) => line.trim() !== '')
+      .map((line) => JSON.parse(line));
+    assert.deepEqual(
+      messages.map(({ data }) => data.i),
+      Array.from({ length: 201 }, (_, i) => i),
+    );
+    assert.match(messages.at(-1).id, /^[0-9a-f-]{36}$/);
+  });
+
+  it('reads alone once it has removed the listeners of the package', async (t) => {
+    const both = await pair(t);
+    await acquaint(both);
+    const chunks = [];
+    both.socket.removeAllListeners('data');
+    both.socket.on('data', (chunk) => chunks.push(chunk));
+    for (let i = 0; i < 20; i++) both.client.send({ i });
+    while (lines(chunks).filter((line) => line.trim() !== '').length < 20) {
+      await once(both.socket, 'data');
+    }
+    assert.equal(both.log.count('receive'), 3);
+  });
+
+  it('may write bytes between messages', async (t) => {
+    const both = await pair(t);
+    await acquaint(both);
+    for (let i = 0; i < 10; i++) {
+      both.client.send({ i: 2 * i });
+      both.client.socket.write(`{"type":"Object","data":{"i":${2 * i + 1}}}\n`);
+    }
+    const messages = await both.log.take('receive', 20);
+    assert.deepEqual(
+      messages.map(({ args }) => args[0].i),
+      Array.from({ length: 20 }, (_, i) => i),
+    );
+  });
+});
+
+describe('another peer', limit, () => {
+  it('gets the JSON of 1.8.4, with blanks behind the first message', async (t) => {
+    const { client, wire } = await clientOnWire(t);
+    for (let i = 0; i < 3; i++) client.send({ i });
+    const frames = (await wire.take('frame', 3)).map(({ text }) => text);
+    assert.deepEqual(frames, [
+      `{"type":"Object","data":{"i":0}}${OF_CLIENT}`,
+      '{"type":"Object","data":{"i":1}}',
+      '{"type":"Object","data":{"i":2}}',
+    ]);
+    assert.match(OF_CLIENT + OF_SERVER, /^[\t ]+$/);
+  });
+
+  it('gets exactly the bytes of 1.8.4 with codec "json", peer_type "json", or blank terminators', async (t) => {
+    for (const options of [{ codec: 'json' }, { peer_type: 'json' }, { terminator: '\t\n' }]) {
+      const { client, wire } = await clientOnWire(t, options, undefined, {
+        terminator: options.terminator ?? '\n',
+      });
+      client.send({ i: 0 });
+      const { text } = await wire.next('frame');
+      assert.equal(text, options.peer_type ? '{"i":0}' : '{"type":"Object","data":{"i":0}}');
+    }
+  });
+
+  it('that returns what it gets is no other end of this package', async (t) => {
+    const { client, log, wire } = await clientOnWire(t);
+    wire.socket.pipe(wire.socket);
+    for (let i = 0; i < 20; i++) {
+      client.send({ i });
+      assert.deepEqual((await log.next('receive')).args[0], { i });
+    }
+    assert.equal(binaryBytes(wire), 0);
+  });
+
+  it('understands all messages if it is the original', async (t) => {
+    const Original = implementations.original;
+    const where = await endpoint(t);
+    const Sockhop = require(Original);
+    const server = new Sockhop.server(where);
+    await server.listen();
+    t.after(() => server.close());
+    const received = [];
+    server.on('receive', (object, meta) => {
+      received.push(object);
+      meta.callback?.({ echo: object });
+    });
+    const { client } = await startClient(t, where);
+    for (let i = 0; i < 20; i++) {
+      const answer = await new Promise((resolve) => client.send({ i }, resolve));
+      assert.deepEqual(answer, { echo: { i } });
+    }
+    assert.equal(received.length, 20);
+  });
+
+  it('may send the first byte of binary frames as text', async (t) => {
+    const { server, log, where } = await startServer(t);
+    const wire = await rawClient(t, where);
+    const [socket] = (await log.next('connect')).args;
+    server.send(socket, { offer: 1 });
+    await wire.next('frame');
+    wire.socket.write(Buffer.concat([Buffer.from([MARK, 1, 5, 0]), Buffer.from('\n')]));
+    wire.write({ type: 'Object', data: { after: 1 } });
+    assert.equal((await log.next('error')).args[0].code, 'ERR_OBJECTBUFFER_BAD_BUFFER_DATA');
+    assert.deepEqual((await log.next('receive')).args[0], { after: 1 });
+  });
+});
+
+describe('a slow consumer', limit, () => {
+  it('gets what is sent after messages were dropped', async (t) => {
+    const both = await pair(t, { slow_consumer: 'drop', send_high_water_mark: 20_000 });
+    await acquaint(both);
+    both.socket.pause();
+    let refused = 0;
+    const count = () => {
+      refused += 1;
+    };
+    for (let i = 0; refused === 0; i++) {
+      const sent = [];
+      for (let k = 0; k < 100; k++) {
+        sent.push(both.client.send({ i, [`name${i % 50}`]: 'x'.repeat(1000), k }).catch(count));
+      }
+      await Promise.race([Promise.allSettled(sent), turn()]);
+    }
+    both.socket.resume();
+    const isLast = ({ args }) => args[0].last === true;
+    let isSent = false;
+    while (!isSent) {
+      await turn();
+      isSent = await both.client.send({ last: true, name1: 'x' }).then(
+        () => true,
+        () => false,
+      );
+    }
+    await both.log.next('receive', isLast);
+    for (let i = 0; i < 50; i++) both.client.send({ after: i, [`name${i}`]: i });
+    const messages = both.log.take('receive', 1);
+    await messages;
+    await both.log.next('receive', ({ args }) => args[0].after === 49);
+    assert.equal(both.log.count('error'), 0);
+  });
+});
+
+describe('a hostile peer that has the offer', limit, () => {
+  /** A plain client that sends binary frames to a server. */
+  async function attacker(t, options) {
+    const { server, log, where } = await startServer(t, options);
+    const wire = await rawClient(t, where);
+    const [socket] = (await log.next('connect')).args;
+    server.send(socket, { offer: 1 });
+    const { text } = await wire.next('frame');
+    assert.ok(text.endsWith(OF_SERVER));
+    wire.socket.write(`${SWITCH}\n`);
+    return { server, log, wire, socket };
+  }
+
+  function goodFrame(list) {
+    assert.ok(encode(new ShapeTable(), 'Array', list));
+    return frameOfEncoded();
+  }
+
+  it('gets an error for each bad frame, and the frames around it are delivered', async (t) => {
+    const { log, wire } = await attacker(t);
+    const good = goodFrame(['good']);
+    const bad = [
+      Buffer.from([MARK, 1, 0, 0, 0, 0, 0, 0, 0, 0]),
+      Buffer.from([MARK, 99, 0, 0, 0, 0, 1, 0, 0, 0, 0]),
+      Buffer.from([MARK, 1, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0xbf]),
+      Buffer.from([MARK, 1, 2, 0, 0, 0, 3, 0, 0, 0, 0xff, 0xfe, 0, 0, 0x81]),
+    ];
+    for (const bytes of bad) {
+      wire.socket.write(Buffer.concat([good, bytes, Buffer.from('{"type":"Object","data":1}\n')]));
+      assert.equal((await log.next('error')).args[0].code, 'ERR_OBJECTBUFFER_BAD_BUFFER_DATA');
+      const [first, second] = await log.take('receive', 2);
+      assert.deepEqual([first.args[0], second.args[0]], [['good'], 1]);
+    }
+  });
+
+  it('is cut off by the header of a frame above the limit', async (t) => {
+    const { log, wire } = await attacker(t, { max_message_size: 1000 });
+    wire.socket.write(Buffer.from([MARK, 1, 0, 0, 0, 0x40, 0, 0, 0, 0]));
+    assert.equal((await log.next('error')).args[0].code, 'ERR_MESSAGE_TOO_LARGE');
+    await wire.next('close');
+  });
+
+  it('is cut off if it defines too many shapes', async (t) => {
+    const { log, wire } = await attacker(t);
+    for (let i = 0; i <= MAX_SHAPES; i++) {
+      const name = `n${i}`;
+      const data = [0, 0, 0xbb, 1, name.length, 1];
+      const head = Buffer.from([MARK, 1, name.length, 0, 0, 0, data.length, 0, 0, 0]);
+      wire.socket.write(Buffer.concat([head, Buffer.from(name), Buffer.from(data)]));
+    }
+    assert.equal((await log.next('error')).args[0].code, 'ERR_TOO_MANY_SHAPES');
+    await wire.next('close');
+    assert.equal(log.count('receive'), MAX_SHAPES);
+  });
+
+  it('cannot send binary frames without an offer', async (t) => {
+    const { log, where } = await startServer(t);
+    const wire = await rawClient(t, where);
+    await log.next('connect');
+    wire.socket.write(
+      Buffer.concat([Buffer.from(`${SWITCH}\n`), goodFrame(['good']), Buffer.from('\n')]),
+    );
+    assert.equal((await log.next('error')).args[0].code, 'ERR_OBJECTBUFFER_BAD_BUFFER_DATA');
+    assert.equal((await log.next('error')).args[0].code, 'ERR_OBJECTBUFFER_BAD_BUFFER_DATA');
+    assert.equal(log.count('receive'), 0);
+  });
+});
+
+describe('a client that is connected to a plain server', limit, () => {
+  it('makes its offer at once when it gets one, if it has sent nothing', async (t) => {
+    const raw = await rawServer(t);
+    const { client, log } = makeClient(t, raw.where);
+    await client.connect();
+    const wire = await raw.accept();
+    wire.socket.write(`{"type":"Object","data":1}${OF_SERVER}\n`);
+    assert.equal((await log.next('receive')).args[0], 1);
+    assert.equal((await wire.next('frame')).text, OF_CLIENT);
+    client.send({ first: 1 });
+    client.send('a string');
+    assert.equal((await wire.next('frame')).json.data.first, 1);
+    assert.equal((await wire.next('frame')).text, SWITCH);
+  });
+});

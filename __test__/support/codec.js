@@ -1,0 +1,112 @@
+'use strict';
+
+const { Received, decode } = require('../../lib/internal/codec/decoder.js');
+const { ShapeTable, encode, encoded } = require('../../lib/internal/codec/encoder.js');
+const { bytesOfFrames } = require('../../lib/internal/codec/frames.js');
+const { HEADER } = require('../../lib/internal/codec/format.js');
+const { OF_CLIENT, OF_SERVER } = require('../../lib/internal/codec/negotiation.js');
+
+/** The bytes of the message that was encoded last. */
+function frameOfEncoded() {
+  const { text, from, to, buffer } = encoded;
+  return bytesOfFrames(text, [text.length, from, to], buffer);
+}
+
+/** Decodes the bytes of a frame, as the native side hands them over. */
+function decodeFrame(received, frame) {
+  const end = HEADER + frame.readUInt32LE(2);
+  const text = frame.toString('utf8', HEADER, end);
+  return decode(received, text, 0, text.length, frame, 0, frame.length);
+}
+
+/** One direction of a connection. */
+class Direction {
+  #shapes = new ShapeTable();
+  #received = new Received();
+  /** How many messages the encoder has refused, so that JSON carries them. */
+  refused = 0;
+
+  /** @returns {*} the payload at the other end */
+  carry(value, type = 'Object') {
+    if (!encode(this.#shapes, type, value)) {
+      this.refused += 1;
+      return JSON.parse(JSON.stringify(value));
+    }
+    return decodeFrame(this.#received, frameOfEncoded()).data;
+  }
+}
+
+/** A generator of numbers that repeats for a seed. */
+function randomOf(seed) {
+  let state = seed >>> 0 || 1;
+  return (below) => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    state >>>= 0;
+    return state % below;
+  };
+}
+
+const NAMES = ['id', 'name', 'a b', '__proto__', '10', '2', 'é', '"', 'toString', 'x'.repeat(70)];
+const STRINGS = ['', 'a', 'plain text', 'é\u{1f600}', '\ud800', '\udc00', '"\\\n', 'y'.repeat(300)];
+const NUMBERS = [0, -0, 1, 127, 128, -1, -32768, 32767, 65536, 2 ** 31, -(2 ** 31), 2 ** 53, 0.1];
+const OTHERS = [
+  () => undefined,
+  () => () => 1,
+  () => Symbol('s'),
+  () => NaN,
+  () => -Infinity,
+  () => new Date(86_400_000),
+  () => new Date(NaN),
+  () => new Map([[1, 2]]),
+  () => new Set([1]),
+  () => new Uint8Array([1, 2]),
+  () => Buffer.from('ab'),
+  () => Object('text'),
+  () => Object(5),
+  () => Object(false),
+  () => /x/g,
+  () => new Error('e'),
+  () => Object.create(null),
+  () => new Proxy({ a: 1, b: [2] }, {}),
+  () => new Proxy([1, 2], {}),
+  () => ({ toJSON: (key) => `key ${key}` }),
+  () => ({ toJSON: () => undefined }),
+  () => ({ toJSON: () => ({ made: true }) }),
+  () => Object.assign(() => 1, { toJSON: (key) => [key] }),
+  () => Object.assign([], { 1: 1, 3: 2 }),
+  () => ({
+    get got() {
+      return 'from a getter';
+    },
+  }),
+];
+
+/** A payload of any form. */
+function anyValue(random, depth = 0) {
+  const kind = random(depth > 4 ? 5 : 9);
+  if (kind === 0) return NUMBERS[random(NUMBERS.length)];
+  if (kind === 1) return random(2) ? random(1000) - 500 : random(1e9) / 7;
+  if (kind === 2) return STRINGS[random(STRINGS.length)];
+  if (kind === 3) return [true, false, null][random(3)];
+  if (kind === 4) return OTHERS[random(OTHERS.length)]();
+  if (kind < 7) return Array.from({ length: random(6) }, () => anyValue(random, depth + 1));
+  const object = {};
+  for (let i = random(5); i > 0; i--) {
+    const value = anyValue(random, depth + 1);
+    const name = random(3) ? NAMES[random(2)] : NAMES[random(NAMES.length)];
+    Object.defineProperty(object, name, {
+      value,
+      configurable: true,
+      enumerable: true,
+      writable: true,
+    });
+  }
+  return object;
+}
+
+/** The text of frames without the blanks that offer the codec. */
+const withoutOffer = (text) => text.replaceAll(OF_CLIENT, '').replaceAll(OF_SERVER, '');
+
+module.exports = { Direction, anyValue, decodeFrame, frameOfEncoded, randomOf, withoutOffer };

@@ -1,0 +1,46 @@
+'use strict';
+
+const { HEADER, MESSAGE } = require('./format.js');
+
+/** The first byte of a binary frame. No text in UTF-8 contains it. */
+const MARK = 0xff;
+
+/**
+ * The bytes of frames, as the native side writes them.
+ *
+ * @param {string} text of all frames
+ * @param {number[]} frames three numbers of each: the length of its text, and the range of its data
+ * @param {Buffer} buffer with the data
+ * @returns {Buffer}
+ */
+function bytesOfFrames(text, frames, buffer) {
+  const parts = [];
+  let start = 0;
+  for (let i = 0; i < frames.length; i += 3) {
+    const [length, from, to] = frames.slice(i, i + 3);
+    const bytes = Buffer.from(text.substring(start, start + length));
+    start += length;
+    if (to > from) {
+      const header = Buffer.alloc(HEADER);
+      header[0] = MARK;
+      header[1] = MESSAGE;
+      header.writeUInt32LE(bytes.length, 2);
+      header.writeUInt32LE(to - from, 6);
+      parts.push(header);
+    }
+    parts.push(bytes, buffer.subarray(from, to));
+  }
+  return Buffer.concat(parts);
+}
+
+/** The number of those bytes. */
+function lengthOfFrames(text, frames) {
+  let length = Buffer.byteLength(text);
+  for (let i = 0; i < frames.length; i += 3) {
+    const data = frames[i + 2] - frames[i + 1];
+    if (data > 0) length += HEADER + data;
+  }
+  return length;
+}
+
+module.exports = { bytesOfFrames, lengthOfFrames };

@@ -1,0 +1,40 @@
+'use strict';
+
+/*
+ * How two ends of this package find out that both speak the codec, without anything that another
+ * peer or a program could see.
+ *
+ * An end that can read binary frames offers it: behind the JSON of its first message, before the
+ * terminator, stand eight blanks. JSON.parse() ignores them. Clients and servers have different
+ * ones, so that a peer that returns what it gets makes no offer.
+ *
+ * An end that gets an offer may send binary frames; a text frame of other blanks announces them,
+ * which the native side understands (src/protocol/mixed_framer.rs). If it has made no offer itself,
+ * it makes one at once, in a text frame that consists of it.
+ */
+
+const OF_CLIENT = '\t\t \t  \t\t';
+const OF_SERVER = '\t \t\t \t \t';
+/** A text frame: the offer does not hold any more. */
+const WITHDRAWAL = '\t \t \t \t\t';
+/** A text frame: binary frames may follow. As SWITCH of the native side. */
+const SWITCH = '\t\t\t\t\t\t\t\t';
+
+/** The last character of each. */
+const LAST = '\t'.charCodeAt(0);
+
+/**
+ * @param {object} options checked
+ * @returns {boolean} whether connections with these options may speak the codec
+ */
+function isCodecAllowed({ codec, peer_type, debug, terminator }) {
+  return (
+    codec === 'auto' &&
+    peer_type === 'Sockhop' &&
+    !debug &&
+    // A terminator must not end a frame within an offer.
+    terminator.every((text) => !/[\t ]/.test(text))
+  );
+}
+
+module.exports = { LAST, OF_CLIENT, OF_SERVER, SWITCH, WITHDRAWAL, isCodecAllowed };

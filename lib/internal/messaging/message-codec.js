@@ -1,0 +1,215 @@
+'use strict';
+
+const { Received, decode } = require('../codec/decoder.js');
+const { ShapeTable, encode } = require('../codec/encoder.js');
+const { Flag } = require('../codec/format.js');
+const { LAST, OF_CLIENT, OF_SERVER, SWITCH, WITHDRAWAL } = require('../codec/negotiation.js');
+const { diagnostics } = require('../diagnostics.js');
+const { countOf } = require('./ids.js');
+const { showMessage } = require('./observed.js');
+const { receivesThroughProgram } = require('./program-methods.js');
+const {
+  kMayTransmitBinary,
+  kOfferBinary,
+  kTransmitBinary,
+  kTransmitControl,
+  kUncountFrame,
+} = require('../symbols.js');
+
+const { message: messageChannel } = diagnostics;
+
+const MAX_ID_LENGTH = 255;
+
+/**
+ * The codec of one connection: what was offered, and what each end has defined. Connections without
+ * traffic share one object of their client or server.
+ */
+class MessageCodec {
+  /** Ends each text frame. */
+  #terminator;
+  /** The offers that this end and the peer make. */
+  #own;
+  #peers;
+  /** Whether this end has made its offer. */
+  #isOffered = false;
+  #isStopped = false;
+  /** Whether the announcement of binary frames is sent. */
+  #isSwitched = false;
+  /** What this end has defined, once it may send binary frames: @type {?ShapeTable} */
+  #sent = null;
+  /** What the peer has defined: @type {?Received} */
+  #received = null;
+
+  /**
+   * @param {boolean} isServer
+   * @param {string} terminator of sent frames
+   */
+  constructor(isServer, terminator) {
+    this.#own = isServer ? OF_SERVER : OF_CLIENT;
+    this.#peers = isServer ? OF_CLIENT : OF_SERVER;
+    this.#terminator = terminator;
+  }
+
+  /** @returns {MessageCodec} for one connection */
+  copy() {
+    return new MessageCodec(this.#own === OF_SERVER, this.#terminator);
+  }
+
+  /** Whether the offer is still to be made. */
+  get mayOffer() {
+    return !this.#isOffered;
+  }
+
+  /** Whether the peer reads binary frames. */
+  get isAccepted() {
+    return this.#sent !== null;
+  }
+
+  /**
+   * @param {string} text of a received frame
+   * @returns {boolean} whether it may end with an offer, or be a control frame
+   */
+  static mayHaveOffer(text) {
+    return text.charCodeAt(text.length - 1) === LAST;
+  }
+
+  /**
+   * Makes the offer, if the transport can read binary frames.
+   *
+   * @returns {string} the offer, for the end of a text frame
+   */
+  offer(transport) {
+    if (this.#isOffered || !transport[kOfferBinary]()) return '';
+    this.#isOffered = true;
+    return this.#own;
+  }
+
+  /**
+   * Takes an offer of the peer from the end of a frame.
+   *
+   * @param {string} text
+   * @param {Transport} transport
+   * @returns {string} the message; empty for a control frame
+   */
+  receiveText(text, transport) {
+    if (text === WITHDRAWAL) {
+      this.#sent = null;
+      transport[kUncountFrame]();
+      return '';
+    }
+    if (this.#isStopped || !text.endsWith(this.#peers)) return text;
+    this.#sent ??= new ShapeTable();
+    const offer = this.offer(transport);
+    if (offer !== '') transport[kTransmitControl](offer + this.#terminator);
+    if (text.length === this.#peers.length) transport[kUncountFrame]();
+    return text.slice(0, -this.#peers.length);
+  }
+
+  /** The program reads the bytes of the connection from now on. */
+  withdraw(transport) {
+    if (this.#isOffered) transport[kTransmitControl](WITHDRAWAL + this.#terminator);
+  }
+
+  /** The program has turned to another kind of messages. */
+  stop() {
+    this.#isOffered = true;
+    this.#isStopped = true;
+    this.#sent = null;
+  }
+
+  /** The message that is encoded is not sent. */
+  discard() {
+    this.#sent.reset();
+  }
+
+  /** Messages of this end were not sent. */
+  onRefused() {
+    this.#isOffered = false;
+    this.#isSwitched = false;
+    this.#sent?.reset();
+  }
+
+  /**
+   * Encodes a message for `transmit()`.
+   *
+   * @param {*} data
+   * @param {Transport} transport
+   * @param {?{prefix: string, count: number}} [ticket] the id of a message with a callback
+   * @param {string} [answers] the id of the question that it answers
+   * @returns {boolean} false if it is to be sent as JSON
+   * @throws {*} as `JSON.stringify(data)`
+   */
+  encode(data, transport, ticket = null, answers = undefined) {
+    if (this.#sent === null || !transport[kMayTransmitBinary]) return false;
+    const madeBy = data.constructor;
+    const type = madeBy === Object ? 'Object' : madeBy.name;
+    if (typeof type !== 'string') return false;
+    if (ticket !== null) {
+      return encode(this.#sent, type, data, Flag.QUESTION, ticket.prefix, ticket.count);
+    }
+    if (answers === undefined) return encode(this.#sent, type, data);
+    if (typeof answers !== 'string' || answers.length > MAX_ID_LENGTH) return false;
+    const prefix = this.#received?.prefix;
+    const count = prefix && answers.startsWith(prefix) ? countOf(answers) : -1;
+    return encode(this.#sent, type, data, Flag.ANSWER, answers, count);
+  }
+
+  /**
+   * Sends the message that `encode()` has encoded.
+   *
+   * @returns {Promise<null>} as `kTransmit` of the transport
+   */
+  transmit(transport, isAwaited) {
+    if (!this.#isSwitched) {
+      this.#isSwitched = true;
+      transport[kTransmitControl](SWITCH + this.#terminator);
+    }
+    return transport[kTransmitBinary](isAwaited);
+  }
+
+  /**
+   * @param {...*} frame the arguments of `kOnBinaryFrame`
+   * @returns {{type: string, data: *, id: (string|undefined), answers: (string|number|undefined)}}
+   * @throws {BadMessage|TooManyShapes|SyntaxError}
+   */
+  decode(text, start, end, bytes, from, to) {
+    this.#received ??= new Received();
+    return decode(this.#received, text, start, end, bytes, from, to);
+  }
+}
+
+/** @returns {object} the message that a peer without the codec would have sent */
+function envelopeOf(channel, { type, data, id, answers }) {
+  if (answers === undefined) return id === undefined ? { type, data } : { type, data, id };
+  // The peer names a question by the count in its id.
+  const isCount = typeof answers === 'number';
+  return { type, data, callback_id: isCount ? channel.callbacks?.idOf(answers) : answers };
+}
+
+/**
+ * Delivers a message, as `receive()` of its channel does it with a text.
+ *
+ * @param {MessageChannel} channel
+ * @param {object} decoded that its `decode()` has returned
+ */
+function receiveDecoded(channel, decoded) {
+  const { handlers } = channel;
+  if (messageChannel.hasSubscribers) {
+    showMessage(channel, 'received', envelopeOf(channel, decoded), null);
+  }
+  if (!channel.decodesItself()) {
+    const text = JSON.stringify(envelopeOf(channel, decoded)) + channel.options.terminator[0];
+    return channel.receiveBytes(Buffer.from(text));
+  }
+  if (receivesThroughProgram(handlers)) {
+    channel.updateShowControl();
+    return handlers.callOnReceivedObject(channel, envelopeOf(channel, decoded));
+  }
+  const { type, data, answers } = decoded;
+  if (answers === undefined) channel.dispatch(decoded);
+  else if (typeof answers === 'number') {
+    channel.callbacks?.takeCount(answers)?.answer(data, { type });
+  } else channel.dispatch({ type, data, callback_id: answers });
+}
+
+module.exports = { MessageCodec, envelopeOf, receiveDecoded };
