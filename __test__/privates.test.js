@@ -147,6 +147,37 @@ describe('_ssl, _ssl_options and the times', () => {
   });
 });
 
+describe('_response_stream_maps', () => {
+  it('has a map for each socket, whichever way it is read', limit, async (t) => {
+    const { server, where } = await startServer(t);
+    for (let i = 0; i < 2; i += 1) {
+      const arrived = once(server, 'connect');
+      await rawClient(t, where);
+      await deadline(arrived, 'the connection');
+    }
+    const { _response_stream_maps: maps, sockets } = server;
+    const isTimedMap = (map) => typeof map.set === 'function' && map._timeout > 0;
+    assert.equal(maps.size, 2);
+    assert.deepEqual([...maps.keys()], sockets);
+    assert.ok(maps.has(sockets[0]));
+    assert.equal([...maps.values()].filter(isTimedMap).length, 2);
+    assert.equal([...maps].filter(([, map]) => isTimedMap(map)).length, 2);
+    const visited = [];
+    maps.forEach((map, sock) => {
+      visited.push([sock, map]);
+    });
+    assert.deepEqual(visited, [...maps.entries()]);
+    assert.equal(maps.get(sockets[1]), visited[1][1]);
+    assert.equal(maps.get({}), undefined);
+    const [sock] = sockets;
+    const left = once(server, 'disconnect');
+    await server.kill_socket(sock);
+    await deadline(left, 'the end of the connection');
+    assert.equal(maps.size, 1);
+    assert.ok(!maps.has(sock));
+  });
+});
+
 describe('an object that is made from a prototype only', () => {
   it('has no fields until they are assigned', () => {
     for (const Class of [impl.client, impl.server]) {

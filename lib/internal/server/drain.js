@@ -152,11 +152,7 @@ class Drain {
   }
 
   #peerOwes(channel) {
-    const streams = this.#handlers.target._response_stream_maps;
-    return (
-      channel.pendingCallbacks > 0 ||
-      (streams.has(channel.socket) && streams.get(channel.socket)[kSize] > 0)
-    );
+    return channel.pendingCallbacks > 0 || this.#handlers.responseStreams(channel)?.[kSize] > 0;
   }
 
   /** Ends all connections now. */

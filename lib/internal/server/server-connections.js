@@ -162,6 +162,7 @@ class ServerConnections {
     if (socket.encrypted) this.#handshakes += 1;
     server._sockets.push(socket);
     server._sessions.push(session);
+    server._response_stream_maps.set(socket, null);
     this.#listed?.add(channel);
     if (isNative) {
       socket[kStopPreSessionReading]();
@@ -252,7 +253,8 @@ class ServerConnections {
     channel.stopTimeouts();
     // A listener of `disconnect` may look for the callbacks that were not answered.
     if (channel.pendingCallbacks > 0) this.#leaving.add(channel);
-    const streams = server._response_stream_maps.get(socket);
+    // Not the map's own get(), which would make one for a socket that has none.
+    const streams = Map.prototype.get.call(server._response_stream_maps, socket);
     server._response_stream_maps.delete(socket);
     socket.destroy();
     streams?.stop();
@@ -410,8 +412,6 @@ class ServerConnections {
     const roundTrips = channels
       .map((channel) => channel?.transport[kRoundTrip]() ?? null)
       .filter((trip) => trip !== null);
-    let requests = 0;
-    for (const streams of server._response_stream_maps.values()) requests += streams?.[kSize] ?? 0;
     return {
       ...connectionFigures(channels),
       connecting: 0,
@@ -423,7 +423,7 @@ class ServerConnections {
       send_marks: send,
       offline_messages: 0,
       offline_bytes: 0,
-      pending_requests: requests,
+      pending_requests: server._response_stream_maps[kSize] ?? 0,
       ...callbackFigures(channels),
       ...this.#handlers.limits,
       ...this.#tls?.figures,
