@@ -635,6 +635,8 @@ export interface SockhopStats {
   connections: number;
   /** Attempts to connect that are under way; always 0 for a server. */
   connecting: number;
+  /** Accepted connections whose TLS handshake is not done; always 0 for a client. */
+  handshaking_connections: number;
   /** Accepted connections whose session has not started yet; always 0 for a client. */
   starting_connections: number;
   /** Open connections that this side has ended, and that wait for the end of the peer. */
@@ -1323,6 +1325,29 @@ export class ClusterSession<Out = Sendable, Server = AnyServer> extends SockhopS
 export type ConnectionDiagnostics =
   | { client: SockhopClient<Anything, Anything>; socket: Socket }
   | { server: AnyServer; socket: Socket; session: SockhopSession };
+
+/** The message of the channel `sockhop:message` of `node:diagnostics_channel`. */
+export interface MessageDiagnostics {
+  /** The client, if the message is one of a client. */
+  client?: SockhopClient<Anything, Anything>;
+  /** The server, if the message is one of a server. */
+  server?: AnyServer;
+  /** The connection; `null` for a message to all clients of a server. */
+  socket: Socket | null;
+  /** The session of a server's connection. */
+  session?: SockhopSession | null;
+  direction: 'sent' | 'received';
+  /** An answer belongs to a message, and a response to a request. */
+  kind: 'message' | 'answer' | 'request' | 'response' | 'broadcast';
+  /** The class name of the object. */
+  type: string | undefined;
+  /** The same for a message and its answer; `undefined` for a message without one. */
+  id: string | undefined;
+  /** The object. */
+  data: Anything;
+  /** Whether nothing follows the answer or the response; `undefined` for other messages. */
+  last: boolean | undefined;
+}
 
 /** The message of the channel `sockhop:error` of `node:diagnostics_channel`. */
 export interface ErrorDiagnostics {

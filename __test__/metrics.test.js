@@ -4,14 +4,17 @@
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
+const net = require('node:net');
 const { describe, it } = require('node:test');
 const { Registry, Counter } = require('prom-client');
+const { freePort } = require('./support/addresses.js');
+const { issue } = require('./support/certificates.js');
 const { cleanup } = require('./support/cleanup.js');
 const { until } = require('./support/deadline.js');
 const impl = require('./support/impl.js');
 const { makeClient, startClient, startServer } = require('./support/local.js');
 const { parse, parserMissing } = require('./support/openmetrics.js');
-const { runtime } = require('./support/runtime.js');
+const { nativeTls, runtime } = require('./support/runtime.js');
 
 const limit = { timeout: 90_000 };
 const withParser = { ...limit, skip: parserMissing() };
@@ -195,6 +198,33 @@ describe('the figures of stats()', () => {
     const { ending_connections, opened_connections } = server.stats();
     assert.deepEqual([ending_connections, opened_connections], [0, 1]);
   });
+
+  for (const [how, options] of [
+    ['', {}],
+    [' by OpenSSL', { ecdhCurve: 'auto' }],
+  ]) {
+    it(`count TLS handshakes${how}, under way and done`, {
+      ...limit,
+      skip: !nativeTls,
+    }, async (t) => {
+      const { key, cert } = await issue({ name: 'localhost' });
+      const where = { port: await freePort() };
+      const { server } = await startServer(t, { ssl_options: { key, cert, ...options } }, where);
+      // It says nothing.
+      const silent = net.connect(where.port, '127.0.0.1');
+      cleanup(t, () => silent.destroy());
+      await until(() => server.stats().handshaking_connections === 1, 'the handshake begins');
+      assert.deepEqual([server.stats().connections, server.stats().handshakes], [0, 0]);
+      const { client } = await startClient(t, where, {
+        ssl_options: { ca: cert, servername: 'localhost' },
+      });
+      await until(() => server.stats().connections === 1, 'the client is there');
+      assert.deepEqual([server.stats().handshakes, client.stats().handshakes], [1, 1]);
+      assert.equal(server.stats().handshaking_connections, 1);
+      silent.destroy();
+      await until(() => server.stats().handshaking_connections === 0, 'the other one is gone');
+    });
+  }
 
   it('count connections by the place where they are read', limit, async (t) => {
     const { server, where } = await startServer(t);

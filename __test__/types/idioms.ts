@@ -6,6 +6,7 @@ import { inspect } from 'node:util';
 import {
   type ConnectionDiagnostics,
   type ErrorDiagnostics,
+  type MessageDiagnostics,
   SockhopClient,
   SockhopServer,
   type SockhopStats,
@@ -50,6 +51,18 @@ subscribe('sockhop:disconnect', (message) => {
   const event = message as ConnectionDiagnostics;
   if ('server' in event) return event.server.sessions.indexOf(event.session);
   return event.client.stats().connections;
+});
+subscribe('sockhop:message', (message) => {
+  const { server, socket, direction, kind, type, id, last } = message as MessageDiagnostics;
+  return [
+    server?.port,
+    socket?.remotePort,
+    direction === 'sent',
+    kind === 'answer',
+    type,
+    id,
+    last,
+  ];
 });
 subscribe('sockhop:error', (message) => {
   const { error, client, server } = message as ErrorDiagnostics;

@@ -28,6 +28,8 @@ pub struct TlsAcceptor {
     queue: Mutex<Queue>,
     /// Notified when a handshake begins to wait.
     wanted: Notify,
+    /// Every handshake under way holds a reference.
+    running: Arc<()>,
     failures: Failures,
 }
 
@@ -66,6 +68,7 @@ impl TlsAcceptor {
             turns: Semaphore::new(max.clamp(1, Semaphore::MAX_PERMITS)),
             queue: Mutex::default(),
             wanted: Notify::new(),
+            running: Arc::new(()),
             failures: Failures::default(),
         }
     }
@@ -88,6 +91,16 @@ impl TlsAcceptor {
             all.load(Ordering::Relaxed),
             timed_out.load(Ordering::Relaxed),
         )
+    }
+
+    /// Counts a handshake as under way until the result is dropped.
+    pub(super) fn begun(&self) -> Arc<()> {
+        Arc::clone(&self.running)
+    }
+
+    /// The handshakes that are under way.
+    pub fn running(&self) -> usize {
+        Arc::strong_count(&self.running) - 1
     }
 
     /// Waits for a turn, in the order of the calls.

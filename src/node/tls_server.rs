@@ -128,6 +128,12 @@ impl TlsAcceptor {
         self.inner.set_config(Arc::clone(&config.inner));
     }
 
+    /// How many handshakes are under way.
+    #[napi(catch_unwind)]
+    pub fn running(&self) -> f64 {
+        number(self.inner.running() as u64)
+    }
+
     /// How many handshakes have failed.
     #[napi(catch_unwind)]
     pub fn failures(&self) -> TlsFailures {

@@ -387,6 +387,7 @@ class ClientConnection {
     return {
       ...connectionFigures(connected ? [channel] : []),
       connecting: attempt === null ? 0 : 1,
+      handshaking_connections: 0,
       starting_connections: 0,
       opened_connections: this.#opened,
       handshakes: this.#handshakes,

@@ -252,6 +252,8 @@ export declare class TlsAcceptor {
   constructor(config: TlsServerConfig, maxHandshakes: number, handshakeTimeout: number)
   /** New connections are secured by `config`. */
   setConfig(config: TlsServerConfig): void
+  /** How many handshakes are under way. */
+  running(): number
   /** How many handshakes have failed. */
   failures(): TlsFailures
 }

@@ -29,6 +29,7 @@ class OpensslHandshakes {
     this.#tls = tlsServer;
     // The options must be usable before the listener listens.
     this.#currentServer();
+    tlsServer.opensslHandshakes.add(this);
   }
 
   /** The server for new connections: another one once the program has changed the options. */
@@ -91,9 +92,15 @@ class OpensslHandshakes {
     return client;
   }
 
+  /** How many handshakes are under way, or wait for their turn. */
+  get size() {
+    return this.#running.size + this.#waiting.length;
+  }
+
   /** Abandons the handshakes. */
   stop() {
     this.#isStopped = true;
+    this.#tls.opensslHandshakes.delete(this);
     for (const accepted of [...this.#running.keys(), ...this.#waiting]) accepted.destroy();
     this.#running.clear();
     this.#waiting.length = 0;

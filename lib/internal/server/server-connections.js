@@ -415,6 +415,7 @@ class ServerConnections {
     return {
       ...connectionFigures(channels),
       connecting: 0,
+      handshaking_connections: 0,
       starting_connections: this.#starting.size,
       opened_connections: this.#opened,
       handshakes: this.#handshakes,

@@ -141,6 +141,9 @@ function pastTraffic(total) {
 const FIGURES = {
   connections: gauge('Connections that are open now'),
   connecting: gauge('Attempts to connect that are under way; always 0 for a server'),
+  handshaking_connections: gauge(
+    'Accepted connections whose TLS handshake is not done; always 0 for a client',
+  ),
   starting_connections: gauge(
     'Accepted connections whose session has not started yet; always 0 for a client',
   ),

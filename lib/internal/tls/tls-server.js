@@ -117,6 +117,8 @@ class TlsServer {
   #acceptor = null;
   /** The failures of OpenSSL. */
   #failures = new HandshakeFailures();
+  /** The handshakes of listeners by OpenSSL. @type {Set<OpensslHandshakes>} */
+  opensslHandshakes = new Set();
 
   /**
    * @param {object} settings of the server, with `ssl_options`, `handshake_timeout` and
@@ -227,10 +229,13 @@ class TlsServer {
     return describeHandshake(failure, address, port);
   }
 
-  /** How many handshakes have failed. */
+  /** How many handshakes are under way, and how many have failed. */
   get figures() {
     const { all, timedOut } = this.#acceptor?.failures() ?? { all: 0, timedOut: 0 };
+    let running = this.#acceptor?.running() ?? 0;
+    for (const { size } of this.opensslHandshakes) running += size;
     return {
+      handshaking_connections: running,
       failed_handshakes: all + this.#failures.all,
       handshake_timeouts: timedOut + this.#failures.timedOut,
     };
