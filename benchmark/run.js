@@ -34,6 +34,7 @@ ${workloads.names.map((name) => `  ${name.padEnd(15)} ${workloads.get(name).titl
   oneway-log      the payloads are ${workloads.payloadNames.slice(1).join(', ')}: each with
                   oneway, roundtrip, callbacks, fanin and fanout
   all             all workloads
+  cluster         clusters of servers, with options of its own: npm run bench -- cluster --help
 
 Options:
   --payload <a,b>     only the workloads that send these payloads: ${workloads.payloadNames.join(', ')};
@@ -330,7 +331,9 @@ async function main() {
   process.stdout.write(`\n${seconds} s; results: ${kept}\n`);
 }
 
-main().catch((error) => {
+const isCluster = process.argv[2] === 'cluster';
+
+(isCluster ? require('./cluster').main(process.argv.slice(3)) : main()).catch((error) => {
   process.stderr.write(`\nbenchmark: ${error.message}\n`);
   process.exit(1);
 });

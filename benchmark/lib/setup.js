@@ -67,4 +67,4 @@ function run(command, args, options) {
   }
 }
 
-module.exports = { buildGenerator, setUp };
+module.exports = { installPeers, buildGenerator, setUp };
