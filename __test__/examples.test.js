@@ -109,6 +109,21 @@ const OWN_OUTPUT = {
     'stopped: AbortError',
     'cut off: ERR_SOCKET_DESTROYED',
   ],
+  service: [
+    'service: listens, permissions 660',
+    'killed, its file is still there',
+    'service: listens, permissions 660',
+    'client: answered 2',
+    'client: answered 4',
+    'client: answered 6',
+    'service: stopped, connections cut: 0',
+    'exit code 0, its file is gone',
+  ],
+  'half-close': [
+    '{"word":"stressed","reversed":"desserts"}',
+    '{"word":"level","reversed":"level"}',
+    'the server has ended the connection',
+  ],
   testing: [
     'ok: the service answers a question',
     'ok: a request without an answer ends after half a minute, at once',
@@ -204,6 +219,8 @@ const SERVERS = {
   'offline/index.js': 'startServer',
   'reconnecting/index.js': 'startServer',
   'rooms/server.js': 'openRooms',
+  'service/server.js': 'startService',
+  'half-close/index.js': 'startServer',
   'tracing/index.js': 'startServer',
   'testing/index.js': 'startService',
 };
