@@ -47,6 +47,8 @@ for (const { name, skip, start } of brokers) {
       a.engine.publish('x.a', Buffer.from('one'));
       const { subject, text } = await b.log.next('message');
       assert.deepEqual({ subject, text }, { subject: 'x.a', text: 'one' });
+      // Only changes are reported: that an engine is up at first is the result of open().
+      assert.deepEqual([...a.log.all('up'), ...b.log.all('up')], []);
     });
 
     it('keeps the order of all that one engine publishes, over several subjects', async (t) => {

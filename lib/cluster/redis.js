@@ -197,6 +197,8 @@ class RedisEngine {
   #host = null;
   #subjects = new Set();
   #isUp = false;
+  /** Whether the host knows that the server is reached: `open()` tells it the first time. */
+  #isReported = false;
   /** Counts the connections, so that a confirmation of an earlier one does not count. */
   #epoch = 0;
   /** Bytes that the server has not confirmed. */
@@ -220,6 +222,7 @@ class RedisEngine {
     );
     this.#review();
     await this.#reached();
+    this.#isReported = true;
     return { max_payload: MAX_PAYLOAD };
   }
 
@@ -231,7 +234,9 @@ class RedisEngine {
     this.#epoch += 1;
     this.#pending = 0;
     if (isReady) this.#onUp(this.#epoch);
-    else this.#host?.state(false, new Error('The connection to the Redis server is lost'));
+    else if (this.#isReported) {
+      this.#host?.state(false, new Error('The connection to the Redis server is lost'));
+    }
   }
 
   async #onUp(epoch) {
@@ -243,7 +248,7 @@ class RedisEngine {
     }
     if (epoch !== this.#epoch) return;
     for (const resolve of this.#waiting.splice(0)) resolve();
-    this.#host?.state(true);
+    if (this.#isReported) this.#host?.state(true);
   }
 
   async #subscribe(subjects) {
@@ -308,6 +313,7 @@ class RedisEngine {
   async close() {
     this.#host = null;
     this.#isUp = false;
+    this.#isReported = false;
     this.#epoch += 1;
     this.#clients?.close();
     this.#clients = null;
