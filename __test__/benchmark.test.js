@@ -46,6 +46,7 @@ describe('a payload of the benchmark', () => {
         assert.ok(payload.matches(arrived, seq), `no. ${seq}`);
         assert.ok(!payload.matches(arrived, seq + 1), `no. ${seq} in place of the next`);
       }
+      assert.ok(!payload.matches({}, undefined), 'an object without a number');
       const { seq, ...rest } = copy(payload.make(1000));
       const last = Object.keys(rest).at(-1);
       assert.ok(!payload.matches({ seq, ...rest, [last]: 'wrong' }, 1000), `${last} is wrong`);

@@ -180,6 +180,7 @@ function pooled(name, kind, make, size = POOL) {
       return object;
     },
     matches(data, seq) {
+      if (!Number.isInteger(seq)) return false;
       const i = seq % size;
       if (data.seq !== seq || probe(data) !== probes[i]) return false;
       if (seq % COMPARE_EVERY !== 0) return true;
@@ -196,7 +197,8 @@ function plainText(bytes) {
     title: `${bytes < 1024 ? `${bytes}-byte` : `${bytes / 1024} KiB`} objects`,
     bytes,
     make: (seq) => ({ seq, body }),
-    matches: (data, seq) => data.seq === seq && data.body?.length === bytes,
+    matches: (data, seq) =>
+      Number.isInteger(seq) && data.seq === seq && data.body?.length === bytes,
   };
 }
 

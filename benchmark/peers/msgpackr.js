@@ -30,7 +30,8 @@ class Channel {
     this.#packr = new Packr({ sequential: true });
     socket.setNoDelay?.(true);
     socket.on('error', () => {});
-    socket.pipe(new UnpackrStream()).on('data', receive);
+    // The plain maps of broadcasts become objects, as records do.
+    socket.pipe(new UnpackrStream({ mapsAsObjects: true })).on('data', receive);
   }
 
   #write(bytes, done) {
