@@ -6,6 +6,7 @@
 //! session        SockhopSession: the membership of a connection in its server
 //! listener       Listener, while a server listens
 //! connection     Connection: reading, writing, ending
+//! cluster_line   messages between the nodes of a cluster
 //! framer         Framer, for bytes that come from JavaScript (ObjectBuffer, adopted streams)
 //! tls            TlsTrustStore, TlsClientConfig: the trusted authorities of a client, its TLS options
 //! tls_server     TlsServerConfig, TlsAcceptor: the TLS options of a server, its handshakes
@@ -33,6 +34,7 @@
 mod address;
 mod batch;
 mod client;
+mod cluster_line;
 mod connection;
 mod dispatcher;
 mod errors;

@@ -10,8 +10,9 @@ use super::tls_server::TlsAcceptor;
 use super::values::{count, id as id_of, number};
 use crate::connection;
 use crate::endpoint::{self, LocalListeners};
+use crate::protocol::ClusterLine;
 use crate::transport::{Listening, SystemError};
-use napi::bindgen_prelude::{Either, Error, Result, Status, Unknown};
+use napi::bindgen_prelude::{Either, Error, Result, Status, Uint8ArraySlice, Unknown};
 use napi_derive::napi;
 use std::io;
 use std::sync::Arc;
@@ -127,6 +128,33 @@ impl SockhopServer {
             let reached = self.registry.deliver(kept, group.as_deref(), &except, id);
             count(reached)
         })
+    }
+
+    /// As `deliver`, for a message of another node: its payload, bare or in an envelope.
+    #[napi(catch_unwind)]
+    pub fn deliver_message(
+        &self,
+        message: Uint8ArraySlice<'_>,
+        bare: bool,
+        group: Option<String>,
+        except: Option<Vec<f64>>,
+    ) -> Result<u32> {
+        let line = ClusterLine::read(&message)
+            .map_err(|error| Error::new(Status::InvalidArg, error.to_string()))?;
+        let members = group
+            .as_deref()
+            .map(|group| self.registry.member_count(group));
+        if members == Some(0) {
+            return Ok(0);
+        }
+        let except: Vec<_> = except.iter().flatten().copied().map(id_of).collect();
+        let mut frame = Vec::with_capacity(message.len());
+        line.write_frame(bare, &mut frame);
+        frame.extend_from_slice(self.config.transmit_terminator.as_bytes());
+        let reached = self
+            .registry
+            .deliver(frame, group.as_deref(), &except, None);
+        Ok(count(reached))
     }
 
     /// Adds a connection of this server to a group. False if it is in the group already, or not in

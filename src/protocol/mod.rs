@@ -16,13 +16,17 @@
 //!
 //! [`write_ping`] and [`write_pong`] write control frames, byte for byte as a JavaScript peer does.
 //! [`iso8601`] spells their dates.
+//!
+//! [`ClusterLine`] reads the messages that the nodes of a cluster of servers send to each other.
 
+mod cluster_line;
 mod control_frame;
 mod framer;
 mod mixed_framer;
 mod terminator;
 mod timestamp;
 
+pub use cluster_line::{ClusterLine, ClusterLineError};
 pub use control_frame::{Control, MAX_CONTROL_FRAME, PingBody, control, write_ping, write_pong};
 pub use framer::{Frame, FrameTooLarge, Framer};
 pub use mixed_framer::{BinaryHeader, Incoming, MixedFramer, SWITCH};

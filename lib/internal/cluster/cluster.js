@@ -351,15 +351,13 @@ class SockhopCluster extends EventEmitter {
 
   #onBroadcast(line) {
     const { x: ids = [] } = line.extra();
-    const payload = { type: line.type, json: line.payload() };
-    handled(this.#delivery.toAll(payload, this.#channelsOf(checkedIds(ids))));
+    handled(this.#delivery.passToAll(line, this.#channelsOf(checkedIds(ids))));
   }
 
   #onGroupMessage(line) {
     const { g: group, x: ids = [] } = line.extra();
     if (this.#delivery.membersOf(group).size === 0) return;
-    const payload = { type: line.type, json: line.payload() };
-    handled(this.#delivery.toGroup(group, payload, this.#channelsOf(checkedIds(ids))));
+    handled(this.#delivery.passToGroup(group, line, this.#channelsOf(checkedIds(ids))));
   }
 
   #onConfirmation(node, extra) {

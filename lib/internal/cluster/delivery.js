@@ -1,7 +1,7 @@
 'use strict';
 
 const { diagnostics } = require('../diagnostics.js');
-const { kDeliver, kJoin, kLeaveGroup } = require('../native/classes.js');
+const { kDeliver, kDeliverMessage, kGroups, kJoin, kLeaveGroup } = require('../native/classes.js');
 const { broadcasts, nextId } = require('../native/dispatcher.js');
 const { tolerateLeftOut } = require('../server/broadcaster.js');
 const { countBroadcast } = require('../../SockhopSocket.js');
@@ -10,12 +10,15 @@ const { hasExceptions } = require('../transport/broadcast-exceptions.js');
 const { flushAllWrites } = require('../transport/write-coalescer.js');
 const { decode, frame } = require('./payload.js');
 
+/** Nothing is left to be sent. */
+const SENT = Promise.resolve();
+
 /**
- * Sends the text of one payload to many local clients: to all, or to the members of a group.
+ * Sends one payload to many local clients: to all, or to the members of a group.
  *
- * The native side does it, if it has all connections and the program changed nothing in how messages
- * are sent; otherwise each client gets the message by itself. This is the only module that knows how
- * messages between nodes reach the sockets of clients.
+ * The native side has the connections of all groups, and sends to them on threads of its own, so
+ * that the time on this thread does not grow with their number. Connections that it does not have,
+ * and those to which the program writes by itself, are sent to from here.
  */
 class Delivery {
   #server;
@@ -56,92 +59,175 @@ class Delivery {
       this.#groups.set(group, members);
     }
     members.add(member);
-    if (this.#connections.isListed(member.channel)) this.#joinNatively(member.channel, group);
+    this.#joinNatively(member.channel, group);
     return isFirst;
-  }
-
-  /** The session of a member has started: the native side knows its connection now. */
-  enter({ channel, groups }) {
-    for (const group of groups) this.#joinNatively(channel, group);
-  }
-
-  #joinNatively({ isNative, socket }, group) {
-    if (isNative) this.#server[kJoin](socket[kConnection], group);
   }
 
   /** @returns {boolean} whether there is no member left */
   leave(member, group) {
-    const members = this.#groups.get(group);
-    members?.delete(member);
     const { isNative, socket } = member.channel;
     // The native side itself takes a connection that is over out of its groups.
     if (isNative && !member.hasEnded) this.#server[kLeaveGroup](socket[kConnection], group);
+    const members = this.#groups.get(group);
+    members?.delete(member);
     if (members?.size !== 0) return false;
     this.#groups.delete(group);
     return true;
   }
 
+  /** The session of a member has started: what is sent to its groups from now on reaches it. */
+  enter({ channel, groups }) {
+    for (const group of groups) this.#joinNatively(channel, group);
+  }
+
+  /** The native side has a connection from the start of its session on. */
+  #joinNatively(channel, group) {
+    if (channel.isNative && this.#connections.isListed(channel)) {
+      this.#server[kJoin](channel.socket[kConnection], group);
+    }
+  }
+
   // ---- sending ----------------------------------------------------------------------------------
 
-  /** Whether the native side can send to all clients. */
+  /** Whether the native side can send to all clients, none of which the program has changed. */
   get isNative() {
-    return (
-      this.#broadcaster.isUniform &&
-      !hasExceptions() &&
-      !this.#connections.options.debug &&
-      !diagnostics.message.hasSubscribers
-    );
+    return this.#broadcaster.isUniform && !hasExceptions() && !this.#isSeen;
+  }
+
+  /** Whether the program sees each message that is sent. */
+  get #isSeen() {
+    return this.#connections.options.debug || diagnostics.message.hasSubscribers;
   }
 
   /**
    * @param {{type: string, json: string}} payload
    * @param {Set<MessageChannel>} except
-   * @returns {Promise<undefined[]>} fulfilled when the kernel has it for every client that gets it
+   * @returns {Promise} fulfilled when the kernel has it for every client that gets it
    */
   toAll(payload, except) {
-    if (this.isNative) {
-      this.#connections.broadcastCount += 1;
-      for (const channel of except) channel.earlierBroadcasts += 1;
-      return this.#sendNatively(null, payload, except);
-    }
-    return this.#send(
-      this.#connections.channels.filter((channel) => channel !== null && !except.has(channel)),
-      payload,
-    );
+    return this.#send(null, payload, except);
   }
 
   /** The same, for the members of a group. */
   toGroup(group, payload, except) {
-    const channels = [...this.membersOf(group)]
-      .map(({ channel }) => channel)
-      .filter((channel) => this.#connections.isListed(channel) && !except.has(channel));
-    if (channels.length === 0) return Promise.resolve([]);
-    if (!this.isNative) return this.#send(channels, payload);
-    const { handlers } = channels[0];
-    for (const { socket } of channels) countBroadcast(socket, handlers, payload.json.length);
-    return this.#sendNatively(group, payload, except);
+    return this.#send(group, payload, except);
   }
 
-  #sendNatively(group, payload, except) {
-    const text = this.#frame(payload);
-    const ids = [...except].map(({ socket }) => socket[kConnection].id);
+  #send(group, payload, except) {
+    const text = this.#textOf(payload);
+    const { length } = text;
+    let done;
+    const deliver = (ids) => {
+      const id = nextId();
+      done = new Promise((resolve) => {
+        broadcasts.set(id, () => resolve());
+      });
+      return this.#server[kDeliver](text, length, group, ids, id);
+    };
+    const sent = this.#distribute(group, except, { deliver, payload: () => payload, length });
+    return Promise.all([done, sent]);
+  }
+
+  /**
+   * Passes a message of another node to all clients. Its bytes do not become a string, unless a
+   * client needs one.
+   *
+   * @param {Line} line
+   * @param {Set<MessageChannel>} except
+   * @returns {Promise}
+   */
+  passToAll(line, except) {
+    return this.#pass(null, line, except);
+  }
+
+  /** The same, for the members of a group. */
+  passToGroup(group, line, except) {
+    return this.#pass(group, line, except);
+  }
+
+  #pass(group, line, except) {
+    const { bytes } = line;
+    return this.#distribute(group, except, {
+      deliver: (ids) => this.#server[kDeliverMessage](bytes, this.#isBare, group, ids),
+      payload: () => ({ type: line.type, json: line.payload() }),
+      length: bytes.length,
+    });
+  }
+
+  /**
+   * @param {?string} group null for all clients
+   * @param {Set<MessageChannel>} except
+   * @param {object} message
+   * @param {function(?number[]): number} message.deliver has the native side send it, and returns
+   *   the number of connections
+   * @param {function(): {type: string, json: string}} message.payload
+   * @param {number} message.length in characters, about
+   * @returns {Promise} fulfilled when it is sent to the clients to which it is sent from here
+   */
+  #distribute(group, except, { deliver, payload, length }) {
+    if (!this.#canSendNatively()) {
+      return this.#sendToEach(this.#channelsOf(group, except), payload());
+    }
     // Messages that were sent to single clients before leave first.
     flushAllWrites();
-    const id = nextId();
-    const done = new Promise((resolve) => {
-      broadcasts.set(id, () => resolve([]));
-    });
-    this.#server[kDeliver](text, text.length, group, ids.length === 0 ? null : ids, id);
-    return done;
+    const reached = deliver(idsOf(except));
+    const { nativeCount } = this.#connections;
+    if (nativeCount === this.#server._sockets.length && !hasExceptions()) {
+      this.#count(group, except, reached);
+      return SENT;
+    }
+    const others = this.#channelsOf(group, except).filter(
+      ({ socket, handlers, isNative }) => !(isNative && countBroadcast(socket, handlers, length)),
+    );
+    return others.length === 0 ? SENT : this.#sendToEach(others, payload());
   }
 
-  #frame(payload) {
-    const { peer_type, terminator } = this.#connections.options;
-    return frame(payload, peer_type === 'json') + terminator[1];
+  /** Counts a message that the native side sends, for the figures of the server. */
+  #count(group, except, reached) {
+    const connections = this.#connections;
+    if (group === null) {
+      connections.broadcastCount += 1;
+      for (const channel of except) channel.earlierBroadcasts += 1;
+      return;
+    }
+    const isMember = ({ socket }) => this.#server[kGroups](socket[kConnection]).includes(group);
+    connections.deliveredCount += reached - [...except].filter(isMember).length;
   }
 
-  #send(channels, payload) {
-    const text = this.#frame(payload);
+  /**
+   * @returns {boolean} whether the native side may send: a program changed nothing in how messages
+   *   are sent, and has taken no socket out of the list
+   */
+  #canSendNatively() {
+    const { _sockets: sockets } = this.#server;
+    const { nativeCount } = this.#connections;
+    if (nativeCount === 0 || nativeCount > sockets.length || this.#isSeen) return false;
+    return this.#connections.channelOf(sockets[0])?.endpointSendsThroughProgram() === false;
+  }
+
+  /** @returns {MessageChannel[]} those of all clients, or of the members of a group */
+  #channelsOf(group, except) {
+    const connections = this.#connections;
+    const channels =
+      group === null
+        ? connections.channels.filter((channel) => channel !== null)
+        : [...this.membersOf(group)]
+            .map(({ channel }) => channel)
+            .filter((channel) => connections.isListed(channel));
+    return channels.filter((channel) => !except.has(channel));
+  }
+
+  get #isBare() {
+    return this.#connections.options.peer_type === 'json';
+  }
+
+  #textOf(payload) {
+    return frame(payload, this.#isBare) + this.#connections.options.terminator[1];
+  }
+
+  #sendToEach(channels, payload) {
+    if (channels.length === 0) return SENT;
+    const text = this.#textOf(payload);
     return Promise.all(
       channels.map((channel) => this.#sendTo(channel, text, payload).catch(tolerateLeftOut)),
     );
@@ -150,10 +236,19 @@ class Delivery {
   async #sendTo(channel, text, payload) {
     const { socket } = channel;
     if (socket.destroyed) return undefined;
-    const isSeen = diagnostics.message.hasSubscribers || this.#connections.options.debug;
-    if (isSeen || channel.sendsThroughProgram()) return this.#server.send(socket, decode(payload));
+    if (this.#isSeen || channel.sendsThroughProgram()) {
+      return this.#server.send(socket, decode(payload));
+    }
     return channel.transport[kTransmit](text, false);
   }
+}
+
+/** @returns {?number[]} the ids of the connections that the native side has */
+function idsOf(channels) {
+  if (channels.size === 0) return null;
+  return [...channels]
+    .filter(({ isNative }) => isNative)
+    .map(({ socket }) => socket[kConnection].id);
 }
 
 module.exports = { Delivery };

@@ -6,24 +6,15 @@
  *   SH1 <kind> <node> <seq> <bseq> <flags> <type length> <extra length> [<signature>]\n
  *
  * Lengths are in bytes. Fields that follow the signature are ignored, so that later versions can
- * add some; a line without a signature has "-" in its place then.
+ * add some; a line without a signature has "-" in its place then. Lines are read by the native side:
+ * see src/protocol/cluster_line.rs for the limits of their fields.
  */
 
+const { ClusterField, readClusterLine } = require('../native/classes.js');
+
 const MAGIC = 'SH1';
-/** The longest line, in bytes. */
-const MAX_LINE = 512;
-/** The longest extra fields, in bytes. */
-const MAX_EXTRA = 64 * 1024;
-/** The longest name of a class, in bytes. */
-const MAX_TYPE = 64 * 1024;
-
-const LINE_FEED = 10;
-
 /** Bits of the field `flags`. */
 const FLAGS = { sentAgain: 1 };
-
-const LINE =
-  /^SH1 ([!-~]) ([A-Za-z0-9_-]{16}) (\d{1,15}) (\d{1,15}) ([0-9a-f]{1,8}) (\d{1,9}) (\d{1,9})(?: ([A-Za-z0-9_-]{1,64}))?(?: .*)?$/;
 
 /**
  * @param {object} fields
@@ -58,30 +49,44 @@ class BadLine extends Error {
   }
 }
 
+/** The numbers of the line that was read last: the native side writes them. */
+const fields = new Float64Array(ClusterField.Length);
+
 /** A message of a node, as it was received. */
 class Line {
-  #bytes;
   #extraAt;
   #payloadAt;
+  #isSigned;
 
   /**
+   * Takes the rest of its fields from `fields`.
+   *
    * @param {Buffer} bytes
-   * @param {RegExpExecArray} found
-   * @param {number} bodyAt where the type begins
+   * @param {string} node
    */
-  constructor(bytes, found, bodyAt) {
-    const [, kind, node, seq, bseq, flags, typeLength, extraLength, signature] = found;
-    this.kind = kind;
+  constructor(bytes, node) {
+    this.bytes = bytes;
+    this.kind = String.fromCharCode(fields[ClusterField.Kind]);
     this.node = node;
-    this.seq = Number(seq);
-    this.bseq = Number(bseq);
-    this.isSentAgain = (Number.parseInt(flags, 16) & FLAGS.sentAgain) !== 0;
-    this.signature = signature === '-' ? undefined : signature;
-    this.#bytes = bytes;
-    this.#extraAt = bodyAt + Number(typeLength);
-    this.#payloadAt = this.#extraAt + Number(extraLength);
-    this.bodyAt = bodyAt;
-    this.type = bytes.toString('utf8', bodyAt, this.#extraAt);
+    this.seq = fields[ClusterField.Seq];
+    this.bseq = fields[ClusterField.Bseq];
+    this.isSentAgain = (fields[ClusterField.Flags] & FLAGS.sentAgain) !== 0;
+    /** Where the type begins. */
+    this.bodyAt = fields[ClusterField.TypeAt];
+    this.#extraAt = fields[ClusterField.ExtraAt];
+    this.#payloadAt = fields[ClusterField.PayloadAt];
+    this.#isSigned = fields[ClusterField.SignatureLength] > 0;
+  }
+
+  /** The name of the payload's class. @type {string} */
+  get type() {
+    return this.bytes.toString('utf8', this.bodyAt, this.#extraAt);
+  }
+
+  /** @type {string | undefined} */
+  get signature() {
+    if (!this.#isSigned) return undefined;
+    return this.bytes.latin1Slice(0, this.bodyAt - 1).split(' ', 9)[8];
   }
 
   /** @returns {object} the extra fields @throws {BadLine} */
@@ -89,7 +94,7 @@ class Line {
     if (this.#payloadAt === this.#extraAt) return {};
     let value;
     try {
-      value = JSON.parse(this.#bytes.toString('utf8', this.#extraAt, this.#payloadAt));
+      value = JSON.parse(this.bytes.toString('utf8', this.#extraAt, this.#payloadAt));
     } catch {
       throw new BadLine('malformed');
     }
@@ -99,7 +104,7 @@ class Line {
 
   /** @returns {string} the JSON of the payload; empty if there is none */
   payload() {
-    return this.#bytes.toString('utf8', this.#payloadAt);
+    return this.bytes.toString('utf8', this.#payloadAt);
   }
 }
 
@@ -110,20 +115,9 @@ class Line {
  */
 function read(bytes) {
   const buffer = asBuffer(bytes);
-  const end = buffer.subarray(0, MAX_LINE).indexOf(LINE_FEED);
-  if (end < 0) throw new BadLine('malformed');
-  const text = buffer.latin1Slice(0, end);
-  const found = LINE.exec(text);
-  if (found === null) {
-    throw new BadLine(
-      /^SH[0-9]+ /.test(text) && !text.startsWith(`${MAGIC} `) ? 'version' : 'malformed',
-    );
-  }
-  const typeLength = Number(found[6]);
-  const extraLength = Number(found[7]);
-  if (typeLength > MAX_TYPE || extraLength > MAX_EXTRA) throw new BadLine('malformed');
-  if (end + 1 + typeLength + extraLength > buffer.length) throw new BadLine('malformed');
-  return new Line(buffer, found, end + 1);
+  const node = readClusterLine(buffer, fields);
+  if (node === null) throw new BadLine(fields[0] === 1 ? 'version' : 'malformed');
+  return new Line(buffer, node);
 }
 
 /** @returns {{head: string, body: Buffer}} the parts that a signature covers */
@@ -133,4 +127,4 @@ function signedParts(bytes, line) {
   return { head: text.split(' ', 8).join(' '), body: buffer.subarray(line.bodyAt) };
 }
 
-module.exports = { BadLine, FLAGS, MAX_EXTRA, asBuffer, read, signedParts, write };
+module.exports = { BadLine, FLAGS, asBuffer, read, signedParts, write };

@@ -207,6 +207,8 @@ export declare class SockhopServer {
    * Answers how many connections there are, those in `except` included.
    */
   deliver(text: unknown, length: number, group: string | undefined | null, except: Array<number> | undefined | null, id: number): number
+  /** As `deliver`, for a message of another node: its payload, bare or in an envelope. */
+  deliverMessage(message: Uint8Array, bare: boolean, group?: string | undefined | null, except?: Array<number> | undefined | null): number
   /**
    * Adds a connection of this server to a group. False if it is in the group already, or not in
    * this server.
@@ -274,6 +276,28 @@ export declare class TlsServerConfig {
 export declare class TlsTrustStore {
   /** Trusts the certificates in `pem`; without it, the built-in ones of Mozilla. */
   constructor(pem?: Uint8Array | undefined | null)
+}
+
+/** The indices of the fields that [`read_cluster_line`] writes. */
+export declare enum ClusterField {
+  /** The character code of the kind. */
+  Kind = 0,
+  /** The number of the message among all of its node. */
+  Seq = 1,
+  /** The number of the last message of the node to all nodes. */
+  Bseq = 2,
+  /** Bits. */
+  Flags = 3,
+  /** Where the type begins, in bytes: after the line. */
+  TypeAt = 4,
+  /** Where the extra fields begin. */
+  ExtraAt = 5,
+  /** Where the payload begins. */
+  PayloadAt = 6,
+  /** The length of the signature, 0 without one. */
+  SignatureLength = 7,
+  /** The number of fields. */
+  Length = 8,
 }
 
 /** The options of the connections of a client or server. */
@@ -453,6 +477,12 @@ export interface PingRecord {
   /** Milliseconds since 1970, once answered. */
   finished?: number
 }
+
+/**
+ * Reads the line of a message of another node. Writes its numbers to `fields`, and answers the id
+ * of the node. `null`: the message is malformed, or of another version; then the first field is 1.
+ */
+export declare function readClusterLine(bytes: Uint8Array, fields: Float64Array): string | null
 
 /**
  * Reports an error of the program as uncaught. Unlike `throw` in JavaScript, it has Node show the

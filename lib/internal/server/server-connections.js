@@ -87,6 +87,8 @@ class ServerConnections {
     this.nativeCount = 0;
     /** How many broadcasts went to all native sockets, and were not counted by each. */
     this.broadcastCount = 0;
+    /** How many messages to groups were sent by the native side, and not counted by each socket. */
+    this.deliveredCount = 0;
   }
 
   // ---- new connections --------------------------------------------------------------------------
@@ -419,7 +421,7 @@ class ServerConnections {
       starting_connections: this.#starting.size,
       opened_connections: this.#opened,
       handshakes: this.#handshakes,
-      ...sumTraffic([this.#past, ...traffic]),
+      ...sumTraffic([this.#past, { messages_sent: this.deliveredCount }, ...traffic]),
       receive_marks: receive,
       send_marks: send,
       offline_messages: 0,

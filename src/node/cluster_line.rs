@@ -1,0 +1,66 @@
+//! Messages between the nodes of a cluster, as JavaScript gets their fields.
+
+use super::values::number;
+use crate::protocol::{ClusterLine, ClusterLineError};
+use napi::bindgen_prelude::{Error, Float64ArraySlice, Result, Status, Uint8ArraySlice};
+use napi_derive::napi;
+
+/// The indices of the fields that [`read_cluster_line`] writes.
+#[napi]
+pub enum ClusterField {
+    /// The character code of the kind.
+    Kind,
+    /// The number of the message among all of its node.
+    Seq,
+    /// The number of the last message of the node to all nodes.
+    Bseq,
+    /// Bits.
+    Flags,
+    /// Where the type begins, in bytes: after the line.
+    TypeAt,
+    /// Where the extra fields begin.
+    ExtraAt,
+    /// Where the payload begins.
+    PayloadAt,
+    /// The length of the signature, 0 without one.
+    SignatureLength,
+    /// The number of fields.
+    Length,
+}
+
+/// Reads the line of a message of another node. Writes its numbers to `fields`, and answers the id
+/// of the node. `null`: the message is malformed, or of another version; then the first field is 1.
+#[napi(catch_unwind)]
+#[cfg_attr(
+    test,
+    allow(dead_code, reason = "only the registration with Node refers to it")
+)]
+pub fn read_cluster_line(
+    bytes: Uint8ArraySlice<'_>,
+    mut fields: Float64ArraySlice<'_>,
+) -> Result<Option<String>> {
+    // SAFETY: JavaScript, which has the array as well, does not run during this call.
+    let fields = unsafe { fields.as_mut() };
+    if fields.len() < ClusterField::Length as usize {
+        return Err(Error::new(Status::InvalidArg, "The array is too short"));
+    }
+    let line = match ClusterLine::read(&bytes) {
+        Ok(line) => line,
+        Err(error) => {
+            let is_version = error == ClusterLineError::Version;
+            fields[ClusterField::Kind as usize] = f64::from(u8::from(is_version));
+            return Ok(None);
+        }
+    };
+    let extra_at = line.body + line.type_name.len();
+    fields[ClusterField::Kind as usize] = f64::from(line.kind);
+    fields[ClusterField::Seq as usize] = number(line.seq);
+    fields[ClusterField::Bseq as usize] = number(line.bseq);
+    fields[ClusterField::Flags as usize] = f64::from(line.flags);
+    fields[ClusterField::TypeAt as usize] = number(line.body as u64);
+    fields[ClusterField::ExtraAt as usize] = number(extra_at as u64);
+    fields[ClusterField::PayloadAt as usize] = number((extra_at + line.extra.len()) as u64);
+    fields[ClusterField::SignatureLength as usize] =
+        number(line.signature.map_or(0, str::len) as u64);
+    Ok(Some(line.node.to_owned()))
+}
