@@ -80,12 +80,12 @@ impl ListenerTls {
         let acceptor = Arc::clone(&self.acceptor);
         let running = acceptor.begun();
         let task = runtime::spawn(async move {
-            let _running = running;
             tokio::select! {
                 () = handshake.run(&acceptor, stream) => {}
                 // Nothing is ever sent, so this is the end of the listener.
                 _ = closing.changed() => {}
             }
+            drop(running);
         });
         task.map(drop)
     }
