@@ -446,4 +446,26 @@ describe('a worker of a cluster', () => {
     for (const client of clients) assert.equal(client.socket.authorized, true);
     for (const { kind } of await cluster.take('connect', 4)) assert.equal(kind, tls.TLSSocket.name);
   });
+
+  for (const [way, extra, kind] of [
+    ['natively', {}, 'SockhopTlsSocket'],
+    ['through OpenSSL', { sigalgs: 'ecdsa_secp256r1_sha256' }, tls.TLSSocket.name],
+  ]) {
+    it(`shares a port of servers with TLS, ${way}`, limit, async (t) => {
+      const authority = await issue({ name: 'authority', ca: true });
+      const issued = { names: ['localhost', '127.0.0.1'], issuer: authority };
+      const own = await issue({ name: 'here', ...issued });
+      const { cert, key } = await issue({ name: 'client', issuer: authority });
+      const ca = authority.cert;
+      const ssl_options = { key: own.key, cert: own.cert, ca, requestCert: true, ...extra };
+      const cluster = new Cluster(t, { where: { port: 0 }, options: { ssl_options } });
+      cluster.do('fork');
+      cluster.do('fork');
+      const [{ address }] = await cluster.take('listening', 2, PATIENCE);
+      const client = { port: address.port, ssl_options: { ca, cert, key } };
+      const { workers } = await connect(t, client, 4);
+      assert.deepEqual(sorted(workers), [1, 1, 2, 2]);
+      for (const { kind: seen } of await cluster.take('connect', 4)) assert.equal(seen, kind);
+    });
+  }
 });

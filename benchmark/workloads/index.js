@@ -35,6 +35,7 @@ const definitions = [
   ...require('./idle.js'),
   ...require('./loop-delay.js'),
   ...require('./fairness.js'),
+  ...require('./tls-handshakes.js'),
 ];
 
 /** A short set that covers the most important cases. It runs first. */
