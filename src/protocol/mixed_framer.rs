@@ -122,7 +122,7 @@ impl MixedFramer {
         chunk: &[u8],
         sink: &mut impl FnMut(Incoming<'_>),
     ) -> Result<(), FrameTooLarge> {
-        if self.mode == Mode::Text {
+        if self.mode == Mode::Text || (self.mode == Mode::Offered && !self.may_switch(chunk)) {
             return self
                 .text
                 .push(chunk, &mut |frame| sink(Incoming::Text(frame)));
@@ -155,6 +155,13 @@ impl MixedFramer {
     pub fn clear(&mut self) {
         self.text.clear();
         self.binary = Vec::new();
+    }
+
+    /// Whether the peer may announce binary frames in `chunk`. JSON of a peer that knows nothing of
+    /// them has no tab.
+    fn may_switch(&self, chunk: &[u8]) -> bool {
+        self.text.pending().first() == Some(&SWITCH[0])
+            || memchr::memchr(SWITCH[0], chunk).is_some()
     }
 
     /// Whether a binary frame is unfinished, or begins with the byte `next`.
