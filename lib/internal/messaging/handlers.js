@@ -1,7 +1,7 @@
 'use strict';
 
 const { isCodecAllowed } = require('../codec/negotiation.js');
-const { MessageCodec } = require('./message-codec.js');
+const { idleCodec } = require('./message-codec.js');
 const { LimitCounters } = require('../stats/stats.js');
 
 /**
@@ -86,10 +86,8 @@ class MessageHandlers {
     this.target = target;
     this.options = options;
     this.originalMethods = originalMethods;
-    /** Of connections without traffic; null: JSON. @type {?MessageCodec} */
-    this.codec = isCodecAllowed(options)
-      ? new MessageCodec(this.isServer, options.terminator[1])
-      : null;
+    /** Of connections without traffic; null: JSON. @type {?import('./message-codec.js').MessageCodec} */
+    this.codec = isCodecAllowed(options) ? idleCodec(this.isServer, options.terminator[1]) : null;
   }
 
   /** Whether the connections are those of a server. @type {boolean} */

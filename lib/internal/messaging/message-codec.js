@@ -22,7 +22,7 @@ const MAX_ID_LENGTH = 255;
 
 /**
  * The codec of one connection: what was offered, and what each end has defined. Connections without
- * traffic share one object of their client or server.
+ * traffic share one object.
  */
 class MessageCodec {
   /** Ends each text frame. */
@@ -178,6 +178,21 @@ class MessageCodec {
   }
 }
 
+/** The codecs of connections without traffic. @type {Map<string, MessageCodec>} */
+const idle = new Map();
+const MAX_IDLE = 64;
+
+/** @returns {MessageCodec} that all connections of this kind share until they have traffic */
+function idleCodec(isServer, terminator) {
+  const key = `${isServer} ${terminator}`;
+  let codec = idle.get(key);
+  if (codec === undefined) {
+    codec = new MessageCodec(isServer, terminator);
+    if (idle.size < MAX_IDLE) idle.set(key, codec);
+  }
+  return codec;
+}
+
 /** @returns {object} the message that a peer without the codec would have sent */
 function envelopeOf(channel, { type, data, id, answers }) {
   if (answers === undefined) return id === undefined ? { type, data } : { type, data, id };
@@ -212,4 +227,4 @@ function receiveDecoded(channel, decoded) {
   } else channel.dispatch({ type, data, callback_id: answers });
 }
 
-module.exports = { MessageCodec, envelopeOf, receiveDecoded };
+module.exports = { MessageCodec, envelopeOf, idleCodec, receiveDecoded };
