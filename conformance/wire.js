@@ -5,6 +5,7 @@
 
 const { once } = require('node:events');
 const net = require('node:net');
+const { withoutOffer } = require('../__test__/support/codec.js');
 
 /** A raw connection of either side. */
 class RawConnection {
@@ -41,9 +42,10 @@ class RawConnection {
     return this.#socket;
   }
 
+  /** The bytes received so far, without the blanks that offer the codec. */
   bytes() {
     if (this.#chunks.length > 1) this.#chunks = [Buffer.concat(this.#chunks, this.#length)];
-    return this.#chunks[0] ?? Buffer.alloc(0);
+    return Buffer.from(withoutOffer((this.#chunks[0] ?? '').toString('latin1')), 'latin1');
   }
 
   /** The complete frames received so far, as text. */

@@ -92,7 +92,7 @@ module.exports = [
     rows: ['socket'],
     role: 'client',
     async run(ctx) {
-      const { client, connection } = await ctx.connected({}, { tcp: true });
+      const { client, connection } = await ctx.connected({ codec: 'json' }, { tcp: true });
       const sock = client.socket;
       ctx.log('client', sock.bytesRead, sock.bytesWritten);
       await client.send({ a: 1 });
