@@ -6,11 +6,12 @@
 //   envelope     pings and pongs are read as a plain JSON parser does      (cargo-fuzz)
 //   cluster_line a message of another node is divided without a rest      (cargo-fuzz)
 //   connection   a connection behaves like a model of it                   (cargo-fuzz)
+//   tls          a server's end of TLS reads only what its client said     (cargo-fuzz)
 //   objectbuffer ObjectBuffer returns the same as that of the original     (JavaScript)
 //   codec        payloads are those of JSON, and bytes are values or errors (JavaScript)
 //   all          all targets for this number of seconds, two at a time
 //
-// All but the last need a nightly toolchain (`rustup toolchain install nightly`) and cargo-fuzz,
+// All but the last two need a nightly toolchain (`rustup toolchain install nightly`) and cargo-fuzz,
 // which is installed below target/tools. Each run starts with all inputs in fuzz/seeds, whatever
 // the time. Inputs that reach new code are stored in fuzz/corpus, and failing ones in
 // fuzz/artifacts.
@@ -41,6 +42,7 @@ const RUST_TARGETS = {
   envelope: ['-max_len=5000', `-dict=${path.join(FUZZ, 'envelope.dict')}`],
   cluster_line: ['-max_len=2000'],
   connection: ['-max_len=600', '-timeout=60'],
+  tls: ['-max_len=1500', '-timeout=60'],
 };
 const SCRIPTS = ['objectbuffer', 'codec'];
 const ALL = [...Object.keys(RUST_TARGETS), ...SCRIPTS];

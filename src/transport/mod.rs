@@ -118,7 +118,7 @@ impl Stream {
     }
 
     /// As [`secure`](Self::secure), for an accepted socket of a server.
-    pub(crate) fn into_secure(self, config: &ServerConfig) -> io::Result<Self> {
+    pub fn into_secure(self, config: &ServerConfig) -> io::Result<Self> {
         let tls = TlsStream::server(config).map_err(io::Error::other)?;
         Ok(Self {
             tls: Some(Box::new(tls)),
@@ -136,6 +136,12 @@ impl Stream {
         self.tls
             .as_ref()
             .map_or(Ok(HandshakeState::Done), |tls| tls.handshake(&self.socket))
+    }
+
+    /// Continues the TLS handshake, and returns whether it is done. For the fuzz target of TLS.
+    #[cfg(fuzzing)]
+    pub fn advance_handshake(&self) -> io::Result<bool> {
+        Ok(self.handshake()? == HandshakeState::Done)
     }
 
     /// Whether the stream uses TLS.
