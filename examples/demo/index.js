@@ -13,7 +13,7 @@ const { isDeepStrictEqual } = require('node:util');
 
 const { show } = require('./report');
 
-const LIMIT_MS = 14_000;
+const LIMIT_MS = 45_000;
 /** The delay of each line, so that the lines of all processes can be sorted by time. */
 const SORT_MS = 40;
 
