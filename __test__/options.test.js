@@ -61,6 +61,7 @@ test('a client without options gets all defaults', () => {
     receive_high_water_mark: 1048576,
     send_high_water_mark: 16777216,
     slow_consumer: 'wait',
+    codec: 'auto',
   };
   assert.deepEqual(client(), expected);
   assert.deepEqual(client({}), expected);
@@ -91,6 +92,7 @@ test('a server without options gets all defaults', () => {
     receive_high_water_mark: 1048576,
     send_high_water_mark: 16777216,
     slow_consumer: 'wait',
+    codec: 'auto',
   };
   assert.deepEqual(server(), expected);
   assert.deepEqual(server({}), expected);

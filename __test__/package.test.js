@@ -117,6 +117,7 @@ describe('the packed package', () => {
     wanted.push(
       'docs/command-line.md',
       'docs/cluster.md',
+      'docs/deploying.md',
       'docs/platforms.md',
       'docs/reconnecting.md',
       'docs/observing.md',
@@ -136,7 +137,7 @@ describe('the packed package', () => {
       assert.ok(files.includes(name), `${name} is missing`);
     }
     const known =
-      /^(lib|src)\/|^docs\/(command-line|testing|cluster|observing|platforms|reconnecting)\.md$|^[^/]+\.(js|d\.ts|md|node|json|toml|lock|rs)$|^LICENSE$|^scripts\/build\.js$/;
+      /^(lib|src)\/|^docs\/(command-line|testing|cluster|deploying|observing|platforms|reconnecting)\.md$|^[^/]+\.(js|d\.ts|md|node|json|toml|lock|rs)$|^LICENSE$|^scripts\/build\.js$/;
     assert.deepEqual(
       files.filter((name) => !known.test(name)),
       [],
