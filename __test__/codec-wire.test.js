@@ -10,6 +10,7 @@ const { describe, it } = require('node:test');
 const { ShapeTable, encode } = require('../lib/internal/codec/encoder.js');
 const { MAX_SHAPES } = require('../lib/internal/codec/format.js');
 const { OF_CLIENT, OF_SERVER, SWITCH } = require('../lib/internal/codec/negotiation.js');
+const { MessageCodec } = require('../lib/internal/messaging/message-codec.js');
 const { endpoint } = require('./support/addresses.js');
 const { frameOfEncoded } = require('./support/codec.js');
 const { turn } = require('./support/deadline.js');
@@ -20,6 +21,8 @@ const { recordingProxy } = require('./support/recording-proxy.js');
 
 const limit = { timeout: 120_000 };
 const MARK = 0xff;
+/** So many messages each end sends before the codec is spoken. */
+const GREETINGS = MessageCodec.WEIGHT_BEFORE_OFFER + 3;
 
 /** Ends with all of a client's and a server's sides, and a count of the binary frames between. */
 async function pair(t, clientOptions = {}, serverOptions = {}, shape = undefined) {
@@ -31,9 +34,9 @@ async function pair(t, clientOptions = {}, serverOptions = {}, shape = undefined
   return { ...started, client, clientLog: log, socket, wire };
 }
 
-/** Both ends have a message of the other. */
+/** Both ends have the offer of the other. */
 async function acquaint({ client, log }) {
-  for (let i = 0; i < 3; i++) {
+  for (let i = 0; i < GREETINGS; i++) {
     const answered = new Promise((resolve) => client.send({ greeting: i }, resolve));
     const [, meta] = (await log.next('receive')).args;
     meta.callback({ greeting: i });
@@ -49,8 +52,15 @@ function binaryBytes(wire) {
   return bytes.filter((byte) => byte === MARK).length;
 }
 
+/** Has a server make the offer to a plain socket. */
+async function offerTo(server, socket, wire) {
+  for (let i = 0; i <= MessageCodec.WEIGHT_BEFORE_OFFER; i++) server.send(socket, { i });
+  const frames = await wire.take('frame', MessageCodec.WEIGHT_BEFORE_OFFER + 1);
+  assert.ok(frames.at(-1).text.endsWith(OF_SERVER));
+}
+
 describe('two ends of this package', limit, () => {
-  it('send binary frames once each has a message of the other', async (t) => {
+  it('send binary frames once one of them has sent enough messages', async (t) => {
     const both = await pair(t);
     await acquaint(both);
     both.client.send({ record: 1, list: [1.5, 'text'] });
@@ -105,8 +115,8 @@ describe('two ends of this package', limit, () => {
     await both.log.take('receive', 10);
     const there = both.client.stats();
     const here = both.server.stats();
-    assert.deepEqual([there.messages_sent, there.messages_received], [13, 3]);
-    assert.deepEqual([here.messages_sent, here.messages_received], [3, 13]);
+    assert.deepEqual([there.messages_sent, there.messages_received], [GREETINGS + 10, GREETINGS]);
+    assert.deepEqual([here.messages_sent, here.messages_received], [GREETINGS, GREETINGS + 10]);
   });
 
   it('answer callbacks, and give the program the ids of 1.8.4', async (t) => {
@@ -212,7 +222,7 @@ describe('a program that reads the bytes', limit, () => {
     for (let i = 0; i < 5; i++) client.send({ i });
     await log.take('receive', 5);
     await turn();
-    assert.equal(lines(chunks).length, 8);
+    assert.equal(lines(chunks).length, GREETINGS + 5);
     for (const line of lines(chunks)) assert.equal(JSON.parse(line).type, 'Object');
   });
 
@@ -247,7 +257,7 @@ describe('a program that reads the bytes', limit, () => {
     while (lines(chunks).filter((line) => line.trim() !== '').length < 20) {
       await once(both.socket, 'data');
     }
-    assert.equal(both.log.count('receive'), 3);
+    assert.equal(both.log.count('receive'), GREETINGS);
   });
 
   it('may write bytes between messages', async (t) => {
@@ -266,16 +276,28 @@ describe('a program that reads the bytes', limit, () => {
 });
 
 describe('another peer', limit, () => {
-  it('gets the JSON of 1.8.4, with blanks behind the first message', async (t) => {
+  it('gets the JSON of 1.8.4, and once there is some traffic blanks behind one message', async (t) => {
     const { client, wire } = await clientOnWire(t);
-    for (let i = 0; i < 3; i++) client.send({ i });
-    const frames = (await wire.take('frame', 3)).map(({ text }) => text);
-    assert.deepEqual(frames, [
-      `{"type":"Object","data":{"i":0}}${OF_CLIENT}`,
-      '{"type":"Object","data":{"i":1}}',
-      '{"type":"Object","data":{"i":2}}',
-    ]);
+    const before = MessageCodec.WEIGHT_BEFORE_OFFER;
+    for (let i = 0; i < before + 3; i++) client.send({ i });
+    const frames = (await wire.take('frame', before + 3)).map(({ text }) => text);
+    assert.deepEqual(
+      frames,
+      Array.from(
+        { length: before + 3 },
+        (_, i) => `{"type":"Object","data":{"i":${i}}}${i === before ? OF_CLIENT : ''}`,
+      ),
+    );
     assert.match(OF_CLIENT + OF_SERVER, /^[\t ]+$/);
+  });
+
+  it('gets the blanks behind the message after one of a megabyte', async (t) => {
+    const { client, wire } = await clientOnWire(t);
+    client.send({ text: 'x'.repeat(1024 * 1024) });
+    client.send({ i: 1 });
+    const frames = await wire.take('frame', 2);
+    assert.equal(frames[0].text.at(-1), '}');
+    assert.equal(frames[1].text, `{"type":"Object","data":{"i":1}}${OF_CLIENT}`);
   });
 
   it('gets exactly the bytes of 1.8.4 with codec "json", peer_type "json", or blank terminators', async (t) => {
@@ -283,16 +305,21 @@ describe('another peer', limit, () => {
       const { client, wire } = await clientOnWire(t, options, undefined, {
         terminator: options.terminator ?? '\n',
       });
-      client.send({ i: 0 });
-      const { text } = await wire.next('frame');
-      assert.equal(text, options.peer_type ? '{"i":0}' : '{"type":"Object","data":{"i":0}}');
+      for (let i = 0; i < GREETINGS; i++) {
+        client.send({ i });
+        const { text } = await wire.next('frame');
+        assert.equal(
+          text,
+          options.peer_type ? `{"i":${i}}` : `{"type":"Object","data":{"i":${i}}}`,
+        );
+      }
     }
   });
 
   it('that returns what it gets is no other end of this package', async (t) => {
     const { client, log, wire } = await clientOnWire(t);
     wire.socket.pipe(wire.socket);
-    for (let i = 0; i < 20; i++) {
+    for (let i = 0; i < GREETINGS + 20; i++) {
       client.send({ i });
       assert.deepEqual((await log.next('receive')).args[0], { i });
     }
@@ -312,19 +339,18 @@ describe('another peer', limit, () => {
       meta.callback?.({ echo: object });
     });
     const { client } = await startClient(t, where);
-    for (let i = 0; i < 20; i++) {
+    for (let i = 0; i < GREETINGS; i++) {
       const answer = await new Promise((resolve) => client.send({ i }, resolve));
       assert.deepEqual(answer, { echo: { i } });
     }
-    assert.equal(received.length, 20);
+    assert.equal(received.length, GREETINGS);
   });
 
   it('may send the first byte of binary frames as text', async (t) => {
     const { server, log, where } = await startServer(t);
     const wire = await rawClient(t, where);
     const [socket] = (await log.next('connect')).args;
-    server.send(socket, { offer: 1 });
-    await wire.next('frame');
+    await offerTo(server, socket, wire);
     wire.socket.write(Buffer.concat([Buffer.from([MARK, 1, 5, 0]), Buffer.from('\n')]));
     wire.write({ type: 'Object', data: { after: 1 } });
     assert.equal((await log.next('error')).args[0].code, 'ERR_OBJECTBUFFER_BAD_BUFFER_DATA');
@@ -373,9 +399,7 @@ describe('a hostile peer that has the offer', limit, () => {
     const { server, log, where } = await startServer(t, options);
     const wire = await rawClient(t, where);
     const [socket] = (await log.next('connect')).args;
-    server.send(socket, { offer: 1 });
-    const { text } = await wire.next('frame');
-    assert.ok(text.endsWith(OF_SERVER));
+    await offerTo(server, socket, wire);
     wire.socket.write(`${SWITCH}\n`);
     return { server, log, wire, socket };
   }
@@ -436,7 +460,7 @@ describe('a hostile peer that has the offer', limit, () => {
 });
 
 describe('a client that is connected to a plain server', limit, () => {
-  it('makes its offer at once when it gets one, if it has sent nothing', async (t) => {
+  it('makes its offer at once when it gets one', async (t) => {
     const raw = await rawServer(t);
     const { client, log } = makeClient(t, raw.where);
     await client.connect();

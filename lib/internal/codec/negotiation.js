@@ -4,8 +4,8 @@
  * How two ends of this package find out that both speak the codec, without anything that another
  * peer or a program could see.
  *
- * An end that can read binary frames offers it: behind the JSON of its first message, before the
- * terminator, stand eight blanks. JSON.parse() ignores them. Clients and servers have different
+ * An end that can read binary frames offers it when a connection has some traffic: behind the JSON
+ * of a message, before the terminator, stand eight blanks. JSON.parse() ignores them. Clients and servers have different
  * ones, so that a peer that returns what it gets makes no offer.
  *
  * An end that gets an offer may send binary frames; a text frame of other blanks announces them,

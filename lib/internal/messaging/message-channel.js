@@ -58,6 +58,8 @@ class MessageChannel {
   #requests = null;
   /** Shared with other connections until the first message; null: JSON. @type {?MessageCodec} */
   #codec;
+  /** The weight of the messages before that with the offer of the codec. */
+  #untilOffer = MessageCodec.WEIGHT_BEFORE_OFFER;
   /** Of payloads in JSON mode: @type {?SizeHint} */
   #sizeHint = null;
   #isOver = false;
@@ -112,12 +114,10 @@ class MessageChannel {
     return this.transport === this.socket;
   }
 
-  /** The handlers of its client or server. */
   get handlers() {
     return this.#handlers;
   }
 
-  /** Begins to read. */
   start() {
     this.updateShowControl();
     if (!this.decodesItself()) this.transport[kSetBytesOnly]();
@@ -190,7 +190,6 @@ class MessageChannel {
     }
   }
 
-  /** The codec of this connection alone. */
   #ownCodec() {
     if (this.#codec === this.#handlers.codec) this.#codec = this.#codec.copy();
     return this.#codec;
@@ -207,9 +206,12 @@ class MessageChannel {
   }
 
   /** @returns {string} the end of a text frame, with an offer of the codec if it is to be made */
-  #ending() {
-    const codec = this.#codec;
-    if (codec === null || !codec.mayOffer) return this.#terminator;
+  #ending(text) {
+    if (this.#codec === null || !this.#codec.mayOffer) return this.#terminator;
+    if (this.#untilOffer > 0) {
+      this.#untilOffer -= MessageCodec.weightOf(text);
+      return this.#terminator;
+    }
     return this.#ownCodec().offer(this.transport) + this.#terminator;
   }
 
@@ -422,7 +424,7 @@ class MessageChannel {
     }
     const sent = isEncoded
       ? this.#codec.transmit(this.transport, ticket !== null)
-      : this.transport[kTransmit](text + this.#ending(), ticket !== null);
+      : this.transport[kTransmit](text + this.#ending(text), ticket !== null);
     if (ticket === null) return sent;
     // A message that was not sent gets no answer. After a broken connection, close() forgets all. A
     // call ends itself.
@@ -480,7 +482,7 @@ class MessageChannel {
     }
     if (isEncoded) this.#codec.transmit(this.transport, true);
     else if (programMethods.encodesItself(this))
-      this.transport[kTransmit](text + this.#ending(), true);
+      this.transport[kTransmit](text + this.#ending(text), true);
     else {
       this.#sendEncoded({ type: data.constructor.name, data, callback_id: id }).catch(noop);
     }
@@ -505,7 +507,7 @@ class MessageChannel {
     }
     if (this.#debug || messages.hasSubscribers) showMessage(this, 'sending', message, text);
     // Most are requests and response packets, which are waited for.
-    return this.transport[kTransmit](text + this.#ending(), true);
+    return this.transport[kTransmit](text + this.#ending(text), true);
   }
 
   /**
@@ -589,11 +591,7 @@ class MessageChannel {
   }
 }
 
-/**
- * The lengths of response packets that pass through a method of the program, which gets no text.
- *
- * @type {WeakMap<object, number>}
- */
+/** The lengths of response packets that pass through a method of the program. @type {WeakMap} */
 const textLengths = new WeakMap();
 
 module.exports = { MessageChannel };
