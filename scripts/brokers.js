@@ -1,7 +1,7 @@
 'use strict';
 
-// Finds the brokers that the tests of clusters run on. Where they are not installed, `npm run setup`
-// puts them into the cache of the project, if it can without the rights of an administrator:
+// Finds the brokers that the tests of clusters run on. Where they are not installed, `npm test`
+// puts them into the directory of build products, if it can without the rights of an administrator:
 // the packages of Debian are loaded and unpacked there, and nothing is installed.
 
 const { spawnSync } = require('node:child_process');
@@ -9,7 +9,8 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 
-const CACHE = path.join(path.dirname(__dirname), 'node_modules', '.cache', 'brokers');
+/** Outside of node_modules, which `npm ci` removes. */
+const CACHE = path.join(path.dirname(__dirname), 'target', 'brokers');
 /** Where Debian has programs that are not on every user's PATH. */
 const SYSTEM_DIRECTORIES = ['/usr/sbin', '/usr/local/sbin'];
 
@@ -66,17 +67,23 @@ function unpack(packages) {
  * Puts the brokers that are missing into the cache, where that is possible.
  *
  * @param {function(string): void} say
+ * @returns {boolean} whether all are there
  */
 function installBrokers(say) {
+  let areThere = true;
   for (const [name, { program, packages }] of Object.entries(BROKERS)) {
     if (findProgram(program) !== null) continue;
     const isThere = unpack(packages) && findProgram(program) !== null;
+    areThere &&= isThere;
     say(
       isThere
         ? `${program} is in the cache, for the tests of clusters`
         : `there is no ${program}: tests of clusters over ${name} will be skipped`,
     );
   }
+  return areThere;
 }
 
 module.exports = { BROKERS, environmentOf, findProgram, installBrokers };
+
+if (require.main === module && !installBrokers((text) => console.error(text))) process.exitCode = 1;

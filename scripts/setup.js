@@ -50,9 +50,10 @@ function installDependencies(directory) {
 }
 
 /**
+ * @param {{ forTests?: boolean }} [options] without tests, no brokers are needed
  * @throws {Error} with a message for the user if something is missing that cannot be installed
  */
-function setup() {
+function setup({ forTests = true } = {}) {
   const began = Date.now();
   const say = (text) => {
     const elapsed = ((Date.now() - began) / 1000).toFixed(1).padStart(5);
@@ -75,7 +76,7 @@ function setup() {
     build();
   }
 
-  installBrokers(say);
+  if (forTests) installBrokers(say);
 
   say(toInstall || toBuild ? 'ready' : 'dependencies and native binding are up to date');
 }

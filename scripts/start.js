@@ -8,7 +8,7 @@ const path = require('node:path');
 const { setup } = require('./setup');
 
 try {
-  setup();
+  setup({ forTests: false });
   const demo = path.join(path.dirname(__dirname), 'examples', 'demo');
   process.exitCode = spawnSync(process.execPath, [demo], { stdio: 'inherit' }).status ?? 1;
 } catch (error) {
