@@ -54,7 +54,9 @@ function binaryBytes(wire) {
 
 /** Has a server make the offer to a plain socket. */
 async function offerTo(server, socket, wire) {
-  for (let i = 0; i <= MessageCodec.WEIGHT_BEFORE_OFFER; i++) server.send(socket, { i });
+  for (let i = 0; i < MessageCodec.WEIGHT_BEFORE_OFFER; i++) server.send(socket, { i });
+  await turn();
+  server.send(socket, { last: true });
   const frames = await wire.take('frame', MessageCodec.WEIGHT_BEFORE_OFFER + 1);
   assert.ok(frames.at(-1).text.endsWith(OF_SERVER));
 }
@@ -279,7 +281,9 @@ describe('another peer', limit, () => {
   it('gets the JSON of 1.8.4, and once there is some traffic blanks behind one message', async (t) => {
     const { client, wire } = await clientOnWire(t);
     const before = MessageCodec.WEIGHT_BEFORE_OFFER;
-    for (let i = 0; i < before + 3; i++) client.send({ i });
+    for (let i = 0; i < before; i++) client.send({ i });
+    await turn();
+    for (let i = before; i < before + 3; i++) client.send({ i });
     const frames = (await wire.take('frame', before + 3)).map(({ text }) => text);
     assert.deepEqual(
       frames,
@@ -294,10 +298,17 @@ describe('another peer', limit, () => {
   it('gets the blanks behind the message after one of a megabyte', async (t) => {
     const { client, wire } = await clientOnWire(t);
     client.send({ text: 'x'.repeat(1024 * 1024) });
+    await turn();
     client.send({ i: 1 });
     const frames = await wire.take('frame', 2);
     assert.equal(frames[0].text.at(-1), '}');
     assert.equal(frames[1].text, `{"type":"Object","data":{"i":1}}${OF_CLIENT}`);
+  });
+
+  it('gets no blanks in the turn of the event loop in which the traffic was', async (t) => {
+    const { client, wire } = await clientOnWire(t);
+    for (let i = 0; i < 2 * GREETINGS; i++) client.send({ i });
+    for (const { text } of await wire.take('frame', 2 * GREETINGS)) assert.equal(text.at(-1), '}');
   });
 
   it('gets exactly the bytes of 1.8.4 with codec "json", peer_type "json", or blank terminators', async (t) => {

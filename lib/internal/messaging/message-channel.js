@@ -210,6 +210,7 @@ class MessageChannel {
     if (this.#codec === null || !this.#codec.mayOffer) return this.#terminator;
     if (this.#untilOffer > 0) {
       this.#untilOffer -= MessageCodec.weightOf(text);
+      if (this.#untilOffer <= 0) this.#ownCodec().offerSoon();
       return this.#terminator;
     }
     return this.#ownCodec().offer(this.transport) + this.#terminator;

@@ -7,6 +7,7 @@ const { LAST, OF_CLIENT, OF_SERVER, SWITCH, WITHDRAWAL } = require('../codec/neg
 const { diagnostics } = require('../diagnostics.js');
 const { countOf } = require('./ids.js');
 const { showMessage } = require('./observed.js');
+const { setImmediate } = require('../real-timers.js');
 const { receivesThroughProgram } = require('./program-methods.js');
 const {
   kMayTransmitBinary,
@@ -26,8 +27,8 @@ const MAX_ID_LENGTH = 255;
  */
 class MessageCodec {
   /**
-   * The offer is made with the first message after this many, or after 1 MiB of text. The bytes of
-   * connections with less traffic, which would gain nothing, are those of 1.8.4.
+   * The offer is made after this many messages, or 1 MiB of text. The bytes of connections with
+   * less traffic, which would gain nothing, are those of 1.8.4.
    */
   static WEIGHT_BEFORE_OFFER = 32;
 
@@ -43,6 +44,8 @@ class MessageCodec {
   #peers;
   /** Whether this end has made its offer. */
   #isOffered = false;
+  /** Whether the offer waits for the next turn of the event loop. */
+  #isWaiting = false;
   #isStopped = false;
   /** Whether the announcement of binary frames is sent. */
   #isSwitched = false;
@@ -68,7 +71,18 @@ class MessageCodec {
 
   /** Whether the offer is still to be made. */
   get mayOffer() {
-    return !this.#isOffered;
+    return !this.#isOffered && !this.#isWaiting;
+  }
+
+  /**
+   * The offer is due, but not in this turn of the event loop: the program may send its last
+   * messages and exit in it, and the answer to an offer resets a connection that was closed.
+   */
+  offerSoon() {
+    this.#isWaiting = true;
+    setImmediate(() => {
+      this.#isWaiting = false;
+    }).unref?.();
   }
 
   /** Whether the peer reads binary frames. */
