@@ -339,7 +339,10 @@ export interface ClusterEngineHost {
   readonly inbox: string;
   /** A message has arrived. The messages of this node may come back. */
   deliver(subject: string, bytes: Uint8Array): void;
-  /** The broker is reached again, and all subscriptions are made anew; or it is lost. */
+  /**
+   * The broker is reached again, and all subscriptions are made anew; or it is lost. While `open()`
+   * waits: an attempt to reach it has failed.
+   */
   state(up: boolean, cause?: Error): void;
   /** Nobody listened to the subject of the message with that ticket. */
   nobody(ticket: number): void;

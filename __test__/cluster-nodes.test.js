@@ -3,9 +3,12 @@
 // Servers that act as one, in one process, over every engine.
 
 const assert = require('node:assert/strict');
+const { execFile } = require('node:child_process');
 const { once } = require('node:events');
 const { describe, it } = require('node:test');
+const { promisify } = require('node:util');
 
+const { freePort } = require('./support/addresses.js');
 const { brokers } = require('./support/brokers.js');
 const { cleanup } = require('./support/cleanup.js');
 const { deadline, until } = require('./support/deadline.js');
@@ -423,6 +426,54 @@ describe('the option "cluster"', limit, () => {
     bus.start();
     await server.listen();
     assert.equal(server.cluster.state, 'up');
+  });
+
+  for (const { name, engine } of [
+    { name: 'NATS', engine: (port) => nats(`nats://127.0.0.1:${port}`) },
+    { name: 'Redis', engine: (port) => redis(`redis://127.0.0.1:${port}`) },
+  ]) {
+    it(`says why ${name} could not be reached, and can be closed`, async (t) => {
+      const server = new impl.server({
+        port: 0,
+        cluster: { engine: engine(await freePort()), join_timeout: 1000 },
+      });
+      cleanup(t, () => server.close());
+      await assert.rejects(server.listen(), ({ code, message, cause }) => {
+        assert.equal(code, 'ERR_CLUSTER_JOIN');
+        assert.match(message, /within 1000 ms \("join_timeout"\).*refused/i);
+        assert.ok(cause instanceof Error);
+        return true;
+      });
+    });
+  }
+
+  it('lets the process end after NATS could not be reached', async () => {
+    const program = `
+      const { server } = require('sockhop-native');
+      const { nats } = require('sockhop-native/cluster/nats');
+      const engine = nats('nats://127.0.0.1:${await freePort()}');
+      new server({ port: 0, cluster: { engine, join_timeout: 100 } })
+        .listen()
+        .catch((err) => console.log(err.code));
+    `;
+    const { stdout } = await promisify(execFile)(process.execPath, ['-e', program], {
+      cwd: __dirname,
+      timeout: limit.timeout,
+    });
+    assert.equal(stdout.trim(), 'ERR_CLUSTER_JOIN');
+  });
+
+  it('says why an engine has given up, and not that the time is over', async (t) => {
+    const engine = memory();
+    engine.open = async () => {
+      throw new Error('no package of the broker is installed');
+    };
+    const server = new impl.server({ port: 0, cluster: engine });
+    cleanup(t, () => server.close());
+    await assert.rejects(server.listen(), {
+      code: 'ERR_CLUSTER_JOIN',
+      message: 'The cluster could not be joined: no package of the broker is installed',
+    });
   });
 
   it('with a join_timeout of 0 listens at once, and joins when it can', async (t) => {

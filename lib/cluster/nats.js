@@ -10,27 +10,16 @@ const RECONNECT_MS = 250;
 /** Packages of the client, the first one that is installed is used. */
 const PACKAGES = ['@nats-io/transport-node', 'nats'];
 
-/** @returns {Promise<object>} a connection that this package owns */
-function connectTo(options) {
-  const missing = [];
+/** @returns {object} the package that is installed */
+function loadClient() {
   for (const name of PACKAGES) {
-    let client;
     try {
-      client = require(name);
+      return require(name);
     } catch (err) {
       if (err.code !== 'MODULE_NOT_FOUND') throw err;
-      missing.push(name);
-      continue;
     }
-    return client.connect({
-      maxReconnectAttempts: -1,
-      reconnectTimeWait: RECONNECT_MS,
-      reconnectJitter: RECONNECT_MS,
-      waitOnFirstConnect: true,
-      ...options,
-    });
   }
-  throw new Error(`A cluster over NATS needs one of these packages: ${missing.join(', ')}`);
+  throw new Error(`A cluster over NATS needs one of these packages: ${PACKAGES.join(', ')}`);
 }
 
 /**
@@ -64,7 +53,7 @@ class NatsEngine {
 
   async open(host) {
     this.#host = host;
-    const connection = this.#given ?? (await connectTo(this.#options));
+    const connection = this.#given ?? (await this.#connect(host));
     if (this.#host !== host) {
       // close() was called meanwhile.
       if (!this.#given) connection.close().catch(noop);
@@ -77,6 +66,36 @@ class NatsEngine {
     });
     await this.#confirmed();
     return { max_payload: connection.info.max_payload };
+  }
+
+  /**
+   * Tries until the server can be reached. The option `waitOnFirstConnect` of the client does so as
+   * well, but goes on after `close()` and keeps the process alive.
+   *
+   * @returns {Promise<object>} a connection that this package owns
+   */
+  async #connect(host) {
+    const { connect } = loadClient();
+    for (;;) {
+      try {
+        return await connect({
+          maxReconnectAttempts: -1,
+          reconnectTimeWait: RECONNECT_MS,
+          reconnectJitter: RECONNECT_MS,
+          ...this.#options,
+        });
+      } catch (err) {
+        if (this.#host !== host) throw err;
+        host.state(false, err);
+      }
+      let timer;
+      await new Promise((resolve) => {
+        timer = setTimeout(resolve, RECONNECT_MS);
+        this.#waiting.push(resolve);
+      });
+      clearTimeout(timer);
+      if (this.#host !== host) throw new Error('The engine was closed');
+    }
   }
 
   /** The server says that nobody listens to the subject of a message. */

@@ -37,7 +37,7 @@ class IoRedis {
       ? this.#publisher.duplicate([], { shardedSubscribers: true })
       : this.#publisher.duplicate();
     const subscriber = this.#subscriber;
-    subscriber.on('error', noop);
+    subscriber.on('error', onState);
     subscriber.on('messageBuffer', (channel, bytes) => onMessage(String(channel), bytes));
     subscriber.on('smessageBuffer', (channel, bytes) => onMessage(String(channel), bytes));
     subscriber.on('pmessageBuffer', (_, channel, bytes) => onMessage(String(channel), bytes));
@@ -46,7 +46,7 @@ class IoRedis {
       client.on('ready', this.#onState);
       client.on('close', this.#onState);
     }
-    if (this.#isOwn) this.#publisher.on('error', noop);
+    if (this.#isOwn) this.#publisher.on('error', onState);
     if (subscriber.status === 'wait') subscriber.connect().catch(noop);
     if (this.#publisher.status === 'wait') this.#publisher.connect().catch(noop);
   }
@@ -106,7 +106,7 @@ class NodeRedis {
   open(onMessage, onState) {
     this.#subscriber = this.#publisher.duplicate();
     const subscriber = this.#subscriber;
-    this.#onState = () => onState();
+    this.#onState = (err) => onState(err);
     this.#onMessage = (bytes, channel) => onMessage(String(channel), bytes);
     for (const client of [this.#publisher, subscriber]) {
       for (const event of ['ready', 'end', 'error', 'reconnecting'])
@@ -218,7 +218,7 @@ class RedisEngine {
     this.#clients = this.#makeClients();
     this.#clients.open(
       (channel, bytes) => this.#host?.deliver(channel, bytes),
-      () => this.#review(),
+      (err) => this.#review(err),
     );
     this.#review();
     await this.#reached();
@@ -226,8 +226,13 @@ class RedisEngine {
     return { max_payload: MAX_PAYLOAD };
   }
 
-  /** A connection has changed its state. */
-  #review() {
+  /**
+   * A connection has changed its state.
+   *
+   * @param {Error} [err] the reason, if it could not reach the server
+   */
+  #review(err) {
+    if (err && !this.#isReported) this.#host?.state(false, err);
     const { isReady } = this.#clients ?? { isReady: false };
     if (isReady === this.#isUp) return;
     this.#isUp = isReady;

@@ -4,16 +4,23 @@
 
 const SockhopError = require('../../SockhopError.js');
 
-/** @param {Error} [cause] the last error of the engine */
-function notJoined(timeout, cause) {
-  const err = new SockhopError(
-    `The cluster could not be joined within ${timeout} ms ("join_timeout"): the broker does not answer`,
+/** @param {Error} cause with which the engine has given up */
+function notJoined(cause) {
+  return new SockhopError(
+    `The cluster could not be joined: ${cause?.message ?? cause}`,
     'ERR_CLUSTER_JOIN',
+    { cause },
   );
-  if (cause !== undefined) {
-    Object.defineProperty(err, 'cause', { value: cause, configurable: true, writable: true });
-  }
-  return err;
+}
+
+/** @param {Error} [cause] the last error of the engine */
+function notJoinedInTime(timeout, cause) {
+  const reason = cause?.message ? ` (${cause.message})` : '';
+  return new SockhopError(
+    `The cluster could not be joined within ${timeout} ms ("join_timeout"): the broker does not answer${reason}`,
+    'ERR_CLUSTER_JOIN',
+    cause && { cause },
+  );
 }
 
 /** @param {string} reason the limit that is used up */
@@ -85,6 +92,7 @@ module.exports = {
   noSession,
   nodeLost,
   notJoined,
+  notJoinedInTime,
   packetsLost,
   remoteError,
   timedOut,

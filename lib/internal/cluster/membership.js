@@ -3,7 +3,7 @@
 const { randomBytes } = require('node:crypto');
 
 const { clearTimeout, setTimeout } = require('../real-timers.js');
-const { closed, notJoined, tooLarge } = require('./errors.js');
+const { closed, notJoined, notJoinedInTime, tooLarge } = require('./errors.js');
 const { Heartbeats } = require('./heartbeats.js');
 const { BadLine, FLAGS, read, signedParts, write } = require('./line.js');
 const { Nodes } = require('./nodes.js');
@@ -138,14 +138,14 @@ class Membership {
     });
     this.#open().catch((err) => {
       this.#lastError = err;
-      if (timeout !== 0) this.#joining?.reject(notJoined(timeout, err));
+      if (timeout !== 0) this.#joining?.reject(notJoined(err));
     });
     if (timeout === 0) {
       joined.catch(noop);
       return;
     }
     const timer = setTimeout(
-      () => this.#joining?.reject(notJoined(timeout, this.#lastError)),
+      () => this.#joining?.reject(notJoinedInTime(timeout, this.#lastError)),
       timeout,
     );
     try {
@@ -216,6 +216,7 @@ class Membership {
   // ---- the state of the broker ------------------------------------------------------------------
 
   #onLink(isUp, cause) {
+    if (!isUp) this.#lastError = cause;
     if (this.state === 'closed' || isUp === this.isLinked) return;
     // `#open()` makes the first subscriptions, and reports the link afterwards.
     if (!this.#isOpen) return;
