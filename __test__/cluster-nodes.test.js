@@ -476,6 +476,19 @@ describe('the option "cluster"', limit, () => {
     });
   });
 
+  it('emits error if it cannot listen, so that the promise can be ignored', async (t) => {
+    const { server: other } = await startNode(t, memory());
+    const { port } = other.server.address();
+    const server = new impl.server({ port, cluster: memory() });
+    cleanup(t, () => server.close());
+    const failed = once(server, 'error');
+    // A rejection that nothing handles fails the test.
+    server.listen();
+    const [err] = await failed;
+    assert.equal(err.code, 'EADDRINUSE');
+    await until(() => server.cluster.state === 'closed', 'the server has left the cluster');
+  });
+
   it('with a join_timeout of 0 listens at once, and joins when it can', async (t) => {
     const { MemoryBus } = require('../lib/cluster/memory.js');
     const bus = new MemoryBus();

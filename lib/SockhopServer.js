@@ -210,7 +210,14 @@ class SockhopServer extends native.SockhopServer {
     if (this.#handlers.drain !== null) return Promise.reject(stillDraining());
     const target = { path: this.path, address: this.address, port: this.port };
     const listen = () => this.#acceptor.listen(this.server, target, how);
-    return this.#cluster?.hasEngine ? this.#cluster.listen(listen) : listen();
+    if (!this.#cluster?.hasEngine) return listen();
+    const joined = this.#cluster.listen(() => {
+      const listening = listen();
+      // The event reports why it fails, so the program may ignore the promise.
+      if (this.listenerCount('error') > 0) listening.catch(() => joined.catch(() => {}));
+      return listening;
+    });
+    return joined;
   }
 
   /**
