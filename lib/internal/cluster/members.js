@@ -11,7 +11,7 @@ const ID = /^([A-Za-z0-9_-]{16})\.(\d{1,15})$/;
  * @throws {TypeError}
  */
 function parseId(id) {
-  const expected = 'the id of a session, as id_of() returns it';
+  const expected = 'a string that id_of() has returned';
   if (typeof id !== 'string') throw invalidType('The id of a session', expected, id);
   const found = ID.exec(id);
   if (found === null) throw invalidValue('The id of a session', expected, id);
