@@ -163,7 +163,7 @@ function endpointOf({ unix }, positionals, takes) {
 }
 
 const WIDTH = 100;
-const INDENT = 26;
+const INDENT = 28;
 
 /** Breaks a text into lines that begin at the indent. */
 function wrapped(text) {
