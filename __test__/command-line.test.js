@@ -83,6 +83,7 @@ describe('the command line', () => {
       'send 50000 x y z': /one argument too many: "y"/,
       'ping --count 0 50000': /--count must be an integer >= 1/,
       'ping --interval soon 50000': /--interval must be a number >= 1/,
+      'ping --peer json 50000': /a JSON peer answers no pings/,
       'ping 127.0.0.1:70000': /a port must be <= 65535/,
       'ping ::1': /\[IPv6 address\]:port/,
       'send --ca nowhere.pem 50000 x': /--ca cannot be read: ENOENT/,

@@ -1,6 +1,6 @@
 'use strict';
 
-const { clientOptions, milliseconds, number } = require('../arguments.js');
+const { UsageError, clientOptions, milliseconds, number } = require('../arguments.js');
 const { connect, interrupted, makeClient } = require('../connecting.js');
 const { formatEndpoint } = require('../endpoint.js');
 const { EXIT } = require('../exit-codes.js');
@@ -69,6 +69,7 @@ async function pingUntil(stopped, client, { count, interval, timeout }, onAnswer
 }
 
 async function run({ values, endpoint }) {
+  if (values.peer === 'json') throw new UsageError('a JSON peer answers no pings');
   const printer = new Printer(values.json);
   const where = formatEndpoint(endpoint);
   // With "debug" the pongs are shown to JavaScript.
