@@ -300,7 +300,7 @@ export interface SockhopServerOptions<Session extends SockhopSession = SockhopSe
    * An engine, or an object with one and with the options of a cluster: servers with engines of the
    * same broker act as one. Default: none.
    */
-  cluster?: ClusterEngine | ClusterOptions | null | undefined;
+  cluster?: ClusterEngine | ClusterOptions | '' | false | null | undefined;
   // end of options of a server
 }
 

@@ -2,6 +2,7 @@
 
 import { createServer, type Socket } from 'node:net';
 import { SockhopClient, SockhopServer, SockhopSession, type SockhopSocket } from 'sockhop-native';
+import { nats } from 'sockhop-native/cluster/nats';
 
 class User extends SockhopSession {
   name = '';
@@ -27,6 +28,7 @@ class OldStyle extends SockhopSession {
 new SockhopServer();
 new SockhopServer({ port: 0, max_connections: Infinity, allow_half_open: true });
 new SockhopServer({ session_type: OldStyle, captureRejections: true });
+new SockhopServer({ cluster: process.env.NATS_URL && nats(process.env.NATS_URL) });
 // @ts-expect-error yes or no
 new SockhopServer({ captureRejections: 'yes' });
 new SockhopServer({ ssl_options: { cert: '', key: [''], requestCert: true }, max_handshakes: 10 });

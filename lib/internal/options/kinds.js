@@ -441,7 +441,7 @@ const KINDS = {
   },
   clusterOptions: {
     documented: 'engine or object',
-    declared: nullable('ClusterEngine | ClusterOptions'),
+    declared: nullable("ClusterEngine | ClusterOptions | '' | false"),
     check: checkClusterOptions,
   },
   engine: { documented: 'engine', declared: 'ClusterEngine', check: checkEngine },
