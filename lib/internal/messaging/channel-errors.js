@@ -62,9 +62,9 @@ const notAnObject = () =>
     'ERR_OBJECTBUFFER_BAD_OBJECT',
   );
 
-const NO_OPTIONS =
-  'send() takes a callback and no options. How long to wait for the answer is the option "callback_timeout" of the ' +
-  'constructor, or "timeout" of request().';
+const OPTIONS_COME_LAST =
+  "The options of a client's send() come after the callback, and limit the wait in the offline queue. How long to wait " +
+  'for the answer is the option "callback_timeout" of the constructor, or "timeout" of call() and request().';
 
 const callbackOfJsonPeer = () =>
   new SockhopError(
@@ -75,7 +75,7 @@ const callbackOfJsonPeer = () =>
 const callbackNotAFunction = () =>
   explain(
     new SockhopError('remote_callback must be a function', 'ERR_REMOTE_CALLBACK_TYPE'),
-    NO_OPTIONS,
+    OPTIONS_COME_LAST,
   );
 
 /** @param {number} count callbacks that wait */
