@@ -221,6 +221,10 @@ describe('a call', () => {
       code: 'ERR_INVALID_ARG_TYPE',
       message: /it takes no callback/,
     });
+    assert.throws(() => client.call({}, 5000), {
+      code: 'ERR_INVALID_ARG_TYPE',
+      message: /such as \{ timeout: 5000 \}.*Received type number \(5000\)/,
+    });
     const json = makeClient(t, { port: 1 }, { peer_type: 'json' }).client;
     assert.throws(() => json.call({}), { code: 'ERR_REMOTE_CALLBACK_TYPE' });
     assert.equal(client.stats().messages_sent, 0);

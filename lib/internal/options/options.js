@@ -322,14 +322,13 @@ const NO_CALL_OPTIONS = Object.freeze(read('call()', {}));
  * @throws {TypeError|RangeError} for the first option that has a wrong value
  */
 function normalizeAnswerOptions(config) {
-  if (typeof config === 'function') {
-    throw invalidType(
-      'The last argument of call()',
-      'left out, or an object with options: it takes no callback (the promise that it returns is the answer)',
-      config,
-    );
-  }
-  return config ? read('call()', config) : NO_CALL_OPTIONS;
+  if (!config) return NO_CALL_OPTIONS;
+  if (typeof config === 'object') return read('call()', config);
+  throw invalidType(
+    'The last argument of call()',
+    'left out, or an object with options such as { timeout: 5000 }: it takes no callback (the promise that it returns is the answer)',
+    config,
+  );
 }
 
 /**
