@@ -289,6 +289,7 @@ describe('listen', () => {
     const [, other] = await closed.output(/^listening on \S+:(\d+)\n/);
     const stranger = await run(t, ['send', '--call', ...trust, other, '{"a":1}']);
     assert.equal(stranger.code, 1);
+    await closed.output(/^error from 127\.0\.0\.1:\d+: .*did not return a certificate/m);
     const member = await run(t, ['send', '--call', ...trust, ...own, other, '{"a":1}']);
     assert.deepEqual([member.code, member.stdout], [0, '{ a: 1 }\n'], member.stderr);
     assert.equal((await run(t, ['listen', '--cert', files.cert])).code, 2);

@@ -54,10 +54,12 @@ function watch(server, printer, { quiet }) {
   });
   server.on('error', (err, socket) => {
     const connection = socket ? names.of(socket) : null;
+    const peer = connection || !err.address ? null : formatEndpoint(err);
     const where = connection ? `#${connection} ` : '';
+    const from = peer ? ` from ${peer}` : '';
     printer.print(
-      { event: 'error', connection, code: err.code, message: err.message },
-      `${where}error: ${printable(err.message)}`,
+      { event: 'error', connection, peer, code: err.code, message: err.message },
+      `${where}error${from}: ${printable(err.message)}`,
     );
   });
   return (event, socket, type, data, isAsked) => {
