@@ -6,7 +6,7 @@ const assert = require('node:assert/strict');
 const { execFile } = require('node:child_process');
 const { once } = require('node:events');
 const { describe, it } = require('node:test');
-const { promisify } = require('node:util');
+const { inspect, promisify } = require('node:util');
 
 const { freePort } = require('./support/addresses.js');
 const { brokers } = require('./support/brokers.js');
@@ -474,6 +474,15 @@ describe('the option "cluster"', limit, () => {
       code: 'ERR_CLUSTER_JOIN',
       message: 'The cluster could not be joined: no package of the broker is installed',
     });
+  });
+
+  it('shows the node, its state and the number of nodes', async (t) => {
+    const server = new impl.server({ port: 0, cluster: memory() });
+    cleanup(t, () => server.close());
+    const { cluster } = server;
+    assert.equal(inspect(cluster), `SockhopCluster { ${cluster.node}, closed, 0 nodes }`);
+    await server.listen();
+    assert.equal(inspect(cluster), `SockhopCluster { ${cluster.node}, up, 1 node }`);
   });
 
   it('emits error if it cannot listen, so that the promise can be ignored', async (t) => {

@@ -396,6 +396,12 @@ class SockhopCluster extends EventEmitter {
     };
   }
 
+  [Symbol.for('nodejs.util.inspect.custom')](_depth, { stylize }) {
+    const { size } = this.nodes;
+    const nodes = `${size} node${size === 1 ? '' : 's'}`;
+    return `${this.constructor.name} { ${stylize(this.node, 'string')}, ${this.state}, ${nodes} }`;
+  }
+
   /** An error of a listener must not keep this node from handling the next message. */
   #notify(event, ...details) {
     try {
