@@ -29,7 +29,7 @@ function defaultText({ shown, kind, default: value }) {
 }
 
 /** The text of a cell, which begins with a small letter unless it begins with an acronym. */
-const cell = (text) => text.replace(/^[A-Z](?=[a-z])/, (letter) => letter.toLowerCase());
+const cell = (text) => text.replace(/^(?:[A-Z](?=[a-z])|A(?= ))/, (letter) => letter.toLowerCase());
 
 const tableOf = (rows) =>
   rows.map((cells) => `| ${cells.map(cell).join(' | ')} |`.replace(/ {2}/g, ' '));
