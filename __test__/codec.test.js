@@ -8,7 +8,7 @@ const { execFileSync } = require('node:child_process');
 const { describe, it } = require('node:test');
 const vm = require('node:vm');
 
-const { Received, TooManyShapes } = require('../lib/internal/codec/decoder.js');
+const { BadMessage, Received, TooManyShapes } = require('../lib/internal/codec/decoder.js');
 const { ShapeTable, encode } = require('../lib/internal/codec/encoder.js');
 const { HEADER, MAX_SHAPES } = require('../lib/internal/codec/format.js');
 const {
@@ -403,21 +403,35 @@ describe('bytes of a hostile peer', () => {
   });
 
   it('define names as properties, whatever they are', () => {
-    const names = ['__proto__', 'constructor', 'a', 'toString', '1', 'x"];process.exit(1);//'];
+    const names = ['__proto__', 'constructor', 'a', 'toString', '-1', 'x"];process.exit(1);//'];
     const received = new Received();
     decodeFrame(received, shaped(names, [0xba, 1, 2, 3, 4, 5]));
     for (let i = 0; i < 40; i++) {
       const { data } = decodeFrame(received, frame('', [0, 0, 0xc0, 0xba, 1, 2, 3, 4, 5]));
       assert.equal(Object.getPrototypeOf(data), Object.prototype);
-      assert.deepEqual(Object.keys(data), [
-        '1',
-        '__proto__',
-        'constructor',
-        'a',
-        'toString',
-        names[5],
-      ]);
+      assert.deepEqual(Object.keys(data), names);
     }
+  });
+
+  it('define no names that are numbers, with which an object takes 12 KB', () => {
+    for (const name of ['1', '1000', '0'.repeat(20)]) {
+      assert.throws(() => decodeFrame(new Received(), shaped([name, 'b'], [1, 0xb3])), BadMessage);
+    }
+  });
+
+  it('define names whose properties of Object.prototype are read-only or have a setter', (t) => {
+    t.after(() => {
+      delete Object.prototype.readOnly;
+      delete Object.prototype.withSetter;
+    });
+    Object.defineProperty(Object.prototype, 'readOnly', { value: 0, configurable: true });
+    Object.defineProperty(Object.prototype, 'withSetter', { set() {}, configurable: true });
+    const received = new Received();
+    const { data } = decodeFrame(received, shaped(['readOnly', 'withSetter'], [1, 2]));
+    assert.deepEqual(Object.entries(data), [
+      ['readOnly', 1],
+      ['withSetter', 2],
+    ]);
   });
 
   it('have repeated names as JSON.parse() does', () => {

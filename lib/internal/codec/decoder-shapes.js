@@ -19,9 +19,12 @@ const registry = new FinalizationRegistry((key) => {
   if (shared.get(key)?.deref() === undefined) shared.delete(key);
 });
 
-/** Defines a property, as JSON.parse() does it: `__proto__` is one like any other. */
+/**
+ * Defines a property, as JSON.parse() does it: `__proto__` is one like any other, and so is the name
+ * of a property of Object.prototype that is read-only or has a setter.
+ */
 function define(object, name, value) {
-  if (name === '__proto__') {
+  if (name in object) {
     Object.defineProperty(object, name, {
       value,
       configurable: true,

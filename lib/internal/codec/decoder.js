@@ -17,6 +17,7 @@ const {
   MAX_SHAPE_NAMES,
   MAX_SHAPES,
   MESSAGE,
+  NUMBER,
   OTHER_TYPE,
   PREFIX_LENGTH,
   TYPES,
@@ -178,7 +179,9 @@ function readNewShape() {
     const length = bytes[at];
     at += 1;
     if (length > MAX_NAME_LENGTH) refuse('A name is too long');
-    names.push(readString(length));
+    const name = readString(length);
+    if (NUMBER.test(name)) refuse('A name is a number');
+    names.push(name);
   }
   shapes.push(shapeOf(names, read, ABSENT));
   return readShape(shapes.length - 1);

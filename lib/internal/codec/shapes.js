@@ -1,6 +1,6 @@
 'use strict';
 
-const { MAX_NAME_LENGTH, MAX_NAMES } = require('./format.js');
+const { MAX_NAME_LENGTH, MAX_NAMES, NUMBER } = require('./format.js');
 
 /*
  * The shapes of objects that this process sends: lists of names of properties, in order.
@@ -14,11 +14,10 @@ const SIGHTINGS = 2;
 const MAX_CANDIDATES = 1024;
 
 /**
- * Names that no shape has. V8 sorts names that are numbers before others, wherever they stand;
- * `rawJSON` is the property of results of `JSON.rawJSON()`, and objects with `toJSON` are asked.
+ * Other names that no shape has. `rawJSON` is the property of results of `JSON.rawJSON()`, and
+ * objects with `toJSON` are asked.
  */
 const EXCLUDED = new Set(['__proto__', 'rawJSON', 'toJSON']);
-const NUMBER = /^\d+$/;
 
 const isName = (name) =>
   name.length <= MAX_NAME_LENGTH && !EXCLUDED.has(name) && !NUMBER.test(name);
