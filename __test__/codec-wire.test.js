@@ -4,6 +4,7 @@
 // another peer could see.
 
 const assert = require('node:assert/strict');
+const diagnostics_channel = require('node:diagnostics_channel');
 const { once } = require('node:events');
 const { describe, it } = require('node:test');
 
@@ -260,6 +261,29 @@ describe('a program that reads the bytes', limit, () => {
       await once(both.socket, 'data');
     }
     assert.equal(both.log.count('receive'), GREETINGS);
+  });
+
+  it('may send other messages when it is shown the messages that it sends', async (t) => {
+    const both = await pair(t);
+    const other = await pair(t);
+    await acquaint(both);
+    await acquaint(other);
+    for (let i = 0; i < 4; i++) other.client.send({ record: i });
+    await other.log.take('receive', 4);
+    const record = ({ direction, data }) => {
+      if (direction === 'sent' && data.i !== undefined) other.client.send({ record: data.i });
+    };
+    diagnostics_channel.subscribe('sockhop:message', record);
+    t.after(() => diagnostics_channel.unsubscribe('sockhop:message', record));
+    for (let i = 0; i < 10; i++) {
+      both.client.send({ i }, () => {});
+      const [message, { callback }] = (await both.log.next('receive')).args;
+      assert.deepEqual(message, { i });
+      assert.deepEqual((await other.log.next('receive')).args[0], { record: i });
+      callback({ i: 100 + i });
+      assert.deepEqual((await other.log.next('receive')).args[0], { record: 100 + i });
+    }
+    assert.equal(both.clientLog.count('error') + both.log.count('error'), 0);
   });
 
   it('may write bytes between messages', async (t) => {

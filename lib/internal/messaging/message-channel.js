@@ -420,12 +420,12 @@ class MessageChannel {
         return handledRejection(refusal);
       }
     }
+    // First, because a program that sees the message may send others: the encoder has one buffer.
+    let sent = isEncoded ? this.#codec.transmit(this.transport, ticket !== null) : null;
     if (this.#debug || messages.hasSubscribers) {
       showMessage(this, 'sending', this.#messageOf(data, ticket), text);
     }
-    const sent = isEncoded
-      ? this.#codec.transmit(this.transport, ticket !== null)
-      : this.transport[kTransmit](text + this.#ending(text), ticket !== null);
+    sent ??= this.transport[kTransmit](text + this.#ending(text), ticket !== null);
     if (ticket === null) return sent;
     // A message that was not sent gets no answer. After a broken connection, close() forgets all. A
     // call ends itself.
@@ -477,12 +477,14 @@ class MessageChannel {
       this.#handlers.onDeadSocket(this);
       throw errors.replyToDestroyedSocket();
     }
+    // First, as in send().
+    if (isEncoded) this.#codec.transmit(this.transport, true);
     if (this.#debug || messages.hasSubscribers) {
       const message = { type: data.constructor.name, data, callback_id: id };
       showMessage(this, 'sending', message, text);
     }
-    if (isEncoded) this.#codec.transmit(this.transport, true);
-    else if (programMethods.encodesItself(this))
+    if (isEncoded) return;
+    if (programMethods.encodesItself(this))
       this.transport[kTransmit](text + this.#ending(text), true);
     else {
       this.#sendEncoded({ type: data.constructor.name, data, callback_id: id }).catch(noop);
