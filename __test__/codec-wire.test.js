@@ -444,6 +444,16 @@ describe('a hostile peer that has the offer', limit, () => {
     return frameOfEncoded();
   }
 
+  /** A frame whose value JSON.parse() makes, and JSON.stringify() does not. */
+  function deepFrame() {
+    const json = '['.repeat(50_000) + ']'.repeat(50_000);
+    const data = Buffer.from([0, 0, 0xb9, 0, 0, 0, 0]);
+    data.writeUInt32LE(json.length, 3);
+    const head = Buffer.from([MARK, 1, 0, 0, 0, 0, data.length, 0, 0, 0]);
+    head.writeUInt32LE(json.length, 2);
+    return Buffer.concat([head, Buffer.from(json), data]);
+  }
+
   it('gets an error for each bad frame, and the frames around it are delivered', async (t) => {
     const { log, wire } = await attacker(t);
     const good = goodFrame(['good']);
@@ -466,6 +476,30 @@ describe('a hostile peer that has the offer', limit, () => {
     wire.socket.write(Buffer.from([MARK, 1, 0, 0, 0, 0x40, 0, 0, 0, 0]));
     assert.equal((await log.next('error')).args[0].code, 'ERR_MESSAGE_TOO_LARGE');
     await wire.next('close');
+  });
+
+  it('gets an error for values that are too deep for the JSON of a program that reads bytes', async (t) => {
+    const { log, wire, socket } = await attacker(t);
+    wire.socket.write(goodFrame(['good']));
+    await log.next('receive');
+    socket.on('data', () => {});
+    wire.socket.write(Buffer.concat([deepFrame(), goodFrame(['good'])]));
+    assert.equal((await log.next('error')).args[0].code, 'ERR_OBJECTBUFFER_BAD_BUFFER_DATA');
+    assert.deepEqual((await log.next('receive')).args[0], ['good']);
+  });
+
+  it('gets an error for values that are too deep for the ObjectBuffer of a program', async (t) => {
+    const { log, server, wire } = await attacker(t);
+    wire.socket.write(goodFrame(['good']));
+    await log.next('receive');
+    const [decoder] = server._objectbuffers;
+    const { buf2obj } = decoder;
+    decoder.buf2obj = function decode(...args) {
+      return buf2obj.apply(this, args);
+    };
+    wire.socket.write(Buffer.concat([deepFrame(), goodFrame(['good'])]));
+    assert.equal((await log.next('error')).args[0].code, 'ERR_OBJECTBUFFER_BAD_BUFFER_DATA');
+    assert.deepEqual((await log.next('receive')).args[0], ['good']);
   });
 
   it('is cut off if it defines too many shapes', async (t) => {
@@ -495,6 +529,29 @@ describe('a hostile peer that has the offer', limit, () => {
 });
 
 describe('a client that is connected to a plain server', limit, () => {
+  it('counts the packets of an answer that its program does not take, in frames of any kind', async (t) => {
+    const raw = await rawServer(t);
+    const { client } = makeClient(t, raw.where);
+    await client.connect();
+    const wire = await raw.accept();
+    wire.write(OF_SERVER);
+    await wire.next('frame');
+    wire.write(SWITCH);
+    const asked = client.request({ question: 1 });
+    const { data: request } = await wire.frame((json) => json?.type === 'SockhopRequest');
+    const packet = { uuid: request.uuid, type: 'String', data: 'x'.repeat(200_000), last: false };
+    const json = JSON.stringify(packet);
+    const data = Buffer.from([0, 255, 0x80 + 21, 0xb9, 0, 0, 0, 0]);
+    data.writeUInt32LE(json.length, 4);
+    const text = Buffer.from(`SockhopResponsePacket${json}`);
+    const head = Buffer.from([MARK, 1, 0, 0, 0, 0, data.length, 0, 0, 0]);
+    head.writeUInt32LE(text.length, 2);
+    wire.socket.write(Buffer.concat([head, text, data]));
+    const packets = (await asked)[Symbol.asyncIterator]();
+    while (client.stats().unread_bytes < 3 * 65_536) await turn();
+    assert.equal((await packets.next()).value.data.length, 200_000);
+  });
+
   it('makes its offer at once when it gets one', async (t) => {
     const raw = await rawServer(t);
     const { client, log } = makeClient(t, raw.where);

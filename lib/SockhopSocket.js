@@ -2,7 +2,7 @@
 
 const { connectionName, debug } = require('./internal/diagnostics.js');
 const { systemError } = require('./internal/errors/system-errors.js');
-const { envelopeOf, receiveDecoded } = require('./internal/messaging/message-codec.js');
+const { receiveDecoded, textOf } = require('./internal/messaging/message-codec.js');
 const { dispatchSoon, throwUncaught } = require('./internal/native/dispatcher.js');
 const { supportProxies } = require('./internal/proxy-support.js');
 const {
@@ -279,7 +279,8 @@ class SockhopSocket extends WritingSocket {
     const { isListenerRemoved, isRawMade } = this.#reading;
     const message = this.#channel?.decode(text, start, end, bytes, from, to) ?? null;
     if (message === null) return !this[kIsOver];
-    const json = isRawMade ? JSON.stringify(envelopeOf(this.#channel, message)) : '';
+    const json = isRawMade ? textOf(this.#channel, message) : '';
+    if (json === null) return !this[kIsOver];
     if (isListenerRemoved) return this.#pushMade(json);
     this.#messagesReceived += 1;
     receiveDecoded(this.#channel, message);

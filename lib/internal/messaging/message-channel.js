@@ -155,17 +155,17 @@ class MessageChannel {
       return this.receiveBytes(Buffer.from(text + this.options.terminator[0]));
     }
     // Checked first, because an exception costs as much as many messages.
-    if (text === '' && !this.#allowNonObjects) return this.#reportBadFrame(text);
+    if (text === '' && !this.#allowNonObjects) return this.reportBadFrame(text);
     let message;
     try {
       message = JSON.parse(text);
     } catch {
-      if (!this.#allowNonObjects) return this.#reportBadFrame(text);
+      if (!this.#allowNonObjects) return this.reportBadFrame(text);
       message = text;
     }
     if (this.#debug || messages.hasSubscribers) showMessage(this, 'received', message, text);
     // No kind of peer sends null, and it has no properties to look at.
-    if (message === null) return this.#reportBadFrame(text);
+    if (message === null) return this.reportBadFrame(text);
     if (handlers.target._on_recieved_object !== handlers.originalMethods._on_recieved_object) {
       this.updateShowControl();
       if (message.type === 'SockhopResponsePacket') textLengths.set(message, text.length);
@@ -185,7 +185,7 @@ class MessageChannel {
       return this.#ownCodec().decode(...frame);
     } catch (err) {
       if (err instanceof TooManyShapes) this.#onLimit(errors.tooManyShapes());
-      else this.#reportBadFrame();
+      else this.reportBadFrame();
       return null;
     }
   }
@@ -222,7 +222,7 @@ class MessageChannel {
    * @param {Buffer} bytes
    */
   receiveBytes(bytes) {
-    programMethods.receiveBytes(this, bytes, () => this.#reportBadFrame());
+    programMethods.receiveBytes(this, bytes, () => this.reportBadFrame());
   }
 
   /**
@@ -262,7 +262,7 @@ class MessageChannel {
   }
 
   /** @param {string} [text] of a frame that is not JSON, or has not the form of its type */
-  #reportBadFrame(text) {
+  reportBadFrame(text) {
     this.#peerAddress ??= { address: this.socket?.remoteAddress, port: this.socket?.remotePort };
     const err = errors.badFrame(text, this.#peerAddress);
     // The program may listen to its ObjectBuffer, which passes its errors on to the handlers.
@@ -273,7 +273,7 @@ class MessageChannel {
 
   #receiveRequest(data, text) {
     const request = SockhopRequest.parse(data);
-    if (request === null) return this.#reportBadFrame(text);
+    if (request === null) return this.reportBadFrame(text);
     const responder = this.#handlers.responderFor(this);
     const response = SockhopResponseWriteableStream.from_request(request, responder);
     response[kOweTo]?.(this);
@@ -282,7 +282,7 @@ class MessageChannel {
 
   #receiveResponse(message, text) {
     const packet = SockhopResponsePacket.parse(message.data);
-    if (packet === null) return this.#reportBadFrame(text);
+    if (packet === null) return this.reportBadFrame(text);
     packet[kTextLength] = text?.length ?? textLengths.get(message) ?? 0;
     this.#handlers.callOnResponsePacket(this, packet);
   }

@@ -227,6 +227,19 @@ function envelopeOf(channel, { type, data, id, answers }) {
 }
 
 /**
+ * @returns {?string} the text of that message. Null, after the error is reported, if the peer has
+ *   nested its values too deep, or if the text would be longer than a string can be
+ */
+function textOf(channel, decoded) {
+  try {
+    return JSON.stringify(envelopeOf(channel, decoded));
+  } catch {
+    channel.reportBadFrame();
+    return null;
+  }
+}
+
+/**
  * Delivers a message, as `receive()` of its channel does it with a text.
  *
  * @param {MessageChannel} channel
@@ -234,12 +247,19 @@ function envelopeOf(channel, { type, data, id, answers }) {
  */
 function receiveDecoded(channel, decoded) {
   const { handlers } = channel;
+  if (decoded.type === 'SockhopResponsePacket') {
+    // The length of its text counts as unread. Ends of this package send it as JSON.
+    const text = textOf(channel, decoded);
+    if (text !== null) channel.receive(text);
+    return;
+  }
   if (messageChannel.hasSubscribers) {
     showMessage(channel, 'received', envelopeOf(channel, decoded), null);
   }
   if (!channel.decodesItself()) {
-    const text = JSON.stringify(envelopeOf(channel, decoded)) + channel.options.terminator[0];
-    return channel.receiveBytes(Buffer.from(text));
+    const text = textOf(channel, decoded);
+    if (text !== null) channel.receiveBytes(Buffer.from(text + channel.options.terminator[0]));
+    return;
   }
   if (receivesThroughProgram(handlers)) {
     channel.updateShowControl();
@@ -252,4 +272,4 @@ function receiveDecoded(channel, decoded) {
   } else channel.dispatch({ type, data, callback_id: answers });
 }
 
-module.exports = { MessageCodec, envelopeOf, idleCodec, receiveDecoded };
+module.exports = { MessageCodec, idleCodec, receiveDecoded, textOf };
