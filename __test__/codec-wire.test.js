@@ -351,6 +351,53 @@ describe('another peer', limit, () => {
     }
   });
 
+  /** Has a client make the offer to a plain socket. */
+  async function offerFrom(client, wire) {
+    for (let i = 0; i <= MessageCodec.WEIGHT_BEFORE_OFFER; i++) client.send({ i });
+    const frames = await wire.take('frame', MessageCodec.WEIGHT_BEFORE_OFFER + 1);
+    assert.ok(frames.at(-1).text.endsWith(OF_CLIENT));
+  }
+
+  it('may turn to another protocol, whose bytes reach a program that reads them, and it alone', async (t) => {
+    for (const readsAlone of [true, false]) {
+      const { client, log, wire } = await clientOnWire(t);
+      await offerFrom(client, wire);
+      const chunks = [];
+      client.on('receive', () => {
+        if (readsAlone) client.socket.removeAllListeners('data');
+        client.socket.on('data', (chunk) => chunks.push(chunk));
+        client.socket.write('ready\n');
+      });
+      wire.write({ type: 'Object', data: { upgrade: 1 } });
+      assert.equal((await wire.next('frame')).text, 'ready');
+      const bytes = Buffer.from([1, 0xff, 1, 0xfe, 10, 0xff, 3]);
+      wire.socket.write(bytes);
+      while (Buffer.concat(chunks).length < bytes.length) await once(client.socket, 'data');
+      assert.deepEqual(Buffer.concat(chunks), bytes);
+      assert.equal(log.count('error'), readsAlone ? 0 : 1);
+    }
+  });
+
+  it('that makes its offer when a program already reads the bytes is understood', async (t) => {
+    const { client, log, wire } = await clientOnWire(t);
+    await offerFrom(client, wire);
+    wire.write({ type: 'Object', data: { first: 1 } });
+    await log.next('receive');
+    const chunks = [];
+    client.socket.on('data', (chunk) => chunks.push(chunk));
+    wire.write(`{"type":"Object","data":{"second":2}}${OF_SERVER}`);
+    await log.next('receive');
+    assert.ok(encode(new ShapeTable(), 'Array', ['third']));
+    wire.socket.write(Buffer.concat([Buffer.from(`${SWITCH}\n`), frameOfEncoded()]));
+    assert.deepEqual((await log.next('receive')).args[0], ['third']);
+    const messages = Buffer.concat(chunks).toString().trimEnd().split('\n');
+    assert.deepEqual(
+      messages.map((text) => JSON.parse(text).data),
+      [{ second: 2 }, ['third']],
+    );
+    assert.equal(log.count('error'), 0);
+  });
+
   it('that returns what it gets is no other end of this package', async (t) => {
     const { client, log, wire } = await clientOnWire(t);
     wire.socket.pipe(wire.socket);

@@ -121,8 +121,8 @@ class SockhopSocket extends WritingSocket {
   /** Whether the package reads the socket, or will when it starts. */
   #isReadByPackage = false;
   #messagesReceived = 0;
-  /** Whether the peer may send binary frames. */
-  #isBinaryOffered = false;
+  /** How many messages had been received when the peer was first offered binary frames; or -1. */
+  #offeredAt = -1;
   #reading = INITIAL_READING;
 
   /**
@@ -242,7 +242,7 @@ class SockhopSocket extends WritingSocket {
     if (!this.#hasStarted || this[kIsOver] || this[kIsHandleInUse]) return false;
     if (hasCustomWrite(this)) return false;
     if (isRawEnabled || isListenerRemoved || bytesOnly) return false;
-    this.#isBinaryOffered = true;
+    if (this.#offeredAt < 0) this.#offeredAt = this.#messagesReceived;
     this[kConnection].offerBinary();
     return true;
   }
@@ -268,8 +268,9 @@ class SockhopSocket extends WritingSocket {
     if (this.#reading.isListenerRemoved) return this.#pushMade(text);
     if (this.timeout) this._unrefTimer?.();
     this.#messagesReceived += 1;
+    const { isRawMade } = this.#reading;
     this.#channel?.receive(text);
-    if (this.#reading.isRawMade) this.#pushMade(text);
+    if (isRawMade || (this.#reading.isRawEnabled && this.#beginsToMakeRaw())) this.#pushMade(text);
     return !this[kIsOver];
   }
 
@@ -311,7 +312,7 @@ class SockhopSocket extends WritingSocket {
       this.#messagesReceived += 1;
       this.#channel?.receiveBytes(bytes);
     }
-    if (this.#reading.isRawEnabled) this.#pushRaw(bytes);
+    if (this.#reading.isRawEnabled && !this.#reading.isRawMade) this.#pushRaw(bytes);
   }
 
   #pushRaw(bytes) {
@@ -496,22 +497,42 @@ class SockhopSocket extends WritingSocket {
     const reading = this.#ownReading();
     reading.isListenerRemoved = true;
     reading.bytesOnly = false;
-    if (this.#isBinaryOffered) this.#makeRaw(true);
+    if (this.#mustMakeRaw()) this.#makeRaw(true);
     else this[kConnection].setBytesOnly();
   }
 
   /** A listener of raw bytes is added: the native side delivers them, too. */
   #enableRawFor(event) {
     if (event !== 'data' && event !== 'readable') return;
-    this.#ownReading().isRawEnabled = true;
-    if (this.#isBinaryOffered) this.#makeRaw(true);
+    const reading = this.#ownReading();
+    reading.isRawEnabled = true;
+    if (reading.isRawMade) return;
+    if (!reading.isListenerRemoved && this.#mustMakeRaw()) this.#makeRaw(true);
     else this[kConnection].setRaw(true);
+  }
+
+  /**
+   * Whether raw bytes have to be made of frames. A peer that has sent messages since the offer, and
+   * none of its own, is no end of this package: its bytes may be those of another protocol.
+   */
+  #mustMakeRaw() {
+    if (this.#offeredAt < 0) return false;
+    const isUnknown = this.#messagesReceived <= this.#offeredAt;
+    return isUnknown || this.#channel?.codec?.hasPeerOffered === true;
+  }
+
+  /** @returns {boolean} whether the peer has made an offer after all, since the program reads */
+  #beginsToMakeRaw() {
+    if (this.#reading.isRawMade || !this.#mustMakeRaw()) return false;
+    this[kConnection].setRaw(false);
+    this.#makeRaw(true);
+    return true;
   }
 
   /** Begins or ends to make raw bytes of all frames, pings and pongs included. */
   #makeRaw(on) {
     const reading = this.#ownReading();
-    if (on) this.#channel?.withdrawOffer();
+    if (on) this.#channel?.codec?.withdraw(this);
     reading.isRawMade = on;
     this[kConnection].setShowControl(on || reading.showsControl);
   }
@@ -524,7 +545,7 @@ class SockhopSocket extends WritingSocket {
       return;
     }
     this.#reading.isRawEnabled = false;
-    if (!this.#isBinaryOffered) this[kConnection].setRaw(false);
+    if (!this.#reading.isRawMade) this[kConnection].setRaw(false);
     else if (!this.#reading.isListenerRemoved) this.#makeRaw(false);
     if (this.#reading.isFull) this.#resumeReading();
     // Bytes that follow are for the server, unless the program has asked to discard them.

@@ -56,7 +56,6 @@ class MessageChannel {
   #callbacks = null;
   /** Made by the first request: @type {?SentRequests} */
   #requests = null;
-  /** Shared with other connections until the first message; null: JSON. @type {?MessageCodec} */
   #codec;
   /** The weight of the messages before that with the offer of the codec. */
   #untilOffer = MessageCodec.WEIGHT_BEFORE_OFFER;
@@ -195,9 +194,9 @@ class MessageChannel {
     return this.#codec;
   }
 
-  /** The program reads the bytes of the connection from now on. */
-  withdrawOffer() {
-    this.#codec?.withdraw(this.transport);
+  /** Shared with other connections until the first message; null: JSON. @type {?MessageCodec} */
+  get codec() {
+    return this.#codec;
   }
 
   /** Messages were refused because of "slow_consumer". */

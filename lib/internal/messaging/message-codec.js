@@ -47,6 +47,7 @@ class MessageCodec {
   /** Whether the offer waits for the next turn of the event loop. */
   #isWaiting = false;
   #isStopped = false;
+  #hasPeerOffered = false;
   /** Whether the announcement of binary frames is sent. */
   #isSwitched = false;
   /** What this end has defined, once it may send binary frames: @type {?ShapeTable} */
@@ -85,9 +86,9 @@ class MessageCodec {
     }).unref?.();
   }
 
-  /** Whether the peer reads binary frames. */
-  get isAccepted() {
-    return this.#sent !== null;
+  /** Whether the peer has ever made an offer, or sent a binary frame: it may send more of them. */
+  get hasPeerOffered() {
+    return this.#hasPeerOffered || this.#received !== null;
   }
 
   /**
@@ -124,6 +125,7 @@ class MessageCodec {
     }
     if (this.#isStopped || !text.endsWith(this.#peers)) return text;
     this.#sent ??= new ShapeTable();
+    this.#hasPeerOffered = true;
     const offer = this.offer(transport);
     if (offer !== '') transport[kTransmitControl](offer + this.#terminator);
     if (text.length === this.#peers.length) transport[kUncountFrame]();
