@@ -4,12 +4,15 @@
 // memory, so that each fault is exact.
 
 const assert = require('node:assert/strict');
+const { once } = require('node:events');
 const { describe, it } = require('node:test');
 
 const { memory, MemoryBus } = require('../lib/cluster/memory.js');
 const { read } = require('../lib/internal/cluster/line.js');
 const { deadline, until } = require('./support/deadline.js');
+const { EventLog } = require('./support/event-log.js');
 const { startNode, startNodes } = require('./support/nodes.js');
+const { rawClient } = require('./support/raw.js');
 
 const limit = { timeout: 120_000 };
 
@@ -228,6 +231,29 @@ describe('a cluster whose broker is at fault', limit, () => {
     };
     const stream = await a.cluster.session(id).request({ n: 1 });
     await assert.rejects(stream.all(), { code: 'ERR_CLUSTER_GAP' });
+  });
+
+  it('passes on the answers of clients that give them any type, and survives those that are too deep', async (t) => {
+    const { nodes } = await startOnBus(t, 2);
+    const [a, b] = nodes;
+    const connected = once(b.server, 'connect');
+    const wire = await rawClient(t, { port: b.server.server.address().port });
+    const [, session] = await deadline(connected, 'the session of a client');
+    const remote = a.cluster.session(b.cluster.id_of(session));
+    const ask = (question, callback) => {
+      remote.send({ question }, callback);
+      return wire.frame((json) => json?.data?.question === question);
+    };
+    const deep = '['.repeat(50_000) + ']'.repeat(50_000);
+    const unanswered = await ask(0, () => assert.fail('an answer'));
+    wire.write(`{"callback_id":"${unanswered.id}","type":"Array","data":${deep}}`);
+    for (const type of ['5', '{"a":1}', `"${'T'.repeat(70_000)}"`, '"Good"']) {
+      const answers = new EventLog();
+      const { id } = await ask(type, (...args) => answers.push({ name: 'answer', args }));
+      wire.write(`{"callback_id":"${id}","type":${type},"data":1}`);
+      const { args } = await answers.next('answer');
+      assert.deepEqual(args, [1, { type: type === '"Good"' ? 'Good' : '' }]);
+    }
   });
 
   it('draws another id if a second node has its own', async (t) => {

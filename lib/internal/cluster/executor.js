@@ -5,12 +5,29 @@ const { BadLine } = require('./line.js');
 const { content, decode } = require('./payload.js');
 const { AnsweredRequests } = require('./answered-requests.js');
 
+/** Other nodes refuse types of more than 64 KiB. */
+const MAX_TYPE_LENGTH = 16 * 1024;
+
 /** @returns {*} the payload of a message @throws {BadLine} */
 function payloadOf(line) {
   try {
     return decode({ type: line.type, json: line.payload() });
   } catch {
     throw new BadLine('malformed');
+  }
+}
+
+/**
+ * @param {*} data of a client's answer
+ * @param {*} type that the client has given it, any value
+ * @returns {?{type: string, json: string}} null for data that is nested too deep
+ */
+function answerOf(data, type) {
+  const isType = typeof type === 'string' && type.length <= MAX_TYPE_LENGTH;
+  try {
+    return { type: isType ? type : '', json: JSON.stringify(data) ?? '' };
+  } catch {
+    return null;
   }
 }
 
@@ -102,7 +119,8 @@ class Executor {
     const onEnd = () => this.#reply(node, 'X', { k: ticket });
     const onAnswer = (data, { type }) => {
       endings.delete(onEnd);
-      this.#reply(node, 'R', { k: ticket }, { type: type ?? '', json: JSON.stringify(data) ?? '' });
+      const answer = answerOf(data, type);
+      if (answer === null || !this.#reply(node, 'R', { k: ticket }, answer)) onEnd();
     };
     endings.add(onEnd);
     try {
