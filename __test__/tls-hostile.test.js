@@ -104,6 +104,19 @@ describe('a server with TLS', { skip }, () => {
     assert.equal(args[0].code, 'ERR_TLS_HANDSHAKE_TIMEOUT');
   });
 
+  it('serves others beside torn handshakes of OpenSSL', limit, async (t) => {
+    const openssl = { sessionTimeout: 300 };
+    const { server, log, port } = await start(t, { max_handshakes: 4 }, openssl);
+    await open(t, port, 4, TORN_HELLO);
+    await open(t, port, 2);
+    await isServed(t, port);
+    const { args } = await log.next('error');
+    assert.equal(args[0].code, 'ERR_TLS_HANDSHAKE_TIMEOUT');
+    assert.equal(typeof args[0].port, 'number');
+    const { failed_handshakes, handshake_timeouts } = server.stats();
+    assert.equal(failed_handshakes, handshake_timeouts);
+  });
+
   it('lets torn handshakes be while there is room for all', limit, async (t) => {
     const { server, log, port } = await start(t, { handshake_timeout: 4500, max_handshakes: 4 });
     const began = Date.now();

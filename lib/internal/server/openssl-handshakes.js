@@ -2,6 +2,12 @@
 
 const tls = require('node:tls');
 
+const { clearTimeout, now, setTimeout } = require('../real-timers.js');
+const { handshakeTimedOut } = require('../tls/tls-errors.js');
+
+/** How long a handshake may take while others wait for their turn, in ms. */
+const PATIENCE_MS = 3000;
+
 /**
  * Secures the connections of a listener through Node's `tls.Server`, for options that only OpenSSL
  * supports.
@@ -14,8 +20,15 @@ class OpensslHandshakes {
   /** Never listens: connections are given to it. Made for the settings in `#context`. */
   #server = null;
   #context = null;
-  /** The accepted streams whose handshake is under way, each with the address of the client. */
+  /**
+   * The accepted streams whose handshake is under way, oldest first, each with the address of the
+   * client and the time when it began.
+   */
   #running = new Map();
+  /** Fires when the oldest handshake has to make room for another. */
+  #timer = null;
+  /** The accepted streams whose handshake has made room for another, and was reported. */
+  #abandoned = new WeakSet();
   /** Those that wait for their turn. */
   #waiting = [];
   #isStopped = false;
@@ -43,10 +56,10 @@ class OpensslHandshakes {
     });
     server.on('tlsClientError', (err, stream) => {
       const { authorizationError } = stream;
-      const [address, port] = this.#finished(stream) ?? [];
+      const client = this.#finished(stream);
       stream.destroy();
-      if (!this.#isStopped) {
-        this.#listener.opensslFailed(err, { authorizationError, address, port });
+      if (!this.#isStopped && !this.#abandoned.has(stream._parent)) {
+        this.#listener.opensslFailed(err, { authorizationError, ...client });
       }
     });
     this.#context = context;
@@ -73,23 +86,48 @@ class OpensslHandshakes {
   #begin() {
     while (this.#waiting.length > 0 && this.#running.size < this.#tls.maxHandshakes) {
       const accepted = this.#waiting.shift();
-      this.#running.set(accepted, [accepted.remoteAddress, accepted.remotePort]);
+      const { remoteAddress: address, remotePort: port } = accepted;
+      this.#running.set(accepted, { client: { address, port }, since: now() });
       this.#currentServer().emit('connection', accepted);
     }
+    this.#watch();
+  }
+
+  /** While others wait, no handshake takes longer than PATIENCE_MS. */
+  #watch() {
+    if (this.#timer !== null || this.#waiting.length === 0) return;
+    const [{ since }] = this.#running.values();
+    this.#timer = setTimeout(() => this.#makeRoom(), Math.max(1, since + PATIENCE_MS - now()));
+    this.#timer.unref?.();
+  }
+
+  #makeRoom() {
+    this.#timer = null;
+    const latest = now() - PATIENCE_MS;
+    let wanted = this.#waiting.length;
+    for (const [accepted, { client, since }] of this.#running) {
+      if (wanted === 0 || since > latest) break;
+      wanted -= 1;
+      this.#running.delete(accepted);
+      this.#abandoned.add(accepted);
+      accepted.destroy();
+      this.#listener.opensslFailed(handshakeTimedOut(), client);
+    }
+    if (!this.#isStopped) this.#begin();
   }
 
   /**
    * The handshake of a stream is over, either way.
    *
-   * @returns {Array|undefined} the address and port of the client
+   * @returns {object|undefined} the address and port of the client
    */
   #finished(stream) {
     // The stream below it, which Node keeps there.
     const accepted = stream._parent;
-    const client = this.#running.get(accepted);
+    const running = this.#running.get(accepted);
     this.#running.delete(accepted);
     this.#begin();
-    return client;
+    return running?.client;
   }
 
   /** How many handshakes are under way, or wait for their turn. */
@@ -104,6 +142,7 @@ class OpensslHandshakes {
     for (const accepted of [...this.#running.keys(), ...this.#waiting]) accepted.destroy();
     this.#running.clear();
     this.#waiting.length = 0;
+    clearTimeout(this.#timer);
   }
 }
 
