@@ -4,8 +4,10 @@
 // another peer could see.
 
 const assert = require('node:assert/strict');
+const { fork } = require('node:child_process');
 const diagnostics_channel = require('node:diagnostics_channel');
 const { once } = require('node:events');
+const path = require('node:path');
 const { describe, it } = require('node:test');
 
 const { ShapeTable, encode } = require('../lib/internal/codec/encoder.js');
@@ -14,11 +16,12 @@ const { OF_CLIENT, OF_SERVER, SWITCH } = require('../lib/internal/codec/negotiat
 const { MessageCodec } = require('../lib/internal/messaging/message-codec.js');
 const { endpoint } = require('./support/addresses.js');
 const { frameOfEncoded } = require('./support/codec.js');
-const { turn } = require('./support/deadline.js');
+const { deadline, turn } = require('./support/deadline.js');
 const { implementations } = require('./support/implementations.js');
 const { clientOnWire, makeClient, startClient, startServer } = require('./support/local.js');
 const { rawClient, rawServer } = require('./support/raw.js');
 const { recordingProxy } = require('./support/recording-proxy.js');
+const { onNodeOnly } = require('./support/runtime.js');
 
 const limit = { timeout: 120_000 };
 const MARK = 0xff;
@@ -298,6 +301,28 @@ describe('a program that reads the bytes', limit, () => {
       messages.map(({ args }) => args[0].i),
       Array.from({ length: 20 }, (_, i) => i),
     );
+  });
+});
+
+describe('a connection given to another process', {
+  ...limit,
+  skip: onNodeOnly('it has handles'),
+}, () => {
+  it('has messages of JSON from then on', async (t) => {
+    const both = await pair(t);
+    await acquaint(both);
+    const child = fork(path.join(__dirname, 'programs', 'heir.js'), ['native'], { execArgv: [] });
+    t.after(() => child.kill('SIGKILL'));
+    await once(child, 'message');
+    child.send('serve', both.socket);
+    await once(child, 'message');
+    // A request is JSON in any case, and its answer follows the end of the offer.
+    await deadline((await both.client.request({})).next(), 'an answer');
+    for (let i = 0; i < 3; i++) {
+      const answer = new Promise((resolve) => both.client.send({ i }, resolve));
+      assert.deepEqual(await deadline(answer, 'an answer'), { by: 'child', object: { i } });
+    }
+    assert.equal(both.clientLog.count('error') + both.log.count('error'), 0);
   });
 });
 

@@ -17,9 +17,9 @@ const ways = {
   },
   /** Has a server of its own serve it. */
   serve: (socket) => {
-    server ??= new Server().on('receive', (object, { callback }) => {
-      callback({ by: 'child', object });
-    });
+    server ??= new Server()
+      .on('receive', (object, { callback }) => callback({ by: 'child', object }))
+      .on('request', (_request, response) => response.end());
     server.server.emit('connection', socket);
   },
   /** Listens. */

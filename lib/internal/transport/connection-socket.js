@@ -15,6 +15,7 @@ const { markTarget, supportProxies } = require('../proxy-support.js');
 const { clearTimeout, setImmediate, setTimeout } = require('../real-timers.js');
 const {
   kAsyncScope,
+  kChannel,
   kClearPings,
   kCloseConnection,
   kConnection,
@@ -388,6 +389,8 @@ class ConnectionSocket extends net.Socket {
   set _handle(handle) {
     if (handle !== null || !(#connection in this) || this.#usage.handle === null || this.#isOver)
       return;
+    // The other process may read JSON alone.
+    this[kChannel]?.codec?.withdraw(this);
     this[kFlush]();
     if (!this.#connection.release()) throw cannotHandOver(this);
     this.#usage.handle = null;
