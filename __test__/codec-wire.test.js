@@ -378,7 +378,9 @@ describe('another peer', limit, () => {
 
   /** Has a client make the offer to a plain socket. */
   async function offerFrom(client, wire) {
-    for (let i = 0; i <= MessageCodec.WEIGHT_BEFORE_OFFER; i++) client.send({ i });
+    for (let i = 0; i < MessageCodec.WEIGHT_BEFORE_OFFER; i++) client.send({ i });
+    await turn();
+    client.send({ last: true });
     const frames = await wire.take('frame', MessageCodec.WEIGHT_BEFORE_OFFER + 1);
     assert.ok(frames.at(-1).text.endsWith(OF_CLIENT));
   }

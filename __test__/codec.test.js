@@ -5,6 +5,7 @@
 
 const assert = require('node:assert/strict');
 const { execFileSync } = require('node:child_process');
+const path = require('node:path');
 const { describe, it } = require('node:test');
 const vm = require('node:vm');
 
@@ -463,6 +464,36 @@ describe('bytes of a hostile peer', () => {
           ),
         );
     }, TooManyShapes);
+  });
+
+  it('are not kept in memory when a large message of them is read, good or bad', () => {
+    const program = `
+      const { Received, decode } = require('./lib/internal/codec/decoder.js');
+      const text = 'x'.repeat(1e6);
+      function refAfter(tag) {
+        const head = Buffer.from([0xff, 1, 0, 0, 0, 0, 7, 0, 0, 0]);
+        head.writeUInt32LE(text.length, 2);
+        const data = Buffer.from([0, 2, tag, 0, 0, 0, 0]);
+        data.writeUInt32LE(text.length, 3);
+        const frame = Buffer.concat([head, Buffer.from(text), data]);
+        try {
+          decode(new Received(), text, 0, text.length, frame, 0, frame.length);
+        } catch {}
+        return new WeakRef(frame);
+      }
+      const good = refAfter(0xb7);
+      setImmediate(() => {
+        gc();
+        const bad = refAfter(0xbf);
+        setImmediate(() => {
+          gc();
+          console.log(good.deref() === undefined, bad.deref() === undefined);
+        });
+      });`;
+    const cwd = path.dirname(__dirname);
+    const options = { cwd, encoding: 'utf8' };
+    const said = execFileSync(process.execPath, ['--expose-gc', '-e', program], options);
+    assert.equal(said, 'true true\n');
   });
 
   it('are values or an error, whatever they are', () => {

@@ -29,9 +29,14 @@ const COPIED_BY_V8 = 13;
 /** A string may keep a text in memory that is at most this many times as long. */
 const MAX_KEPT = 4;
 
+/** The bytes of larger frames are let go of when they are read. */
+const KEPT_BYTES = 256 * 1024;
+
+const NO_BYTES = Buffer.alloc(0);
+const NO_VIEW = new DataView(NO_BYTES.buffer);
 /** @type {Buffer} */
-let bytes = Buffer.alloc(0);
-let view = new DataView(bytes.buffer);
+let bytes = NO_BYTES;
+let view = NO_VIEW;
 let at = 0;
 let end = 0;
 let text = '';
@@ -237,6 +242,29 @@ function readType() {
   return type;
 }
 
+/** Reads a message whose frame is in place. */
+function readMessage(kind) {
+  if (kind !== MESSAGE) refuse('The kind of the frame is unknown');
+  if (at >= end) refuse('The message is empty');
+  const flags = bytes[at];
+  at += 1;
+  if (flags & Flag.RESET) {
+    received.shapes = [];
+    received.nameCount = 0;
+    received.prefix = '';
+  }
+  if (flags & Flag.QUOTED) unquote();
+  const id = flags & (Flag.QUESTION | Flag.ANSWER) ? readId(flags) : undefined;
+  const type = readType();
+  const data = read();
+  if (at !== end || textAt !== textEnd || data === ABSENT) {
+    refuse('The message has another length');
+  }
+  return flags & Flag.ANSWER
+    ? { type, data, id: undefined, answers: id }
+    : { type, data, id, answers: undefined };
+}
+
 /**
  * Reads a message.
  *
@@ -252,29 +280,18 @@ function readType() {
  * @throws {BadMessage|TooManyShapes|SyntaxError}
  */
 function decode(state, frameText, start, stop, frameBytes, from, to) {
-  begin(frameText, start, stop, frameBytes, from, to);
-  received = state;
-  if (bytes[from + 1] !== MESSAGE) refuse('The kind of the frame is unknown');
-  if (at >= end) refuse('The message is empty');
-  const flags = bytes[at];
-  at += 1;
-  if (flags & Flag.RESET) {
-    state.shapes = [];
-    state.nameCount = 0;
-    state.prefix = '';
+  try {
+    begin(frameText, start, stop, frameBytes, from, to);
+    received = state;
+    return readMessage(bytes[from + 1]);
+  } finally {
+    // A string that is kept in memory must not keep the text of other messages.
+    text = '';
+    if (bytes.length > KEPT_BYTES) {
+      bytes = NO_BYTES;
+      view = NO_VIEW;
+    }
   }
-  if (flags & Flag.QUOTED) unquote();
-  const id = flags & (Flag.QUESTION | Flag.ANSWER) ? readId(flags) : undefined;
-  const type = readType();
-  const data = read();
-  if (at !== end || textAt !== textEnd || data === ABSENT) {
-    refuse('The message has another length');
-  }
-  // A string that is kept in memory must not keep the text of other messages.
-  text = '';
-  return flags & Flag.ANSWER
-    ? { type, data, id: undefined, answers: id }
-    : { type, data, id, answers: undefined };
 }
 
 module.exports = { BadMessage, Received, TooManyShapes, decode };
