@@ -155,7 +155,11 @@ function auditWithDeny() {
 function auditPackages() {
   const manifest = JSON.parse(fs.readFileSync(path.join(ROOT, 'package.json'), 'utf8'));
   const lock = JSON.parse(fs.readFileSync(path.join(ROOT, 'package-lock.json'), 'utf8'));
-  const atRunTime = Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies });
+  const isOptional = (name) => manifest.peerDependenciesMeta?.[name]?.optional === true;
+  const atRunTime = [
+    ...Object.keys(manifest.dependencies ?? {}),
+    ...Object.keys(manifest.peerDependencies ?? {}).filter((name) => !isOptional(name)),
+  ];
   report(atRunTime.length === 0, 'npm: the package needs no other at run time', atRunTime);
 
   const locked = Object.entries(lock.packages).filter(([name]) => name !== '');

@@ -188,6 +188,8 @@ fuzz_target!(|input: Input<'_>| {
         } else {
             SlowConsumer::Wait
         },
+        allow_half_open: false,
+        marks: std::sync::Arc::default(),
     };
     let poller = input.event_loop.then(|| Poller::new().unwrap());
     // The event loop's turn when its descriptor is readable, and once more when it is not.
