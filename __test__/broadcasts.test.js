@@ -8,16 +8,13 @@ const { describe, it } = require('node:test');
 const { deadline, until } = require('./support/deadline.js');
 const { makeClient, startServer } = require('./support/local.js');
 const { implementations } = require('./support/implementations.js');
-const { kConnection } = require('../lib/internal/symbols.js');
-const { broadcasts, nextId } = require('../lib/internal/native/dispatcher.js');
-const {
-  kDeliver,
-  kGroups,
-  kJoin,
-  kLeaveGroup,
-  kMemberCount,
-  kMembers,
-} = require('../lib/internal/native/classes.js');
+
+// Of the package under test, which may be another copy.
+const inPackage = (name) => require(`${implementations.native}/lib/internal/${name}`);
+const { kConnection } = inPackage('symbols.js');
+const { broadcasts, nextId } = inPackage('native/dispatcher.js');
+const { kDeliver, kGroups, kJoin, kLeaveGroup, kMemberCount, kMembers } =
+  inPackage('native/classes.js');
 
 const { client: OriginalClient } = require(implementations.original);
 

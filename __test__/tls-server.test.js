@@ -255,7 +255,12 @@ for (const [way, extra] of Object.entries(ways)) {
         'ERR_SSL_NO_SHARED_CIPHER',
       ],
     ]) {
-      it(`has no ${what} with a client, and says so`, limit, async (t) => {
+      // Before Node 20, OpenSSL goes on without a protocol.
+      const isRefused =
+        isNative ||
+        what !== 'protocol in common' ||
+        Number.parseInt(process.versions.node, 10) >= 20;
+      it(`has no ${what} with a client, and says so`, { ...limit, skip: !isRefused }, async (t) => {
         const { server, log } = await start(t, own);
         const { ended } = nodeClient(t, portOf(server), theirs);
         const { args } = await log.next('error');

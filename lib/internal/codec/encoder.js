@@ -194,6 +194,12 @@ function writeStringified(value, key, absent) {
   else writeJson(json.slice(JSON.stringify(`${key}`).length + 2, -1));
 }
 
+/** Has V8 stringify a deep object by itself: inside of another one V8 may be less deep. */
+function writeDeep(value, key, absent) {
+  if (typeof value.toJSON === 'function') return writeStringified(value, key, absent);
+  writeJson(JSON.stringify(value));
+}
+
 /** Writes the result of a toJSON(), whose own toJSON() is not called. */
 function writeStandIn(value, absent) {
   if (typeof value === 'string') return writeString(value);
@@ -245,7 +251,7 @@ function refuseCycle(value) {
 
 function writeObject(value, key, site, absent) {
   refuseCycle(value);
-  if (depth >= MAX_DEPTH) return writeStringified(value, key, absent);
+  if (depth >= MAX_DEPTH) return writeDeep(value, key, absent);
   if (isArray(value)) {
     const { toJSON } = value;
     if (typeof toJSON === 'function') return writeStandIn(toJSON.call(value, `${key}`), absent);
