@@ -25,8 +25,8 @@ function real(owner, name) {
 }
 
 const { now: wallClock } = real(globalThis, 'Date');
-/** A fake clock is a property of the object. */
-const { now } = Object.getPrototypeOf(performance);
+/** A fake clock is a property of the object. Bun has no function on the prototype. */
+const now = Object.getPrototypeOf(performance).now ?? performance.now;
 
 module.exports = {
   nextTick: real(process, 'nextTick'),
