@@ -31,7 +31,11 @@ const MAIN_FIELDS = [
   'main',
   'types',
   'exports',
+  'typesVersions',
+  'bin',
   'engines',
+  'peerDependencies',
+  'peerDependenciesMeta',
 ];
 
 const SHARED_FIELDS = ['version', 'license', 'author', 'type', 'engines'];

@@ -84,6 +84,15 @@ describe('the packages of a release', () => {
     }
   });
 
+  it('have the command, and the clients of brokers as optional peers', () => {
+    const wanted = require('../package.json');
+    const packed = JSON.parse(fs.readFileSync(path.join(main, 'package.json'), 'utf8'));
+    for (const field of ['bin', 'peerDependencies', 'peerDependenciesMeta']) {
+      assert.deepEqual(packed[field], wanted[field]);
+    }
+    assert.ok(fs.existsSync(path.join(main, packed.bin['sockhop-native'])));
+  });
+
   it('have declarations that every module resolution of TypeScript finds, on every path', () => {
     const classes = fs.readdirSync(path.join(main, 'lib')).filter((name) => name.endsWith('.js'));
     const paths = classes.flatMap((name) => [`lib/${name}`, `lib/${path.basename(name, '.js')}`]);
