@@ -245,7 +245,9 @@ describe('a cluster whose broker is at fault', limit, () => {
       return wire.frame((json) => json?.data?.question === question);
     };
     const deep = '['.repeat(50_000) + ']'.repeat(50_000);
-    const unanswered = await ask(0, () => assert.fail('an answer'));
+    // From Node 26 on, V8 stringifies values of any depth.
+    const isAnyDepthJson = Number.parseInt(process.versions.node, 10) >= 26;
+    const unanswered = await ask(0, () => assert.ok(isAnyDepthJson, 'an answer'));
     wire.write(`{"callback_id":"${unanswered.id}","type":"Array","data":${deep}}`);
     for (const type of ['5', '{"a":1}', `"${'T'.repeat(70_000)}"`, '"Good"']) {
       const answers = new EventLog();

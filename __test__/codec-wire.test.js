@@ -502,6 +502,9 @@ describe('a slow consumer', limit, () => {
   });
 });
 
+/** Whether V8 stringifies values of any depth, as from Node 26 on. */
+const isAnyDepthJson = Number.parseInt(process.versions.node, 10) >= 26;
+
 describe('a hostile peer that has the offer', limit, () => {
   /** A plain client that sends binary frames to a server. */
   async function attacker(t, options) {
@@ -552,7 +555,9 @@ describe('a hostile peer that has the offer', limit, () => {
     await wire.next('close');
   });
 
-  it('gets an error for values that are too deep for the JSON of a program that reads bytes', async (t) => {
+  it('gets an error for values that are too deep for the JSON of a program that reads bytes', {
+    skip: isAnyDepthJson,
+  }, async (t) => {
     const { log, wire, socket } = await attacker(t);
     wire.socket.write(goodFrame(['good']));
     await log.next('receive');
@@ -562,7 +567,9 @@ describe('a hostile peer that has the offer', limit, () => {
     assert.deepEqual((await log.next('receive')).args[0], ['good']);
   });
 
-  it('gets an error for values that are too deep for the ObjectBuffer of a program', async (t) => {
+  it('gets an error for values that are too deep for the ObjectBuffer of a program', {
+    skip: isAnyDepthJson,
+  }, async (t) => {
     const { log, server, wire } = await attacker(t);
     wire.socket.write(goodFrame(['good']));
     await log.next('receive');

@@ -225,7 +225,7 @@ async function startWorkers(t) {
       worker.process.kill('SIGKILL');
       return exited;
     });
-    await deadline(once(worker, 'message'), 'a worker to start');
+    await deadline(once(worker, 'message'), 'a worker to start', 120_000);
     return new EngineOfWorker(worker);
   };
   return { engine, canStop: false, url: null };
