@@ -3,7 +3,7 @@
 /*
  * The brokers that tests of clusters run on. A test starts its own one, on loopback, in a directory
  * of its own, and ends it by its process id. The programs are those on the PATH, or those that
- * "npm run setup" has put into the cache of the project.
+ * "npm run setup" has put into target/brokers.
  */
 
 const { spawn } = require('node:child_process');
