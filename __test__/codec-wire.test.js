@@ -10,12 +10,22 @@ const { once } = require('node:events');
 const path = require('node:path');
 const { describe, it } = require('node:test');
 
+const {
+  COMPILED_AFTER,
+  MAX_CREDIT,
+  OBJECTS_PER_FUNCTION,
+} = require('../lib/internal/codec/compiling.js');
 const { ShapeTable, encode } = require('../lib/internal/codec/encoder.js');
-const { MAX_SHAPES } = require('../lib/internal/codec/format.js');
-const { OF_CLIENT, OF_SERVER, SWITCH } = require('../lib/internal/codec/negotiation.js');
+const { HEADER, MAX_SHAPES } = require('../lib/internal/codec/format.js');
+const {
+  OF_CLIENT,
+  OF_SERVER,
+  SWITCH,
+  WITHDRAWAL,
+} = require('../lib/internal/codec/negotiation.js');
 const { MessageCodec } = require('../lib/internal/messaging/message-codec.js');
 const { endpoint } = require('./support/addresses.js');
-const { frameOfEncoded } = require('./support/codec.js');
+const { frameOfEncoded, shapedFrame } = require('./support/codec.js');
 const { deadline, turn } = require('./support/deadline.js');
 const { implementations } = require('./support/implementations.js');
 const { clientOnWire, makeClient, startClient, startServer } = require('./support/local.js');
@@ -517,7 +527,10 @@ describe('a hostile peer that has the offer', limit, () => {
   }
 
   function goodFrame(list) {
-    assert.ok(encode(new ShapeTable(), 'Array', list));
+    const shapes = new ShapeTable();
+    // Each frame stands for itself: the receiver forgets the shapes before it.
+    shapes.reset();
+    assert.ok(encode(shapes, 'Array', list));
     return frameOfEncoded();
   }
 
@@ -546,6 +559,104 @@ describe('a hostile peer that has the offer', limit, () => {
       const [first, second] = await log.take('receive', 2);
       assert.deepEqual([first.args[0], second.args[0]], [['good'], 1]);
     }
+  });
+
+  it('gets an error or a message for a frame that is damaged at any byte, and none is lost', async (t) => {
+    const { log, wire } = await attacker(t);
+    const payload = [
+      { a: 1, b: 'text' },
+      { a: 0.5, b: 'zü' },
+      [null, -300, 70_000, 'x'.repeat(40)],
+    ];
+    const whole = goodFrame(payload);
+    let damaged = 0;
+    for (let at = HEADER; at < whole.length; at++) {
+      for (const byte of [0, 0xb3, 0xb8, 0xbb, 0xc0, 0xff, whole[at] ^ 1]) {
+        const frame = Buffer.from(whole);
+        frame[at] = byte;
+        damaged += 1;
+        wire.socket.write(Buffer.concat([frame, goodFrame(['marker', damaged])]));
+      }
+    }
+    let markers = 0;
+    while (markers < damaged) {
+      const [message] = (await log.next('receive')).args;
+      if (message?.[0] === 'marker') {
+        markers += 1;
+        assert.equal(message[1], markers);
+      }
+    }
+    const others = log.count('receive') - markers;
+    assert.ok(others > 0 && log.count('error') > 0);
+    assert.equal(others + log.count('error'), damaged);
+    for (const { args } of log.all('error')) {
+      assert.equal(args[0].code, 'ERR_OBJECTBUFFER_BAD_BUFFER_DATA');
+    }
+  });
+
+  it('may announce binary frames again, and mix all kinds of frames, byte by byte', async (t) => {
+    const { log, wire } = await attacker(t);
+    const text = (i) => Buffer.from(`{"type":"Array","data":[${i}]}\n`);
+    const control = (frame) => Buffer.from(`${frame}\n`);
+    const bytes = Buffer.concat([
+      control(SWITCH),
+      goodFrame([0]),
+      text(1),
+      control(OF_CLIENT),
+      goodFrame([2]),
+      control(WITHDRAWAL),
+      goodFrame([3]),
+      Buffer.from(`{"type":"Array","data":[4]}${OF_CLIENT}\n`),
+      control(SWITCH),
+      goodFrame([5]),
+      goodFrame([6]),
+      text(7),
+    ]);
+    await wire.drip(bytes);
+    const messages = await log.take('receive', 8);
+    assert.deepEqual(
+      messages.map(({ args }) => args[0][0]),
+      [0, 1, 2, 3, 4, 5, 6, 7],
+    );
+    assert.equal(log.count('error'), 0);
+  });
+
+  it('leaves no half of a message when it ends within a frame', async (t) => {
+    for (const kept of [1, HEADER - 1, HEADER, HEADER + 3]) {
+      const { log, wire } = await attacker(t);
+      const frame = goodFrame(['good']);
+      wire.socket.end(Buffer.concat([frame, frame.subarray(0, kept)]));
+      await log.next('disconnect');
+      assert.equal(log.count('receive'), 1);
+      assert.equal(log.count('error'), 0);
+    }
+  });
+
+  it('has few functions compiled for shapes that it sends over ever new connections', async (t) => {
+    let compiled = 0;
+    const original = globalThis.Function;
+    t.after(() => {
+      globalThis.Function = original;
+    });
+    globalThis.Function = new Proxy(original, {
+      construct(target, args) {
+        compiled += 1;
+        return new target(...args);
+      },
+    });
+    const OBJECTS = COMPILED_AFTER + 1;
+    const connections = 10;
+    for (let i = 0; i < connections; i++) {
+      const { log, wire } = await attacker(t);
+      for (let shape = 0; shape < MAX_SHAPES; shape++) {
+        wire.socket.write(shapedFrame([`of ${i}`, `no. ${shape}`], OBJECTS, shape));
+      }
+      await log.take('receive', MAX_SHAPES);
+      wire.socket.destroy();
+    }
+    const objects = connections * MAX_SHAPES * OBJECTS;
+    assert.ok(compiled > 0);
+    assert.ok(compiled <= MAX_CREDIT + objects / OBJECTS_PER_FUNCTION, `compiled ${compiled}`);
   });
 
   it('is cut off by the header of a frame above the limit', async (t) => {

@@ -466,6 +466,50 @@ describe('bytes of a hostile peer', () => {
     }, TooManyShapes);
   });
 
+  it('have functions compiled as loops earn them, and do not keep others from theirs', () => {
+    const program = `
+      let compiled = 0;
+      globalThis.Function = new Proxy(Function, {
+        construct(target, args) {
+          compiled += 1;
+          return new target(...args);
+        },
+      });
+      const { Received } = require('../lib/internal/codec/decoder.js');
+      const {
+        COMPILED_AFTER,
+        MAX_CREDIT,
+        OBJECTS_PER_FUNCTION,
+      } = require('../lib/internal/codec/compiling.js');
+      const { decodeFrame, shapedFrame } = require('./support/codec.js');
+      compiled = 0;
+      const OBJECTS = COMPILED_AFTER + 1;
+      let received = new Received();
+      let objects = 0;
+      function hostile(i, isNew) {
+        if (isNew) received = new Received();
+        const { shapes } = received;
+        decodeFrame(received, shapedFrame(['n' + i], OBJECTS, shapes.length));
+        objects += OBJECTS;
+      }
+      // One connection that begins anew again and again, then one connection for each shape.
+      for (let i = 0; i < 2000; i++) hostile(i, i % 200 === 0);
+      for (let i = 2000; i < 4000; i++) hostile(i, true);
+      const byHostile = compiled;
+      const good = new Received();
+      let own = 0;
+      while (compiled === byHostile && own < 100 * OBJECTS_PER_FUNCTION) {
+        decodeFrame(good, shapedFrame(own === 0 ? ['good'] : null, OBJECTS, 0));
+        own += OBJECTS;
+      }
+      const allowed = MAX_CREDIT + objects / OBJECTS_PER_FUNCTION;
+      console.log(JSON.stringify({ byHostile, allowed, own, OBJECTS_PER_FUNCTION }));`;
+    const options = { cwd: __dirname, encoding: 'utf8' };
+    const said = JSON.parse(execFileSync(process.execPath, ['-e', program], options));
+    assert.ok(said.byHostile > 100 && said.byHostile <= said.allowed, JSON.stringify(said));
+    assert.ok(said.own <= 2 * said.OBJECTS_PER_FUNCTION, JSON.stringify(said));
+  });
+
   it('are not kept in memory when a large message of them is read, good or bad', () => {
     const program = `
       const { Received, decode } = require('./lib/internal/codec/decoder.js');

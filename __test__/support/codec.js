@@ -19,6 +19,29 @@ function decodeFrame(received, frame) {
   return decode(received, text, 0, text.length, frame, 0, frame.length);
 }
 
+/**
+ * A message of a hostile peer: an array of objects of one shape, whose values are all 1.
+ *
+ * @param {?string[]} names of the shape; null if it is defined already
+ * @param {number} count of the objects
+ * @param {number} shape its number
+ */
+function shapedFrame(names, count, shape) {
+  const values = names ?? ['the only one'];
+  const reference = shape < 64 ? [0xc0 + shape] : [0xbc, shape];
+  const data = [0, 1, 0xb8, count & 0xff, count >> 8, 0, 0];
+  for (let i = 0; i < count; i++) {
+    const isFirst = i === 0 && names !== null;
+    const tag = isFirst ? [0xbb, names.length, ...names.map(({ length }) => length)] : reference;
+    data.push(...tag, ...values.map(() => 1));
+  }
+  const text = Buffer.from(names === null ? '' : names.join(''));
+  const header = Buffer.from([0xff, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+  header.writeUInt32LE(text.length, 2);
+  header.writeUInt32LE(data.length, 6);
+  return Buffer.concat([header, text, Buffer.from(data)]);
+}
+
 /** One direction of a connection. */
 class Direction {
   #shapes = new ShapeTable();
@@ -109,4 +132,12 @@ function anyValue(random, depth = 0) {
 /** The text of frames without the blanks that offer the codec. */
 const withoutOffer = (text) => text.replaceAll(OF_CLIENT, '').replaceAll(OF_SERVER, '');
 
-module.exports = { Direction, anyValue, decodeFrame, frameOfEncoded, randomOf, withoutOffer };
+module.exports = {
+  Direction,
+  anyValue,
+  decodeFrame,
+  frameOfEncoded,
+  randomOf,
+  shapedFrame,
+  withoutOffer,
+};

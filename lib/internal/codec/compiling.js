@@ -4,9 +4,20 @@
  * Names of properties come from peers. They become a part of compiled code only if they consist of
  * these characters, and only between quotes; other names, and processes that forbid to compile
  * strings, are served by loops.
+ *
+ * To compile the function of a shape takes as long as a loop takes for up to 140 objects. So a
+ * process compiles a number of functions when they are in use, and each further one only when loops
+ * have served OBJECTS_PER_FUNCTION more objects. Peers that send ever new shapes, on however many
+ * connections, therefore cause little more work than the loops do.
  */
 
 const PLAIN_NAME = /^[\w $.:@/-]{1,64}$/;
+
+/** A shape is compiled when a loop has served this many of its objects. */
+const COMPILED_AFTER = 16;
+/** How many functions a process may compile at any time, if loops have served enough objects. */
+const MAX_CREDIT = 256;
+const OBJECTS_PER_FUNCTION = 512;
 
 const mayCompile = (() => {
   try {
@@ -25,4 +36,31 @@ function areCompilable(names) {
   return mayCompile && names.every((name) => PLAIN_NAME.test(name) && name !== '__proto__');
 }
 
-module.exports = { areCompilable };
+/** The functions that one direction of all connections may compile. */
+class CompilationBudget {
+  #credit = MAX_CREDIT;
+  #objects = 0;
+
+  /** A loop has served so many objects. */
+  earn(objects) {
+    this.#objects += objects;
+    if (this.#objects < OBJECTS_PER_FUNCTION) return;
+    this.#objects -= OBJECTS_PER_FUNCTION;
+    if (this.#credit < MAX_CREDIT) this.#credit += 1;
+  }
+
+  /** @returns {boolean} whether a function may be compiled; then it counts as compiled */
+  spend() {
+    if (this.#credit === 0) return false;
+    this.#credit -= 1;
+    return true;
+  }
+}
+
+module.exports = {
+  COMPILED_AFTER,
+  CompilationBudget,
+  MAX_CREDIT,
+  OBJECTS_PER_FUNCTION,
+  areCompilable,
+};

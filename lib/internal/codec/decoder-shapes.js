@@ -2,22 +2,24 @@
 
 /*
  * The shapes of objects that peers send: their names, and functions that read the values and make
- * the object. Connections share them while they are in use.
+ * the object. Connections share compiled functions while they are in use.
  */
 
-const { areCompilable } = require('./compiling.js');
+const { COMPILED_AFTER, CompilationBudget, areCompilable } = require('./compiling.js');
 
-/** How many shapes connections share. Further ones are not compiled. */
+/** How many compiled functions connections share, and the names in all of them. */
 const MAX_SHARED = 4096;
-/** The function of a shape is compiled when it has read this many objects. */
-const COMPILED_AFTER = 16;
+const MAX_SHARED_NAMES = 32 * 1024;
 
-/** @type {Map<string, WeakRef<object>>} by the names */
+/** @type {Map<string, WeakRef<function(): object>>} by the names */
 const shared = new Map();
-const registry = new FinalizationRegistry((key) => {
-  // Another shape of these names may have been made meanwhile.
+let sharedNames = 0;
+const registry = new FinalizationRegistry(({ key, count }) => {
+  sharedNames -= count;
+  // Another function for these names may have been made meanwhile.
   if (shared.get(key)?.deref() === undefined) shared.delete(key);
 });
+const budget = new CompilationBudget();
 
 /**
  * Defines a property, as JSON.parse() does it: `__proto__` is one like any other, and so is the name
@@ -56,42 +58,52 @@ function compileReader(names, read, absent) {
   return new Function(...Object.keys(parts), code)(...Object.values(parts));
 }
 
-/** A list of names that a peer has sent. */
-class Shape {
-  #count = 0;
-
-  constructor(names, read, absent, mayCompile) {
-    this.names = names;
-    this.read = () => {
-      this.#count += 1;
-      if (this.#count > COMPILED_AFTER && mayCompile && areCompilable(names)) {
-        this.read = compileReader(names, read, absent);
-        return this.read();
-      }
-      const values = new Array(names.length);
-      for (let i = 0; i < names.length; i++) values[i] = read();
-      return makeObject(names, values, absent);
-    };
-  }
-}
-
-/**
- * @param {string[]} names any strings, also repeated
- * @param {function(): *} read reads the next value
- * @param {symbol} absent the value in place of a property that is left out
- * @returns {Shape}
- */
-function shapeOf(names, read, absent) {
+/** @returns {?function(): object} null if it must not be compiled, or not yet */
+function compiledReader(names, read, absent) {
   const key = JSON.stringify(names);
   const known = shared.get(key)?.deref();
   if (known !== undefined) return known;
-  const mayShare = shared.size < MAX_SHARED;
-  const shape = new Shape(names, read, absent, mayShare);
-  if (mayShare) {
-    shared.set(key, new WeakRef(shape));
-    registry.register(shape, key);
-  }
-  return shape;
+  if (shared.size >= MAX_SHARED || sharedNames + names.length > MAX_SHARED_NAMES) return null;
+  if (!areCompilable(names) || !budget.spend()) return null;
+  const reader = compileReader(names, read, absent);
+  shared.set(key, new WeakRef(reader));
+  sharedNames += names.length;
+  registry.register(reader, { key, count: names.length });
+  return reader;
 }
 
-module.exports = { shapeOf };
+/** A list of names that a peer has defined on a connection. */
+class Shape {
+  #names;
+  /** How many objects the loop has read. */
+  #count = 0;
+
+  /**
+   * @param {string[]} names any strings, also repeated
+   * @param {function(): *} read reads the next value
+   * @param {symbol} absent the value in place of a property that is left out
+   */
+  constructor(names, read, absent) {
+    this.#names = names;
+    /** Reads the values of an object, and makes it. */
+    this.read = () => this.#readByLoop(read, absent);
+  }
+
+  #readByLoop(read, absent) {
+    const names = this.#names;
+    this.#count += 1;
+    if (this.#count % (COMPILED_AFTER + 1) === 0) {
+      budget.earn(COMPILED_AFTER + 1);
+      const reader = compiledReader(names, read, absent);
+      if (reader !== null) {
+        this.read = reader;
+        return reader();
+      }
+    }
+    const values = new Array(names.length);
+    for (let i = 0; i < names.length; i++) values[i] = read();
+    return makeObject(names, values, absent);
+  }
+}
+
+module.exports = { Shape };

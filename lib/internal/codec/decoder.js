@@ -7,7 +7,7 @@
  */
 
 const { idOf } = require('../messaging/ids.js');
-const { shapeOf } = require('./decoder-shapes.js');
+const { Shape } = require('./decoder-shapes.js');
 const {
   Flag,
   HEADER,
@@ -64,7 +64,7 @@ function refuse(reason) {
 
 /** What the peer has defined on a connection. */
 class Received {
-  /** @type {Array<{names: string[], read: function(): object}>} */
+  /** @type {Shape[]} */
   shapes = [];
   nameCount = 0;
   /** The beginning of the ids of its questions. */
@@ -188,7 +188,7 @@ function readNewShape() {
     if (NUMBER.test(name)) refuse('A name is a number');
     names.push(name);
   }
-  shapes.push(shapeOf(names, read, ABSENT));
+  shapes.push(new Shape(names, read, ABSENT));
   return readShape(shapes.length - 1);
 }
 
