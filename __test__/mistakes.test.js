@@ -116,6 +116,69 @@ describe('an option that the package does not read', () => {
   );
 });
 
+describe('an option of one message that the package does not read', () => {
+  /** The warnings of a process whose client and server exchange messages with these options. */
+  async function warningsOfMessages(t, options) {
+    const main = async (sockhop, { path, options: given }) => {
+      process.on('warning', ({ code, message }) => console.log(JSON.stringify({ code, message })));
+      const server = new sockhop.server({ path });
+      server.on('receive', (_object, { callback }) => callback?.({ thanks: true }));
+      server.on('request', (_request, response) => response.send({ thanks: true }));
+      await server.listen();
+      const client = new sockhop.client({ path });
+      client.on('receive', (_object, { callback }) => callback?.({ thanks: true }));
+      client.on('request', (_request, response) => response.send({ thanks: true }));
+      await client.connect();
+      const [session] = server.sessions;
+      for (const config of given) {
+        await client.send({ a: 1 }, undefined, config);
+        await client.call({ a: 1 }, config);
+        await (await client.request({ a: 1 }, config)).all();
+        await server.call(session.sock, { a: 1 }, config);
+        await session.call({ a: 1 }, config);
+        await (await session.request({ a: 1 }, config)).all();
+      }
+      await client.disconnect();
+      await server.close();
+    };
+    const { code, lines, stderr } = await program(t, main, { path: unixPath(t), options }).ended();
+    assert.equal(code, 0, stderr);
+    return lines.map((line) => JSON.parse(line));
+  }
+
+  for (const [name, meant] of [
+    ['timout', 'timeout'],
+    ['timeoutMs', 'timeout'],
+    ['callback_timeout', 'timeout'],
+    ['responseTimeout', 'timeout'],
+    ['sginal', 'signal'],
+    ['abortSignal', 'signal'],
+  ]) {
+    it(`${name} causes one warning that suggests ${meant}`, limit, async (t) => {
+      const config = { [name]: 5000 };
+      const [warning, ...more] = await warningsOfMessages(t, [config, config]);
+      assert.deepEqual(more, []);
+      assert.equal(warning.code, 'SOCKHOP_UNKNOWN_OPTION');
+      assert.match(warning.message, new RegExp(`"${name}" of send\\(\\) .*"${meant}"`));
+    });
+  }
+
+  it('is warned of when it has a value for the first time', limit, async (t) => {
+    const options = [{ timout: null }, { timout: 0 }, { timout: 5000 }];
+    assert.equal((await warningsOfMessages(t, options)).length, 1);
+  });
+
+  it(
+    'is not mentioned if it is the program’s own, or beside the one that is meant',
+    limit,
+    async (t) => {
+      const own = Array.from({ length: 300 }, (_, n) => ({ [`field_${n}`]: n + 1 }));
+      const both = { timeout: 5000, callback_timeout: 5000 };
+      assert.deepEqual(await warningsOfMessages(t, [both, { timeout: 5000 }, ...own]), []);
+    },
+  );
+});
+
 describe('a value that means something else than it seems to', () => {
   for (const peer_type of ['JSON', 'Json', ' json']) {
     it(`peer_type: ${JSON.stringify(peer_type)} is warned of`, limit, async (t) => {

@@ -299,6 +299,40 @@ function normalizeCloseOptions(opts) {
   return read('close()', opts);
 }
 
+/** The most names that are remembered for a method. A program that makes up names gets no further warnings. */
+const MOST_NAMES = 256;
+
+/** The names that need no further look, by method: its options, and those that it was given. */
+const familiarNames = new Map();
+
+function familiarTo(taker) {
+  let names = familiarNames.get(taker);
+  if (names === undefined) {
+    names = new Set(namesOf(taker));
+    familiarNames.set(taker, names);
+  }
+  return names;
+}
+
+/**
+ * The options of a method that a program may call for each message. A name is compared with the
+ * options when it comes for the first time.
+ *
+ * @param {'send()'|'call()'|'request()'} taker
+ * @param {object} given
+ */
+function readOften(taker, given) {
+  const familiar = familiarTo(taker);
+  let isNew = false;
+  for (const name in given) {
+    if (familiar.has(name) || !given[name] || familiar.size >= MOST_NAMES) continue;
+    familiar.add(name);
+    isNew = true;
+  }
+  if (isNew) warnOfOptions(taker, given, { known: namesOf(taker) });
+  return read(taker, given);
+}
+
 const NO_REQUEST_OPTIONS = Object.freeze(read('request()', {}));
 
 /**
@@ -309,7 +343,7 @@ const NO_REQUEST_OPTIONS = Object.freeze(read('request()', {}));
  * @throws {TypeError|RangeError} for the first option that has a wrong value
  */
 function normalizeRequestOptions(config) {
-  return config ? read('request()', config) : NO_REQUEST_OPTIONS;
+  return config ? readOften('request()', config) : NO_REQUEST_OPTIONS;
 }
 
 const NO_CALL_OPTIONS = Object.freeze(read('call()', {}));
@@ -323,7 +357,7 @@ const NO_CALL_OPTIONS = Object.freeze(read('call()', {}));
  */
 function normalizeAnswerOptions(config) {
   if (!config) return NO_CALL_OPTIONS;
-  if (typeof config === 'object') return read('call()', config);
+  if (typeof config === 'object') return readOften('call()', config);
   throw invalidType(
     'The last argument of call()',
     'left out, or an object with options such as { timeout: 5000 }: it takes no callback (the promise that it returns is the answer)',
@@ -352,7 +386,7 @@ function normalizeMetricsOptions(opts) {
  * @throws {TypeError|RangeError} for the first option that has a wrong value
  */
 function normalizeSendOptions(config) {
-  if (typeof config === 'object') return read('send()', config);
+  if (typeof config === 'object') return readOften('send()', config);
   throw invalidType('The "options" argument of send()', 'left out, or an object', config);
 }
 
