@@ -89,6 +89,9 @@ describe('the command line', () => {
       'send --ca nowhere.pem 50000 x': /--ca cannot be read: ENOENT/,
       'send 50000 {a': /this is not JSON/,
       'send 50000 null': /there is nothing to send/,
+      'send 50000': /no message to send: "50000" is an endpoint.*\n.*127\.0\.0\.1:50000 50000$/m,
+      'send --call example.org:5000': /no message to send: "example.org:5000" is an endpoint/,
+      'send /run/app.sock': /no message to send: "\/run\/app.sock" is an endpoint/,
       'listen --echo --reply 1': /exclude each other/,
     };
     const refuse = async ([line, message]) => {

@@ -123,7 +123,7 @@ function convert(name, { convert: check }, value) {
 /**
  * @param {object} command
  * @param {string[]} argv
- * @returns {{values: object, positionals: string[], endpoint: object}}
+ * @returns {{values: object, positionals: string[], endpoint: object, isEndpointGiven: boolean}}
  * @throws {UsageError}
  */
 function parse({ options, takes = 0, hasEndpoint = true }, argv) {
@@ -144,11 +144,12 @@ function parse({ options, takes = 0, hasEndpoint = true }, argv) {
     values[name] = convert(name, option, parsed.values[name]) ?? option.default;
   }
   if (values.help) return { values, positionals, endpoint: null };
+  const isEndpointGiven = values.unix !== undefined || positionals.length > takes;
   const endpoint = hasEndpoint ? endpointOf(values, positionals, takes) : null;
   if (positionals.length > takes) {
     throw new UsageError(`one argument too many: "${positionals[takes]}"`);
   }
-  return { values, positionals, endpoint };
+  return { values, positionals, endpoint, isEndpointGiven };
 }
 
 /** Takes the endpoint out of the arguments, where it is the first one. */

@@ -28,6 +28,13 @@ function parseEndpoint(text) {
   };
 }
 
+/**
+ * Whether a text has the form of a port, host:port or a path, so that it may not be meant as a message.
+ *
+ * @param {string} text
+ */
+const looksLikeEndpoint = (text) => /^(\d{1,5}|[^\s"{}]+:\d{1,5}|[^\s"{}]*\/[^\s"{}]*)$/.test(text);
+
 function checkPort(text) {
   const port = Number(text);
   if (port <= 65535) return port;
@@ -38,4 +45,4 @@ function checkPort(text) {
 const formatEndpoint = ({ path, address, port }) =>
   formatAddress(path ? { address: path } : { address, port });
 
-module.exports = { formatEndpoint, parseEndpoint };
+module.exports = { formatEndpoint, looksLikeEndpoint, parseEndpoint };

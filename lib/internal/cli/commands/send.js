@@ -2,6 +2,7 @@
 
 const { clientOptions, UsageError } = require('../arguments.js');
 const { connect, makeClient } = require('../connecting.js');
+const { formatEndpoint, looksLikeEndpoint } = require('../endpoint.js');
 const { EXIT } = require('../exit-codes.js');
 const { includes, json, parseMessage } = require('../messages.js');
 const { Printer, printable, showObject } = require('../text.js');
@@ -75,9 +76,18 @@ async function askAndPrint(client, message, values, printer) {
   return EXIT.unexpected;
 }
 
-async function run({ values, positionals, endpoint }) {
+/** The error for an endpoint in the place of the message. */
+function noMessage(given, endpoint) {
+  return new UsageError(
+    `there is no message to send: "${given}" is an endpoint, and the message comes after it.\n` +
+      `If it is the message, name the endpoint, too: ${formatEndpoint(endpoint)} ${given}`,
+  );
+}
+
+async function run({ values, positionals, endpoint, isEndpointGiven }) {
   if (positionals.length === 0) throw new UsageError('there is no message to send');
   const [given] = positionals;
+  if (!isEndpointGiven && looksLikeEndpoint(given)) throw noMessage(given, endpoint);
   const message = parseMessage(given === '-' ? await readInput() : given);
   const asks = values.call || values.request || values.expect !== undefined;
   if (asks && values.peer === 'json') throw new UsageError('a JSON peer does not answer');
