@@ -10,6 +10,7 @@ const { after, before, describe, it } = require('node:test');
 const { bindingFileName, platformTag } = require('../lib/internal/native/platform.js');
 const manifest = require('../package.json');
 const { filesIn } = require('./support/files.js');
+const { brokenLinks } = require('./support/links.js');
 
 const ROOT = path.dirname(__dirname);
 const BINDING = bindingFileName(platformTag());
@@ -122,7 +123,10 @@ describe('the packed package', () => {
       'docs/reconnecting.md',
       'docs/observing.md',
       'docs/testing.md',
+      'docs/performance-notes.md',
+      'docs/reliability-figures.md',
     );
+    wanted.push('examples/scratch.js', 'examples/chat/index.js');
     wanted.push(...filesIn('lib'));
     assert.deepEqual(
       wanted.filter((name) => !files.includes(name)),
@@ -137,11 +141,28 @@ describe('the packed package', () => {
       assert.ok(files.includes(name), `${name} is missing`);
     }
     const known =
-      /^(lib|src)\/|^docs\/(command-line|testing|cluster|deploying|observing|platforms|reconnecting)\.md$|^[^/]+\.(js|d\.ts|md|node|json|toml|lock|rs)$|^LICENSE$|^scripts\/build\.js$/;
+      /^(lib|src|examples)\/|^docs\/[\w-]+\.md$|^[^/]+\.(js|d\.ts|md|node|json|toml|lock|rs)$|^LICENSE$|^scripts\/build\.js$/;
     assert.deepEqual(
       files.filter((name) => !known.test(name)),
       [],
     );
+  });
+
+  it('has documents whose links lead to files and headings of the package', () => {
+    const installed = path.join(home, 'node_modules', 'sockhop');
+    const documents = packed.files
+      .map(({ path: name }) => name)
+      .filter((name) => name.endsWith('.md'));
+    const read = (name) => fs.readFileSync(path.join(installed, name), 'utf8');
+    const exists = (name) => fs.existsSync(path.join(installed, name));
+    assert.ok(documents.length >= 15);
+    assert.deepEqual(brokenLinks(documents, { read, exists }), []);
+  });
+
+  it('has examples that run where it is installed', () => {
+    const options = { cwd: home, env: bare(), timeout: 90_000 };
+    const output = run(process.execPath, ['node_modules/sockhop/examples/chat'], options);
+    assert.match(output, /^Ada hears Charles: Does the engine run\?$/m);
   });
 
   it('depends on nothing at run time and runs nothing when it is installed', () => {

@@ -17,6 +17,7 @@ const { NODE_CODES, SOCKHOP_CODES } = require('../lib/internal/errors/codes.js')
 const { OPTIONS } = require('../lib/internal/options/table.js');
 const { withParts } = require('../scripts/reference.js');
 const { filesIn } = require('./support/files.js');
+const { brokenLinks } = require('./support/links.js');
 
 const ROOT = path.join(__dirname, '..');
 const read = (...names) => fs.readFileSync(path.join(ROOT, ...names), 'utf8');
@@ -153,18 +154,6 @@ function pathsIn(text) {
   );
 }
 
-/** The anchor of each heading, as it is made from the heading's text, and the anchors that a text sets itself. */
-function anchorsIn(text) {
-  const headings = [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
-    heading
-      .toLowerCase()
-      .replace(/[^\p{L}\p{N}\s_-]/gu, '')
-      .trim()
-      .replace(/\s/g, '-'),
-  );
-  return [...headings, ...[...text.matchAll(/<a name="([^"]+)">/g)].map(([, name]) => name)];
-}
-
 const missingPaths = (names, text) => names.filter((name) => !text.includes(`\`${name}\``));
 
 describe('the documents of the repository', () => {
@@ -188,18 +177,7 @@ describe('the documents of the repository', () => {
   });
 
   it('link only to files and headings that exist', () => {
-    const broken = documents.flatMap((document) =>
-      [...read(document).matchAll(/\]\(([^)\s]+)\)/g)]
-        .map(([, target]) => target)
-        .filter((target) => !/^https?:/.test(target))
-        .filter((target) => {
-          const [name, anchor] = target.split('#');
-          const file = name === '' ? document : path.posix.join(path.posix.dirname(document), name);
-          if (!fs.existsSync(path.join(ROOT, file))) return true;
-          return anchor !== undefined && !anchorsIn(read(file)).includes(anchor);
-        })
-        .map((target) => `${document}: ${target}`),
-    );
-    assert.deepEqual(broken, []);
+    const exists = (name) => fs.existsSync(path.join(ROOT, name));
+    assert.deepEqual(brokenLinks(documents, { read, exists }), []);
   });
 });

@@ -8,6 +8,7 @@ const path = require('node:path');
 const { after, before, describe, it } = require('node:test');
 
 const { bindingFileName, bindingPackageName } = require('../lib/internal/native/platform.js');
+const { brokenLinks } = require('../__test__/support/links.js');
 const manifest = require('../package.json');
 const { assemble } = require('./assemble.js');
 const { npmCommand, run } = require('./commands.js');
@@ -60,6 +61,16 @@ describe('the packages of a release', () => {
     }
     const { scripts, devDependencies, dependencies } = manifestOf(main);
     assert.deepEqual([scripts, devDependencies, dependencies], [undefined, undefined, undefined]);
+  });
+
+  it('have documents whose links lead to files and headings of the same package', () => {
+    for (const directory of directories) {
+      const documents = filesOf(directory).filter((name) => name.endsWith('.md'));
+      const read = (name) => fs.readFileSync(path.join(directory, name), 'utf8');
+      const exists = (name) => fs.existsSync(path.join(directory, name));
+      assert.notEqual(documents.length, 0);
+      assert.deepEqual(brokenLinks(documents, { read, exists }), []);
+    }
   });
 
   it('contain the binding in the package of its platform alone, with its licence', () => {
