@@ -1,6 +1,7 @@
 'use strict';
 
 const { nextTick } = require('./internal/real-timers.js');
+const { Renewal } = require('./internal/renewal.js');
 const { kSize } = require('./internal/symbols.js');
 const { markTarget, supportProxies } = require('./internal/proxy-support.js');
 
@@ -14,6 +15,8 @@ const { markTarget, supportProxies } = require('./internal/proxy-support.js');
 class TimedMap {
   #ref;
   #map = null;
+  /** Of the map; null until it has one. */
+  #renewal = null;
 
   /**
    * @param {object} [opts]
@@ -53,7 +56,8 @@ class TimedMap {
     const previous = this.#take(key);
     const timer = setTimeout(() => this.#take(key)?.[2]?.('timed-out'), timeout || this._timeout);
     if (!this.#ref) timer.unref();
-    this.#map ??= new Map();
+    this.#renewal ??= new Renewal();
+    this.#map = this.#renewal.renew(this.#map ?? new Map());
     this.#map.set(key, [value, timer, callback]);
     previous?.[2]?.('overwritten');
     return this;
@@ -102,6 +106,7 @@ class TimedMap {
     if (entry === undefined) return undefined;
     clearTimeout(entry[1]);
     this.#map.delete(key);
+    this.#renewal?.countRemoval();
     return entry;
   }
 }

@@ -3,6 +3,7 @@
 const { AsyncResource } = require('node:async_hooks');
 
 const { throwUncaught } = require('../native/dispatcher.js');
+const { Renewal } = require('../renewal.js');
 const { coarseTime } = require('../stats/coarse-clock.js');
 const { callbackTimedOut, callbacksLost } = require('./channel-errors.js');
 const { countOf, idOf, lastParts, uuid } = require('./ids.js');
@@ -54,6 +55,7 @@ const noop = () => {};
 class PendingCallbacks {
   /** count -> PendingCallback */
   #byCount = new Map();
+  #renewal = new Renewal();
   #timeout;
   #onTimeout;
   #onLost;
@@ -101,6 +103,7 @@ class PendingCallbacks {
    * @param {?Call} [call] that waits for the answer in place of the callback
    */
   add({ id, count, prefix }, callback, call = null) {
+    this.#byCount = this.#renewal.renew(this.#byCount);
     if (call !== null) {
       call.begin(id, prefix);
       this.#byCount.set(count, call);
@@ -128,7 +131,8 @@ class PendingCallbacks {
         if (this.#timer === null) this.#startTimer(expires - now);
         return;
       }
-      this.#byCount.delete(count);
+      // The program may have taken it out of a renewed map, when it was told of another one.
+      if (!this.#remove(count)) continue;
       pending.abandon();
       this.#onTimeout();
     }
@@ -160,7 +164,7 @@ class PendingCallbacks {
     const count = countOf(id);
     const pending = count < 0 ? undefined : this.#byCount.get(count);
     if (pending === undefined || !id.startsWith(pending.prefix)) return null;
-    this.#byCount.delete(count);
+    this.#remove(count);
     return pending;
   }
 
@@ -187,8 +191,13 @@ class PendingCallbacks {
   takeCount(count) {
     const pending = this.#byCount.get(count);
     if (pending === undefined) return null;
-    this.#byCount.delete(count);
+    this.#remove(count);
     return pending;
+  }
+
+  #remove(count) {
+    this.#renewal.countRemoval();
+    return this.#byCount.delete(count);
   }
 
   /** @returns {string|undefined} the id with this count, if a callback waits under it */
