@@ -45,7 +45,8 @@ async function pair(t, clientOptions = {}, serverOptions = {}, shape = undefined
   const wire = await recordingProxy(t, near, started.where, shape);
   const { client, log } = await startClient(t, near, clientOptions);
   const [socket] = (await started.log.next('connect')).args;
-  return { ...started, client, clientLog: log, socket, wire };
+  const nextRequest = () => once(started.server, 'request');
+  return { ...started, client, clientLog: log, socket, wire, nextRequest };
 }
 
 /** Both ends have the offer of the other. */
@@ -150,6 +151,68 @@ describe('two ends of this package', limit, () => {
     assert.deepEqual(await answered, { b: 2 });
     assert.deepEqual(ids, waiting);
     assert.match(ids[0], /^[0-9a-f-]{36}$/);
+  });
+
+  it('send requests and response packets as binary frames', async (t) => {
+    const both = await pair(t);
+    await acquaint(both);
+    const ask = async (seq) => {
+      const requested = both.nextRequest();
+      const stream = await both.client.request({ seq });
+      const [request, response] = await requested;
+      assert.deepEqual([request.data, request.type], [{ seq }, 'Object']);
+      response.write({ seq, part: 1, at: new Date(0) });
+      response.send([seq]);
+      return stream.all();
+    };
+    // The peer takes the end of its offer with the first of them.
+    for (let seq = 0; seq < 4; seq++) {
+      assert.deepEqual(await ask(seq), [
+        { data: { seq, part: 1, at: new Date(0).toJSON() }, type: 'Object' },
+        { data: [seq], type: 'Array' },
+      ]);
+    }
+    // JSON frames have a terminator, and are recorded.
+    const isJson = ({ text }) => text.includes('"SockhopRe');
+    assert.ok(both.wire.all('up').filter(isJson).length <= 1);
+    assert.ok(both.wire.all('down').filter(isJson).length <= 2);
+    assert.equal(both.clientLog.count('error') + both.log.count('error'), 0);
+  });
+
+  it('send packets as JSON that a program has changed', async (t) => {
+    const both = await pair(t);
+    await acquaint(both);
+    const own = both.client._send_message;
+    both.client._send_message = (message) => own.call(both.client, { ...message, note: 'mine' });
+    const seen = [];
+    const receive = both.server._on_recieved_object;
+    both.server._on_recieved_object = function received(message, ...rest) {
+      seen.push(message);
+      return receive.call(this, message, ...rest);
+    };
+    const requested = both.nextRequest();
+    const answers = (await both.client.request({ seq: 1 })).all();
+    (await requested)[1].send({ seq: 1 });
+    assert.deepEqual((await answers)[0].data, { seq: 1 });
+    assert.equal(seen[0].note, 'mine');
+    assert.ok(both.wire.all('up').some(({ text }) => text.includes('"note":"mine"')));
+  });
+
+  it('give a program that replaces _on_recieved_object() the packets of 1.8.4', async (t) => {
+    const both = await pair(t);
+    await acquaint(both);
+    const seen = [];
+    const receive = both.client._on_recieved_object;
+    both.client._on_recieved_object = function received(message) {
+      seen.push(message);
+      return receive.call(this, message);
+    };
+    const requested = both.nextRequest();
+    const stream = await both.client.request({ seq: 1 });
+    (await requested)[1].send({ seq: 1 });
+    assert.equal((await stream.all()).length, 1);
+    const data = { uuid: stream.uuid, type: 'Object', data: { seq: 1 }, last: true };
+    assert.deepEqual(seen, [{ type: 'SockhopResponsePacket', data }]);
   });
 
   it('show a program that replaces _on_recieved_object() the messages of 1.8.4', async (t) => {
@@ -726,11 +789,11 @@ describe('a client that is connected to a plain server', limit, () => {
     const { client } = makeClient(t, raw.where);
     await client.connect();
     const wire = await raw.accept();
+    const asked = client.request({ question: 1 });
+    const { data: request } = await wire.frame((json) => json?.type === 'SockhopRequest');
     wire.write(OF_SERVER);
     await wire.next('frame');
     wire.write(SWITCH);
-    const asked = client.request({ question: 1 });
-    const { data: request } = await wire.frame((json) => json?.type === 'SockhopRequest');
     const packet = { uuid: request.uuid, type: 'String', data: 'x'.repeat(200_000), last: false };
     const json = JSON.stringify(packet);
     const data = Buffer.from([0, 255, 0x80 + 21, 0xb9, 0, 0, 0, 0]);

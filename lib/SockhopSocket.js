@@ -284,7 +284,7 @@ class SockhopSocket extends WritingSocket {
     if (json === null) return !this[kIsOver];
     if (isListenerRemoved) return this.#pushMade(json);
     this.#messagesReceived += 1;
-    receiveDecoded(this.#channel, message);
+    receiveDecoded(this.#channel, message, to - from);
     if (isRawMade) this.#pushMade(json);
     return !this[kIsOver];
   }

@@ -55,7 +55,15 @@ const Flag = Object.freeze({
 });
 
 /** Types of messages that are sent as one byte. Any other is 255, its length, and its text. */
-const TYPES = Object.freeze(['Object', 'Array', 'String', 'Number', 'Boolean']);
+const TYPES = Object.freeze([
+  'Object',
+  'Array',
+  'String',
+  'Number',
+  'Boolean',
+  'SockhopRequest',
+  'SockhopResponsePacket',
+]);
 const OTHER_TYPE = 255;
 
 /** The kind of a binary frame with a message. */

@@ -1,10 +1,5 @@
 'use strict';
 
-const {
-  SockhopRequest,
-  SockhopResponsePacket,
-  SockhopResponseWriteableStream,
-} = require('../../SockhopRequest.js');
 const { TooManyShapes } = require('../codec/decoder.js');
 const errors = require('./channel-errors.js');
 const { sendPing } = require('./channel-pings.js');
@@ -16,6 +11,7 @@ const { throwUncaught } = require('../native/dispatcher.js');
 const { MessageCodec } = require('./message-codec.js');
 const { showMessage } = require('./observed.js');
 const { replyFunction } = require('./owed-answers.js');
+const { keepTextLength, receiveRequest, receiveResponse } = require('./packets.js');
 const { isHandshake, isPayload, isWritable, typeName } = require('./payloads.js');
 const { callbacksOf } = require('./pending-callbacks.js');
 const { answerPing } = require('./ping-answers.js');
@@ -27,12 +23,10 @@ const {
   kHasCustomWrite,
   kHasShownPings,
   kOnPong,
-  kOweTo,
   kPings,
   kSetBytesOnly,
   kSetShowControl,
   kStartReading,
-  kTextLength,
   kTransmit,
   kWriteBytes,
 } = require('../symbols.js');
@@ -167,7 +161,7 @@ class MessageChannel {
     if (message === null) return this.reportBadFrame(text);
     if (handlers.target._on_recieved_object !== handlers.originalMethods._on_recieved_object) {
       this.updateShowControl();
-      if (message.type === 'SockhopResponsePacket') textLengths.set(message, text.length);
+      keepTextLength(message, text);
       return handlers.callOnReceivedObject(this, message);
     }
     this.dispatch(message, text);
@@ -238,9 +232,9 @@ class MessageChannel {
         this.#handlers.drain?.onPong(this, message.data);
         return this.transport[kOnPong](message, text);
       case 'SockhopRequest':
-        return this.#receiveRequest(message.data, text);
+        return receiveRequest(this, message.data, text);
       case 'SockhopResponsePacket':
-        return this.#receiveResponse(message, text);
+        return receiveResponse(this, message, text);
       case 'SockhopHandshake':
         // A peer of sockhop 2.x asks for the abilities of this side. No answer means: those of 1.8.
         if (!this.#jsonMode && isHandshake(message)) return;
@@ -268,22 +262,6 @@ class MessageChannel {
     const decoder = this.decoding ?? this.#handlers.decoding;
     if (decoder === null) this.#handlers.reportError(err, this);
     else decoder.emit('error', err);
-  }
-
-  #receiveRequest(data, text) {
-    const request = SockhopRequest.parse(data);
-    if (request === null) return this.reportBadFrame(text);
-    const responder = this.#handlers.responderFor(this);
-    const response = SockhopResponseWriteableStream.from_request(request, responder);
-    response[kOweTo]?.(this);
-    this.#handlers.onRequest(request, response, this);
-  }
-
-  #receiveResponse(message, text) {
-    const packet = SockhopResponsePacket.parse(message.data);
-    if (packet === null) return this.reportBadFrame(text);
-    packet[kTextLength] = text?.length ?? textLengths.get(message) ?? 0;
-    this.#handlers.callOnResponsePacket(this, packet);
   }
 
   #receiveAnswer({ callback_id: id, data, type }) {
@@ -502,14 +480,17 @@ class MessageChannel {
       return this.#refuseNonObject();
     }
     let text;
+    let sent = null;
     try {
-      text = JSON.stringify(message);
+      // Most are requests and response packets, which are waited for.
+      if (this.#codec?.encodePacket(message, this.transport)) {
+        sent = this.#codec.transmit(this.transport, true);
+      } else text = JSON.stringify(message);
     } catch (err) {
       return Promise.reject(err);
     }
     if (this.#debug || messages.hasSubscribers) showMessage(this, 'sending', message, text);
-    // Most are requests and response packets, which are waited for.
-    return this.transport[kTransmit](text + this.#ending(text), true);
+    return sent ?? this.transport[kTransmit](text + this.#ending(text), true);
   }
 
   /**
@@ -592,8 +573,5 @@ class MessageChannel {
     else this.#handlers.reportError(err, this);
   }
 }
-
-/** The lengths of response packets that pass through a method of the program. @type {WeakMap} */
-const textLengths = new WeakMap();
 
 module.exports = { MessageChannel };

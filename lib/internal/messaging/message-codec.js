@@ -8,10 +8,12 @@ const { diagnostics } = require('../diagnostics.js');
 const { countOf } = require('./ids.js');
 const { showMessage } = require('./observed.js');
 const { setImmediate } = require('../real-timers.js');
+const { packetOf } = require('./packets.js');
 const { receivesThroughProgram } = require('./program-methods.js');
 const {
   kMayTransmitBinary,
   kOfferBinary,
+  kTextLength,
   kTransmitBinary,
   kTransmitControl,
   kUncountFrame,
@@ -182,6 +184,19 @@ class MessageCodec {
   }
 
   /**
+   * Encodes a request or a response packet for `transmit()`.
+   *
+   * @param {*} message of any kind
+   * @returns {boolean} false if it is to be sent as JSON
+   * @throws {*} as `JSON.stringify(message)`
+   */
+  encodePacket(message, transport) {
+    if (this.#sent === null || !transport[kMayTransmitBinary]) return false;
+    const packet = packetOf(message);
+    return packet !== null && encode(this.#sent, message.type, packet);
+  }
+
+  /**
    * Sends the message that `encode()` has encoded.
    *
    * @returns {Promise<null>} as `kTransmit` of the transport
@@ -246,14 +261,18 @@ function textOf(channel, decoded) {
  *
  * @param {MessageChannel} channel
  * @param {object} decoded that its `decode()` has returned
+ * @param {number} length of its frame
  */
-function receiveDecoded(channel, decoded) {
+function receiveDecoded(channel, decoded, length) {
   const { handlers } = channel;
   if (decoded.type === 'SockhopResponsePacket') {
-    // The length of its text counts as unread. Ends of this package send it as JSON.
-    const text = textOf(channel, decoded);
-    if (text !== null) channel.receive(text);
-    return;
+    // A method of the program may pass on another message, of which only the text has a length.
+    if (receivesThroughProgram(handlers)) {
+      const text = textOf(channel, decoded);
+      if (text !== null) channel.receive(text);
+      return;
+    }
+    decoded[kTextLength] = length;
   }
   if (messageChannel.hasSubscribers) {
     showMessage(channel, 'received', envelopeOf(channel, decoded), null);
