@@ -1,7 +1,6 @@
 'use strict';
 
-// Replaces the original's `socket-hangs` test, which stubs net.createConnection. Here a real peer
-// has a full queue of connections, so that a connect gets no answer.
+// A connect that gets no answer: the peer is real, and has a full queue of connections.
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');

@@ -17,19 +17,16 @@ const path = require('node:path');
 const { REPO, original, packageDirectory, underTest } = require('../conformance/under-test.js');
 const { networkNamespace } = require('./namespace');
 
-// The suites and their sizes. `socket-hangs` is left out because it replaces net.createConnection
-// with a stub, which a native client does not call; __test__/connect-hang.test.js uses a real
-// connection instead. `requires` is the number of distinct requests of a directory: Node caches
-// repeated requests before it resolves them.
+// The suites and their sizes. `requires` is the number of distinct requests of a directory: Node
+// caches repeated requests before it resolves them.
 const SUITES = [
-  { release: '1.8', tests: 77, requires: 5 },
+  { release: '1.8', tests: 78, requires: 5 },
   { release: '1.6', tests: 52, requires: 4 },
   // Some of its tests expect a message within 5 ms, which fails on a busy machine now and then.
   { uses: 'entangld', tests: 84, requires: 1, retries: 3 },
   { uses: 'rest-over-sockets', tests: 21, requires: 1, more: 'rest-over-sockets.js' },
 ];
 const nameOf = ({ release, uses }) => release ?? uses;
-const EXCLUDED = 'test/socket-hangs.js';
 
 // The suites use fixed ports. Runs are therefore serial, and a port in use is reported.
 const PORTS = [...Array.from({ length: 11 }, (_, i) => 50000 + i), 50032];
@@ -90,7 +87,7 @@ function runOnce(suite, from, to, scratch) {
   fs.writeFileSync(trace, '');
   const hook = path.join(REPO, 'conformance', 'redirect.js');
   const mocha = require.resolve('mocha/bin/_mocha');
-  const args = ['--exit', '--recursive', '--ignore', EXCLUDED];
+  const args = ['--exit', '--recursive'];
   args.push('--reporter', 'json', '--reporter-option', `output=${report}`);
   if (suite.retries) args.push('--retries', String(suite.retries));
   if (suite.more) args.push('./test', path.join(REPO, 'conformance', 'downstream', suite.more));
