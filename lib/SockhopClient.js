@@ -78,6 +78,7 @@ class SockhopClient extends native.SockhopClient {
       options: checked,
       handlers: this.#handlers,
       reconnector: this.#reconnector,
+      setSocket,
     });
   }
 
@@ -190,7 +191,7 @@ class SockhopClient extends native.SockhopClient {
 
   /** The pings that were sent last, at most four, oldest first. @type {SockhopPing[]} */
   get pings() {
-    return this.#connection.channel?.pings ?? [];
+    return this.#connection.pings;
   }
 
   /** Assigning any value forgets all pings that were sent. */
@@ -425,5 +426,6 @@ supportProxies(SockhopClient);
 
 /** The methods that messages pass through, before a program replaces them. */
 const originalMethods = messageMethodsOf(SockhopClient.prototype);
+const { set: setSocket } = Object.getOwnPropertyDescriptor(SockhopClient.prototype, 'socket');
 
 module.exports = SockhopClient;

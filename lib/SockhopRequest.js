@@ -15,6 +15,7 @@ const {
 } = require('./internal/symbols.js');
 const { nextTick } = require('./internal/real-timers.js');
 const { markTarget, supportProxies } = require('./internal/proxy-support.js');
+const { tolerateBareThen } = require('./internal/messaging/bare-then.js');
 const { uuid: makeUuid } = require('./internal/messaging/ids.js');
 
 /**
@@ -164,6 +165,8 @@ class SockhopResponseReadableStream extends EventEmitter {
   #followers = null;
   /** The characters of the packets that iterators keep. */
   #kept = 0;
+  /** Whether the next event is emitted by the stream itself. */
+  #isOwnEvent = false;
   /** Counts them for the connection; null without one. @type {?Backlog} */
   [kBacklog] = null;
 
@@ -228,31 +231,35 @@ class SockhopResponseReadableStream extends EventEmitter {
    *
    * @returns {Promise<{data: *, type: string}>} rejects with the error that ends or has ended the
    *   stream; with ERR_RESPONSE_ENDED if the stream ends or has ended without another packet and
-   *   without an error
+   *   without an error. A program that calls `then(callback)` alone gets no unhandled rejection
    */
   next() {
-    return new Promise((resolve, reject) => {
-      if (this.#ended) return reject(this.#error ?? endedEarly());
-      this.#nexts ??= [];
-      this.#nexts.push({ resolve, reject });
-      this.#releaseSoon();
-    });
+    return tolerateBareThen(
+      new Promise((resolve, reject) => {
+        if (this.#ended) return reject(this.#error ?? endedEarly());
+        this.#nexts ??= [];
+        this.#nexts.push({ resolve, reject });
+        this.#releaseSoon();
+      }),
+    );
   }
 
   /**
    * Waits for the end of the stream.
    *
    * @returns {Promise<{data: *, type: string}[]>} all packets from the call on (none if the stream
-   *   has ended); rejects with the error that ends or has ended the stream
+   *   has ended); rejects with the error that ends or has ended the stream, as `next()` does
    */
   all() {
-    return new Promise((resolve, reject) => {
-      const packets = [];
-      this.#follow({
-        packet: (packet) => packets.push(packet),
-        end: (err) => (err === undefined ? resolve(packets) : reject(err)),
-      });
-    });
+    return tolerateBareThen(
+      new Promise((resolve, reject) => {
+        const packets = [];
+        this.#follow({
+          packet: (packet) => packets.push(packet),
+          end: (err) => (err === undefined ? resolve(packets) : reject(err)),
+        });
+      }),
+    );
   }
 
   /**
@@ -328,6 +335,19 @@ class SockhopResponseReadableStream extends EventEmitter {
     };
   }
 
+  /** A program may emit events itself, as a test does: then promises and iterators get them, too. */
+  emit(event, ...args) {
+    const isOwn = this.#isOwnEvent || this.#ended;
+    this.#isOwnEvent = false;
+    if (event === 'end' && !isOwn) this.#settleWaiting(args[0]);
+    const endsHere = event === 'data' && !isOwn && this.#passOn(args[0], args[1], 0);
+    try {
+      return super.emit(event, ...args);
+    } finally {
+      if (endsHere) this.end();
+    }
+  }
+
   [Symbol.for('nodejs.util.inspect.custom')](_depth, { stylize }) {
     const state = this.#ended ? 'ended' : 'open';
     return `${this.constructor.name} { ${stylize(this.uuid, 'string')}, ${state} }`;
@@ -392,20 +412,29 @@ class SockhopResponseReadableStream extends EventEmitter {
   #deliver(pkt) {
     const { data, type } = pkt;
     // Promises first: settling them runs no code of the program that could throw.
+    const endsHere = this.#passOn(data, type, pkt[kTextLength] ?? 0);
+    try {
+      this.#emitInScope('data', data, type);
+    } finally {
+      if (pkt.last || endsHere) this.#finish();
+    }
+  }
+
+  /**
+   * Gives a packet to promises and iterators.
+   *
+   * @returns {boolean} whether the stream ends with it, because of `next()`
+   */
+  #passOn(data, type, size) {
     const nexts = this.#nexts;
     if (nexts !== null) {
       this.#nexts = null;
       for (const { resolve } of nexts) resolve({ data, type });
     }
     if (this.#followers !== null) {
-      const size = pkt[kTextLength] ?? 0;
       for (const follower of this.#followers) follower.packet({ data, type }, size);
     }
-    try {
-      this.#scope.runInAsyncScope(this.emit, this, 'data', data, type);
-    } finally {
-      if (pkt.last || nexts !== null) this.#finish();
-    }
+    return nexts !== null;
   }
 
   #finish(err) {
@@ -413,13 +442,23 @@ class SockhopResponseReadableStream extends EventEmitter {
     this.#ended = true;
     this.#error = err;
     this.#held = null;
+    this.#settleWaiting(err);
+    this.#emitInScope('end', err);
+  }
+
+  /** The stream ends for promises and iterators. */
+  #settleWaiting(err) {
     const nexts = this.#nexts ?? [];
     const followers = this.#followers ?? [];
     this.#nexts = null;
     this.#followers = null;
     for (const { reject } of nexts) reject(err ?? endedEarly());
     for (const follower of followers) follower.end(err);
-    this.#scope.runInAsyncScope(this.emit, this, 'end', err);
+  }
+
+  #emitInScope(...args) {
+    this.#isOwnEvent = true;
+    this.#scope.runInAsyncScope(this.emit, this, ...args);
   }
 }
 
@@ -447,6 +486,15 @@ class SockhopResponseWriteableStream {
     markTarget(this);
     this.uuid = uuid || makeUuid();
     this._sockhop = sockhop;
+  }
+
+  /** Whether the last packet was sent, or is being sent. @type {true|undefined} */
+  get _end_called() {
+    return this.#ended || undefined;
+  }
+
+  set _end_called(called) {
+    if (Boolean(called) !== this.#ended) this.#setEnded(Boolean(called));
   }
 
   /**

@@ -53,6 +53,8 @@ class SockhopServer extends native.SockhopServer {
   #broadcaster;
   /** Makes the connections secure; null without TLS: @type {?TlsServer} */
   #tls;
+  /** The listener that `close()` is closing: `server.server` until it is closed. */
+  #closing = null;
   /** Made by the option `cluster`, or when the program reads `cluster`: @type {?SockhopCluster} */
   #cluster = null;
 
@@ -208,6 +210,7 @@ class SockhopServer extends native.SockhopServer {
   listen(...args) {
     const how = options.normalizeListenOptions(args, this);
     if (this.#handlers.drain !== null) return Promise.reject(stillDraining());
+    if (this.server === this.#closing) this.server = this.#acceptor.createListener();
     const target = { path: this.path, address: this.address, port: this.port };
     const listen = () => this.#acceptor.listen(this.server, target, how);
     if (!this.#cluster?.hasEngine) return listen();
@@ -405,12 +408,18 @@ class SockhopServer extends native.SockhopServer {
    */
   async close(...args) {
     const { grace } = options.normalizeCloseOptions(args[0]);
-    const closed = this.#acceptor.close(this.server, grace > 0);
-    this.server = this.#acceptor.createListener();
-    if (grace > 0) return this.#drain(grace, closed);
-    this.#handlers.drain?.cut();
-    this.#connections.abortStarting();
-    await Promise.all([this.disconnect(), closed, this.#cluster?.close()]);
+    const listener = this.server;
+    this.#closing = listener;
+    const closed = this.#acceptor.close(listener, grace > 0);
+    try {
+      if (grace > 0) return await this.#drain(grace, closed);
+      this.#handlers.drain?.cut();
+      this.#connections.abortStarting();
+      await Promise.all([this.disconnect(), closed, this.#cluster?.close()]);
+    } finally {
+      // The program, or listen(), may have assigned another one.
+      if (this.server === listener) this.server = this.#acceptor.createListener();
+    }
   }
 
   async #drain(grace, closed) {

@@ -97,6 +97,8 @@ class Reading {
   isFull = false;
   /** Whether the stream itself is emitting `data`. */
   inStream = false;
+  /** How many bytes the stream holds that the program has put there by `unshift()`. */
+  unshifted = 0;
 }
 
 const INITIAL_READING = Object.freeze(new Reading());
@@ -379,7 +381,7 @@ class SockhopSocket extends WritingSocket {
   }
 
   resume() {
-    if (this.listenerCount('data') + this.listenerCount('readable') === 0) {
+    if (this.#programListeners() === 0) {
       this.#ownReading().resumedByProgram = true;
     }
     if (!this[kIsHandleInUse]) this[kConnection].resume();
@@ -396,8 +398,14 @@ class SockhopSocket extends WritingSocket {
     return #channel in this ? this.#runInStream(super.read, size) : super.read(size);
   }
 
+  /** The package reads these bytes, too, when the stream emits them. */
   unshift(chunk, encoding) {
-    return this.#runInStream(super.unshift, chunk, encoding);
+    const isRead = this.#hasStarted && !this.#reading.isListenerRemoved;
+    if (isRead) this.#ownReading().unshifted += Buffer.byteLength(chunk, encoding);
+    const result = this.#runInStream(super.unshift, chunk, encoding);
+    // To the program the stream flows, because the package reads it.
+    if (isRead && this.readableFlowing === null) super.resume();
+    return result;
   }
 
   #runInStream(method, ...args) {
@@ -420,8 +428,18 @@ class SockhopSocket extends WritingSocket {
       !this.#reading.isListenerRemoved
     ) {
       this.#channel?.receiveBytes(args[0]);
+    } else if (event === 'data' && #channel in this && this.#reading.unshifted > 0) {
+      this.#receiveUnshifted(args[0]);
     }
     return super.emit(event, ...args);
+  }
+
+  /** The stream emits bytes, the first of which the program has put there. */
+  #receiveUnshifted(chunk) {
+    const bytes = Buffer.from(chunk);
+    const length = Math.min(bytes.length, this.#reading.unshifted);
+    this.#reading.unshifted -= length;
+    if (!this.#reading.isListenerRemoved) this.#channel?.receiveBytes(bytes.subarray(0, length));
   }
 
   // ---- listeners of raw bytes -------------------------------------------------------------------
@@ -475,6 +493,25 @@ class SockhopSocket extends WritingSocket {
     return this.#withOwnListener(event, super.listeners(event));
   }
 
+  listenerCount(event, ...listener) {
+    const count = super.listenerCount(event, ...listener);
+    return event === 'data' && listener.length === 0 && this.#hasOwnListener() ? count + 1 : count;
+  }
+
+  eventNames() {
+    const names = super.eventNames();
+    return this.#hasOwnListener() && !names.includes('data') ? ['data', ...names] : names;
+  }
+
+  /** How many listeners the program has for raw bytes. */
+  #programListeners() {
+    return super.listenerCount('data') + super.listenerCount('readable');
+  }
+
+  #hasOwnListener() {
+    return #channel in this && this.#isReadByPackage && !this.#reading.isListenerRemoved;
+  }
+
   rawListeners(event) {
     return this.#withOwnListener(event, super.rawListeners(event));
   }
@@ -484,8 +521,7 @@ class SockhopSocket extends WritingSocket {
    * again.
    */
   #withOwnListener(event, listeners) {
-    if (event !== 'data' || !this.#isReadByPackage || this.#reading.isListenerRemoved)
-      return listeners;
+    if (event !== 'data' || !this.#hasOwnListener()) return listeners;
     const reading = this.#ownReading();
     reading.ownListener ??= (chunk) => this.#channel?.receiveBytes(chunk);
     return [reading.ownListener, ...listeners];
@@ -538,10 +574,7 @@ class SockhopSocket extends WritingSocket {
   }
 
   #disableRawIfUnused() {
-    if (
-      !this.#reading.isRawEnabled ||
-      this.listenerCount('data') + this.listenerCount('readable') > 0
-    ) {
+    if (!this.#reading.isRawEnabled || this.#programListeners() > 0) {
       return;
     }
     this.#reading.isRawEnabled = false;

@@ -5,6 +5,8 @@ const { Renewal } = require('./internal/renewal.js');
 const { kSize } = require('./internal/symbols.js');
 const { markTarget, supportProxies } = require('./internal/proxy-support.js');
 
+const noop = () => {};
+
 /**
  * A map that removes each value after a time.
  *
@@ -52,7 +54,7 @@ class TimedMap {
    * @param {number} [timeout] in ms; default, and for 0: that of the map
    * @returns {TimedMap} this
    */
-  set(key, value, callback, timeout) {
+  set(key, value, callback = noop, timeout = 0) {
     const previous = this.#take(key);
     const timer = setTimeout(() => this.#take(key)?.[2]?.('timed-out'), timeout || this._timeout);
     if (!this.#ref) timer.unref();

@@ -17,6 +17,8 @@ const { cancelled, discarded, noServer, notConnected } = require('./connect-erro
 const { OfflineQueue } = require('./offline-queue.js');
 const { ServerTour } = require('./servers.js');
 
+const { __lookupSetter__: lookupSetter } = Object.prototype;
+
 /** Messages that belong to one connection: they do not wait for the next one. */
 const OF_A_CONNECTION = new Set(['SockhopPing', 'SockhopPong', 'SockhopResponsePacket']);
 
@@ -31,6 +33,8 @@ class ClientConnection {
   #handlers;
   /** Tells whether the client connects again by itself. */
   #reconnector;
+  /** The setter of `socket`, before a program replaces it. */
+  #setSocket;
   /**
    * The channel of the connection whose `disconnect` event is being emitted.
    *
@@ -44,6 +48,8 @@ class ClientConnection {
   #attempt = null;
   /** The attempt at all servers of `addresses`: @type {?ServerTour} */
   #tour = null;
+  /** The attempt whose socket is being assigned: @type {?ConnectAttempt} */
+  #assigning = null;
   /** How many connections there were, and how many of them with TLS. */
   #opened = 0;
   #handshakes = 0;
@@ -57,10 +63,12 @@ class ClientConnection {
    * @param {object} parts.options as checked
    * @param {object} parts.handlers
    * @param {import('./reconnector.js').Reconnector} parts.reconnector
+   * @param {function} parts.setSocket the setter of `socket`, before a program replaces it
    */
-  constructor(client, { id, options, handlers, reconnector }) {
+  constructor(client, { id, options, handlers, reconnector, setSocket }) {
     this.client = client;
     this.id = id;
+    this.#setSocket = setSocket;
     this.options = options;
     this.#handlers = handlers;
     this.#reconnector = reconnector;
@@ -147,8 +155,26 @@ class ClientConnection {
     this.#attempt = null;
   }
 
+  /**
+   * Makes the socket of an attempt the current one: by the property, if the program has a setter of
+   * its own for it.
+   */
+  assign(socket, attempt) {
+    if (lookupSetter.call(this.client, 'socket') === this.#setSocket) {
+      return this.adopt(socket, attempt);
+    }
+    this.#assigning = attempt;
+    try {
+      this.client.socket = socket;
+    } finally {
+      this.#assigning = null;
+    }
+    if (attempt.socket !== socket) this.adopt(socket, attempt);
+  }
+
   /** Makes a stream that the program brings the current socket. */
   adoptStream(stream) {
+    if (this.#assigning !== null) return this.adopt(stream, this.#assigning);
     this.attempt?.cancel(cancelled());
     this.adopt(stream);
     // A stream that is connected already emits no event.
@@ -209,10 +235,13 @@ class ClientConnection {
       // The error of a failed attempt has handledRejection connect().
       if (this.channel !== channel) return;
       this.lastError = err;
-      if (err.code === 'ECONNRESET') return over();
+      // By the text, as in 1.8.4: a program may emit errors without a code.
+      const text = String(err);
+      const reconnects = this.#reconnector.enabled;
+      if (text.includes('ECONNRESET')) return over();
+      if (reconnects && text.includes('This socket is closed')) return over();
       try {
-        if (!this.#reconnector.enabled || err.code !== 'ECONNREFUSED')
-          this.#handlers.reportError(err);
+        if (!reconnects || !text.includes('ECONNREFUSED')) this.#handlers.reportError(err);
       } finally {
         // An error that the program emits does not end the connection.
         if (socket.destroyed) over();
@@ -264,10 +293,16 @@ class ClientConnection {
     socket?.destroy(isEmitted ? err : undefined);
   }
 
-  /** Sends what has gathered, then FIN. */
+  /**
+   * Sends everything that has gathered, then FIN. As in 1.8.4, the socket is destroyed and the
+   * answers are given up before `disconnect` is emitted.
+   */
   finish() {
+    const { _socket: socket, _response_stream_map: streams } = this.client;
     this.channel?.transport[kFlush]();
-    this.client._socket.end();
+    socket.end();
+    socket.destroy();
+    streams.stop(this.#askedRequests());
   }
 
   /** Ends the connection: `disconnect` is emitted if there was one. */
@@ -401,6 +436,11 @@ class ClientConnection {
       round_trip: channel?.transport[kRoundTrip]() ?? null,
       last_connect_error: this.lastConnectError,
     };
+  }
+
+  /** The pings of the connection, also while its `disconnect` is emitted. */
+  get pings() {
+    return (this.channel ?? this.#leaving)?.pings ?? [];
   }
 
   forgetPings() {

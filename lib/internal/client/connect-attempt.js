@@ -116,11 +116,11 @@ class ConnectAttempt {
         this.#connector = this.#tlsConnector();
         if (this.#connector === null) return this.#connectWithOpenssl();
         debug?.('%s: connects, with native TLS', clientName(client));
-        this.#connection.adopt(new SockhopTlsSocket(this.#pendingConnection()), this);
+        this.#connection.assign(new SockhopTlsSocket(this.#pendingConnection()), this);
       } else {
         if (isNetReplaced()) return this.#connectWithNet();
         debug?.('%s: connects', clientName(client));
-        this.#connection.adopt(new SockhopSocket(this.#pendingConnection()), this);
+        this.#connection.assign(new SockhopSocket(this.#pendingConnection()), this);
       }
       this.#endpoints = await resolveEndpoints(this.#target, this.socket);
       if (!this.#isOver) this.#connectNatively();
@@ -270,7 +270,7 @@ class ConnectAttempt {
     };
     stream = open(connected);
     const before = this.socket;
-    this.#connection.adopt(stream, this);
+    this.#connection.assign(stream, this);
     before?.[kMoveToStream](stream);
     if (isEarly) setImmediate(connected);
     return stream;

@@ -357,8 +357,6 @@ class MessageChannel {
     let text;
     let ticket = null;
     if (this.#jsonMode) {
-      // JSON has no text for undefined.
-      if (data === undefined) throw errors.noPayload(data);
       if (callback) throw errors.callbackOfJsonPeer();
       if (!this.#allowNonObjects && typeof data !== 'object') return this.#refuseNonObject();
     } else if (!isPayload(data)) {
@@ -427,7 +425,10 @@ class MessageChannel {
 
   #refuseNonObject() {
     const err = errors.notAnObject();
-    if (this.#handlers.listenerCount('error') > 0) this.#handlers.reportError(err, this);
+    const { isServer, target } = this.#handlers;
+    // As in 1.8.4: a client emits it. Otherwise it must not pass unnoticed.
+    if (isServer || target.listenerCount('error') === 0) return Promise.reject(err);
+    this.#handlers.reportError(err, this);
     return handledRejection(err);
   }
 

@@ -12,8 +12,19 @@ const { Listener, notRunning } = require('./listener.js');
 
 const noop = () => {};
 
-/** Node's own function. If a program replaced it, the program's function makes `server.server`. */
+/**
+ * Node's own functions. If a program replaced one of them, `server.server` is a server of Node, which
+ * the program's function makes, starts or closes.
+ */
 const { createServer } = net;
+const { close, listen } = net.Server.prototype;
+
+function isNetReplaced() {
+  const { prototype } = net.Server;
+  return (
+    net.createServer !== createServer || prototype.listen !== listen || prototype.close !== close
+  );
+}
 
 /**
  * Makes the listeners of a server, hands their connections to the server, and has them listen and
@@ -50,7 +61,7 @@ class Acceptor {
     const server = this.#server;
     const { max_connections } = this.#connections.options;
     // A listener of another kind would serve plain text.
-    const isOwn = net.createServer === createServer || this.#tls !== null;
+    const isOwn = !isNetReplaced() || this.#tls !== null;
     const listener = isOwn
       ? new Listener(server, this.#handlers, max_connections, this.#tls)
       : net.createServer();
@@ -120,7 +131,8 @@ class Acceptor {
    */
   close(listener, acceptsWaiting) {
     return new Promise((resolve) => {
-      if (!(listener instanceof Listener)) {
+      // A program may have replaced the method.
+      if (listener.close !== Listener.prototype.close) {
         listener.close(() => resolve());
         return;
       }

@@ -170,11 +170,15 @@ class WritingSocket extends ConnectionSocket {
     }
   }
 
-  /** @param {function(): void} emitConnect tells the client's program */
+  /**
+   * @param {function(): void} emitConnect tells the client's program. As in 1.8.4, it is the first
+   *   listener of `connect`: listeners that it adds do not get this event
+   */
   [kMarkConnected](emitConnect) {
     this.connecting = false;
+    this.prependOnceListener('connect', emitConnect);
     try {
-      emitConnect();
+      this.emit('connect');
     } finally {
       const { settlePending } = this.#writing;
       if (settlePending !== null) {
@@ -182,7 +186,6 @@ class WritingSocket extends ConnectionSocket {
         this.#writing.settlePending = null;
       }
     }
-    this.emit('connect');
     this.emit('ready');
   }
 
@@ -558,8 +561,9 @@ class WritingSocket extends ConnectionSocket {
     this[kFlush]();
     const sent = this[kConnection].end();
     if (this[kConnection].hasLoopbackPeer()) dispatchSoon();
+    // In a later tick, as with a `net.Socket`: a socket that is destroyed at once emits no `finish`.
     // A connection that is closed has ended.
-    if (sent === CLOSED) callback();
+    if (sent === CLOSED || sent === WRITTEN) nextTick(callback);
     else this.#settle(sent, callback);
   }
 

@@ -1,0 +1,361 @@
+'use strict';
+
+// What programs do with sockhop 1.8.4 beyond its documents: private names, the order of events, and
+// stand-ins of tests. With SOCKHOP_UNDER_TEST=sockhop-1.8 the same tests pass on the original.
+
+const assert = require('node:assert/strict');
+const { once } = require('node:events');
+const net = require('node:net');
+const path = require('node:path');
+const { describe, it } = require('node:test');
+const { underTest } = require('../conformance/under-test.js');
+const { unixPath } = require('./support/addresses.js');
+const { cleanup } = require('./support/cleanup.js');
+const { deadline, turn } = require('./support/deadline.js');
+const impl = require('./support/impl.js');
+const { clientOnWire, makeClient, startServer } = require('./support/local.js');
+const { program } = require('./support/program.js');
+const { rawClient } = require('./support/raw.js');
+
+const lib = (name) => require(path.join(underTest(), 'lib', name));
+const { SockhopResponseReadableStream, SockhopResponseWriteableStream } = lib('SockhopRequest.js');
+
+const limit = { timeout: 90_000 };
+
+/** A server and a client that are connected. */
+async function pair(t, options = {}, Client = impl.client) {
+  const { server, log, where } = await startServer(t, options, { path: unixPath(t) });
+  const { client } = makeClient(t, where, options, Client);
+  const arrived = once(server, 'connect');
+  await client.connect();
+  const [sock, session] = await deadline(arrived, 'the connection');
+  return { server, client, sock, session, log, where };
+}
+
+const ask = (client, object) => new Promise((resolve) => client.send(object, resolve));
+
+describe('the events of a client', () => {
+  it('come before those of its socket when it is connected', limit, async (t) => {
+    const { where } = await startServer(t);
+    const { client } = makeClient(t, where);
+    const seen = [];
+    client.on('connect', (socket) => {
+      seen.push('client');
+      socket.on('connect', () => seen.push('connect of a listener that was added now'));
+      socket.on('ready', () => seen.push('ready'));
+    });
+    await client.connect();
+    await turn();
+    assert.deepEqual(seen, ['client', 'ready']);
+  });
+
+  it(
+    'find the socket destroyed, and the answers given up, after disconnect()',
+    limit,
+    async (t) => {
+      const { server, client } = await pair(t);
+      server.on('request', () => {});
+      const stream = await client.request({ a: 1 });
+      server.on('receive', (_, meta) => meta.callback());
+      await deadline(ask(client, 'whether the request has arrived'), 'the answer');
+      const seen = [];
+      stream.on('end', (err) => seen.push(['end', err instanceof Error]));
+      client.on('disconnect', (socket) => seen.push(['disconnect', socket.destroyed]));
+      await client.disconnect();
+      assert.deepEqual(seen, [
+        ['end', true],
+        ['disconnect', true],
+      ]);
+    },
+  );
+
+  it('include no finish of a socket that disconnect() has destroyed', limit, async (t) => {
+    const { client } = await pair(t);
+    const seen = [];
+    const { socket } = client;
+    for (const event of ['finish', 'close']) socket.on(event, () => seen.push(event));
+    const closed = once(socket, 'close');
+    await client.disconnect();
+    await deadline(closed, 'the end of the socket');
+    assert.deepEqual(seen, ['close']);
+  });
+
+  it('show the unanswered pings that ended the connection', limit, async (t) => {
+    const { client } = await clientOnWire(t);
+    const lost = new Promise((resolve) => {
+      client.on('disconnect', () => resolve(client.pings.map((ping) => ping.unanswered())));
+    });
+    client.ping(50);
+    assert.deepEqual(await deadline(lost, 'the end of the connection'), [true, true, true, true]);
+    assert.deepEqual(client.pings, []);
+  });
+
+  it('include the end of the connection for an error by its text', limit, async (t) => {
+    for (const [text, auto_reconnect] of [
+      ['read ECONNRESET', false],
+      ['This socket is closed', true],
+    ]) {
+      const { client } = await pair(t, { auto_reconnect_interval: 60_000 });
+      client.auto_reconnect = auto_reconnect;
+      const seen = [];
+      client.on('error', (err) => seen.push(err.message));
+      client.on('disconnect', () => seen.push('disconnect'));
+      client.socket.emit('error', new Error(text));
+      assert.deepEqual(seen, ['disconnect']);
+      client.auto_reconnect = false;
+    }
+  });
+});
+
+describe('a setter of a subclass for the socket', () => {
+  it('is used when the client connects', limit, async (t) => {
+    const seen = [];
+    class Tuned extends impl.client {
+      get socket() {
+        return super.socket;
+      }
+
+      set socket(socket) {
+        seen.push(socket instanceof net.Socket);
+        socket.setKeepAlive(true);
+        super.socket = socket;
+      }
+    }
+    const { server, client } = await pair(t, {}, Tuned);
+    server.on('receive', (object, meta) => meta.callback(object));
+    assert.deepEqual(await deadline(ask(client, { a: 1 }), 'the answer'), { a: 1 });
+    assert.deepEqual(seen, [true]);
+    assert.equal(client.connected, true);
+  });
+});
+
+describe('server.server', () => {
+  it('is the same until close() is done', limit, async (t) => {
+    const { server } = await startServer(t);
+    const listener = server.server;
+    const closing = server.close();
+    assert.equal(server.server, listener);
+    await deadline(once(server.server, 'close'), 'the event');
+    await closing;
+    assert.notEqual(server.server, listener);
+  });
+
+  it('has its close() called with a callback, which a stand-in may call', limit, async (t) => {
+    const server = new impl.server({ path: unixPath(t) });
+    const calls = [];
+    server.server.close = (callback) => {
+      calls.push(typeof callback);
+      callback();
+    };
+    await deadline(server.close(), 'close()');
+    assert.deepEqual(calls, ['function']);
+  });
+
+  for (const method of ['listen', 'close']) {
+    it(`calls ${method}() of a patched prototype of net.Server`, limit, async (t) => {
+      const original = net.Server.prototype[method];
+      const calls = [];
+      t.mock.method(net.Server.prototype, method, function patched(...args) {
+        calls.push(this);
+        return original.apply(this, args);
+      });
+      const server = new impl.server({ path: unixPath(t) });
+      const { server: listener } = server;
+      await server.listen();
+      const { client } = makeClient(t, { path: server.path });
+      server.on('receive', (object, meta) => meta.callback(object));
+      await client.connect();
+      assert.deepEqual(await deadline(ask(client, { a: 1 }), 'the answer'), { a: 1 });
+      await client.disconnect();
+      await server.close();
+      assert.ok(calls.includes(listener));
+    });
+  }
+});
+
+describe('a socket', () => {
+  it('has a listener of data, by each way to look for it', limit, async (t) => {
+    const { client, sock } = await pair(t);
+    for (const socket of [sock, client.socket]) {
+      assert.equal(socket.listenerCount('data'), 1);
+      assert.equal(socket.listeners('data').length, 1);
+      assert.ok(socket.eventNames().includes('data'));
+      const listener = () => {};
+      socket.on('data', listener);
+      assert.equal(socket.listenerCount('data'), 2);
+      socket.off('data', listener);
+      assert.equal(socket.listenerCount('data'), 1);
+    }
+  });
+
+  it('delivers the messages that a program puts back with unshift()', limit, async (t) => {
+    const { server, client, sock, log } = await pair(t);
+    const message = (data) => Buffer.from(`{"type":"String","data":"${data}"}\n`);
+    sock.unshift(message('while it flows'));
+    assert.equal((await log.next('receive')).args[0], 'while it flows');
+    sock.pause();
+    sock.unshift(message('while it is paused'));
+    sock.resume();
+    assert.equal((await log.next('receive')).args[0], 'while it is paused');
+    server.on('receive', (object, meta) => meta.callback?.(object));
+    assert.equal(await deadline(ask(client, 'after'), 'the answer'), 'after');
+  });
+
+  it('delivers what a session puts back after its first line', limit, async (t) => {
+    class Greeted extends impl.session {
+      async start() {
+        const [chunk] = await once(this.sock, 'data');
+        const end = chunk.indexOf('\n') + 1;
+        this.greeting = chunk.subarray(0, end).toString();
+        this.sock.unshift(chunk.subarray(end));
+      }
+    }
+    const options = { session_type: Greeted };
+    const { log, where } = await startServer(t, options, { path: unixPath(t) });
+    const wire = await rawClient(t, where);
+    wire.socket.write('HELLO\n{"type":"Number","data":1}\n');
+    const [object, meta] = (await log.next('receive')).args;
+    assert.deepEqual([object, meta.session.greeting], [1, 'HELLO\n']);
+  });
+});
+
+describe('a message to a JSON peer', () => {
+  const sent = (promise) =>
+    promise.then(
+      () => 'sent',
+      () => 'rejected',
+    );
+
+  it('that is undefined causes a rejection, or is text if that is allowed', limit, async (t) => {
+    const strict = await pair(t, { peer_type: 'json' });
+    strict.client.on('error', () => {});
+    assert.equal(await sent(strict.client.send(undefined)), 'rejected');
+    const lax = await pair(t, { peer_type: 'json', allow_non_objects: true });
+    assert.equal(await sent(lax.client.send(undefined)), 'sent');
+    assert.equal((await lax.log.next('receive')).args[0], 'undefined');
+  });
+
+  it(
+    'that is no object causes an unhandled rejection, and no error event of the server',
+    limit,
+    async (t) => {
+      const { code, lines } = await program(
+        t,
+        async ({ server: Server, client: Client }, where) => {
+          const server = new Server({ ...where, peer_type: 'json' });
+          const client = new Client({ ...where, peer_type: 'json' });
+          const unhandled = [];
+          process.on('unhandledRejection', (err) => unhandled.push(err.code));
+          await server.listen();
+          const arrived = new Promise((resolve) => server.once('connect', resolve));
+          await client.connect();
+          const socket = await arrived;
+          client.send('text');
+          await new Promise((resolve) => setImmediate(resolve));
+          server.on('error', () => unhandled.push('an error event'));
+          server.send(socket, 'text');
+          await new Promise((resolve) => setImmediate(resolve));
+          console.log(unhandled.join());
+          process.exit();
+        },
+        { path: unixPath(t) },
+      ).ended();
+      const refused = 'ERR_OBJECTBUFFER_BAD_OBJECT';
+      assert.deepEqual([code, lines], [0, [`${refused},${refused}`]]);
+    },
+  );
+});
+
+describe('a stream of answers', () => {
+  it('that times out causes no unhandled rejection of next().then(callback)', limit, async (t) => {
+    const { code, lines } = await program(
+      t,
+      async ({ server: Server, client: Client }, where) => {
+        const server = new Server(where);
+        const client = new Client(where);
+        await server.listen();
+        await client.connect();
+        process.on('unhandledRejection', (err) => console.log('unhandled', err.code));
+        // As http-over-sockets does it.
+        const stream = await client.request({ a: 1 }, { timeout: 20 });
+        const answer = new Promise((resolve, reject) => {
+          stream.once('end', (err) => err && reject(err));
+          stream.next().then(resolve);
+        });
+        await answer.catch((err) => console.log(err.code));
+        const all = await client.request({ a: 1 }, { timeout: 20 });
+        all.all().then(() => {});
+        await new Promise((resolve) => all.once('end', resolve));
+        await new Promise((resolve) => setImmediate(resolve));
+        process.exit();
+      },
+      { path: unixPath(t) },
+    ).ended();
+    assert.deepEqual([code, lines], [0, ['ERR_RESPONSE_TIMEOUT']]);
+  });
+
+  it('does not hide an error of the callback', limit, async (t) => {
+    const { code, lines } = await program(
+      t,
+      async ({ server: Server, client: Client }, where) => {
+        const server = new Server(where);
+        const client = new Client(where);
+        server.on('request', (_, response) => response.send(1));
+        await server.listen();
+        await client.connect();
+        process.on('unhandledRejection', (err) => {
+          console.log(err.message);
+          process.exit();
+        });
+        const stream = await client.request({ a: 1 });
+        stream.next().then(() => {
+          throw new Error('of the callback');
+        });
+      },
+      { path: unixPath(t) },
+    ).ended();
+    assert.deepEqual([code, lines], [0, ['of the callback']]);
+  });
+
+  it('takes the events that a test emits', limit, async () => {
+    const one = new SockhopResponseReadableStream({});
+    const next = one.next();
+    one.emit('data', { a: 1 }, 'Object');
+    assert.deepEqual(await deadline(next, 'the packet'), { data: { a: 1 }, type: 'Object' });
+    assert.equal(one.ended, true);
+    const many = new SockhopResponseReadableStream({});
+    const all = many.all();
+    many.emit('data', 1, 'Number');
+    many.emit('data', 2, 'Number');
+    many.emit('end');
+    assert.deepEqual(
+      (await deadline(all, 'the packets')).map(({ data }) => data),
+      [1, 2],
+    );
+  });
+
+  it('tells by _end_called whether its last packet was sent', limit, async () => {
+    const sent = [];
+    const sockhop = { _send_message: async (message) => sent.push(message.data.data) };
+    const stream = SockhopResponseWriteableStream.from_request({ uuid: 'u' }, sockhop);
+    assert.equal(stream._end_called, undefined);
+    await stream.write(1);
+    assert.equal(stream._end_called, undefined);
+    await stream.send(2);
+    assert.equal(stream._end_called, true);
+    await assert.rejects(stream.send(3), { code: 'ERR_RESPONSE_SEND' });
+    stream._end_called = false;
+    await stream.send(4);
+    assert.deepEqual(sent, [1, 2, 4]);
+  });
+});
+
+describe('a TimedMap', () => {
+  it('has a callback for each value', limit, (t) => {
+    const map = new (lib('TimedMap.js'))();
+    cleanup(t, () => map.stop());
+    map.set('key', 'value');
+    const [value, , callback] = map._map.get('key');
+    assert.deepEqual([value, callback('deleted')], ['value', undefined]);
+  });
+});
