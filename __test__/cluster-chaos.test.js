@@ -4,6 +4,7 @@
 // cut. Every message has a number, so that each loss and each duplicate shows.
 
 const assert = require('node:assert/strict');
+const os = require('node:os');
 const { describe, it } = require('node:test');
 const { setTimeout: delay } = require('node:timers/promises');
 
@@ -93,6 +94,48 @@ async function assertNoneMissedInSilence(nodes, sender, from, wanted) {
   }
 }
 
+/** A time that holds on a machine with an idle processor, for one under the present load. */
+const underLoad = (ms) => ms * Math.max(1, os.loadavg()[0] / os.cpus().length);
+
+/** Asks sessions of other nodes, one question after another, until it is stopped. */
+class Questions {
+  outcomes = [];
+  #isOver = false;
+  #asking;
+
+  /** Each node asks the first client of the next one. */
+  constructor(nodes) {
+    this.#asking = nodes.map((node, n) => this.#ask(node, nodes[(n + 1) % nodes.length], n + 1));
+  }
+
+  async #ask(node, { clients: [{ id }] }, n) {
+    while (!this.#isOver) {
+      const { result, code } = await node.do('session', id, 'exists');
+      const answer = await node.do('ask', id, { ask: n }).catch((err) => err);
+      this.outcomes.push({ n, result, code, answer: answer.answer ?? answer.code });
+    }
+  }
+
+  /** Resolves when each node has got an answer after this call. */
+  async untilAllAnswered(count) {
+    const before = this.outcomes.length;
+    const answered = () =>
+      new Set(
+        this.outcomes
+          .slice(before)
+          .filter(({ answer }) => typeof answer === 'number')
+          .map(({ n }) => n),
+      );
+    await until(() => answered().size === count, 'all nodes get answers', PATIENCE);
+  }
+
+  async stop() {
+    this.#isOver = true;
+    await deadline(Promise.all(this.#asking), 'all operations to be settled', PATIENCE);
+    return this.outcomes;
+  }
+}
+
 for (const real of REAL) {
   describe(`a cluster of ${NODES} processes over ${real.engine}`, {
     ...limit,
@@ -123,6 +166,74 @@ for (const real of REAL) {
         }
       });
     }
+
+    it('loses no connection when the broker is away for 10 s under load, and works within 2 s of its return', async (t) => {
+      const broker = await real.start(t);
+      const nodes = await startCluster(t, real, broker);
+      await startSending(nodes);
+      const questions = new Questions(nodes);
+      await questions.untilAllAnswered(NODES);
+      await broker.stop();
+      await Promise.all(nodes.map((node) => node.next('down', undefined, PATIENCE)));
+      await delay(10_000);
+      await broker.start();
+      const back = Date.now();
+      // Every client gets a message that another node sends from now on, and all questions are answered.
+      const reached = nodes.flatMap((node, n) =>
+        node.clients.map((client) => {
+          const from = (n + 1) % NODES;
+          const before = client.got.get(from)?.length ?? 0;
+          return until(() => client.got.get(from).length > before, 'messages arrive', PATIENCE);
+        }),
+      );
+      await Promise.all([...reached, questions.untilAllAnswered(NODES)]);
+      const took = Date.now() - back;
+      t.diagnostic(`everything worked again after ${took} ms`);
+      assert.ok(took < underLoad(2000), `it took ${took} ms`);
+      const outcomes = await questions.stop();
+      for (const { result, code, answer } of outcomes) {
+        assert.ok(result === true || /^ERR_CLUSTER_/.test(code), code);
+        assert.ok(typeof answer === 'number' || /^ERR_CLUSTER_/.test(answer), answer);
+      }
+      const sent = (await stopSending(nodes)).map(({ sent: count, refused }) => {
+        assert.deepEqual(refused, []);
+        return count;
+      });
+      for (const [from, count] of sent.entries()) {
+        await assertNoneMissedInSilence(nodes, nodes[from], from, upTo(count));
+      }
+      assert.ok(clientsOf(nodes).every(({ isDisconnected }) => !isDisconnected));
+      for (const node of nodes) assert.deepEqual(node.all('node_down'), []);
+      const counts = clientsOf(nodes).map(({ got }) => got.get(0).length);
+      t.diagnostic(
+        `sent ${sent.join(', ')}; of the first sender, clients got ${counts.join(', ')}`,
+      );
+    });
+
+    it('loses nothing in silence, and repeats nothing, when the broker restarts five times', async (t) => {
+      const broker = await real.start(t);
+      const nodes = await startCluster(t, real, broker);
+      await startSending(nodes);
+      for (let round = 0; round < 5; round += 1) {
+        const before = nodes[0].clients[0].got.get(3)?.length ?? 0;
+        await untilGot(nodes[0].clients[0], 3, before + 20);
+        await broker.stop();
+        await Promise.all(nodes.map((node) => node.next('down', undefined, PATIENCE)));
+        await broker.start();
+        // The first event is that of the start.
+        await Promise.all(nodes.map((node) => node.take('up', round === 0 ? 2 : 1, PATIENCE)));
+      }
+      const sent = await stopSending(nodes);
+      for (const [from, { sent: count, refused }] of sent.entries()) {
+        assert.deepEqual(refused, []);
+        await assertNoneMissedInSilence(nodes, nodes[from], from, upTo(count));
+      }
+      for (const node of nodes) {
+        assert.deepEqual(node.all('node_down'), []);
+        await node.counts(2 * NODES);
+      }
+      assert.ok(clientsOf(nodes).every(({ isDisconnected }) => !isDisconnected));
+    });
 
     it('reports exactly the messages that it cannot hold while the broker is away', async (t) => {
       const broker = await real.start(t);
@@ -246,16 +357,8 @@ for (const real of REAL) {
     it('settles every operation, and calls no callback twice, while the broker restarts', async (t) => {
       const broker = await real.start(t);
       const nodes = await startCluster(t, real, broker);
-      const outcomes = [];
-      let isOver = false;
-      const ask = async (node, { id }, n) => {
-        while (!isOver) {
-          const { result, code } = await node.do('session', id, 'exists');
-          const answer = await node.do('ask', id, { ask: n }).catch((err) => err);
-          outcomes.push({ result, code, answer: answer.answer ?? answer.code });
-        }
-      };
-      const asking = nodes.map((node, n) => ask(node, nodes[(n + 1) % NODES].clients[0], n + 1));
+      const questions = new Questions(nodes);
+      const { outcomes } = questions;
       for (let round = 0; round < 3; round += 1) {
         const before = outcomes.length;
         await until(() => outcomes.length > before + 40, 'operations go through', PATIENCE);
@@ -264,8 +367,7 @@ for (const real of REAL) {
         await broker.start();
         await Promise.all(nodes.map((node) => node.next('up', undefined, PATIENCE)));
       }
-      isOver = true;
-      await deadline(Promise.all(asking), 'all operations to be settled', PATIENCE);
+      await questions.stop();
       const odd = outcomes.filter(
         ({ result, code, answer }) => (result !== true && !code) || answer === undefined,
       );
