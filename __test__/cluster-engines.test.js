@@ -51,7 +51,7 @@ for (const { name, skip, start } of brokers) {
       assert.deepEqual([...a.log.all('up'), ...b.log.all('up')], []);
     });
 
-    it('keeps the order of all that one engine publishes, over several subjects', async (t) => {
+    it('keeps the order of what one engine publishes, over several subjects if it can', async (t) => {
       const broker = await start(t);
       const a = await open(t, broker, 'x.n.a');
       const b = await open(t, broker, 'x.n.b');
@@ -61,10 +61,15 @@ for (const { name, skip, start } of brokers) {
         a.engine.publish(subjects[n % 3], Buffer.from(String(n)));
       }
       const got = await b.log.take('message', 300);
-      assert.deepEqual(
-        got.map(({ text }) => Number(text)),
-        Array.from({ length: 300 }, (_, n) => n),
-      );
+      const all = Array.from({ length: 300 }, (_, n) => n);
+      const numbers = (messages) => messages.map(({ text }) => Number(text));
+      if (broker.isOrdered !== false) assert.deepEqual(numbers(got), all);
+      for (const [at, of] of subjects.entries()) {
+        assert.deepEqual(
+          numbers(got.filter(({ subject }) => subject === of)),
+          all.filter((n) => n % 3 === at),
+        );
+      }
     });
 
     it('brings an engine its own messages', async (t) => {
@@ -139,11 +144,9 @@ for (const { name, skip, start } of brokers) {
         'the subscriptions',
       );
       for (const subject of subjects) a.engine.publish(subject, Buffer.from(subject));
-      const got = await a.log.take('message', subjects.length);
-      assert.deepEqual(
-        got.map(({ text }) => text),
-        subjects,
-      );
+      const got = (await a.log.take('message', subjects.length)).map(({ text }) => text);
+      if (broker.isOrdered === false) assert.deepEqual(got.sort(), subjects.sort());
+      else assert.deepEqual(got, subjects);
     });
 
     it('is up again with all its subscriptions after the broker was away', async (t) => {

@@ -9,8 +9,10 @@
 const { spawn } = require('node:child_process');
 const cluster = require('node:cluster');
 const { once } = require('node:events');
+const fs = require('node:fs');
 const net = require('node:net');
 const path = require('node:path');
+const { after } = require('node:test');
 const { setTimeout: delay } = require('node:timers/promises');
 
 const { memory, MemoryBus } = require('../../lib/cluster/memory.js');
@@ -21,6 +23,7 @@ const { environmentOf, findProgram } = require('../../scripts/brokers.js');
 const { freePort, temporaryDirectory } = require('./addresses.js');
 const { cleanup } = require('./cleanup.js');
 const { deadline } = require('./deadline.js');
+const { startRedisCluster } = require('./redis-cluster.js');
 
 const ENGINE_WORKER = path.join(__dirname, '..', 'programs', 'engine-worker.js');
 
@@ -97,6 +100,27 @@ class ClientsOfTest {
   }
 }
 
+/** A nats-server with a configuration of its own, a text. */
+async function startNatsServer(t, configuration) {
+  const broker = new BrokerProcess(t, findProgram('nats-server'), (port, directory) => {
+    const file = path.join(directory, 'nats.conf');
+    fs.writeFileSync(file, configuration);
+    return [...NATS_ARGUMENTS(port), '-c', file];
+  });
+  await broker.start();
+  return broker;
+}
+
+/** A redis-server with further arguments. */
+async function startRedisServer(t, ...more) {
+  const broker = new BrokerProcess(t, findProgram('redis-server'), (port, directory) => [
+    ...REDIS_ARGUMENTS(port, directory),
+    ...more,
+  ]);
+  await broker.start();
+  return broker;
+}
+
 async function startNats(t, client) {
   const broker = new BrokerProcess(t, findProgram('nats-server'), NATS_ARGUMENTS);
   await broker.start();
@@ -148,6 +172,59 @@ async function nodeRedisClient(port) {
   const { createClient } = require('@redis/client');
   const client = createClient({
     socket: { port, host: '127.0.0.1', reconnectStrategy: () => 100 },
+  });
+  client.on('error', () => {});
+  await client.connect();
+  return { client, close: () => client.destroy() };
+}
+
+/** Ends what the tests of a file share. */
+const endings = [];
+const fileContext = { after: (ending) => endings.push(ending) };
+after(async () => {
+  for (const ending of endings) await ending();
+});
+
+/** Three masters, which find each other once for all tests of a file. */
+let sharedCluster = null;
+function startSharedCluster() {
+  const start = (...args) => startRedisServer(fileContext, ...args);
+  sharedCluster ??= startRedisCluster(fileContext, start);
+  return sharedCluster;
+}
+
+/** Engines with a client of a Redis Cluster. */
+async function startShardedRedis(t, makeClient) {
+  const cluster = await startSharedCluster();
+  const clients = new ClientsOfTest(t);
+  return {
+    start: () => cluster.start(),
+    stop: () => cluster.stop(),
+    isOrdered: false,
+    url: null,
+    async engine() {
+      const { client, close } = await makeClient(cluster.members.map(({ port }) => port));
+      clients.add(close);
+      return redis(client);
+    },
+  };
+}
+
+async function ioredisCluster(ports) {
+  const { Cluster } = require('ioredis');
+  const client = new Cluster(
+    ports.map((port) => ({ port, host: '127.0.0.1' })),
+    { clusterRetryStrategy: () => 100 },
+  );
+  client.on('error', () => {});
+  return { client, close: () => client.disconnect() };
+}
+
+async function nodeRedisCluster(ports) {
+  const { createCluster } = require('@redis/client');
+  const client = createCluster({
+    rootNodes: ports.map((port) => ({ url: `redis://127.0.0.1:${port}` })),
+    defaults: { socket: { reconnectStrategy: () => 100 } },
   });
   client.on('error', () => {});
   await client.connect();
@@ -259,7 +336,7 @@ const noRedis = missing('redis', 'redis-server');
 /**
  * Every engine with every client. The broker of `start()` has `engine()`, with a client of the test,
  * and `url()`, with one that the engine makes. `stop()` and `start()` end it and start it again,
- * unless `canStop` is false.
+ * unless `canStop` is false. Subjects have an order of their own if `isOrdered` is false.
  *
  * @type {{name: string, skip: string | false, start: function(object): Promise<object>}[]}
  */
@@ -274,6 +351,24 @@ const brokers = [
   { name: 'nats 2', skip: noNats, start: (t) => startNats(t, 'nats') },
   { name: 'ioredis', skip: noRedis, start: (t) => startRedis(t, ioredisClient) },
   { name: '@redis/client', skip: noRedis, start: (t) => startRedis(t, nodeRedisClient) },
+  {
+    name: 'ioredis, sharded over a Redis Cluster',
+    skip: noRedis,
+    start: (t) => startShardedRedis(t, ioredisCluster),
+  },
+  {
+    name: '@redis/client, sharded over a Redis Cluster',
+    skip: noRedis,
+    start: (t) => startShardedRedis(t, nodeRedisCluster),
+  },
 ];
 
-module.exports = { brokers };
+module.exports = {
+  brokers,
+  ioredisCluster,
+  noNats,
+  noRedis,
+  nodeRedisCluster,
+  startNatsServer,
+  startRedisServer,
+};

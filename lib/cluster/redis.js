@@ -1,11 +1,20 @@
 'use strict';
 
+const { clearTimeout, setTimeout } = require('../internal/real-timers.js');
+
 const noop = () => {};
 
 /** The largest message that Redis takes, in bytes. */
 const MAX_PAYLOAD = 512 * 1024 * 1024;
 /** How many subscriptions one command makes. */
 const CHUNK = 1000;
+/** The time between two attempts at what has failed, in ms. */
+const RETRY_MS = 250;
+/** The longest time between two attempts to connect of a client that this package makes, in ms. */
+const LONGEST_RECONNECT_MS = 500;
+
+/** Schemes of URLs that the clients take. */
+const SCHEMES = ['redis', 'rediss', 'valkey', 'valkeys'];
 
 const isPattern = (subject) => subject.endsWith('.*');
 
@@ -14,13 +23,14 @@ const isPattern = (subject) => subject.endsWith('.*');
  * one form.
  */
 
-/** Two connections of `ioredis`. */
+/** Two connections of `ioredis`, each to one server or to a cluster. */
 class IoRedis {
   #publisher;
   #subscriber;
   #isSharded;
   #isOwn;
   #onState = noop;
+  #onBroken = noop;
 
   constructor(client, { isSharded, isOwn }) {
     this.#publisher = client;
@@ -32,7 +42,7 @@ class IoRedis {
     return this.#publisher.status === 'ready' && this.#subscriber.status === 'ready';
   }
 
-  open(onMessage, onState) {
+  open({ onMessage, onState, onBroken }) {
     this.#subscriber = this.#isSharded
       ? this.#publisher.duplicate([], { shardedSubscribers: true })
       : this.#publisher.duplicate();
@@ -42,9 +52,12 @@ class IoRedis {
     subscriber.on('smessageBuffer', (channel, bytes) => onMessage(String(channel), bytes));
     subscriber.on('pmessageBuffer', (_, channel, bytes) => onMessage(String(channel), bytes));
     this.#onState = () => onState();
+    this.#onBroken = () => onBroken(lost());
     for (const client of [this.#publisher, subscriber]) {
       client.on('ready', this.#onState);
       client.on('close', this.#onState);
+      // One server of a cluster is away, or belongs to it no longer.
+      client.on('-node', this.#onBroken);
     }
     if (this.#isOwn) this.#publisher.on('error', onState);
     if (subscriber.status === 'wait') subscriber.connect().catch(noop);
@@ -52,9 +65,11 @@ class IoRedis {
   }
 
   async subscribe(channels, patterns) {
-    const verb = this.#isSharded ? 'ssubscribe' : 'subscribe';
-    if (channels.length > 0) await this.#subscriber[verb](...channels);
-    if (patterns.length > 0) await this.#subscriber.psubscribe(...patterns);
+    const subscriber = this.#subscriber;
+    // Channels of one command have to be in one slot of a cluster.
+    if (this.#isSharded) await Promise.all(channels.map((one) => subscriber.ssubscribe(one)));
+    else if (channels.length > 0) await subscriber.subscribe(...channels);
+    if (patterns.length > 0) await subscriber.psubscribe(...patterns);
   }
 
   unsubscribe(subject) {
@@ -70,19 +85,28 @@ class IoRedis {
       : this.#publisher.publish(channel, bytes);
   }
 
+  /** Asks every server that takes messages. */
   ping() {
-    return this.#publisher.ping();
+    const publisher = this.#publisher;
+    if (!publisher.isCluster) return publisher.ping();
+    return Promise.all(publisher.nodes('master').map((node) => node.ping()));
   }
 
   close() {
     for (const client of [this.#publisher, this.#subscriber]) {
       client?.off('ready', this.#onState);
       client?.off('close', this.#onState);
+      client?.off('-node', this.#onBroken);
     }
     this.#subscriber?.disconnect();
     if (this.#isOwn) this.#publisher.disconnect();
   }
 }
+
+/** The events of a client of `@redis/client` after which its state may be another one. */
+const STATE_EVENTS = ['ready', 'connect', 'end', 'disconnect', 'error', 'reconnecting'];
+/** That of a client of a cluster by which one server is away. */
+const BROKEN_EVENT = 'node-reconnecting';
 
 /** Two connections of `@redis/client`, or of `redis`, which contains it. */
 class NodeRedis {
@@ -91,7 +115,9 @@ class NodeRedis {
   #isSharded;
   #isOwn;
   #onState = noop;
+  #onBroken = noop;
   #onMessage = noop;
+  #isClosed = false;
 
   constructor(client, { isSharded, isOwn }) {
     this.#publisher = client;
@@ -103,25 +129,41 @@ class NodeRedis {
     return isReady(this.#publisher) && isReady(this.#subscriber);
   }
 
-  open(onMessage, onState) {
+  open({ onMessage, onState, onBroken }) {
     this.#subscriber = this.#publisher.duplicate();
-    const subscriber = this.#subscriber;
     this.#onState = (err) => onState(err);
+    this.#onBroken = () => onBroken(lost());
     this.#onMessage = (bytes, channel) => onMessage(String(channel), bytes);
-    for (const client of [this.#publisher, subscriber]) {
-      for (const event of ['ready', 'end', 'error', 'reconnecting'])
-        client.on(event, this.#onState);
+    for (const client of [this.#publisher, this.#subscriber]) {
+      for (const event of STATE_EVENTS) client.on(event, this.#onState);
+      client.on(BROKEN_EVENT, this.#onBroken);
     }
-    subscriber.connect().catch(noop);
-    if (this.#isOwn) this.#publisher.connect().catch(noop);
+    this.#connect(this.#subscriber);
+    if (this.#isOwn) this.#connect(this.#publisher);
+    else if (!this.#publisher.isOpen) onState(notConnected());
+  }
+
+  /** A client tries again by itself, but that of a cluster does not at first. */
+  async #connect(client) {
+    while (!this.#isClosed) {
+      try {
+        await client.connect();
+        return this.#onState();
+      } catch (err) {
+        if (this.#isClosed) return;
+        this.#onState(err);
+      }
+      await new Promise((resolve) => {
+        setTimeout(resolve, RETRY_MS).unref?.();
+      });
+    }
   }
 
   async subscribe(channels, patterns) {
     const subscriber = this.#subscriber;
-    for (const channel of channels) {
-      if (this.#isSharded) await subscriber.sSubscribe(channel, this.#onMessage, true);
-    }
-    if (channels.length > 0 && !this.#isSharded) {
+    if (this.#isSharded) {
+      await Promise.all(channels.map((one) => subscriber.sSubscribe(one, this.#onMessage, true)));
+    } else if (channels.length > 0) {
       await subscriber.subscribe(channels, this.#onMessage, true);
     }
     if (patterns.length > 0) await subscriber.pSubscribe(patterns, this.#onMessage, true);
@@ -140,13 +182,19 @@ class NodeRedis {
       : this.#publisher.publish(channel, bytes);
   }
 
+  /** Asks every server that takes messages. */
   ping() {
-    return this.#publisher.ping();
+    const publisher = this.#publisher;
+    if (!isNodeCluster(publisher)) return publisher.ping();
+    const ping = async (master) => (await publisher.nodeClient(master)).ping();
+    return Promise.all(publisher.masters.map(ping));
   }
 
   close() {
+    this.#isClosed = true;
     for (const client of [this.#publisher, this.#subscriber]) {
-      for (const event of ['ready', 'end', 'reconnecting']) client?.off(event, this.#onState);
+      for (const event of STATE_EVENTS) if (event !== 'error') client?.off(event, this.#onState);
+      client?.off(BROKEN_EVENT, this.#onBroken);
     }
     this.#publisher.off('error', this.#onState);
     destroy(this.#subscriber);
@@ -154,8 +202,11 @@ class NodeRedis {
   }
 }
 
-/** A client of one server has `isReady`, one of a cluster `isOpen` alone. */
+/** A client of one server has `isReady`, one of a cluster may have `isOpen` alone. */
 const isReady = (client) => client.isReady ?? client.isOpen;
+
+/** Only clients of a cluster know its masters. */
+const isNodeCluster = (client) => Array.isArray(client?.masters);
 
 function destroy(client) {
   try {
@@ -164,6 +215,23 @@ function destroy(client) {
   } catch {
     // It is closed already.
   }
+}
+
+const lost = () => new Error('The connection to the Redis server is lost');
+const notConnected = () =>
+  new Error('The client of redis() is not connected: call its connect() before listen()');
+
+/** An answer of the server, which begins with a code. */
+const isAnswer = (err) => /^[A-Z]{3,} /.test(err?.message);
+const isDenial = (err) => /^NOPERM /.test(err?.message);
+
+/** @returns {Error} the same, with the remedy where it is known */
+function explained(err) {
+  if (!/^ERR unknown command .?s(subscribe|publish)/i.test(err?.message)) return err;
+  return new Error(
+    `Sharded channels need Redis 7 or newer; redis(client, { sharded: false }) uses others (${err.message})`,
+    { cause: err },
+  );
 }
 
 /** Packages of the client, the first one that is installed is used. */
@@ -179,9 +247,12 @@ function clientFor(url) {
       if (err.code !== 'MODULE_NOT_FOUND') throw err;
       continue;
     }
-    if (name !== 'ioredis') return found.createClient({ url });
+    const reconnectIn = (n) => Math.min(50 * n, LONGEST_RECONNECT_MS);
+    if (name !== 'ioredis') {
+      return found.createClient({ url, socket: { reconnectStrategy: reconnectIn } });
+    }
     const Redis = found.Redis ?? found;
-    return new Redis(url, { lazyConnect: true, retryStrategy: (n) => Math.min(50 * n, 500) });
+    return new Redis(url, { lazyConnect: true, retryStrategy: reconnectIn });
   }
   throw new Error(`A cluster over Redis needs one of these packages: ${PACKAGES.join(', ')}`);
 }
@@ -195,6 +266,7 @@ class RedisEngine {
   #makeClients;
   #clients = null;
   #host = null;
+  #isSharded;
   #subjects = new Set();
   #isUp = false;
   /** Whether the host knows that the server is reached: `open()` tells it the first time. */
@@ -203,25 +275,34 @@ class RedisEngine {
   #epoch = 0;
   /** Bytes that the server has not confirmed. */
   #pending = 0;
+  /** The messages that no server of a cluster has confirmed. @type {Set<Promise<void>>} */
+  #unanswered = new Set();
   /** Calls that wait for the server to be back. @type {Function[]} */
   #waiting = [];
+  /** Set after a failure, until it is tried again. */
+  #timer = null;
 
   name = 'redis';
 
   constructor(makeClients, isSharded) {
     this.#makeClients = makeClients;
+    this.#isSharded = isSharded;
     this.wildcards = !isSharded;
   }
 
   async open(host) {
     this.#host = host;
     this.#clients = this.#makeClients();
-    this.#clients.open(
-      (channel, bytes) => this.#host?.deliver(channel, bytes),
-      (err) => this.#review(err),
-    );
+    this.#clients.open({
+      onMessage: (channel, bytes) => this.#host?.deliver(channel, bytes),
+      onState: (err) => this.#review(err),
+      onBroken: (err) => {
+        if (this.#isUp) this.#fail(err);
+      },
+    });
     this.#review();
     await this.#reached();
+    if (this.#host !== host) throw new Error('The engine was closed');
     this.#isReported = true;
     return { max_payload: MAX_PAYLOAD };
   }
@@ -232,23 +313,29 @@ class RedisEngine {
    * @param {Error} [err] the reason, if it could not reach the server
    */
   #review(err) {
-    if (err && !this.#isReported) this.#host?.state(false, err);
-    const { isReady } = this.#clients ?? { isReady: false };
-    if (isReady === this.#isUp) return;
+    if (err && !this.#isUp && (!this.#isReported || isAnswer(err))) this.#host?.state(false, err);
+    const isReady = this.#clients?.isReady ?? false;
+    if (isReady === this.#isUp || this.#timer !== null) return;
     this.#isUp = isReady;
+    this.#forget();
+    if (isReady) this.#onUp(this.#epoch);
+    else if (this.#isReported) this.#host?.state(false, lost());
+  }
+
+  /** What was published before is not confirmed any more. */
+  #forget() {
     this.#epoch += 1;
     this.#pending = 0;
-    if (isReady) this.#onUp(this.#epoch);
-    else if (this.#isReported) {
-      this.#host?.state(false, new Error('The connection to the Redis server is lost'));
-    }
+    this.#unanswered.clear();
   }
 
   async #onUp(epoch) {
     try {
       await this.#subscribe([...this.#subjects]);
-    } catch {
-      // The connection is lost again, or the server refuses the subscriptions.
+      await this.#clients?.ping();
+    } catch (err) {
+      // The connection may be lost again.
+      if (epoch === this.#epoch) this.#fail(err);
       return;
     }
     if (epoch !== this.#epoch) return;
@@ -256,10 +343,22 @@ class RedisEngine {
     if (this.#isReported) this.#host?.state(true);
   }
 
+  /** A server refuses something or is away, although the client is connected: tries it again. */
+  #fail(err) {
+    this.#isUp = false;
+    this.#forget();
+    this.#host?.state(false, isAnswer(err) ? explained(err) : lost());
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      this.#review();
+    }, RETRY_MS);
+    this.#timer.unref?.();
+  }
+
   async #subscribe(subjects) {
     for (let at = 0; at < subjects.length; at += CHUNK) {
       const chunk = subjects.slice(at, at + CHUNK);
-      await this.#clients.subscribe(
+      await this.#clients?.subscribe(
         chunk.filter((subject) => !isPattern(subject)),
         chunk.filter(isPattern),
       );
@@ -283,7 +382,13 @@ class RedisEngine {
           return;
         }
       } catch (err) {
-        if (epoch === this.#epoch && this.#isUp) throw err;
+        if (epoch === this.#epoch && this.#isUp) {
+          if (isAnswer(err) || !this.#isSharded) {
+            this.#subjects.delete(subject);
+            throw explained(err);
+          }
+          this.#fail(err);
+        }
       }
       await this.#reached();
     }
@@ -296,18 +401,33 @@ class RedisEngine {
 
   publish(subject, bytes, ticket) {
     if (!this.#isUp) return;
+    const epoch = this.#epoch;
     this.#pending += bytes.length;
-    this.#clients.publish(subject, bytes).then((count) => {
-      if (count === 0 && ticket !== undefined) this.#host?.nobody(ticket);
-    }, noop);
+    const answered = this.#clients.publish(subject, bytes).then(
+      (count) => {
+        if (count === 0 && ticket !== undefined) this.#host?.nobody(ticket);
+      },
+      (err) => this.#onRefused(subject, epoch, err),
+    );
+    if (!this.#isSharded) return;
+    this.#unanswered.add(answered);
+    answered.then(() => this.#unanswered.delete(answered));
+  }
+
+  #onRefused(subject, epoch, err) {
+    if (epoch !== this.#epoch || !this.#isUp) return;
+    if (isDenial(err)) this.#host?.denied?.(subject, err);
+    // The connection to a single server tells by itself that it is lost.
+    else if (this.#isSharded || isAnswer(err)) this.#fail(err);
   }
 
   async flush() {
-    if (!this.#isUp) throw new Error('The connection to the Redis server is lost');
+    if (!this.#isUp) throw lost();
     const epoch = this.#epoch;
     const pending = this.#pending;
-    await this.#clients.ping();
-    if (epoch !== this.#epoch) throw new Error('The connection to the Redis server was lost');
+    // Each server of a cluster confirms its own messages.
+    await (this.#isSharded ? Promise.all(this.#unanswered) : this.#clients.ping());
+    if (epoch !== this.#epoch) throw lost();
     this.#pending = Math.max(0, this.#pending - pending);
   }
 
@@ -319,12 +439,24 @@ class RedisEngine {
     this.#host = null;
     this.#isUp = false;
     this.#isReported = false;
-    this.#epoch += 1;
+    this.#forget();
+    clearTimeout(this.#timer);
+    this.#timer = null;
     this.#clients?.close();
     this.#clients = null;
     this.#subjects.clear();
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
+}
+
+/** @throws {TypeError} for a URL of another program; it does not show the URL, which may have a password */
+function checkUrl(url) {
+  const scheme = /^([^/?#]*):\/\//.exec(url)?.[1];
+  if (url !== '' && (scheme === undefined || SCHEMES.includes(scheme))) return;
+  const got = url === '' ? 'an empty string' : `one with the scheme "${scheme}"`;
+  throw new TypeError(
+    `redis() needs a URL such as "redis://host:6379" or "rediss://host:6379"; it got ${got}`,
+  );
 }
 
 /**
@@ -338,6 +470,7 @@ class RedisEngine {
  */
 function redis(given, { sharded } = {}) {
   const isOwn = typeof given === 'string';
+  if (isOwn) checkUrl(given);
   const example = isOwn ? null : given;
   if (!isOwn && typeof given?.duplicate !== 'function') {
     throw new TypeError(
@@ -352,8 +485,5 @@ function redis(given, { sharded } = {}) {
   };
   return new RedisEngine(makeClients, isSharded);
 }
-
-/** Only clients of a cluster know its masters. */
-const isNodeCluster = (client) => Array.isArray(client?.masters);
 
 exports.redis = redis;
