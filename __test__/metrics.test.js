@@ -7,6 +7,7 @@ const { once } = require('node:events');
 const net = require('node:net');
 const { describe, it } = require('node:test');
 const { Registry, Counter } = require('prom-client');
+const { memory, MemoryBus } = require('../lib/cluster/memory.js');
 const { freePort } = require('./support/addresses.js');
 const { issue } = require('./support/certificates.js');
 const { cleanup } = require('./support/cleanup.js');
@@ -55,6 +56,27 @@ describe('metrics()', () => {
     const trip = samplesOf(families, 'sockhop_round_trip_seconds').client;
     assert.equal(trip, client.stats().round_trip / 1000);
     for (const { name, help } of families) assert.match(help, /^[A-Z].*\.$/, name);
+  });
+
+  it('has the figures of the cluster of a server, and of no other', withParser, async (t) => {
+    const options = { cluster: memory({ bus: new MemoryBus() }) };
+    const { server } = await startServer(t, options);
+    const { server: alone, where } = await startServer(t);
+    await server.sendall({ a: 1 });
+    const families = parse(alone.metrics({ others: [server] }));
+    const { cluster } = server.stats();
+    assert.equal(cluster.up, 1);
+    assert.equal(cluster.nodes, 1);
+    assert.equal(cluster.published, 1);
+    for (const [name, value] of Object.entries(cluster)) {
+      const samples = samplesOf(families, `sockhop_cluster_${name}`, 'endpoint');
+      assert.deepEqual(Object.values(samples), [value], name);
+    }
+    const { type, help } = families.find(({ name }) => name === 'sockhop_cluster_published');
+    assert.equal(type, 'counter');
+    assert.match(help, /^Messages published/);
+    const text = alone.metrics();
+    assert.ok(!text.includes('sockhop_cluster_'), where.port);
   });
 
   it('names the role and the endpoint of each sample, and the labels', withParser, async (t) => {

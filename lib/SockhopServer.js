@@ -450,6 +450,10 @@ class SockhopServer extends native.SockhopServer {
 
   /** @returns {object} figures; API.md names them */
   stats() {
+    return this.#figures();
+  }
+
+  #figures() {
     const figures = this.#connections.figures();
     return this.#cluster?.hasEngine ? { ...figures, cluster: this.#cluster.stats() } : figures;
   }
@@ -472,7 +476,7 @@ class SockhopServer extends native.SockhopServer {
       role: 'server',
       endpoint:
         typeof bound === 'string' ? bound : (path ?? formatAddress(bound ?? { address, port })),
-      figures: this.#connections.figures(),
+      figures: this.#figures(),
     };
   }
 

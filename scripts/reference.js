@@ -13,7 +13,7 @@ const path = require('node:path');
 const { NODE_CODES, OTHER_CODES, SOCKHOP_CODES } = require('../lib/internal/errors/codes.js');
 const { KINDS } = require('../lib/internal/options/kinds.js');
 const { OPTIONS } = require('../lib/internal/options/table.js');
-const { FIGURES } = require('../lib/internal/stats/stats.js');
+const { CLUSTER_FIGURES, FIGURES } = require('../lib/internal/stats/stats.js');
 
 const ROOT = path.dirname(__dirname);
 const WIDTH = 100;
@@ -117,14 +117,14 @@ const isShared = (option) => has('client')(option) && has('server')(option);
 
 // ---- figures and codes -----------------------------------------------------------------------
 
-const figureTable = () => [
+const figureTable = (figures) => () => [
   '| key | meaning |',
   '| --- | --- |',
-  ...tableOf(Object.entries(FIGURES).map(([name, { meaning }]) => [`\`${name}\``, meaning])),
+  ...tableOf(Object.entries(figures).map(([name, { meaning }]) => [`\`${name}\``, meaning])),
 ];
 
-const figureMembers = () =>
-  Object.entries(FIGURES).flatMap(([name, { meaning, declared = 'number' }]) => [
+const figureMembers = (figures) => () =>
+  Object.entries(figures).flatMap(([name, { meaning, declared = 'number' }]) => [
     ...comment(`${meaning}.`),
     `  ${name}: ${declared};`,
   ]);
@@ -171,7 +171,8 @@ const PARTS = {
     'options of metrics()': () => optionTable(OPTIONS.filter(has('metrics()'))),
     'options of a cluster': () => optionTable(OPTIONS.filter(has('cluster'))),
     limits: () => limitTable(OPTIONS.filter(isLimit)),
-    figures: figureTable,
+    figures: figureTable(FIGURES),
+    'figures of a cluster': figureTable(CLUSTER_FIGURES),
     codes: codeTable,
   },
   'index.d.ts': {
@@ -187,7 +188,8 @@ const PARTS = {
     'options of metrics()': members(has('metrics()')),
     'options of a cluster': members(has('cluster')),
     'options of an ObjectBuffer': members(has('ObjectBuffer')),
-    figures: figureMembers,
+    figures: figureMembers(FIGURES),
+    'figures of a cluster': figureMembers(CLUSTER_FIGURES),
     codes: codeUnion,
   },
 };

@@ -8,7 +8,7 @@
 
 const { kFigures, kTarget } = require('../symbols.js');
 const { AGES } = require('./callback-ages.js');
-const { FIGURES } = require('./stats.js');
+const { CLUSTER_FIGURES, FIGURES } = require('./stats.js');
 
 const PREFIX = 'sockhop_';
 
@@ -80,17 +80,28 @@ const AGE_FAMILY = {
   },
 };
 
+/** @returns {Family} of a figure of `stats().cluster`, for the sources that are in a cluster */
+function clusterFamilyOf([figure, description]) {
+  const { samples, ...family } = familyOf(`cluster_${figure}`, description);
+  return {
+    ...family,
+    samples: ({ cluster }, labels) =>
+      cluster === undefined ? [] : samples({ [`cluster_${figure}`]: cluster[figure] }, labels),
+  };
+}
+
 /** @type {Family[]} */
 const FAMILIES = [
   ...Object.entries(FIGURES)
     .filter(([figure]) => !AGE_FIGURES.has(figure))
     .map(([figure, description]) => familyOf(figure, description)),
   AGE_FAMILY,
+  ...Object.entries(CLUSTER_FIGURES).map(clusterFamilyOf),
 ];
 
 /** @returns {object} the figures of two sources with the same labels as one source */
 function join(one, other) {
-  const joined = { ...one };
+  const joined = { ...other, ...one };
   for (const [figure, { kind, declared }] of Object.entries(FIGURES)) {
     const value = other[figure];
     if (value === null) continue;

@@ -183,4 +183,25 @@ const FIGURES = {
   },
 };
 
-module.exports = { FIGURES, LimitCounters, addTraffic, pastTraffic, sumTraffic };
+/**
+ * The keys of `stats().cluster`, which a server has with the option `cluster`.
+ *
+ * @type {Object<string, Figure>}
+ */
+const CLUSTER_FIGURES = {
+  up: gauge('1 while this node reaches the broker, otherwise 0'),
+  nodes: gauge('Nodes that are in the cluster now, this one included'),
+  published: counter('Messages published, heartbeats excepted'),
+  received: counter('Messages received from other nodes, heartbeats excepted'),
+  held_bytes: gauge('Bytes that the broker has not confirmed, and 256 for each message'),
+  republished: counter('Messages published again after the broker was away'),
+  duplicates: counter('Messages of other nodes that had arrived before'),
+  gaps: counter('Gaps in the messages of other nodes to all clients'),
+  missed: counter('Messages that were lost in these gaps'),
+  lost: counter('Messages that were not sent to other nodes'),
+  refused: counter(
+    'Messages that were not accepted: malformed, badly signed, of another kind of server, or refused by the broker',
+  ),
+};
+
+module.exports = { CLUSTER_FIGURES, FIGURES, LimitCounters, addTraffic, pastTraffic, sumTraffic };
