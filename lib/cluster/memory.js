@@ -118,6 +118,7 @@ class MemoryEngine {
   async open(host) {
     this.#host = host;
     this.#bus.add(this);
+    if (!this.#isUp) host.state(false, new Error('The bus is away'));
     await this.#reached();
     return { max_payload: MAX_PAYLOAD };
   }

@@ -8,6 +8,7 @@ export interface NatsConnectionLike {
   flush(): Promise<void>;
   status(): AsyncIterable<object>;
   close(): Promise<void>;
+  closed?(): Promise<unknown>;
   info?: { max_payload: number };
 }
 

@@ -1,11 +1,16 @@
 'use strict';
 
+const { clearTimeout, setTimeout } = require('../internal/real-timers.js');
+
 const noop = () => {};
 
 /** The status of a message that the server sends when nobody listens to a subject. */
 const NO_RESPONDERS = 503;
 /** How long a connection that this engine makes waits between attempts, in ms. */
 const RECONNECT_MS = 250;
+
+/** Schemes of URLs that the clients take; without one, a URL is a host with a port. */
+const SCHEMES = ['nats', 'tls'];
 
 /** Packages of the client, the first one that is installed is used. */
 const PACKAGES = ['@nats-io/transport-node', 'nats'];
@@ -22,6 +27,29 @@ function loadClient() {
   throw new Error(`A cluster over NATS needs one of these packages: ${PACKAGES.join(', ')}`);
 }
 
+/** The error by which the server refuses a publication or a subscription, of either package. */
+const operationOf = ({ error, permissionContext }) => error ?? permissionContext;
+
+/** A subscription of a connection, and the error with which the server has refused it. */
+class Subscription {
+  #made;
+  /** @type {?Error} */
+  refusal = null;
+
+  constructor(connection, subject, onMessage) {
+    this.#made = connection.subscribe(subject, {
+      callback: (err, message) => {
+        if (err) this.refusal = err;
+        else onMessage(message);
+      },
+    });
+  }
+
+  end() {
+    this.#made.unsubscribe();
+  }
+}
+
 /**
  * An engine over NATS core.
  *
@@ -32,7 +60,7 @@ class NatsEngine {
   #given;
   #connection = null;
   #host = null;
-  /** @type {Map<string, object>} */
+  /** @type {Map<string, Subscription>} */
   #subscriptions = new Map();
   #inbox = null;
   /** Bytes that the server has not confirmed. */
@@ -60,10 +88,12 @@ class NatsEngine {
       throw new Error('The engine was closed');
     }
     this.#connection = connection;
+    checkVersion(connection.info);
     this.#watch(connection).catch(noop);
-    this.#inbox = connection.subscribe(`${host.inbox}.*`, {
-      callback: (_err, message) => this.#onReply(message),
-    });
+    connection.closed?.().then(() => {
+      if (this.#connection === connection) this.#onDown(closedForGood());
+    }, noop);
+    this.#inbox = new Subscription(connection, `${host.inbox}.*`, (reply) => this.#onReply(reply));
     await this.#confirmed();
     return { max_payload: connection.info.max_payload };
   }
@@ -82,6 +112,8 @@ class NatsEngine {
           maxReconnectAttempts: -1,
           reconnectTimeWait: RECONNECT_MS,
           reconnectJitter: RECONNECT_MS,
+          // Otherwise the client gives up when the server refuses its credentials twice.
+          ignoreAuthErrorAbort: true,
           ...this.#options,
         });
       } catch (err) {
@@ -105,19 +137,27 @@ class NatsEngine {
   }
 
   async #watch(connection) {
-    for await (const { type, data } of connection.status()) {
+    for await (const status of connection.status()) {
       if (this.#connection !== connection) return;
-      if (type === 'disconnect' || type === 'close') this.#onDown(data);
+      const { type } = status;
+      if (type === 'disconnect') this.#onDown(lost(status.server ?? status.data));
       else if (type === 'reconnect') await this.#onUp();
+      else if (type === 'error') this.#onError(status);
     }
-    if (this.#connection === connection) this.#onDown('the connection is closed');
   }
 
-  #onDown(what) {
+  #onError(status) {
+    const { operation, subject } = operationOf(status) ?? {};
+    const err = status.error ?? new Error(`NATS: ${status.data}`);
+    if (operation === 'publish') this.#host?.denied?.(subject, err);
+    // Credentials that the server does not accept any more.
+    else if (operation === undefined && this.#isDown) this.#host?.state(false, err);
+  }
+
+  #onDown(err) {
     this.#isDown = true;
     this.#pending = 0;
-    const where = typeof what === 'string' ? `: ${what}` : '';
-    this.#host?.state(false, new Error(`The connection to the NATS server is lost${where}`));
+    this.#host?.state(false, err);
   }
 
   /** The client has subscribed anew to everything. */
@@ -149,19 +189,23 @@ class NatsEngine {
   }
 
   async subscribe(subject) {
-    if (!this.#subscriptions.has(subject)) {
-      const subscription = this.#connection.subscribe(subject, {
-        callback: (err, message) => {
-          if (!err) this.#host?.deliver(message.subject, message.data);
-        },
+    let subscription = this.#subscriptions.get(subject);
+    if (subscription === undefined) {
+      subscription = new Subscription(this.#connection, subject, (message) => {
+        this.#host?.deliver(message.subject, message.data);
       });
       this.#subscriptions.set(subject, subscription);
     }
     await this.#confirmed();
+    if (this.#inbox.refusal !== null) throw this.#inbox.refusal;
+    if (subscription.refusal === null) return;
+    // The client has ended it.
+    this.#subscriptions.delete(subject);
+    throw subscription.refusal;
   }
 
   async unsubscribe(subject) {
-    this.#subscriptions.get(subject)?.unsubscribe();
+    this.#subscriptions.get(subject)?.end();
     this.#subscriptions.delete(subject);
   }
 
@@ -177,10 +221,10 @@ class NatsEngine {
   }
 
   async flush() {
-    if (this.#isDown) throw new Error('The connection to the NATS server is lost');
+    if (this.#isDown) throw lost();
     const pending = this.#pending;
     await this.#connection.flush();
-    if (this.#isDown) throw new Error('The connection to the NATS server is lost');
+    if (this.#isDown) throw lost();
     this.#pending = Math.max(0, this.#pending - pending);
   }
 
@@ -196,12 +240,50 @@ class NatsEngine {
     this.#isDown = false;
     this.#pending = 0;
     if (connection === null) return;
-    for (const subscription of [this.#inbox, ...this.#subscriptions.values()]) {
-      subscription.unsubscribe();
-    }
+    for (const subscription of [this.#inbox, ...this.#subscriptions.values()]) subscription?.end();
+    this.#inbox = null;
     this.#subscriptions.clear();
     if (!this.#given) await connection.close();
   }
+}
+
+/** @param {string} [server] its address */
+const lost = (server) =>
+  new Error(`The connection to the NATS server${server ? ` ${server}` : ''} is lost`);
+
+const closedForGood = () =>
+  new Error(
+    'The connection to the NATS server is closed and does not come back: give it the option "maxReconnectAttempts" with the value -1',
+  );
+
+/** @throws {Error} for a server that does not tell that nobody listens to a subject */
+function checkVersion({ headers, version }) {
+  if (headers === true) return;
+  throw new Error(`The NATS server ${version} is too old: a cluster needs version 2.2 or newer`);
+}
+
+/** A URL: its scheme, its credentials and the rest. */
+const URL_PARTS = /^(?:([^/?#@]*):\/\/)?(?:([^/?#]*)@)?(.+)$/;
+
+/**
+ * The client takes no credentials from a URL, and TLS only if the server asks for it.
+ *
+ * @param {string} url
+ * @returns {object} options of the client
+ * @throws {TypeError} for another scheme; without the URL, which may have a password
+ */
+function optionsOf(url) {
+  const [, scheme = SCHEMES[0], credentials, servers] = URL_PARTS.exec(url) ?? [];
+  if (servers === undefined || !SCHEMES.includes(scheme)) {
+    const got = servers === undefined ? 'an empty string' : `one with the scheme "${scheme}"`;
+    throw new TypeError(
+      `nats() needs a URL such as "nats://host:4222" or "tls://host:4222"; it got ${got}`,
+    );
+  }
+  const options = scheme === 'tls' ? { servers, tls: {} } : { servers };
+  if (credentials === undefined) return options;
+  const [user, pass] = credentials.split(/:(.*)/s).map(decodeURIComponent);
+  return pass === undefined ? { ...options, token: user } : { ...options, user, pass };
 }
 
 /**
@@ -212,7 +294,7 @@ class NatsEngine {
  * @throws {TypeError}
  */
 function nats(given) {
-  if (typeof given === 'string') return new NatsEngine({ servers: given });
+  if (typeof given === 'string') return new NatsEngine(optionsOf(given));
   if (typeof given === 'object' && given !== null) return new NatsEngine(given);
   throw new TypeError(
     'nats() needs a connection of "@nats-io/transport-node" or "nats", a URL, or options of its connect()',

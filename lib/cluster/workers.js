@@ -2,7 +2,7 @@
 
 const cluster = require('node:cluster');
 
-const { nextTick } = require('../internal/real-timers.js');
+const { clearTimeout, nextTick, setTimeout } = require('../internal/real-timers.js');
 
 /*
  * The primary process of `node:cluster` passes messages between its workers, over the channels that
@@ -15,6 +15,9 @@ const { nextTick } = require('../internal/real-timers.js');
 const KEY = 'sockhop:cluster';
 
 const noop = () => {};
+
+/** How long a worker waits for the primary process before it tells why that may not answer, in ms. */
+const PATIENCE_MS = 1000;
 
 /** The largest message, in bytes: a channel delays everything behind it. */
 const MAX_PAYLOAD = 16 * 1024 * 1024;
@@ -220,7 +223,16 @@ class WorkersEngine {
       ? channelOfWorker(lastEngine, onSteps, () => this.#onLost())
       : channelOfPrimary(onSteps);
     this.#out = new Batches((steps) => this.#send(steps));
-    await this.flush();
+    const timer = setTimeout(() => {
+      const text = 'The primary process does not answer: it has to call relay()';
+      if (this.#host === host) host.state(false, new Error(text));
+    }, PATIENCE_MS);
+    timer.unref?.();
+    try {
+      await this.flush();
+    } finally {
+      clearTimeout(timer);
+    }
     return { max_payload: MAX_PAYLOAD };
   }
 

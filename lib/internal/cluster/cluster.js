@@ -7,6 +7,7 @@ const { handledRejection } = require('../messaging/handlers.js');
 const { throwUncaught } = require('../native/dispatcher.js');
 const { outOfRange } = require('../options/kinds.js');
 const { CLUSTER_DEFAULTS } = require('../options/options.js');
+const { CLUSTER_FIGURES } = require('../stats/stats.js');
 const { Delivery } = require('./delivery.js');
 const { closed } = require('./errors.js');
 const { Executor } = require('./executor.js');
@@ -316,8 +317,9 @@ class SockhopCluster extends EventEmitter {
 
   /** @returns {object} the figure `cluster` of `stats()` */
   stats() {
-    const stats = { nodes: this.nodes.size, published: 0, received: 0, held_bytes: 0 };
-    Object.assign(stats, { republished: 0, duplicates: 0, gaps: 0, lost: 0, refused: 0 });
+    const stats = Object.fromEntries(Object.keys(CLUSTER_FIGURES).map((name) => [name, 0]));
+    stats.up = this.state === 'up' ? 1 : 0;
+    stats.nodes = this.nodes.size;
     stats.held_bytes = this.#membership?.outbox.bytes ?? 0;
     for (const figures of [this.#past, this.#membership && statsOf(this.#membership)]) {
       for (const [name, value] of Object.entries(figures ?? {})) stats[name] += value;
@@ -345,8 +347,14 @@ class SockhopCluster extends EventEmitter {
       ],
       ['?', (line) => this.#questions.answer(line.node, line.extra())],
       ['!', (line) => this.#questions.onAnswer(line.node, line.extra())],
-      ['V', (line) => this.#notify('remote', line.extra().e, parsed(line), line.node)],
+      ['V', (line) => this.#onRemoteEvent(line)],
     ]);
+  }
+
+  #onRemoteEvent(line) {
+    const { e: name } = line.extra();
+    if (typeof name !== 'string') throw new BadLine('malformed');
+    this.#notify('remote', name, parsed(line), line.node);
   }
 
   #onBroadcast(line) {
@@ -393,6 +401,7 @@ class SockhopCluster extends EventEmitter {
       gap: (details) => this.#notify('gap', details),
       refused: (details) => this.#notify('refused', details),
       nobody: (ticket) => this.#operations.onNobody(ticket),
+      denied: (subject, err) => this.#operations.onDenied(subject, err),
     };
   }
 

@@ -4,7 +4,10 @@
 
 const SockhopError = require('../../SockhopError.js');
 
-/** @param {Error} cause with which the engine has given up */
+/** The form of the codes of errors. */
+const CODE = /^[A-Z][A-Z0-9_]{0,63}$/;
+
+/** @param {Error} cause with which the engine has failed */
 function notJoined(cause) {
   return new SockhopError(
     `The cluster could not be joined: ${cause?.message ?? cause}`,
@@ -15,11 +18,29 @@ function notJoined(cause) {
 
 /** @param {Error} [cause] the last error of the engine */
 function notJoinedInTime(timeout, cause) {
-  const reason = cause?.message ? ` (${cause.message})` : '';
   return new SockhopError(
-    `The cluster could not be joined within ${timeout} ms ("join_timeout"): the broker does not answer${reason}`,
+    `The cluster could not be joined within ${timeout} ms ("join_timeout"): ${cause?.message ?? 'the broker does not answer'}`,
     'ERR_CLUSTER_JOIN',
     cause && { cause },
+  );
+}
+
+/**
+ * @param {string} prefix of the subjects of the cluster
+ * @param {Error} cause the answer of the broker
+ */
+function denied(prefix, cause) {
+  return new SockhopError(
+    `The broker refuses it: ${cause?.message ?? cause}. Its account must be allowed to publish and to subscribe to all subjects or channels that begin with "${prefix}."`,
+    'ERR_CLUSTER_DENIED',
+    { cause },
+  );
+}
+
+/** The heartbeats of a node do not come back to it, although the broker is reached. */
+function deaf() {
+  return new Error(
+    'The broker does not deliver the heartbeats of this node to itself: its subscriptions are lost, its account may not publish or subscribe, or its client has an option such as noEcho',
   );
 }
 
@@ -82,12 +103,17 @@ function closed() {
  * @returns {SockhopError}
  */
 function remoteError({ code, message }) {
-  return new SockhopError(String(message), String(code));
+  return new SockhopError(
+    typeof message === 'string' ? message : 'The other node gave no reason',
+    typeof code === 'string' && CODE.test(code) ? code : 'ERR_BAD_DATA',
+  );
 }
 
 module.exports = {
   away,
   closed,
+  deaf,
+  denied,
   noNode,
   noSession,
   nodeLost,

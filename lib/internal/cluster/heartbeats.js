@@ -12,8 +12,13 @@ const MANY_NODES = 100;
 const MS_PER_NODE = 10;
 /** How much later than due a turn may count, as a share of the interval. */
 const LONGEST_TURN = 1.5;
+/** The longest name of a host, and the longest version, in characters. */
+const MAX_TEXT = 255;
 /** How far the clocks of nodes that sign may differ, in ms. */
 const MAX_SKEW_MS = 300_000;
+
+const isCount = (value) => Number.isSafeInteger(value) && value >= 0;
+const isShortText = (value) => typeof value === 'string' && value.length <= MAX_TEXT;
 
 /**
  * Sends the heartbeats of a node, and notices which other nodes are in the cluster.
@@ -33,6 +38,8 @@ class Heartbeats {
   #clock = 0;
   /** When this node heard itself last, on the clock; null since it reached the broker. */
   #selfHeardAt = null;
+  /** When this node reached the broker, on the clock. */
+  #arrivedAt = 0;
   /** The questions of other nodes that the next heartbeat answers, in pairs of node and number. */
   #questions = [];
   /** How often this node has reached the broker. */
@@ -103,7 +110,7 @@ class Heartbeats {
     if (!this.#membership.isLinked) return;
     this.#clock += passed;
     this.send();
-    if (this.#clock - (this.#selfHeardAt ?? this.#clock) > this.#nodeTimeout) {
+    if (this.#clock - (this.#selfHeardAt ?? this.#arrivedAt) > this.#nodeTimeout) {
       this.#membership.onDeaf();
       return;
     }
@@ -137,6 +144,7 @@ class Heartbeats {
   /** The broker is reached: announces this node, and waits to hear itself and the others. */
   announce() {
     this.#arrivals += 1;
+    this.#arrivedAt = this.#clock;
     this.#selfHeardAt = null;
     this.send();
   }
@@ -156,11 +164,8 @@ class Heartbeats {
     if (!Array.isArray(extra.v) || !extra.v.some((one) => VERSIONS.includes(one))) return 'version';
     if (extra.p !== this.#describe().peerType) return 'peer type';
     if (this.#isSigned && !(Math.abs(wallClock() - extra.w) <= MAX_SKEW_MS)) return 'old signature';
-    const isUsable =
-      Number.isSafeInteger(extra.s) &&
-      extra.s >= 0 &&
-      Number.isSafeInteger(extra.c) &&
-      extra.c >= 0;
+    const { s, c, t, i, h, n } = extra;
+    const isUsable = [s, c, t, i].every(isCount) && [h, n].every(isShortText);
     return isUsable ? null : 'malformed';
   }
 
@@ -172,10 +177,10 @@ class Heartbeats {
     node.isBack ||= this.#answers(extra.r);
     node.details = {
       sessions: extra.s,
-      since: Number(extra.t),
-      host: String(extra.h),
-      pid: Number(extra.i),
-      version: String(extra.n),
+      since: extra.t,
+      host: extra.h,
+      pid: extra.i,
+      version: extra.n,
     };
     if (Number.isSafeInteger(extra.q)) this.#answerSoon(node.id, extra.q);
   }

@@ -2,8 +2,9 @@
 
 const { randomBytes } = require('node:crypto');
 
+const { throwUncaught } = require('../native/dispatcher.js');
 const { clearTimeout, setTimeout } = require('../real-timers.js');
-const { closed, notJoined, notJoinedInTime, tooLarge } = require('./errors.js');
+const { closed, deaf, denied, notJoined, notJoinedInTime, tooLarge } = require('./errors.js');
 const { Heartbeats } = require('./heartbeats.js');
 const { BadLine, FLAGS, read, signedParts, write } = require('./line.js');
 const { Nodes } = require('./nodes.js');
@@ -23,6 +24,10 @@ const LINE_RESERVE = 1024;
 const SMALLEST_MAX_PAYLOAD = 1024 * 1024;
 /** How long the goodbye may take, in ms. */
 const GOODBYE_MS = 1000;
+/** How many reasons for the loss of the broker are told, until it is reached. */
+const MAX_REASONS = 10;
+/** How many other nodes there may be. */
+const MAX_NODES = 1000;
 /** How many nodes that do not belong to the cluster are remembered. */
 const MAX_STRANGERS = 1000;
 
@@ -64,7 +69,13 @@ class Membership {
   #opened = new Promise((resolve) => {
     this.#markOpened = resolve;
   });
+  /** Whether the subscriptions of every node were asked for. */
+  #isSubscribing = false;
   #rejoinTimer = null;
+  /** Tries again what has failed. */
+  #retryTimer = null;
+  /** Why the broker is not reached, as the program was told since it was. @type {Set<string>} */
+  #told = new Set();
   /** Nodes of other kinds of peers or versions. */
   #strangers = new Set();
   #lastError;
@@ -77,7 +88,7 @@ class Membership {
   /** Whether messages wait for other nodes that were there before an outage. */
   isRejoining = false;
   nodes = new Nodes();
-  counters = { published: 0, received: 0, duplicates: 0, gaps: 0, lost: 0 };
+  counters = { published: 0, received: 0, duplicates: 0, gaps: 0, missed: 0, lost: 0 };
 
   /**
    * @param {object} settings the checked option `cluster`
@@ -97,7 +108,7 @@ class Membership {
     this.#maxMessageSize = maxMessageSize;
     this.#limit = Math.min(maxMessageSize, SMALLEST_MAX_PAYLOAD - LINE_RESERVE);
     this.subjects = new Subjects(prefix, engine.wildcards);
-    this.subscriptions = new Subscriptions(engine, this.#opened);
+    this.subscriptions = new Subscriptions(engine, this.#opened, (err) => denied(prefix, err));
     this.refusals = new Refusals((what) => events.refused(what));
     this.outbox = new Outbox(engine, {
       holdSize: settings.hold_size,
@@ -136,10 +147,7 @@ class Membership {
     const joined = new Promise((resolve, reject) => {
       this.#joining = { resolve, reject };
     });
-    this.#open().catch((err) => {
-      this.#lastError = err;
-      if (timeout !== 0) this.#joining?.reject(notJoined(err));
-    });
+    this.#tryToOpen();
     if (timeout === 0) {
       joined.catch(noop);
       return;
@@ -159,24 +167,62 @@ class Membership {
     }
   }
 
+  async #tryToOpen() {
+    try {
+      await this.#open();
+    } catch (err) {
+      if (this.state === 'closed') return;
+      this.#cannotJoin(err);
+      if (this.#settings.join_timeout !== 0) return;
+      await this.#engine.close().catch(noop);
+      this.#retry(() => this.#tryToOpen());
+    }
+  }
+
   async #open() {
     const { max_payload } = await this.#engine.open({
       inbox: this.subjects.node(this.id),
       deliver: (subject, bytes) => this.#receive(subject, bytes),
       state: (isUp, cause) => this.#onLink(isUp, cause),
       nobody: (ticket) => this.#events.nobody(ticket),
+      denied: (subject, cause) => this.#onDenied(subject, cause),
     });
     if (this.state === 'closed') return;
     this.#limit = Math.min(this.#maxMessageSize, max_payload - LINE_RESERVE);
     this.#markOpened();
-    const { subjects } = this;
-    await Promise.all(
-      [subjects.all, subjects.heartbeats, subjects.node(this.id)].map((subject) =>
-        this.subscriptions.add(subject),
-      ),
-    );
+    await this.#subscribe();
+    if (this.state === 'closed') return;
     this.#isOpen = true;
     this.#onLink(true);
+  }
+
+  #subscribe() {
+    if (this.#isSubscribing) return this.subscriptions.renew();
+    this.#isSubscribing = true;
+    const { all, heartbeats } = this.subjects;
+    const subjects = [all, heartbeats, this.subjects.node(this.id)];
+    return Promise.all(subjects.map((subject) => this.subscriptions.add(subject)));
+  }
+
+  /** Does something again after an interval, unless this node has left. */
+  #retry(task) {
+    if (this.state === 'closed') return;
+    this.#retryTimer = setTimeout(task, this.interval);
+    this.#retryTimer.unref?.();
+  }
+
+  /** An error for which waiting is no remedy. */
+  #cannotJoin(err) {
+    this.#lastError = err;
+    if (this.#settings.join_timeout === 0) this.#tell(notJoined(err));
+    else this.#joining?.reject(notJoined(err));
+  }
+
+  /** Tells the program why the broker is not reached, each reason once. */
+  #tell(err) {
+    if (this.#told.has(err.message) || this.#told.size >= MAX_REASONS) return;
+    this.#told.add(err.message);
+    this.#events.down(err);
   }
 
   /** Says goodbye. @returns {Promise<void>} */
@@ -187,6 +233,7 @@ class Membership {
     this.isLinked = false;
     this.#heartbeats.stop();
     clearTimeout(this.#rejoinTimer);
+    clearTimeout(this.#retryTimer);
     this.#joining?.reject(closed());
     this.counters.lost += this.outbox.close().length;
     if (isLinked) await this.#goodbye();
@@ -216,45 +263,64 @@ class Membership {
   // ---- the state of the broker ------------------------------------------------------------------
 
   #onLink(isUp, cause) {
-    if (!isUp) this.#lastError = cause;
-    if (this.state === 'closed' || isUp === this.isLinked) return;
+    if (this.state === 'closed') return;
+    if (!isUp) this.#lose(cause);
     // `#open()` makes the first subscriptions, and reports the link afterwards.
-    if (!this.#isOpen) return;
-    this.isLinked = isUp;
-    if (isUp) this.#rejoin();
-    else this.#lose(cause);
+    else if (this.#isOpen && !this.isLinked) this.#rejoin();
   }
 
+  /** The broker is not reached, or not yet. */
   #lose(cause) {
+    this.isLinked = false;
+    this.#lastError = cause;
     this.outbox.hold();
     clearTimeout(this.#rejoinTimer);
     this.isRejoining = false;
-    this.#lastError = cause;
-    if (this.state !== 'up') return;
-    this.state = 'down';
-    this.#events.down(cause);
+    if (this.state === 'up') this.state = 'down';
+    if (this.state === 'down') this.#tell(cause);
+    else if (this.#settings.join_timeout === 0) this.#tell(notJoined(cause));
   }
 
   #rejoin() {
+    this.isLinked = true;
     for (const node of this.nodes.up) node.isBack = false;
     this.#heartbeats.announce();
   }
 
   /** This node does not hear itself, although the engine reports the broker as reached. */
   onDeaf() {
-    this.isLinked = false;
-    this.#lose(new Error('The broker does not deliver the heartbeats of this node to itself'));
-    this.subscriptions.renew().then(
-      () => this.#onLink(true),
-      (err) => {
-        this.#lastError = err;
-      },
-    );
+    this.#lose(deaf());
+    this.#renew();
+  }
+
+  async #renew() {
+    try {
+      await this.subscriptions.renew();
+      this.#onLink(true);
+    } catch (err) {
+      if (this.isLinked || this.state === 'closed') return;
+      this.#lose(err);
+      this.#retry(() => this.#renew());
+    }
+  }
+
+  /** The broker does not take messages of this node to a subject. */
+  #onDenied(subject, cause) {
+    if (this.state === 'closed') return;
+    const err = denied(this.#settings.prefix, cause);
+    if (this.state === 'joining') {
+      this.#cannotJoin(err);
+      return;
+    }
+    if (subject !== this.subjects.heartbeats) this.counters.lost += 1;
+    this.refusals.add('permission', subject, err);
+    this.#events.denied(subject, err);
   }
 
   #onHeardSelf() {
     if (!this.#heartbeats.heardSelf()) return;
     this.state = 'up';
+    this.#told.clear();
     this.isRejoining = true;
     this.#rejoinTimer = setTimeout(() => this.#release(), this.#settings.rejoin_time);
     this.#rejoinTimer.unref?.();
@@ -351,8 +417,9 @@ class Membership {
       if (line.node === this.id) this.#receiveOwn(line, subject, bytes);
       else if (this.#accepts(line, subject, bytes)) this.#dispatch(line, subject);
     } catch (err) {
-      if (!(err instanceof BadLine)) throw err;
-      this.refusals.add(err.reason, subject);
+      // An error of the program must not reach the client of the broker.
+      if (err instanceof BadLine) this.refusals.add(err.reason, subject);
+      else throwUncaught(err);
     }
   }
 
@@ -399,12 +466,15 @@ class Membership {
   #reportGap(node, missed) {
     if (missed === 0) return;
     this.counters.gaps += 1;
+    this.counters.missed += missed;
     this.#events.gap({ node: node.id, missed, since: new Date(node.lastHeard || Date.now()) });
   }
 
   #onHeartbeat(line) {
     const extra = line.extra();
-    const objection = this.#heartbeats.objection(extra);
+    const isKnown = this.nodes.isUp(line.node);
+    const objection =
+      isKnown || this.nodes.size < MAX_NODES ? this.#heartbeats.objection(extra) : 'too many nodes';
     if (objection !== null) {
       if (this.#strangers.size >= MAX_STRANGERS) this.#strangers.clear();
       this.#strangers.add(line.node);

@@ -2,6 +2,8 @@
 
 /** How long the numbers of a node that is gone are kept, in ms. */
 const MEMORY_MS = 3_600_000;
+/** How many subjects of a node are remembered with their numbers. */
+const MAX_SUBJECTS = 65_536;
 /** How many nodes that are gone are remembered. */
 const MAX_REMEMBERED = 1000;
 
@@ -40,12 +42,19 @@ class OtherNode {
   isDuplicate(subject, seq) {
     if (seq <= (this.#last.get(subject) ?? 0)) return true;
     this.#last.set(subject, seq);
+    if (this.#last.size > MAX_SUBJECTS) this.#forgetFirstSubject();
     return false;
   }
 
   /** Nothing of a subject is expected any more. */
   forgetSubject(subject) {
     this.#last.delete(subject);
+  }
+
+  /** The first one is the one that was new at the earliest time. */
+  #forgetFirstSubject() {
+    const [first] = this.#last.keys();
+    this.#last.delete(first);
   }
 
   /**

@@ -121,6 +121,13 @@ class Operations {
     waiting.reject(message.isSentAgain ? nodeLost(node) : noNode(node));
   }
 
+  /** The broker does not take messages to a subject. */
+  onDenied(subject, err) {
+    for (const [ticket, { message }] of this.#waiting) {
+      if (message.subject === subject) this.#take(ticket).reject(err);
+    }
+  }
+
   onNodeGone(node) {
     for (const [ticket, waiting] of this.#waiting) {
       if (waiting.node !== node) continue;

@@ -7,7 +7,7 @@ const QUIET_MS = 10_000;
 /** How many causes are remembered. */
 const MAX_CAUSES = 100;
 
-/** Counts messages that are not accepted from the broker, and reports them now and then. */
+/** Counts messages that are not accepted from or by the broker, and reports them now and then. */
 class Refusals {
   #report;
   /** When each cause was reported last: @type {Map<string, number>} */
@@ -15,7 +15,7 @@ class Refusals {
 
   count = 0;
 
-  /** @param {function({reason: string, from: string}): void} report */
+  /** @param {function({reason: string, from: string, error: (Error|undefined)}): void} report */
   constructor(report) {
     this.#report = report;
   }
@@ -23,14 +23,15 @@ class Refusals {
   /**
    * @param {string} reason
    * @param {string} from a node or a subject
+   * @param {Error} [error]
    */
-  add(reason, from) {
+  add(reason, from, error) {
     this.count += 1;
     const last = this.#reported.get(reason);
     if (last !== undefined && now() - last < QUIET_MS) return;
     if (this.#reported.size >= MAX_CAUSES) this.#reported.clear();
     this.#reported.set(reason, now());
-    this.#report({ reason, from });
+    this.#report(error === undefined ? { reason, from } : { reason, from, error });
   }
 }
 

@@ -10,33 +10,72 @@ class Subscriptions {
   /** @type {ClusterEngine} */
   #engine;
   #opened;
-  /** @type {Map<string, {users: number, work: Promise<void>}>} */
+  /** Makes the error of a subscription that the broker refuses. @type {function(Error): Error} */
+  #errorOf;
+  /** @type {Map<string, Subscription>} */
   #subjects = new Map();
+
+  /**
+   * @typedef {object} Subscription
+   * @property {number} users
+   * @property {boolean} isMade
+   * @property {boolean} isRefused
+   * @property {Promise<void>} work the calls of the engine so far
+   */
 
   /**
    * @param {ClusterEngine} engine
    * @param {Promise<void>} opened fulfilled when the engine can subscribe
+   * @param {function(Error): Error} errorOf
    */
-  constructor(engine, opened) {
+  constructor(engine, opened, errorOf) {
     this.#engine = engine;
     this.#opened = opened;
+    this.#errorOf = errorOf;
   }
 
-  /** @returns {?Promise<void>} fulfilled when a subscription is confirmed; null: there is none */
+  /**
+   * @returns {?Promise<void>} fulfilled when a subscription is confirmed; null: there is none. One
+   *   that the broker has refused is tried again
+   */
   confirmed(subject) {
-    return this.#subjects.get(subject)?.work ?? null;
+    const entry = this.#subjects.get(subject);
+    if (entry === undefined) return null;
+    if (entry.isRefused) this.#make(subject, entry);
+    return entry.work;
   }
 
   /** @returns {Promise<void>} fulfilled when the broker has confirmed the subscription */
   add(subject) {
     let entry = this.#subjects.get(subject);
     if (entry === undefined) {
-      entry = { users: 0, work: this.#opened };
+      entry = { users: 0, isMade: false, isRefused: false, work: this.#opened };
       this.#subjects.set(subject, entry);
     }
     entry.users += 1;
-    if (entry.users === 1) this.#next(entry, () => this.#engine.subscribe(subject));
+    if (entry.users === 1 || entry.isRefused) this.#make(subject, entry);
     return entry.work;
+  }
+
+  #make(subject, entry) {
+    this.#next(entry, () => this.#subscribe(subject, entry));
+  }
+
+  async #subscribe(subject, entry) {
+    if (entry.isMade) return;
+    try {
+      await this.#engine.subscribe(subject);
+    } catch (err) {
+      entry.isRefused = true;
+      throw this.#errorOf(err);
+    }
+    entry.isMade = true;
+    entry.isRefused = false;
+  }
+
+  async #unsubscribe(subject, entry) {
+    entry.isMade = false;
+    await this.#engine.unsubscribe(subject);
   }
 
   /** @returns {boolean} whether nothing needs the subject now */
@@ -47,7 +86,7 @@ class Subscriptions {
     if (entry.users > 0) return false;
     this.#next(entry, async () => {
       if (entry.users > 0) return;
-      await this.#engine.unsubscribe(subject);
+      await this.#unsubscribe(subject, entry);
       if (entry.users === 0 && this.#subjects.get(subject) === entry)
         this.#subjects.delete(subject);
     });
@@ -63,8 +102,8 @@ class Subscriptions {
   async renew() {
     const renewed = [...this.#subjects].map(async ([subject, entry]) => {
       this.#next(entry, async () => {
-        await this.#engine.unsubscribe(subject);
-        if (entry.users > 0) await this.#engine.subscribe(subject);
+        await this.#unsubscribe(subject, entry);
+        if (entry.users > 0) await this.#subscribe(subject, entry);
       });
       await entry.work;
     });

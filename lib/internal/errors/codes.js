@@ -116,6 +116,11 @@ const SOCKHOP_CODES = {
     cause: '`listen()` could not join the cluster within `join_timeout`',
     remedy: 'Check that the broker runs there, and the permissions of its account',
   },
+  ERR_CLUSTER_DENIED: {
+    cause:
+      'The broker refuses messages or subscriptions of this node: others did not get the message, or the session does not get those of the group',
+    remedy: 'The permissions of the account, see "Clusters" in SECURITY.md',
+  },
   ERR_CLUSTER_AWAY: {
     cause:
       'The broker is away, and `hold_size` or `hold_time` is used up, or 100,000 operations wait. Clients of this server got the message, others did not',
