@@ -1,6 +1,6 @@
 'use strict';
 
-const { clearTimeout, setTimeout } = require('../internal/real-timers.js');
+const { clearTimeout, nextTick, setTimeout } = require('../internal/real-timers.js');
 
 const noop = () => {};
 
@@ -69,6 +69,8 @@ class NatsEngine {
   #isDown = false;
   /** Calls that wait for the server to be back. @type {Function[]} */
   #waiting = [];
+  /** The confirmation that is asked for at the end of this tick. @type {?Promise<void>} */
+  #confirmation = null;
 
   name = 'nats';
   wildcards = true;
@@ -177,15 +179,28 @@ class NatsEngine {
   async #confirmed() {
     while (this.#host !== null) {
       try {
-        if (!this.#isDown) return await this.#connection.flush();
+        if (!this.#isDown) return await this.#flushAtTickEnd();
       } catch {
         // The connection is lost.
+        if (this.#host === null) return;
         this.#isDown = true;
       }
       await new Promise((resolve) => {
         this.#waiting.push(resolve);
       });
     }
+  }
+
+  /** One confirmation for all subscriptions of a tick: each is a system call. */
+  #flushAtTickEnd() {
+    this.#confirmation ??= new Promise((resolve) => {
+      const connection = this.#connection;
+      nextTick(() => {
+        this.#confirmation = null;
+        resolve(connection.flush());
+      });
+    });
+    return this.#confirmation;
   }
 
   async subscribe(subject) {

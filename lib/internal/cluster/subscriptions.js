@@ -20,6 +20,7 @@ class Subscriptions {
    * @property {number} users
    * @property {boolean} isMade
    * @property {boolean} isRefused
+   * @property {boolean} isConfirmed whether `work` is done, and nothing was refused
    * @property {Promise<void>} work the calls of the engine so far
    */
 
@@ -35,12 +36,12 @@ class Subscriptions {
   }
 
   /**
-   * @returns {?Promise<void>} fulfilled when a subscription is confirmed; null: there is none. One
-   *   that the broker has refused is tried again
+   * @returns {?Promise<void>} fulfilled when a subscription is confirmed; null: it is, or there is
+   *   none. One that the broker has refused is tried again
    */
   confirmed(subject) {
     const entry = this.#subjects.get(subject);
-    if (entry === undefined) return null;
+    if (entry === undefined || entry.isConfirmed) return null;
     if (entry.isRefused) this.#make(subject, entry);
     return entry.work;
   }
@@ -49,7 +50,8 @@ class Subscriptions {
   add(subject) {
     let entry = this.#subjects.get(subject);
     if (entry === undefined) {
-      entry = { users: 0, isMade: false, isRefused: false, work: this.#opened };
+      const work = this.#opened;
+      entry = { users: 0, isMade: false, isRefused: false, isConfirmed: false, work };
       this.#subjects.set(subject, entry);
     }
     entry.users += 1;
@@ -94,8 +96,12 @@ class Subscriptions {
   }
 
   #next(entry, work) {
-    entry.work = entry.work.catch(noop).then(work);
-    entry.work.catch(noop);
+    const done = entry.work.catch(noop).then(work);
+    entry.work = done;
+    entry.isConfirmed = false;
+    done.then(() => {
+      entry.isConfirmed = entry.work === done;
+    }, noop);
   }
 
   /** Subscribes to all subjects anew, because nothing arrives any more. */
