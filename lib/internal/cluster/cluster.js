@@ -303,6 +303,7 @@ class SockhopCluster extends EventEmitter {
   async close() {
     const membership = this.#membership;
     if (membership === null) return;
+    this.#executor.flush();
     this.#membership = null;
     this.#groups.detach();
     this.#operations.close();

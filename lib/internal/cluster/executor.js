@@ -4,6 +4,7 @@ const { noSession } = require('./errors.js');
 const { BadLine } = require('./line.js');
 const { content, decode } = require('./payload.js');
 const { AnsweredRequests } = require('./answered-requests.js');
+const { Confirmations } = require('./confirmations.js');
 
 /** Other nodes refuse types of more than 64 KiB. */
 const MAX_TYPE_LENGTH = 16 * 1024;
@@ -39,6 +40,7 @@ class Executor {
   /** @type {function(): ?Membership} */
   #membership;
   #requests;
+  #confirmations;
 
   /**
    * @param {object} parts
@@ -53,6 +55,9 @@ class Executor {
     this.#groups = groups;
     this.#membership = membership;
     this.#requests = new AnsweredRequests(server, (...reply) => this.#reply(...reply));
+    this.#confirmations = new Confirmations((node, ticket) =>
+      this.#reply(node, 'C', { k: ticket }),
+    );
   }
 
   /** @returns {Map<string, function(Line): void>} what is done with each kind of message */
@@ -84,6 +89,11 @@ class Executor {
     this.#requests.endNode(node);
   }
 
+  /** Sends what waits, while the other nodes can still be reached. */
+  flush() {
+    this.#confirmations.sendAll();
+  }
+
   close() {
     this.#requests.close();
   }
@@ -98,8 +108,8 @@ class Executor {
     try {
       const member = this.#members.numbered(extra.s);
       if (member === undefined) throw noSession(`${this.#membership()?.id}.${extra.s}`);
-      await operation.call(this, { member, node, extra, object });
-      this.#reply(node, 'C', { k: extra.k });
+      const isConfirmed = await operation.call(this, { member, node, extra, object });
+      if (!isConfirmed) this.#reply(node, 'C', { k: extra.k });
     } catch (err) {
       this.#reply(node, 'C', {
         k: extra.k,
@@ -109,18 +119,25 @@ class Executor {
     }
   }
 
+  /** @returns {Promise<boolean>} whether the message is confirmed otherwise */
   async #send({
     member: { channel, endings },
     node,
     extra: { a: wantsAnswer, k: ticket },
     object,
   }) {
-    if (!wantsAnswer) return this.#server.send(channel.socket, object);
+    if (!wantsAnswer) {
+      await this.#server.send(channel.socket, object);
+      return false;
+    }
+    let isAnswered = false;
     const onEnd = () => this.#reply(node, 'X', { k: ticket });
     const onAnswer = (data, { type }) => {
       endings.delete(onEnd);
       const answer = answerOf(data, type);
-      if (answer === null || !this.#reply(node, 'R', { k: ticket }, answer)) onEnd();
+      isAnswered = answer !== null && this.#reply(node, 'R', { k: ticket }, answer);
+      if (isAnswered) this.#confirmations.drop(node, ticket);
+      else onEnd();
     };
     endings.add(onEnd);
     try {
@@ -129,6 +146,8 @@ class Executor {
       endings.delete(onEnd);
       throw err;
     }
+    if (!isAnswered) this.#confirmations.add(node, ticket);
+    return true;
   }
 
   #request({ member: { channel }, node, extra: { k: ticket, o: timeout }, object }) {

@@ -9,6 +9,7 @@ const { Heartbeats } = require('./heartbeats.js');
 const { BadLine, FLAGS, read, signedParts, write } = require('./line.js');
 const { Nodes } = require('./nodes.js');
 const { Outbox } = require('./outbox.js');
+const { isParcel, unpack } = require('./parcels.js');
 const { Refusals } = require('./refusals.js');
 const { Signer } = require('./signing.js');
 const { Subjects } = require('./subjects.js');
@@ -184,11 +185,14 @@ class Membership {
       inbox: this.subjects.node(this.id),
       deliver: (subject, bytes) => this.#receive(subject, bytes),
       state: (isUp, cause) => this.#onLink(isUp, cause),
-      nobody: (ticket) => this.#events.nobody(ticket),
+      nobody: (ticket) => {
+        for (const one of this.outbox.ticketsOf(ticket)) this.#events.nobody(one);
+      },
       denied: (subject, cause) => this.#onDenied(subject, cause),
     });
     if (this.state === 'closed') return;
     this.#limit = Math.min(this.#maxMessageSize, max_payload - LINE_RESERVE);
+    this.outbox.limitPayload(max_payload);
     this.#markOpened();
     await this.#subscribe();
     if (this.state === 'closed') return;
@@ -365,7 +369,8 @@ class Membership {
    * @returns {Kept}
    */
   publish(kind, subject, { type, extra, json }, ticket) {
-    if (PLACES[kind] === 'all') this.#bseq += 1;
+    const place = PLACES[kind] ?? 'node';
+    if (place === 'all') this.#bseq += 1;
     this.#seq += 1;
     this.counters.published += 1;
     const bytes = this.#encode(subject, {
@@ -377,11 +382,13 @@ class Membership {
       extra,
       payload: json,
     });
-    return this.outbox.push(subject, bytes, this.#bseq, ticket);
+    const isToNode = place === 'node';
+    return this.outbox.push({ subject, bytes, ticket, bseq: this.#bseq, isToNode });
   }
 
   /** Publishes a message that is worth nothing later. */
   publishUnkept(kind, subject, extra) {
+    this.outbox.publishGathered();
     this.#seq += 1;
     const bytes = this.#encode(subject, {
       kind,
@@ -411,6 +418,16 @@ class Membership {
   // ---- receiving --------------------------------------------------------------------------------
 
   #receive(subject, bytes) {
+    try {
+      if (!isParcel(bytes)) this.#receiveOne(subject, bytes);
+      else for (const message of unpack(bytes)) this.#receiveOne(subject, message);
+    } catch (err) {
+      if (!(err instanceof BadLine)) throw err;
+      this.refusals.add(err.reason, subject);
+    }
+  }
+
+  #receiveOne(subject, bytes) {
     if (this.state === 'closed') return;
     try {
       const line = read(bytes);

@@ -100,8 +100,9 @@ class Operations {
     else waiting.reject(remoteError(extra));
   }
 
-  /** A client of another node has answered. */
+  /** A client of another node has answered, so the kernel of that node had the message. */
   onAnswer(node, ticket, data, type) {
+    this.#take(ticket, node)?.resolve({});
     const entry = this.#callbacks.get(ticket);
     if (entry?.node !== node) return;
     this.#callbacks.delete(ticket);

@@ -2,6 +2,7 @@
 
 const { clearTimeout, now, setTimeout } = require('../real-timers.js');
 const { away } = require('./errors.js');
+const { Parcels } = require('./parcels.js');
 
 /** The time between two confirmations that are asked for, in ms. */
 const FLUSH_MS = 20;
@@ -24,6 +25,7 @@ const COMPACT = 1024;
  * @property {Uint8Array} bytes
  * @property {number} [ticket] for the report that nobody has received it
  * @property {number} bseq the number of the last message to all nodes
+ * @property {boolean} isToNode whether it is for a single node
  * @property {boolean} isPublished
  * @property {boolean} isSentAgain
  * @property {boolean} isCancelled
@@ -47,6 +49,8 @@ class Outbox {
   #first = 0;
   #bytes = 0;
   #bytesSinceFlush = 0;
+  /** What is published at the end of the tick. */
+  #parcels;
   /** Since when messages are held; null while they are published at once: @type {?number} */
   #heldSince = now();
   #isFlushing = false;
@@ -72,6 +76,7 @@ class Outbox {
    */
   constructor(engine, { holdSize, holdTime, markSentAgain }) {
     this.#engine = engine;
+    this.#parcels = new Parcels(engine);
     this.#holdSize = holdSize;
     this.#holdTime = holdTime;
     this.#markSentAgain = markSentAgain;
@@ -80,6 +85,11 @@ class Outbox {
   /** Bytes that are kept. */
   get bytes() {
     return this.#bytes;
+  }
+
+  /** @param {number} maxPayload what the engine takes, in bytes */
+  limitPayload(maxPayload) {
+    this.#parcels.limit(maxPayload);
   }
 
   get isOpen() {
@@ -100,13 +110,19 @@ class Outbox {
     return null;
   }
 
-  /** Publishes a message, or holds it. @returns {Kept} */
-  push(subject, bytes, bseq, ticket) {
+  /**
+   * Publishes a message at the end of the tick, or holds it.
+   *
+   * @param {{subject: string, bytes: Uint8Array, ticket: ?number, bseq: number, isToNode: boolean}} what
+   * @returns {Kept}
+   */
+  push({ subject, bytes, ticket, bseq, isToNode }) {
     const message = {
       subject,
       bytes,
       ticket,
       bseq,
+      isToNode,
       isPublished: false,
       isSentAgain: false,
       isCancelled: false,
@@ -118,12 +134,21 @@ class Outbox {
   }
 
   #publish(message) {
-    const { subject, bytes, ticket, bseq } = message;
     message.isPublished = true;
-    this.published = bseq;
-    this.#engine.publish(subject, bytes, ticket);
-    this.#bytesSinceFlush += bytes.length;
+    this.published = message.bseq;
+    this.#parcels.add(message);
+    this.#bytesSinceFlush += message.bytes.length;
     this.#flushSoon();
+  }
+
+  /** Publishes what waits for the end of the tick, so that something else can follow it. */
+  publishGathered() {
+    this.#parcels.send();
+  }
+
+  /** @returns {number[]} the tickets of all messages that were published together with this one */
+  ticketsOf(ticket) {
+    return this.#parcels.ticketsOf(ticket);
   }
 
   /** A message that is held need not be sent any more. @returns {boolean} whether it never was */
@@ -140,6 +165,8 @@ class Outbox {
   /** The broker is away. */
   hold() {
     this.#heldSince ??= now();
+    // They are kept, and published again later.
+    this.#parcels.discard();
   }
 
   /** The broker and the other nodes are back: publishes everything that is not confirmed. */
@@ -161,6 +188,7 @@ class Outbox {
   /** Forgets everything. @returns {Kept[]} the messages that were never published */
   close() {
     this.#isClosed = true;
+    this.#parcels.send();
     this.#heldSince ??= now();
     clearTimeout(this.#timer);
     clearTimeout(this.#looking);
@@ -197,6 +225,7 @@ class Outbox {
     this.#isFlushing = true;
     this.#bytesSinceFlush = 0;
     const last = this.#kept.at(-1);
+    this.#parcels.send();
     try {
       await this.#engine.flush();
       this.#confirm(last);
@@ -212,8 +241,9 @@ class Outbox {
     const end = this.#kept.indexOf(last, this.#first) + 1;
     if (end === 0) return;
     for (; this.#first < end; this.#first += 1) {
-      const { bytes, isCancelled } = this.#kept[this.#first];
-      this.#bytes -= (isCancelled ? 0 : bytes.length) + OVERHEAD;
+      const message = this.#kept[this.#first];
+      this.#bytes -= (message.isCancelled ? 0 : message.bytes.length) + OVERHEAD;
+      this.#parcels.forget(message);
     }
     this.confirmed = last.bseq;
     if (this.#first === this.#kept.length) {

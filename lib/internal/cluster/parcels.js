@@ -1,0 +1,144 @@
+'use strict';
+
+const { nextTick } = require('../real-timers.js');
+const { BadLine, asBuffer } = require('./line.js');
+
+/*
+ * Several messages to one subject, which a node publishes as one:
+ *
+ *   SHM1\n, then for each message its length in four bytes (the highest first) and its bytes
+ *
+ * A message that a node sends by itself is published without this frame.
+ */
+
+const MAGIC = Buffer.from('SHM1\n');
+const LENGTH_BYTES = 4;
+/** Messages are gathered up to this number of bytes. */
+const MAX_BYTES = 64 * 1024;
+
+/** @returns {Uint8Array} */
+function pack(messages) {
+  if (messages.length === 1) return messages[0].bytes;
+  let size = MAGIC.length;
+  for (const { bytes } of messages) size += LENGTH_BYTES + bytes.length;
+  const packed = Buffer.allocUnsafe(size);
+  let at = MAGIC.copy(packed);
+  for (const { bytes } of messages) {
+    at = packed.writeUInt32BE(bytes.length, at);
+    packed.set(bytes, at);
+    at += bytes.length;
+  }
+  return packed;
+}
+
+/** @returns {boolean} whether bytes are several messages */
+function isParcel(bytes) {
+  for (let i = 0; i < MAGIC.length; i += 1) if (bytes[i] !== MAGIC[i]) return false;
+  return true;
+}
+
+/**
+ * @param {Uint8Array} bytes for which `isParcel()` is true
+ * @returns {Buffer[]} the messages in it
+ * @throws {BadLine}
+ */
+function unpack(bytes) {
+  const packed = asBuffer(bytes);
+  const messages = [];
+  for (let at = MAGIC.length; at < packed.length; ) {
+    if (packed.length - at < LENGTH_BYTES) throw new BadLine('malformed');
+    const start = at + LENGTH_BYTES;
+    at = start + packed.readUInt32BE(at);
+    if (at === start || at > packed.length) throw new BadLine('malformed');
+    messages.push(packed.subarray(start, at));
+  }
+  return messages;
+}
+
+/**
+ * Gathers the messages of a tick: those to the same subject are published as one, because a message
+ * costs the broker and its clients more than its bytes do.
+ *
+ * The order of messages to different subjects is kept, too, except between those to single nodes.
+ */
+class Parcels {
+  /** @type {ClusterEngine} */
+  #engine;
+  /** By their subjects: all to single nodes, or one: @type {Map<string, Kept[]>} */
+  #parcels = new Map();
+  #areToNodes = false;
+  #bytes = 0;
+  #maxBytes = MAX_BYTES;
+  #isScheduled = false;
+  /** Those that were published together, by the first one: @type {Map<number, number[]>} */
+  #tickets = new Map();
+
+  /** @param {ClusterEngine} engine */
+  constructor(engine) {
+    this.#engine = engine;
+  }
+
+  /** @param {number} maxPayload what the engine takes, in bytes */
+  limit(maxPayload) {
+    this.#maxBytes = Math.min(MAX_BYTES, maxPayload - MAGIC.length);
+  }
+
+  /**
+   * Publishes a message, at the end of the tick at the latest.
+   *
+   * @param {Kept} message
+   */
+  add(message) {
+    const { subject, bytes, isToNode } = message;
+    const size = LENGTH_BYTES + bytes.length;
+    const mayWait = (isToNode && this.#areToNodes) || this.#parcels.has(subject);
+    if (!mayWait || this.#bytes + size > this.#maxBytes) this.send();
+    this.#areToNodes = isToNode;
+    this.#bytes += size;
+    const parcel = this.#parcels.get(subject);
+    if (parcel === undefined) this.#parcels.set(subject, [message]);
+    else parcel.push(message);
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    nextTick(() => {
+      this.#isScheduled = false;
+      this.send();
+    });
+  }
+
+  /** Publishes what has gathered. */
+  send() {
+    if (this.#parcels.size === 0) return;
+    const parcels = this.#parcels;
+    this.discard();
+    for (const [subject, messages] of parcels) {
+      this.#engine.publish(subject, pack(messages), this.#ticketOf(messages));
+    }
+  }
+
+  /** Forgets what has gathered. */
+  discard() {
+    this.#parcels = new Map();
+    this.#bytes = 0;
+  }
+
+  /** @returns {number | undefined} for the report that nobody has received these messages */
+  #ticketOf(messages) {
+    if (messages.length === 1) return messages[0].ticket;
+    const tickets = messages.map(({ ticket }) => ticket).filter((ticket) => ticket !== undefined);
+    if (tickets.length > 1) this.#tickets.set(tickets[0], tickets);
+    return tickets[0];
+  }
+
+  /** @returns {number[]} the tickets of all messages that were published together with this one */
+  ticketsOf(ticket) {
+    return this.#tickets.get(ticket) ?? [ticket];
+  }
+
+  /** The broker has a message: whether anybody has received it is known. */
+  forget({ ticket }) {
+    if (this.#tickets.size > 0) this.#tickets.delete(ticket);
+  }
+}
+
+module.exports = { Parcels, isParcel, unpack };
