@@ -55,9 +55,11 @@ async function connect(port, kind) {
 
 /** Answers the messages that have an id. */
 function answer(socket, chunk) {
+  let answers = '';
   for (const [, id] of chunk.toString('latin1').matchAll(/"id":"([^"]+)"/g)) {
-    socket.write(`{"type":"Object","data":{"ok":1},"callback_id":"${id}"}\n`);
+    answers += `{"type":"Object","data":{"ok":1},"callback_id":"${id}"}\n`;
   }
+  if (answers !== '') socket.write(answers);
 }
 
 const commands = {

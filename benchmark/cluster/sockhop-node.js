@@ -6,6 +6,8 @@ const { serveCommands } = require('./commands.js');
 const root = process.env.SOCKHOP_UNDER_TEST || '../..';
 const { SockhopServer } = require(root);
 
+const GROUP_SIZE = 10;
+
 const engineOf = (name) => require(`${root}/lib/cluster/${name}.js`);
 
 /** The engine for the name of a broker and its URL. */
@@ -18,9 +20,8 @@ async function main(config) {
   const server = new SockhopServer({ port: 0, cluster: engineFor(config) });
   server.on('error', () => {});
   const listener = await server.listen({ exclusive: true });
-  const { cluster: nodes } = server;
-  const ids = [];
-  server.on('connect', (_, session) => ids.push(nodes.id_of(session)));
+  // Without an engine there is no cluster, until a program asks for it.
+  const nodes = config.engine && server.cluster;
   serveCommands({
     port: () => listener.address().port,
     ready: async (count) => {
@@ -29,15 +30,28 @@ async function main(config) {
       }
     },
     broadcast: (data) => server.sendall(data),
-    ids: () => ids,
+    ids: () => server.sessions.map((session) => nodes.id_of(session)),
     call: (id, data) =>
       new Promise((resolve, reject) => {
         nodes.session(id).send(data, resolve).catch(reject);
       }),
-    join: async (count, group) => {
-      await Promise.all(server.sessions.slice(0, count).map((one) => nodes.join(one, group)));
+    /** Each session joins one group. `part`: what part of all sessions the nodes before have. */
+    joinGroups: async (count, part) => {
+      const { sessions } = server;
+      const first = Math.round((part * count * GROUP_SIZE) % count);
+      await Promise.all(
+        sessions.flatMap((session, n) => [
+          ...[...nodes.groups_of(session)].map((group) => nodes.leave(session, group)),
+          nodes.join(session, `group ${(first + n) % count}`),
+        ]),
+      );
     },
     toGroup: (group, data) => nodes.group(group).send(data),
+    change: async (id, group) => {
+      const handle = nodes.session(id);
+      await handle.join(group);
+      await handle.leave(group);
+    },
   });
 }
 
