@@ -470,6 +470,53 @@ describe('the option "cluster"', limit, () => {
     assert.equal(stdout.trim(), 'ERR_CLUSTER_JOIN');
   });
 
+  it('has listen() reject as without a cluster if the program ends it while the server joins', async (t) => {
+    const { MemoryBus } = require('../lib/cluster/memory.js');
+    const bus = new MemoryBus();
+    bus.stop();
+    const server = new impl.server({
+      port: 0,
+      cluster: { engine: memory({ bus }), join_timeout: 60_000 },
+    });
+    cleanup(t, () => server.close());
+    const refused = assert.rejects(server.listen(), { code: 'ERR_SERVER_NOT_RUNNING' });
+    await assert.rejects(server.listen(), { code: 'ERR_SERVER_ALREADY_LISTEN' });
+    await server.close();
+    await refused;
+    const controller = new AbortController();
+    const aborted = assert.rejects(server.listen({ signal: controller.signal }), {
+      name: 'AbortError',
+    });
+    controller.abort();
+    await aborted;
+    assert.equal(server.cluster.state, 'closed');
+    bus.start();
+    await server.listen();
+    assert.equal(server.cluster.state, 'up');
+  });
+
+  it('rejects with what the program throws while an object is serialized', async (t) => {
+    const { server } = await startNode(t, memory());
+    const bad = {
+      toJSON() {
+        throw new RangeError('of the program');
+      },
+    };
+    await assert.rejects(server.sendall(bad), RangeError);
+    await assert.rejects(server.cluster.group('room').send(bad), RangeError);
+    await assert.rejects(server.cluster.emit_remote('event', bad), RangeError);
+  });
+
+  it('fulfils sendall() with null for each client of the server, as without a cluster', async (t) => {
+    const { MemoryBus } = require('../lib/cluster/memory.js');
+    const node = await startNode(t, memory({ bus: new MemoryBus() }));
+    assert.deepEqual(await node.server.sendall({ n: 1 }), []);
+    const { id } = await node.client();
+    await node.client();
+    assert.deepEqual(await node.server.sendall({ n: 2 }), [null, null]);
+    assert.deepEqual(await node.server.sendall({ n: 3 }, { except: id }), [null]);
+  });
+
   it('says why an engine has given up, and not that the time is over', async (t) => {
     const engine = memory();
     engine.open = async () => {

@@ -219,7 +219,7 @@ class SockhopServer extends native.SockhopServer {
       // The event reports why it fails, so the program may ignore the promise.
       if (this.listenerCount('error') > 0) listening.catch(() => joined.catch(() => {}));
       return listening;
-    });
+    }, how.signal);
     return joined;
   }
 

@@ -147,6 +147,13 @@ const STEPS = [
     command: () => [NODE, inRoot('scripts/readers.js'), ...nodeTestOptions()],
   },
   {
+    name: 'clustered',
+    title: 'Node: servers in a cluster over memory, in the tests of servers without one',
+    lane: 1,
+    canRepeat: true,
+    command: () => [NODE, inRoot('scripts/clustered.js'), ...nodeTestOptions()],
+  },
+  {
     name: 'network',
     title: 'Node: interoperability byte by byte, then with delays',
     lane: 1,

@@ -3,10 +3,13 @@
 const { EventEmitter } = require('node:events');
 
 const { diagnostics } = require('../diagnostics.js');
+const { abortError } = require('../errors/errors.js');
 const { handledRejection } = require('../messaging/handlers.js');
+const { isPayload } = require('../messaging/payloads.js');
 const { throwUncaught } = require('../native/dispatcher.js');
 const { outOfRange } = require('../options/kinds.js');
 const { CLUSTER_DEFAULTS } = require('../options/options.js');
+const { alreadyListening, notRunning } = require('../server/listener.js');
 const { CLUSTER_FIGURES } = require('../stats/stats.js');
 const { Delivery } = require('./delivery.js');
 const { closed } = require('./errors.js');
@@ -50,6 +53,8 @@ class SockhopCluster extends EventEmitter {
   #settings;
   /** From `listen()` to `close()`: @type {?Membership} */
   #membership = null;
+  /** Whether `listen()` waits for the broker. */
+  #isJoining = false;
   #delivery;
   #members;
   #groups;
@@ -191,16 +196,19 @@ class SockhopCluster extends EventEmitter {
    * @returns {Promise<void>} fulfilled when the broker has it
    */
   emit_remote(name, object) {
-    const message = content({ e: String(name) }, encode(object, false));
-    return handled(this.#publish('V', (subjects) => subjects.all, message));
+    return encoded(object, false, (payload) => {
+      const message = content({ e: String(name) }, payload);
+      return handled(this.#publish('V', (subjects) => subjects.all, message));
+    });
   }
 
   #sendToGroup(group, object, options) {
-    const payload = encode(object, this.#isBare);
     const ids = checkExcept(options?.except);
-    const message = content(ids.length === 0 ? { g: group } : { g: group, x: ids }, payload);
-    const sendHere = () => this.#delivery.toGroup(group, payload, this.#channelsOf(ids));
-    return this.#both(sendHere, 'G', (subjects) => subjects.group(group).subject, message);
+    return encoded(object, this.#isBare, (payload) => {
+      const message = content(ids.length === 0 ? { g: group } : { g: group, x: ids }, payload);
+      const sendHere = () => this.#delivery.toGroup(group, payload, this.#channelsOf(ids));
+      return this.#both(sendHere, 'G', (subjects) => subjects.group(group).subject, message);
+    });
   }
 
   /**
@@ -215,15 +223,16 @@ class SockhopCluster extends EventEmitter {
     const { local: isLocal = false, except } = options ?? {};
     const ids = checkExcept(except);
     if (ids.length === 0 && (isLocal || this.#settings === null)) return sendToLocal();
-    const payload = encode(object, this.#isBare);
-    // Where the native side cannot send, a program may have to see the object itself.
-    const sendHere = () =>
-      ids.length > 0 || this.#delivery.isNative
-        ? this.#delivery.toAll(payload, this.#channelsOf(ids))
-        : sendToLocal();
-    if (isLocal || this.#settings === null) return sendHere();
-    const message = content(ids.length === 0 ? undefined : { x: ids }, payload);
-    return this.#both(sendHere, 'A', (subjects) => subjects.all, message);
+    return encoded(object, this.#isBare, (payload) => {
+      // Where the native side cannot send, a program may have to see the object itself.
+      const sendHere = () =>
+        ids.length > 0 || this.#delivery.isNative
+          ? this.#delivery.toAll(payload, this.#channelsOf(ids))
+          : sendToLocal();
+      if (isLocal || this.#settings === null) return sendHere();
+      const message = content(ids.length === 0 ? undefined : { x: ids }, payload);
+      return this.#both(sendHere, 'A', (subjects) => subjects.all, message);
+    });
   }
 
   /** Sends a message to local clients, and then publishes it. */
@@ -276,9 +285,16 @@ class SockhopCluster extends EventEmitter {
     return this.#settings !== null;
   }
 
-  /** Joins the cluster, if there is one, and then listens. @returns {Promise<net.Server>} */
-  async listen(listen) {
-    if (this.#settings === null || this.#membership !== null) return listen();
+  /**
+   * Joins the cluster, if there is one, and then listens.
+   *
+   * @param {function(): Promise<net.Server>} listen
+   * @param {AbortSignal} [signal] of `server.listen()`
+   * @returns {Promise<net.Server>}
+   */
+  async listen(listen, signal) {
+    if (this.#isJoining) throw alreadyListening();
+    if (this.#settings === null || this.#membership !== null || signal?.aborted) return listen();
     const membership = new Membership(this.#settings, {
       handlers: this.#handlers(),
       events: this.#events(),
@@ -289,13 +305,20 @@ class SockhopCluster extends EventEmitter {
       maxMessageSize: this.#connections.options.max_message_size,
     });
     this.#membership = membership;
+    const onAbort = () => membership.leave();
+    signal?.addEventListener('abort', onAbort, { once: true });
+    this.#isJoining = true;
     try {
       await membership.join();
+      this.#isJoining = false;
       this.#groups.attach(membership);
       return await listen();
     } catch (err) {
       if (this.#membership === membership) await this.close();
-      throw err;
+      throw this.#isJoining ? joinError(err, signal) : err;
+    } finally {
+      this.#isJoining = false;
+      signal?.removeEventListener('abort', onAbort);
     }
   }
 
@@ -421,6 +444,33 @@ class SockhopCluster extends EventEmitter {
       throwUncaught(err);
     }
   }
+}
+
+/** The error of `listen()` is that of a server without a cluster if the program has ended it. */
+function joinError(err, signal) {
+  if (signal?.aborted) return abortError(signal);
+  return err.code === 'ERR_CLUSTER_CLOSED' ? notRunning() : err;
+}
+
+/**
+ * Encodes an object, and passes it on. An error of the program's own code rejects, as that of
+ * `send()` does.
+ *
+ * @param {*} object
+ * @param {boolean} isBare
+ * @param {function({type: string, json: string}): Promise} use
+ * @returns {Promise}
+ * @throws {TypeError} for what cannot be sent
+ */
+function encoded(object, isBare, use) {
+  let payload;
+  try {
+    payload = encode(object, isBare);
+  } catch (err) {
+    if (!isPayload(object)) throw err;
+    return Promise.reject(err);
+  }
+  return use(payload);
 }
 
 /**

@@ -105,7 +105,9 @@ class Delivery {
    * @returns {Promise} fulfilled when the kernel has it for every client that gets it
    */
   toAll(payload, except) {
-    return this.#send(null, payload, except);
+    const count = Math.max(0, this.#server._sockets.length - except.size);
+    // The result is that of a server without a cluster.
+    return this.#send(null, payload, except).then(() => new Array(count).fill(null));
   }
 
   /** The same, for the members of a group. */

@@ -542,4 +542,4 @@ function notRunning() {
   return err;
 }
 
-module.exports = { Listener, notRunning };
+module.exports = { Listener, alreadyListening, notRunning };
