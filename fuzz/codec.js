@@ -1,7 +1,8 @@
 'use strict';
 
-// `npm run fuzz -- codec <seconds>`: any payload through the codec is what JSON makes of it, and any
-// bytes are a message that JSON could express or one of the errors of the decoder.
+// `npm run fuzz -- codec <seconds>`: any payload through the codec is what JSON makes of it, any rich
+// value arrives as it is, and any bytes are a message within the limits or one of the errors of the
+// decoders.
 //
 //   node fuzz/codec.js [seconds] [seed]
 
@@ -12,12 +13,18 @@ const { isDeepStrictEqual } = require('node:util');
 const { Received, TooManyShapes } = require('../lib/internal/codec/decoder.js');
 const { ShapeTable, encode } = require('../lib/internal/codec/encoder.js');
 const { HEADER } = require('../lib/internal/codec/format.js');
+const { RICH } = require('../lib/internal/codec/rich-format.js');
 const {
   Direction,
+  anyRichValue,
   anyValue,
+  carryRich,
   decodeFrame,
+  decodeRichFrame,
   frameOfEncoded,
+  isSame,
   randomOf,
+  richFrame,
 } = require('../__test__/support/codec.js');
 
 /** The interval of progress messages. */
@@ -47,6 +54,57 @@ function carries(direction, seed) {
     return true;
   }
   return report('a payload differs', { seed, expected, actual });
+}
+
+/** Whether a rich value arrives as it is. */
+function carriesRich(seed) {
+  const make = () => ({ value: anyRichValue(randomOf(seed)), seed });
+  const actual = carryRich(make());
+  counts.values += 1;
+  return isSame(actual, make()) || report('a rich value differs', { seed });
+}
+
+/** Values in a rich value: each has taken a byte. */
+function countRich(value) {
+  if (typeof value !== 'object' || value === null) return 1;
+  let items = Object.values(value);
+  if (ArrayBuffer.isView(value)) items = [];
+  else if (value instanceof Map) items = [...value].flat();
+  else if (value instanceof Set) items = [...value];
+  return items.reduce((count, item) => count + countRich(item), 1);
+}
+
+/** A frame with rich values, with some bytes changed, or random bytes. */
+function makeRichFrame(random) {
+  const frame = richFrame(
+    random(5) > 0
+      ? [anyRichValue(random), { more: anyRichValue(random) }]
+      : Buffer.from(Array.from({ length: random(200) }, () => random(256))),
+  );
+  for (let changes = random(5); changes > 0; changes--) {
+    // Kinds of rich values are likelier than by chance.
+    frame[HEADER + random(frame.length - HEADER)] = random(3) ? random(256) : RICH + random(31);
+  }
+  return frame;
+}
+
+/** Whether bytes become a rich value within the limits, which can be sent again, or an error. */
+function survivesRich(random) {
+  const frame = makeRichFrame(random);
+  const artifact = { frame: frame.toString('base64') };
+  let decoded;
+  try {
+    decoded = decodeRichFrame(Buffer.from(frame));
+  } catch (err) {
+    counts.errors += 1;
+    if (ERRORS.includes(err.constructor.name)) return true;
+    return report(`the decoder of rich values throws ${err.stack}`, artifact);
+  }
+  counts.values += 1;
+  if (countRich(decoded) <= frame.length && isSame(carryRich([decoded]), [decoded])) {
+    return true;
+  }
+  return report('a rich value is beyond the limits', artifact);
 }
 
 /** Values in a decoded payload: each has taken a byte, or a character of JSON. */
@@ -119,6 +177,7 @@ function main([time = '60', start = String(Date.now())]) {
     for (let i = 0; i < PER_CONNECTION; i++) {
       counts.executions += 1;
       if (!carries(direction, random(2 ** 31)) || !survives(received, random)) return;
+      if (!carriesRich(random(2 ** 31)) || !survivesRich(random)) return;
     }
   }
   tell(`, no difference (seed ${seed})`);

@@ -1,15 +1,17 @@
 'use strict';
 
-const { Received, decode } = require('../../lib/internal/codec/decoder.js');
+const { Received, decode, decodeRich } = require('../../lib/internal/codec/decoder.js');
 const { ShapeTable, encode, encoded } = require('../../lib/internal/codec/encoder.js');
 const { bytesOfFrames } = require('../../lib/internal/codec/frames.js');
-const { HEADER } = require('../../lib/internal/codec/format.js');
+const { HEADER, MESSAGE } = require('../../lib/internal/codec/format.js');
+const { encodeRich } = require('../../lib/internal/codec/rich-encoder.js');
+const { RICH_MESSAGE } = require('../../lib/internal/codec/rich-format.js');
 const { OF_CLIENT, OF_SERVER } = require('../../lib/internal/codec/negotiation.js');
 
 /** The bytes of the message that was encoded last. */
 function frameOfEncoded() {
   const { text, from, to, buffer } = encoded;
-  return bytesOfFrames(text, [text.length, from, to], buffer);
+  return bytesOfFrames(text, [text.length, from, to], buffer, MESSAGE);
 }
 
 /** Decodes the bytes of a frame, as the native side hands them over. */
@@ -129,15 +131,109 @@ function anyValue(random, depth = 0) {
   return object;
 }
 
+/** The bytes of a message with rich values. */
+function richFrame(value) {
+  return encodeRich(value, ({ text, parts, length }) => {
+    const data = Buffer.concat(parts, length);
+    return bytesOfFrames(text, [text.length, 0, length], data, RICH_MESSAGE);
+  });
+}
+
+function decodeRichFrame(frame) {
+  const end = HEADER + frame.readUInt32LE(2);
+  const text = frame.toString('utf8', HEADER, end);
+  return decodeRich(text, 0, text.length, frame, 0, frame.length);
+}
+
+/** @returns {*} a value at the other end */
+const carryRich = (value) => decodeRichFrame(richFrame(value));
+
+/** What a value contains, names and keys included, in order. */
+function contentOf(value) {
+  if (Array.isArray(value)) return value;
+  if (value instanceof Set) return [...value];
+  return (value instanceof Map ? [...value] : Object.entries(value)).flat(1);
+}
+
+const bytesOf = (value) =>
+  ArrayBuffer.isView(value)
+    ? Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+    : Buffer.from(value);
+
+/**
+ * Whether two values are the same, with the order of properties and entries. To Node 20 two invalid
+ * dates differ.
+ */
+function isSame(a, b) {
+  if (typeof a !== 'object' || a === null || typeof b !== 'object' || b === null) {
+    return Object.is(a, b);
+  }
+  if (Object.getPrototypeOf(a) !== Object.getPrototypeOf(b)) return false;
+  if (a instanceof Date) return Object.is(a.getTime(), b.getTime());
+  if (ArrayBuffer.isView(a) || a instanceof ArrayBuffer) return bytesOf(a).equals(bytesOf(b));
+  if (a.length !== b.length) return false;
+  const theirs = contentOf(b);
+  const own = contentOf(a);
+  return own.length === theirs.length && own.every((item, i) => isSame(item, theirs[i]));
+}
+
+const RICH_VALUES = [
+  () => undefined,
+  () => NaN,
+  () => Infinity,
+  () => -Infinity,
+  () => -0,
+  () => new Date(86_400_000),
+  () => new Date(NaN),
+  () => 5n,
+  () => -(2n ** 70n),
+  () => Buffer.from('some bytes'),
+  () => new Float64Array([1, NaN]),
+  () => new Int16Array([-1, 2, 3]),
+  () => new BigInt64Array([-5n]),
+  () => new Uint8Array(4).buffer,
+  () => new DataView(new ArrayBuffer(5)),
+];
+
+/** A value that arrives as it is. */
+function anyRichValue(random, depth = 0) {
+  const kind = random(depth > 4 ? 5 : 10);
+  const next = () => anyRichValue(random, depth + 1);
+  if (kind === 0) return NUMBERS[random(NUMBERS.length)];
+  if (kind === 1) return random(2) ? random(1000) - 500 : random(1e9) / 7;
+  if (kind === 2) return STRINGS[random(STRINGS.length)];
+  if (kind === 3) return [true, false, null][random(3)];
+  if (kind === 4) return RICH_VALUES[random(RICH_VALUES.length)]();
+  if (kind < 7) return Array.from({ length: random(6) }, next);
+  if (kind === 7) return new Map(Array.from({ length: random(4) }, () => [next(), next()]));
+  if (kind === 8) return new Set(Array.from({ length: random(4) }, next));
+  const object = {};
+  for (let i = random(5); i > 0; i--) {
+    const name = random(3) ? NAMES[random(2)] : NAMES[random(NAMES.length)];
+    Object.defineProperty(object, name, {
+      value: next(),
+      configurable: true,
+      enumerable: true,
+      writable: true,
+    });
+  }
+  return object;
+}
+
 /** The text of frames without the blanks that offer the codec. */
 const withoutOffer = (text) => text.replaceAll(OF_CLIENT, '').replaceAll(OF_SERVER, '');
 
 module.exports = {
   Direction,
+  anyRichValue,
   anyValue,
+  carryRich,
   decodeFrame,
+  decodeRichFrame,
   frameOfEncoded,
+  isSame,
   randomOf,
+  richFrame,
   shapedFrame,
   withoutOffer,
 };

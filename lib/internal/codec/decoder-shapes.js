@@ -106,4 +106,4 @@ class Shape {
   }
 }
 
-module.exports = { Shape };
+module.exports = { Shape, define };

@@ -8,6 +8,7 @@
 
 const { idOf } = require('../messaging/ids.js');
 const { Shape } = require('./decoder-shapes.js');
+const { RichReader } = require('./rich-decoder.js');
 const {
   Flag,
   HEADER,
@@ -23,6 +24,7 @@ const {
   TYPES,
   Tag,
 } = require('./format.js');
+const { MAX_RICH_DEPTH, RICH, RICH_MESSAGE } = require('./rich-format.js');
 
 /** V8 copies a shorter string out of a text; a longer one would keep the whole text in memory. */
 const COPIED_BY_V8 = 13;
@@ -46,6 +48,9 @@ let textEnd = 0;
 let textStart = 0;
 let textBytes = -1;
 let depth = 0;
+let maxDepth = MAX_DEPTH;
+/** Whether the message may have rich values. */
+let isRich = false;
 /** Of the connection: @type {Received} */
 let received = null;
 
@@ -101,7 +106,7 @@ function finite(value) {
 
 function enter() {
   depth += 1;
-  if (depth > MAX_DEPTH) refuse('The values are nested too deep');
+  if (depth > maxDepth) refuse('The values are nested too deep');
 }
 
 function readArray(length) {
@@ -165,6 +170,8 @@ function read() {
     case Tag.WIDE_SHAPE:
       at += 1;
       return readShape(bytes[at - 1]);
+    case RICH:
+      return readRich();
     default:
       return refuse('A value has an unknown tag');
   }
@@ -192,7 +199,39 @@ function readNewShape() {
   return readShape(shapes.length - 1);
 }
 
+// ---- rich values --------------------------------------------------------------------------------
+
+const richReader = new RichReader({
+  absent: ABSENT,
+  bytes: () => bytes,
+  view: () => view,
+  isOwn: () => isOwn,
+  length: readLength,
+  need(count) {
+    if (count > end - at) refuse('A value is longer than the message');
+  },
+  take(count) {
+    if (count > end - at) refuse('A value is longer than the message');
+    at += count;
+    return at - count;
+  },
+  enter,
+  leave() {
+    depth -= 1;
+  },
+  read: () => read(),
+  refuse,
+});
+
+function readRich() {
+  if (!isRich) refuse('The message must not have rich values');
+  return richReader.read();
+}
+
 // ---- messages -----------------------------------------------------------------------------------
+
+/** Whether `bytes` are those of one frame, so that a value may keep them. */
+let isOwn = false;
 
 /** Positions of one binary frame. */
 function begin(frameText, start, stop, frameBytes, from, to) {
@@ -208,6 +247,7 @@ function begin(frameText, start, stop, frameBytes, from, to) {
   textBytes = length === stop - start ? from + HEADER : -1;
   at = from + HEADER + length;
   end = to;
+  isOwn = to - from === frameBytes.length;
   depth = 0;
 }
 
@@ -285,13 +325,50 @@ function decode(state, frameText, start, stop, frameBytes, from, to) {
     received = state;
     return readMessage(bytes[from + 1]);
   } finally {
-    // A string that is kept in memory must not keep the text of other messages.
-    text = '';
-    if (bytes.length > KEPT_BYTES) {
-      bytes = NO_BYTES;
-      view = NO_VIEW;
-    }
+    finish();
   }
 }
 
-module.exports = { BadMessage, Received, TooManyShapes, decode };
+function finish() {
+  // A string that is kept in memory must not keep the text of other messages.
+  text = '';
+  if (bytes.length > KEPT_BYTES) {
+    bytes = NO_BYTES;
+    view = NO_VIEW;
+  }
+}
+
+/**
+ * Reads a message with rich values, as `decode()` reads others.
+ *
+ * @returns {*} its envelope: any value
+ * @throws {BadMessage|SyntaxError|RangeError}
+ */
+function decodeRich(frameText, start, stop, frameBytes, from, to) {
+  try {
+    begin(frameText, start, stop, frameBytes, from, to);
+    received = new Received();
+    maxDepth = MAX_RICH_DEPTH;
+    isRich = true;
+    if (bytes[from + 1] !== RICH_MESSAGE) refuse('The kind of the frame is unknown');
+    if (at >= end) refuse('The message is empty');
+    const flags = bytes[at];
+    at += 1;
+    if (flags & Flag.QUOTED) unquote();
+    const envelope = read();
+    if (at !== end || textAt !== textEnd || envelope === ABSENT) {
+      refuse('The message has another length');
+    }
+    return envelope;
+  } catch (err) {
+    // The limits of a message are those of the message, not of a connection.
+    if (err instanceof TooManyShapes) refuse('The message has too many shapes');
+    throw err;
+  } finally {
+    maxDepth = MAX_DEPTH;
+    isRich = false;
+    finish();
+  }
+}
+
+module.exports = { BadMessage, Received, TooManyShapes, decode, decodeRich };

@@ -72,8 +72,8 @@ function useBuffer(buffer) {
 
 useBuffer(Buffer.allocUnsafeSlow(FIRST_CAPACITY));
 
-function grow() {
-  const larger = Buffer.allocUnsafeSlow(out.length * 2);
+function grow(capacity = out.length * 2) {
+  const larger = Buffer.allocUnsafeSlow(capacity);
   larger.set(out.subarray(0, at));
   useBuffer(larger);
 }
@@ -573,4 +573,27 @@ function writePayload(data, site) {
   return writeIfKnown(data, site);
 }
 
-module.exports = { ShapeTable, claim, encode, encoded, release };
+/**
+ * Puts a message that is written elsewhere into `encoded`.
+ *
+ * @param {string} messageText
+ * @param {Uint8Array[]} parts of its bytes
+ * @param {number} length of these
+ * @returns {boolean} false while another message is being written
+ */
+function place(messageText, parts, length) {
+  if (isWriting) return false;
+  if (claims === 0) discard();
+  const start = at;
+  if (start + length > limit) grow(Math.max(out.length * 2, start + length + MARGIN));
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  encoded.text = messageText;
+  encoded.from = start;
+  encoded.to = at;
+  return true;
+}
+
+module.exports = { ShapeTable, claim, encode, encoded, place, release };

@@ -5,15 +5,21 @@ const { HEADER, MESSAGE } = require('./format.js');
 /** The first byte of a binary frame. No text in UTF-8 contains it. */
 const MARK = 0xff;
 
+/** The kind of the binary frames that a channel sends. */
+const binaryKindOf = (channel) => channel?.binaryKind ?? MESSAGE;
+
 /**
  * The bytes of frames, as the native side writes them.
  *
  * @param {string} text of all frames
- * @param {number[]} frames three numbers of each: the length of its text, and the range of its data
+ * @param {?number[]} frames three numbers of each: the length of its text, and the range of its data.
+ *   Null: all are text frames
  * @param {Buffer} buffer with the data
+ * @param {number} kind of binary frames
  * @returns {Buffer}
  */
-function bytesOfFrames(text, frames, buffer) {
+function bytesOfFrames(text, frames, buffer, kind) {
+  if (frames === null) return Buffer.from(text);
   const parts = [];
   let start = 0;
   for (let i = 0; i < frames.length; i += 3) {
@@ -23,7 +29,7 @@ function bytesOfFrames(text, frames, buffer) {
     if (to > from) {
       const header = Buffer.alloc(HEADER);
       header[0] = MARK;
-      header[1] = MESSAGE;
+      header[1] = kind;
       header.writeUInt32LE(bytes.length, 2);
       header.writeUInt32LE(to - from, 6);
       parts.push(header);
@@ -43,4 +49,4 @@ function lengthOfFrames(text, frames) {
   return length;
 }
 
-module.exports = { bytesOfFrames, lengthOfFrames };
+module.exports = { binaryKindOf, bytesOfFrames, lengthOfFrames };

@@ -27,9 +27,10 @@ const LAST = '\t'.charCodeAt(0);
  * @param {object} options checked
  * @returns {boolean} whether connections with these options may speak the codec
  */
-function isCodecAllowed({ codec, peer_type, debug, terminator }) {
+function isCodecAllowed({ codec, values, peer_type, debug, terminator }) {
   return (
     codec === 'auto' &&
+    values !== 'rich' &&
     peer_type === 'Sockhop' &&
     !debug &&
     // A terminator must not end a frame within an offer.
