@@ -149,6 +149,12 @@ export interface SockhopOptions {
    * are always JSON. Default: `"auto"`.
    */
   codec?: 'auto' | 'json' | null | undefined;
+  /**
+   * `"rich"`, on both ends: Buffers, typed arrays, Dates, Maps, Sets, BigInts, `undefined`, `NaN`,
+   * infinite numbers and `-0` arrive as such. `"json"`: they arrive as JSON makes them. Default:
+   * `"json"`.
+   */
+  values?: 'json' | 'rich' | null | undefined;
   /** Text that ends each frame; it must not be empty. Default: `"\n"`. */
   terminator?: Terminator | null | undefined;
   /**
@@ -785,6 +791,7 @@ export type SockhopErrorCode =
   | 'ERR_OBJECTBUFFER_BAD_BUFFER'
   | 'ERR_OBJECTBUFFER_BAD_BUFFER_DATA'
   | 'ERR_TOO_MANY_SHAPES'
+  | 'ERR_VALUES_UNSUPPORTED'
   | 'ERR_OBJECTBUFFER_BAD_OBJECT'
   | 'ERR_RESPONSE_TIMEOUT'
   | 'ERR_RESPONSE_SEND'

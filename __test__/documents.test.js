@@ -22,6 +22,7 @@ const DOCUMENTS = [
   'docs/cluster.md',
   'docs/deploying.md',
   'docs/reconnecting.md',
+  'docs/rich-values.md',
   'docs/observing.md',
   'docs/testing.md',
 ];

@@ -62,6 +62,7 @@ test('a client without options gets all defaults', () => {
     send_high_water_mark: 16777216,
     slow_consumer: 'wait',
     codec: 'auto',
+    values: 'json',
   };
   assert.deepEqual(client(), expected);
   assert.deepEqual(client({}), expected);
@@ -93,6 +94,7 @@ test('a server without options gets all defaults', () => {
     send_high_water_mark: 16777216,
     slow_consumer: 'wait',
     codec: 'auto',
+    values: 'json',
   };
   assert.deepEqual(server(), expected);
   assert.deepEqual(server({}), expected);

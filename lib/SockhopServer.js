@@ -7,6 +7,7 @@ const { requestRefused } = require('./internal/errors/errors.js');
 const { SockhopCluster } = require('./internal/cluster/cluster.js');
 const { explain } = require('./internal/errors/explanations.js');
 const { call } = require('./internal/messaging/calls.js');
+const { richCluster } = require('./internal/messaging/channel-errors.js');
 const { handledRejection, messageMethodsOf } = require('./internal/messaging/handlers.js');
 const { isPayload } = require('./internal/messaging/payloads.js');
 const { SendCallbacks } = require('./internal/messaging/send-callbacks.js');
@@ -122,6 +123,7 @@ class SockhopServer extends native.SockhopServer {
   }
 
   #ownCluster() {
+    if (this.#connections.options.values === 'rich') throw richCluster();
     this.#cluster ??= new SockhopCluster(this, {
       connections: this.#connections,
       broadcaster: this.#broadcaster,

@@ -2,7 +2,7 @@
 
 const { connectionName, debug } = require('./internal/diagnostics.js');
 const { systemError } = require('./internal/errors/system-errors.js');
-const { receiveDecoded, textOf } = require('./internal/messaging/message-codec.js');
+const { textOf } = require('./internal/messaging/message-codec.js');
 const { dispatchSoon, throwUncaught } = require('./internal/native/dispatcher.js');
 const { supportProxies } = require('./internal/proxy-support.js');
 const {
@@ -286,7 +286,7 @@ class SockhopSocket extends WritingSocket {
     if (json === null) return !this[kIsOver];
     if (isListenerRemoved) return this.#pushMade(json);
     this.#messagesReceived += 1;
-    receiveDecoded(this.#channel, message, to - from);
+    this.#channel.receiveDecoded(message, to - from);
     if (isRawMade) this.#pushMade(json);
     return !this[kIsOver];
   }

@@ -21,6 +21,7 @@ new SockhopClient({ auto_reconnect_factor: 2, auto_reconnect_jitter: 0.5 });
 new SockhopClient({ auto_reconnect_max_interval: 60_000 });
 new SockhopClient({ max_message_size: 1024, slow_consumer: 'drop', send_high_water_mark: 1 });
 new SockhopClient({ debug: true });
+new SockhopClient({ values: 'rich' });
 
 // @ts-expect-error a terminator is text
 new SockhopClient({ terminator: 5 });
@@ -28,6 +29,8 @@ new SockhopClient({ terminator: 5 });
 new SockhopClient({ terminator: ['\n', '\n', '\n'] });
 // @ts-expect-error no such policy
 new SockhopClient({ slow_consumer: 'ignore' });
+// @ts-expect-error no such kind of values
+new SockhopClient({ values: 'all' });
 // @ts-expect-error a client has no sessions
 new SockhopClient({ session_type: class {} });
 // @ts-expect-error a time is a number

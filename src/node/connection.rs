@@ -20,9 +20,6 @@ const CLOSED: f64 = -1.0;
 /// Its answer when the policy for slow consumers refuses the bytes.
 const REFUSED: f64 = -2.0;
 
-/// The kind of a binary frame with a message of the codec.
-const MESSAGE: u8 = 1;
-
 fn answer(sent: WriteOutcome) -> f64 {
     match sent {
         WriteOutcome::Written => WRITTEN,
@@ -130,7 +127,7 @@ impl Connection {
 
     /// As `write`, for `count` frames whose texts are concatenated. `numbers` has three of each: the
     /// length of its text in UTF-16 units, and the begin and the end of its data in `bytes`. A frame
-    /// without data is a text frame, with its terminator.
+    /// without data is a text frame, with its terminator; the others are of `kind`.
     #[napi(catch_unwind)]
     pub fn write_frames(
         &self,
@@ -139,12 +136,13 @@ impl Connection {
         bytes: &[u8],
         numbers: &[u32],
         count: u32,
+        kind: u8,
     ) -> Result<f64> {
         let frames = numbers.chunks_exact(3).take(count as usize).map(|frame| {
             let range = frame[1] as usize..frame[2] as usize;
             OutgoingFrame {
                 units: frame[0] as usize,
-                kind: (!range.is_empty()).then_some(MESSAGE),
+                kind: (!range.is_empty()).then_some(kind),
                 data: bytes.get(range).unwrap_or_default(),
             }
         });

@@ -2,7 +2,7 @@
 
 const { diagnostics } = require('../diagnostics.js');
 const { handledRejection } = require('../messaging/handlers.js');
-const { MessageChannel } = require('../messaging/message-channel.js');
+const { makeChannel } = require('../messaging/channels.js');
 const { typeName } = require('../messaging/payloads.js');
 const { isPeerDraining } = require('../messaging/ping-answers.js');
 const { kClearPings, kDetach, kMarks } = require('../native/classes.js');
@@ -204,9 +204,7 @@ class ClientConnection {
    *   channel goes on over this one, with the callbacks that wait for an answer.
    */
   adopt(socket, attempt = null) {
-    const channel = attempt?.socket
-      ? this.channel
-      : new MessageChannel(this.#handlers, this.options);
+    const channel = attempt?.socket ? this.channel : makeChannel(this.#handlers, this.options);
     this.channel = channel;
     this.client._socket = socket;
     if (attempt) attempt.socket = socket;
@@ -257,7 +255,7 @@ class ClientConnection {
       try {
         this.#emitConnect(socket);
       } finally {
-        resolve();
+        resolve(this.#whenReady(channel));
         this.#sendWaiting();
         if (!socket.destroyed) this.channel?.start();
       }
@@ -268,6 +266,15 @@ class ClientConnection {
       socket.setTimeout(idle_timeout, () => this.#handlers.onIdle(channel));
     }
     socket[kMarkConnected](announce);
+  }
+
+  /** With rich values: @returns {Promise<void>|undefined} the server has said that it takes them */
+  #whenReady(channel) {
+    return channel.ready?.catch((err) => {
+      this.lastError = err;
+      this.lastConnectError = err.code;
+      throw err;
+    });
   }
 
   #emitConnect(socket) {
@@ -405,7 +412,7 @@ class ClientConnection {
    * nothing.
    */
   get absentChannel() {
-    const channel = new MessageChannel(this.#handlers, { ...this.options, debug: false });
+    const channel = makeChannel(this.#handlers, { ...this.options, debug: false });
     channel.transport = new UnavailableTransport(() => handledRejection(notConnected()));
     return channel;
   }

@@ -2,8 +2,9 @@
 
 const { onAbort } = require('../abort-signals.js');
 const { abortError } = require('../errors/errors.js');
-const { MessageChannel } = require('../messaging/message-channel.js');
-const { kTakeQueued, kTransmit, kWriteBytes } = require('../symbols.js');
+const { makeChannel } = require('../messaging/channels.js');
+const { RichFrame } = require('../messaging/rich-sender.js');
+const { kTakeQueued, kTransmit, kTransmitFrame, kWriteBytes } = require('../symbols.js');
 const { UnavailableTransport } = require('../transport/transport.js');
 const { offlineQueueFull, waitedTooLong } = require('./connect-errors.js');
 
@@ -19,14 +20,14 @@ class QueuedMessage {
 
   /**
    * @param {OfflineQueue} queue
-   * @param {string|Buffer} content the frame with its terminator
+   * @param {string|Buffer|RichFrame} content the frame with its terminator
    * @param {boolean} isAwaited whether an answer is waited for
    */
   constructor(queue, content, isAwaited) {
     this.#queue = queue;
     this.content = content;
     this.isAwaited = isAwaited;
-    this.length = Buffer.byteLength(content);
+    this.length = content instanceof RichFrame ? content.length : Buffer.byteLength(content);
     /** Settled as that of `send()`: @type {Promise<null>} */
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -41,15 +42,18 @@ class QueuedMessage {
     return this.#queue.has(this);
   }
 
-  /** Gives it to a transport. */
-  leave(transport) {
+  /** Gives it to a channel. */
+  leave(channel) {
     this.#stopLimits();
+    this.#send(channel).then(this.#resolve, this.#reject);
+  }
+
+  #send({ transport, codec }) {
     const { content, isAwaited } = this;
-    const sent =
-      typeof content === 'string'
-        ? transport[kTransmit](content, isAwaited)
-        : transport[kWriteBytes](content);
-    sent.then(this.#resolve, this.#reject);
+    if (typeof content === 'string') return transport[kTransmit](content, isAwaited);
+    return content instanceof RichFrame
+      ? codec.sendFrame(content, isAwaited)
+      : transport[kWriteBytes](content);
   }
 
   /** Takes it out of the queue, if it is still there. */
@@ -116,7 +120,7 @@ class OfflineQueue extends UnavailableTransport {
   /** The channel for messages that are to wait: @type {MessageChannel} */
   get channel() {
     if (this.#channel === null) {
-      this.#channel = new MessageChannel(this.#handlers, this.#handlers.options);
+      this.#channel = makeChannel(this.#handlers, this.#handlers.options);
       this.#channel.transport = this;
     }
     return this.#channel;
@@ -135,6 +139,10 @@ class OfflineQueue extends UnavailableTransport {
 
   [kTransmit](text, isAwaited) {
     return this.#add(new QueuedMessage(this, text, isAwaited));
+  }
+
+  [kTransmitFrame](frame, isAwaited) {
+    return this.#add(new QueuedMessage(this, frame, isAwaited));
   }
 
   [kWriteBytes](bytes) {
@@ -177,7 +185,7 @@ class OfflineQueue extends UnavailableTransport {
     this.#last = null;
     for (const message of this.#messages) {
       this.delete(message);
-      message.leave(channel.transport);
+      message.leave(channel);
     }
   }
 

@@ -52,6 +52,11 @@ const SOCKHOP_CODES = {
       'The peer has defined more shapes of objects than [the codec](#the-codec) allows for a connection. The connection was closed',
     remedy: 'Check the peer: no program that uses this package does that',
   },
+  ERR_VALUES_UNSUPPORTED: {
+    cause:
+      'The option `values` is `"rich"` here, and the peer only takes JSON, or the connection, or a method of the program. The connection was closed, or nothing was done',
+    remedy: '`values: "rich"` on both ends, or on none; the `cause` of the error has the details',
+  },
   ERR_OBJECTBUFFER_BAD_OBJECT: {
     cause: 'The argument of `obj2buf()`, or of `send()` to a JSON peer, is not an object',
     remedy: 'Set `allow_non_objects`',

@@ -47,6 +47,62 @@ const tooManyShapes = () =>
     'ERR_TOO_MANY_SHAPES',
   );
 
+/** With `values: "rich"`: the two ends of a connection do not agree, and it is closed. */
+const richRefusal = (reason, remedy) =>
+  explain(
+    new SockhopError(
+      `The option "values" is "rich" here, and ${reason}; the connection is closed`,
+      'ERR_VALUES_UNSUPPORTED',
+    ),
+    remedy,
+  );
+
+/** @param {{address?: string, port?: number}} peer */
+const richRefused = ({ address, port }) =>
+  Object.assign(
+    richRefusal(
+      'the peer only takes JSON',
+      'Set values: "rich" on both ends, or leave it out on this one. Other versions of sockhop, and peers with ' +
+        'codec: "json" or peer_type: "json", cannot take rich values.',
+    ),
+    address !== undefined && { address, port },
+  );
+
+/** @param {number} limit in ms */
+const richTimedOut = (limit) =>
+  richRefusal(
+    `the peer did not say within ${limit} ms that it takes rich values`,
+    'Set values: "rich" on both ends, or leave it out on this one. A client waits for "connect_timeout", a server ' +
+      'for "handshake_timeout".',
+  );
+
+const richCluster = () =>
+  explain(
+    new SockhopError(
+      'The option "values" is "rich", and "server.cluster", with its groups, and "except" of sendall() send JSON',
+      'ERR_VALUES_UNSUPPORTED',
+    ),
+    'Leave "values" out for a server whose groups or cluster the program uses.',
+  );
+
+const richStream = () =>
+  richRefusal(
+    'a stream that the program brings, or that Node secures with OpenSSL, only carries JSON',
+    'Let the package connect or accept, or leave "values" out.',
+  );
+
+const richObjectBuffer = () =>
+  richRefusal(
+    'the program replaced methods of ObjectBuffer, which make JSON',
+    'Do not replace obj2buf() and buf2obj(), or leave "values" out.',
+  );
+
+const richPeerType = () =>
+  richRefusal(
+    '"_peer_type" was set to another type than "Sockhop"',
+    'Leave "values" out for peers that speak bare JSON.',
+  );
+
 function noPayload(data) {
   const err = new TypeError(
     `Cannot send ${data === null || data === undefined ? data : 'an object without a constructor'}: ` +
@@ -139,6 +195,12 @@ module.exports = {
   noPayload,
   notAnObject,
   replyToDestroyedSocket,
+  richCluster,
+  richObjectBuffer,
+  richPeerType,
+  richRefused,
+  richStream,
+  richTimedOut,
   responseStopped,
   responseTimedOut,
   tooManyCallbacks,

@@ -8,7 +8,7 @@ const { diagnostics } = require('../diagnostics.js');
 const { handledRejection } = require('./handlers.js');
 const { SizeHint, stringify } = require('./json.js');
 const { throwUncaught } = require('../native/dispatcher.js');
-const { MessageCodec } = require('./message-codec.js');
+const { MessageCodec, receiveDecoded } = require('./message-codec.js');
 const { showMessage } = require('./observed.js');
 const { replyFunction } = require('./owed-answers.js');
 const { keepTextLength, receiveRequest, receiveResponse } = require('./packets.js');
@@ -62,8 +62,9 @@ class MessageChannel {
   /**
    * @param {ChannelHandlers} handlers
    * @param {object} options checked
+   * @param {?MessageCodec} [codec]
    */
-  constructor(handlers, options) {
+  constructor(handlers, options, codec = handlers.codec) {
     this.#handlers = handlers;
     this.options = options;
     this.#terminator = options.terminator[1];
@@ -71,7 +72,7 @@ class MessageChannel {
     if (this.#jsonMode) this.#sizeHint = new SizeHint();
     this.#allowNonObjects = options.allow_non_objects;
     this.#debug = options.debug;
-    this.#codec = handlers.codec;
+    this.#codec = codec;
     /** @type {Transport} */
     this.transport = null;
     /** The socket or stream that the program sees. */
@@ -181,6 +182,16 @@ class MessageChannel {
       else this.reportBadFrame();
       return null;
     }
+  }
+
+  /**
+   * Delivers the message that `decode()` has returned.
+   *
+   * @param {object} decoded
+   * @param {number} length of its frame
+   */
+  receiveDecoded(decoded, length) {
+    receiveDecoded(this, decoded, length);
   }
 
   #ownCodec() {
@@ -545,10 +556,7 @@ class MessageChannel {
 
   // ---- the end ----------------------------------------------------------------------------------
 
-  /**
-   * The connection is over: calls end, and callbacks do not time out. The program sees them until
-   * `close()`.
-   */
+  /** The connection is over: calls end; callbacks do not time out, and are kept until `close()`. */
   stopTimeouts() {
     this.#callbacks?.stop();
   }

@@ -21,9 +21,9 @@ export declare class Connection {
   /**
    * As `write`, for `count` frames whose texts are concatenated. `numbers` has three of each: the
    * length of its text in UTF-16 units, and the begin and the end of its data in `bytes`. A frame
-   * without data is a text frame, with its terminator.
+   * without data is a text frame, with its terminator; the others are of `kind`.
    */
-  writeFrames(text: unknown, length: number, bytes: Uint8Array, numbers: Uint32Array, count: number): number
+  writeFrames(text: unknown, length: number, bytes: Uint8Array, numbers: Uint32Array, count: number, kind: number): number
   /** Accepts binary frames, once the peer has announced them. */
   offerBinary(): void
   /** As `write`, for bytes that the program writes. */

@@ -117,6 +117,7 @@ function normalizeClientOptions(opts, { defaults } = {}) {
   const settings = read('client', given, defaults);
   settings.ssl = usesTls(settings, false);
   settings.auto_reconnect_max_interval = longestInterval(settings);
+  checkValues(settings);
   return settings;
 }
 
@@ -149,7 +150,23 @@ function normalizeServerOptions(opts, { defaults } = {}) {
   const settings = read('server', given, defaults);
   settings.ssl = usesTls(settings, true);
   if (settings.cluster !== null) settings.cluster = readCluster(settings.cluster);
+  checkValues(settings);
   return settings;
+}
+
+/** @throws {TypeError} for rich values with an option that needs JSON */
+function checkValues({ values, codec, peer_type, debug, terminator, cluster = null }) {
+  if (values !== 'rich') return;
+  const reason = [
+    codec === 'json' && 'codec: "json"',
+    peer_type !== 'Sockhop' && 'peer_type: "json"',
+    debug && '"debug", which shows messages as JSON',
+    cluster !== null && '"cluster", whose nodes exchange JSON',
+    terminator.some((text) => /[\t ]/.test(text)) &&
+      'a "terminator" that contains a space or a tab',
+  ].find(Boolean);
+  if (reason === undefined) return;
+  throw invalidValue(property('values'), `left out, or "json", together with ${reason}`, values);
 }
 
 /**

@@ -240,6 +240,16 @@ const OPTIONS = [
       '`"auto"`: messages are binary where both ends of a connection are this package, see [The codec](#the-codec). `"json"`: they are always JSON',
   },
   {
+    name: 'values',
+    takers: BOTH,
+    kind: 'choice',
+    default: 'json',
+    values: ['json', 'rich'],
+    declared: "'json' | 'rich' | null | undefined",
+    meaning:
+      '`"rich"`, on both ends: Buffers, typed arrays, Dates, Maps, Sets, BigInts, `undefined`, `NaN`, infinite numbers and `-0` arrive as such, see [Rich values](#rich-values). `"json"`: they arrive as JSON makes them',
+  },
+  {
     name: 'terminator',
     takers: [...BOTH, 'ObjectBuffer'],
     kind: 'terminator',

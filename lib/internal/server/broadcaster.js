@@ -5,6 +5,7 @@ const { envelope } = require('../messaging/envelope.js');
 const { handledRejection } = require('../messaging/handlers.js');
 const { publishBroadcast } = require('../messaging/observed.js');
 const { isPayload } = require('../messaging/payloads.js');
+const { frameOf } = require('../messaging/rich-sender.js');
 const { kDeliver } = require('../native/classes.js');
 const { broadcasts, nextId } = require('../native/dispatcher.js');
 const { canBroadcastTo, countBroadcast, isSocketOf } = require('../../SockhopSocket.js');
@@ -14,7 +15,12 @@ const { flushAllWrites } = require('../transport/write-coalescer.js');
 const { noSocket } = require('./server-connections.js');
 
 /** The codes of errors for which a broadcast leaves out a client. */
-const LEFT_OUT = ['ERR_SOCKET_DESTROYED', 'ERR_BACKPRESSURE', 'ERR_SLOW_CONSUMER'];
+const LEFT_OUT = [
+  'ERR_SOCKET_DESTROYED',
+  'ERR_BACKPRESSURE',
+  'ERR_SLOW_CONSUMER',
+  'ERR_VALUES_UNSUPPORTED',
+];
 
 /**
  * Sends an object to all clients of a server: its text is made once, and the native side sends it.
@@ -50,10 +56,11 @@ class Broadcaster {
     const { isUniform } = this;
     const canSendNatively = isUniform || this.#reviewSockets();
     if (this.#server._sockets.length === 0) return Promise.resolve([]);
-    const { debug, peer_type } = this.#connections.options;
-    return canSendNatively && object && !debug && peer_type !== 'json'
-      ? this.#sendNatively(object, isUniform)
-      : this.#sendToEach(object);
+    const { debug, peer_type, values } = this.#connections.options;
+    if (!canSendNatively || !object || debug || peer_type === 'json') {
+      return this.#sendToEach(object);
+    }
+    return values === 'rich' ? this.#sendRich(object) : this.#sendNatively(object, isUniform);
   }
 
   /**
@@ -105,6 +112,24 @@ class Broadcaster {
     if (!object) return Promise.all(sockets.map((socket) => server.send(socket, object)));
     const send = async (socket) => server.send(socket, object);
     return Promise.all(sockets.map((socket) => send(socket).catch(tolerateLeftOut)));
+  }
+
+  /** Writes the message once, and sends it to each client that takes rich values, or will. */
+  #sendRich(object) {
+    let frame;
+    try {
+      frame = frameOf(object);
+    } catch (err) {
+      if (!isPayload(object)) throw err;
+      return Promise.reject(err);
+    }
+    if (diagnostics.message.hasSubscribers) publishBroadcast(this.#server, object);
+    const sent = this.#server._sockets.map((socket) => {
+      const channel = this.#connections.channelOf(socket);
+      if (channel === null) return handledRejection(noSocket(socket));
+      return channel.codec.sendFrame(frame, false).catch(tolerateLeftOut);
+    });
+    return Promise.all(sent);
   }
 
   #sendNatively(object, isUniform) {

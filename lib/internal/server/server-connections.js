@@ -3,7 +3,7 @@
 const { diagnostics } = require('../diagnostics.js');
 const { idleTimeout } = require('../errors/errors.js');
 const { handledRejection } = require('../messaging/handlers.js');
-const { MessageChannel } = require('../messaging/message-channel.js');
+const { makeChannel } = require('../messaging/channels.js');
 const native = require('../native/classes.js');
 const { nextTick, setImmediate } = require('../real-timers.js');
 const SockhopError = require('../../SockhopError.js');
@@ -95,7 +95,7 @@ class ServerConnections {
 
   /** Takes a socket of the native listener. */
   accept(socket) {
-    const channel = new MessageChannel(this.#handlers, this.options);
+    const channel = makeChannel(this.#handlers, this.options);
     channel.attachNative(socket);
     if (this.#halfOpen !== null) socket.allowHalfOpen = true;
     this.#admit(socket, channel);
@@ -106,7 +106,7 @@ class ServerConnections {
    * `net`.
    */
   adopt(stream) {
-    const channel = new MessageChannel(this.#handlers, this.options);
+    const channel = makeChannel(this.#handlers, this.options);
     channel.attachStream(stream, new StreamTransport(stream, this.options, channel));
     this.#streamChannels.set(stream, channel);
     this.#admit(stream, channel);
@@ -375,7 +375,7 @@ class ServerConnections {
    */
   #channelOfStranger(socket) {
     if (typeof socket?.write !== 'function') return null;
-    const channel = new MessageChannel(this.#handlers, this.options);
+    const channel = makeChannel(this.#handlers, this.options);
     channel.attachStream(socket, new UnreadStreamTransport(socket, this.options, channel));
     this.#streamChannels.set(socket, channel);
     return channel;
@@ -387,7 +387,7 @@ class ServerConnections {
   receivingChannel(socket, session) {
     let channel = this.channelOf(socket);
     if (channel === null) {
-      channel = new MessageChannel(this.#handlers, this.options);
+      channel = makeChannel(this.#handlers, this.options);
       const transport = new UnavailableTransport(() => handledRejection(noSocket(socket)));
       channel.attachStream(socket, transport);
     }

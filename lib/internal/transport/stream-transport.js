@@ -3,6 +3,8 @@
 const { SockhopPing } = require('../../SockhopPing.js');
 const { connectionName, debug } = require('../diagnostics.js');
 const { socketDestroyed } = require('../errors/errors.js');
+const { handledRejection } = require('../messaging/handlers.js');
+const { richStream } = require('../messaging/channel-errors.js');
 const { WritePacing, callAtTickEnd } = require('./write-coalescer.js');
 const { Framer } = require('./framer.js');
 const {
@@ -23,6 +25,7 @@ const {
   kStartReading,
   kTraffic,
   kTransmit,
+  kTransmitFrame,
   kUncountFrame,
   kWriteBytes,
 } = require('../symbols.js');
@@ -213,6 +216,10 @@ class StreamTransport {
   /** Streams of the program carry text frames alone. */
   get [kMayTransmitBinary]() {
     return false;
+  }
+
+  [kTransmitFrame]() {
+    return handledRejection(richStream());
   }
 
   [kOfferBinary]() {

@@ -20,6 +20,7 @@ const {
   kTransmit,
   kTransmitBinary,
   kTransmitControl,
+  kTransmitFrame,
   kUncountFrame,
   kWriteBytes,
 } = require('../symbols.js');
@@ -40,6 +41,8 @@ const {
  *   Fulfilled when the kernel or the stream has the text
  * @property {function(boolean): Promise<null>} kTransmitBinary sends the message that the encoder of
  *   the codec has written
+ * @property {function(RichFrame, boolean): Promise<null>} [kTransmitFrame] sends a message with rich
+ *   values; not of a native connection
  * @property {function(string): void} kTransmitControl sends a text frame that is no message
  * @property {boolean} kMayTransmitBinary whether messages can be sent as binary frames
  * @property {function(): boolean} kOfferBinary accepts binary frames of the peer from now on; false
@@ -90,6 +93,10 @@ class UnavailableTransport {
   }
 
   [kTransmitBinary]() {
+    return this.#reject();
+  }
+
+  [kTransmitFrame]() {
     return this.#reject();
   }
 

@@ -7,7 +7,7 @@ const { countException } = require('./broadcast-exceptions.js');
 const { sendRefused, slowConsumer } = require('./connection-errors.js');
 const { ConnectionSocket } = require('./connection-socket.js');
 const { encoded } = require('../codec/encoder.js');
-const { bytesOfFrames, lengthOfFrames } = require('../codec/frames.js');
+const { binaryKindOf, bytesOfFrames, lengthOfFrames } = require('../codec/frames.js');
 const { connectionName, debug } = require('../diagnostics.js');
 const { socketDestroyed } = require('../errors/errors.js');
 const { dispatchSoon, throwUncaught } = require('../native/dispatcher.js');
@@ -308,10 +308,8 @@ class WritingSocket extends ConnectionSocket {
   /** Writes the joined text of a burst, and the data of its binary frames. */
   [kWriteBatch](text, batch, frames) {
     if (this.#writing.holdsNative && this.#hasProgramBytes()) {
-      this.#writeAfterProgramBytes(
-        frames === null ? Buffer.from(text) : bytesOfFrames(text, frames, encoded.buffer),
-        batch,
-      );
+      const bytes = bytesOfFrames(text, frames, encoded.buffer, binaryKindOf(this[kChannel]));
+      this.#writeAfterProgramBytes(bytes, batch);
     } else this.#afterWrite(this.#writeFrames(text, frames), text, batch, frames);
   }
 
@@ -321,7 +319,9 @@ class WritingSocket extends ConnectionSocket {
     const count = frames.length / 3;
     if (frameNumbers.length < frames.length) frameNumbers = new Uint32Array(2 * frames.length);
     frameNumbers.set(frames);
-    return this[kConnection].writeFrames(text, length, encoded.buffer, frameNumbers, count);
+    const { buffer } = encoded;
+    const kind = binaryKindOf(this[kChannel]);
+    return this[kConnection].writeFrames(text, length, buffer, frameNumbers, count, kind);
   }
 
   #afterWrite(sent, text, batch, frames) {

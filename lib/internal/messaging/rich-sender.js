@@ -1,0 +1,286 @@
+'use strict';
+
+const { place } = require('../codec/encoder.js');
+const { bytesOfFrames } = require('../codec/frames.js');
+const { SWITCH } = require('../codec/negotiation.js');
+const { encodeRich } = require('../codec/rich-encoder.js');
+const { RICH_MESSAGE } = require('../codec/rich-format.js');
+const { explain } = require('../errors/explanations.js');
+const { socketDestroyed } = require('../errors/errors.js');
+const { clearTimeout, setTimeout } = require('../real-timers.js');
+const { SockhopPing } = require('../../SockhopPing.js');
+const {
+  kHasCustomWrite,
+  kTransmitBinary,
+  kTransmitControl,
+  kTransmitFrame,
+  kWriteBytes,
+} = require('../symbols.js');
+const { sendRefused, slowConsumer } = require('../transport/connection-errors.js');
+const errors = require('./channel-errors.js');
+const { handledRejection } = require('./handlers.js');
+
+const noop = () => {};
+
+/** What an end of a connection knows of the other. */
+const Peer = Object.freeze({
+  UNKNOWN: 0,
+  /** It has announced that it reads rich values. */
+  RICH: 1,
+  /** It has not, or the connection is over: nothing is sent. */
+  REFUSED: 2,
+});
+
+/** A message that is written, for any number of connections. */
+class RichFrame {
+  constructor({ text, parts, length }) {
+    this.text = text;
+    this.bytes = Buffer.concat(parts, length);
+    /** In bytes, about. */
+    this.length = text.length + length;
+  }
+}
+
+/**
+ * The codec of a channel with `values: "rich"`, in the place of a MessageCodec: writes messages,
+ * and keeps them until the peer has announced that it reads them.
+ */
+class RichSender {
+  /** @type {RichChannel} */
+  channel = null;
+  #options;
+  #peer = Peer.UNKNOWN;
+  /** Why nothing is sent any more: @type {?Error} */
+  #error = null;
+  /** The ping that announces this end: @type {?SockhopPing} */
+  #announcement = null;
+  #timer = null;
+  /** Whether the announcement of binary frames is sent. */
+  #isSwitched = false;
+  /** Messages until the peer has announced itself: frame, isAwaited, resolve, reject. */
+  #held = [];
+  #heldLength = 0;
+  /** The message that is written; null: it is in `encoded`. @type {?RichFrame} */
+  #written = null;
+  /** Settles `ready`, once that was asked for. */
+  #settleReady = null;
+
+  /** @param {object} options checked */
+  constructor(options) {
+    this.#options = options;
+  }
+
+  get isWaiting() {
+    return this.#peer === Peer.UNKNOWN;
+  }
+
+  /** Fulfilled when the peer has announced itself; rejects with the reason if it does not. */
+  get ready() {
+    if (this.#peer === Peer.RICH) return Promise.resolve();
+    if (this.#peer === Peer.REFUSED) return Promise.reject(this.#error);
+    return new Promise((resolve, reject) => {
+      this.#settleReady = (err) => (err ? reject(err) : resolve());
+    });
+  }
+
+  // ---- the announcement -------------------------------------------------------------------------
+
+  /** The connection is read from now on. */
+  announce() {
+    if (this.#peer === Peer.REFUSED) return;
+    const { connect_timeout, handshake_timeout, terminator } = this.#options;
+    const ping = new SockhopPing();
+    this.#announcement = ping;
+    const text = JSON.stringify({ type: 'SockhopPing', data: { ...ping, values: 'rich' } });
+    this.channel.transport[kTransmitControl](text + terminator[1]);
+    const limit = connect_timeout ?? handshake_timeout;
+    this.#timer = setTimeout(() => this.refuse(errors.richTimedOut(limit)), limit);
+    this.#timer?.unref?.();
+  }
+
+  /**
+   * Takes the first message of the peer, or the next one after pings and pongs.
+   *
+   * @param {*} message
+   * @param {boolean} isControl whether it is a ping or a pong
+   * @returns {boolean} whether the message is to be received
+   */
+  takeAnnouncement(message, isControl) {
+    const { type, data } = message ?? {};
+    const isOwnPong = type === 'SockhopPong' && data?._id === this.#announcement?._id;
+    if (isControl && !isOwnPong) {
+      if (type === 'SockhopPing' && data?.values === 'rich') this.#accept();
+      return true;
+    }
+    const { remoteAddress: address, remotePort: port } = this.channel.socket;
+    this.refuse(errors.richRefused({ address, port }));
+    return false;
+  }
+
+  #accept() {
+    this.#peer = Peer.RICH;
+    clearTimeout(this.#timer);
+    this.channel.updateShowControl();
+    const held = this.#held;
+    this.#held = [];
+    for (const { frame, isAwaited, resolve, reject } of held) {
+      this.#write(frame, isAwaited).then(resolve, reject);
+    }
+    this.#settleReady?.();
+  }
+
+  /** Ends the connection: this end and the peer, or its program, do not speak the same. */
+  refuse(err) {
+    if (this.#peer === Peer.REFUSED) return;
+    const { channel } = this;
+    // The promise of connect() rejects; without one the error is emitted.
+    const isReported = this.#settleReady !== null && this.#peer === Peer.UNKNOWN;
+    this.#stop(err);
+    try {
+      if (!isReported) channel.handlers.reportError(err, channel);
+    } finally {
+      channel.socket?.destroy();
+    }
+  }
+
+  #stop(err) {
+    this.#peer = Peer.REFUSED;
+    this.#error = err;
+    clearTimeout(this.#timer);
+    const held = this.#held;
+    this.#held = [];
+    for (const { reject } of held) reject(err);
+    this.#settleReady?.(err);
+  }
+
+  /** The connection is over. */
+  end() {
+    if (this.#peer !== Peer.UNKNOWN) return;
+    this.#stop(
+      explain(
+        socketDestroyed(),
+        'The connection ended before the peer announced that it takes rich values.',
+      ),
+    );
+  }
+
+  /** The program has turned to another kind of messages. */
+  stop() {
+    this.refuse(errors.richPeerType());
+  }
+
+  // ---- messages ---------------------------------------------------------------------------------
+
+  /** As `encode()` of a MessageCodec, but every message is encoded. */
+  encode(data, _transport, ticket = null, answers = undefined) {
+    const message = { type: data.constructor.name, data };
+    if (ticket !== null) message.id = ticket.id;
+    if (answers !== undefined) message.callback_id = answers;
+    this.encodeMessage(message);
+    return true;
+  }
+
+  /**
+   * Writes a message in its envelope for `transmit()`.
+   *
+   * @throws {TypeError|RangeError} for values that cannot be sent
+   */
+  encodeMessage(message) {
+    this.#written = encodeRich(message, (written) => {
+      const { text, parts, length } = written;
+      return this.#writesAtOnce() && place(text, parts, length) ? null : new RichFrame(written);
+    });
+  }
+
+  /** Whether messages go to a native connection, past the methods of the program. */
+  #writesAtOnce() {
+    const { channel } = this;
+    return (
+      this.#peer === Peer.RICH &&
+      channel.isNative &&
+      !channel.transport[kHasCustomWrite] &&
+      !channel.socket.destroyed &&
+      !channel.socket.writableEnded
+    );
+  }
+
+  /** The message that is written is not sent. */
+  discard() {
+    this.#written = null;
+  }
+
+  /**
+   * Sends the message that is written.
+   *
+   * @returns {Promise<null>} as `kTransmit` of the transport
+   */
+  transmit(transport, isAwaited) {
+    const frame = this.#written;
+    this.#written = null;
+    if (frame !== null) return this.sendFrame(frame, isAwaited);
+    this.#switch();
+    return transport[kTransmitBinary](isAwaited);
+  }
+
+  /**
+   * Sends a message that may have been written for other connections.
+   *
+   * @param {RichFrame} frame
+   * @param {boolean} isAwaited
+   * @returns {Promise<null>} as `kTransmit` of the transport
+   */
+  sendFrame(frame, isAwaited) {
+    const { channel } = this;
+    if (this.#peer === Peer.REFUSED) return handledRejection(this.#error);
+    if (!channel.isNative) return channel.transport[kTransmitFrame](frame, isAwaited);
+    if (channel.socket.destroyed || channel.socket.writableEnded) {
+      return handledRejection(socketDestroyed());
+    }
+    return this.#peer === Peer.RICH ? this.#write(frame, isAwaited) : this.#hold(frame, isAwaited);
+  }
+
+  #hold(frame, isAwaited) {
+    const { slow_consumer, send_high_water_mark } = this.#options;
+    if (slow_consumer !== 'wait' && this.#heldLength >= send_high_water_mark) {
+      return handledRejection(slow_consumer === 'drop' ? sendRefused() : slowConsumer());
+    }
+    this.#heldLength += frame.length;
+    const promise = new Promise((resolve, reject) => {
+      this.#held.push({ frame, isAwaited, resolve, reject });
+    });
+    promise.catch(noop);
+    return promise;
+  }
+
+  #write({ text, bytes }, isAwaited) {
+    const { transport } = this.channel;
+    this.#switch();
+    if (!transport[kHasCustomWrite] && place(text, [bytes], bytes.length)) {
+      return transport[kTransmitBinary](isAwaited);
+    }
+    const frame = bytesOfFrames(text, [text.length, 0, bytes.length], bytes, RICH_MESSAGE);
+    return transport[kWriteBytes](frame);
+  }
+
+  #switch() {
+    if (this.#isSwitched) return;
+    this.#isSwitched = true;
+    this.channel.transport[kTransmitControl](SWITCH + this.#options.terminator[1]);
+  }
+
+  /** Messages of this end were not sent. */
+  onRefused() {
+    this.#isSwitched = false;
+  }
+}
+
+/**
+ * @param {*} data a payload
+ * @returns {RichFrame} its message, to be sent to many peers
+ * @throws as `RichSender#encodeMessage()`
+ */
+function frameOf(data) {
+  return encodeRich({ type: data.constructor.name, data }, (written) => new RichFrame(written));
+}
+
+module.exports = { RichFrame, RichSender, frameOf };
