@@ -16,6 +16,12 @@ const RSA = {
   modulusLength: 2048,
 };
 
+/** How keys are made and used: `rsa` is the number of bits, or true for the usual one. */
+const algorithmOf = (rsa) => {
+  if (!rsa) return ECDSA;
+  return rsa === true ? RSA : { ...RSA, modulusLength: rsa };
+};
+
 /** Days from now, where `days` may be negative. */
 const daysFromNow = (days) => new Date(Date.now() + days * DAY);
 
@@ -36,15 +42,30 @@ function serialNumber() {
  * @param {boolean} [options.ca] whether it is the certificate of an authority
  * @param {[number, number]} [options.days] valid from and to, in days from now
  * @param {string[]} [options.purposes] extended key usages, as OIDs
- * @param {boolean} [options.rsa] an RSA key instead of one on P-256
+ * @param {number} [options.usage] key usages, as flags
+ * @param {number} [options.pathLength] of authorities below this one
+ * @param {object[]} [options.extensions] further ones
+ * @param {boolean|number} [options.rsa] an RSA key instead of one on P-256, of so many bits
  * @returns {Promise<Issued>}
  *
  * @typedef {{cert: string, key: string, certificate: object, keys: object, rsa: boolean, exportKey:
  *   Function}} Issued
  */
-async function issue({ name, names, issuer, ca = false, days = [-1, 30], purposes, rsa = false }) {
-  const keys = await webcrypto.subtle.generateKey(rsa ? RSA : ECDSA, true, ['sign', 'verify']);
-  const extensions = [new x509.BasicConstraintsExtension(ca, undefined, true)];
+async function issue({
+  name,
+  names,
+  issuer,
+  ca = false,
+  days = [-1, 30],
+  purposes,
+  usage,
+  pathLength,
+  extensions: further = [],
+  rsa = false,
+}) {
+  const keys = await webcrypto.subtle.generateKey(algorithmOf(rsa), true, ['sign', 'verify']);
+  const extensions = [new x509.BasicConstraintsExtension(ca, pathLength, true), ...further];
+  if (usage) extensions.push(new x509.KeyUsagesExtension(usage, true));
   if (names) {
     const isAddress = (text) => /^[\d.]+$|:/.test(text);
     extensions.push(
@@ -62,7 +83,7 @@ async function issue({ name, names, issuer, ca = false, days = [-1, 30], purpose
     notAfter: daysFromNow(days[1]),
     publicKey: keys.publicKey,
     signingKey: (issuer ?? { keys }).keys.privateKey,
-    signingAlgorithm: (issuer?.rsa ?? rsa) ? RSA : ECDSA,
+    signingAlgorithm: algorithmOf(issuer?.rsa ?? rsa),
     extensions,
   });
   const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);

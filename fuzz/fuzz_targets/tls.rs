@@ -89,8 +89,8 @@ fn authority() -> &'static Authority {
 
 fn server_config(input: &Input<'_>) -> ServerConfig {
     let Authority { pem, server, .. } = authority();
-    let trust = TrustStore::new(pem.as_bytes()).unwrap();
-    let trust = Arc::new(ClientTrust::new(trust, b"", b"").unwrap());
+    let trust = TrustStore::new(pem.as_bytes(), None).unwrap();
+    let trust = Arc::new(ClientTrust::new(trust, pem.as_bytes(), None).unwrap());
     ServerConfig::new(ServerOptions {
         identities: vec![(server.0.as_bytes(), server.1.as_bytes())],
         clients: if input.required {

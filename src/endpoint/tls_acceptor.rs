@@ -1,7 +1,7 @@
 //! What the TLS handshakes of a server share: the configuration, their number, their failures.
 
 use crate::events::error::HandshakeError;
-use crate::transport::tls::{ServerConfig, TlsError, certificate_code};
+use crate::transport::tls::{ServerConfig, TlsError};
 use parking_lot::Mutex;
 use std::pin::pin;
 use std::sync::Arc;
@@ -170,9 +170,7 @@ impl TlsAcceptor {
 fn kind_of(error: &HandshakeError) -> FailureKind {
     match error {
         HandshakeError::Interrupted(errno) => FailureKind::Interrupted(*errno),
-        HandshakeError::Tls(TlsError::Refused(reason, _)) => {
-            FailureKind::Refused(certificate_code(reason))
-        }
+        HandshakeError::Tls(TlsError::Refused(untrusted)) => FailureKind::Refused(untrusted.code),
         HandshakeError::Tls(error) => FailureKind::Tls(error.number()),
         HandshakeError::TimedOut => FailureKind::TimedOut,
     }

@@ -14,7 +14,7 @@ use crate::connection::{self, Event};
 use crate::events::batch::{EventBatch, MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MAX_BATCH_FRAMES};
 use crate::events::error::{AttemptError, HandshakeError};
 use crate::events::event::LARGE_FRAME;
-use crate::transport::tls::{TlsError, certificate_code};
+use crate::transport::tls::TlsError;
 use napi::bindgen_prelude::{Buffer, Error, Null, Result, Status, ToNapiValue};
 use napi::sys;
 use std::cell::RefCell;
@@ -291,9 +291,8 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// A record with an extra `[number, what, ends, certificates, code]`: the error as an
-    /// [`ErrorCode`], the addresses of TCP or null, and for a refused certificate the chain in DER
-    /// and the code of the reason, or null.
+    /// A record with an extra `[number, what, ends, code, reason]`: the error as an [`ErrorCode`], the
+    /// addresses of TCP or null, and for a refused certificate why it is not trusted, or null.
     fn handshake_failed(
         &mut self,
         listener: u64,
@@ -301,19 +300,16 @@ impl Batch<'_> {
         error: &HandshakeError,
     ) -> Result<()> {
         let (number, what) = handshake_error_code(error);
-        let (certificates, code) = match error {
-            HandshakeError::Tls(TlsError::Refused(reason, chain)) => {
-                let chain: Vec<_> = chain.iter().map(|der| Buffer::from(&der[..])).collect();
-                (Some(chain), Some(certificate_code(reason)))
-            }
-            _ => (None, None),
+        let untrusted = match error {
+            HandshakeError::Tls(TlsError::Refused(untrusted)) => Some(untrusted),
+            _ => None,
         };
         let failure = [
             value(self.env, number)?,
             value(self.env, what)?,
             ends_of_tcp(self.env, ends)?,
-            value(self.env, certificates)?,
-            value(self.env, code)?,
+            value(self.env, untrusted.map(|it| it.code))?,
+            value(self.env, untrusted.map(|it| it.reason.as_str()))?,
         ];
         let failure = array(self.env, &failure)?;
         self.push_extra(EventKind::HandshakeFailed, listener, failure);

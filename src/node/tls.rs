@@ -1,8 +1,9 @@
 //! TLS of clients. `lib/internal/tls/tls-connector.js` makes these from the program's options.
 
+use super::openssl::{Peer, Verifier};
 use super::values::duration;
 use crate::transport::tls::{
-    Agreement, ClientConfig, ClientOptions, ConfigError, TrustStore, certificate_code,
+    Agreement, ClientConfig, ClientOptions, ConfigError, TrustStore, Untrusted,
 };
 use napi::bindgen_prelude::{Buffer, Error, Result, Status, Uint8Array};
 use napi_derive::napi;
@@ -25,7 +26,10 @@ impl TlsTrustStore {
     #[napi(constructor, catch_unwind)]
     pub fn new(pem: Option<Uint8Array>) -> Result<Self> {
         let trust = match pem {
-            Some(pem) => TrustStore::new(&pem).map_err(unusable)?,
+            Some(pem) => {
+                let openssl = Verifier::shared(Peer::Server, &pem, b"");
+                TrustStore::new(&pem, openssl).map_err(unusable)?
+            }
             None => TrustStore::mozilla(),
         };
         Ok(Self {
@@ -82,13 +86,31 @@ impl TlsClientConfig {
     }
 }
 
+/// Why the certificate of a peer is not trusted.
+#[napi(object)]
+pub struct TlsUntrusted {
+    /// The code of Node.
+    pub code: String,
+    /// The words of OpenSSL.
+    pub reason: String,
+}
+
+impl From<&Untrusted> for TlsUntrusted {
+    fn from(untrusted: &Untrusted) -> Self {
+        Self {
+            code: untrusted.code.to_owned(),
+            reason: untrusted.reason.clone(),
+        }
+    }
+}
+
 /// The result of a handshake.
 #[napi(object)]
 pub struct TlsAgreement {
     /// The peer's certificates in DER, its own first.
     pub certificates: Vec<Buffer>,
-    /// Why they are not trusted, by the code of OpenSSL; undefined if they are.
-    pub untrusted: Option<String>,
+    /// Why they are not trusted; undefined if they are.
+    pub untrusted: Option<TlsUntrusted>,
     /// TLS 1.3 was negotiated, not 1.2.
     pub tls13: bool,
     /// The number of the cipher suite.
@@ -109,10 +131,7 @@ impl From<&Agreement> for TlsAgreement {
                 .iter()
                 .map(|der| Buffer::from(der.as_slice()))
                 .collect(),
-            untrusted: agreement
-                .untrusted
-                .as_ref()
-                .map(|reason| certificate_code(reason).to_owned()),
+            untrusted: agreement.untrusted.as_ref().map(TlsUntrusted::from),
             tls13: agreement.tls13,
             cipher: agreement.cipher,
             protocol: agreement.protocol.as_deref().map(Buffer::from),

@@ -1,5 +1,6 @@
 //! TLS of servers. `lib/internal/tls/tls-server.js` makes these from the program's options.
 
+use super::openssl::{Peer, Verifier};
 use super::tls::unusable;
 use super::values::{duration, number, size};
 use crate::endpoint;
@@ -23,10 +24,10 @@ pub struct TlsIdentity {
 /// The clients to trust.
 #[napi(object)]
 pub struct TlsClientTrust {
-    /// The certificates of authorities, in PEM; without it, the built-in ones of Mozilla.
-    pub authorities: Option<Uint8Array>,
-    /// Certificates that are trusted for themselves, in PEM.
-    pub pinned: Uint8Array,
+    /// The trusted certificates, in PEM.
+    pub trusted: Uint8Array,
+    /// Those of which clients are told the names, in PEM.
+    pub announced: Uint8Array,
     /// Revocation lists, in PEM.
     pub revoked: Uint8Array,
     /// Whether the handshake fails without a trusted certificate.
@@ -64,11 +65,12 @@ impl TlsServerConfig {
         let clients = match &options.clients {
             None => ClientCertificates::Ignored,
             Some(clients) => {
-                let authorities = match &clients.authorities {
-                    Some(pem) => TrustStore::new(pem).map_err(unusable)?,
-                    None => TrustStore::mozilla(),
-                };
-                let trust = ClientTrust::new(authorities, &clients.pinned, &clients.revoked);
+                let openssl = Verifier::shared(Peer::Client, &clients.trusted, &clients.revoked);
+                // With revocation lists OpenSSL decides about all chains: rustls has other rules.
+                let is_known = clients.revoked.is_empty();
+                let authorities = if is_known { &clients.trusted[..] } else { b"" };
+                let authorities = TrustStore::new(authorities, None).map_err(unusable)?;
+                let trust = ClientTrust::new(authorities, &clients.announced, openssl);
                 let trust = Arc::new(trust.map_err(unusable)?);
                 if clients.required {
                     ClientCertificates::Required(trust)

@@ -199,8 +199,11 @@ export declare class SockhopServer {
   listen(id: number, endpoint: Endpoint, options: ListenOptions, tls?: TlsAcceptor | undefined | null): Listener | ListenFailure
   /** Accepts at a socket that is bound, and takes its descriptor over if that succeeds. */
   listenOn(id: number, fd: number, backlog?: number | undefined | null, tls?: TlsAcceptor | undefined | null): Listener | ListenFailure
-  /** A listener that does not accept: `adopt` takes connections that were accepted elsewhere. */
-  listenElsewhere(id: number, tls?: TlsAcceptor | undefined | null): Listener | ListenFailure
+  /**
+   * A listener that does not accept: `adopt` takes connections that were accepted elsewhere. With
+   * `endpoint`, it binds that, and other code accepts at a duplicate of its descriptor.
+   */
+  listenElsewhere(id: number, tls?: TlsAcceptor | undefined | null, endpoint?: Endpoint | undefined | null, options?: ListenOptions | undefined | null): Listener | ListenFailure
   /**
    * Sends a text of `length` UTF-16 units to every connection, or to those in `group`, except
    * those whose ids are in `except`. A `BroadcastDone` event with `id` follows, unless that is 0.
@@ -277,6 +280,9 @@ export declare class TlsTrustStore {
   /** Trusts the certificates in `pem`; without it, the built-in ones of Mozilla. */
   constructor(pem?: Uint8Array | undefined | null)
 }
+
+/** The words of OpenSSL for the code that Node has for an error of a certificate. */
+export declare function certificateReason(code: string): string | null
 
 /** The indices of the fields that [`read_cluster_line`] writes. */
 export declare enum ClusterField {
@@ -401,6 +407,9 @@ export declare enum EventKind {
   HandshakeFailed = 16,
 }
 
+/** Whether this process has OpenSSL, which verifies the certificates that rustls does not trust. */
+export declare function hasOpenssl(): boolean
+
 /** The first numbers of the index. */
 export declare enum IndexHeader {
   /**
@@ -494,8 +503,8 @@ export declare function reportUncaught(error: unknown): void
 export interface TlsAgreement {
   /** The peer's certificates in DER, its own first. */
   certificates: Array<Buffer>
-  /** Why they are not trusted, by the code of OpenSSL; undefined if they are. */
-  untrusted?: string
+  /** Why they are not trusted; undefined if they are. */
+  untrusted?: TlsUntrusted
   /** TLS 1.3 was negotiated, not 1.2. */
   tls13: boolean
   /** The number of the cipher suite. */
@@ -510,10 +519,10 @@ export interface TlsAgreement {
 
 /** The clients to trust. */
 export interface TlsClientTrust {
-  /** The certificates of authorities, in PEM; without it, the built-in ones of Mozilla. */
-  authorities?: Uint8Array
-  /** Certificates that are trusted for themselves, in PEM. */
-  pinned: Uint8Array
+  /** The trusted certificates, in PEM. */
+  trusted: Uint8Array
+  /** Those of which clients are told the names, in PEM. */
+  announced: Uint8Array
   /** Revocation lists, in PEM. */
   revoked: Uint8Array
   /** Whether the handshake fails without a trusted certificate. */
@@ -568,6 +577,14 @@ export interface TlsServerOptions {
   tls13: boolean
   /** Prefers its own order of cipher suites. */
   ownOrder: boolean
+}
+
+/** Why the certificate of a peer is not trusted. */
+export interface TlsUntrusted {
+  /** The code of Node. */
+  code: string
+  /** The words of OpenSSL. */
+  reason: string
 }
 
 /** The counters of a connection. */

@@ -2,6 +2,8 @@
 
 const crypto = require('node:crypto');
 
+const { wallClock } = require('../real-timers.js');
+
 const PEM_BLOCK = /-----BEGIN ([^\r\n]+)-----[\s\S]*?-----END \1-----/g;
 
 /**
@@ -50,4 +52,12 @@ function parseCertificate(pemOrDer) {
 /** @param {crypto.X509Certificate} certificate */
 const isSelfIssued = (certificate) => certificate.subject === certificate.issuer;
 
-module.exports = { certificatesIn, isSelfIssued, parseCertificate, textsOf };
+/** @returns {?string} the code of OpenSSL if a certificate is not valid at this time */
+function dateError({ validFrom, validTo }) {
+  const now = wallClock();
+  if (now < Date.parse(validFrom)) return 'CERT_NOT_YET_VALID';
+  // The certificate is valid in its last second.
+  return now >= Date.parse(validTo) + 1000 ? 'CERT_HAS_EXPIRED' : null;
+}
+
+module.exports = { certificatesIn, dateError, isSelfIssued, parseCertificate, textsOf };

@@ -9,8 +9,13 @@ const crypto = require('node:crypto');
 const tls = require('node:tls');
 
 const { wallClock } = require('../real-timers.js');
-const { certificatesIn, isSelfIssued, parseCertificate, textsOf } = require('./certificates.js');
-const { dateError } = require('./verdict.js');
+const {
+  certificatesIn,
+  dateError,
+  isSelfIssued,
+  parseCertificate,
+  textsOf,
+} = require('./certificates.js');
 
 const property = (name) => `The "options.ssl_options.${name}" property`;
 

@@ -1,15 +1,10 @@
 'use strict';
 
-const { certificatesIn, isSelfIssued, parseCertificate, textsOf } = require('./certificates.js');
+const { certificatesIn, parseCertificate, textsOf } = require('./certificates.js');
 const { unusable } = require('./server-identity.js');
 const { defaultTrust, trustOf } = require('./trust.js');
 
-/** The OID of the key usage of clients. */
-const CLIENT_AUTHENTICATION = '1.3.6.1.5.5.7.3.2';
-
 const CRL = /-----BEGIN X509 CRL-----[\s\S]*?-----END X509 CRL-----/g;
-
-const pemOf = (certificates) => Buffer.from(certificates.map(String).join('\n'), 'latin1');
 
 /**
  * @param {object} options `ssl_options` of the program
@@ -59,17 +54,11 @@ function revocationLists(crl) {
  */
 function clientTrust({ ca, crl, rejectUnauthorized }, trust) {
   const revoked = revocationLists(crl);
-  if (revoked === null) return null;
-  const { certificates } = trust;
-  const isAuthority = (certificate) => certificate.ca || !isSelfIssued(certificate);
-  // OpenSSL trusts a self-signed certificate in `ca` for itself, whether it is an authority or not.
-  const isPinned = (certificate) =>
-    isSelfIssued(certificate) && (certificate.keyUsage?.includes(CLIENT_AUTHENTICATION) ?? true);
+  if (revoked === null || !trust.isDecisive) return null;
   return {
-    // Without any, the native side has those of Mozilla.
-    authorities:
-      ca || certificates.length > 0 ? pemOf(certificates.filter(isAuthority)) : undefined,
-    pinned: pemOf(ca ? certificates.filter(isPinned) : []),
+    trusted: trust.pem,
+    // As with Node, which names those of `ca` alone.
+    announced: ca ? trust.pem : Buffer.alloc(0),
     revoked,
     required: rejectUnauthorized !== false,
   };

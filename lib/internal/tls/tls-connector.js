@@ -5,10 +5,8 @@
  * otherwise Node's own `tls` does. `socket.authorized` and the codes of errors are the same either
  * way.
  *
- * The native side accepts a certificate if its chain leads to a trusted one beyond doubt; it is
- * stricter than OpenSSL in some points. If it does not accept a certificate, this module either
- * knows for certain how OpenSSL decides, or the client connects again through `tls.connect()`, and
- * OpenSSL decides.
+ * The native side trusts a certificate if rustls or OpenSSL does. Where it cannot ask OpenSSL, or
+ * does not know whom Node trusts, the client connects again through `tls.connect()`.
  */
 
 const net = require('node:net');
@@ -20,7 +18,6 @@ const { SessionDetails } = require('./session-details.js');
 const { unsupportedOption } = require('./tls-errors.js');
 const { hasNodeDefaults, protocolsOf, versionsOf } = require('./tls-options.js');
 const { defaultTrust, trustOf } = require('./trust.js');
-const { MESSAGES, dateError, refusalCode } = require('./verdict.js');
 
 /** The options of `tls.connect()` that the native side supports. */
 const NATIVE_OPTIONS = new Set([
@@ -37,8 +34,13 @@ const NATIVE_OPTIONS = new Set([
 /** Options that `tls.connect()` once had, and ignores now. */
 const REMOVED_OPTIONS = ['NPNProtocols'];
 
-/** The OID of the key usage of servers. */
-const SERVER_AUTHENTICATION = '1.3.6.1.5.5.7.3.1';
+/** The codes to whose messages Node adds advice, and whether this version of Node does. */
+const ADVISED = [
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+];
+const ADVISES = typeof tls.getCACertificates === 'function';
 
 // ---- options ------------------------------------------------------------------------------------
 
@@ -142,15 +144,11 @@ class TlsConnector {
   verify(agreement) {
     const chain = agreement.certificates.map(parseCertificate);
     if (chain.length === 0 || chain.includes(null)) return { needsOpenssl: true };
-    let error = null;
-    if (agreement.untrusted !== undefined && !this.#isTrustedSelfSigned(chain[0])) {
-      const code = refusalCode(chain, this.#trust);
-      const isKnown = code !== null && (MESSAGES[code] || !this.#rejectUnauthorized);
-      if (!isKnown) return { needsOpenssl: true };
-      error = Object.assign(new Error(MESSAGES[code] ?? code), { code });
-    }
+    const { untrusted } = agreement;
+    if (untrusted !== undefined && !this.#isDecided(untrusted.code)) return { needsOpenssl: true };
+    let error = untrusted && Object.assign(new Error(untrusted.reason), { code: untrusted.code });
     const details = new SessionDetails(agreement, () => chain, this.#trust, this.servername);
-    if (error === null) {
+    if (error === undefined) {
       error = this.#checkServerIdentity
         ? this.#checkServerIdentity(this.#hostname, details.peerCertificate(true))
         : tls.checkServerIdentity(this.#hostname, details.peerCertificate(false));
@@ -162,17 +160,10 @@ class TlsConnector {
     return { details };
   }
 
-  /**
-   * @returns {boolean} whether the certificate of the server is self-signed and among the trusted
-   *   ones
-   */
-  #isTrustedSelfSigned(leaf) {
-    return (
-      dateError(leaf) === null &&
-      (leaf.keyUsage === undefined || leaf.keyUsage.includes(SERVER_AUTHENTICATION)) &&
-      isSelfIssued(leaf) &&
-      this.#trust.has(leaf)
-    );
+  /** Whether Node refuses the server too, and for this reason in the same words. */
+  #isDecided(code) {
+    const isWorded = !this.#rejectUnauthorized || !ADVISES || !ADVISED.includes(code);
+    return this.#trust.isDecisive && isWorded;
   }
 }
 

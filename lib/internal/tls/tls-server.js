@@ -13,7 +13,6 @@ const { clientAuthorities, clientTrust } = require('./server-trust.js');
 const { SessionDetails } = require('./session-details.js');
 const { describeHandshake, handshakeError } = require('./tls-errors.js');
 const { hasNodeDefaults, protocolsOf, versionsOf } = require('./tls-options.js');
-const { MESSAGES, refusalCode } = require('./verdict.js');
 
 /** The options of `tls.createServer()` that the native side supports. */
 const NATIVE_OPTIONS = new Set([
@@ -34,7 +33,7 @@ const NATIVE_OPTIONS = new Set([
 const REPORT_INTERVAL = 1000;
 
 /** The certificates that a server without `requestCert` trusts: it asks for none. */
-const NO_TRUST = { certificates: [], isExact: false, issuerOf: () => undefined };
+const NO_TRUST = { issuerOf: () => undefined };
 
 /** The settings of TLS that connections of a server get. */
 class ServerContext {
@@ -172,7 +171,8 @@ class TlsServer {
     const { requestsCertificates, trust } = this.#context;
     const chain = () => agreement.certificates.map(parseCertificate);
     const details = new SessionDetails(agreement, chain, trust, agreement.servername);
-    details.authorizationError = requestsCertificates ? verdict(agreement, trust) : null;
+    const { untrusted } = agreement;
+    details.authorizationError = (requestsCertificates && untrusted?.code) || null;
     const hasCertificate = agreement.certificates.length > 0;
     details.isAuthorized = hasCertificate && details.authorizationError === null;
     return details;
@@ -184,12 +184,11 @@ class TlsServer {
    * @param {number} number
    * @param {string} what
    * @param {?Array} ends of TCP: address, port and family of this end and of the client
-   * @param {?Buffer[]} certificates of a client that were refused
-   * @param {?string} reason why they were
+   * @param {?string} code why the certificate of the client was refused
+   * @param {?string} reason the same in words
    */
-  failure(number, what, ends, certificates, reason) {
-    const code = certificates && verdict({ certificates, untrusted: reason }, this.#context.trust);
-    return handshakeError(number, what, ends, code && { code, message: MESSAGES[code] ?? code });
+  failure(number, what, ends, code, reason) {
+    return handshakeError(number, what, ends, { code, message: reason });
   }
 
   // ---- OpenSSL ----------------------------------------------------------------------------------
@@ -223,7 +222,7 @@ class TlsServer {
     // Node closes a connection whose certificate it refuses, and reports that alone.
     const failure =
       err.code === 'ECONNRESET' && code
-        ? Object.assign(new Error(MESSAGES[code] ?? code), { code })
+        ? Object.assign(new Error(native.certificateReason(code) ?? code), { code })
         : err;
     if (!this.#failures.note(failure.code)) return null;
     return describeHandshake(failure, address, port);
@@ -240,15 +239,6 @@ class TlsServer {
       handshake_timeouts: timedOut + this.#failures.timedOut,
     };
   }
-}
-
-/** @returns {?string} the code with which OpenSSL refuses a client; null if it is trusted */
-function verdict({ certificates, untrusted }, trust) {
-  // The code that Node has for a client without a certificate.
-  if (certificates.length === 0) return 'UNABLE_TO_GET_ISSUER_CERT';
-  if (untrusted === undefined || untrusted === null) return null;
-  const chain = certificates.map(parseCertificate);
-  return (chain.includes(null) ? null : refusalCode(chain, trust)) ?? untrusted;
 }
 
 module.exports = { TlsServer };

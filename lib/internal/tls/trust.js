@@ -4,7 +4,7 @@ const fs = require('node:fs');
 const tls = require('node:tls');
 
 const native = require('../native/binding.js');
-const { certificatesIn, isSelfIssued, parseCertificate, textsOf } = require('./certificates.js');
+const { certificatesIn, parseCertificate, textsOf } = require('./certificates.js');
 
 // Read when the package is loaded: a program that sets it later has no effect on Node either.
 const extraFile = process.env.NODE_EXTRA_CA_CERTS;
@@ -18,34 +18,33 @@ class Trust {
 
   /**
    * @param {string[]|null} pem null for those built into the native side
-   * @param {boolean} isExact whether Node would trust these and no others
+   * @param {boolean} isExact whether Node trusts these and no others
    * @param {crypto.X509Certificate[]} [parsed] the same certificates
    * @throws {Error} if the native side cannot use them
    */
   constructor(pem, isExact, parsed) {
     this.#pem = pem ?? [];
     this.#parsed = parsed;
-    this.isExact = isExact;
-    // The native side trusts authorities. A self-signed certificate of a server is compared in
-    // JavaScript.
-    const anchors = parsed
-      ? pem.filter((_, index) => parsed[index].ca || !isSelfIssued(parsed[index]))
-      : pem;
-    this.native = new native.TlsTrustStore(anchors && Buffer.from(anchors.join('\n'), 'latin1'));
+    /**
+     * Whether the native side decides as Node does about every certificate. It asks OpenSSL about
+     * those that rustls does not trust.
+     */
+    this.isDecisive = isExact && native.hasOpenssl();
+    this.native = new native.TlsTrustStore(pem && Buffer.from(pem.join('\n'), 'latin1'));
+  }
+
+  /** All certificates as one text. */
+  get pem() {
+    return Buffer.from(this.#pem.join('\n'), 'latin1');
   }
 
   /**
-   * The parsed certificates. Those of Mozilla are many, and are parsed only if a server is not
-   * trusted natively.
+   * The parsed certificates. Those of Mozilla are many, and are parsed only if the program asks for
+   * the whole chain of a peer.
    */
   get certificates() {
     this.#parsed ??= this.#pem.map(parseCertificate).filter((certificate) => certificate !== null);
     return this.#parsed;
-  }
-
-  /** @returns {boolean} whether this very certificate is among them */
-  has(certificate) {
-    return this.certificates.some((trusted) => trusted.raw.equals(certificate.raw));
   }
 
   /** @returns {crypto.X509Certificate|undefined} */

@@ -1,29 +1,29 @@
 //! The clients that a server trusts, by their certificates.
 
+use super::certificate_rules::covers;
+use super::chain_verifier::{ChainVerifier, Untrusted, decide};
 use super::error::ConfigError;
-use super::trust_store::{TrustStore, Validity};
+use super::trust_store::TrustStore;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
-use rustls::server::WebPkiClientVerifier;
+use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme,
 };
 use std::cell::Cell;
 use std::sync::Arc;
-use x509_parser::certificate::X509Certificate;
-use x509_parser::prelude::FromDer;
 
 thread_local! {
-    /// The certificates that the verifier has just refused on this thread, for the error of the
-    /// handshake: rustls keeps only those that were accepted.
-    static REFUSED: Cell<Option<Vec<Vec<u8>>>> = const { Cell::new(None) };
+    /// Why a certificate was just refused on this thread, for the error of the handshake: rustls
+    /// passes on its own reasons only.
+    static REFUSED: Cell<Option<Untrusted>> = const { Cell::new(None) };
 }
 
-/// The certificates that the verifier has refused in the last call of rustls on this thread.
-pub(super) fn take_refused() -> Option<Vec<Vec<u8>>> {
+/// Why a certificate was refused in the last call of rustls on this thread.
+pub(super) fn take_refused() -> Option<Untrusted> {
     REFUSED.take()
 }
 
@@ -31,97 +31,84 @@ pub(super) fn take_refused() -> Option<Vec<Vec<u8>>> {
 #[derive(Debug)]
 pub struct ClientTrust {
     authorities: TrustStore,
-    /// Certificates that are trusted for themselves, as those of a client.
-    pinned: Vec<(CertificateDer<'static>, Validity)>,
-    revoked: Vec<CertificateRevocationListDer<'static>>,
+    /// The names of the authorities, by which a client may choose its certificate.
+    announced: Vec<DistinguishedName>,
     /// Follows chains while all authorities are valid; `None` without authorities.
     verifier: Option<Arc<dyn ClientCertVerifier>>,
+    /// Decides about the other chains.
+    openssl: Option<Arc<dyn ChainVerifier>>,
 }
 
 impl ClientTrust {
-    /// Trusts clients with a certificate of `authorities`, or with one of those in `pinned`, except
-    /// for those that `revoked` names. Both texts are in PEM.
+    /// Trusts clients with a certificate of `authorities`, and the chains that `openssl` trusts.
+    /// Clients are told the names of the authorities in `announced`, a text in PEM.
     pub fn new(
         authorities: TrustStore,
-        pinned: &[u8],
-        revoked: &[u8],
+        announced: &[u8],
+        openssl: Option<Arc<dyn ChainVerifier>>,
     ) -> Result<Self, ConfigError> {
-        let unreadable = |_| ConfigError::Unreadable("a trusted certificate");
-        let mut own = Vec::new();
-        for der in CertificateDer::pem_slice_iter(pinned) {
-            let der = der.map_err(unreadable)?;
-            let validity = X509Certificate::from_der(&der)
-                .map(|(_, certificate)| Validity::of(&certificate))
-                .map_err(|_| ConfigError::Unreadable("a trusted certificate"))?;
-            own.push((der, validity));
+        let mut named = RootCertStore::empty();
+        for der in CertificateDer::pem_slice_iter(announced) {
+            let der = der.map_err(|_| ConfigError::Unreadable("a trusted certificate"))?;
+            // A client can do without the name of a certificate that rustls cannot read.
+            let _ = named.add(der);
         }
-        let revoked = CertificateRevocationListDer::pem_slice_iter(revoked)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| ConfigError::Unreadable("a revocation list"))?;
-        let store = authorities.store_at(UnixTime::now()).into_owned();
-        let verifier = if store.is_empty() {
-            None
-        } else {
-            Some(verifier(store, &revoked)?)
-        };
         Ok(Self {
+            verifier: verifier(authorities.store_at(UnixTime::now()).into_owned()),
             authorities,
-            pinned: own,
-            revoked,
-            verifier,
+            announced: named.subjects(),
+            openssl,
         })
     }
 
     /// Whether `chain`, which begins with the client's own certificate, is trusted.
-    pub(super) fn verify(&self, chain: &[CertificateDer<'_>]) -> Result<(), CertificateError> {
+    pub(super) fn verify(&self, chain: &[CertificateDer<'_>]) -> Result<(), Refusal> {
+        self.follow(chain).or_else(|alert| {
+            decide(self.openssl.as_ref(), chain).map_err(|untrusted| Refusal { alert, untrusted })
+        })
+    }
+
+    /// Whether `chain` leads to an authority by the rules of rustls.
+    fn follow(&self, chain: &[CertificateDer<'_>]) -> Result<(), CertificateError> {
         let now = UnixTime::now();
         let Some((own, sent)) = chain.split_first() else {
             return Err(CertificateError::UnknownIssuer);
         };
-        if self.revoked.is_empty()
-            && let Some((_, validity)) = self.pinned.iter().find(|(pinned, _)| pinned == own)
-            && validity.contains(now)
-        {
-            return Ok(());
-        }
         let intermediates = self.authorities.intermediates(sent);
         let now_valid;
         let verifier = if self.authorities.is_valid_at(now) {
             self.verifier.as_ref()
         } else {
-            now_valid = verifier(self.authorities.store_at(now).into_owned(), &self.revoked).ok();
+            now_valid = verifier(self.authorities.store_at(now).into_owned());
             now_valid.as_ref()
         };
         let Some(verifier) = verifier else {
             return Err(CertificateError::UnknownIssuer);
         };
         match verifier.verify_client_cert(own, &intermediates, now) {
-            Ok(_) => Ok(()),
+            Ok(_) if covers(chain) => Ok(()),
             Err(rustls::Error::InvalidCertificate(error)) => Err(error),
+            Ok(_) => Err(CertificateError::ApplicationVerificationFailure),
             Err(_) => Err(CertificateError::BadEncoding),
         }
     }
-
-    /// The names of the authorities, which a client may choose its certificate by. As with OpenSSL
-    /// there are none if the built-in authorities are trusted.
-    fn subjects(&self) -> Vec<DistinguishedName> {
-        if self.authorities.is_built_in() {
-            return Vec::new();
-        }
-        self.authorities.store_at(UnixTime::now()).subjects()
-    }
 }
 
-fn verifier(
-    store: RootCertStore,
-    revoked: &[CertificateRevocationListDer<'static>],
-) -> Result<Arc<dyn ClientCertVerifier>, ConfigError> {
+/// Why a client is not trusted.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    /// The reason of rustls, which chooses the alert by it.
+    alert: CertificateError,
+    /// The reason for the program.
+    pub(super) untrusted: Untrusted,
+}
+
+/// `None` for a store without authorities.
+fn verifier(store: RootCertStore) -> Option<Arc<dyn ClientCertVerifier>> {
     let provider = Arc::new(ring::default_provider());
     WebPkiClientVerifier::builder_with_provider(Arc::new(store), provider)
-        .with_crls(revoked.iter().cloned())
-        .enforce_revocation_expiration()
         .build()
-        .map_err(|_| ConfigError::Unreadable("a revocation list"))
+        .ok()
 }
 
 /// Asks clients for a certificate.
@@ -130,7 +117,6 @@ pub(super) struct AskForCertificate {
     trust: Arc<ClientTrust>,
     /// Whether the handshake fails without a trusted one. Otherwise the program decides.
     required: bool,
-    subjects: Vec<DistinguishedName>,
     provider: Arc<CryptoProvider>,
 }
 
@@ -141,7 +127,6 @@ impl AskForCertificate {
         provider: Arc<CryptoProvider>,
     ) -> Self {
         Self {
-            subjects: trust.subjects(),
             trust,
             required,
             provider,
@@ -155,7 +140,7 @@ impl ClientCertVerifier for AskForCertificate {
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &self.subjects
+        &self.trust.announced
     }
 
     fn verify_client_cert(
@@ -164,12 +149,13 @@ impl ClientCertVerifier for AskForCertificate {
         intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        if self.required {
+        // rustls ends a handshake with a certificate that it cannot read: it could not be proved.
+        if self.required || ParsedCertificate::try_from(end_entity).is_err() {
             let mut chain = vec![end_entity.clone()];
             chain.extend_from_slice(intermediates);
-            if let Err(error) = self.trust.verify(&chain) {
-                REFUSED.set(Some(chain.iter().map(|der| der.to_vec()).collect()));
-                return Err(error.into());
+            if let Err(Refusal { alert, untrusted }) = self.trust.verify(&chain) {
+                REFUSED.set(Some(untrusted));
+                return Err(alert.into());
             }
         }
         Ok(ClientCertVerified::assertion())

@@ -1,6 +1,6 @@
 //! Errors of TLS.
 
-use rustls::CertificateError;
+use super::chain_verifier::Untrusted;
 use std::io;
 
 /// Options that cannot be used, in words for a developer.
@@ -20,9 +20,9 @@ pub enum TlsError {
     /// The protocol failed.
     #[error(transparent)]
     Protocol(#[from] rustls::Error),
-    /// The client has a certificate that is not trusted. Contains its chain, in DER.
+    /// The client has a certificate that is not trusted.
     #[error("the certificate of the client is not trusted: {0}")]
-    Refused(CertificateError, Vec<Vec<u8>>),
+    Refused(Untrusted),
     /// The connection ended within a message, without `close_notify`.
     #[error("the connection was cut within a message")]
     Truncated,
@@ -77,21 +77,5 @@ fn number_of(error: &rustls::Error) -> i32 {
             _ => 258,
         },
         _ => 258,
-    }
-}
-
-/// Why a certificate is not trusted, by the code of OpenSSL.
-pub fn certificate_code(error: &CertificateError) -> &'static str {
-    use CertificateError as E;
-    match error {
-        E::Expired | E::ExpiredContext { .. } => "CERT_HAS_EXPIRED",
-        E::NotValidYet | E::NotValidYetContext { .. } => "CERT_NOT_YET_VALID",
-        E::Revoked => "CERT_REVOKED",
-        E::UnknownRevocationStatus => "UNABLE_TO_GET_CRL",
-        E::ExpiredRevocationList | E::ExpiredRevocationListContext { .. } => "CRL_HAS_EXPIRED",
-        E::InvalidPurpose | E::InvalidPurposeContext { .. } => "INVALID_PURPOSE",
-        E::BadSignature => "CERT_SIGNATURE_FAILURE",
-        E::UnknownIssuer => "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
-        _ => "CERT_REJECTED",
     }
 }

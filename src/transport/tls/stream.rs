@@ -1,5 +1,6 @@
 //! One secured connection: rustls between plaintext and a socket.
 
+use super::chain_verifier::Untrusted;
 use super::client_trust::{ClientTrust, take_refused};
 use super::config::ClientConfig;
 use super::error::TlsError;
@@ -10,7 +11,7 @@ use parking_lot::Mutex;
 use rustls::client::ClientConnection;
 use rustls::pki_types::CertificateDer;
 use rustls::server::ServerConnection;
-use rustls::{CertificateError, Connection, HandshakeKind, ProtocolVersion};
+use rustls::{Connection, HandshakeKind, ProtocolVersion};
 use socket2::Socket;
 use std::cell::Cell;
 use std::io::{self, IoSlice, Read, Write};
@@ -32,7 +33,7 @@ pub struct Agreement {
     /// The certificates that the peer sent, its own first; in DER.
     pub certificates: Vec<Vec<u8>>,
     /// Why they are not trusted; `None` if they are, or if a server asks clients for none.
-    pub untrusted: Option<CertificateError>,
+    pub untrusted: Option<Untrusted>,
     /// Whether the version is TLS 1.3, and not 1.2.
     pub tls13: bool,
     /// The number of the cipher suite.
@@ -87,11 +88,16 @@ enum Trust {
 }
 
 impl Trust {
-    fn verdict(&self, chain: &[CertificateDer<'_>]) -> Option<CertificateError> {
+    /// Why the peer is not trusted after a handshake. One that a server requires a certificate of was
+    /// verified during the handshake, unless it has `resumed` an earlier session.
+    fn verdict(&self, chain: &[CertificateDer<'_>], resumed: bool) -> Option<Untrusted> {
         match self {
-            Self::Servers(trust) if trust.accepts(chain) => None,
-            Self::Servers(_) => Some(CertificateError::UnknownIssuer),
-            Self::Clients { trust, .. } => trust.as_ref()?.verify(chain).err(),
+            Self::Servers(trust) => trust.verify(chain).err(),
+            Self::Clients { required, .. } if *required && !resumed => None,
+            Self::Clients { trust, .. } => {
+                let refusal = trust.as_ref()?.verify(chain).err()?;
+                Some(refusal.untrusted)
+            }
         }
     }
 }
@@ -196,8 +202,7 @@ impl TlsStream {
                     (&self.trust, &agreement.untrusted)
                 {
                     // Trusted in the session that was resumed, and no longer.
-                    let refused = TlsError::Refused(error.clone(), agreement.certificates);
-                    return Err(io::Error::other(refused));
+                    return Err(io::Error::other(TlsError::Refused(error.clone())));
                 }
                 let _ = self.agreement.set(agreement);
                 // Data that the peer sent right after its handshake is in this buffer already.
@@ -321,13 +326,14 @@ impl TlsStream {
 impl Session {
     fn agreement(&self, trust: &Trust) -> Agreement {
         let chain = self.connection.peer_certificates().unwrap_or_default();
+        let resumed = self.connection.handshake_kind() == Some(HandshakeKind::Resumed);
         let server_name = match &self.connection {
             Connection::Client(_) => None,
             Connection::Server(server) => server.server_name().map(str::to_owned),
         };
         Agreement {
             certificates: chain.iter().map(|der| der.to_vec()).collect(),
-            untrusted: trust.verdict(chain),
+            untrusted: trust.verdict(chain, resumed),
             tls13: self.connection.protocol_version() == Some(ProtocolVersion::TLSv1_3),
             cipher: self
                 .connection
@@ -335,7 +341,7 @@ impl Session {
                 .map_or(0, |suite| u16::from(suite.suite())),
             protocol: self.connection.alpn_protocol().map(<[u8]>::to_vec),
             server_name,
-            resumed: self.connection.handshake_kind() == Some(HandshakeKind::Resumed),
+            resumed,
         }
     }
 
@@ -450,9 +456,11 @@ impl Session {
 
     fn failure_of(&self, error: rustls::Error) -> TlsError {
         match (error, &self.connection) {
-            (rustls::Error::InvalidCertificate(reason), Connection::Server(_)) => {
-                TlsError::Refused(reason, take_refused().unwrap_or_default())
-            }
+            (rustls::Error::InvalidCertificate(reason), Connection::Server(_)) => take_refused()
+                .map_or_else(
+                    || rustls::Error::InvalidCertificate(reason).into(),
+                    TlsError::Refused,
+                ),
             (rustls::Error::InvalidMessage(_), Connection::Server(_))
                 if !self.greeted_with_tls() =>
             {

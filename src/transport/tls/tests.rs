@@ -26,7 +26,7 @@ impl Authority {
     }
 
     fn trust(&self) -> Arc<TrustStore> {
-        Arc::new(TrustStore::new(self.0.pem().as_bytes()).unwrap())
+        Arc::new(TrustStore::new(self.0.pem().as_bytes(), None).unwrap())
     }
 
     fn server(&self, change: impl FnOnce(&mut CertificateParams)) -> Arc<ServerConfig> {
@@ -167,7 +167,7 @@ fn an_anchor_counts_only_while_it_is_valid() {
     let key = KeyPair::generate().unwrap();
     let old = Authority(CertifiedIssuer::self_signed(params, key).unwrap());
     let fresh = Authority::new("Fresh");
-    let both = TrustStore::new((old.0.pem() + &fresh.0.pem()).as_bytes()).unwrap();
+    let both = TrustStore::new((old.0.pem() + &fresh.0.pem()).as_bytes(), None).unwrap();
     let client = client(Arc::new(both));
     for (authority, trusted) in [(old, false), (fresh, true)] {
         let pair = Pair::connected(&client, authority.server(|_| {}));
@@ -345,12 +345,15 @@ fn a_certificate_that_is_cut_short_is_refused() {
     let certificate = CertificateParams::default()
         .self_signed(&KeyPair::generate().unwrap())
         .unwrap();
-    assert!(TrustStore::new(certificate.pem().as_bytes()).is_ok());
+    assert!(TrustStore::new(certificate.pem().as_bytes(), None).is_ok());
     let pem = certificate.pem();
     let base64: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
     for end in (0..base64.len() - 4).step_by(4) {
         let short = &base64[..end];
         let pem = format!("-----BEGIN CERTIFICATE-----\n{short}\n-----END CERTIFICATE-----\n");
-        assert!(TrustStore::new(pem.as_bytes()).is_err(), "{end} digits");
+        assert!(
+            TrustStore::new(pem.as_bytes(), None).is_err(),
+            "{end} digits"
+        );
     }
 }

@@ -1,5 +1,7 @@
 //! The certificates that one end trusts.
 
+use super::certificate_rules::{Role, covers, is_covered};
+use super::chain_verifier::{ChainVerifier, Untrusted, decide};
 use super::error::ConfigError;
 use rustls::RootCertStore;
 use rustls::crypto::ring;
@@ -7,6 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::ParsedCertificate;
 use std::borrow::Cow;
+use std::sync::Arc;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
@@ -19,6 +22,8 @@ pub struct TrustStore {
     store: RootCertStore,
     /// Trusted certificates that are not self-issued: they lead to an anchor without being one.
     intermediates: Vec<CertificateDer<'static>>,
+    /// Decides about chains that lead to no anchor.
+    verifier: Option<Arc<dyn ChainVerifier>>,
 }
 
 #[derive(Debug)]
@@ -49,20 +54,27 @@ impl Validity {
 }
 
 impl TrustStore {
-    /// Trusts the certificates in `pem`.
-    pub fn new(pem: &[u8]) -> Result<Self, ConfigError> {
+    /// Trusts the certificates in `pem`, and the chains that `verifier` trusts.
+    pub fn new(pem: &[u8], verifier: Option<Arc<dyn ChainVerifier>>) -> Result<Self, ConfigError> {
         let unreadable = || ConfigError::Unreadable("a trusted certificate");
-        let mut trust = Self::empty();
+        let mut trust = Self {
+            verifier,
+            ..Self::empty()
+        };
         for der in CertificateDer::pem_slice_iter(pem) {
             let der = der.map_err(|_| unreadable())?;
             let (_, certificate) = X509Certificate::from_der(&der).map_err(|_| unreadable())?;
+            // A chain over any other certificate is left to the verifier.
             if certificate.issuer().as_raw() != certificate.subject().as_raw() {
-                trust.intermediates.push(der);
+                if is_covered(&certificate, Role::Between) {
+                    trust.intermediates.push(der);
+                }
+                continue;
+            }
+            if !certificate.is_ca() || !is_covered(&certificate, Role::Anchor) {
                 continue;
             }
             let validity = Validity::of(&certificate);
-            // Chains to a certificate that rustls cannot read are not accepted here; JavaScript
-            // asks OpenSSL about them.
             if trust.store.add(der.clone()).is_ok() {
                 trust.validity.from = trust.validity.from.max(validity.from);
                 trust.validity.to = trust.validity.to.min(validity.to);
@@ -90,12 +102,22 @@ impl TrustStore {
             },
             store: RootCertStore::empty(),
             intermediates: Vec::new(),
+            verifier: None,
         }
     }
 
-    /// Whether `chain`, which begins with the server's own certificate, leads to an anchor. Names
-    /// are not compared.
-    pub(super) fn accepts(&self, chain: &[CertificateDer<'_>]) -> bool {
+    /// Whether `chain`, which begins with the server's own certificate, is trusted. Names are not
+    /// compared.
+    pub(super) fn verify(&self, chain: &[CertificateDer<'_>]) -> Result<(), Untrusted> {
+        if self.accepts(chain) {
+            Ok(())
+        } else {
+            decide(self.verifier.as_ref(), chain)
+        }
+    }
+
+    /// Whether `chain` leads to an anchor by the rules of rustls.
+    fn accepts(&self, chain: &[CertificateDer<'_>]) -> bool {
         let Some((server, sent)) = chain.split_first() else {
             return false;
         };
@@ -113,11 +135,7 @@ impl TrustStore {
                 .all,
         )
         .is_ok()
-    }
-
-    /// Whether the built-in certificates are trusted.
-    pub(super) fn is_built_in(&self) -> bool {
-        self.anchors.is_empty() && !self.store.is_empty()
+            && covers(chain)
     }
 
     /// Whether every anchor is valid.
