@@ -17,7 +17,9 @@ const { EventLog } = require('./support/event-log.js');
 const { cannotHang, queueLength } = require('./support/hanging.js');
 const impl = require('./support/impl.js');
 const { implementations } = require('./support/implementations.js');
+const { hierarchy } = require('./support/certificates.js');
 const { makeClient, startClient } = require('./support/local.js');
+const { onNodeOnly } = require('./support/runtime.js');
 const { program } = require('./support/program.js');
 
 const limit = { timeout: 120_000 };
@@ -525,6 +527,44 @@ describe('an option that listen() cannot heed', () => {
     cleanup(t, () => server.close());
     await server.listen({ readableAll: true, writableAll: true, backlog: 5 });
     assert.equal(Number.parseInt(modeOf(where), 8) & 0o666, 0o666);
+  });
+
+  it('is warned of if it is for files and there is none', limit, async (t) => {
+    const main = async ({ server: Server }) => {
+      process.on('warning', ({ code, message }) => console.log(`${code}: ${message}`));
+      const server = new Server({ port: 0 });
+      await server.listen({ mode: 0o600, unlink_stale: true });
+      await server.close();
+    };
+    const { lines } = await program(t, main).ended();
+    assert.equal(lines.length, 2, lines.join('\n'));
+    for (const [index, name] of ['mode', 'unlink_stale'].entries()) {
+      const warning = `^SOCKHOP_IGNORED_OPTION: .*"${name}" of listen\\(\\).*TCP.*"path"`;
+      assert.match(lines[index], new RegExp(warning));
+    }
+  });
+
+  const skip = onNodeOnly('other runtimes have their own TLS');
+  it('is heeded if OpenSSL secures the connections', { ...limit, skip }, async (t) => {
+    const authority = await hierarchy();
+    const identity = { cert: authority.chain, key: authority.server.key };
+    const where = { path: await staleFile(t) };
+    const ssl_options = { ...identity, sessionTimeout: 300 };
+    const server = await listening(
+      t,
+      { ...where, ssl_options },
+      { mode: 0o600, unlink_stale: true },
+    );
+    assert.equal(modeOf(where.path), '600');
+    const trust = { ca: authority.root.cert, servername: 'localhost' };
+    const { client } = await startClient(t, where, { ssl_options: trust });
+    const answer = new Promise((resolve) => client.send({ n: 7 }, resolve));
+    assert.deepEqual(await deadline(answer, 'the answer'), { echo: 7 });
+    await client.disconnect();
+    const second = new impl.server({ ...where, ssl_options });
+    await assert.rejects(second.listen({ unlink_stale: true }), { code: 'EADDRINUSE' });
+    await server.close();
+    assert.equal(fs.existsSync(where.path), false);
   });
 
   it('is warned of in the constructor, with its place', limit, async (t) => {

@@ -47,6 +47,8 @@ pub struct Listener {
     /// All open listeners of the environment.
     listeners: Arc<LocalListeners>,
     gate: AcceptGate<ListeningSocket>,
+    /// Whether other code accepts the connections at the address.
+    is_lent: bool,
     /// Accepts connections if there is no poller.
     task: Mutex<Option<AbortHandle>>,
     /// `max_connections`, and the descriptors that count against it.
@@ -79,12 +81,14 @@ enum ListeningSocket {
     Polled(Socket),
     /// Watched by the runtime.
     Watched(AsyncFd<Socket>),
+    /// Other code accepts, at a duplicate of the descriptor.
+    Lent(Socket),
 }
 
 impl ListeningSocket {
     fn socket(&self) -> &Socket {
         match self {
-            Self::Polled(socket) => socket,
+            Self::Polled(socket) | Self::Lent(socket) => socket,
             Self::Watched(fd) => fd.get_ref(),
         }
     }
@@ -159,25 +163,33 @@ impl Listener {
         watched
     }
 
-    /// A listener whose connections are accepted elsewhere and handed to [`adopt`](Self::adopt).
+    /// A listener whose connections are accepted elsewhere and may be handed to
+    /// [`adopt`](Self::adopt). It owns the address and the file of `listening`.
+    ///
+    /// # Errors
+    /// The runtime could not start, or the environment ends.
     pub fn elsewhere(
         id: u64,
+        listening: Option<Listening>,
         config: Arc<Config>,
         environment: Arc<Environment>,
         listeners: Arc<LocalListeners>,
         tls: Option<Arc<TlsAcceptor>>,
     ) -> Result<Arc<Self>, SystemError> {
         runtime::start().map_err(|error| SystemError::new("listen", &error))?;
-        let address = Address::Unix(None);
-        Ok(Self::new(
-            id,
-            address,
-            None,
-            config,
-            environment,
-            listeners,
-            tls,
-        ))
+        let (address, socket, file) = match listening {
+            None => (Address::Unix(None), None, None),
+            Some(bound) => (bound.address, Some(bound.socket), bound.file),
+        };
+        let socket = socket.map(ListeningSocket::Lent);
+        let listener = Self::new(id, address, socket, config, environment, listeners, tls);
+        *listener.file.lock() = file;
+        if !listener.listeners.add(&listener) {
+            listener.close();
+            let error = io::ErrorKind::InvalidInput.into();
+            return Err(SystemError::new("listen", &error));
+        }
+        Ok(listener)
     }
 
     fn new(
@@ -195,6 +207,7 @@ impl Listener {
             config,
             environment,
             listeners,
+            is_lent: matches!(socket, Some(ListeningSocket::Lent(_))),
             gate: AcceptGate::new(socket),
             task: Mutex::new(None),
             quota: DescriptorQuota::new(),
@@ -279,7 +292,7 @@ impl Listener {
     /// Whether a connection to `target` reaches this listener and is open at once, as far as this
     /// environment knows.
     pub(crate) fn is_at(&self, target: &Address) -> bool {
-        if self.tls.is_some() {
+        if self.tls.is_some() || self.is_lent {
             return false;
         }
         match (target, &self.address) {

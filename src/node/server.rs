@@ -89,20 +89,34 @@ impl SockhopServer {
         listener
     }
 
-    /// A listener that does not accept: `adopt` takes connections that were accepted elsewhere.
+    /// A listener that does not accept: `adopt` takes connections that were accepted elsewhere. With
+    /// `endpoint`, it binds that, and other code accepts at a duplicate of its descriptor.
     #[napi(catch_unwind)]
     pub fn listen_elsewhere(
         &self,
         id: f64,
         tls: Option<&TlsAcceptor>,
-    ) -> Either<Listener, ListenFailure> {
-        Listener::or_failure(endpoint::Listener::elsewhere(
-            id_of(id),
-            Arc::clone(&self.config),
-            Arc::clone(&self.environment),
-            Arc::clone(&self.listeners),
-            tls.map(|tls| Arc::clone(&tls.inner)),
-        ))
+        endpoint: Option<Endpoint>,
+        options: Option<ListenOptions>,
+    ) -> Result<Either<Listener, ListenFailure>> {
+        let bound = match endpoint.zip(options) {
+            None => Ok(None),
+            Some((endpoint, options)) => {
+                let address = endpoint.into_endpoint()?;
+                Listening::bind(&address, &options.into()).map(Some)
+            }
+        };
+        let bound = bound.map_err(|error| SystemError::new("listen", &error));
+        Ok(Listener::or_failure(bound.and_then(|bound| {
+            endpoint::Listener::elsewhere(
+                id_of(id),
+                bound,
+                Arc::clone(&self.config),
+                Arc::clone(&self.environment),
+                Arc::clone(&self.listeners),
+                tls.map(|tls| Arc::clone(&tls.inner)),
+            )
+        })))
     }
 
     /// Sends a text of `length` UTF-16 units to every connection, or to those in `group`, except

@@ -8,6 +8,7 @@
 const net = require('node:net');
 
 const { invalidValue } = require('../options/kinds.js');
+const { warn } = require('../options/mistakes.js');
 const options = require('../options/options.js');
 const { systemdDescriptor } = require('./systemd.js');
 
@@ -49,6 +50,18 @@ function descriptorOf(how) {
   return how.fd;
 }
 
+/** Warns of options that programs rely on to protect a file, where there is none. */
+function warnOfFileOptions(how) {
+  for (const name of ['mode', 'unlink_stale']) {
+    if (!how[name]) continue;
+    warn(
+      `listen ${name}`,
+      'SOCKHOP_IGNORED_OPTION',
+      `The option "${name}" of listen() has no effect on a TCP port, which has no file. Leave it out, or set "path" for a Unix socket.`,
+    );
+  }
+}
+
 /**
  * @param {{path: ?string, address: string, port: number}} target the properties of the server
  * @param {object} how the options of listen(), checked
@@ -59,6 +72,7 @@ function placeOf({ path, address, port }, how) {
   const fd = descriptorOf(how);
   if (fd !== null) return { fd };
   if (path) return { path: options.checkPath('The "path" property', path) };
+  warnOfFileOptions(how);
   return {
     host: options.checkAddress('The "address" property', address),
     port: options.checkPort('The "port" property', port),
@@ -77,7 +91,7 @@ function netOptions(place, how) {
   refuse(
     ['mode', 'unlink_stale'],
     how,
-    'where a server of Node listens: in a worker of node:cluster without "exclusive", in the place of server.server, or with "ssl_options" that need OpenSSL',
+    'where a server of Node listens: in a worker of node:cluster without "exclusive", or in the place of server.server',
   );
   const given = {
     backlog: how.backlog,

@@ -159,8 +159,9 @@ class Listener extends net.Server {
       this.#tls?.prepare();
       const address = !host || net.isIP(host) !== 0 ? host : (await lookup(host, false))[0].address;
       check();
-      const sharesAlone = how.exclusive || how.reuse_port || how.reusePort;
-      if (this.#usesOpenssl || (!sharesAlone && inCluster())) {
+      const isShared = !(how.exclusive || how.reuse_port || how.reusePort) && inCluster();
+      if (this.#usesOpenssl && path && !isShared) await this.#listenAtFile(path, how, check);
+      else if (this.#usesOpenssl || isShared) {
         const place = fd === undefined ? (path ? { path } : { host: address, port }) : { fd };
         await this.#listenThroughNode([netOptions(place, { ...how, signal: null })], check);
       } else if (fd !== undefined) this.#listenOn(fd, how.backlog);
@@ -235,6 +236,15 @@ class Listener extends net.Server {
     this.#native = result;
   }
 
+  /** Has Node accept at a file that the native side makes, because Node has no options for it. */
+  #listenAtFile(path, how, check) {
+    const bound = [{ path: socketName(path) }, nativeOptions(how)];
+    const native = this.#server[kListenElsewhere](this.#id, undefined, ...bound);
+    if (native.errno !== undefined) throw listenError(native, { path });
+    const { backlog } = nativeOptions(how);
+    return this.#acceptThroughNode(native, [{ fd: native.duplicate(), backlog }], check);
+  }
+
   /**
    * Has Node listen and accept.
    *
@@ -246,6 +256,11 @@ class Listener extends net.Server {
   #listenThroughNode(args, check) {
     const native = this.#server[kListenElsewhere](this.#id, this.#tls?.acceptor);
     if (native.errno !== undefined) throw listenError(native, {});
+    return this.#acceptThroughNode(native, args, check);
+  }
+
+  /** @param {object} native the native listener, which does not accept; it is closed if Node fails */
+  #acceptThroughNode(native, args, check) {
     const openssl = this.#usesOpenssl ? new OpensslHandshakes(this, this.#tls) : null;
     const clusterServer = new ClusterServer(native, this, openssl);
     const undo = () => {
