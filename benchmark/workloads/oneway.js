@@ -102,5 +102,9 @@ module.exports = [
   oneway({ name: 'oneway-4k', payload: plainText(4096) }),
   oneway({ name: 'oneway-64k', payload: plainText(65_536) }),
   oneway({ name: 'tls-oneway', payload: plainText(64), tls: true, transports: ['tcp'] }),
+  ...usual.map((name) => {
+    const payload = payloads.find((each) => each.name === name);
+    return oneway({ ...ofPayload('tls-oneway', payload), tls: true, transports: ['tcp'] });
+  }),
   ...payloads.map((payload) => oneway(ofPayload('oneway', payload))),
 ];
