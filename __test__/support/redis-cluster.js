@@ -51,63 +51,103 @@ class Member {
   }
 }
 
-/**
- * A running Redis Cluster.
- *
- * @param {object} t the test context
- * @param {function(...string): Promise<object>} startServer starts a redis-server with arguments
- * @param {object} [size]
- * @param {number} [size.masters]
- * @param {number} [size.replicas] of the first masters, one each
- */
-async function startRedisCluster(t, startServer, { masters = 3, replicas = 0 } = {}) {
-  const members = [];
-  for (let n = 0; n < masters + replicas; n += 1) {
+/** Masters that share all slots, and perhaps replicas of some. */
+class RedisCluster {
+  members = [];
+  #t;
+  #startServer;
+
+  /**
+   * @param {object} t the test context
+   * @param {function(...string): Promise<object>} startServer starts a redis-server with arguments
+   */
+  constructor(t, startServer) {
+    this.#t = t;
+    this.#startServer = startServer;
+  }
+
+  async form(masters) {
+    for (let n = 0; n < masters; n += 1) await this.#add();
+    for (let n = 0; n < masters; n += 1) {
+      const [from, to] = [n, n + 1].map((part) => Math.floor((part * SLOTS) / masters));
+      await this.members[n].cluster('ADDSLOTSRANGE', from, to - 1);
+    }
+    await this.#untilComplete();
+  }
+
+  async #add() {
     const busPort = await freePort();
-    const broker = await startServer(
+    const broker = await this.#startServer(
       ...`--cluster-enabled yes --cluster-config-file nodes.conf --cluster-port ${busPort}`.split(
         ' ',
       ),
       ...`--cluster-node-timeout ${NODE_TIMEOUT} --cluster-require-full-coverage no`.split(' '),
-      ...'--cluster-replica-validity-factor 0'.split(' '),
+      ...'--cluster-replica-validity-factor 0 --repl-diskless-sync-delay 0'.split(' '),
     );
-    members.push(new Member(t, broker, busPort));
+    const member = new Member(this.#t, broker, busPort);
+    const [first] = this.members;
+    await first?.cluster('MEET', '127.0.0.1', member.port, busPort);
+    this.members.push(member);
+    return member;
   }
-  const [first] = members;
-  for (const { port, busPort } of members.slice(1)) {
-    await first.cluster('MEET', '127.0.0.1', port, busPort);
+
+  /** Resolves when all running servers know each other and who has which slots. */
+  #untilComplete(members = this.members) {
+    const isComplete = async () => {
+      for (const member of members) {
+        const { cluster_known_nodes: known, cluster_slots_ok: slots } = await member.info();
+        if (Number(known) !== this.members.length || Number(slots) !== SLOTS) return false;
+      }
+      return true;
+    };
+    return untilAsync(isComplete, 'the servers know each other and all slots');
   }
-  for (let n = 0; n < masters; n += 1) {
-    const [from, to] = [n, n + 1].map((part) => Math.floor((part * SLOTS) / masters));
-    await members[n].cluster('ADDSLOTSRANGE', from, to - 1);
+
+  async addReplica(master) {
+    const replica = await this.#add();
+    await this.#untilComplete();
+    await replica.cluster('REPLICATE', await master.id());
+    const isReady = async () =>
+      /master_link_status:up/.test(await replica.admin.info('replication'));
+    await untilAsync(isReady, 'the replica has its master');
+    return replica;
   }
-  const isComplete = async () => {
-    for (const member of members) {
-      const { cluster_known_nodes: known, cluster_slots_ok: slots } = await member.info();
-      if (Number(known) !== members.length || Number(slots) !== SLOTS) return false;
-    }
-    return true;
-  };
-  await untilAsync(isComplete, 'the servers know each other and all slots');
-  for (let n = 0; n < replicas; n += 1) {
-    await members[masters + n].cluster('REPLICATE', await members[n].id());
+
+  /** The master that has the slot of a channel. */
+  async ownerOf(channel) {
+    const [first] = this.members;
+    const slot = await first.cluster('KEYSLOT', channel);
+    const ranges = await first.cluster('SLOTS');
+    const [, , [, port]] = ranges.find(([from, to]) => from <= slot && slot <= to);
+    return this.members.find((member) => member.port === port);
   }
-  const isReplicated = async () => {
-    for (const { admin } of members.slice(masters)) {
-      if (!/master_link_status:up/.test(await admin.info('replication'))) return false;
-    }
-    return true;
-  };
-  await untilAsync(isReplicated, 'the replicas have their masters');
-  return {
-    members,
-    isComplete,
-    stop: () => Promise.all(members.map(({ broker }) => broker.stop())),
-    async start() {
-      await Promise.all(members.map(({ broker }) => broker.start()));
-      await untilAsync(isComplete, 'the servers have found each other again');
-    },
-  };
+
+  /** Gives the slot of a channel, without keys, to another master. */
+  async move(channel, target) {
+    const owner = await this.ownerOf(channel);
+    const slot = await owner.cluster('KEYSLOT', channel);
+    const [from, to] = [await owner.id(), await target.id()];
+    await target.cluster('SETSLOT', slot, 'IMPORTING', from);
+    await owner.cluster('SETSLOT', slot, 'MIGRATING', to);
+    await target.cluster('SETSLOT', slot, 'NODE', to);
+    await owner.cluster('SETSLOT', slot, 'NODE', to);
+  }
+
+  stop() {
+    return Promise.all(this.members.map(({ broker }) => broker.stop()));
+  }
+
+  async start() {
+    await Promise.all(this.members.map(({ broker }) => broker.start()));
+    await this.#untilComplete();
+  }
+}
+
+/** A Redis Cluster that is ready: see the constructor for the arguments. */
+async function startRedisCluster(t, startServer, masters = 3) {
+  const cluster = new RedisCluster(t, startServer);
+  await cluster.form(masters);
+  return cluster;
 }
 
 /** Waits until a question to a server has the answer true. */
@@ -118,4 +158,4 @@ async function untilAsync(question, what) {
   await deadline(ask(), what, PATIENCE);
 }
 
-module.exports = { startRedisCluster, untilAsync };
+module.exports = { startRedisCluster };
