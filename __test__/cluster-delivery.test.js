@@ -10,6 +10,7 @@ const { describe, it } = require('node:test');
 
 const { brokers } = require('./support/brokers.js');
 const { cleanup } = require('./support/cleanup.js');
+const { EventLog } = require('./support/event-log.js');
 const impl = require('./support/impl.js');
 const { startNode, startNodes } = require('./support/nodes.js');
 const { rawClient } = require('./support/raw.js');
@@ -35,6 +36,40 @@ async function nodesWithClients(t, count, serverOptions) {
 }
 
 describe('messages of another node', () => {
+  it('with bytes arrive as those of a server without a cluster, by every way', async (t) => {
+    const { a, b, clients } = await nodesWithClients(t, 1);
+    const [{ session, id, log, client }] = clients;
+    await b.cluster.join(session, 'room');
+    const alone = new impl.server({ port: 0 });
+    cleanup(t, () => alone.close());
+    await alone.listen();
+    const other = new impl.client({ port: alone.server.address().port });
+    cleanup(t, () => other.disconnect());
+    const heard = new EventLog();
+    other.on('receive', (object, meta) => heard.push({ name: 'receive', object, meta }));
+    await other.connect();
+    client.on('receive', (_, { callback }) => callback?.(Buffer.from([7])));
+    const values = [Buffer.from([0, 255, 10]), new Uint8Array([1, 2]), { bytes: Buffer.from('x') }];
+    for (const value of values) {
+      await alone.sendall(value);
+      const { object, meta } = await heard.next('receive');
+      await a.server.sendall(value);
+      await a.cluster.group('room').send(value);
+      await a.cluster.session(id).send(value);
+      for (const got of await log.take('receive', 3)) {
+        assert.deepEqual(got.object, object);
+        assert.equal(got.meta.type, meta.type);
+      }
+    }
+    const answer = await new Promise((resolve, reject) => {
+      a.cluster
+        .session(id)
+        .send({ ask: 1 }, (data) => resolve(data))
+        .catch(reject);
+    });
+    assert.deepEqual(answer, Buffer.from([7]).toJSON());
+  });
+
   it('keep their order among each other and with messages to single clients', async (t) => {
     const { a, b, clients } = await nodesWithClients(t, 40);
     for (const { session } of clients) await b.cluster.join(session, 'room');
