@@ -15,7 +15,7 @@ function walked(make) {
   return stringify(make(), sizeHint);
 }
 
-const LONG = 'abcdefghijklmnopqrstuvwxyz'.repeat(40);
+const LONG = 'abcdefghijklmnopqrstuvwxyz'.repeat(160);
 
 /** Every character that needs an escape, at every offset within a word that is checked at once. */
 const STRINGS = {

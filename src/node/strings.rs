@@ -91,14 +91,19 @@ fn append_utf8(value: &Unknown<'_>, length: usize, out: &mut Vec<u8>) -> Result<
     Ok(())
 }
 
-/// Whether a string of `length` UTF-16 units stands for itself between quotes in JSON.
+/// Whether a string of `length` UTF-16 units stands for itself between quotes in JSON. With
+/// `ascii_only`, no other string does.
 #[napi(catch_unwind)]
 #[cfg_attr(
     test,
     allow(dead_code, reason = "only the registration with Node refers to it")
 )]
-pub fn is_plain(text: Unknown<'_>, length: u32) -> Result<bool> {
+pub fn is_plain(text: Unknown<'_>, length: u32, ascii_only: bool) -> Result<bool> {
     with_utf8(&text, length, |bytes| {
+        let is_ascii = bytes.is_ascii();
+        if ascii_only && !is_ascii {
+            return false;
+        }
         let escaped = bytes.chunks(PLAIN_LOOK).any(|chunk| {
             // All of a chunk and without a branch, so that the compiler vectorises it.
             let found = chunk.iter().fold(0, |found, byte| {
@@ -107,7 +112,7 @@ pub fn is_plain(text: Unknown<'_>, length: u32) -> Result<bool> {
             found != 0
         });
         // Half a surrogate pair is escaped, and has become U+FFFD here.
-        !escaped && (bytes.is_ascii() || memchr::memmem::find(bytes, b"\xef\xbf\xbd").is_none())
+        !escaped && (is_ascii || memchr::memmem::find(bytes, b"\xef\xbf\xbd").is_none())
     })
 }
 

@@ -3,7 +3,7 @@
 /*
  * Makes the text of JSON.stringify() with less work for long strings.
  *
- * V8 checks each character of a string for escapes, which takes about 1 ns. The native side checks
+ * V8 checks each character of a string for escapes, which takes up to 1 ns. The native side checks
  * sixteen or more at once; a string that needs no escapes is put between quotes as it is. To find
  * the strings, the payload is walked here. That is slower than V8's walk, so it is done only if the
  * last payload of the kind was long, and stopped if long strings are not most of it.
@@ -13,10 +13,16 @@ const { types } = require('node:util');
 
 const native = require('../native/binding.js');
 
+/**
+ * Whether V8 checks several characters at once, too, as from Node 25 on. Then only ASCII is checked
+ * faster here, and only in strings that are longer: docs/performance-notes.md has the figures.
+ */
+const isV8Fast = Number.parseInt(process.versions.v8, 10) >= 14;
+
 /** After a text of this many characters the next payload of its kind is walked. */
-const LONG_TEXT = 1024;
+const LONG_TEXT = isV8Fast ? 4096 : 1024;
 /** The native side checks strings of at least this many characters. */
-const LONG_STRING = 512;
+const LONG_STRING = isV8Fast ? 4096 : 512;
 /**
  * The walk stops after this many values if it has not found this many plain characters for each.
  */
@@ -88,7 +94,7 @@ class LongStringSerializer {
   }
 
   #string(value) {
-    if (value.length >= LONG_STRING && native.isPlain(value, value.length)) {
+    if (value.length >= LONG_STRING && native.isPlain(value, value.length, isV8Fast)) {
       this.#values += 1;
       this.#plain += value.length;
       return `"${value}"`;
