@@ -18,6 +18,7 @@ const {
 const { ShapeTable, encode } = require('../lib/internal/codec/encoder.js');
 const { HEADER, MAX_SHAPES } = require('../lib/internal/codec/format.js');
 const {
+  FAREWELL,
   OF_CLIENT,
   OF_SERVER,
   SWITCH,
@@ -333,10 +334,31 @@ describe('a program that reads the bytes', limit, () => {
     both.socket.removeAllListeners('data');
     both.socket.on('data', (chunk) => chunks.push(chunk));
     for (let i = 0; i < 20; i++) both.client.send({ i });
-    while (lines(chunks).filter((line) => line.trim() !== '').length < 20) {
-      await once(both.socket, 'data');
-    }
+    while (lines(chunks).length < 20) await once(both.socket, 'data');
+    assert.deepEqual(
+      lines(chunks).map((line) => JSON.parse(line).data.i),
+      Array.from({ length: 20 }, (_, i) => i),
+    );
     assert.equal(both.log.count('receive'), GREETINGS);
+  });
+
+  it('tells a peer of it only once that has made an offer', async (t) => {
+    for (const readsAlone of [true, false]) {
+      const { client, wire } = await clientOnWire(t);
+      for (let i = 0; i < MessageCodec.WEIGHT_BEFORE_OFFER; i++) client.send({ i });
+      await turn();
+      client.send({ last: true });
+      await wire.take('frame', MessageCodec.WEIGHT_BEFORE_OFFER + 1);
+      if (readsAlone) client.socket.removeAllListeners('data');
+      client.socket.on('data', () => {});
+      client.send({ after: 1 });
+      assert.deepEqual((await wire.next('frame')).json.data, { after: 1 });
+      wire.write(OF_SERVER);
+      assert.equal((await wire.next('frame')).text, readsAlone ? FAREWELL : WITHDRAWAL);
+      client.send({ after: 2 });
+      // The peer of a program that reads its messages all the same may get binary frames.
+      if (readsAlone) assert.deepEqual((await wire.next('frame')).json.data, { after: 2 });
+    }
   });
 
   it('may send other messages when it is shown the messages that it sends', async (t) => {
@@ -374,6 +396,82 @@ describe('a program that reads the bytes', limit, () => {
       messages.map(({ args }) => args[0].i),
       Array.from({ length: 20 }, (_, i) => i),
     );
+  });
+});
+
+describe('two programs that turn to another protocol', limit, () => {
+  const OTHER = Buffer.from([1, 0xff, 1, 0xfe, 10, 0xff, 3, 0, 0xff]);
+
+  /** Reads the socket alone; the function returned waits for so many bytes. */
+  function readAlone(socket) {
+    const chunks = [];
+    socket.removeAllListeners('data');
+    socket.on('data', (chunk) => chunks.push(chunk));
+    return async (length) => {
+      while (Buffer.concat(chunks).length < length) await once(socket, 'data');
+      return Buffer.concat(chunks);
+    };
+  }
+
+  /** Both ends have sent binary frames. */
+  async function exchangeBinary(both) {
+    await acquaint(both);
+    for (let i = 0; i < 3; i++) {
+      both.client.send({ before: i });
+      await both.log.next('receive');
+      both.server.send(both.socket, { before: i });
+      await both.clientLog.next('receive');
+    }
+    assert.ok(both.wire.all('up').some(({ text }) => text === SWITCH));
+    assert.ok(both.wire.all('down').some(({ text }) => text === SWITCH));
+  }
+
+  it('have its bytes as they are if both begin at once', async (t) => {
+    for (const shape of [undefined, { drip: true }]) {
+      const both = await pair(t, {}, {}, shape);
+      await exchangeBinary(both);
+      const ends = [both.client.socket, both.socket];
+      const readers = ends.map(readAlone);
+      for (let round = 1; round <= 3; round++) {
+        for (const socket of ends) socket.write(OTHER);
+        for (const read of readers) {
+          const expected = Buffer.concat(Array.from({ length: round }, () => OTHER));
+          assert.deepEqual(await read(expected.length), expected);
+        }
+      }
+      assert.equal(both.clientLog.count('error') + both.log.count('error'), 0);
+    }
+  });
+
+  it('have its bytes as they are if one waits for the other', async (t) => {
+    for (const shape of [undefined, { drip: true }]) {
+      const both = await pair(t, {}, {}, shape);
+      await exchangeBinary(both);
+      const asked = new Promise((resolve) => both.client.send({ upgrade: 1 }, resolve));
+      const [, { callback, socket }] = (await both.log.next('receive')).args;
+      callback('go on');
+      const readThere = readAlone(socket);
+      assert.equal(await asked, 'go on');
+      const readHere = readAlone(both.client.socket);
+      both.client.socket.write(OTHER);
+      assert.deepEqual(await readThere(OTHER.length), OTHER);
+      socket.write(OTHER);
+      assert.deepEqual(await readHere(OTHER.length), OTHER);
+      assert.equal(both.clientLog.count('error') + both.log.count('error'), 0);
+    }
+  });
+
+  it('have its bytes as they are if one of them has never removed the listener', async (t) => {
+    const both = await pair(t);
+    await exchangeBinary(both);
+    const readHere = readAlone(both.client.socket);
+    both.client.send({ download: 1 });
+    await both.log.next('receive');
+    both.socket.write(OTHER);
+    assert.deepEqual(await readHere(OTHER.length), OTHER);
+    both.client.send({ download: 2 });
+    assert.deepEqual((await both.log.next('receive')).args[0], { download: 2 });
+    assert.equal(both.clientLog.count('error') + both.log.count('error'), 0);
   });
 });
 

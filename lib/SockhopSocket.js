@@ -2,7 +2,7 @@
 
 const { connectionName, debug } = require('./internal/diagnostics.js');
 const { systemError } = require('./internal/errors/system-errors.js');
-const { textOf } = require('./internal/messaging/message-codec.js');
+const { takeOffer, textOf } = require('./internal/messaging/message-codec.js');
 const { dispatchSoon, throwUncaught } = require('./internal/native/dispatcher.js');
 const { supportProxies } = require('./internal/proxy-support.js');
 const {
@@ -32,6 +32,7 @@ const {
 } = require('./internal/symbols.js');
 const { slowConsumer } = require('./internal/transport/connection-errors.js');
 const { PreSessionReader } = require('./internal/transport/pre-session-reader.js');
+const { INITIAL_READING, Reading } = require('./internal/transport/reading.js');
 const {
   WritingSocket,
   countSent,
@@ -68,40 +69,6 @@ let canBroadcastTo;
  *   characters
  */
 let countBroadcast;
-
-/**
- * The state of reading that differs from its initial value on few sockets: those that a program
- * reads itself, or decodes. The others share one object, which keeps an idle connection small.
- */
-class Reading {
-  /** While the program reads before its session has started: @type {?PreSessionReader} */
-  preSessionReader = null;
-  /** Whether the program has called `resume()` while it listened to no bytes. */
-  resumedByProgram = false;
-  /** Whether the channel gets pings and pongs, too. */
-  showsControl = false;
-  /** Whether the channel gets bytes, because the program decodes them. */
-  bytesOnly = false;
-  /** Whether the program has removed the package's listener of `data`, see `listeners()`. */
-  isListenerRemoved = false;
-  /** The package's listener of `data`, made when the program asks for the listeners. */
-  ownListener = null;
-  /** Whether the program listens to raw bytes. */
-  isRawEnabled = false;
-  /**
-   * Whether those are made of frames, because the peer may send binary frames: the program gets
-   * their JSON.
-   */
-  isRawMade = false;
-  /** Whether the native side is paused until the program has read the bytes in the stream. */
-  isFull = false;
-  /** Whether the stream itself is emitting `data`. */
-  inStream = false;
-  /** How many bytes the stream holds that the program has put there by `unshift()`. */
-  unshifted = 0;
-}
-
-const INITIAL_READING = Object.freeze(new Reading());
 
 /**
  * The socket of one connection: a `net.Socket` to the program, and the native transport of a
@@ -267,13 +234,22 @@ class SockhopSocket extends WritingSocket {
 
   /** @returns {boolean} false if the socket takes no more frames */
   [kOnFrame](text) {
-    if (this.#reading.isListenerRemoved) return this.#pushMade(text);
+    if (this.#reading.isListenerRemoved) return this.#passMade(text);
     if (this.timeout) this._unrefTimer?.();
     this.#messagesReceived += 1;
     const { isRawMade } = this.#reading;
     this.#channel?.receive(text);
-    if (isRawMade || (this.#reading.isRawEnabled && this.#beginsToMakeRaw())) this.#pushMade(text);
+    if (isRawMade || (this.#reading.isRawEnabled && this.#beginsToMakeRaw())) {
+      const shown = this.#channel?.codec?.shown(text) ?? text;
+      if (shown !== '' || text === '') this.#pushMade(shown);
+    }
     return !this[kIsOver];
+  }
+
+  /** The program, which reads alone, gets a text frame. */
+  #passMade(text) {
+    const message = this.#channel === null ? text : takeOffer(this.#channel, text);
+    return message === '' && text !== '' ? !this[kIsOver] : this.#pushMade(message);
   }
 
   /** As `kOnFrame`, for a binary frame: ranges of a text and of bytes. */
@@ -314,7 +290,9 @@ class SockhopSocket extends WritingSocket {
       this.#messagesReceived += 1;
       this.#channel?.receiveBytes(bytes);
     }
-    if (this.#reading.isRawEnabled && !this.#reading.isRawMade) this.#pushRaw(bytes);
+    const { isListenerRemoved, isRawEnabled, isRawMade } = this.#reading;
+    // After FAREWELL of the peer they follow frames of which bytes were made.
+    if (isRawEnabled && (!isRawMade || isListenerRemoved)) this.#pushRaw(bytes);
   }
 
   #pushRaw(bytes) {
@@ -533,8 +511,11 @@ class SockhopSocket extends WritingSocket {
     const reading = this.#ownReading();
     reading.isListenerRemoved = true;
     reading.bytesOnly = false;
-    if (this.#mustMakeRaw()) this.#makeRaw(true);
-    else this[kConnection].setBytesOnly();
+    if (this.#mustMakeRaw()) {
+      this.#makeRaw(true);
+      this[kConnection].expectBytes();
+    } else this[kConnection].setBytesOnly();
+    this.#channel?.codec?.leave(this);
   }
 
   /** A listener of raw bytes is added: the native side delivers them, too. */
@@ -552,7 +533,7 @@ class SockhopSocket extends WritingSocket {
    * none of its own, is no end of this package: its bytes may be those of another protocol.
    */
   #mustMakeRaw() {
-    if (this.#offeredAt < 0) return false;
+    if (this.#offeredAt < 0 || this.#channel?.codec?.isOver) return false;
     const isUnknown = this.#messagesReceived <= this.#offeredAt;
     return isUnknown || this.#channel?.codec?.hasPeerOffered === true;
   }
@@ -568,7 +549,7 @@ class SockhopSocket extends WritingSocket {
   /** Begins or ends to make raw bytes of all frames, pings and pongs included. */
   #makeRaw(on) {
     const reading = this.#ownReading();
-    if (on) this.#channel?.codec?.withdraw(this);
+    if (on && !reading.isListenerRemoved) this.#channel?.codec?.withdraw(this);
     reading.isRawMade = on;
     this[kConnection].setShowControl(on || reading.showsControl);
   }

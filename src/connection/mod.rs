@@ -322,6 +322,16 @@ impl Connection {
         self.reader.lock().framer.offer_binary();
     }
 
+    /// Hands over raw bytes and no frames once the peer has said that it sends no more binary
+    /// frames. The program reads alone.
+    pub fn expect_bytes(self: &Arc<Self>) {
+        let mut reader = self.reader.lock();
+        let pending = reader.framer.expect_bytes();
+        if !pending.is_empty() {
+            self.post_raw(&pending);
+        }
+    }
+
     /// Stops reading; pings of the peer are not answered meanwhile.
     pub fn pause(self: &Arc<Self>) {
         self.reader_state

@@ -175,6 +175,11 @@ impl Connection {
             let (frame, is_binary) = match incoming {
                 Incoming::Text(frame) => (frame, false),
                 Incoming::Binary(frame) => (frame, true),
+                Incoming::Bytes(bytes) => {
+                    self.post_frames(text, lengths);
+                    self.post_raw(bytes);
+                    return;
+                }
             };
             if !show_control
                 && !is_binary
@@ -217,7 +222,7 @@ impl Connection {
         pings.len()
     }
 
-    fn post_raw(self: &Arc<Self>, bytes: &[u8]) {
+    pub(super) fn post_raw(self: &Arc<Self>, bytes: &[u8]) {
         self.unread.add(queued_cost(bytes.len()));
         self.environment.post(Event::Raw {
             connection: Arc::clone(self),

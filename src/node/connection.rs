@@ -161,6 +161,12 @@ impl Connection {
         self.inner.offer_binary();
     }
 
+    /// Has `Raw` events and no frames once the peer has said that it sends no more binary frames.
+    #[napi(catch_unwind)]
+    pub fn expect_bytes(&self) {
+        self.inner.expect_bytes();
+    }
+
     /// As `write`, for bytes that the program writes.
     #[napi(catch_unwind)]
     pub fn write_bytes(&self, bytes: Uint8Array) -> f64 {

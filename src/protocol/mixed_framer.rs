@@ -10,6 +10,10 @@ const MARK: u8 = 0xff;
 /// The text frame after which the sender may send binary frames. It is no JSON.
 pub const SWITCH: &[u8] = b"\t\t\t\t\t\t\t\t";
 
+/// The text frame after which the sender sends no binary frames any more, and maybe no frames at
+/// all.
+pub(super) const FAREWELL: &[u8] = b"\t  \t\t \t\t";
+
 /// The first bytes of a binary frame:
 ///
 /// ```text
@@ -68,6 +72,8 @@ pub enum Incoming<'a> {
     Text(Frame<'a>),
     /// A binary frame, with its header.
     Binary(Frame<'a>),
+    /// Bytes of another protocol.
+    Bytes(&'a [u8]),
 }
 
 /// The kinds of frames that a stream may contain.
@@ -79,6 +85,8 @@ enum Mode {
     Offered,
     /// Text frames and binary frames.
     Mixed,
+    /// Bytes of another protocol.
+    Bytes,
 }
 
 /// As [`Framer`], for a peer that may send binary frames once they are
@@ -91,6 +99,8 @@ pub struct MixedFramer {
     /// text frame is unfinished.
     binary: Vec<u8>,
     max_frame: usize,
+    /// Whether bytes follow [`FAREWELL`], and no text frames.
+    expects_bytes: bool,
 }
 
 impl MixedFramer {
@@ -102,6 +112,7 @@ impl MixedFramer {
             mode: Mode::Text,
             binary: Vec::new(),
             max_frame,
+            expects_bytes: false,
         }
     }
 
@@ -110,6 +121,19 @@ impl MixedFramer {
         if self.mode == Mode::Text {
             self.mode = Mode::Offered;
         }
+    }
+
+    /// Passes on the bytes that follow [`FAREWELL`] as they are. Returns those that have arrived, if
+    /// that was received already.
+    pub fn expect_bytes(&mut self) -> Vec<u8> {
+        self.expects_bytes = true;
+        if self.mode != Mode::Text {
+            return Vec::new();
+        }
+        self.mode = Mode::Bytes;
+        let pending = self.text.pending().to_vec();
+        self.text.clear();
+        pending
     }
 
     /// Takes a chunk and passes every frame that is complete now to `sink`, in order.
@@ -122,13 +146,22 @@ impl MixedFramer {
         chunk: &[u8],
         sink: &mut impl FnMut(Incoming<'_>),
     ) -> Result<(), FrameTooLarge> {
-        if self.mode == Mode::Text || (self.mode == Mode::Offered && !self.may_switch(chunk)) {
-            return self
-                .text
-                .push(chunk, &mut |frame| sink(Incoming::Text(frame)));
-        }
         let mut rest = chunk;
         while !rest.is_empty() {
+            let is_text = match self.mode {
+                Mode::Text => true,
+                Mode::Offered => !self.expects_bytes && !self.may_switch(rest),
+                Mode::Mixed => false,
+                Mode::Bytes => {
+                    sink(Incoming::Bytes(rest));
+                    return Ok(());
+                }
+            };
+            if is_text {
+                return self
+                    .text
+                    .push(rest, &mut |frame| sink(Incoming::Text(frame)));
+            }
             let used = if self.is_at_binary(rest[0]) {
                 self.push_binary(rest, sink)?
             } else {
@@ -157,7 +190,7 @@ impl MixedFramer {
         self.binary = Vec::new();
     }
 
-    /// Whether the peer may announce binary frames in `chunk`. JSON of a peer that knows nothing of
+    /// Whether `chunk` may contain [`SWITCH`] or [`FAREWELL`]. JSON of a peer that knows nothing of
     /// them has no tab.
     fn may_switch(&self, chunk: &[u8]) -> bool {
         self.text.pending().first() == Some(&SWITCH[0])
@@ -175,17 +208,27 @@ impl MixedFramer {
         bytes: &[u8],
         sink: &mut impl FnMut(Incoming<'_>),
     ) -> Result<usize, FrameTooLarge> {
-        let mut switched = false;
+        let mut next = self.mode;
+        let expects_bytes = self.expects_bytes;
         let used = self.text.push_one(bytes, &mut |frame| {
-            if frame.as_bytes() == SWITCH {
-                switched = true;
-            } else {
-                sink(Incoming::Text(frame));
+            match frame.as_bytes() {
+                SWITCH => {
+                    next = Mode::Mixed;
+                    return;
+                }
+                FAREWELL if expects_bytes => next = Mode::Bytes,
+                FAREWELL => next = Mode::Text,
+                // Behind bytes that its sender had begun to send before.
+                other if expects_bytes && other.ends_with(FAREWELL) => {
+                    next = Mode::Bytes;
+                    sink(Incoming::Bytes(&other[..other.len() - FAREWELL.len()]));
+                    return;
+                }
+                _ => {}
             }
+            sink(Incoming::Text(frame));
         })?;
-        if switched {
-            self.mode = Mode::Mixed;
-        }
+        self.mode = next;
         Ok(used)
     }
 

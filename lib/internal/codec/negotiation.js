@@ -17,6 +17,12 @@ const OF_CLIENT = '\t\t \t  \t\t';
 const OF_SERVER = '\t \t\t \t \t';
 /** A text frame: the offer does not hold any more. */
 const WITHDRAWAL = '\t \t \t \t\t';
+/**
+ * A text frame: the same, and no binary frames follow. The program of the sender has turned to its
+ * own protocol, so maybe no frames follow at all. As FAREWELL of the native side. An end that may
+ * have sent binary frames returns it, unless it has sent one.
+ */
+const FAREWELL = '\t  \t\t \t\t';
 /** A text frame: binary frames may follow. As SWITCH of the native side. */
 const SWITCH = '\t\t\t\t\t\t\t\t';
 
@@ -38,4 +44,4 @@ function isCodecAllowed({ codec, values, peer_type, debug, terminator }) {
   );
 }
 
-module.exports = { LAST, OF_CLIENT, OF_SERVER, SWITCH, WITHDRAWAL, isCodecAllowed };
+module.exports = { FAREWELL, LAST, OF_CLIENT, OF_SERVER, SWITCH, WITHDRAWAL, isCodecAllowed };

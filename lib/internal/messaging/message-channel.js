@@ -8,7 +8,7 @@ const { diagnostics } = require('../diagnostics.js');
 const { handledRejection } = require('./handlers.js');
 const { SizeHint, stringify } = require('./json.js');
 const { throwUncaught } = require('../native/dispatcher.js');
-const { MessageCodec, receiveDecoded } = require('./message-codec.js');
+const { MessageCodec, receiveDecoded, takeOffer } = require('./message-codec.js');
 const { showMessage } = require('./observed.js');
 const { replyFunction } = require('./owed-answers.js');
 const { keepTextLength, receiveRequest, receiveResponse } = require('./packets.js');
@@ -28,6 +28,7 @@ const {
   kSetShowControl,
   kStartReading,
   kTransmit,
+  kUncountFrame,
   kWriteBytes,
 } = require('../symbols.js');
 
@@ -135,12 +136,9 @@ class MessageChannel {
    * @param {string} text without the terminator
    */
   receive(text) {
-    if (this.#codec !== null && MessageCodec.mayHaveOffer(text)) {
-      const message = this.#ownCodec().receiveText(text, this.transport);
-      if (message === '') return;
-      return this.#receiveMessage(message);
-    }
-    this.#receiveMessage(text);
+    const message = takeOffer(this, text);
+    if (message === '' && text !== '') this.transport[kUncountFrame]();
+    else this.#receiveMessage(message);
   }
 
   #receiveMessage(text) {
@@ -176,7 +174,7 @@ class MessageChannel {
    */
   decode(...frame) {
     try {
-      return this.#ownCodec().decode(...frame);
+      return this.ownCodec().decode(...frame);
     } catch (err) {
       if (err instanceof TooManyShapes) this.#onLimit(errors.tooManyShapes());
       else this.reportBadFrame();
@@ -194,7 +192,8 @@ class MessageChannel {
     receiveDecoded(this, decoded, length);
   }
 
-  #ownCodec() {
+  /** The codec of this connection alone. */
+  ownCodec() {
     if (this.#codec === this.#handlers.codec) this.#codec = this.#codec.copy();
     return this.#codec;
   }
@@ -214,10 +213,10 @@ class MessageChannel {
     if (this.#codec === null || !this.#codec.mayOffer) return this.#terminator;
     if (this.#untilOffer > 0) {
       this.#untilOffer -= MessageCodec.weightOf(text);
-      if (this.#untilOffer <= 0) this.#ownCodec().offerSoon();
+      if (this.#untilOffer <= 0) this.ownCodec().offerSoon();
       return this.#terminator;
     }
-    return this.#ownCodec().offer(this.transport) + this.#terminator;
+    return this.ownCodec().offer(this.transport) + this.#terminator;
   }
 
   /**
@@ -328,7 +327,7 @@ class MessageChannel {
     this.options = options;
     this.#jsonMode = options.peer_type === 'json';
     if (this.#jsonMode) this.#sizeHint ??= new SizeHint();
-    if (this.#codec !== null) this.#ownCodec().stop();
+    if (this.#codec !== null) this.ownCodec().stop();
     this.updateShowControl();
   }
 

@@ -3,7 +3,14 @@
 const { Received, decode } = require('../codec/decoder.js');
 const { ShapeTable, encode } = require('../codec/encoder.js');
 const { Flag } = require('../codec/format.js');
-const { LAST, OF_CLIENT, OF_SERVER, SWITCH, WITHDRAWAL } = require('../codec/negotiation.js');
+const {
+  FAREWELL,
+  LAST,
+  OF_CLIENT,
+  OF_SERVER,
+  SWITCH,
+  WITHDRAWAL,
+} = require('../codec/negotiation.js');
 const { diagnostics } = require('../diagnostics.js');
 const { countOf } = require('./ids.js');
 const { showMessage } = require('./observed.js');
@@ -16,7 +23,6 @@ const {
   kTextLength,
   kTransmitBinary,
   kTransmitControl,
-  kUncountFrame,
 } = require('../symbols.js');
 
 const { message: messageChannel } = diagnostics;
@@ -50,6 +56,11 @@ class MessageCodec {
   #isWaiting = false;
   #isStopped = false;
   #hasPeerOffered = false;
+  /** To be sent if the peer makes an offer after all: WITHDRAWAL or FAREWELL, otherwise empty. */
+  #lateWithdrawal = '';
+  #isFarewellSent = false;
+  /** Whether the peer has sent FAREWELL: all of its bytes are those of its program. */
+  #isOver = false;
   /** Whether the announcement of binary frames is sent. */
   #isSwitched = false;
   /** What this end has defined, once it may send binary frames: @type {?ShapeTable} */
@@ -122,21 +133,78 @@ class MessageCodec {
   receiveText(text, transport) {
     if (text === WITHDRAWAL) {
       this.#sent = null;
-      transport[kUncountFrame]();
+      return '';
+    }
+    if (text === FAREWELL && this.hasPeerOffered) {
+      this.#onFarewell(transport);
       return '';
     }
     if (this.#isStopped || !text.endsWith(this.#peers)) return text;
-    this.#sent ??= new ShapeTable();
     this.#hasPeerOffered = true;
-    const offer = this.offer(transport);
-    if (offer !== '') transport[kTransmitControl](offer + this.#terminator);
-    if (text.length === this.#peers.length) transport[kUncountFrame]();
+    if (this.#lateWithdrawal !== '') {
+      this.#withdrawBy(this.#lateWithdrawal, transport);
+      this.#lateWithdrawal = '';
+    } else if (!this.#isFarewellSent) this.#takeOffer(transport);
     return text.slice(0, -this.#peers.length);
   }
 
-  /** The program reads the bytes of the connection from now on. */
+  #takeOffer(transport) {
+    this.#sent ??= new ShapeTable();
+    const offer = this.offer(transport);
+    if (offer !== '') transport[kTransmitControl](offer + this.#terminator);
+  }
+
+  #onFarewell(transport) {
+    const mayHaveSent = this.#isOffered || this.#isSwitched;
+    if (mayHaveSent && !this.#isFarewellSent) this.#withdrawBy(FAREWELL, transport);
+    this.#isOver = true;
+    this.stop();
+  }
+
+  /** Whether the peer sends no binary frames, nor texts of the codec, any more. */
+  get isOver() {
+    return this.#isOver;
+  }
+
+  /**
+   * The program reads the bytes of the connection from now on. A peer that has made no offer gets
+   * nothing, because it may be any other program.
+   */
   withdraw(transport) {
-    if (this.#isOffered) transport[kTransmitControl](WITHDRAWAL + this.#terminator);
+    if (this.#isOffered) this.#withdrawOnceKnown(WITHDRAWAL, transport);
+  }
+
+  /** As `withdraw()`, for good: the program may write anything. */
+  leave(transport) {
+    if (this.#isOffered || this.#sent !== null) this.#withdrawOnceKnown(FAREWELL, transport);
+  }
+
+  #withdrawOnceKnown(frame, transport) {
+    if (this.hasPeerOffered) this.#withdrawBy(frame, transport);
+    else this.#lateWithdrawal = frame;
+  }
+
+  /**
+   * As `withdraw()`, while the connection is still with this process: another one gets it, which may
+   * read JSON alone.
+   */
+  handOver(transport) {
+    if (this.#isOffered) this.#withdrawBy(WITHDRAWAL, transport);
+  }
+
+  #withdrawBy(frame, transport) {
+    if (this.#isOver || this.#isFarewellSent) return;
+    if (frame === FAREWELL) {
+      this.#isFarewellSent = true;
+      this.#sent = null;
+    }
+    transport[kTransmitControl](frame + this.#terminator);
+  }
+
+  /** @returns {string} a received text as a program that reads bytes gets it; empty: not at all */
+  shown(text) {
+    if (text === WITHDRAWAL || text === FAREWELL) return '';
+    return text.endsWith(this.#peers) ? text.slice(0, -this.#peers.length) : text;
   }
 
   /** The program has turned to another kind of messages. */
@@ -235,6 +303,16 @@ function idleCodec(isServer, terminator) {
   return codec;
 }
 
+/**
+ * @param {MessageChannel} channel
+ * @param {string} text of a received frame
+ * @returns {string} without an offer of the codec; empty if it is a control frame
+ */
+function takeOffer(channel, text) {
+  if (channel.codec === null || !MessageCodec.mayHaveOffer(text)) return text;
+  return channel.ownCodec().receiveText(text, channel.transport);
+}
+
 /** @returns {object} the message that a peer without the codec would have sent */
 function envelopeOf(channel, { type, data, id, answers }) {
   if (answers === undefined) return id === undefined ? { type, data } : { type, data, id };
@@ -293,4 +371,4 @@ function receiveDecoded(channel, decoded, length) {
   } else channel.dispatch({ type, data, callback_id: answers });
 }
 
-module.exports = { MessageCodec, idleCodec, receiveDecoded, textOf };
+module.exports = { MessageCodec, idleCodec, receiveDecoded, takeOffer, textOf };

@@ -26,6 +26,8 @@ export declare class Connection {
   writeFrames(text: unknown, length: number, bytes: Uint8Array, numbers: Uint32Array, count: number, kind: number): number
   /** Accepts binary frames, once the peer has announced them. */
   offerBinary(): void
+  /** Has `Raw` events and no frames once the peer has said that it sends no more binary frames. */
+  expectBytes(): void
   /** As `write`, for bytes that the program writes. */
   writeBytes(bytes: Uint8Array): number
   /** Holds pings, pongs and broadcasts back while the program writes bytes of its own. */
@@ -430,8 +432,11 @@ export declare enum IndexHeader {
   Length = 4,
 }
 
-/** Whether a string of `length` UTF-16 units stands for itself between quotes in JSON. */
-export declare function isPlain(text: unknown, length: number): boolean
+/**
+ * Whether a string of `length` UTF-16 units stands for itself between quotes in JSON. With
+ * `ascii_only`, no other string does.
+ */
+export declare function isPlain(text: unknown, length: number, asciiOnly: boolean): boolean
 
 /** Why the system refused a listener. */
 export interface ListenFailure {

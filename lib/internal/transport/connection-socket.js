@@ -390,7 +390,7 @@ class ConnectionSocket extends net.Socket {
     if (handle !== null || !(#connection in this) || this.#usage.handle === null || this.#isOver)
       return;
     // The other process may read JSON alone.
-    this[kChannel]?.codec?.withdraw(this);
+    this[kChannel]?.codec?.handOver(this);
     this[kFlush]();
     if (!this.#connection.release()) throw cannotHandOver(this);
     this.#usage.handle = null;

@@ -1,4 +1,4 @@
-use super::{BinaryHeader, Frame, Incoming, MixedFramer, SWITCH};
+use super::{BinaryHeader, FAREWELL, Frame, Incoming, MixedFramer, SWITCH};
 use crate::protocol::Terminator;
 
 const LIMIT: usize = 1 << 20;
@@ -27,6 +27,7 @@ fn frames(framer: &mut MixedFramer, chunks: impl Iterator<Item = Vec<u8>>) -> Ve
                 frames.push(match incoming {
                     Incoming::Text(frame) => [b"T", frame.as_bytes()].concat(),
                     Incoming::Binary(frame) => [b"B", frame.as_bytes()].concat(),
+                    Incoming::Bytes(bytes) => [b"R", bytes].concat(),
                 });
             })
             .unwrap();
@@ -93,6 +94,63 @@ fn without_an_offer_everything_is_text() {
     let found = frames(&mut text_only, std::iter::once(stream));
     assert_eq!(found.len(), 3);
     assert!(found.iter().all(|frame| frame[0] == b'T'));
+}
+
+/// What is received of `stream`; bytes in a row are joined.
+fn received(framer: &mut MixedFramer, stream: &[u8], size: usize) -> Vec<Vec<u8>> {
+    let mut joined: Vec<Vec<u8>> = Vec::new();
+    for entry in frames(framer, stream.chunks(size).map(<[u8]>::to_vec)) {
+        match joined.last_mut() {
+            Some(last) if entry[0] == b'R' && last[0] == b'R' => last.extend(&entry[1..]),
+            _ => joined.push(entry),
+        }
+    }
+    joined
+}
+
+#[test]
+fn after_a_farewell_bytes_are_passed_on_as_they_are_if_they_are_expected() {
+    let other = b"\xff\x01\r\n\xff";
+    let message = binary(1, "text", b"\xff");
+    let farewell = [b"T", FAREWELL].concat();
+    for begun in [&b""[..], b"begun"] {
+        let stream = [SWITCH, b"\r\n", &message, begun, FAREWELL, b"\r\n", other].concat();
+        for size in 1..=stream.len() {
+            let mut framer = framer(LIMIT);
+            assert!(framer.expect_bytes().is_empty());
+            let expected = if begun.is_empty() {
+                vec![
+                    [b"B", &message[..]].concat(),
+                    farewell.clone(),
+                    [b"R", &other[..]].concat(),
+                ]
+            } else {
+                vec![[b"B", &message[..]].concat(), [b"R", begun, other].concat()]
+            };
+            assert_eq!(
+                received(&mut framer, &stream, size),
+                expected,
+                "chunks of {size}"
+            );
+        }
+    }
+}
+
+#[test]
+fn after_a_farewell_there_are_text_frames_alone_until_bytes_are_expected() {
+    let text = [b"T", &b"\xff\x01"[..]].concat();
+    let farewell = [b"T", FAREWELL].concat();
+    let stream = [SWITCH, b"\r\n", FAREWELL, b"\r\n\xff\x01\r\n\xff"].concat();
+    for size in 1..=stream.len() {
+        let mut framer = framer(LIMIT);
+        let expected = vec![farewell.clone(), text.clone()];
+        assert_eq!(received(&mut framer, &stream, size), expected);
+        assert_eq!(framer.expect_bytes(), b"\xff");
+        assert_eq!(
+            received(&mut framer, b"a\r\nb", 1),
+            vec![b"Ra\r\nb".to_vec()]
+        );
+    }
 }
 
 #[test]
