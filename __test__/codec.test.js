@@ -341,6 +341,27 @@ describe('a payload through the codec', () => {
     assert.ok(frameOfEncoded().includes('identification'));
   });
 
+  it('is binary if the objects have up to 64 shapes in turn', () => {
+    const direction = new Direction();
+    const make = (i) => ({ [`turn ${i % 64}`]: i, of: 64 });
+    for (let i = 0; i < 8000; i++) assert.deepEqual(direction.carry(make(i), 'InTurn'), make(i));
+    const before = direction.refused;
+    for (let i = 0; i < 640; i++) assert.deepEqual(direction.carry(make(i), 'InTurn'), make(i));
+    assert.equal(direction.refused, before);
+  });
+
+  it('is JSON for longer and longer if the objects have hundreds of shapes in turn', () => {
+    const direction = new Direction();
+    const random = randomOf(7);
+    const make = (i) => ({ [`one of ${random(300)}`]: i, many: 1 });
+    const binary = [30_000, 30_000].map((messages) => {
+      const before = direction.refused;
+      for (let i = 0; i < messages; i++) direction.carry(make(i), 'Many');
+      return messages - (direction.refused - before);
+    });
+    assert.ok(binary[0] > 0 && binary[0] < 600 && binary[1] < 200, `${binary}`);
+  });
+
   it('is carried where strings must not be compiled', () => {
     const script = `
       const assert = require('node:assert');

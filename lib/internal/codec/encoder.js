@@ -25,6 +25,7 @@ const {
   Tag,
 } = require('./format.js');
 const { shapeOf } = require('./shapes.js');
+const { Site } = require('./sites.js');
 
 const { getPrototypeOf, keys: keysOf } = Object;
 const { isArray } = Array;
@@ -37,9 +38,6 @@ const KEPT_CAPACITY = 1024 * 1024;
 const MARGIN = 128;
 /** V8 stringifies longer arrays: they may be sparse. */
 const MAX_LENGTH = 2 ** 20;
-/** After this many objects of unknown shapes at one site, V8 stringifies as many as SKIPPED. */
-const MISSES = 8;
-const SKIPPED = 256;
 /** Types of payloads that have sites. */
 const MAX_TYPES = 1024;
 
@@ -112,18 +110,6 @@ class ShapeTable {
     this.prefix = '';
     this.mustReset = true;
   }
-}
-
-/** A place in payloads: the objects there mostly have one shape. */
-class Site {
-  /** The shape of the last object: @type {?Shape} */
-  shape = null;
-  /** The shape before that one. */
-  other = null;
-  /** The site of the elements, if arrays stand here. */
-  elements = null;
-  misses = 0;
-  skip = 0;
 }
 
 // ---- values -------------------------------------------------------------------------------------
@@ -294,16 +280,10 @@ function writeIfKnown(value, site) {
   }
   const shape = shapeOf(names, makeShape);
   if (shape !== null && shape !== site.shape && shape.write(value) === WRITTEN) {
-    site.misses = 0;
-    site.other = site.shape;
-    site.shape = shape;
+    site.found(shape);
     return true;
   }
-  site.misses += 1;
-  if (site.misses >= MISSES) {
-    site.misses = 0;
-    site.skip = SKIPPED;
-  }
+  site.missed();
   return false;
 }
 
