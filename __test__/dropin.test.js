@@ -11,7 +11,7 @@ const { describe, it } = require('node:test');
 const { underTest } = require('../conformance/under-test.js');
 const { unixPath } = require('./support/addresses.js');
 const { cleanup } = require('./support/cleanup.js');
-const { deadline, turn } = require('./support/deadline.js');
+const { deadline, turn, until } = require('./support/deadline.js');
 const impl = require('./support/impl.js');
 const { clientOnWire, makeClient, startServer } = require('./support/local.js');
 const { program } = require('./support/program.js');
@@ -104,6 +104,27 @@ describe('the events of a client', () => {
       assert.deepEqual(seen, ['disconnect']);
       client.auto_reconnect = false;
     }
+  });
+});
+
+describe('a ping that a program sends itself', () => {
+  const { SockhopPing } = lib('SockhopPing.js');
+
+  it('is concluded if it is among those of the client or server', limit, async (t) => {
+    const { server, client, sock } = await pair(t);
+    const concluded = async (pings, send) => {
+      const ping = new SockhopPing();
+      pings.push(ping);
+      await send(ping);
+      await until(() => !ping.unanswered(), 'the pong has arrived');
+      assert.ok(ping._finished instanceof Date);
+    };
+    await concluded(client.pings, (ping) => client.send(ping));
+    await concluded(server.pings.get(sock), (ping) => server.send(sock, ping));
+    const assigned = new SockhopPing();
+    client.pings = [assigned];
+    await client.send(assigned);
+    await until(() => !assigned.unanswered(), 'the pong has arrived');
   });
 });
 

@@ -194,9 +194,10 @@ class SockhopClient extends native.SockhopClient {
     return this.#connection.pings;
   }
 
-  /** Assigning any value forgets all pings that were sent. */
-  set pings(_) {
+  /** Assigning a value forgets all pings that were sent. An array may have pings of the program. */
+  set pings(pings) {
     this.#connection.forgetPings();
+    if (Array.isArray(pings)) this.#connection.pings.push(...pings);
   }
 
   /** Connects, if `auto_reconnect` is on and the client is neither connected nor connecting. */

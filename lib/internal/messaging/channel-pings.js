@@ -5,6 +5,24 @@ const { kNextPing, kTransmit } = require('../symbols.js');
 
 const noop = () => {};
 
+/** Channels over which the program has sent pings of its own. @type {WeakSet<MessageChannel>} */
+const withOwnPings = new WeakSet();
+
+/**
+ * The program sends a ping of its own, which it may have put among those of the channel. So this side
+ * is to see the pong.
+ *
+ * @param {MessageChannel} channel
+ */
+function noticeOwnPing(channel) {
+  if (withOwnPings.has(channel)) return;
+  withOwnPings.add(channel);
+  channel.updateShowControl();
+}
+
+/** @returns {boolean} whether the program has sent pings of its own */
+const sendsOwnPings = (channel) => withOwnPings.has(channel);
+
 /**
  * The interval of `ping()` has passed: sends a ping, unless the native side sends it.
  *
@@ -22,4 +40,4 @@ function sendPing(channel) {
   }
 }
 
-module.exports = { sendPing };
+module.exports = { noticeOwnPing, sendPing, sendsOwnPings };

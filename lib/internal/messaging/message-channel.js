@@ -1,8 +1,9 @@
 'use strict';
 
+const { SockhopPing } = require('../../SockhopPing.js');
 const { TooManyShapes } = require('../codec/decoder.js');
 const errors = require('./channel-errors.js');
-const { sendPing } = require('./channel-pings.js');
+const { noticeOwnPing, sendPing, sendsOwnPings } = require('./channel-pings.js');
 const { envelope } = require('./envelope.js');
 const { diagnostics } = require('../diagnostics.js');
 const { handledRejection } = require('./handlers.js');
@@ -319,7 +320,8 @@ class MessageChannel {
   updateShowControl() {
     const isDraining = this.#handlers.drain !== null;
     const isShown = isDraining || programMethods.receivesThroughProgram(this.#handlers);
-    this.transport[kSetShowControl](isShown || this.sendsThroughProgram());
+    const isSent = sendsOwnPings(this) || this.sendsThroughProgram();
+    this.transport[kSetShowControl](isShown || isSent);
   }
 
   /** The program has assigned `_peer_type`. */
@@ -372,6 +374,7 @@ class MessageChannel {
     } else if (!isPayload(data)) {
       throw errors.noPayload(data);
     }
+    if (data?.constructor === SockhopPing) noticeOwnPing(this);
     if (callback) {
       if (typeof callback !== 'function') throw errors.callbackNotAFunction();
       this.#callbacks ??= callbacksOf(this);

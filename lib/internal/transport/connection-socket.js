@@ -192,6 +192,7 @@ class ConnectionSocket extends net.Socket {
 
   [kOnPong](message, text) {
     this.#connection.pong(text ?? JSON.stringify(message));
+    this.#usage.sentPings?.answered(message.data);
   }
 
   [kRoundTrip]() {

@@ -23,11 +23,13 @@ class SentPings {
    */
   update(connection) {
     const records = connection.pings();
+    let hasNew = false;
     for (const { id, created, returned, finished } of records) {
       let ping = this.#byId.get(id);
       if (ping === undefined) {
         ping = new SockhopPing({ _id: id, _created: new Date(created) });
         this.#byId.set(id, ping);
+        hasNew = true;
         this.#pings.push(ping);
       }
       if (finished && ping.unanswered()) {
@@ -42,8 +44,16 @@ class SentPings {
       const index = this.#pings.indexOf(ping);
       if (index >= 0) this.#pings.splice(index, 1);
     }
-    while (this.#pings.length > MAX_PINGS) this.#pings.shift();
+    // Pings that the program puts into the list itself count with the next ping.
+    while (hasNew && this.#pings.length > MAX_PINGS) this.#pings.shift();
     return this.#pings;
+  }
+
+  /** Concludes the pings that the program has put into the list, which the native side does not know. */
+  answered(pong) {
+    for (const ping of this.#pings) {
+      if (!this.#byId.has(ping?._id)) ping?.conclude_with_pong?.(pong);
+    }
   }
 
   /** Gives the native side the changes that the program has made since the last ping. */
