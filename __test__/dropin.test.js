@@ -222,6 +222,26 @@ describe('a socket', () => {
     assert.equal(await deadline(ask(client, 'after'), 'the answer'), 'after');
   });
 
+  it('takes many writes in a tick: in order, and each returns true', limit, async (t) => {
+    const { client, log } = await pair(t);
+    const returned = new Set();
+    const written = [];
+    const line = (number) => `{"type":"Number","data":${number}}\n`;
+    for (let i = 0; i < 3000; i += 3) {
+      returned.add(client.socket.write(line(i), () => written.push(i)));
+      client.send(i + 1);
+      returned.add(client.socket.write(Buffer.from(line(i + 2)), () => written.push(i + 2)));
+      if (i % 300 === 0) await turn();
+    }
+    const numbers = (await log.take('receive', 3000)).map(({ args }) => args[0]);
+    assert.deepEqual(numbers, [...numbers.keys()]);
+    assert.deepEqual([...returned], [true]);
+    assert.deepEqual(
+      written,
+      [...numbers.keys()].filter((number) => number % 3 !== 1),
+    );
+  });
+
   it('delivers what a session puts back after its first line', limit, async (t) => {
     class Greeted extends impl.session {
       async start() {

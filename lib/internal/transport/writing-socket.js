@@ -39,6 +39,7 @@ const {
   kWriteBytes,
   kWriteMessage,
 } = require('../symbols.js');
+const { WriteBurst, bytesOfWrites } = require('./write-burst.js');
 const { WriteBatch, WriteCoalescer } = require('./write-coalescer.js');
 const { CLOSED, REFUSED, WRITTEN } = require('./write-result.js');
 
@@ -61,9 +62,6 @@ function placeholder(length, where) {
   chunk[position] = where;
   return chunk;
 }
-
-const bytesOf = ({ chunk, encoding }) =>
-  typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk;
 
 /** The numbers of the frames that are written, for the native side. */
 let frameNumbers = new Uint32Array(3 * 64);
@@ -116,6 +114,8 @@ class Writing {
    * sends nothing itself.
    */
   holdsNative = false;
+  /** The writes of the program in this tick. */
+  burst = new WriteBurst();
   /** Whether this counts as an exception for broadcasts, because it has listeners of `drain`. */
   isDrainCounted = false;
   messagesRefused = 0;
@@ -470,6 +470,9 @@ class WritingSocket extends ConnectionSocket {
 
   write(chunk, encoding, callback) {
     this.#beginProgramBytes();
+    const { burst } = this.#ownWriting();
+    const isCorked = burst.add(this, super.writableLength, chunk?.length ?? 0);
+    if (isCorked) nextTick(resumeNativeWrites, this);
     return super.write(chunk, encoding, callback);
   }
 
@@ -517,6 +520,7 @@ class WritingSocket extends ConnectionSocket {
    * left.
    */
   [kResumeNativeWrites]() {
+    this.#writing.burst.end(this);
     if (!this.#writing.holdsNative || this.#hasProgramBytes()) return;
     this.#stopHolding();
     if (!this[kIsOver]) this[kConnection].hold(false);
@@ -543,8 +547,7 @@ class WritingSocket extends ConnectionSocket {
       else if (where > this.#writing.flushed) sent = where;
     }
     if (entries.length > 0) {
-      const bytes =
-        entries.length === 1 ? bytesOf(entries[0]) : Buffer.concat(entries.map(bytesOf));
+      const bytes = bytesOfWrites(entries);
       const writing = this.#ownWriting();
       for (const { chunk } of entries) writing.handedOver += chunk.length;
       sent = this[kConnection].writeBytes(bytes);
