@@ -127,6 +127,23 @@ describe('messages of another node', () => {
     assert.deepEqual(await objectsOf(clients[0]), [{ n: 1 }, { n: 2 }]);
   });
 
+  it('reach streams and other clients in their order if several were sent in one tick', async (t) => {
+    const { a, b, clients } = await nodesWithClients(t, 1);
+    const [ours, theirs] = await pipe(t);
+    const listed = once(b.server, 'connect');
+    b.server.server.emit('connection', ours);
+    await listed;
+    const numbers = Array.from({ length: 20 }, (_, n) => n);
+    for (const n of numbers) a.server.sendall({ n });
+    a.server.sendall({ end: true });
+    const wanted = numbers.map((n) => `{"type":"Object","data":{"n":${n}}}\n`).join('');
+    assert.equal((await readText(theirs, wanted.length)).slice(0, wanted.length), wanted);
+    assert.deepEqual(
+      await objectsOf(clients[0]),
+      numbers.map((n) => ({ n })),
+    );
+  });
+
   it('count as sent', async (t) => {
     const { a, b, clients } = await nodesWithClients(t, 3);
     await b.cluster.join(clients[0].session, 'room');

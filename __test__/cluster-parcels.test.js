@@ -99,6 +99,73 @@ describe('the messages of one tick', limit, () => {
     assert.equal(b.server.stats().cluster.received, 2 * COUNT);
   });
 
+  it('reach the members of a group, without those that are left out, and count as sent', async (t) => {
+    const { a, b, passed } = await countedNodes(t);
+    const clients = [await b.client(), await b.client(), await b.client()];
+    for (const { session } of clients.slice(1)) await b.cluster.join(session, 'room');
+    const before = b.server.stats().messages_sent;
+    const except = clients[2].id;
+    for (const n of numbers(COUNT)) a.cluster.group('room').send({ n }, { except });
+    a.server.sendall({ end: true }, { except: clients[1].id });
+    a.server.sendall({ end: true }, { except: clients[1].id });
+    for (const { log } of [clients[0], clients[2]]) {
+      assert.equal((await log.take('receive', 2)).length, 2);
+    }
+    const objects = (await clients[1].log.take('receive', COUNT)).map(({ object }) => object.n);
+    assert.deepEqual(objects, numbers(COUNT));
+    assert.equal(passed.length, 2);
+    assert.equal(b.server.stats().messages_sent - before, COUNT + 4);
+    assert.equal(b.server.stats().cluster.received, COUNT + 2);
+  });
+
+  it('are dropped if they arrive again, also if some of them are new', async (t) => {
+    const { a, b, bus, passed } = await countedNodes(t);
+    const { log } = await b.client();
+    for (const n of numbers(4)) a.server.sendall({ n });
+    await log.take('receive', 4);
+    const [{ subject, bytes }] = passed;
+    bus.publish(subject, bytes);
+    bus.fault = (entry) => (entry.subject === subject ? [] : [entry]);
+    const lost = [];
+    bus.fault = (entry) => {
+      if (entry.subject !== subject) return [entry];
+      lost.push(entry);
+      return [];
+    };
+    for (const n of numbers(4)) a.server.sendall({ n: n + 4 });
+    while (lost.length < 3) await turn();
+    bus.fault = null;
+    // The first two of the second parcel alone, and then all of it.
+    const parcel = lost.at(-1).bytes;
+    const size =
+      5 +
+      unpack(parcel)
+        .slice(0, 2)
+        .reduce((sum, { length }) => sum + 4 + length, 0);
+    bus.publish(subject, parcel.subarray(0, size));
+    bus.publish(subject, parcel);
+    const objects = (await log.take('receive', 4)).map(({ object }) => object.n);
+    assert.deepEqual(objects, [4, 5, 6, 7]);
+    assert.equal(b.log.all('gap').length, 0);
+    assert.equal(b.server.stats().cluster.duplicates, 2);
+  });
+
+  it('that are lost are reported at the next ones', async (t) => {
+    const { a, b, bus } = await countedNodes(t);
+    const { log } = await b.client();
+    await a.server.sendall({ n: 0 });
+    await log.take('receive', 1);
+    bus.fault = (entry) => (entry.subject.endsWith('.a') ? [] : [entry]);
+    for (const n of numbers(3)) a.server.sendall({ n });
+    await a.cluster.session(`${b.cluster.node}.1`).exists();
+    bus.fault = null;
+    for (const n of numbers(3)) a.server.sendall({ n });
+    await log.take('receive', 3);
+    const { args } = await b.log.next('gap');
+    assert.equal(args[0].missed, 3);
+    assert.equal(b.log.all('gap').length, 1);
+  });
+
   it('need several if they are long', async (t) => {
     const { a, b, passed } = await countedNodes(t);
     const { log } = await b.client();

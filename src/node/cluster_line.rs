@@ -1,11 +1,11 @@
 //! Messages between the nodes of a cluster, as JavaScript gets their fields.
 
 use super::values::number;
-use crate::protocol::{ClusterLine, ClusterLineError};
+use crate::protocol::{ClusterLine, ClusterLineError, ClusterRun};
 use napi::bindgen_prelude::{Error, Float64ArraySlice, Result, Status, Uint8ArraySlice};
 use napi_derive::napi;
 
-/// The indices of the fields that [`read_cluster_line`] writes.
+/// The indices of the fields that [`read_cluster_line`] and [`read_cluster_run`] write.
 #[napi]
 pub enum ClusterField {
     /// The character code of the kind.
@@ -24,6 +24,12 @@ pub enum ClusterField {
     PayloadAt,
     /// The length of the signature, 0 without one.
     SignatureLength,
+    /// Of several messages: how many there are.
+    Count,
+    /// Of several messages: `Seq` of the last one.
+    LastSeq,
+    /// Of several messages: `Bseq` of the last one.
+    LastBseq,
     /// The number of fields.
     Length,
 }
@@ -52,15 +58,50 @@ pub fn read_cluster_line(
             return Ok(None);
         }
     };
-    let extra_at = line.body + line.type_name.len();
+    write_fields(fields, &line, 0);
+    Ok(Some(line.node.to_owned()))
+}
+
+/// As [`read_cluster_line`], for messages that were published as one and that `deliver_messages`
+/// can pass on together. Writes the fields of the first one. `null`: they are not alike.
+#[napi(catch_unwind)]
+#[cfg_attr(
+    test,
+    allow(dead_code, reason = "only the registration with Node refers to it")
+)]
+pub fn read_cluster_run(
+    bytes: Uint8ArraySlice<'_>,
+    mut fields: Float64ArraySlice<'_>,
+) -> Result<Option<String>> {
+    // SAFETY: as above.
+    let fields = unsafe { fields.as_mut() };
+    if fields.len() < ClusterField::Length as usize {
+        return Err(Error::new(Status::InvalidArg, "The array is too short"));
+    }
+    let Some(run) = ClusterRun::read(&bytes) else {
+        return Ok(None);
+    };
+    let (Some(first), Some(last)) = (run.lines.first(), run.lines.last()) else {
+        return Ok(None);
+    };
+    write_fields(fields, first, run.first_at);
+    fields[ClusterField::Count as usize] = number(run.lines.len() as u64);
+    fields[ClusterField::LastSeq as usize] = number(last.seq);
+    fields[ClusterField::LastBseq as usize] = number(last.bseq);
+    Ok(Some(first.node.to_owned()))
+}
+
+/// Writes the fields of a message that begins at `start`.
+fn write_fields(fields: &mut [f64], line: &ClusterLine<'_>, start: usize) {
+    let body = start + line.body;
+    let extra_at = body + line.type_name.len();
     fields[ClusterField::Kind as usize] = f64::from(line.kind);
     fields[ClusterField::Seq as usize] = number(line.seq);
     fields[ClusterField::Bseq as usize] = number(line.bseq);
     fields[ClusterField::Flags as usize] = f64::from(line.flags);
-    fields[ClusterField::TypeAt as usize] = number(line.body as u64);
+    fields[ClusterField::TypeAt as usize] = number(body as u64);
     fields[ClusterField::ExtraAt as usize] = number(extra_at as u64);
     fields[ClusterField::PayloadAt as usize] = number((extra_at + line.extra.len()) as u64);
     fields[ClusterField::SignatureLength as usize] =
         number(line.signature.map_or(0, str::len) as u64);
-    Ok(Some(line.node.to_owned()))
 }

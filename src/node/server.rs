@@ -10,8 +10,9 @@ use super::tls_server::TlsAcceptor;
 use super::values::{count, id as id_of, number};
 use crate::connection;
 use crate::endpoint::{self, LocalListeners};
-use crate::protocol::ClusterLine;
+use crate::protocol::{ClusterLine, ClusterRun};
 use crate::transport::{Listening, SystemError};
+use bytes::Bytes;
 use napi::bindgen_prelude::{Either, Error, Result, Status, Uint8ArraySlice, Unknown};
 use napi_derive::napi;
 use std::io;
@@ -144,7 +145,8 @@ impl SockhopServer {
         })
     }
 
-    /// As `deliver`, for a message of another node: its payload, bare or in an envelope.
+    /// As `deliver`, for a message of another node, or for several that `read_cluster_run` has read:
+    /// their payloads, bare or in envelopes.
     #[napi(catch_unwind)]
     pub fn deliver_message(
         &self,
@@ -153,21 +155,35 @@ impl SockhopServer {
         group: Option<String>,
         except: Option<Vec<f64>>,
     ) -> Result<u32> {
-        let line = ClusterLine::read(&message)
-            .map_err(|error| Error::new(Status::InvalidArg, error.to_string()))?;
         let members = group
             .as_deref()
             .map(|group| self.registry.member_count(group));
         if members == Some(0) {
             return Ok(0);
         }
+        let lines = match ClusterRun::read(&message) {
+            Some(run) => run.lines,
+            None => vec![
+                ClusterLine::read(&message)
+                    .map_err(|error| Error::new(Status::InvalidArg, error.to_string()))?,
+            ],
+        };
         let except: Vec<_> = except.iter().flatten().copied().map(id_of).collect();
-        let mut frame = Vec::with_capacity(message.len());
-        line.write_frame(bare, &mut frame);
-        frame.extend_from_slice(self.config.transmit_terminator.as_bytes());
-        let reached = self
-            .registry
-            .deliver(frame, group.as_deref(), &except, None);
+        let mut frames = Vec::with_capacity(message.len());
+        let ends: Vec<_> = lines
+            .iter()
+            .map(|line| {
+                line.write_frame(bare, &mut frames);
+                frames.extend_from_slice(self.config.transmit_terminator.as_bytes());
+                frames.len()
+            })
+            .collect();
+        let frames = Bytes::from(frames);
+        let mut start = 0;
+        let frames = ends
+            .into_iter()
+            .map(|end| frames.slice(std::mem::replace(&mut start, end)..end));
+        let reached = self.registry.deliver_all(frames, group.as_deref(), &except);
         Ok(count(reached))
     }
 

@@ -17,9 +17,11 @@
 //! [`write_ping`] and [`write_pong`] write control frames, byte for byte as a JavaScript peer does.
 //! [`iso8601`] spells their dates.
 //!
-//! [`ClusterLine`] reads the messages that the nodes of a cluster of servers send to each other.
+//! [`ClusterLine`] reads the messages that the nodes of a cluster of servers send to each other, and
+//! [`ClusterRun`] several that were sent together.
 
 mod cluster_line;
+mod cluster_run;
 mod control_frame;
 mod framer;
 mod mixed_framer;
@@ -27,6 +29,7 @@ mod terminator;
 mod timestamp;
 
 pub use cluster_line::{ClusterLine, ClusterLineError};
+pub use cluster_run::ClusterRun;
 pub use control_frame::{Control, MAX_CONTROL_FRAME, PingBody, control, write_ping, write_pong};
 pub use framer::{Frame, FrameTooLarge, Framer};
 pub use mixed_framer::{BinaryHeader, Incoming, MixedFramer, SWITCH};

@@ -297,6 +297,7 @@ class SockhopCluster extends EventEmitter {
     if (this.#settings === null || this.#membership !== null || signal?.aborted) return listen();
     const membership = new Membership(this.#settings, {
       handlers: this.#handlers(),
+      runHandlers: this.#runHandlers(),
       events: this.#events(),
       describe: () => ({
         sessions: this.#server._sockets.length,
@@ -375,6 +376,21 @@ class SockhopCluster extends EventEmitter {
     ]);
   }
 
+  /** How messages that were published as one are passed on together; each returns whether it was. */
+  #runHandlers() {
+    return new Map([
+      ['A', (run) => this.#delivery.passRun(null, run, this.#exceptOf(run.extra()))],
+      [
+        'G',
+        (run) => {
+          const extra = run.extra();
+          if (this.#delivery.membersOf(extra.g).size === 0) return true;
+          return this.#delivery.passRun(extra.g, run, this.#exceptOf(extra));
+        },
+      ],
+    ]);
+  }
+
   #onRemoteEvent(line) {
     const { e: name } = line.extra();
     if (typeof name !== 'string') throw new BadLine('malformed');
@@ -382,14 +398,18 @@ class SockhopCluster extends EventEmitter {
   }
 
   #onBroadcast(line) {
-    const { x: ids = [] } = line.extra();
-    handled(this.#delivery.passToAll(line, this.#channelsOf(checkedIds(ids))));
+    handled(this.#delivery.passToAll(line, this.#exceptOf(line.extra())));
   }
 
   #onGroupMessage(line) {
-    const { g: group, x: ids = [] } = line.extra();
-    if (this.#delivery.membersOf(group).size === 0) return;
-    handled(this.#delivery.passToGroup(group, line, this.#channelsOf(checkedIds(ids))));
+    const extra = line.extra();
+    if (this.#delivery.membersOf(extra.g).size === 0) return;
+    handled(this.#delivery.passToGroup(extra.g, line, this.#exceptOf(extra)));
+  }
+
+  /** The channels that the extra fields of another node leave out. @throws {BadLine} */
+  #exceptOf({ x: ids }) {
+    return ids === undefined ? NOBODY : this.#channelsOf(checkedIds(ids));
   }
 
   #onConfirmation(node, extra) {

@@ -157,6 +157,23 @@ class Delivery {
   }
 
   /**
+   * Passes several messages of another node to all clients, or to the members of a group, if the
+   * native side sends to all of them.
+   *
+   * @param {?string} group null for all clients
+   * @param {Run} run
+   * @param {Set<MessageChannel>} except
+   * @returns {boolean} false if nothing is sent
+   */
+  passRun(group, { bytes, count }, except) {
+    flushAllWrites();
+    if (!this.#canSendNatively() || !this.#hasOnlyNative) return false;
+    const reached = this.#server[kDeliverMessage](bytes, this.#isBare, group, idsOf(except));
+    for (let n = 0; n < count; n += 1) this.#count(group, except, reached);
+    return true;
+  }
+
+  /**
    * @param {?string} group null for all clients
    * @param {Set<MessageChannel>} except
    * @param {object} message
@@ -173,8 +190,7 @@ class Delivery {
     // Messages that were sent to single clients before leave first.
     flushAllWrites();
     const reached = deliver(idsOf(except));
-    const { nativeCount } = this.#connections;
-    if (nativeCount === this.#server._sockets.length && !hasExceptions()) {
+    if (this.#hasOnlyNative) {
       this.#count(group, except, reached);
       return SENT;
     }
@@ -205,6 +221,11 @@ class Delivery {
     const { nativeCount } = this.#connections;
     if (nativeCount === 0 || nativeCount > sockets.length || this.#isSeen) return false;
     return this.#connections.channelOf(sockets[0])?.endpointSendsThroughProgram() === false;
+  }
+
+  /** Whether the native side has all connections, and the program has to do with none of them. */
+  get #hasOnlyNative() {
+    return this.#connections.nativeCount === this.#server._sockets.length && !hasExceptions();
   }
 
   /** @returns {MessageChannel[]} those of all clients, or of the members of a group */

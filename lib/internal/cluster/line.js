@@ -10,7 +10,7 @@
  * see src/protocol/cluster_line.rs for the limits of their fields.
  */
 
-const { ClusterField, readClusterLine } = require('../native/classes.js');
+const { ClusterField, readClusterLine, readClusterRun } = require('../native/classes.js');
 
 const MAGIC = 'SH1';
 /** Bits of the field `flags`. */
@@ -120,6 +120,29 @@ function read(bytes) {
   return new Line(buffer, node);
 }
 
+/**
+ * Several messages of a node that were published as one, and that differ in their payloads and
+ * numbers alone. The fields are those of the first one.
+ */
+class Run extends Line {
+  constructor(bytes, node) {
+    super(bytes, node);
+    this.count = fields[ClusterField.Count];
+    this.lastSeq = fields[ClusterField.LastSeq];
+    this.lastBseq = fields[ClusterField.LastBseq];
+  }
+}
+
+/**
+ * @param {Uint8Array} bytes
+ * @returns {?Run} null: they are no such messages
+ */
+function readRun(bytes) {
+  const buffer = asBuffer(bytes);
+  const node = readClusterRun(buffer, fields);
+  return node === null ? null : new Run(buffer, node);
+}
+
 /** @returns {{head: string, body: Buffer}} the parts that a signature covers */
 function signedParts(bytes, line) {
   const buffer = asBuffer(bytes);
@@ -127,4 +150,4 @@ function signedParts(bytes, line) {
   return { head: text.split(' ', 8).join(' '), body: buffer.subarray(line.bodyAt) };
 }
 
-module.exports = { BadLine, FLAGS, asBuffer, read, signedParts, write };
+module.exports = { BadLine, FLAGS, asBuffer, read, readRun, signedParts, write };

@@ -6,7 +6,7 @@ const { throwUncaught } = require('../native/dispatcher.js');
 const { clearTimeout, setTimeout } = require('../real-timers.js');
 const { closed, deaf, denied, notJoined, notJoinedInTime, tooLarge } = require('./errors.js');
 const { Heartbeats } = require('./heartbeats.js');
-const { BadLine, FLAGS, read, signedParts, write } = require('./line.js');
+const { BadLine, FLAGS, read, readRun, signedParts, write } = require('./line.js');
 const { Nodes } = require('./nodes.js');
 const { Outbox } = require('./outbox.js');
 const { isParcel, unpack } = require('./parcels.js');
@@ -53,6 +53,8 @@ class Membership {
   #settings;
   /** Takes messages by their kinds: @type {Map<string, function(Line, string): void>} */
   #handlers;
+  /** Take several messages at once, by their kinds: @type {Map<string, function(Run): boolean>} */
+  #runHandlers;
   #events;
   #signer;
   #heartbeats;
@@ -95,15 +97,17 @@ class Membership {
    * @param {object} settings the checked option `cluster`
    * @param {object} parts
    * @param {Map<string, Function>} parts.handlers
+   * @param {Map<string, Function>} parts.runHandlers
    * @param {object} parts.events its methods are called at changes
    * @param {function(): {sessions: number, peerType: string}} parts.describe
    * @param {number} parts.maxMessageSize
    */
-  constructor(settings, { handlers, events, describe, maxMessageSize }) {
+  constructor(settings, { handlers, runHandlers, events, describe, maxMessageSize }) {
     const { engine, prefix, secret } = settings;
     this.#engine = engine;
     this.#settings = settings;
     this.#handlers = handlers;
+    this.#runHandlers = runHandlers;
     this.#events = events;
     this.#signer = secret === null ? null : new Signer(secret);
     this.#maxMessageSize = maxMessageSize;
@@ -420,11 +424,32 @@ class Membership {
   #receive(subject, bytes) {
     try {
       if (!isParcel(bytes)) this.#receiveOne(subject, bytes);
-      else for (const message of unpack(bytes)) this.#receiveOne(subject, message);
+      else if (!this.#receiveRun(subject, bytes)) {
+        for (const message of unpack(bytes)) this.#receiveOne(subject, message);
+      }
     } catch (err) {
       if (!(err instanceof BadLine)) throw err;
       this.refusals.add(err.reason, subject);
     }
+  }
+
+  /**
+   * Has messages to all clients, or to a group, passed on without a look at each.
+   *
+   * @returns {boolean} false if each has to be received by itself
+   */
+  #receiveRun(subject, bytes) {
+    if (this.state === 'closed' || this.#signer !== null) return false;
+    const run = readRun(bytes);
+    const pass = this.#runHandlers.get(run?.kind);
+    if (pass === undefined || run.node === this.id || this.#strangers.has(run.node)) return false;
+    if (this.subjects.kindOf(subject) !== PLACES[run.kind]) return false;
+    const node = this.nodes.get(run.node);
+    if (node.hasReceived(subject, run.seq) || !pass(run)) return false;
+    node.isDuplicate(subject, run.lastSeq);
+    this.counters.received += run.count;
+    if (run.kind === 'A') this.#reportGap(node, node.receivedBroadcast(run.bseq, run.lastBseq));
+    return true;
   }
 
   #receiveOne(subject, bytes) {

@@ -40,10 +40,15 @@ class OtherNode {
    * @returns {boolean} whether the message has arrived before
    */
   isDuplicate(subject, seq) {
-    if (seq <= (this.#last.get(subject) ?? 0)) return true;
+    if (this.hasReceived(subject, seq)) return true;
     this.#last.set(subject, seq);
     if (this.#last.size > MAX_SUBJECTS) this.#forgetFirstSubject();
     return false;
+  }
+
+  /** @returns {boolean} whether a message has arrived before; it does not count as arrived */
+  hasReceived(subject, seq) {
+    return seq <= (this.#last.get(subject) ?? 0);
   }
 
   /** Nothing of a subject is expected any more. */
@@ -58,14 +63,15 @@ class OtherNode {
   }
 
   /**
-   * A broadcast has arrived.
+   * Broadcasts have arrived.
    *
-   * @param {number} bseq
-   * @returns {number} how many before it have not
+   * @param {number} bseq of the first one
+   * @param {number} [last] of the last one
+   * @returns {number} how many before them have not
    */
-  receivedBroadcast(bseq) {
+  receivedBroadcast(bseq, last = bseq) {
     const missed = this.#bseq === null ? 0 : Math.max(0, bseq - this.#bseq - 1);
-    this.#bseq = Math.max(this.#bseq ?? 0, bseq);
+    this.#bseq = Math.max(this.#bseq ?? 0, last);
     return missed;
   }
 

@@ -212,7 +212,10 @@ export declare class SockhopServer {
    * Answers how many connections there are, those in `except` included.
    */
   deliver(text: unknown, length: number, group: string | undefined | null, except: Array<number> | undefined | null, id: number): number
-  /** As `deliver`, for a message of another node: its payload, bare or in an envelope. */
+  /**
+   * As `deliver`, for a message of another node, or for several that `read_cluster_run` has read:
+   * their payloads, bare or in envelopes.
+   */
   deliverMessage(message: Uint8Array, bare: boolean, group?: string | undefined | null, except?: Array<number> | undefined | null): number
   /**
    * Adds a connection of this server to a group. False if it is in the group already, or not in
@@ -286,7 +289,7 @@ export declare class TlsTrustStore {
 /** The words of OpenSSL for the code that Node has for an error of a certificate. */
 export declare function certificateReason(code: string): string | null
 
-/** The indices of the fields that [`read_cluster_line`] writes. */
+/** The indices of the fields that [`read_cluster_line`] and [`read_cluster_run`] write. */
 export declare enum ClusterField {
   /** The character code of the kind. */
   Kind = 0,
@@ -304,8 +307,14 @@ export declare enum ClusterField {
   PayloadAt = 6,
   /** The length of the signature, 0 without one. */
   SignatureLength = 7,
+  /** Of several messages: how many there are. */
+  Count = 8,
+  /** Of several messages: `Seq` of the last one. */
+  LastSeq = 9,
+  /** Of several messages: `Bseq` of the last one. */
+  LastBseq = 10,
   /** The number of fields. */
-  Length = 8,
+  Length = 11,
 }
 
 /** The options of the connections of a client or server. */
@@ -497,6 +506,12 @@ export interface PingRecord {
  * of the node. `null`: the message is malformed, or of another version; then the first field is 1.
  */
 export declare function readClusterLine(bytes: Uint8Array, fields: Float64Array): string | null
+
+/**
+ * As [`read_cluster_line`], for messages that were published as one and that `deliver_messages`
+ * can pass on together. Writes the fields of the first one. `null`: they are not alike.
+ */
+export declare function readClusterRun(bytes: Uint8Array, fields: Float64Array): string | null
 
 /**
  * Reports an error of the program as uncaught. Unlike `throw` in JavaScript, it has Node show the
