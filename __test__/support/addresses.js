@@ -1,7 +1,7 @@
 'use strict';
 
 const { cleanup } = require('./cleanup.js');
-const { randomInt } = require('node:crypto');
+const { randomInt, randomUUID } = require('node:crypto');
 const { mkdtempSync, readFileSync, rmSync } = require('node:fs');
 const net = require('node:net');
 const { tmpdir } = require('node:os');
@@ -58,8 +58,9 @@ function temporaryDirectory(t) {
   return directory;
 }
 
-/** A path for a Unix socket that is removed at the end of the test. */
+/** A path for a Unix socket that is removed at the end of the test; on Windows the name of a pipe. */
 function unixPath(t) {
+  if (process.platform === 'win32') return `\\\\.\\pipe\\sockhop-${randomUUID()}`;
   return path.join(temporaryDirectory(t), 'socket');
 }
 

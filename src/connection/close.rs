@@ -82,7 +82,7 @@ impl Connection {
             if mode == CloseMode::Reset {
                 stream.reset_on_close();
             } else if mode == CloseMode::Graceful
-                && stream.finish().is_ok()
+                && stream.finish()
                 && sent
                 && !self.peer_ended.load(Ordering::Acquire)
             {

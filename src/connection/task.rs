@@ -7,16 +7,14 @@ use super::reader_state::{ReadState, ReaderKind, ReaderOps};
 use crate::events::error::ConnectionError;
 use crate::events::runtime;
 use crate::trace;
-use crate::transport::socket::watch;
-use crate::transport::{Outgoing, Stream, StreamFd};
+use crate::transport::{Outgoing, Readiness, Stream, StreamWatch};
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::io::Interest;
-use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
-/// A descriptor that is registered with the runtime, and for which interest.
-type Registration = (Interest, AsyncFd<StreamFd>);
+/// A stream that the runtime watches, and for which interest.
+type Registration = (Interest, StreamWatch);
 
 impl Connection {
     pub(super) fn wake_task(self: &Arc<Self>) {
@@ -64,26 +62,25 @@ impl Connection {
                     }
                 }
             }
-            let fd = watched.as_ref().map(|(_, fd)| fd);
+            let watch = watched.as_ref().map(|(_, watch)| watch);
             tokio::select! {
                 biased;
                 () = self.reader_state.wake().notified() => {}
-                ready = ready(fd, Interest::WRITABLE), if writes => {
+                ready = ready(watch, Interest::WRITABLE), if writes => {
                     let Ok(mut ready) = ready else { return };
                     self.flush();
                     self.note_activity(Instant::now());
                     if self.send_queue.lock().is_pending() {
-                        ready.clear_ready_matching(tokio::io::Ready::WRITABLE);
+                        ready.clear();
                     }
                 }
-                ready = ready(fd, Interest::READABLE), if reads => {
+                ready = ready(watch, Interest::READABLE), if reads => {
                     let Ok(mut ready) = ready else { return };
                     match self.read() {
-                        ReadStop::Drained => ready.clear_ready_matching(tokio::io::Ready::READABLE),
+                        ReadStop::Drained => ready.clear(),
                         ReadStop::Budget => tokio::task::yield_now().await,
                         ReadStop::Stopped => {}
                     }
-                    drop(ready);
                     if self.environment.poller().is_some()
                         && !stream.has_buffered()
                         && stream.is_flushed()
@@ -152,12 +149,9 @@ impl Drop for PanicReporter {
     }
 }
 
-async fn ready(
-    fd: Option<&AsyncFd<StreamFd>>,
-    interest: Interest,
-) -> io::Result<AsyncFdReadyGuard<'_, StreamFd>> {
-    match fd {
-        Some(fd) => fd.ready(interest).await,
+async fn ready(watch: Option<&StreamWatch>, interest: Interest) -> io::Result<Readiness<'_>> {
+    match watch {
+        Some(watch) => watch.ready(interest).await,
         None => std::future::pending().await,
     }
 }
@@ -176,6 +170,6 @@ fn register(stream: &Arc<Stream>, interest: Option<Interest>) -> io::Result<Opti
     let Some(interest) = interest else {
         return Ok(None);
     };
-    let fd = watch(StreamFd(Arc::clone(stream)), interest)?;
-    Ok(Some((interest, fd)))
+    let watch = StreamWatch::new(Arc::clone(stream), interest)?;
+    Ok(Some((interest, watch)))
 }

@@ -8,15 +8,14 @@ use crate::events::error::{AttemptError, ConnectError};
 use crate::events::runtime;
 use crate::trace;
 use crate::transport::error::errno_of;
-use crate::transport::socket::{new_socket, watch};
+use crate::transport::system::RawSocket;
 use crate::transport::tls::ClientConfig;
-use crate::transport::{Address, Stream, StreamFd};
+use crate::transport::{Address, Stream};
 use parking_lot::Mutex;
-use socket2::{SockAddr, Socket};
+use socket2::Socket;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::Interest;
 use tokio::task::{AbortHandle, JoinSet};
 
 /// An address to connect to.
@@ -105,7 +104,8 @@ impl Connector {
             }
         };
         // The common case of a single endpoint begins on this thread, without the hop to the
-        // runtime.
+        // runtime. On Windows a socket is made in the context of the runtime.
+        let _context = runtime.enter();
         let begun = match (&endpoints[..], &tls) {
             ([only], None) => match self.begin_one(attempt, only) {
                 Ok(None) => return attempt,
@@ -151,7 +151,7 @@ impl Connector {
         endpoints: &[Endpoint],
         pace: Duration,
         tls: Option<Arc<ClientConfig>>,
-        begun: Option<Socket>,
+        begun: Option<RawSocket>,
     ) -> Result<(), Failures> {
         let Some(tls) = tls else {
             let begin = |endpoint: &Endpoint| self.begin_one(attempt, endpoint);
@@ -161,11 +161,7 @@ impl Connector {
             let opened = self.open(attempt, socket, &endpoints[index as usize]);
             return opened.map_err(|error| vec![(index, error.into())]);
         };
-        let begin = |endpoint: &Endpoint| {
-            let socket = new_socket(endpoint)?;
-            begin(&socket, endpoint)?;
-            Ok(Some(socket))
-        };
+        let begin = |endpoint: &Endpoint| Ok(Some(RawSocket::connect(endpoint, false)?.0));
         if let Some((index, socket)) = race(endpoints, pace, None, begin).await? {
             let stream = secure(socket, &tls).await;
             let stream = stream.map_err(|error| vec![(index, error)])?;
@@ -175,8 +171,13 @@ impl Connector {
     }
 
     /// Takes over a socket that has connected in the background.
-    fn open(self: &Arc<Self>, attempt: u32, socket: Socket, endpoint: &Endpoint) -> io::Result<()> {
-        let stream = Stream::new(socket)?;
+    fn open(
+        self: &Arc<Self>,
+        attempt: u32,
+        socket: RawSocket,
+        endpoint: &Endpoint,
+    ) -> io::Result<()> {
+        let stream = Stream::of(socket)?;
         match self.listener_at(endpoint) {
             None => self.connected(attempt, stream, None),
             Some(listener) => listener.hold(|queue| self.connected(attempt, stream, queue)),
@@ -195,7 +196,7 @@ impl Connector {
         self: &Arc<Self>,
         attempt: u32,
         endpoint: &Endpoint,
-    ) -> Result<Option<Socket>, ConnectError> {
+    ) -> Result<Option<RawSocket>, ConnectError> {
         match self.listener_at(endpoint) {
             None => self.begin_with(attempt, endpoint, None),
             // See `loopback`: there the connection is complete when `connect()` returns.
@@ -208,16 +209,13 @@ impl Connector {
         attempt: u32,
         endpoint: &Endpoint,
         queue: Option<AcceptQueue<'_>>,
-    ) -> Result<Option<Socket>, ConnectError> {
-        let socket = new_socket(endpoint)?;
-        if queue.is_some() {
-            give_name(&socket, endpoint);
-        }
-        if !begin(&socket, endpoint)? {
+    ) -> Result<Option<RawSocket>, ConnectError> {
+        let (socket, is_connected) = RawSocket::connect(endpoint, queue.is_some())?;
+        if !is_connected {
             return Ok(Some(socket));
         }
-        refuse_itself(&socket)?;
-        self.connected(attempt, Stream::new(socket)?, queue);
+        refuse_itself(socket.socket())?;
+        self.connected(attempt, Stream::of(socket)?, queue);
         Ok(None)
     }
 
@@ -232,8 +230,8 @@ impl Connector {
             None,
         );
         let mut events = Vec::new();
-        if let (Some(queue), Some(name)) = (queue, name)
-            && let Some(loopback_peer) = queue.accept_ours(&name, &mut events)
+        if let Some(queue) = queue
+            && let Some(loopback_peer) = queue.accept_ours(name.as_ref(), &mut events)
         {
             connection.set_loopback_peer(&loopback_peer);
         }
@@ -306,9 +304,9 @@ impl Connector {
 async fn race(
     endpoints: &[Endpoint],
     pace: Duration,
-    begun: Option<Socket>,
-    begin: impl Fn(&Endpoint) -> Result<Option<Socket>, ConnectError>,
-) -> Result<Option<(u32, Socket)>, Failures> {
+    begun: Option<RawSocket>,
+    begin: impl Fn(&Endpoint) -> Result<Option<RawSocket>, ConnectError>,
+) -> Result<Option<(u32, RawSocket)>, Failures> {
     let mut rest = endpoints.iter();
     let mut waiting = JoinSet::new();
     let mut failures = Vec::new();
@@ -360,7 +358,10 @@ async fn race(
 /// Refuses a TCP socket that is connected to itself. That happens on a port without a listener, if
 /// the system chose the same port for the client. Such a socket would answer itself, and block the
 /// port of the server.
-fn refuse_itself(socket: &Socket) -> Result<(), ConnectError> {
+fn refuse_itself(socket: Option<&Socket>) -> Result<(), ConnectError> {
+    let Some(socket) = socket else {
+        return Ok(());
+    };
     let ends = [socket.local_addr(), socket.peer_addr()];
     let [local, peer] = ends.map(|end| end.ok().and_then(|end| end.as_socket()));
     if local.is_some() && local == peer {
@@ -371,49 +372,15 @@ fn refuse_itself(socket: &Socket) -> Result<(), ConnectError> {
     Ok(())
 }
 
-/// Begins to connect. Returns whether the connection is complete.
-pub(crate) fn begin(socket: &Socket, endpoint: &Endpoint) -> io::Result<bool> {
-    match socket.connect(&endpoint.to_sock_addr()?) {
-        Ok(()) => Ok(true),
-        Err(error) if in_progress(&error) => Ok(socket.peer_addr().is_ok()),
-        Err(error) => Err(error),
-    }
-}
-
-/// Gives an unnamed Unix socket of a client a name, by which the listener can tell it from others.
-/// Linux chooses a unique name, which exists as long as the socket. On other systems the two ends
-/// do not recognise each other.
-pub(crate) fn give_name(socket: &Socket, endpoint: &Endpoint) {
-    if cfg!(any(target_os = "linux", target_os = "android"))
-        && let Endpoint::Unix(_) = endpoint
-        && let Ok(unnamed) = SockAddr::unix("")
-    {
-        let _ = socket.bind(&unnamed);
-    }
-}
-
 /// Waits until a socket is connected.
-async fn established(socket: Socket) -> Result<Socket, ConnectError> {
-    if socket.peer_addr().is_err() {
-        let stream = Stream::new(socket.try_clone()?)?;
-        let fd = watch(StreamFd(Arc::new(stream)), Interest::WRITABLE)?;
-        loop {
-            let mut ready = fd.writable().await?;
-            if let Some(error) = socket.take_error()? {
-                return Err(error.into());
-            }
-            if socket.peer_addr().is_ok() {
-                break;
-            }
-            ready.clear_ready();
-        }
-    }
-    refuse_itself(&socket)?;
+async fn established(socket: RawSocket) -> Result<RawSocket, ConnectError> {
+    let socket = socket.connected().await?;
+    refuse_itself(socket.socket())?;
     Ok(socket)
 }
 
 /// Completes the TLS handshake on a socket.
-async fn secure(socket: Socket, tls: &ClientConfig) -> Result<Stream, ConnectError> {
+async fn secure(socket: RawSocket, tls: &ClientConfig) -> Result<Stream, ConnectError> {
     let failed = |error: io::Error| match (error.kind(), error.raw_os_error()) {
         // The network failed: the connection ended early, or a system call returned an error.
         (io::ErrorKind::UnexpectedEof, _) | (_, Some(_)) => {
@@ -422,25 +389,18 @@ async fn secure(socket: Socket, tls: &ClientConfig) -> Result<Stream, ConnectErr
         _ => ConnectError::HandshakeFailed(error.to_string()),
     };
     let stream = Arc::new(Stream::secure(socket, tls).map_err(failed)?);
-    let fd = handshake::register(&stream).map_err(failed)?;
-    let shaking = handshake::complete(&stream, &fd);
+    let watch = handshake::register(&stream).map_err(failed)?;
+    let shaking = handshake::complete(&stream, &watch);
     match tokio::time::timeout(tls.timeout, shaking).await {
         Ok(result) => result.map_err(failed)?,
         Err(_) => {
             return Err(ConnectError::HandshakeTimedOut);
         }
     }
-    drop(fd);
-    // The reference of the descriptor was dropped, and there is no other.
+    drop(watch);
+    // The reference of the watch was dropped, and there is no other.
     Arc::into_inner(stream)
         .ok_or_else(|| ConnectError::HandshakeFailed("the stream is in use".to_owned()))
-}
-
-/// Whether a non-blocking connect continues in the background. (std has no stable kind for
-/// `EINPROGRESS`.)
-fn in_progress(error: &io::Error) -> bool {
-    const EINPROGRESS: i32 = if cfg!(target_os = "linux") { 115 } else { 36 };
-    error.raw_os_error() == Some(EINPROGRESS)
 }
 
 #[cfg(all(test, not(sockhop_loom)))]

@@ -8,40 +8,35 @@ use crate::events::error::HandshakeError;
 use crate::events::runtime;
 use crate::trace;
 use crate::transport::error::EIO;
-use crate::transport::socket::watch;
 use crate::transport::tls::HandshakeState;
-use crate::transport::{Address, Stream, StreamFd};
+use crate::transport::{Address, Stream, StreamWatch};
 use parking_lot::Mutex;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::watch::Sender;
 
-/// Completes the handshake of a stream that is registered as `fd`.
-pub(super) async fn complete(stream: &Stream, fd: &AsyncFd<StreamFd>) -> io::Result<()> {
+/// Completes the handshake of a stream that the runtime watches.
+pub(super) async fn complete(stream: &Stream, watch: &StreamWatch) -> io::Result<()> {
     let mut step = stream.handshake()?;
     loop {
         let mut ready = match step {
             HandshakeState::Done => return Ok(()),
-            HandshakeState::WantsRead => fd.readable().await?,
-            HandshakeState::WantsWrite => fd.writable().await?,
+            HandshakeState::WantsRead => watch.ready(Interest::READABLE).await?,
+            HandshakeState::WantsWrite => watch.ready(Interest::WRITABLE).await?,
         };
         let stopped_at = std::mem::replace(&mut step, stream.handshake()?);
         if step == stopped_at {
-            ready.clear_ready();
+            ready.clear();
         }
     }
 }
 
 /// Registers a stream for its handshake, with the runtime in whose context the caller is.
-pub(super) fn register(stream: &Arc<Stream>) -> io::Result<AsyncFd<StreamFd>> {
-    watch(
-        StreamFd(Arc::clone(stream)),
-        Interest::READABLE | Interest::WRITABLE,
-    )
+pub(super) fn register(stream: &Arc<Stream>) -> io::Result<StreamWatch> {
+    StreamWatch::new(Arc::clone(stream), Interest::READABLE | Interest::WRITABLE)
 }
 
 /// A connection that was accepted elsewhere, and given to [`Listener::adopt`](super::Listener::adopt).
@@ -152,17 +147,17 @@ impl AcceptedHandshake {
 async fn secure(acceptor: &TlsAcceptor, stream: Stream) -> Result<Stream, HandshakeError> {
     let stream = Arc::new(stream);
     // A client that sends nothing costs a descriptor, and no turn.
-    register(&stream)?.readable().await?.retain_ready();
+    register(&stream)?.ready(Interest::READABLE).await?;
     let stream = Arc::into_inner(stream).ok_or(HandshakeError::Interrupted(EIO))?;
     let _turn = acceptor.turn().await;
     let stream = Arc::new(stream.into_secure(&acceptor.config())?);
-    let fd = register(&stream)?;
+    let watch = register(&stream)?;
     tokio::select! {
-        result = complete(&stream, &fd) => result?,
+        result = complete(&stream, &watch) => result?,
         () = acceptor.give_way() => return Err(HandshakeError::TimedOut),
     }
-    drop(fd);
-    // The reference of the descriptor was dropped, and there is no other.
+    drop(watch);
+    // The reference of the watch was dropped, and there is no other.
     Arc::into_inner(stream).ok_or(HandshakeError::Interrupted(EIO))
 }
 

@@ -12,19 +12,19 @@ use crate::trace;
 use crate::transport::address::{Address, reaches};
 use crate::transport::descriptor_quota::DescriptorQuota;
 use crate::transport::error::SystemError;
-use crate::transport::socket::watch;
-use crate::transport::socket_file::SocketFile;
-use crate::transport::{Listening, Stream};
+use crate::transport::socket::is_same;
+use crate::transport::system::{BoundSocket, ListeningSocket, SocketFile};
+use crate::transport::{ListenOptions, Listening, Stream};
 use parking_lot::Mutex;
 use socket2::{SockAddr, Socket};
 use std::io;
+#[cfg(unix)]
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 /// The most connections accepted before others get their turn.
@@ -74,30 +74,21 @@ impl std::fmt::Debug for Listener {
     }
 }
 
-/// The listening socket. It is owned alone by the code that closes it: on some systems the address
-/// is free only after the last descriptor is closed.
-enum ListeningSocket {
-    /// Watched by the poller.
-    Polled(Socket),
-    /// Watched by the runtime.
-    Watched(AsyncFd<Socket>),
-    /// Other code accepts, at a duplicate of the descriptor.
-    Lent(Socket),
-}
-
-impl ListeningSocket {
-    fn socket(&self) -> &Socket {
-        match self {
-            Self::Polled(socket) | Self::Lent(socket) => socket,
-            Self::Watched(fd) => fd.get_ref(),
-        }
-    }
-}
+/// The address of a client; a pipe has none.
+type Peer = Option<SockAddr>;
 
 /// The connections that wait in the kernel, for the code that holds the listener's gate.
 pub(crate) struct AcceptQueue<'a> {
     listener: &'a Listener,
-    socket: &'a Socket,
+    socket: &'a ListeningSocket,
+}
+
+/// Binds `address`, to listen there.
+pub fn bind(address: &Address, options: &ListenOptions) -> io::Result<Listening> {
+    // Windows needs the context of the runtime.
+    #[cfg(windows)]
+    let _context = runtime::start()?.enter();
+    Listening::bind(address, options)
 }
 
 impl Listener {
@@ -149,13 +140,12 @@ impl Listener {
 
     /// Begins to accept connections.
     fn watch(self: &Arc<Self>) -> io::Result<()> {
-        let watched = self.gate.hold(|socket| match socket {
-            Some(ListeningSocket::Polled(socket)) => {
-                let poller = self.environment.poller();
-                poller.map_or(Ok(()), |poller| poller.add_listener(self, socket))
-            }
-            _ => Ok(()),
-        });
+        let watched = self
+            .gate
+            .hold(|socket| match (socket, self.environment.poller()) {
+                (Some(socket), Some(poller)) => poller.add_listener(self, socket),
+                _ => Ok(()),
+            });
         if self.environment.poller().is_none() {
             let task = runtime::spawn(accept_loop(Arc::downgrade(self)))?;
             *self.task.lock() = Some(task);
@@ -179,9 +169,12 @@ impl Listener {
         runtime::start().map_err(|error| SystemError::new("listen", &error))?;
         let (address, socket, file) = match listening {
             None => (Address::Unix(None), None, None),
-            Some(bound) => (bound.address, Some(bound.socket), bound.file),
+            Some(bound) => {
+                let socket = ListeningSocket::lend(bound.socket)
+                    .map_err(|error| SystemError::new("listen", &error))?;
+                (bound.address, Some(socket), bound.file)
+            }
         };
-        let socket = socket.map(ListeningSocket::Lent);
         let listener = Self::new(id, address, socket, config, environment, listeners, tls);
         *listener.file.lock() = file;
         if !listener.listeners.add(&listener) {
@@ -207,7 +200,7 @@ impl Listener {
             config,
             environment,
             listeners,
-            is_lent: matches!(socket, Some(ListeningSocket::Lent(_))),
+            is_lent: socket.as_ref().is_some_and(ListeningSocket::is_lent),
             gate: AcceptGate::new(socket),
             task: Mutex::new(None),
             quota: DescriptorQuota::new(),
@@ -219,14 +212,10 @@ impl Listener {
         })
     }
 
-    fn watched(socket: Socket, environment: &Environment) -> io::Result<ListeningSocket> {
-        let runtime = runtime::start()?;
-        if environment.poller().is_some() {
-            return Ok(ListeningSocket::Polled(socket));
-        }
-        // Registering a descriptor needs the runtime's context.
-        let _context = runtime.enter();
-        watch(socket, Interest::READABLE).map(ListeningSocket::Watched)
+    fn watched(socket: BoundSocket, environment: &Environment) -> io::Result<ListeningSocket> {
+        // Registering a socket needs the runtime's context.
+        let _context = runtime::start()?.enter();
+        ListeningSocket::new(socket, environment.poller().is_some())
     }
 
     /// Takes over a connection that was accepted elsewhere, and of which nothing was read.
@@ -309,6 +298,7 @@ impl Listener {
 
     /// Duplicates the descriptor of the listening socket. `None`: it is closed, or listens
     /// elsewhere.
+    #[cfg(unix)]
     pub fn duplicate(&self) -> Option<OwnedFd> {
         self.hold(|queue| queue?.socket.as_fd().try_clone_to_owned().ok())
     }
@@ -323,7 +313,7 @@ impl Listener {
             return;
         };
         if let Some(poller) = self.environment.poller() {
-            poller.remove_listener(self.id, socket.socket());
+            poller.remove_listener(self.id, &socket);
         }
         // This closes the descriptor, because this is the only reference.
         drop(socket);
@@ -343,6 +333,8 @@ impl Listener {
     /// it would reset otherwise. Returns how many the listener has accepted in all.
     pub fn close_after_accepting(&self) -> u64 {
         self.remove_file();
+        // Windows accepts in the context of the runtime.
+        let _context = runtime::start().ok().map(Handle::enter);
         // Bounded, because clients may connect without end.
         for _ in 0..MOST_AHEAD / ACCEPT_BATCH {
             if self.accept() != Ok(false) {
@@ -358,7 +350,7 @@ impl Listener {
         self.gate.hold(|socket| {
             f(socket.map(|socket| AcceptQueue {
                 listener: self,
-                socket: socket.socket(),
+                socket,
             }))
         })
     }
@@ -371,21 +363,18 @@ impl Listener {
     /// As `accept`, for the task: when the runtime finds that a connection waits.
     fn poll_accept(&self, context: &mut Context<'_>) -> Poll<Option<Result<bool, SystemError>>> {
         self.gate.hold(|socket| {
-            let Some(ListeningSocket::Watched(fd)) = socket else {
+            let Some(socket) = socket else {
                 return Poll::Ready(None);
             };
-            let Ok(mut ready) = std::task::ready!(fd.poll_read_ready(context)) else {
-                return Poll::Ready(None);
-            };
-            let queue = AcceptQueue {
-                listener: self,
-                socket: fd.get_ref(),
-            };
-            let result = queue.serve();
-            if result == Ok(true) {
-                ready.clear_ready();
-            }
-            Poll::Ready(Some(result))
+            socket.poll_serve(context, || {
+                let queue = AcceptQueue {
+                    listener: self,
+                    socket,
+                };
+                let result = queue.serve();
+                let is_drained = result == Ok(true);
+                (result, is_drained)
+            })
         })
     }
 
@@ -467,16 +456,22 @@ impl AcceptQueue<'_> {
     }
 
     /// Accepts connections until it finds the other end of `ours`, and returns that. Appends the
-    /// events of all accepted connections to `events`.
+    /// events of all accepted connections to `events`. A client without an address is one of a pipe,
+    /// and its other end is accepted next.
     pub(crate) fn accept_ours(
         &self,
-        ours: &SockAddr,
+        ours: Option<&SockAddr>,
         events: &mut Vec<Event>,
     ) -> Option<Arc<Connection>> {
+        self.socket.expect();
         for _ in 0..MOST_AHEAD {
             // The listener reports a shortage of descriptors at its next turn.
             let peer = self.accept_one(events).ok()??;
-            if is_same(ours, &peer) {
+            let is_ours = match (ours, &peer) {
+                (Some(ours), Some(peer)) => is_same(ours, peer),
+                (ours, peer) => ours.is_none() && peer.is_none(),
+            };
+            if is_ours {
                 return match events.last() {
                     Some(Event::Accepted { connection, .. }) => Some(Arc::clone(connection)),
                     _ => None,
@@ -488,20 +483,24 @@ impl AcceptQueue<'_> {
 
     /// Accepts the connection that has waited longest, and returns the address of its peer; `None`
     /// if none waits. Appends its event.
-    fn accept_one(&self, events: &mut Vec<Event>) -> Result<Option<SockAddr>, SystemError> {
+    fn accept_one(&self, events: &mut Vec<Event>) -> Result<Option<Peer>, SystemError> {
         let listener = self.listener;
         loop {
             match self.socket.accept() {
                 Ok((accepted, peer)) => {
                     if listener.is_full() {
-                        let local = accepted.local_addr().ok();
-                        let local = local.and_then(|address| address.as_socket());
+                        let local = accepted.socket().map(Socket::local_addr);
+                        let local = local.and_then(Result::ok);
+                        let ends = local.as_ref().zip(peer.as_ref());
+                        let ends = ends.and_then(|(local, peer)| {
+                            Some(Box::new((local.as_socket()?, peer.as_socket()?)))
+                        });
                         events.push(Event::Refused {
                             listener: listener.id,
-                            ends: local.zip(peer.as_socket()).map(Box::new),
+                            ends,
                         });
                         drop(accepted);
-                    } else if let Ok(stream) = Stream::new(accepted) {
+                    } else if let Ok(stream) = Stream::of(accepted) {
                         if let Some(tls) = &listener.tls {
                             // It fails if there is no runtime, and listening has started that.
                             let _ = listener.secure(stream, tls);
@@ -524,19 +523,6 @@ impl AcceptQueue<'_> {
             }
         }
     }
-}
-
-/// Whether two addresses belong to the same socket. Unnamed sockets cannot be compared.
-fn is_same(one: &SockAddr, other: &SockAddr) -> bool {
-    if let (Some(one), Some(other)) = (one.as_socket(), other.as_socket()) {
-        // A listener for both families reports IPv4 addresses as IPv6 ones.
-        return one.ip().to_canonical() == other.ip().to_canonical() && one.port() == other.port();
-    }
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    if let (Some(one), Some(other)) = (one.as_abstract_namespace(), other.as_abstract_namespace()) {
-        return !one.is_empty() && one == other;
-    }
-    false
 }
 
 async fn accept_loop(listener: Weak<Listener>) {

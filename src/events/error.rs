@@ -1,7 +1,7 @@
 //! The errors that events report.
 
 use crate::transport::SystemError;
-use crate::transport::error::errno_of;
+use crate::transport::error::{describe, errno_of};
 use crate::transport::tls::TlsError;
 use std::io;
 
@@ -36,7 +36,7 @@ impl ConnectionError {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum HandshakeError {
     /// The connection broke, with this error number.
-    #[error("the connection broke during the TLS handshake: {}", io::Error::from_raw_os_error(*.0))]
+    #[error("the connection broke during the TLS handshake: {}", describe(*.0))]
     Interrupted(i32),
     /// TLS failed.
     #[error(transparent)]
@@ -65,7 +65,7 @@ pub enum ConnectError {
     #[error("connected to itself")]
     Itself,
     /// The network failed during the TLS handshake, with this error number.
-    #[error("the connection broke during the TLS handshake: {}", io::Error::from_raw_os_error(*.0))]
+    #[error("the connection broke during the TLS handshake: {}", describe(*.0))]
     HandshakeInterrupted(i32),
     /// The TLS handshake failed, and would fail again.
     #[error("the TLS handshake failed: {0}")]

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::AbortHandle;
+#[cfg(target_os = "linux")]
 use tokio::time::{Instant, MissedTickBehavior};
 
 /// The number of worker threads, unless `SOCKHOP_THREADS` sets another.
@@ -25,6 +26,8 @@ const START_TIME: Duration = Duration::from_secs(10);
 /// The error number for a system that gives no more threads.
 const EAGAIN: i32 = if cfg!(target_vendor = "apple") {
     35
+} else if cfg!(windows) {
+    10035 // WSAEWOULDBLOCK
 } else {
     11
 };
@@ -96,10 +99,12 @@ fn build_with(threads: usize) -> io::Result<Runtime> {
         .build()
 }
 
-/// A task that runs at an interval until this is dropped.
+/// A task that runs at an interval until this is dropped. Only the poller of Linux has one.
+#[cfg(target_os = "linux")]
 #[derive(Debug)]
 pub(crate) struct Ticker(AbortHandle);
 
+#[cfg(target_os = "linux")]
 impl Drop for Ticker {
     fn drop(&mut self) {
         self.0.abort();
@@ -107,6 +112,7 @@ impl Drop for Ticker {
 }
 
 /// Calls `beat` every `period`, first after one period, until it returns false.
+#[cfg(target_os = "linux")]
 pub(crate) fn every(
     period: Duration,
     mut beat: impl FnMut() -> bool + Send + 'static,

@@ -1,15 +1,14 @@
 //! `Connection`: reading, writing and ending one connection of a client or a server.
 
 use super::address::EndAddress;
+use super::descriptors;
 use super::strings::{self, OutgoingFrame};
 use super::tls::TlsAgreement;
 use super::values::{duration, number};
 use crate::connection::{self, WriteOutcome};
 use crate::events::event::LARGE_FRAME;
-use crate::transport::Stream;
 use napi::bindgen_prelude::{Result, Uint8Array, Unknown};
 use napi_derive::napi;
-use std::os::fd::IntoRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -273,9 +272,7 @@ impl Connection {
     /// A duplicate of the descriptor, which the caller closes; -1 if there is none.
     #[napi(catch_unwind)]
     pub fn duplicate(&self) -> i32 {
-        let own = self.inner.with_stream(Stream::duplicate);
-        own.and_then(std::result::Result::ok)
-            .map_or(-1, IntoRawFd::into_raw_fd)
+        self.inner.with_stream(descriptors::of_stream).unwrap_or(-1)
     }
 
     /// Drops the connection without ending it, because a duplicate of its descriptor lives on.

@@ -189,6 +189,7 @@ impl JsDispatcher {
     }
 
     /// As [`dispatch`](Self::dispatch), in a callback of libuv, which has no scope of Node.
+    #[cfg(unix)]
     pub(super) fn dispatch_from_loop(&self) {
         if self.is_released() {
             return;

@@ -2,14 +2,13 @@
 
 use super::address::EndAddress;
 use super::connection::Connection;
+use super::descriptors;
 use super::values::size;
 use crate::endpoint::{self, handshake::Adopted};
-use crate::transport::{self, Listening};
+use crate::transport;
 use napi::bindgen_prelude::{Either, Error, Result, Status};
 use napi_derive::napi;
 use parking_lot::Mutex;
-use std::io;
-use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::sync::Arc;
 
 /// Why the system refused a listener.
@@ -50,27 +49,6 @@ impl From<ListenOptions> for transport::ListenOptions {
             ipv6_only: options.ipv6_only,
             reuse_port: options.reuse_port,
         }
-    }
-}
-
-/// The last descriptor of the standard streams.
-const STDERR: i32 = 2;
-
-/// Listens on a duplicate of a descriptor.
-pub(super) fn inherit(fd: i32, backlog: Option<i32>) -> io::Result<Listening> {
-    if fd < 0 {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    // SAFETY: it is only duplicated, at once; if it is not open, the system refuses.
-    Listening::inherit(unsafe { BorrowedFd::borrow_raw(fd) }, backlog)
-}
-
-/// Closes a descriptor of which a listener has a duplicate. Those of the standard streams stay
-/// open, because another file would take their place.
-pub(super) fn close_inherited(fd: i32) {
-    if fd > STDERR {
-        // SAFETY: it is open, and the program has given it away.
-        drop(unsafe { OwnedFd::from_raw_fd(fd) });
     }
 }
 
@@ -120,13 +98,7 @@ impl Listener {
         let Some(listener) = self.inner.lock().as_ref().map(Arc::clone) else {
             return Ok(Either::B(false));
         };
-        if fd < 0 {
-            return Err(unusable("it is none"));
-        }
-        // SAFETY: it is only duplicated, at once. The caller has it open meanwhile; if not, the
-        // system refuses.
-        let own = unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned();
-        let adopted = own.and_then(|own| listener.adopt(own.into()));
+        let adopted = descriptors::adopt(&listener, fd);
         let adopted = adopted.map_err(|error| unusable(&error.to_string()))?;
         Ok(match adopted {
             Adopted::Open(connection) => Either::A(Connection::from(connection)),
@@ -138,8 +110,10 @@ impl Listener {
     /// A duplicate of the descriptor, which the caller closes; -1 if there is none.
     #[napi(catch_unwind)]
     pub fn duplicate(&self) -> i32 {
-        let own = self.inner.lock().as_ref().and_then(|it| it.duplicate());
-        own.map_or(-1, IntoRawFd::into_raw_fd)
+        let listener = self.inner.lock();
+        listener
+            .as_ref()
+            .map_or(-1, |it| descriptors::of_listener(it))
     }
 
     /// Connections above this number are turned away.

@@ -17,6 +17,8 @@
 //!  |-- waker        wakes the event loop from any thread
 //!  `-- uv           the poll handle by which the event loop reads quiet connections itself
 //! address        where to connect and listen, the ends of a connection
+//! descriptors    descriptors of Node, which Windows does not have
+//! module         keeps the library loaded on Windows; build.rs does it for Linux
 //! options        options, as JavaScript has checked them
 //! strings        strings, in both directions
 //! values         numbers, lists, exceptions
@@ -37,11 +39,14 @@ mod batch;
 mod client;
 mod cluster_line;
 mod connection;
+mod descriptors;
 mod dispatcher;
 mod errors;
 mod event_kinds;
 mod framer;
 mod listener;
+#[cfg(windows)]
+mod module;
 mod openssl;
 mod options;
 mod queue;
@@ -50,6 +55,7 @@ mod session;
 mod strings;
 mod tls;
 mod tls_server;
+#[cfg(unix)]
 mod uv;
 mod values;
 mod waker;

@@ -6,7 +6,10 @@
 //! that of Node's `tls`.
 
 use crate::transport::tls::{ChainVerifier, Untrusted};
+#[cfg(unix)]
 use libloading::os::unix::Library;
+#[cfg(windows)]
+use libloading::os::windows::Library;
 use napi_derive::napi;
 use parking_lot::RwLock;
 use rustls::pki_types::pem::PemObject;
@@ -117,6 +120,8 @@ impl OpenSsl {
 
     fn find() -> Option<Self> {
         let this = Library::this();
+        #[cfg(windows)]
+        let this = this.ok()?;
         macro_rules! symbol {
             ($name:literal) => {
                 // SAFETY: the types are those of the headers of OpenSSL 3. Nothing is called before

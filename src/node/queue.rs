@@ -1,9 +1,13 @@
 //! The event queue of one JavaScript environment (the main thread, or a worker).
 
+use super::contain;
 use super::dispatcher::JsDispatcher;
+#[cfg(windows)]
+use super::module;
+#[cfg(unix)]
+use super::uv;
 use super::values::{array, duration};
 use super::waker::Waker;
-use super::{contain, uv};
 use crate::connection::Environment;
 use crate::endpoint::listener::{LocalListeners, close_all};
 use crate::events::poller::Poller;
@@ -48,6 +52,8 @@ impl EventQueue {
         read_in_loop: bool,
     ) -> Result<Self> {
         let env = env.raw();
+        #[cfg(windows)]
+        module::keep_loaded();
         let poller = if read_in_loop {
             Poller::new().ok()
         } else {
@@ -75,6 +81,8 @@ impl EventQueue {
             let dispatcher = Rc::clone(&dispatcher);
             Box::new(move || dispatcher.dispatch())
         })?;
+        // Systems without descriptors have no poller.
+        #[cfg(unix)]
         if let Some(poller) = poller {
             let queue = Arc::clone(&shared);
             let dispatcher = Rc::clone(&dispatcher);

@@ -2,7 +2,8 @@
 
 use super::address::Endpoint;
 use super::connection::Connection;
-use super::listener::{self, ListenFailure, ListenOptions, Listener};
+use super::descriptors;
+use super::listener::{ListenFailure, ListenOptions, Listener};
 use super::options::{ConnectionOptions, Marks};
 use super::queue::EventQueue;
 use super::strings;
@@ -71,7 +72,8 @@ impl SockhopServer {
         tls: Option<&TlsAcceptor>,
     ) -> Result<Either<Listener, ListenFailure>> {
         let address = endpoint.into_endpoint()?;
-        Ok(self.accept_at(id, Listening::bind(&address, &options.into()), tls))
+        let listening = endpoint::listener::bind(&address, &options.into());
+        Ok(self.accept_at(id, listening, tls))
     }
 
     /// Accepts at a socket that is bound, and takes its descriptor over if that succeeds.
@@ -83,9 +85,9 @@ impl SockhopServer {
         backlog: Option<i32>,
         tls: Option<&TlsAcceptor>,
     ) -> Either<Listener, ListenFailure> {
-        let listener = self.accept_at(id, listener::inherit(fd, backlog), tls);
+        let listener = self.accept_at(id, descriptors::inherit(fd, backlog), tls);
         if matches!(listener, Either::A(_)) {
-            listener::close_inherited(fd);
+            descriptors::close_inherited(fd);
         }
         listener
     }
@@ -104,7 +106,7 @@ impl SockhopServer {
             None => Ok(None),
             Some((endpoint, options)) => {
                 let address = endpoint.into_endpoint()?;
-                Listening::bind(&address, &options.into()).map(Some)
+                endpoint::listener::bind(&address, &options.into()).map(Some)
             }
         };
         let bound = bound.map_err(|error| SystemError::new("listen", &error));

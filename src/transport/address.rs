@@ -3,6 +3,7 @@
 use socket2::SockAddr;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+#[cfg(unix)]
 use std::path::Path;
 
 /// The address of a socket or listener.
@@ -10,7 +11,7 @@ use std::path::Path;
 pub enum Address {
     /// An IP address and port.
     Inet(SocketAddr),
-    /// A path in the file system; `None` for an unnamed Unix socket.
+    /// A path in the file system; `None` for an unnamed Unix socket. On Windows the name of a pipe.
     Unix(Option<String>),
 }
 
@@ -18,11 +19,7 @@ impl Address {
     pub(crate) fn from_sock_addr(address: &SockAddr) -> Self {
         match address.as_socket() {
             Some(inet) => Self::Inet(inet),
-            None => Self::Unix(
-                address
-                    .as_pathname()
-                    .map(|path| path.to_string_lossy().into_owned()),
-            ),
+            None => Self::Unix(path_of(address)),
         }
     }
 
@@ -30,9 +27,25 @@ impl Address {
     pub(crate) fn to_sock_addr(&self) -> io::Result<SockAddr> {
         match self {
             Self::Inet(inet) => Ok(SockAddr::from(*inet)),
+            #[cfg(unix)]
             Self::Unix(path) => SockAddr::unix(Path::new(path.as_deref().unwrap_or_default())),
+            // A pipe is no socket.
+            #[cfg(windows)]
+            Self::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
+}
+
+#[cfg(unix)]
+fn path_of(address: &SockAddr) -> Option<String> {
+    let path = address.as_pathname()?;
+    Some(path.to_string_lossy().into_owned())
+}
+
+/// Sockets of Windows have IP addresses.
+#[cfg(windows)]
+fn path_of(_: &SockAddr) -> Option<String> {
+    None
 }
 
 /// Whether a connection to `target` reaches a listener that is bound to `bound`, which may be a

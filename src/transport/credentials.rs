@@ -2,7 +2,9 @@
 
 use socket2::Socket;
 use std::io;
+#[cfg(unix)]
 use std::os::fd::AsFd;
+#[cfg(unix)]
 use tokio::net::UnixStream;
 
 /// The process that connected, or listened, as the kernel recorded it then.
@@ -20,6 +22,7 @@ pub struct Credentials {
 impl Credentials {
     /// Asks the kernel. The caller is in the context of the runtime, because tokio knows the call of
     /// each system.
+    #[cfg(unix)]
     pub(super) fn of(socket: &Socket) -> io::Result<Self> {
         let duplicate = socket.as_fd().try_clone_to_owned()?;
         let stream = UnixStream::from_std(duplicate.into())?;
@@ -29,5 +32,11 @@ impl Credentials {
             uid: found.uid(),
             gid: found.gid(),
         })
+    }
+
+    /// Sockets of Windows do not tell.
+    #[cfg(windows)]
+    pub(super) fn of(_: &Socket) -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }

@@ -1,5 +1,6 @@
 //! The file of a listening Unix socket.
 
+use super::listen_options::FileMode;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -10,15 +11,6 @@ use std::time::{Duration, Instant};
 /// How long another server may hold the lock while it starts.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
 const LOCK_RETRY: Duration = Duration::from_millis(1);
-
-/// The permissions of the file of a Unix socket. By default those that the umask leaves.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct FileMode {
-    /// Replaces them.
-    pub exact: Option<u32>,
-    /// Is added to them, as by libuv.
-    pub added: u32,
-}
 
 /// The file that a listener has made. The process may change its directory, and another server may
 /// replace the file: it is removed only if it is still the same.

@@ -90,8 +90,21 @@ function causeOfListen(code, where) {
   return undefined;
 }
 
+/** The names of pipes of Windows. */
+const PIPE_NAME = /^[\\/]{2}[.?][\\/]pipe[\\/]./i;
+
+/** As `causeOfPath`, on Windows. */
+function causeOfPipe(code, syscall, where) {
+  if (!PIPE_NAME.test(where)) {
+    return `On Windows a path is that of a named pipe, and begins with \\\\.\\pipe\\ as in \\\\.\\pipe\\name.`;
+  }
+  if (syscall === 'connect' && code === 'ENOENT') return `No server listens on the pipe ${where}.`;
+  if (syscall === 'listen' && code === 'EADDRINUSE') return `Another server listens on ${where}.`;
+  return undefined;
+}
+
 /**
- * Explains an error about the path of a Unix socket.
+ * Explains an error about the path of a Unix socket, or of a pipe.
  *
  * @param {string} code the code of the error
  * @param {string} syscall `connect`, `listen` or `bind`
@@ -99,6 +112,7 @@ function causeOfListen(code, where) {
  * @returns {string|undefined} undefined: the reason is not known
  */
 function causeOfPath(code, syscall, where) {
+  if (process.platform === 'win32') return causeOfPipe(code, syscall, where);
   // An abstract name is in no directory.
   if (where.startsWith('\0')) return undefined;
   const length = Buffer.byteLength(where);

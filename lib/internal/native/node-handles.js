@@ -9,8 +9,12 @@
 const fs = require('node:fs');
 const net = require('node:net');
 
+/** Whether the sockets of Node have descriptors. On Windows they do not. */
+const areDescriptors = process.platform !== 'win32';
+
 /** Not on Bun and Deno, whose sockets would read through such a handle, too. */
-const exist = process.versions.bun === undefined && process.versions.deno === undefined;
+const exist =
+  areDescriptors && process.versions.bun === undefined && process.versions.deno === undefined;
 
 /**
  * @param {number} fd a descriptor of its own, or -1
@@ -45,4 +49,4 @@ function ofListener(fd) {
   return null;
 }
 
-module.exports = { exist, isTaken, ofConnection, ofListener };
+module.exports = { areDescriptors, exist, isTaken, ofConnection, ofListener };

@@ -29,6 +29,9 @@ const WRITABLE_ALL = 0o222;
 
 const property = (name) => `The "options.${name}" property`;
 
+/** Pipes of Windows have no file, and descriptors there are those of files. */
+const ON_WINDOWS = process.platform === 'win32';
+
 const refuse = (names, how, why) => {
   for (const name of names) {
     if (how[name]) throw invalidValue(property(name), `left out ${why}`, how[name]);
@@ -42,6 +45,13 @@ const refuse = (names, how, why) => {
  */
 function descriptorOf(how) {
   if (how.fd === null) return systemdDescriptor(how.systemd);
+  if (ON_WINDOWS) {
+    throw invalidValue(
+      property('fd'),
+      'left out on Windows, where a descriptor is no socket',
+      how.fd,
+    );
+  }
   refuse(
     ['mode', 'readableAll', 'writableAll'],
     how,
@@ -71,7 +81,10 @@ function warnOfFileOptions(how) {
 function placeOf({ path, address, port }, how) {
   const fd = descriptorOf(how);
   if (fd !== null) return { fd };
-  if (path) return { path: options.checkPath('The "path" property', path) };
+  if (path) {
+    if (ON_WINDOWS) refuse(['mode', 'unlink_stale'], how, 'on Windows, where a pipe has no file');
+    return { path: options.checkPath('The "path" property', path) };
+  }
   warnOfFileOptions(how);
   return {
     host: options.checkAddress('The "address" property', address),
@@ -103,6 +116,15 @@ function netOptions(place, how) {
     writableAll: how.writableAll,
   };
   return { ...place, ...Object.fromEntries(Object.entries(given).filter(([, value]) => value)) };
+}
+
+/**
+ * @param {Place} place
+ * @param {object} how the options of listen(), checked
+ * @returns {boolean} whether only Node supports the options: permissions of a pipe of Windows
+ */
+function needsNode({ path }, how) {
+  return ON_WINDOWS && Boolean(path) && Boolean(how.readableAll || how.writableAll);
 }
 
 /**
@@ -172,4 +194,4 @@ function backlogIn(value) {
   return typeof value !== 'function' && Number(value) > 0 ? Number(value) : 0;
 }
 
-module.exports = { descriptorOf, nativeOptions, netOptions, placeOf, plainPlace };
+module.exports = { descriptorOf, nativeOptions, needsNode, netOptions, placeOf, plainPlace };

@@ -16,7 +16,7 @@ const { SockhopTlsSocket } = require('../transport/tls-socket.js');
 const { lookup } = require('../transport/lookup.js');
 const { displayedEndpoint, socketName } = require('../transport/addresses.js');
 const { ClusterServer, inCluster } = require('./cluster-server.js');
-const { nativeOptions, netOptions, placeOf, plainPlace } = require('./listen-place.js');
+const { nativeOptions, needsNode, netOptions, placeOf, plainPlace } = require('./listen-place.js');
 const { OpensslHandshakes } = require('./openssl-handshakes.js');
 const { nextTick } = require('../real-timers.js');
 const { markTarget, supportProxies } = require('../proxy-support.js');
@@ -160,9 +160,10 @@ class Listener extends net.Server {
       const address = !host || net.isIP(host) !== 0 ? host : (await lookup(host, false))[0].address;
       check();
       const isShared = !(how.exclusive || how.reuse_port || how.reusePort) && inCluster();
-      if (this.#usesOpenssl && path && !isShared) await this.#listenAtFile(path, how, check);
-      else if (this.#usesOpenssl || isShared) {
-        const place = fd === undefined ? (path ? { path } : { host: address, port }) : { fd };
+      const place = fd === undefined ? (path ? { path } : { host: address, port }) : { fd };
+      if (this.#usesOpenssl && path && !isShared && handles.areDescriptors) {
+        await this.#listenAtFile(path, how, check);
+      } else if (this.#usesOpenssl || needsNode(place, how) || isShared) {
         await this.#listenThroughNode([netOptions(place, { ...how, signal: null })], check);
       } else if (fd !== undefined) this.#listenOn(fd, how.backlog);
       else this.#listenNatively({ path, address, port }, nativeOptions(how, address));
@@ -261,7 +262,9 @@ class Listener extends net.Server {
 
   /** @param {object} native the native listener, which does not accept; it is closed if Node fails */
   #acceptThroughNode(native, args, check) {
-    const openssl = this.#usesOpenssl ? new OpensslHandshakes(this, this.#tls) : null;
+    // What Node accepts has no descriptor on Windows, so that OpenSSL secures it.
+    const usesOpenssl = this.#usesOpenssl || (this.#tls !== null && !handles.areDescriptors);
+    const openssl = usesOpenssl ? new OpensslHandshakes(this, this.#tls) : null;
     const clusterServer = new ClusterServer(native, this, openssl);
     const undo = () => {
       clusterServer.stop();

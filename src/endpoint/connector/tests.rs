@@ -1,6 +1,6 @@
-use super::{ConnectError, Endpoint, Failures, begin, race, refuse_itself};
+use super::{ConnectError, Endpoint, Failures, RawSocket, race, refuse_itself};
 use crate::events::runtime;
-use crate::transport::socket::new_socket;
+use crate::transport::socket::{begin, new_socket};
 use socket2::{Domain, Socket, Type};
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
@@ -33,12 +33,8 @@ fn refused() -> Endpoint {
     Endpoint::Inet(listener.local_addr().unwrap())
 }
 
-fn run(endpoints: &[Endpoint], pace: Duration) -> Result<Option<(u32, Socket)>, Failures> {
-    let begin = |endpoint: &Endpoint| {
-        let socket = new_socket(endpoint)?;
-        begin(&socket, endpoint)?;
-        Ok(Some(socket))
-    };
+fn run(endpoints: &[Endpoint], pace: Duration) -> Result<Option<(u32, RawSocket)>, Failures> {
+    let begin = |endpoint: &Endpoint| Ok(Some(RawSocket::connect(endpoint, false)?.0));
     runtime::start()
         .unwrap()
         .block_on(race(endpoints, pace, None, begin))
@@ -80,7 +76,7 @@ fn a_client_that_is_connected_to_itself_is_refused() {
     let own = socket.local_addr().unwrap();
     // TCP's simultaneous open, with itself.
     socket.connect(&own).unwrap();
-    assert_eq!(refuse_itself(&socket), Err(ConnectError::Itself));
+    assert_eq!(refuse_itself(Some(&socket)), Err(ConnectError::Itself));
     drop(socket);
     // A server can bind the port at once.
     let server = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();

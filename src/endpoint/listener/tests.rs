@@ -2,9 +2,8 @@ use super::{
     Address, Config, Environment, Event, Listener, Listening, LocalListeners, Stream, close_all,
     runtime,
 };
-use crate::endpoint::connector::{begin, give_name};
 use crate::events::poller::Poller;
-use crate::transport::socket::new_socket;
+use crate::transport::socket::{begin, give_name, new_socket};
 use crate::transport::{ListenOptions, Outgoing};
 use socket2::{Domain, Socket, Type};
 use std::io::Write;
@@ -135,7 +134,7 @@ fn a_foreign_client_is_not_mistaken_for_one_of_the_environment() {
         let mut events = Vec::new();
         let loopback_peer = queue
             .unwrap()
-            .accept_ours(&ours.name().unwrap(), &mut events)
+            .accept_ours(ours.name().as_ref(), &mut events)
             .unwrap();
         assert_eq!(events.len(), 2, "the one before it, and itself");
         for (mut foreign, text) in [(before, "before"), (after, "after")] {
@@ -173,7 +172,12 @@ fn a_client_that_reached_another_process_has_no_other_end_in_the_environment() {
         assert!(begin(&ours, &address).unwrap());
         let name = Stream::new(ours).unwrap().name().unwrap();
         let mut events = Vec::new();
-        assert!(queue.unwrap().accept_ours(&name, &mut events).is_none());
+        assert!(
+            queue
+                .unwrap()
+                .accept_ours(Some(&name), &mut events)
+                .is_none()
+        );
         assert_eq!(events.len(), 1);
         drop((foreign, other));
     });

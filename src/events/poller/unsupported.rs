@@ -4,7 +4,8 @@ use super::source::PolledListener;
 use std::convert::Infallible;
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, RawFd};
+#[cfg(unix)]
+use std::os::fd::RawFd;
 use std::sync::Arc;
 
 /// Cannot be constructed.
@@ -21,6 +22,7 @@ impl<C> Poller<C> {
     }
 
     /// See the poller for Linux.
+    #[cfg(unix)]
     pub fn fd(&self) -> RawFd {
         match self.never {}
     }
@@ -30,23 +32,19 @@ impl<C> Poller<C> {
         match self.never {}
     }
 
-    pub(crate) fn add(&self, _: &Arc<C>, _: impl AsFd) -> io::Result<()> {
+    pub(crate) fn add<S>(&self, _: &Arc<C>, _: S) -> io::Result<()> {
         match self.never {}
     }
 
-    pub(crate) fn remove(&self, _: u64, _: impl AsFd) {
+    pub(crate) fn remove<S>(&self, _: u64, _: S) {
         match self.never {}
     }
 
-    pub(crate) fn add_listener<L: PolledListener>(
-        &self,
-        _: &Arc<L>,
-        _: impl AsFd,
-    ) -> io::Result<()> {
+    pub(crate) fn add_listener<L: PolledListener, S>(&self, _: &Arc<L>, _: S) -> io::Result<()> {
         match self.never {}
     }
 
-    pub(crate) fn remove_listener(&self, _: u64, _: impl AsFd) {
+    pub(crate) fn remove_listener<S>(&self, _: u64, _: S) {
         match self.never {}
     }
 }

@@ -6,16 +6,15 @@ use super::config::ClientConfig;
 use super::error::TlsError;
 use super::server_config::ServerConfig;
 use super::trust_store::TrustStore;
-use crate::transport::socket::{READ_SIZE, SEND_FLAGS};
+use crate::transport::socket::READ_SIZE;
+use crate::transport::system::Link;
 use parking_lot::Mutex;
 use rustls::client::ClientConnection;
 use rustls::pki_types::CertificateDer;
 use rustls::server::ServerConnection;
 use rustls::{Connection, HandshakeKind, ProtocolVersion};
-use socket2::Socket;
 use std::cell::Cell;
 use std::io::{self, IoSlice, Read, Write};
-use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -188,10 +187,10 @@ impl TlsStream {
     }
 
     /// Continues the handshake as far as the socket allows.
-    pub(crate) fn handshake(&self, socket: &Socket) -> io::Result<HandshakeState> {
+    pub(crate) fn handshake(&self, link: &Link) -> io::Result<HandshakeState> {
         let mut session = self.session.lock();
         loop {
-            match session.write_records(socket) {
+            match session.write_records(link) {
                 Ok(()) => {}
                 Err(error) if would_block(&error) => return Ok(HandshakeState::WantsWrite),
                 Err(error) => return Err(error),
@@ -212,12 +211,12 @@ impl TlsStream {
             if session.ended {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            match session.read_records(socket) {
+            match session.read_records(link) {
                 Ok(()) => {}
                 Err(error) if would_block(&error) => return Ok(HandshakeState::WantsRead),
                 Err(error) => {
                     // Sends the alert, if the kernel takes it.
-                    let _ = session.write_records(socket);
+                    let _ = session.write_records(link);
                     return Err(error);
                 }
             }
@@ -231,12 +230,12 @@ impl TlsStream {
 
     /// Reads plaintext. Afterwards the buffer is full, or the kernel has no more for now, or
     /// [`has_buffered`](Self::has_buffered) is true.
-    pub(crate) fn recv(&self, socket: &Socket, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn recv(&self, link: &Link, buffer: &mut [u8]) -> io::Result<usize> {
         let mut session = self.session.lock();
-        let result = session.recv(socket, buffer);
+        let result = session.recv(link, buffer);
         if session.connection.wants_write() {
             // An answer of TLS itself. If it cannot be sent, the next write reports the error.
-            let _ = session.write_records(socket);
+            let _ = session.write_records(link);
             self.note_unsent(&session);
         }
         if session.truncated {
@@ -260,14 +259,14 @@ impl TlsStream {
     }
 
     /// Accepts plaintext, if the kernel has all records of the plaintext before it.
-    pub(crate) fn send(&self, socket: &Socket, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+    pub(crate) fn send(&self, link: &Link, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut session = self.session.lock();
-        let result = session.write_records(socket).and_then(|()| {
+        let result = session.write_records(link).and_then(|()| {
             let accepted = session.connection.writer().write_vectored(pieces)?;
             if accepted == 0 {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
-            match session.write_records(socket) {
+            match session.write_records(link) {
                 Err(error) if !would_block(&error) => return Err(error),
                 _ => {}
             }
@@ -282,9 +281,9 @@ impl TlsStream {
 
     /// Gives the kernel the records that wait. An error of the kind `WouldBlock`: it did not take
     /// all.
-    pub(crate) fn flush(&self, socket: &Socket) -> io::Result<()> {
+    pub(crate) fn flush(&self, link: &Link) -> io::Result<()> {
         let mut session = self.session.lock();
-        let result = session.write_records(socket);
+        let result = session.write_records(link);
         self.note_unsent(&session);
         result
     }
@@ -298,18 +297,18 @@ impl TlsStream {
     }
 
     /// Ends the sending direction, once the kernel has everything before that.
-    pub(crate) fn shutdown_write(&self, socket: &Socket) -> io::Result<()> {
+    pub(crate) fn shutdown_write(&self, link: &Link) -> io::Result<()> {
         let mut session = self.session.lock();
         session.connection.send_close_notify();
-        let result = session.write_records(socket);
+        let result = session.write_records(link);
         self.note_unsent(&session);
-        result.and_then(|()| socket.shutdown(Shutdown::Write))
+        result.and_then(|()| link.shutdown_write())
     }
 
     /// Ends the sending direction now, and discards records that the kernel does not take.
-    pub(crate) fn finish(&self, socket: &Socket) -> io::Result<()> {
-        match self.shutdown_write(socket) {
-            Err(error) if would_block(&error) => socket.shutdown(Shutdown::Write),
+    pub(crate) fn finish(&self, link: &Link) -> io::Result<()> {
+        match self.shutdown_write(link) {
+            Err(error) if would_block(&error) => link.shutdown_write(),
             other => other,
         }
     }
@@ -345,7 +344,7 @@ impl Session {
         }
     }
 
-    fn recv(&mut self, socket: &Socket, buffer: &mut [u8]) -> io::Result<usize> {
+    fn recv(&mut self, link: &Link, buffer: &mut [u8]) -> io::Result<usize> {
         let mut filled = 0;
         let mut empty_records = 0;
         self.paused = false;
@@ -383,7 +382,7 @@ impl Session {
                         Err(io::ErrorKind::Interrupted.into())
                     };
                 }
-                match self.read_records(socket) {
+                match self.read_records(link) {
                     Ok(()) => {}
                     Err(error) if would_block(&error) && filled > 0 => return Ok(filled),
                     Err(error) if would_block(&error) => return Err(error),
@@ -403,12 +402,12 @@ impl Session {
     }
 
     /// Reads some bytes from the kernel, and decrypts their records.
-    fn read_records(&mut self, socket: &Socket) -> io::Result<()> {
+    fn read_records(&mut self, link: &Link) -> io::Result<()> {
         if self.position == self.end {
             let mut incoming = READ_BUFFER.take();
             incoming.resize(READ_SIZE, 0);
             let result = loop {
-                match (&*socket).read(&mut incoming) {
+                match link.recv(&mut incoming) {
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     result => break result,
                 }
@@ -475,9 +474,9 @@ impl Session {
 
     /// Gives the kernel all records that wait. An error of the kind `WouldBlock`: it did not take
     /// all.
-    fn write_records(&mut self, socket: &Socket) -> io::Result<()> {
+    fn write_records(&mut self, link: &Link) -> io::Result<()> {
         while self.connection.wants_write() {
-            match self.connection.write_tls(&mut SocketWriter(socket)) {
+            match self.connection.write_tls(&mut LinkWriter(link)) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -492,16 +491,16 @@ fn would_block(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
 }
 
-/// The socket as rustls writes to it.
-struct SocketWriter<'a>(&'a Socket);
+/// The link as rustls writes to it.
+struct LinkWriter<'a>(&'a Link);
 
-impl Write for SocketWriter<'_> {
+impl Write for LinkWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.send_with_flags(bytes, SEND_FLAGS)
+        self.0.send(bytes)
     }
 
     fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.send_vectored_with_flags(pieces, SEND_FLAGS)
+        self.0.send_vectored(pieces)
     }
 
     fn flush(&mut self) -> io::Result<()> {

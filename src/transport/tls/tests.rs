@@ -72,7 +72,7 @@ impl Pair {
         let (near, far) = Socket::pair(Domain::UNIX, Type::STREAM, None).unwrap();
         far.set_nonblocking(true).unwrap();
         Self {
-            stream: Stream::secure(near, client).unwrap(),
+            stream: Stream::secure(near.into(), client).unwrap(),
             server: ServerConnection::new(config).unwrap(),
             socket: far,
         }
