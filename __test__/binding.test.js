@@ -329,6 +329,26 @@ describe('loading the binding', () => {
     assert.match(message, /\.\/nowhere\.node \(from SOCKHOP_NATIVE_BINDING\): no such file/);
   });
 
+  for (const [title, make, reason] of [
+    ['a directory', (file) => fs.mkdirSync(file), 'a directory, not a file'],
+    ['no file', () => {}, 'no such file'],
+    [
+      'a file with another name',
+      (file) => fs.copyFileSync(BINDING, file),
+      'its name does not end in ".node"',
+    ],
+  ]) {
+    it(`says so if SOCKHOP_NATIVE_BINDING names ${title}`, () => {
+      const file = path.join(directory, 'mine');
+      make(file);
+      const { code, message } = requireIn(directory, `./${NATIVE}/binding`, {
+        env: { SOCKHOP_NATIVE_BINDING: file },
+      });
+      assert.equal(code, 'ERR_SOCKHOP_BINDING');
+      assert.ok(message.includes(`${file} (from SOCKHOP_NATIVE_BINDING): ${reason}`), message);
+    });
+  }
+
   it('says on Windows that Windows is not supported, instead of how to build', () => {
     const preload = path.join(directory, 'windows.js');
     fs.writeFileSync(preload, "Object.defineProperty(process, 'platform', { value: 'win32' });");

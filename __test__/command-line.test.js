@@ -103,6 +103,16 @@ describe('the command line', () => {
     await Promise.all(Object.entries(mistakes).map(refuse));
   });
 
+  it('without a binding says why and what to do, without a stack', limit, async (t) => {
+    const env = { SOCKHOP_NATIVE_BINDING: path.join(temporaryDirectory(t), 'none.node') };
+    for (const args of [['--help'], ['send', '50000', 'x']]) {
+      const { code, stdout, stderr } = await run(t, args, { env });
+      assert.deepEqual([code, stdout], [1, '']);
+      assert.match(stderr, /^sockhop-native has no native binding .*\n.*: no such file\nCorrect /);
+      assert.doesNotMatch(stderr, /^ +at /m);
+    }
+  });
+
   it('is not loaded by the package', () => {
     require('../index.js');
     assert.deepEqual(

@@ -28,6 +28,9 @@ const ZIG = path.join(
   `zig-${ZIG_PACKAGES.join('-').replace(/[^\w.]+/g, '-')}`,
 );
 
+/** The file of the binding of a target, once it is built. */
+const builtBinding = (tag) => path.join(BINDINGS, bindingFileName(tag));
+
 /** The targets that the Rust toolchain of this machine has a standard library for. */
 function buildable() {
   const sysroot = run(['rustc', '--print', 'sysroot'], { env: environment() }).trim();
@@ -104,12 +107,12 @@ function build(tag) {
   const library = path.join(CARGO_TARGET, triple, 'release', name ?? 'libsockhop_native.so');
   checkGlibc(target, library);
   fs.mkdirSync(BINDINGS, { recursive: true });
-  const file = path.join(BINDINGS, bindingFileName(tag));
+  const file = builtBinding(tag);
   fs.copyFileSync(library, file);
   return file;
 }
 
-module.exports = { build, buildable, requiredGlibc };
+module.exports = { build, buildable, builtBinding, requiredGlibc };
 
 if (require.main === module) {
   const tags = process.argv.slice(2);

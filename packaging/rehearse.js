@@ -3,11 +3,15 @@
 //
 //   npm run rehearse              with the binding of the checkout
 //   npm run rehearse -- --build   with bindings built as for a release, of every target this machine can build
+//   npm run rehearse -- --node <tag>="<command>"
+//                                 also with the binding of another platform in target/bindings, and a command that runs
+//                                 a Node of that platform here, for example through qemu
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
+const { parseArgs } = require('node:util');
 
 const {
   bindingFileName,
@@ -16,12 +20,13 @@ const {
 } = require('../lib/internal/native/platform.js');
 const { setup } = require('../scripts/setup.js');
 const { assemble, bindingsOf } = require('./assemble.js');
-const { build, buildable } = require('./build.js');
+const { build, buildable, builtBinding } = require('./build.js');
 const { installTools, npmFile, run } = require('./commands.js');
 const { MANAGERS, npmFlags } = require('./managers.js');
 const { converse, start, writeProgram } = require('./programs.js');
 const { publish } = require('./publish.js');
 const { startRegistry } = require('./registry.js');
+const { targetOf } = require('./targets.js');
 
 const ROOT = path.dirname(__dirname);
 const { version } = require('../package.json');
@@ -101,13 +106,14 @@ class Rehearsal {
     this.run(directory, script, [...add(settings), request]);
   }
 
-  converse(directory, nodeOptions = []) {
-    const command = [process.execPath, ...nodeOptions, 'program.js'];
+  /** @param {string[]} [node] runs Node */
+  converse(directory, node = [process.execPath]) {
+    const command = [...node, 'program.js'];
     return converse(command, { cwd: directory, env: this.#environment });
   }
 
-  async errorOf(directory) {
-    const command = [process.execPath, 'program.js', 'server'];
+  async errorOf(directory, node = [process.execPath]) {
+    const command = [...node, 'program.js', 'server'];
     const { code, errors } = await start(command, { cwd: directory, env: this.#environment }).ended;
     assert.equal(code, 1, errors);
     assert.match(errors, /ERR_SOCKHOP_BINDING/);
@@ -122,7 +128,7 @@ async function rehearseManagers(rehearsal) {
       await rehearsal.step(`${manager.name} (${release}) installs ${request}`, async () => {
         const directory = rehearsal.makeDirectory(name);
         rehearsal.install(manager, directory, request);
-        await rehearsal.converse(directory, manager.nodeOptions);
+        await rehearsal.converse(directory, [process.execPath, ...(manager.nodeOptions ?? [])]);
       });
     }
   }
@@ -162,22 +168,70 @@ async function rehearseMishaps(rehearsal) {
   );
 }
 
-function bindings(argv) {
-  if (!argv.includes('--build')) {
-    setup();
-    return [path.join(ROOT, bindingFileName(platformTag()))];
+/** Installs for other platforms, and runs the program by a Node of each. */
+async function rehearsePlatforms(rehearsal, platforms) {
+  const [{ request, name }] = REQUESTS;
+  for (const [tag, node] of platforms) {
+    const { os: system, cpu, libc } = targetOf(tag);
+    const binding = bindingPackageName(tag);
+
+    await rehearsal.step(`npm installs ${request} for ${tag}`, async () => {
+      const directory = rehearsal.makeDirectory(name);
+      const flags = [`--os=${system}`, `--cpu=${cpu}`, ...(libc ? [`--libc=${libc}`] : [])];
+      rehearsal.npm(directory, 'install', ...flags, request);
+      const installed = fs.readdirSync(path.join(directory, 'node_modules'));
+      assert.deepEqual(
+        installed.filter((entry) => entry.startsWith('sockhop-native-')),
+        [binding],
+      );
+      await rehearsal.converse(directory, node);
+    });
+
+    await rehearsal.step(`copied to ${tag}, the error names what is installed`, async () => {
+      const directory = rehearsal.makeDirectory(name);
+      rehearsal.npm(directory, 'install', request);
+      const errors = await rehearsal.errorOf(directory, node);
+      const own = bindingPackageName(platformTag());
+      assert.ok(errors.includes(`the package ${binding}: not installed`), errors);
+      assert.ok(errors.includes(`Installed for another platform: ${own}.`), errors);
+      assert.ok(errors.includes(`npm install --no-save ${binding}@${version}`), errors);
+    });
   }
-  return buildable().map(({ tag }) => {
+}
+
+/** The commands of `--node`, by the tags of their platforms. */
+function platformsOf(values) {
+  return new Map(
+    values.map((value) => {
+      const [, tag, command] = /^([\w-]+)=(.+)$/.exec(value) ?? [];
+      if (tag === undefined) throw new Error(`--node "${value}" is not <tag>=<command>`);
+      return [targetOf(tag).tag, command.split(' ')];
+    }),
+  );
+}
+
+function bindings(isBuilt, platforms) {
+  const others = [...platforms.keys()];
+  if (!isBuilt) {
+    setup();
+    return [path.join(ROOT, bindingFileName(platformTag())), ...others.map(builtBinding)];
+  }
+  const built = buildable().map(({ tag }) => {
     console.log(`building ${tag}`);
     return build(tag);
   });
+  const files = others.map(builtBinding).filter((file) => !built.includes(file));
+  return [...built, ...files];
 }
 
 async function main(argv) {
-  const unknown = argv.find((arg) => arg !== '--build');
-  if (unknown) throw new Error(`unknown option ${unknown}`);
+  const { values } = parseArgs({
+    args: argv,
+    options: { build: { type: 'boolean' }, node: { type: 'string', multiple: true, default: [] } },
+  });
+  const platforms = platformsOf(values.node);
   installTools();
-  const files = bindings(argv);
+  const files = bindings(values.build, platforms);
   const scratch = fs.mkdtempSync(path.join(os.tmpdir(), 'sockhop-rehearsal-'));
   const registry = await startRegistry(path.join(scratch, 'registry'));
   const rehearsal = new Rehearsal(scratch, registry.url);
@@ -185,6 +239,7 @@ async function main(argv) {
     rehearsal.publish(assemble(path.join(scratch, 'packages'), bindingsOf(files)));
     await rehearseManagers(rehearsal);
     await rehearseMishaps(rehearsal);
+    await rehearsePlatforms(rehearsal, platforms);
   } finally {
     await registry.stop();
     fs.rmSync(scratch, { recursive: true, force: true });

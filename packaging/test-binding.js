@@ -3,7 +3,8 @@
 const { spawnSync } = require('node:child_process');
 const path = require('node:path');
 
-const { bindingFileName, platformTag } = require('../lib/internal/native/platform.js');
+const { platformTag } = require('../lib/internal/native/platform.js');
+const { builtBinding } = require('./build.js');
 
 const ROOT = path.dirname(__dirname);
 
@@ -23,7 +24,7 @@ const SUITES = [
 ];
 
 const files = SUITES.map((name) => path.join(ROOT, '__test__', `${name}.test.js`));
-const binding = path.join(ROOT, 'target', 'bindings', bindingFileName(platformTag()));
+const binding = builtBinding(platformTag());
 const { status } = spawnSync(process.execPath, ['--test', ...process.argv.slice(2), ...files], {
   cwd: ROOT,
   env: { ...process.env, SOCKHOP_NATIVE_BINDING: binding },

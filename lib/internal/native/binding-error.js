@@ -34,6 +34,16 @@ function describeReason({ code, message }) {
   return /\.node['"]/.test(firstLine) ? 'no such file' : 'not installed';
 }
 
+/** Says why the file that SOCKHOP_NATIVE_BINDING names did not load. */
+function describeOverride(override, error) {
+  const stat = fs.statSync(override, { throwIfNoEntry: false });
+  if (!stat) return 'no such file';
+  if (stat.isDirectory()) return 'a directory, not a file';
+  // Node takes a file with any other name for JavaScript.
+  if (!override.endsWith('.node')) return 'its name does not end in ".node"';
+  return describeReason(error);
+}
+
 /** The packages of other platforms that are installed where that of this platform is looked for. */
 function foreignPackages(tag) {
   const { resolve } = createRequire(MANIFEST);
@@ -109,7 +119,9 @@ function advice(tag, attempts, override) {
  * @returns {Error & { code: 'ERR_SOCKHOP_BINDING' }}
  */
 function bindingError(tag, attempts, override) {
-  const tried = attempts.map(({ source, error }) => `  - ${source}: ${describeReason(error)}`);
+  const reasonOf = (error) =>
+    override ? describeOverride(override, error) : describeReason(error);
+  const tried = attempts.map(({ source, error }) => `  - ${source}: ${reasonOf(error)}`);
   const message = [
     // Most logs keep the first line of an error only.
     `sockhop-native has no native binding that loads on ${tag} (Node ${process.version}). Looked for:`,
