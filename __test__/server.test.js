@@ -97,7 +97,8 @@ describe('listen()', () => {
     t.after(() => server.close());
     const listener = await server.listen();
     assert.equal(listener.address(), path);
-    assert.equal(fs.statSync(path).isSocket(), true);
+    // A pipe of Windows is in no directory.
+    if (process.platform !== 'win32') assert.equal(fs.statSync(path).isSocket(), true);
     const log = record(server);
     await rawClient(t, { path });
     await log.next('connect');

@@ -13,7 +13,7 @@ const path = require('node:path');
 const { bindingFileName, platformTag } = require('../lib/internal/native/platform.js');
 const { environment } = require('../scripts/build.js');
 const { run } = require('./commands.js');
-const { OLDEST_GLIBC, RELEASED, targetOf } = require('./targets.js');
+const { OLDEST_GLIBC, TARGETS, targetOf } = require('./targets.js');
 
 const ROOT = path.dirname(__dirname);
 const CARGO_TARGET = process.env.CARGO_TARGET_DIR ?? path.join(ROOT, 'target');
@@ -34,7 +34,7 @@ const builtBinding = (tag) => path.join(BINDINGS, bindingFileName(tag));
 /** The targets that the Rust toolchain of this machine has a standard library for. */
 function buildable() {
   const sysroot = run(['rustc', '--print', 'sysroot'], { env: environment() }).trim();
-  return RELEASED.filter(({ triple, os }) => {
+  return TARGETS.filter(({ triple, os }) => {
     const library = path.join(sysroot, 'lib', 'rustlib', triple, 'lib');
     // The linker of macOS comes with macOS only.
     return fs.existsSync(library) && (os === 'linux' || os === process.platform);
@@ -91,6 +91,10 @@ function build(tag) {
   if (libc === 'musl') {
     // A shared library needs the C library of the process that loads it.
     env.RUSTFLAGS = `${env.RUSTFLAGS ?? ''} -C target-feature=-crt-static`.trim();
+  }
+  if (os === 'win32') {
+    // Node has its own C library in it, so that a machine may have no other.
+    env.RUSTFLAGS = `${env.RUSTFLAGS ?? ''} -C target-feature=+crt-static`.trim();
   }
   const args = [byZig ? 'zigbuild' : 'build', '--lib', '--release', '--locked', '--target'];
   args.push(libc === 'glibc' ? `${triple}.${OLDEST_GLIBC}` : triple);

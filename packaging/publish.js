@@ -8,7 +8,7 @@ const path = require('node:path');
 
 const { bindingPackageName } = require('../lib/internal/native/platform.js');
 const { npmCommand, run } = require('./commands.js');
-const { RELEASED } = require('./targets.js');
+const { TARGETS } = require('./targets.js');
 
 const MAIN = 'sockhop-native';
 
@@ -46,7 +46,7 @@ function publish(directories, { yes, flags = [], options }) {
 
 /** The directories of a whole release; a package that is missing would make programs on its platform fail. */
 function completeRelease(directory) {
-  const names = [...RELEASED.map(({ tag }) => bindingPackageName(tag)), MAIN];
+  const names = [...TARGETS.map(({ tag }) => bindingPackageName(tag)), MAIN];
   const missing = names.filter((name) => !fs.existsSync(path.join(directory, name)));
   if (missing.length > 0) throw new Error(`missing in ${directory}: ${missing.join(', ')}`);
   return names.map((name) => path.join(directory, name));

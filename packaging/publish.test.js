@@ -10,7 +10,7 @@ const { afterEach, beforeEach, describe, it } = require('node:test');
 const { assemble } = require('./assemble.js');
 const { bindingPackageName } = require('../lib/internal/native/platform.js');
 const { BINDING, TAG } = require('./installed.js');
-const { RELEASED } = require('./targets.js');
+const { TARGETS } = require('./targets.js');
 
 describe('publishing', () => {
   let scratch;
@@ -35,7 +35,7 @@ describe('publishing', () => {
 
   /** A release in which the package of every platform has the binding of this one, which nothing here loads. */
   function completeRelease() {
-    assemble(scratch, new Map(RELEASED.map(({ tag }) => [tag, BINDING])));
+    assemble(scratch, new Map(TARGETS.map(({ tag }) => [tag, BINDING])));
     return scratch;
   }
 
@@ -43,7 +43,7 @@ describe('publishing', () => {
     assemble(scratch, new Map([[TAG, BINDING]]));
     const { status, stderr } = publish(scratch);
     assert.equal(status, 1);
-    for (const { tag } of RELEASED.filter((target) => target.tag !== TAG)) {
+    for (const { tag } of TARGETS.filter((target) => target.tag !== TAG)) {
       assert.ok(stderr.includes(bindingPackageName(tag)), stderr);
     }
     assert.ok(!stderr.includes(bindingPackageName(TAG)), stderr);
@@ -59,7 +59,7 @@ describe('publishing', () => {
     const { status, stdout, stderr } = publish(completeRelease());
     assert.equal(status, 0, stderr);
     const lines = stdout.trim().split('\n');
-    assert.equal(lines.length, RELEASED.length + 1);
+    assert.equal(lines.length, TARGETS.length + 1);
     assert.ok(lines.every((line) => line.endsWith(' would be published')));
     assert.match(lines.at(-1), /^sockhop-native@/);
   });

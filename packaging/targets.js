@@ -7,13 +7,10 @@
  * @property {string} os as `process.platform`
  * @property {string} cpu as `process.arch`
  * @property {'glibc' | 'musl'} [libc]
- * @property {string} [unreleased] the reason why releases leave it out
  */
 
 /** Distributions that Node 18 and newer support have this version of glibc or a later one. */
 const OLDEST_GLIBC = '2.17';
-
-const NO_WINDOWS = 'the core does not compile for Windows yet';
 
 /** @type {Target[]} */
 const TARGETS = [
@@ -54,24 +51,9 @@ const TARGETS = [
     cpu: 'x64',
     libc: 'musl',
   },
-  {
-    tag: 'win32-arm64-msvc',
-    triple: 'aarch64-pc-windows-msvc',
-    os: 'win32',
-    cpu: 'arm64',
-    unreleased: NO_WINDOWS,
-  },
-  {
-    tag: 'win32-x64-msvc',
-    triple: 'x86_64-pc-windows-msvc',
-    os: 'win32',
-    cpu: 'x64',
-    unreleased: NO_WINDOWS,
-  },
+  { tag: 'win32-arm64-msvc', triple: 'aarch64-pc-windows-msvc', os: 'win32', cpu: 'arm64' },
+  { tag: 'win32-x64-msvc', triple: 'x86_64-pc-windows-msvc', os: 'win32', cpu: 'x64' },
 ];
-
-/** The targets of which a release has packages. */
-const RELEASED = TARGETS.filter(({ unreleased }) => unreleased === undefined);
 
 /**
  * @param {string} tag
@@ -83,4 +65,4 @@ function targetOf(tag) {
   throw new Error(`"${tag}" is none of ${TARGETS.map((candidate) => candidate.tag).join(', ')}`);
 }
 
-module.exports = { OLDEST_GLIBC, RELEASED, TARGETS, targetOf };
+module.exports = { OLDEST_GLIBC, TARGETS, targetOf };

@@ -15,6 +15,7 @@ const SUITES = [
   'interop-json',
   'interop-messages',
   'limits',
+  'named-pipes',
   'reconnect',
   'request',
   'server',

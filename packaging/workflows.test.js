@@ -3,12 +3,19 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { describe, it } = require('node:test');
 
-const { RELEASED } = require('./targets.js');
+const { TARGETS } = require('./targets.js');
 
 const WORKFLOWS = path.join(path.dirname(__dirname), '.github', 'workflows');
 
 /** Labels of runners that are newer than the linter. */
-const NEW_LABELS = ['macos-15', 'macos-15-intel', 'ubuntu-24.04', 'ubuntu-24.04-arm'];
+const NEW_LABELS = [
+  'macos-15',
+  'macos-15-intel',
+  'ubuntu-24.04',
+  'ubuntu-24.04-arm',
+  'windows-11-arm',
+  'windows-2025',
+];
 
 describe('the workflows', () => {
   for (const name of fs.readdirSync(WORKFLOWS)) {
@@ -33,7 +40,7 @@ describe('the workflows', () => {
     const [, build, test] = /\n {2}build:([\s\S]*)\n {2}test:([\s\S]*)\n {2}publish:/.exec(text);
     for (const section of [build, test]) {
       const tags = new Set([...section.matchAll(/\{ tag: ([\w-]+),/g)].map(([, tag]) => tag));
-      assert.deepEqual([...tags].sort(), RELEASED.map(({ tag }) => tag).sort());
+      assert.deepEqual([...tags].sort(), TARGETS.map(({ tag }) => tag).sort());
     }
   });
 });

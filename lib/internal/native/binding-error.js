@@ -104,7 +104,6 @@ function buildAdvice() {
 function advice(tag, attempts, override) {
   if (attempts.some(({ error }) => error.code === 'ERR_DLOPEN_DISABLED')) return RUN_WITH_ADDONS;
   if (override) return ['Correct SOCKHOP_NATIVE_BINDING, or remove it from the environment.'];
-  if (process.platform === 'win32') return ['Windows is not supported yet.'];
 
   const manifest = readManifest();
   if (!manifest) return bundleAdvice(tag);

@@ -19,6 +19,7 @@ use tokio::io::Interest;
 use tokio::net::windows::named_pipe::{
     ClientOptions, NamedPipeClient, NamedPipeServer, ServerOptions,
 };
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use windows_sys::Win32::Foundation::{
     ERROR_ACCESS_DENIED, ERROR_FILE_NOT_FOUND, ERROR_INVALID_NAME, ERROR_PATH_NOT_FOUND,
@@ -49,16 +50,35 @@ fn error(code: u32) -> io::Error {
     io::Error::from_raw_os_error(code.cast_signed())
 }
 
+/// The bytes that a pipe takes before the system has them. It is the buffer that the kernel has for
+/// a socket.
+const BUFFER: usize = 64 * 1024;
+
+/// How long bytes are written that a pipe has taken before it was closed.
+const LONGEST_WRITE: Duration = Duration::from_secs(30);
+
 /// One end of a connected pipe.
 #[derive(Debug)]
 pub(crate) struct Pipe {
-    end: End,
+    shared: Arc<Shared>,
     /// This side has ended its direction.
     has_ended: AtomicBool,
     /// Tells a reader that waits.
     ending: Notify,
     /// No byte came for a while after that, so the connection is over.
     is_over: AtomicBool,
+    runtime: Handle,
+}
+
+/// What a pipe and its writing task share. The pipe is closed when both have let go of it.
+#[derive(Debug)]
+struct Shared {
+    end: End,
+    outgoing: Mutex<Outgoing>,
+    /// Tells that there is room for further bytes.
+    room: Notify,
+    /// Tells that the pipe is closed, apart from the bytes that wait.
+    closing: Notify,
 }
 
 #[derive(Debug)]
@@ -68,18 +88,88 @@ enum End {
     Client(NamedPipeClient),
 }
 
+/// Bytes that wait for the system, which has one write of a pipe at a time.
+#[derive(Debug, Default)]
+struct Outgoing {
+    bytes: Vec<u8>,
+    /// A task writes them.
+    is_writing: bool,
+    /// Why the task could not write them. It is reported by the next call.
+    error: Option<io::Error>,
+}
+
+impl Shared {
+    async fn ready(&self, interest: Interest) -> io::Result<()> {
+        match &self.end {
+            End::Server(pipe) => pipe.ready(interest).await?,
+            End::Client(pipe) => pipe.ready(interest).await?,
+        };
+        Ok(())
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match &self.end {
+            End::Server(pipe) => pipe.try_write(bytes),
+            End::Client(pipe) => pipe.try_write(bytes),
+        }
+    }
+
+    /// The writing task. A peer that does not read holds it while the pipe is open, and for a limited
+    /// time after that.
+    async fn write(self: Arc<Self>) {
+        tokio::select! {
+            () = self.write_all() => {}
+            () = async {
+                self.closing.notified().await;
+                tokio::time::sleep(LONGEST_WRITE).await;
+            } => {}
+        }
+    }
+
+    /// Writes the bytes that wait, until there are none.
+    async fn write_all(&self) {
+        loop {
+            let ready = self.ready(Interest::WRITABLE).await;
+            let mut outgoing = self.outgoing.lock();
+            let written = ready.and_then(|()| self.try_write(&outgoing.bytes));
+            match written {
+                Ok(count) => {
+                    outgoing.bytes.drain(..count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(error) => {
+                    outgoing.bytes.clear();
+                    outgoing.error = Some(error);
+                }
+            }
+            outgoing.is_writing = !outgoing.bytes.is_empty();
+            self.room.notify_one();
+            if !outgoing.is_writing {
+                return;
+            }
+        }
+    }
+}
+
 impl Pipe {
+    /// The caller is in the context of the runtime.
     fn new(end: End) -> Self {
         Self {
-            end,
+            shared: Arc::new(Shared {
+                end,
+                outgoing: Mutex::default(),
+                room: Notify::new(),
+                closing: Notify::new(),
+            }),
             has_ended: AtomicBool::new(false),
             ending: Notify::new(),
             is_over: AtomicBool::new(false),
+            runtime: Handle::current(),
         }
     }
 
     pub(crate) fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let result = match &self.end {
+        let result = match &self.shared.end {
             End::Server(pipe) => pipe.try_read(buffer),
             End::Client(pipe) => pipe.try_read(buffer),
         };
@@ -94,18 +184,39 @@ impl Pipe {
         }
     }
 
+    /// Takes bytes, which are written even if the pipe is closed meanwhile.
     pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        match &self.end {
-            End::Server(pipe) => pipe.try_write(bytes),
-            End::Client(pipe) => pipe.try_write(bytes),
-        }
+        self.send_vectored(&[IoSlice::new(bytes)])
     }
 
     pub(crate) fn send_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        match &self.end {
-            End::Server(pipe) => pipe.try_write_vectored(pieces),
-            End::Client(pipe) => pipe.try_write_vectored(pieces),
+        let mut outgoing = self.shared.outgoing.lock();
+        if let Some(error) = outgoing.error.take() {
+            return Err(error);
         }
+        let mut taken = 0;
+        for piece in pieces {
+            let count = piece.len().min(BUFFER - outgoing.bytes.len());
+            outgoing.bytes.extend_from_slice(&piece[..count]);
+            taken += count;
+        }
+        if taken == 0 && pieces.iter().any(|piece| !piece.is_empty()) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        if !outgoing.is_writing {
+            match self.shared.try_write(&outgoing.bytes) {
+                Ok(count) => {
+                    outgoing.bytes.drain(..count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+            if !outgoing.bytes.is_empty() {
+                outgoing.is_writing = true;
+                self.runtime.spawn(Arc::clone(&self.shared).write());
+            }
+        }
+        Ok(taken)
     }
 
     /// Ends the sending direction: the reader takes the connection for ended when no more bytes
@@ -117,15 +228,15 @@ impl Pipe {
 
     pub(crate) async fn ready(&self, interest: Interest) -> io::Result<()> {
         if !interest.is_readable() {
-            return self.ready_in_kernel(interest).await;
+            return self.has_room().await;
         }
         if !self.has_ended.load(Ordering::Acquire) {
             tokio::select! {
-                result = self.ready_in_kernel(interest) => return result,
+                result = self.shared.ready(interest) => return result,
                 () = self.ending.notified() => {}
             }
         }
-        let waiting = tokio::time::timeout(SILENCE, self.ready_in_kernel(interest));
+        let waiting = tokio::time::timeout(SILENCE, self.shared.ready(interest));
         if let Ok(result) = waiting.await {
             return result;
         }
@@ -133,12 +244,23 @@ impl Pipe {
         Ok(())
     }
 
-    async fn ready_in_kernel(&self, interest: Interest) -> io::Result<()> {
-        match &self.end {
-            End::Server(pipe) => pipe.ready(interest).await?,
-            End::Client(pipe) => pipe.ready(interest).await?,
-        };
-        Ok(())
+    /// Waits until it takes further bytes.
+    async fn has_room(&self) -> io::Result<()> {
+        loop {
+            {
+                let outgoing = self.shared.outgoing.lock();
+                if outgoing.error.is_some() || outgoing.bytes.len() < BUFFER {
+                    return Ok(());
+                }
+            }
+            self.shared.room.notified().await;
+        }
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        self.shared.closing.notify_one();
     }
 }
 
