@@ -337,6 +337,15 @@ export interface ClusterEngine {
   pending(): number;
   /** Closes what `open()` has made, and not what the program has passed. */
   close(): Promise<void>;
+  /**
+   * For the option `replay`, with `position()` and `read()`: has the broker keep the last messages of
+   * a subject, those of other nodes as well.
+   */
+  record?(subject: string, length: number): Promise<void>;
+  /** The position of the last message that is kept. */
+  position?(): Promise<unknown>;
+  /** The messages after a position that are kept, in order. */
+  read?(position: unknown): AsyncIterable<Uint8Array>;
 }
 
 /** What an engine reports to. */
@@ -406,6 +415,11 @@ export interface ClusterOptions {
    * milliseconds. Default: `2000`.
    */
   rejoin_time?: number | null | undefined;
+  /**
+   * Messages to all clients that the broker keeps, so that a node which was without it reads what
+   * it has missed. `0`: it does not. Default: `0`.
+   */
+  replay?: number | null | undefined;
   /**
    * Groups with a subscription of their own. Beyond that number the groups of a shard share one, if
    * the engine can subscribe to patterns. Default: `50000`.

@@ -22,6 +22,9 @@ class MemoryBus {
   /** @type {Set<MemoryEngine>} */
   #engines = new Set();
   #isUp = true;
+  /** The last messages of one subject, with their positions: @type {?{subject: string, length: number, entries: object[]}} */
+  #log = null;
+  #position = 0;
   /** Messages that are on their way. */
   #queue = [];
   #isScheduled = false;
@@ -59,8 +62,29 @@ class MemoryBus {
     this.#engines.delete(engine);
   }
 
+  /** Keeps the last messages of a subject. */
+  record(subject, length) {
+    this.#log ??= { subject, length, entries: [] };
+  }
+
+  get position() {
+    return this.#position;
+  }
+
+  /** @returns {Uint8Array[]} the messages after a position that are kept */
+  after(position) {
+    const { entries } = this.#log;
+    return entries.filter((entry) => entry.position > position).map(({ bytes }) => bytes);
+  }
+
   /** @returns {boolean} whether an engine has subscribed to the subject */
   publish(subject, bytes) {
+    if (subject === this.#log?.subject) {
+      const { entries, length } = this.#log;
+      this.#position += 1;
+      entries.push({ position: this.#position, bytes });
+      if (entries.length > length) entries.shift();
+    }
     let isHeard = false;
     for (const engine of this.#engines) {
       if (!engine.listensTo(subject)) continue;
@@ -153,6 +177,19 @@ class MemoryEngine {
 
   pending() {
     return 0;
+  }
+
+  async record(subject, length) {
+    this.#bus.record(subject, length);
+  }
+
+  async position() {
+    if (!this.#isUp) throw new Error('The bus is away');
+    return this.#bus.position;
+  }
+
+  async *read(position) {
+    yield* this.#bus.after(position);
   }
 
   async close() {

@@ -2,6 +2,8 @@
 
 const { clearTimeout, nextTick, setTimeout } = require('../internal/real-timers.js');
 
+const { JetStreamLog } = require('../internal/cluster/jetstream-log.js');
+
 const noop = () => {};
 
 /** The status of a message that the server sends when nobody listens to a subject. */
@@ -63,6 +65,8 @@ class NatsEngine {
   /** @type {Map<string, Subscription>} */
   #subscriptions = new Map();
   #inbox = null;
+  /** What the server keeps. @type {?JetStreamLog} */
+  #log = null;
   /** Bytes that the server has not confirmed. */
   #pending = 0;
   /** Whether the connection has lost its server. */
@@ -235,6 +239,19 @@ class NatsEngine {
     }
   }
 
+  async record(subject, length) {
+    this.#log = new JetStreamLog(this.#connection, subject);
+    await this.#log.create(subject, length);
+  }
+
+  position() {
+    return this.#log.position();
+  }
+
+  read(position) {
+    return this.#log.read(position);
+  }
+
   async flush() {
     if (this.#isDown) throw lost();
     const pending = this.#pending;
@@ -257,6 +274,7 @@ class NatsEngine {
     if (connection === null) return;
     for (const subscription of [this.#inbox, ...this.#subscriptions.values()]) subscription?.end();
     this.#inbox = null;
+    this.#log = null;
     this.#subscriptions.clear();
     if (!this.#given) await connection.close();
   }

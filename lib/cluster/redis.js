@@ -23,6 +23,11 @@ const isPattern = (subject) => subject.endsWith('.*');
  * one form.
  */
 
+/** How many messages of a log are read at once. */
+const BATCH = 500;
+/** The type of texts and bytes in answers to `@redis/client`. */
+const BLOB_STRING = 36;
+
 /** Two connections of `ioredis`, each to one server or to a cluster. */
 class IoRedis {
   #publisher;
@@ -83,6 +88,11 @@ class IoRedis {
     return this.#isSharded
       ? this.#publisher.spublish(channel, bytes)
       : this.#publisher.publish(channel, bytes);
+  }
+
+  /** A command for the key that is its first argument; texts of the answer are bytes. */
+  command(name, key, ...args) {
+    return this.#publisher.callBuffer(name, key, ...args);
   }
 
   /** Asks every server that takes messages. */
@@ -182,6 +192,15 @@ class NodeRedis {
       : this.#publisher.publish(channel, bytes);
   }
 
+  /** A command for the key that is its first argument; texts of the answer are bytes. */
+  command(name, key, ...args) {
+    const client = this.#publisher.withTypeMapping({ [BLOB_STRING]: Buffer });
+    const command = [name, key, ...args.map((one) => (Buffer.isBuffer(one) ? one : String(one)))];
+    return isNodeCluster(this.#publisher)
+      ? client.sendCommand(key, false, command)
+      : client.sendCommand(command);
+  }
+
   /** Asks every server that takes messages. */
   ping() {
     const publisher = this.#publisher;
@@ -279,6 +298,8 @@ class RedisEngine {
   #unanswered = new Set();
   /** Calls that wait for the server to be back. @type {Function[]} */
   #waiting = [];
+  /** The subject whose last messages a stream keeps. @type {?{subject: string, length: number}} */
+  #log = null;
   /** Set after a failure, until it is tried again. */
   #timer = null;
 
@@ -403,6 +424,7 @@ class RedisEngine {
     if (!this.#isUp) return;
     const epoch = this.#epoch;
     this.#pending += bytes.length;
+    if (subject === this.#log?.subject) this.#keep(bytes, epoch);
     const answered = this.#clients.publish(subject, bytes).then(
       (count) => {
         if (count === 0 && ticket !== undefined) this.#host?.nobody(ticket);
@@ -414,11 +436,48 @@ class RedisEngine {
     answered.then(() => this.#unanswered.delete(answered));
   }
 
+  /** Adds a message to the stream. If that fails, nodes that miss the message are told of a gap. */
+  #keep({ buffer, byteOffset, byteLength }, epoch) {
+    const { subject, length } = this.#log;
+    const bytes = Buffer.from(buffer, byteOffset, byteLength);
+    this.#clients.command('XADD', subject, 'MAXLEN', '~', length, '*', 'm', bytes).catch((err) => {
+      if (isDenial(err)) this.#onRefused(subject, epoch, err);
+    });
+  }
+
   #onRefused(subject, epoch, err) {
     if (epoch !== this.#epoch || !this.#isUp) return;
     if (isDenial(err)) this.#host?.denied?.(subject, err);
     // The connection to a single server tells by itself that it is lost.
     else if (this.#isSharded || isAnswer(err)) this.#fail(err);
+  }
+
+  async record(subject, length) {
+    this.#log = { subject, length };
+  }
+
+  /** @returns {Promise<string>} the id of the last entry of the stream */
+  async position() {
+    const entries = await this.#clients.command(
+      'XREVRANGE',
+      this.#log.subject,
+      '+',
+      '-',
+      'COUNT',
+      1,
+    );
+    return entries.length === 0 ? '0-0' : String(entries[0][0]);
+  }
+
+  async *read(position) {
+    let last = position;
+    for (;;) {
+      const range = [this.#log.subject, `(${last}`, '+', 'COUNT', BATCH];
+      const entries = (await this.#clients?.command('XRANGE', ...range)) ?? [];
+      for (const [, [, bytes]] of entries) yield bytes;
+      if (entries.length < BATCH) return;
+      last = String(entries.at(-1)[0]);
+    }
   }
 
   async flush() {
@@ -444,6 +503,7 @@ class RedisEngine {
     this.#timer = null;
     this.#clients?.close();
     this.#clients = null;
+    this.#log = null;
     this.#subjects.clear();
     for (const resolve of this.#waiting.splice(0)) resolve();
   }

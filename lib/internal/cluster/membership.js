@@ -11,6 +11,7 @@ const { Nodes } = require('./nodes.js');
 const { Outbox } = require('./outbox.js');
 const { isParcel, unpack } = require('./parcels.js');
 const { Refusals } = require('./refusals.js');
+const { Replay } = require('./replay.js');
 const { Signer } = require('./signing.js');
 const { Subjects } = require('./subjects.js');
 const { Subscriptions } = require('./subscriptions.js');
@@ -58,6 +59,8 @@ class Membership {
   #events;
   #signer;
   #heartbeats;
+  /** Reads what this node has missed; null without the option. @type {?Replay} */
+  #replay;
   #seq = 0;
   #bseq = 0;
   /** The largest message without its line, in bytes. */
@@ -120,6 +123,16 @@ class Membership {
       holdTime: settings.hold_time,
       markSentAgain: (message) => this.#markSentAgain(message),
     });
+    this.#replay =
+      settings.replay === 0
+        ? null
+        : new Replay(engine, {
+            subject: this.subjects.all,
+            length: settings.replay,
+            interval: settings.heartbeat_interval,
+            nodeTimeout: settings.node_timeout,
+            deliver: (bytes) => this.#receiveAll(this.subjects.all, bytes),
+          });
     this.#heartbeats = new Heartbeats(this, {
       interval: settings.heartbeat_interval,
       nodeTimeout: settings.node_timeout,
@@ -197,6 +210,7 @@ class Membership {
     if (this.state === 'closed') return;
     this.#limit = Math.min(this.#maxMessageSize, max_payload - LINE_RESERVE);
     this.outbox.limitPayload(max_payload);
+    await this.#replay?.prepare();
     this.#markOpened();
     await this.#subscribe();
     if (this.state === 'closed') return;
@@ -242,6 +256,7 @@ class Membership {
     this.#heartbeats.stop();
     clearTimeout(this.#rejoinTimer);
     clearTimeout(this.#retryTimer);
+    this.#replay?.close();
     this.#joining?.reject(closed());
     this.counters.lost += this.outbox.close().length;
     if (isLinked) await this.#goodbye();
@@ -284,7 +299,10 @@ class Membership {
     this.outbox.hold();
     clearTimeout(this.#rejoinTimer);
     this.isRejoining = false;
-    if (this.state === 'up') this.state = 'down';
+    if (this.state === 'up') {
+      this.state = 'down';
+      this.#replay?.hold();
+    }
     if (this.state === 'down') this.#tell(cause);
     else if (this.#settings.join_timeout === 0) this.#tell(notJoined(cause));
   }
@@ -328,6 +346,7 @@ class Membership {
   #onHeardSelf() {
     if (!this.#heartbeats.heardSelf()) return;
     this.state = 'up';
+    this.#replay?.catchUp();
     this.#told.clear();
     this.isRejoining = true;
     this.#rejoinTimer = setTimeout(() => this.#release(), this.#settings.rejoin_time);
@@ -422,6 +441,10 @@ class Membership {
   // ---- receiving --------------------------------------------------------------------------------
 
   #receive(subject, bytes) {
+    if (!this.#replay?.holds(subject, bytes)) this.#receiveAll(subject, bytes);
+  }
+
+  #receiveAll(subject, bytes) {
     try {
       if (!isParcel(bytes)) this.#receiveOne(subject, bytes);
       else if (!this.#receiveRun(subject, bytes)) {
@@ -525,7 +548,9 @@ class Membership {
     }
     this.#strangers.delete(line.node);
     const node = this.nodes.get(line.node);
-    this.#reportGap(node, node.receivedHeartbeat(line.bseq, extra.c));
+    if (!this.#replay?.isBehind) {
+      this.#reportGap(node, node.receivedHeartbeat(line.bseq, extra.c));
+    }
     this.#heartbeats.heard(node, extra);
     node.hasLeft = false;
     if (!node.isUp) {

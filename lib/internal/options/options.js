@@ -176,7 +176,14 @@ function checkValues({ values, codec, peer_type, debug, terminator, cluster = nu
  */
 function readCluster(given) {
   const settings = read('cluster', given);
-  const { heartbeat_interval: interval, node_timeout: timeout } = settings;
+  const { heartbeat_interval: interval, node_timeout: timeout, engine, replay } = settings;
+  if (replay > 0 && typeof engine.record !== 'function') {
+    throw invalidValue(
+      property('cluster.replay'),
+      `left out, or 0, with an engine that keeps no messages ("${engine.name}")`,
+      replay,
+    );
+  }
   if (timeout < MIN_HEARTBEATS * interval) {
     throw outOfRange(
       property('cluster.node_timeout'),

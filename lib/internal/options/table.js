@@ -544,6 +544,16 @@ const OPTIONS = [
       'Time that held messages wait, when the broker is back, for the nodes that were there before',
   },
   {
+    name: 'replay',
+    takers: CLUSTER,
+    kind: 'count',
+    default: 0,
+    unit: 'messages',
+    max: 1_000_000,
+    meaning:
+      'Messages to all clients that the broker keeps, so that a node which was without it reads what it has missed, see [Replay](docs/cluster.md#replay). `0`: it does not',
+  },
+  {
     name: 'max_exact_groups',
     takers: CLUSTER,
     kind: 'count',
