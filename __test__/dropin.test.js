@@ -260,6 +260,22 @@ describe('a socket', () => {
   });
 });
 
+describe('the promise of a server', () => {
+  it('for sendall() is fulfilled before a client in this process receives', limit, async (t) => {
+    const { server, client } = await pair(t);
+    await server.sendall({ a: 1 });
+    const [object] = await deadline(once(client, 'receive'), 'the message');
+    assert.deepEqual(object, { a: 1 });
+  });
+
+  it('for close() is fulfilled before a client in this process disconnects', limit, async (t) => {
+    const { server, client } = await pair(t);
+    await server.close();
+    assert.equal(client.connected, true);
+    await deadline(once(client, 'disconnect'), 'the end of the connection');
+  });
+});
+
 describe('a message to a JSON peer', () => {
   const sent = (promise) =>
     promise.then(

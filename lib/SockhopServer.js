@@ -11,7 +11,7 @@ const { richCluster } = require('./internal/messaging/channel-errors.js');
 const { handledRejection, messageMethodsOf } = require('./internal/messaging/handlers.js');
 const { isPayload } = require('./internal/messaging/payloads.js');
 const { SendCallbacks } = require('./internal/messaging/send-callbacks.js');
-const { queue } = require('./internal/native/dispatcher.js');
+const { queue, withoutDispatch } = require('./internal/native/dispatcher.js');
 const options = require('./internal/options/options.js');
 const { setPingInterval } = require('./internal/ping-interval.js');
 const { markTarget, supportProxies } = require('./internal/proxy-support.js');
@@ -417,7 +417,8 @@ class SockhopServer extends native.SockhopServer {
       if (grace > 0) return await this.#drain(grace, closed);
       this.#handlers.drain?.cut();
       this.#connections.abortStarting();
-      await Promise.all([this.disconnect(), closed, this.#cluster?.close()]);
+      const disconnected = withoutDispatch(() => this.disconnect());
+      await Promise.all([disconnected, closed, this.#cluster?.close()]);
     } finally {
       // The program, or listen(), may have assigned another one.
       if (this.server === listener) this.server = this.#acceptor.createListener();

@@ -373,6 +373,8 @@ function dispatch(text, extras) {
 }
 
 let soon = false;
+/** Whether events wait for the next turn of the event loop in any case. */
+let isHeld = false;
 
 /**
  * Dispatches waiting events in a microtask, before a promise that the caller settles later. With
@@ -380,7 +382,7 @@ let soon = false;
  * program continues.
  */
 function dispatchSoon() {
-  if (soon) return;
+  if (soon || isHeld) return;
   soon = true;
   timing.queueMicrotask(() => {
     soon = false;
@@ -389,6 +391,23 @@ function dispatchSoon() {
     deadline = 0;
     dispatchMore();
   });
+}
+
+/**
+ * Runs a function that ends connections, and whose effect the other ends in this environment are to
+ * see in a later turn of the event loop: after the promise that the caller returns, as in 1.8.4.
+ *
+ * @template T
+ * @param {function(): T} end
+ * @returns {T}
+ */
+function withoutDispatch(end) {
+  isHeld = true;
+  try {
+    return end();
+  } finally {
+    isHeld = false;
+  }
 }
 
 /**
@@ -466,4 +485,5 @@ module.exports = {
   dispatchSoon,
   nextId,
   throwUncaught,
+  withoutDispatch,
 };

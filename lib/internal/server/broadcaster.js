@@ -7,7 +7,7 @@ const { publishBroadcast } = require('../messaging/observed.js');
 const { isPayload } = require('../messaging/payloads.js');
 const { frameOf } = require('../messaging/rich-sender.js');
 const { kDeliver } = require('../native/classes.js');
-const { broadcasts, nextId } = require('../native/dispatcher.js');
+const { broadcasts, dispatchSoon, nextId } = require('../native/dispatcher.js');
 const { canBroadcastTo, countBroadcast, isSocketOf } = require('../../SockhopSocket.js');
 const { kChannel, kHasCustomWrite, kTransmit } = require('../symbols.js');
 const { hasExceptions } = require('../transport/broadcast-exceptions.js');
@@ -148,6 +148,9 @@ class Broadcaster {
     const { length } = text;
     const done = broadcastDone(id, sockets.length);
     this.#server[kDeliver](text, length, null, null, id);
+    // The promise of a message that has left at the call is fulfilled before clients in this process
+    // receive it.
+    dispatchSoon();
     if (isUniform && !hasExceptions()) {
       this.#connections.broadcastCount += 1;
       return done;
