@@ -1,6 +1,6 @@
 const { performance } = require('node:perf_hooks');
 const { Meter } = require('../lib/meter.js');
-const { payloads, plainText } = require('../lib/payloads.js');
+const { payloads, plainText, usual } = require('../lib/payloads.js');
 const { cpuColumns, deferred, jsonFloor, ofPayload, per } = require('./common.js');
 
 /** Objects in one direction, as fast as the sender's promises allow. */
