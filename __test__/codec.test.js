@@ -344,7 +344,7 @@ describe('a payload through the codec', () => {
   it('is binary if the objects have up to 64 shapes in turn', () => {
     const direction = new Direction();
     const make = (i) => ({ [`turn ${i % 64}`]: i, of: 64 });
-    for (let i = 0; i < 8000; i++) assert.deepEqual(direction.carry(make(i), 'InTurn'), make(i));
+    for (let i = 0; i < 20_000; i++) direction.carry(make(i), 'InTurn');
     const before = direction.refused;
     for (let i = 0; i < 640; i++) assert.deepEqual(direction.carry(make(i), 'InTurn'), make(i));
     assert.equal(direction.refused, before);

@@ -13,7 +13,7 @@
 
 const PLAIN_NAME = /^[\w $.:@/-]{1,64}$/;
 
-/** A shape is compiled when a loop has served this many of its objects. */
+/** A shape is compiled when a loop has read, or written, this many of its objects. */
 const COMPILED_AFTER = 16;
 /** How many functions a process may compile at any time, if loops have served enough objects. */
 const MAX_CREDIT = 256;

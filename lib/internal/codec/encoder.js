@@ -14,7 +14,7 @@
 
 const { types } = require('node:util');
 
-const { areCompilable } = require('./compiling.js');
+const { COMPILED_AFTER, areCompilable } = require('./compiling.js');
 const {
   Flag,
   MAX_DEPTH,
@@ -382,9 +382,14 @@ function compileWriter(shape) {
 
 function makeShape(names, index) {
   const shape = { names, index, sites: names.map(() => new Site()), write: null };
-  shape.write = areCompilable(names)
-    ? compileWriter(shape)
-    : (object) => writeByLoop(shape, object);
+  let written = 0;
+  shape.write = (object) => {
+    const result = writeByLoop(shape, object);
+    if (result !== WRITTEN) return result;
+    written += 1;
+    if (written === COMPILED_AFTER && areCompilable(names)) shape.write = compileWriter(shape);
+    return WRITTEN;
+  };
   return shape;
 }
 

@@ -4,12 +4,12 @@
 const RECENT = 64;
 /**
  * After this many objects in a row of unknown shapes, or of shapes that none of the last objects
- * had, V8 stringifies the next ones: as many as SKIPPED. In the second case it is each time twice as
- * many, because nothing is learnt meanwhile.
+ * had, V8 stringifies the next ones: as many as SKIPPED, and each time twice as many.
  */
 const MISSES = 8;
 const SKIPPED = 256;
-const MAX_SKIPPED = 8192;
+const MAX_SKIPPED_UNKNOWN = 1024;
+const MAX_SKIPPED_KNOWN = 8192;
 
 /** A place in payloads: the objects there mostly have one shape, or a few in turn. */
 class Site {
@@ -40,26 +40,25 @@ class Site {
       if (!isRecent) this.#recent.push(shape);
       this.#misses = 0;
       this.#hits += 1;
-      if (this.#hits >= RECENT) this.#nextSkip = SKIPPED;
+      if (this.#hits >= MISSES) this.#nextSkip = SKIPPED;
       return;
     }
-    this.#hits = 0;
     this.#recent[this.#oldest] = shape;
     this.#oldest = (this.#oldest + 1) % RECENT;
-    if (!this.#isMissed()) return;
-    this.skip = this.#nextSkip;
-    this.#nextSkip = Math.min(2 * this.#nextSkip, MAX_SKIPPED);
+    this.#miss(MAX_SKIPPED_KNOWN);
   }
 
   /** An object has no known shape. */
   missed() {
-    if (this.#isMissed()) this.skip = SKIPPED;
+    this.#miss(MAX_SKIPPED_UNKNOWN);
   }
 
-  /** @returns {boolean} whether objects are to be skipped */
-  #isMissed() {
+  #miss(maxSkipped) {
+    this.#hits = 0;
     this.#misses = (this.#misses + 1) % MISSES;
-    return this.#misses === 0;
+    if (this.#misses > 0) return;
+    this.skip = Math.min(this.#nextSkip, maxSkipped);
+    this.#nextSkip = Math.min(2 * this.#nextSkip, MAX_SKIPPED_KNOWN);
   }
 }
 
