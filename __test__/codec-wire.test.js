@@ -485,9 +485,9 @@ describe('a connection given to another process', {
     const child = fork(path.join(__dirname, 'programs', 'heir.js'), ['native'], { execArgv: [] });
     t.after(() => child.kill('SIGKILL'));
     await once(child, 'message');
-    child.send('serve', both.socket);
-    await once(child, 'message');
-    // A request is JSON in any case, and its answer follows the end of the offer.
+    child.send('greet', both.socket);
+    // It follows the end of the offer.
+    await both.clientLog.next('receive', ({ args }) => args[0] === 'greeting of the child');
     await deadline((await both.client.request({})).next(), 'an answer');
     for (let i = 0; i < 3; i++) {
       const answer = new Promise((resolve) => both.client.send({ i }, resolve));

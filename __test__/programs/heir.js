@@ -22,6 +22,11 @@ const ways = {
       .on('request', (_request, response) => response.end());
     server.server.emit('connection', socket);
   },
+  /** The same, and greets. */
+  greet: (socket) => {
+    ways.serve(socket);
+    server.once('connect', (sock) => server.send(sock, 'greeting of the child'));
+  },
   /** Listens. */
   listen: (handle) => {
     net
