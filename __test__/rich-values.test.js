@@ -11,6 +11,7 @@ const vm = require('node:vm');
 
 const { BadMessage } = require('../lib/internal/codec/decoder.js');
 const { encodeRich } = require('../lib/internal/codec/rich-encoder.js');
+const { hashOf } = require('../lib/internal/codec/key-guard.js');
 const { Kind, MAX_RICH_DEPTH, RICH } = require('../lib/internal/codec/rich-format.js');
 const {
   anyRichValue,
@@ -321,6 +322,32 @@ describe('bytes that no end of the package sends', () => {
     const object = decodeRichFrame(frameWith(data, '__proto__'));
     assert.equal(Object.getPrototypeOf(object), Object.prototype);
     assert.deepEqual(Object.keys(object), ['__proto__']);
+  });
+
+  it('are an error if many numbers of a map or set have the same hash', () => {
+    const numbers = [];
+    for (let i = 0; numbers.length < 2000; i++) if ((hashOf(i) & 1023) === 5) numbers.push(i);
+    const halves = [];
+    for (let i = 0; halves.length < 2000; i++) {
+      if ((hashOf(i + 0.5) & 1023) === 5) halves.push(i + 0.5);
+    }
+    const bigs = [];
+    for (let i = 0n; bigs.length < 2000; i++) if ((hashOf(i) & 1023) === 5) bigs.push(i);
+    for (const keys of [numbers, halves, bigs]) {
+      assert.throws(() => decodeRichFrame(richFrame(new Set(keys))), BadMessage);
+      const map = new Map(keys.map((key) => [key, 1]));
+      assert.throws(() => decodeRichFrame(richFrame({ map })), BadMessage);
+      assert.equal(carryRich(keys).length, 2000);
+    }
+  });
+
+  it('are a value if numbers only look alike', () => {
+    for (const step of [1, 2, 1000, 4096, 65_536, 0.5, 1 / 3]) {
+      const set = new Set(Array.from({ length: 20_000 }, (_, i) => i * step));
+      assert.equal(carryRich(set).size, 20_000);
+    }
+    const bigs = new Set(Array.from({ length: 20_000 }, (_, i) => BigInt(i) << 32n));
+    assert.equal(carryRich(bigs).size, 20_000);
   });
 
   it('are a value of unaligned data', () => {

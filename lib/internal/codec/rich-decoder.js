@@ -7,6 +7,7 @@
 
 const { define } = require('./decoder-shapes.js');
 const { NUMBER } = require('./format.js');
+const { KeyGuard } = require('./key-guard.js');
 const { Kind, TYPED_ARRAYS } = require('./rich-format.js');
 
 /**
@@ -87,6 +88,12 @@ class RichReader {
     return value;
   }
 
+  #readKey(guard) {
+    const key = this.#readPresent();
+    if (guard?.admits(key) === false) this.#cursor.refuse('Too many keys have the same hash');
+    return key;
+  }
+
   #readDate() {
     const at = this.#cursor.take(8);
     return new Date(this.#cursor.view().getFloat64(at, true));
@@ -113,9 +120,10 @@ class RichReader {
 
   #readMap() {
     const count = this.#begin(2);
+    const guard = KeyGuard.for(count);
     const map = new Map();
     for (let i = 0; i < count; i++) {
-      const key = this.#readPresent();
+      const key = this.#readKey(guard);
       map.set(key, this.#readPresent());
     }
     this.#cursor.leave();
@@ -124,8 +132,9 @@ class RichReader {
 
   #readSet() {
     const count = this.#begin(1);
+    const guard = KeyGuard.for(count);
     const set = new Set();
-    for (let i = 0; i < count; i++) set.add(this.#readPresent());
+    for (let i = 0; i < count; i++) set.add(this.#readKey(guard));
     this.#cursor.leave();
     return set;
   }
