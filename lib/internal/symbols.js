@@ -10,6 +10,7 @@ module.exports = {
   // The interface of transports, which message channels call: see transport/transport.js.
   kTransmit: Symbol('transmit'),
   kTransmitBinary: Symbol('transmitBinary'),
+  kTransmitBytes: Symbol('transmitBytes'),
   kTransmitFrame: Symbol('transmitFrame'),
   kTransmitControl: Symbol('transmitControl'),
   kMayTransmitBinary: Symbol('mayTransmitBinary'),

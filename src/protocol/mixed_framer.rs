@@ -278,13 +278,14 @@ impl MixedFramer {
         Ok(BinaryHeader::LENGTH + payload)
     }
 
-    /// Appends to the unfinished frame. The buffer doubles, and never grows beyond the frame: the
-    /// memory follows the bytes that have arrived, not the length that the peer has announced.
+    /// Appends to the unfinished frame. The buffer has room for as many bytes again, and never grows
+    /// beyond the frame: the memory follows the bytes that have arrived, not the length that the
+    /// peer has announced.
     fn append(&mut self, bytes: &[u8], length: usize) {
         let needed = self.binary.len() + bytes.len();
         let capacity = self.binary.capacity();
         if needed > capacity {
-            let target = needed.max(capacity.saturating_mul(2).min(length));
+            let target = needed.saturating_mul(2).min(length);
             self.binary.reserve_exact(target - self.binary.len());
         }
         self.binary.extend_from_slice(bytes);

@@ -39,7 +39,38 @@ function bytesOfFrames(text, frames, buffer, kind) {
   return Buffer.concat(parts);
 }
 
-/** The number of those bytes. */
+/** Whole frames up to this length are written to the same memory, one after another. */
+const KEPT_LENGTH = 1024 * 1024;
+let kept = Buffer.alloc(0);
+
+/**
+ * The bytes of one binary frame.
+ *
+ * @param {string} text
+ * @param {Uint8Array[]} parts of its data
+ * @param {number} length of these
+ * @param {number} kind
+ * @returns {Buffer} that holds until the next call
+ */
+function wholeFrame(text, parts, length, kind) {
+  const textLength = Buffer.byteLength(text);
+  const total = HEADER + textLength + length;
+  if (total <= KEPT_LENGTH && kept.length === 0) kept = Buffer.allocUnsafeSlow(KEPT_LENGTH);
+  const frame = total <= KEPT_LENGTH ? kept : Buffer.allocUnsafeSlow(total);
+  frame[0] = MARK;
+  frame[1] = kind;
+  frame.writeUInt32LE(textLength, 2);
+  frame.writeUInt32LE(length, 6);
+  frame.write(text, HEADER);
+  let at = HEADER + textLength;
+  for (const part of parts) {
+    frame.set(part, at);
+    at += part.length;
+  }
+  return frame.subarray(0, total);
+}
+
+/** The number of the bytes of `bytesOfFrames()`. */
 function lengthOfFrames(text, frames) {
   let length = Buffer.byteLength(text);
   for (let i = 0; i < frames.length; i += 3) {
@@ -49,4 +80,4 @@ function lengthOfFrames(text, frames) {
   return length;
 }
 
-module.exports = { binaryKindOf, bytesOfFrames, lengthOfFrames };
+module.exports = { binaryKindOf, bytesOfFrames, lengthOfFrames, wholeFrame };

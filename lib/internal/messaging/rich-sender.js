@@ -1,7 +1,7 @@
 'use strict';
 
 const { place } = require('../codec/encoder.js');
-const { bytesOfFrames } = require('../codec/frames.js');
+const { bytesOfFrames, wholeFrame } = require('../codec/frames.js');
 const { SWITCH } = require('../codec/negotiation.js');
 const { encodeRich } = require('../codec/rich-encoder.js');
 const { RICH_MESSAGE } = require('../codec/rich-format.js');
@@ -10,8 +10,11 @@ const { socketDestroyed } = require('../errors/errors.js');
 const { clearTimeout, setTimeout } = require('../real-timers.js');
 const { SockhopPing } = require('../../SockhopPing.js');
 const {
+  kCanWriteNow,
+  kFlush,
   kHasCustomWrite,
   kTransmitBinary,
+  kTransmitBytes,
   kTransmitControl,
   kTransmitFrame,
   kWriteBytes,
@@ -21,6 +24,9 @@ const errors = require('./channel-errors.js');
 const { handledRejection } = require('./handlers.js');
 
 const noop = () => {};
+
+/** Data of this length is written at its call, so that it is copied once. */
+const LARGE = 16 * 1024;
 
 /** What an end of a connection knows of the other. */
 const Peer = Object.freeze({
@@ -60,7 +66,7 @@ class RichSender {
   /** Messages until the peer has announced itself: frame, isAwaited, resolve, reject. */
   #held = [];
   #heldLength = 0;
-  /** The message that is written; null: it is in `encoded`. @type {?RichFrame} */
+  /** The message that is written; null: it is in `encoded`. @type {?(RichFrame|Buffer)} */
   #written = null;
   /** Settles `ready`, once that was asked for. */
   #settleReady = null;
@@ -188,8 +194,18 @@ class RichSender {
   encodeMessage(message) {
     this.#written = encodeRich(message, (written) => {
       const { text, parts, length } = written;
-      return this.#writesAtOnce() && place(text, parts, length) ? null : new RichFrame(written);
+      if (!this.#writesAtOnce()) return new RichFrame(written);
+      if (length >= LARGE && this.#isIdle()) return wholeFrame(text, parts, length, RICH_MESSAGE);
+      return place(text, parts, length) ? null : new RichFrame(written);
     });
+  }
+
+  /** Whether everything that was sent before has left, and nothing waits. */
+  #isIdle() {
+    const { transport } = this.channel;
+    this.#switch();
+    transport[kFlush]();
+    return transport[kCanWriteNow]();
   }
 
   /** Whether messages go to a native connection, past the methods of the program. */
@@ -217,7 +233,8 @@ class RichSender {
   transmit(transport, isAwaited) {
     const frame = this.#written;
     this.#written = null;
-    if (frame !== null) return this.sendFrame(frame, isAwaited);
+    if (frame instanceof RichFrame) return this.sendFrame(frame, isAwaited);
+    if (frame !== null) return transport[kTransmitBytes](frame);
     this.#switch();
     return transport[kTransmitBinary](isAwaited);
   }

@@ -34,11 +34,13 @@ const {
   kTraffic,
   kTransmit,
   kTransmitBinary,
+  kTransmitBytes,
   kTransmitControl,
   kWriteBatch,
   kWriteBytes,
   kWriteMessage,
 } = require('../symbols.js');
+const { placeholder, position } = require('./placeholder.js');
 const { WriteBurst, bytesOfWrites } = require('./write-burst.js');
 const { WriteBatch, WriteCoalescer } = require('./write-coalescer.js');
 const { CLOSED, REFUSED, WRITTEN } = require('./write-result.js');
@@ -48,20 +50,6 @@ const LEAST_HIGH_WATER_MARK = 16 * 1024;
 
 const noop = () => {};
 
-/** Of a placeholder: the position in the outgoing stream that it waits for. */
-const position = Symbol('position');
-
-/**
- * Stands for bytes that the native side has and the kernel has not. To the Writable it is a chunk
- * of that length: so `writableLength`, the results of `write()` and `drain` count messages that
- * wait as they count bytes of `write()`.
- */
-function placeholder(length, where) {
-  const chunk = Buffer.alloc(0);
-  Object.defineProperty(chunk, 'length', { value: length });
-  chunk[position] = where;
-  return chunk;
-}
 
 /** The numbers of the frames that are written, for the native side. */
 let frameNumbers = new Uint32Array(3 * 64);
@@ -242,6 +230,15 @@ class WritingSocket extends ConnectionSocket {
     this.#messagesSent += 1;
     this.#coalescer ??= new WriteCoalescer(this);
     return this.#coalescer.push(encoded.text, isAwaited, encoded.from, encoded.to);
+  }
+
+  /** Sends a frame at its call, if `kCanWriteNow()` is true: its bytes need not stay as they are. */
+  [kTransmitBytes](bytes) {
+    this.#messagesSent += 1;
+    const batch = new WriteBatch();
+    batch.messages = 1;
+    this.#afterWrite(this[kConnection].writeBytes(bytes), bytes, batch, null);
+    return batch.promise;
   }
 
   /** Sends a text frame for the other end of the package, which no count includes. */
