@@ -13,6 +13,7 @@ const { BadMessage } = require('../lib/internal/codec/decoder.js');
 const { encodeRich } = require('../lib/internal/codec/rich-encoder.js');
 const { hashOf } = require('../lib/internal/codec/key-guard.js');
 const { Kind, MAX_RICH_DEPTH, RICH } = require('../lib/internal/codec/rich-format.js');
+const { MixedFrames } = require('../lib/internal/transport/mixed-frames.js');
 const {
   anyRichValue,
   carryRich,
@@ -379,6 +380,65 @@ describe('bytes that no end of the package sends', () => {
         assert.ok(isKnown, err.stack);
       }
     }
+  });
+});
+
+describe('the frames of a stream', () => {
+  const SWITCH = '\t'.repeat(8);
+
+  for (const terminator of ['\n', 'END', 'aab']) {
+    it(`are the same however their bytes arrive, with the terminator ${JSON.stringify(terminator)}`, () => {
+      const random = randomOf(99);
+      const binary = [
+        richFrame([1n]),
+        richFrame({ a: Buffer.alloc(300, 0xff), b: `${terminator}é` }),
+      ];
+      const parts = [
+        '{"a":1}',
+        '',
+        `x${terminator.slice(0, -1)}é`,
+        SWITCH,
+        binary[0],
+        binary[1],
+        'ping',
+        binary[1],
+        'E',
+      ];
+      const bytes = Buffer.concat(
+        parts.map((part) => (typeof part === 'string' ? Buffer.from(part + terminator) : part)),
+      );
+      const expected = parts.filter((part) => part !== SWITCH);
+      for (let round = 0; round < 300; round++) {
+        const frames = new MixedFrames(terminator, 1000);
+        const found = [];
+        for (let at = 0; at < bytes.length; ) {
+          const size = 1 + random(round % 2 ? 3 : 200);
+          const { frames: more, fits } = frames.push(bytes.subarray(at, at + size));
+          assert.ok(fits);
+          found.push(...more);
+          at += size;
+        }
+        assert.deepEqual(found, expected);
+      }
+    });
+  }
+
+  it('are limited by their headers, and before their ends', () => {
+    const long = richFrame(Buffer.alloc(500));
+    for (const bytes of [
+      Buffer.alloc(200, 'x'),
+      Buffer.concat([Buffer.from(`${SWITCH}\n`), long.subarray(0, 10)]),
+    ]) {
+      const frames = new MixedFrames('\n', 100);
+      let fits = true;
+      for (const byte of bytes) ({ fits } = fits ? frames.push(Buffer.of(byte)) : { fits });
+      assert.equal(fits, false);
+    }
+  });
+
+  it('are text before binary frames are announced', () => {
+    const { frames } = new MixedFrames('\n', 1000).push(Buffer.from([0xff, 2, 0x0a]));
+    assert.deepEqual(frames, ['\ufffd\u0002']);
   });
 });
 

@@ -4,7 +4,7 @@
 // told apart before it gets a byte that it does not know.
 
 const assert = require('node:assert/strict');
-const { execFile } = require('node:child_process');
+const { execFile, fork } = require('node:child_process');
 const { once } = require('node:events');
 const net = require('node:net');
 const path = require('node:path');
@@ -215,6 +215,40 @@ describe('rich values arrive as what they were', () => {
     assert.deepStrictEqual(await client.call(everything()), everything());
   });
 
+  it('over streams that the program brings, on both sides', limit, async (t) => {
+    const { server, log, where } = await startServer(t, rich);
+    const front = net.createServer((stream) => server.server.emit('connection', stream));
+    cleanup(t, () => front.close());
+    await new Promise((resolve) => front.listen(0, '127.0.0.1', resolve));
+    server.on('receive', (object, meta) => meta.callback?.(object));
+    for (const port of [front.address().port, where.port]) {
+      const { client, log: clientLog } = makeClient(t, where, rich);
+      client.socket = net.connect(port, '127.0.0.1');
+      const early = client.send(everything());
+      assert.deepStrictEqual(await client.call({ n: 1n }), { n: 1n });
+      await early;
+      const large = { bytes: Buffer.alloc(1_000_000, 5), text: 'ä'.repeat(100_000) };
+      assert.deepStrictEqual(await client.call(large), large);
+      await server.sendall(everything());
+      assert.deepStrictEqual((await clientLog.next('receive')).args[0], everything());
+      const { args } = await log.next('receive', ({ args: [object] }) => 'big' in object);
+      assert.deepStrictEqual(args[0], everything());
+      await client.disconnect();
+    }
+    assert.equal(log.count('error'), 0);
+  });
+
+  it('over TLS of OpenSSL', limit, async (t) => {
+    const authority = await hierarchy();
+    const sigalgs = 'ecdsa_secp256r1_sha256:RSA-PSS+SHA256';
+    const identity = { cert: authority.chain, key: authority.server.key, sigalgs };
+    const { server, where } = await startServer(t, { ...rich, ssl_options: identity });
+    server.on('receive', (object, meta) => meta.callback?.(object));
+    const trust = { ca: authority.root.cert, servername: 'localhost', sigalgs };
+    const { client } = await startClient(t, where, { ...rich, ssl: true, ssl_options: trust });
+    assert.deepStrictEqual(await client.call(everything()), everything());
+  });
+
   for (const [name, flags, env] of [
     ['without compiled functions', ['--disallow-code-generation-from-strings'], {}],
     ['read by the I/O threads', [], { SOCKHOP_READER: 'runtime' }],
@@ -361,7 +395,7 @@ describe('a client with rich values', () => {
   });
 
   it('says so for a stream of the program', limit, async (t) => {
-    const { where } = await startServer(t, rich);
+    const { where } = await startServer(t);
     const { client, log } = makeClient(t, where, rich);
     client.socket = net.connect(nodeEndpoint(where));
     assert.equal((await log.next('error')).args[0].code, 'ERR_VALUES_UNSUPPORTED');
@@ -422,6 +456,39 @@ describe('a server with rich values', () => {
     const { server } = await startServer(t, rich);
     assert.throws(() => server.cluster, UNSUPPORTED);
     assert.throws(() => server.sendall({ a: 1 }, { except: 'x.1' }), UNSUPPORTED);
+  });
+});
+
+describe('a program that reads the bytes of a socket', () => {
+  it('gets those of the wire, and messages go on', limit, async (t) => {
+    const { server, log, client, socket } = await pair(t);
+    const chunks = [];
+    socket.on('data', (chunk) => chunks.push(chunk));
+    await client.send({ n: 1n });
+    assert.deepStrictEqual((await log.next('receive')).args[0], { n: 1n });
+    await until(() => Buffer.concat(chunks).includes(MARK), 'the bytes have arrived');
+    assert.deepEqual(server.sockets, [socket]);
+  });
+
+  it('may read alone', limit, async (t) => {
+    const { log, client, socket } = await pair(t);
+    await client.send({ n: 1n });
+    await log.next('receive');
+    socket.removeAllListeners('data');
+    const read = once(socket, 'data');
+    client.socket.write('bytes of another protocol\t\n');
+    assert.equal(String(await read), 'bytes of another protocol\t\n');
+    assert.equal(log.count('error'), 0);
+  });
+
+  it('cannot give the connection to another process', limit, async (t) => {
+    const { socket } = await pair(t);
+    const child = fork('-e', ['process.on("message", () => {})'], {
+      execPath: process.execPath,
+      execArgv: [],
+    });
+    cleanup(t, () => child.kill('SIGKILL'));
+    assert.throws(() => child.send('take it', socket), UNSUPPORTED);
   });
 });
 

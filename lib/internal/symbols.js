@@ -12,6 +12,7 @@ module.exports = {
   kTransmitBinary: Symbol('transmitBinary'),
   kTransmitBytes: Symbol('transmitBytes'),
   kTransmitFrame: Symbol('transmitFrame'),
+  kMayTransmitFrames: Symbol('mayTransmitFrames'),
   kTransmitControl: Symbol('transmitControl'),
   kMayTransmitBinary: Symbol('mayTransmitBinary'),
   kOfferBinary: Symbol('offerBinary'),

@@ -68,6 +68,8 @@ const OTHER_TYPE = 255;
 
 /** The kind of a binary frame with a message. */
 const MESSAGE = 1;
+/** The first byte of a binary frame. No text in UTF-8 contains it. */
+const MARK = 0xff;
 /** The bytes of a binary frame before its text. The third to sixth are the length of the text. */
 const HEADER = 10;
 /** The characters of an id before the last digits of its count. */
@@ -89,6 +91,7 @@ const NUMBER = /^\d+$/;
 module.exports = {
   Flag,
   HEADER,
+  MARK,
   MESSAGE,
   PREFIX_LENGTH,
   MAX_SHAPE_NAMES,

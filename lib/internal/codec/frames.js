@@ -1,9 +1,6 @@
 'use strict';
 
-const { HEADER, MESSAGE } = require('./format.js');
-
-/** The first byte of a binary frame. No text in UTF-8 contains it. */
-const MARK = 0xff;
+const { HEADER, MARK, MESSAGE } = require('./format.js');
 
 /** The kind of the binary frames that a channel sends. */
 const binaryKindOf = (channel) => channel?.binaryKind ?? MESSAGE;

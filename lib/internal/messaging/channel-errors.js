@@ -85,10 +85,19 @@ const richCluster = () =>
     'Leave "values" out for a server whose groups or cluster the program uses.',
   );
 
+const richHandOver = () =>
+  explain(
+    new SockhopError(
+      'The option "values" is "rich", and such a connection cannot be given to another process',
+      'ERR_VALUES_UNSUPPORTED',
+    ),
+    'Leave "values" out for connections that child.send() passes on.',
+  );
+
 const richStream = () =>
   richRefusal(
-    'a stream that the program brings, or that Node secures with OpenSSL, only carries JSON',
-    'Let the package connect or accept, or leave "values" out.',
+    'a socket that the server did not accept is not read, so that its peer cannot take part',
+    'Let the server accept or adopt the connection, or leave "values" out.',
   );
 
 const richObjectBuffer = () =>
@@ -196,6 +205,7 @@ module.exports = {
   notAnObject,
   replyToDestroyedSocket,
   richCluster,
+  richHandOver,
   richObjectBuffer,
   richPeerType,
   richRefused,

@@ -3,7 +3,12 @@
 const { decodeRich } = require('../codec/decoder.js');
 const { RICH_MESSAGE } = require('../codec/rich-format.js');
 const { diagnostics } = require('../diagnostics.js');
-const { kConnection, kSetShowControl, kUncountFrame } = require('../symbols.js');
+const {
+  kConnection,
+  kMayTransmitFrames,
+  kSetShowControl,
+  kUncountFrame,
+} = require('../symbols.js');
 const errors = require('./channel-errors.js');
 const { handledRejection } = require('./handlers.js');
 const { MessageChannel } = require('./message-channel.js');
@@ -47,9 +52,11 @@ class RichChannel extends MessageChannel {
 
   start() {
     if (this.options.peer_type === 'json') return this.#sender.stop();
-    if (!this.isNative) return this.#sender.refuse(errors.richStream());
+    if (!this.isNative && !this.transport[kMayTransmitFrames]) {
+      return this.#sender.refuse(errors.richStream());
+    }
     if (!this.#isOwnCoding()) return this.#sender.refuse(errors.richObjectBuffer());
-    this.socket[kConnection].offerBinary();
+    if (this.isNative) this.socket[kConnection].offerBinary();
     this.#sender.announce();
     super.start();
   }

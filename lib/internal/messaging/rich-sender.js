@@ -13,6 +13,7 @@ const {
   kCanWriteNow,
   kFlush,
   kHasCustomWrite,
+  kMayTransmitFrames,
   kTransmitBinary,
   kTransmitBytes,
   kTransmitControl,
@@ -249,7 +250,9 @@ class RichSender {
   sendFrame(frame, isAwaited) {
     const { channel } = this;
     if (this.#peer === Peer.REFUSED) return handledRejection(this.#error);
-    if (!channel.isNative) return channel.transport[kTransmitFrame](frame, isAwaited);
+    if (!channel.isNative && !channel.transport[kMayTransmitFrames]) {
+      return channel.transport[kTransmitFrame](frame, isAwaited);
+    }
     if (channel.socket.destroyed || channel.socket.writableEnded) {
       return handledRejection(socketDestroyed());
     }
@@ -269,20 +272,36 @@ class RichSender {
     return promise;
   }
 
-  #write({ text, bytes }, isAwaited) {
-    const { transport } = this.channel;
+  #write(frame, isAwaited) {
+    const { isNative, transport } = this.channel;
+    const { text, bytes } = frame;
     this.#switch();
+    if (!isNative) return transport[kTransmitFrame](frame, isAwaited);
     if (!transport[kHasCustomWrite] && place(text, [bytes], bytes.length)) {
       return transport[kTransmitBinary](isAwaited);
     }
-    const frame = bytesOfFrames(text, [text.length, 0, bytes.length], bytes, RICH_MESSAGE);
-    return transport[kWriteBytes](frame);
+    return transport[kWriteBytes](
+      bytesOfFrames(text, [text.length, 0, bytes.length], bytes, RICH_MESSAGE),
+    );
   }
 
   #switch() {
     if (this.#isSwitched) return;
     this.#isSwitched = true;
     this.channel.transport[kTransmitControl](SWITCH + this.#options.terminator[1]);
+  }
+
+  /** The socket is to be given to another process, which does not know what the peer has announced. */
+  handOver() {
+    throw errors.richHandOver();
+  }
+
+  /** The program reads the bytes from now on: those of the wire. */
+  leave() {}
+
+  /** @returns {string} a text of the peer, in which no offer of the codec stands */
+  receiveText(text) {
+    return text;
   }
 
   /** Messages of this end were not sent. */

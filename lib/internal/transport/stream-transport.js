@@ -1,18 +1,24 @@
 'use strict';
 
 const { SockhopPing } = require('../../SockhopPing.js');
+const { HEADER } = require('../codec/format.js');
+const { bytesOfFrames } = require('../codec/frames.js');
+const { RICH_MESSAGE } = require('../codec/rich-format.js');
 const { connectionName, debug } = require('../diagnostics.js');
 const { socketDestroyed } = require('../errors/errors.js');
-const { handledRejection } = require('../messaging/handlers.js');
 const { richStream } = require('../messaging/channel-errors.js');
+const { handledRejection } = require('../messaging/handlers.js');
+const { throwUncaught } = require('../native/dispatcher.js');
 const { WritePacing, callAtTickEnd } = require('./write-coalescer.js');
 const { Framer } = require('./framer.js');
+const { MixedFrames } = require('./mixed-frames.js');
 const {
   kClearPings,
   kFlush,
   kHasCustomWrite,
   kHasShownPings,
   kMayTransmitBinary,
+  kMayTransmitFrames,
   kNextPing,
   kOfferBinary,
   kOnPong,
@@ -25,6 +31,7 @@ const {
   kStartReading,
   kTraffic,
   kTransmit,
+  kTransmitControl,
   kTransmitFrame,
   kUncountFrame,
   kWriteBytes,
@@ -124,13 +131,27 @@ class StreamTransport {
       return channel.onTooLarge(Number.POSITIVE_INFINITY);
     }
     const { frames, fits } = cut;
-    for (const text of frames) {
+    for (const frame of frames) {
       if (this.#stream.destroyed) return;
       this.#messagesReceived += 1;
-      if (isControl(text)) this.#controlBytes += text.length;
-      channel.receiveSafely(text);
+      if (typeof frame === 'string') {
+        if (isControl(frame)) this.#controlBytes += frame.length;
+        channel.receiveSafely(frame);
+      } else this.#receiveBinary(frame);
     }
     if (!fits) channel.onTooLarge(this.#maxMessageSize);
+  }
+
+  #receiveBinary(frame) {
+    const channel = this.#channel;
+    const text = frame.toString('utf8', HEADER, HEADER + frame.readUInt32LE(2));
+    const message = channel.decode(text, 0, text.length, frame, 0, frame.length);
+    if (message === null) return;
+    try {
+      channel.receiveDecoded(message, frame.length);
+    } catch (err) {
+      throwUncaught(err);
+    }
   }
 
   /** Does nothing: the channel gets all frames. */
@@ -169,11 +190,14 @@ class StreamTransport {
    *   ERR_SOCKET_DESTROYED
    */
   [kTransmit](text) {
+    return this.#write(Buffer.from(text), 1);
+  }
+
+  #write(bytes, messages) {
     const stream = this.#stream;
     const promise = new Promise((resolve, reject) => {
       if (stream.destroyed || stream.writableEnded) return reject(socketDestroyed());
-      const bytes = Buffer.from(text);
-      this.#messagesSent += 1;
+      this.#messagesSent += messages;
       this.#bytesSent += bytes.length;
       this.#corkBurst(bytes.length);
       this.#pending.add(reject);
@@ -218,12 +242,24 @@ class StreamTransport {
     return false;
   }
 
-  [kTransmitFrame]() {
-    return handledRejection(richStream());
-  }
-
   [kOfferBinary]() {
     return false;
+  }
+
+  /** Whether binary frames with rich values can be sent, and are read from now on. */
+  get [kMayTransmitFrames]() {
+    if (!(this.#framer instanceof MixedFrames)) {
+      this.#framer = new MixedFrames(this.#channel.options.terminator[0], this.#maxMessageSize);
+    }
+    return true;
+  }
+
+  [kTransmitFrame]({ text, bytes }) {
+    return this.#write(bytesOfFrames(text, [text.length, 0, bytes.length], bytes, RICH_MESSAGE), 1);
+  }
+
+  [kTransmitControl](text) {
+    this.#write(Buffer.from(text), 0);
   }
 
   [kUncountFrame]() {
@@ -329,6 +365,15 @@ class UnreadStreamTransport extends StreamTransport {
   constructor(stream, options, channel) {
     super(stream, options, channel);
     this.#stream = stream;
+  }
+
+  /** The socket is not read, so that its peer cannot say that it takes rich values. */
+  get [kMayTransmitFrames]() {
+    return false;
+  }
+
+  [kTransmitFrame]() {
+    return handledRejection(richStream());
   }
 
   [kTransmit](text) {

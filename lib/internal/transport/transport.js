@@ -6,6 +6,7 @@ const {
   kHasCustomWrite,
   kHasShownPings,
   kMayTransmitBinary,
+  kMayTransmitFrames,
   kNextPing,
   kOfferBinary,
   kOnPong,
@@ -43,6 +44,8 @@ const {
  *   the codec has written
  * @property {function(RichFrame, boolean): Promise<null>} [kTransmitFrame] sends a message with rich
  *   values; not of a native connection
+ * @property {boolean} [kMayTransmitFrames] whether the peer of a stream can get such messages: then
+ *   its own are read from now on
  * @property {function(string): void} kTransmitControl sends a text frame that is no message
  * @property {boolean} kMayTransmitBinary whether messages can be sent as binary frames
  * @property {function(): boolean} kOfferBinary accepts binary frames of the peer from now on; false
@@ -94,6 +97,10 @@ class UnavailableTransport {
 
   [kTransmitBinary]() {
     return this.#reject();
+  }
+
+  get [kMayTransmitFrames]() {
+    return false;
   }
 
   [kTransmitFrame]() {

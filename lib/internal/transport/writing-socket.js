@@ -50,7 +50,6 @@ const LEAST_HIGH_WATER_MARK = 16 * 1024;
 
 const noop = () => {};
 
-
 /** The numbers of the frames that are written, for the native side. */
 let frameNumbers = new Uint32Array(3 * 64);
 
