@@ -1,6 +1,9 @@
+const { once } = require('node:events');
+const net = require('node:net');
 const { monitorEventLoopDelay, performance } = require('node:perf_hooks');
 const tls = require('node:tls');
 const { setTimeout: delay } = require('node:timers/promises');
+const { Worker } = require('node:worker_threads');
 const { Meter } = require('../lib/meter.js');
 const { HELLO, WELCOME, per } = require('./common.js');
 
@@ -100,6 +103,40 @@ const handshakes = {
   },
 };
 
+/** Opens plain connections at a steady rate, as `visit()` opens those with TLS. */
+function visitPlain() {
+  const { createConnection } = require('node:net');
+  const { workerData } = require('node:worker_threads');
+  const { port, ms, rate } = workerData;
+  const begin = performance.now();
+  let visits = 0;
+  const timer = setInterval(() => {
+    const now = performance.now();
+    if (now > begin + ms) return clearInterval(timer);
+    for (; visits < ((now - begin) * rate) / 1e3; visits += 1) {
+      const socket = createConnection(port, '127.0.0.1', () => socket.write('hello'));
+      socket.on('data', () => socket.end());
+    }
+  }, 1);
+}
+
+/** The delay of a `net.Server` that does nothing but answer these connections. */
+async function delayWithoutTls({ ms }) {
+  const plain = net.createServer((socket) => socket.pipe(socket));
+  plain.listen(0, '127.0.0.1');
+  await once(plain, 'listening');
+  const histogram = monitorEventLoopDelay({ resolution: 1 });
+  const workerData = { port: plain.address().port, ms, rate: STEADY_RATE };
+  const visitor = new Worker(`(${visitPlain})()`, { eval: true, workerData });
+  const ended = once(visitor, 'exit');
+  await once(plain, 'connection');
+  histogram.enable();
+  await ended;
+  histogram.disable();
+  plain.close();
+  return { p99Ms: histogram.percentile(99) / 1e6 };
+}
+
 const loopDelay = {
   ...common,
   name: 'tls-loop-delay',
@@ -113,6 +150,16 @@ const loopDelay = {
     const run = await visitor.call('steady', { ms });
     const { p99Ms } = await served.call('finish');
     return { value: p99Ms, rate: (run.connections * 1e3) / run.ms };
+  },
+
+  floor: {
+    label: 'net.Server, without TLS',
+    transports: ['tcp'],
+    actions: () => ({ run: delayWithoutTls }),
+    async round({ end, ms }) {
+      const { p99Ms } = await end.call('run', { ms });
+      return { value: p99Ms, rate: STEADY_RATE };
+    },
   },
 };
 
