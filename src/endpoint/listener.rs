@@ -49,7 +49,7 @@ pub struct Listener {
     gate: AcceptGate<ListeningSocket>,
     /// Whether other code accepts the connections at the address.
     is_lent: bool,
-    /// Accepts connections if there is no poller.
+    /// Accepts connections that the poller does not watch for.
     task: Mutex<Option<AbortHandle>>,
     /// `max_connections`, and the descriptors that count against it.
     quota: Arc<DescriptorQuota>,
@@ -110,7 +110,7 @@ impl Listener {
             address,
             file,
         } = listening;
-        let listener = match Self::watched(socket, &environment) {
+        let listener = match Self::watched(socket, &environment, tls.is_some()) {
             Ok(socket) => Self::new(
                 id,
                 address,
@@ -140,17 +140,15 @@ impl Listener {
 
     /// Begins to accept connections.
     fn watch(self: &Arc<Self>) -> io::Result<()> {
-        let watched = self
-            .gate
-            .hold(|socket| match (socket, self.environment.poller()) {
-                (Some(socket), Some(poller)) => poller.add_listener(self, socket),
-                _ => Ok(()),
-            });
-        if self.environment.poller().is_none() {
-            let task = runtime::spawn(accept_loop(Arc::downgrade(self)))?;
-            *self.task.lock() = Some(task);
+        let poller = self.environment.poller().filter(|_| self.tls.is_none());
+        if let Some(poller) = poller {
+            return self
+                .gate
+                .hold(|socket| socket.map_or(Ok(()), |socket| poller.add_listener(self, socket)));
         }
-        watched
+        let task = runtime::spawn(accept_loop(Arc::downgrade(self)))?;
+        *self.task.lock() = Some(task);
+        Ok(())
     }
 
     /// A listener whose connections are accepted elsewhere and may be handed to
@@ -212,10 +210,15 @@ impl Listener {
         })
     }
 
-    fn watched(socket: BoundSocket, environment: &Environment) -> io::Result<ListeningSocket> {
+    fn watched(
+        socket: BoundSocket,
+        environment: &Environment,
+        is_secure: bool,
+    ) -> io::Result<ListeningSocket> {
         // Registering a socket needs the runtime's context.
         let _context = runtime::start()?.enter();
-        ListeningSocket::new(socket, environment.poller().is_some())
+        // With TLS the event loop has nothing to do before the handshake is done.
+        ListeningSocket::new(socket, environment.poller().is_some() && !is_secure)
     }
 
     /// Takes over a connection that was accepted elsewhere, and of which nothing was read.
