@@ -85,40 +85,47 @@ function run(t, args, cwd) {
 for (const [kind, key] of Object.entries(KEYS)) {
   for (const version of ['1_2', '1_3']) {
     describe(`TLS ${version.replace('_', '.')} with keys of ${kind}`, { skip }, () => {
-      it('joins a server to s_client, which resumes its session', limit, async (t) => {
-        const { cwd, ca, server: identity, client } = chainOf(t, key);
-        const ssl_options = { ...identity, ca, requestCert: true };
-        const { server, log } = await startServer(t, { ssl_options }, { port: 0 });
-        const { port } = server.server.address();
-        const args = ['s_client', '-connect', `127.0.0.1:${port}`, `-tls${version}`];
-        args.push('-CAfile', 'root.pem', '-cert', 'client.pem', '-key', 'client.key');
-        args.push('-servername', 'localhost', '-verify_return_error', '-nocommands');
-        for (const [resumption, resumed] of [
-          [['-sess_out', 'session'], false],
-          [['-sess_in', 'session'], true],
-        ]) {
-          const program = run(t, [...args, ...resumption], cwd);
-          const { args: connected } = await log.next('connect');
-          const [sock] = connected;
-          assert.equal(sock instanceof tls.TLSSocket, false, 'the package secures it');
-          assert.equal(sock.getProtocol(), `TLSv${version.replace('_', '.')}`);
-          assert.equal(sock.authorized, true);
-          assert.equal(
-            sock.getPeerX509Certificate().fingerprint256,
-            new X509Certificate(client.cert).fingerprint256,
-          );
-          assert.equal(sock.isSessionReused(), resumed);
-          program.child.stdin.write('{"type":"Object","data":{"from":"s_client"}}\n');
-          const { args: received } = await log.next('receive');
-          assert.deepEqual(received[0], { from: 's_client' });
-          await server.send(sock, { to: 's_client' });
-          await program.prints(/"to":"s_client"/);
-          program.child.stdin.end();
-          await log.next('disconnect');
-          await deadline(program.closed, 'the end of s_client');
-        }
-        assert.equal(server.stats().failed_handshakes, 0);
-      });
+      it(
+        'joins a server to s_client, which resumes its session until the keys change',
+        limit,
+        async (t) => {
+          const { cwd, ca, server: identity, client } = chainOf(t, key);
+          const ssl_options = { ...identity, ca, requestCert: true };
+          const { server, log } = await startServer(t, { ssl_options }, { port: 0 });
+          const { port } = server.server.address();
+          const args = ['s_client', '-connect', `127.0.0.1:${port}`, `-tls${version}`];
+          args.push('-CAfile', 'root.pem', '-cert', 'client.pem', '-key', 'client.key');
+          args.push('-servername', 'localhost', '-verify_return_error', '-nocommands');
+          for (const [resumption, resumed, isChanged] of [
+            [['-sess_out', 'session'], false],
+            [['-sess_in', 'session'], true],
+            [['-sess_in', 'session'], false, true],
+          ]) {
+            // New keys of tickets come with it.
+            if (isChanged) server.set_secure_context(identity);
+            const program = run(t, [...args, ...resumption], cwd);
+            const { args: connected } = await log.next('connect');
+            const [sock] = connected;
+            assert.equal(sock instanceof tls.TLSSocket, false, 'the package secures it');
+            assert.equal(sock.getProtocol(), `TLSv${version.replace('_', '.')}`);
+            assert.equal(sock.authorized, true);
+            assert.equal(
+              sock.getPeerX509Certificate().fingerprint256,
+              new X509Certificate(client.cert).fingerprint256,
+            );
+            assert.equal(sock.isSessionReused(), resumed);
+            program.child.stdin.write('{"type":"Object","data":{"from":"s_client"}}\n');
+            const { args: received } = await log.next('receive');
+            assert.deepEqual(received[0], { from: 's_client' });
+            await server.send(sock, { to: 's_client' });
+            await program.prints(/"to":"s_client"/);
+            program.child.stdin.end();
+            await log.next('disconnect');
+            await deadline(program.closed, 'the end of s_client');
+          }
+          assert.equal(server.stats().failed_handshakes, 0);
+        },
+      );
 
       it('joins a client to s_server', limit, async (t) => {
         const { cwd, ca, client: identity } = chainOf(t, key);

@@ -4,6 +4,7 @@ const { clientOptions, UsageError } = require('../arguments.js');
 const { connect, makeClient } = require('../connecting.js');
 const { formatEndpoint, looksLikeEndpoint } = require('../endpoint.js');
 const { EXIT } = require('../exit-codes.js');
+const { setImmediate } = require('../../real-timers.js');
 const { includes, json, parseMessage } = require('../messages.js');
 const { Printer, printable, showObject } = require('../text.js');
 
@@ -101,6 +102,10 @@ async function run({ values, positionals, endpoint, isEndpointGiven }) {
     if (asks) return await askAndPrint(client, message, values, printer);
     await client.send(message);
     return EXIT.ok;
+  } catch (err) {
+    // Why the connection broke, such as an alert of TLS, is an `error` event that comes later.
+    await new Promise((resolve) => setImmediate(resolve));
+    throw err;
   } finally {
     await client.disconnect();
   }
