@@ -117,6 +117,39 @@ describe('a server with TLS', { skip }, () => {
     assert.equal(failed_handshakes, handshake_timeouts);
   });
 
+  for (const [way, options] of [
+    ['on the threads of the package', {}],
+    ['through OpenSSL', { sessionTimeout: 300 }],
+  ]) {
+    it(`ends handshakes that wait too long for their turn, ${way}`, limit, async (t) => {
+      const { server, port } = await start(
+        t,
+        { max_handshakes: 1, handshake_timeout: 4000 },
+        options,
+      );
+      // With a turn of its own for each, the last one would be over after a minute.
+      const sockets = await open(t, port, 20, TORN_HELLO);
+      const began = Date.now();
+      await until(() => server.stats().handshake_timeouts === 20, 'all have ended');
+      assert.ok(Date.now() - began < 40_000);
+      await until(() => sockets.every(({ destroyed }) => destroyed), 'the end of all');
+      await isServed(t, port);
+    });
+  }
+
+  it('reports clients with invented alerts as one kind', limit, async (t) => {
+    const { server, log, port } = await start(t);
+    const invented = Array.from({ length: 50 }, (_, number) => 150 + number);
+    for (const number of invented) {
+      await open(t, port, 1, Buffer.from([0x15, 3, 3, 0, 2, 2, number]));
+    }
+    await until(() => server.stats().failed_handshakes === invented.length, 'all have failed');
+    const codes = log.entries
+      .filter(({ name }) => name === 'error')
+      .map(({ args }) => args[0].code);
+    assert.deepEqual([...new Set(codes)], ['ERR_SSL_UNEXPECTED_MESSAGE']);
+  });
+
   it('lets torn handshakes be while there is room for all', limit, async (t) => {
     const { server, log, port } = await start(t, { handshake_timeout: 4500, max_handshakes: 4 });
     const began = Date.now();

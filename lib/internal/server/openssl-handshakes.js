@@ -25,11 +25,11 @@ class OpensslHandshakes {
    * client and the time when it began.
    */
   #running = new Map();
-  /** Fires when the oldest handshake has to make room for another. */
+  /** Fires when the oldest handshake has to make room for another, or has waited too long. */
   #timer = null;
   /** The accepted streams whose handshake has made room for another, and was reported. */
   #abandoned = new WeakSet();
-  /** Those that wait for their turn. */
+  /** Those that wait for their turn, oldest first, with the time when they came. */
   #waiting = [];
   #isStopped = false;
 
@@ -79,30 +79,44 @@ class OpensslHandshakes {
       );
       return;
     }
-    this.#waiting.push(accepted);
+    this.#waiting.push({ accepted, since: now() });
     this.#begin();
   }
 
   #begin() {
     while (this.#waiting.length > 0 && this.#running.size < this.#tls.maxHandshakes) {
-      const accepted = this.#waiting.shift();
-      const { remoteAddress: address, remotePort: port } = accepted;
-      this.#running.set(accepted, { client: { address, port }, since: now() });
+      const { accepted } = this.#waiting.shift();
+      this.#running.set(accepted, { client: clientOf(accepted), since: now() });
       this.#currentServer().emit('connection', accepted);
     }
     this.#watch();
   }
 
-  /** While others wait, no handshake takes longer than PATIENCE_MS. */
+  /**
+   * While others wait, no handshake takes longer than PATIENCE_MS, and none waits longer than it may
+   * take.
+   */
   #watch() {
     if (this.#timer !== null || this.#waiting.length === 0) return;
     const [{ since }] = this.#running.values();
-    this.#timer = setTimeout(() => this.#makeRoom(), Math.max(1, since + PATIENCE_MS - now()));
+    const due = Math.min(since + PATIENCE_MS, this.#waiting[0].since + this.#tls.handshakeTimeout);
+    this.#timer = setTimeout(() => this.#makeRoom(), Math.max(1, due - now()));
     this.#timer.unref?.();
+  }
+
+  #endLateOnes() {
+    const latest = now() - this.#tls.handshakeTimeout;
+    while (this.#waiting.length > 0 && this.#waiting[0].since <= latest) {
+      const { accepted } = this.#waiting.shift();
+      const client = clientOf(accepted);
+      accepted.destroy();
+      this.#listener.opensslFailed(handshakeTimedOut(), client);
+    }
   }
 
   #makeRoom() {
     this.#timer = null;
+    this.#endLateOnes();
     const latest = now() - PATIENCE_MS;
     let wanted = this.#waiting.length;
     for (const [accepted, { client, since }] of this.#running) {
@@ -139,11 +153,17 @@ class OpensslHandshakes {
   stop() {
     this.#isStopped = true;
     this.#tls.opensslHandshakes.delete(this);
-    for (const accepted of [...this.#running.keys(), ...this.#waiting]) accepted.destroy();
+    for (const accepted of this.#running.keys()) accepted.destroy();
+    for (const { accepted } of this.#waiting) accepted.destroy();
     this.#running.clear();
     this.#waiting.length = 0;
     clearTimeout(this.#timer);
   }
+}
+
+/** The ends of TCP that an error of a client has. */
+function clientOf({ remoteAddress: address, remotePort: port }) {
+  return { address, port };
 }
 
 module.exports = { OpensslHandshakes };

@@ -207,6 +207,11 @@ class TlsServer {
     };
   }
 
+  /** In ms; Infinity for none. */
+  get handshakeTimeout() {
+    return this.#settings.handshake_timeout || Number.POSITIVE_INFINITY;
+  }
+
   get maxHandshakes() {
     return this.#settings.max_handshakes;
   }

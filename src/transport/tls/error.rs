@@ -55,8 +55,10 @@ impl TlsError {
 
 fn number_of(error: &rustls::Error) -> i32 {
     use rustls::Error;
-    use rustls::{InvalidMessage, PeerIncompatible};
+    use rustls::{AlertDescription, InvalidMessage, PeerIncompatible};
     match error {
+        // One kind of failure, whatever numbers a peer makes up.
+        Error::AlertReceived(AlertDescription::Unknown(_)) => 258,
         Error::AlertReceived(alert) => i32::from(u8::from(*alert)),
         Error::DecryptError => 256,
         Error::InvalidMessage(
