@@ -2,8 +2,8 @@
 
 // `npm test`: sets everything up, and runs the checks that a contributor needs many times a day:
 // format, lint, types, the tests of Rust, and the tests of the package. `npm run test:all` runs
-// every check. Steps run in two lanes side by side. A failing step does not stop the others, and a
-// table at the end has the result of each.
+// every check. Steps run in lanes side by side. A failing step does not stop the others, and a
+// table at the end has the result of each, its duration, and its processor time.
 //
 //   npm test -- --only node,rust          the named steps, out of all
 //   npm test -- __test__/client.test.js   the named test files
@@ -68,15 +68,20 @@ function nodeTestOptions() {
 const nodeTests = (files) => [NODE, ...nodeTestOptions(), ...files];
 
 /**
- * The steps, in the order of each lane. The first two lanes run side by side: the first prints as
- * it goes, a step of the second prints when it has ended. The second lane has the steps that
- * compute, at a lower priority: it uses the time in which the first lane, which mostly waits,
- * leaves a processor idle. The third lane runs when both have ended.
+ * The lanes run side by side, except for the last one, which runs when the others have ended. The
+ * first prints as it goes; a step of another lane prints when it has ended, unless its lane runs
+ * alone. Tests of Node mostly wait, so two lanes have them. The steps that compute have a lower
+ * priority and use the time in which those leave a processor idle.
+ */
+const Lane = Object.freeze({ NODE: 0, MORE_NODE: 1, COMPUTE: 2, ALONE: 3 });
+
+/**
+ * The steps, in the order of each lane.
  *
  * @typedef {object} Step
  * @property {string} name
  * @property {string} title
- * @property {1 | 2 | 3} lane
+ * @property {number} lane
  * @property {boolean} [daily] `npm test` runs it
  * @property {boolean} [canRepeat] it runs processes that other load can delay
  * @property {function({files: string[]}): string[]} command
@@ -90,35 +95,35 @@ const STEPS = [
   {
     name: 'biome',
     title: 'JavaScript: format and lint',
-    lane: 2,
+    lane: Lane.COMPUTE,
     daily: true,
     command: () => [NODE, nodeModule('@biomejs/biome/bin/biome'), 'check', '--error-on-warnings'],
   },
   {
     name: 'rustfmt',
     title: 'Rust: format',
-    lane: 2,
+    lane: Lane.COMPUTE,
     daily: true,
     command: () => ['cargo', 'fmt', '--check'],
   },
   {
     name: 'types',
     title: 'Type declarations',
-    lane: 2,
+    lane: Lane.COMPUTE,
     daily: true,
     command: () => [NODE, nodeModule('typescript/bin/tsc'), '-p', inRoot('__test__/types')],
   },
   {
     name: 'clippy',
     title: 'Rust: lint',
-    lane: 2,
+    lane: Lane.COMPUTE,
     daily: true,
     command: () => ['cargo', 'clippy', '--all-targets', '--', '-D', 'warnings'],
   },
   {
     name: 'rust',
     title: 'Rust: tests of the layers below Node',
-    lane: 2,
+    lane: Lane.COMPUTE,
     daily: true,
     // A test binary runs without Node, which provides the N-API functions.
     command: () => ['cargo', 'test', '--no-default-features'],
@@ -126,7 +131,7 @@ const STEPS = [
   {
     name: 'node',
     title: 'Node: tests of the package',
-    lane: 1,
+    lane: Lane.NODE,
     canRepeat: true,
     daily: true,
     command: ({ files }) =>
@@ -135,14 +140,14 @@ const STEPS = [
   {
     name: 'node-slow',
     title: 'Node: tests of the package that take long',
-    lane: 1,
+    lane: Lane.NODE,
     canRepeat: true,
     command: () => nodeTests(findTests(inRoot('__test__')).filter(isSlow)),
   },
   {
     name: 'readers',
     title: 'Node: connections read by one reader alone, the runtime, then the event loop',
-    lane: 1,
+    lane: Lane.MORE_NODE,
     canRepeat: true,
     command: () => [NODE, inRoot('scripts/readers.js'), ...nodeTestOptions()],
   },
@@ -156,14 +161,14 @@ const STEPS = [
   {
     name: 'network',
     title: 'Node: interoperability byte by byte, then with delays',
-    lane: 1,
+    lane: Lane.MORE_NODE,
     canRepeat: true,
     command: () => [NODE, inRoot('scripts/network.js'), ...nodeTestOptions()],
   },
   {
     name: 'runtimes',
     title: 'Node, Bun and Deno: the packed package on other versions and runtimes',
-    lane: 1,
+    lane: Lane.MORE_NODE,
     canRepeat: true,
     unless: () =>
       (process.platform !== 'linux' || process.arch !== 'x64') &&
@@ -173,7 +178,7 @@ const STEPS = [
   {
     name: 'packaging',
     title: 'Packaging: declarations, bundlers and test runners with the packages of a release',
-    lane: 1,
+    lane: Lane.NODE,
     canRepeat: true,
     unless: () =>
       Number.parseInt(process.versions.node, 10) < 20 && 'the tools need Node 20 or newer',
@@ -182,7 +187,7 @@ const STEPS = [
   {
     name: 'model',
     title: 'Rust: every interleaving of the concurrent parts',
-    lane: 2,
+    lane: Lane.COMPUTE,
     // Ends each large model after this number of seconds; `npm run model` completes them.
     env: { LOOM_MAX_DURATION: '15' },
     command: () => [NODE, inRoot('scripts/model.js')],
@@ -190,26 +195,26 @@ const STEPS = [
   {
     name: 'fuzz',
     title: 'Fuzzing: every seed, then 15 seconds of each target',
-    lane: 2,
+    lane: Lane.COMPUTE,
     note: () => rustMissing() && `only objectbuffer and codec: ${rustMissing()}`,
     command: () => [NODE, inRoot('scripts/fuzz.js'), 'all', '15'],
   },
   {
     name: 'soak',
     title: 'A minute of mixed load',
-    lane: 2,
+    lane: Lane.COMPUTE,
     command: () => [NODE, inRoot('scripts/soak.js'), '1', '--out', inRoot('target/soak')],
   },
   {
     name: 'audit',
     title: 'Licences, sources, versions and advisories of the dependencies',
-    lane: 2,
+    lane: Lane.COMPUTE,
     command: () => [NODE, inRoot('scripts/audit.js'), ...(process.env.CI ? ['--install'] : [])],
   },
   {
     name: 'conformance',
     title: "Conformance: the original's own tests, and both side by side",
-    lane: 3,
+    lane: Lane.ALONE,
     canRepeat: true,
     // The original's suites have time limits of 10 ms, so nothing runs beside them. Five runs in CI
     // show their races.
@@ -247,12 +252,32 @@ function isWanted(step, { all, rest, only }) {
 const secondsSince = (began) => (Date.now() - began) / 1000;
 
 /**
+ * @returns {number} the processor time of the child processes that have ended, with theirs, in
+ *   seconds; NaN where the system does not tell it
+ */
+function secondsOfChildren() {
+  try {
+    const stat = fs.readFileSync('/proc/self/stat', 'latin1');
+    // The name of the program, in brackets, may contain spaces. `cutime` and `cstime` are in ticks
+    // of 10 ms.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return (Number(fields[13]) + Number(fields[14])) / 100;
+  } catch {
+    return Number.NaN;
+  }
+}
+
+/** The processor time of the steps that have ended. */
+let counted = secondsOfChildren();
+
+/**
  * Runs a command to its end.
- * @returns {Promise<string | null>} how it failed, or null
+ * @returns {Promise<{failure: string | null, computed: number}>} how it failed, and its processor
+ *   time in seconds
  */
 function execute([program, ...args], { env, lane }, output) {
   return new Promise((resolve) => {
-    const priority = lane === 2 ? os.constants.priority.PRIORITY_BELOW_NORMAL : 0;
+    const priority = lane === Lane.COMPUTE ? os.constants.priority.PRIORITY_BELOW_NORMAL : 0;
     const child = spawn(program, args, {
       cwd: ROOT,
       env: { ...environment(), ...env },
@@ -260,11 +285,18 @@ function execute([program, ...args], { env, lane }, output) {
     });
     if (priority && child.pid) os.setPriority(child.pid, priority);
     const timer = setTimeout(() => child.kill('SIGKILL'), STEP_LIMIT_MS);
+    let computed = Number.NaN;
     const end = (failure) => {
       clearTimeout(timer);
-      resolve(failure);
+      resolve({ failure, computed });
     };
     child.on('error', (error) => end(error.message));
+    // No other child ends between these two events and the reading of the counter.
+    child.on('exit', () => {
+      const total = secondsOfChildren();
+      computed = total - counted;
+      counted = total;
+    });
     child.on('close', (code, signal) => {
       if (signal) end(`ended by ${signal}`);
       else end(code === 0 ? null : `exit code ${code}`);
@@ -305,8 +337,8 @@ async function runLane(steps, held, wanted, results) {
       continue;
     }
     const began = Date.now();
-    const failure = await (held ? runHeld : runShown)(step, wanted);
-    results.set(step, { failure, seconds: secondsSince(began), note: step.note?.() });
+    const { failure, computed } = await (held ? runHeld : runShown)(step, wanted);
+    results.set(step, { failure, seconds: secondsSince(began), computed, note: step.note?.() });
   }
 }
 
@@ -319,17 +351,19 @@ async function repeatFailed(steps, wanted, results) {
     const result = results.get(step);
     if (!step.canRepeat || !result.failure) continue;
     console.log(`\n${step.name} FAILED (${result.failure}); it runs once more, alone`);
-    const failure = await runShown(step, wanted);
+    const { failure } = await runShown(step, wanted);
     const note = `FAILED first (${result.failure}), passed when it ran alone: mend that test`;
     results.set(step, { ...result, failure, note });
   }
 }
 
-function summaryLine(name, { failure, skipped, seconds, note }) {
+function summaryLine(name, { failure, skipped, seconds, computed = Number.NaN, note }) {
   const verdict = skipped ? 'left out' : failure ? 'FAILED' : 'passed';
   const time = skipped ? '' : `${seconds.toFixed(1)} s`;
+  const cpu = Number.isNaN(computed) ? '' : `cpu ${computed.toFixed(0)} s`;
   const remark = skipped ?? failure ?? (note || '');
-  return `${name.padEnd(12)} ${verdict.padEnd(8)} ${time.padStart(8)}  ${remark}`.trimEnd();
+  const line = `${name.padEnd(12)} ${verdict.padEnd(8)} ${time.padStart(8)} ${cpu.padStart(10)}`;
+  return `${line}  ${remark}`.trimEnd();
 }
 
 async function main(argv) {
@@ -348,15 +382,13 @@ async function main(argv) {
 
   const steps = STEPS.filter((step) => isWanted(step, wanted));
   for (const step of steps) results.set(step, null);
-  const [first, second, third] = [1, 2, 3].map((lane) =>
-    steps.filter((step) => step.lane === lane),
-  );
-  await Promise.all([
-    runLane(first, false, wanted, results),
-    // A lane that runs alone holds nothing back.
-    runLane(second, first.length > 0, wanted, results),
-  ]);
-  await runLane(third, false, wanted, results);
+  const lanes = Object.values(Lane).map((lane) => steps.filter((step) => step.lane === lane));
+  const alone = lanes.pop();
+  // The first lane with steps prints as it goes.
+  const shown = lanes.find((lane) => lane.length > 0);
+  counted = secondsOfChildren();
+  await Promise.all(lanes.map((lane) => runLane(lane, lane !== shown, wanted, results)));
+  await runLane(alone, false, wanted, results);
   if (wanted.repeatFailed) await repeatFailed(steps, wanted, results);
 
   console.log('\n=== Summary ===');
