@@ -12,7 +12,7 @@ const { all } = require('../conformance/scenarios.js');
 
 describe('differential run against sockhop 1.8.4', { concurrency: 4 }, () => {
   for (const scenario of all) {
-    it(scenario.name, { timeout: 180_000 }, async () => {
+    it(scenario.name, { timeout: 700_000 }, async () => {
       const problems = await compare(scenario);
       assert.equal(problems.length, 0, problems.join('\n'));
     });

@@ -7,7 +7,7 @@ const { Context } = require('./context.js');
 const { find } = require('./scenarios.js');
 
 const [directory, name, original, part = 'run'] = process.argv.slice(2);
-const DEADLINE_MS = Number(process.env.CONFORMANCE_DEADLINE_MS || 60_000);
+const DEADLINE_MS = Number(process.env.CONFORMANCE_DEADLINE_MS || 300_000);
 
 const context = new Context(directory, name, original);
 let over = false;

@@ -10,7 +10,7 @@ const { original, underTest } = require('./under-test.js');
 const differences = require('./differences.js');
 
 /** Longer than the deadline of child.js, which says what the scenario waits for. */
-const KILL_AFTER_MS = 70_000;
+const KILL_AFTER_MS = 310_000;
 
 function runOn(directory, scenario) {
   return new Promise((resolve, reject) => {
