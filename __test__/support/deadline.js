@@ -1,7 +1,14 @@
 'use strict';
 
+const os = require('node:os');
+
 /** How long a single step of a test may take, in milliseconds: longer through a bad network. */
 const STEP = process.env.SOCKHOP_NETWORK ? 60_000 : 30_000;
+/**
+ * How many times longer a step takes on this machine, because of its load. It extends limits, which
+ * only end a test that hangs; no test waits for one of them to pass.
+ */
+const SLOWNESS = Math.min(16, Math.max(1, os.loadavg()[0] / os.cpus().length));
 
 /**
  * Rejects with a message that names the awaited event, in place of the test runner's own time-out,
@@ -10,16 +17,17 @@ const STEP = process.env.SOCKHOP_NETWORK ? 60_000 : 30_000;
  * @template T
  * @param {Promise<T>} promise
  * @param {string | (() => string)} what the awaited event, as it reads after "gave up waiting for"
- * @param {number} [ms]
+ * @param {number} [ms] on an idle machine
  * @returns {Promise<T>}
  */
 function deadline(promise, what, ms = STEP) {
+  const limit = ms * SLOWNESS;
   let timer;
   const expiry = new Promise((_, reject) => {
     timer = setTimeout(() => {
       const text = typeof what === 'function' ? what() : what;
-      reject(new Error(`gave up waiting for ${text} after ${ms} ms`));
-    }, ms);
+      reject(new Error(`gave up waiting for ${text} after ${limit} ms`));
+    }, limit);
   });
   return Promise.race([promise, expiry]).finally(() => clearTimeout(timer));
 }
@@ -31,9 +39,10 @@ function turn() {
 
 /** Waits until a condition holds that no event announces. */
 async function until(condition, what, ms = STEP) {
-  const last = Date.now() + ms;
+  const limit = ms * SLOWNESS;
+  const last = Date.now() + limit;
   while (!condition()) {
-    if (Date.now() > last) throw new Error(`gave up waiting until ${what} after ${ms} ms`);
+    if (Date.now() > last) throw new Error(`gave up waiting until ${what} after ${limit} ms`);
     await turn();
   }
 }
@@ -54,4 +63,4 @@ async function undisturbed(ms, attempt) {
   }
 }
 
-module.exports = { STEP, deadline, turn, undisturbed, until };
+module.exports = { SLOWNESS, STEP, deadline, turn, undisturbed, until };

@@ -4,7 +4,7 @@ const { after, describe, it } = require('node:test');
 const { ChaosProxy } = require('../chaos/proxy.js');
 const { endpoint, nodeEndpoint, transports } = require('./addresses.js');
 const { cleanup } = require('./cleanup.js');
-const { STEP } = require('./deadline.js');
+const { SLOWNESS, STEP } = require('./deadline.js');
 const { PeerPool } = require('./peers.js');
 
 /** The implementations of client and server, each in a process of its own. */
@@ -38,7 +38,9 @@ function matrix(behaviours, { timeout = 2 * STEP, only = () => true } = {}) {
       describe(`${pair.client} client, ${pair.server} server, ${transport}`, () => {
         for (const [name, behaviour] of Object.entries(behaviours)) {
           if (!only(pair, name)) continue;
-          it(name, { timeout }, (t) => behaviour(new Cell(t, pool, pair, transport)));
+          it(name, { timeout: timeout * SLOWNESS }, (t) =>
+            behaviour(new Cell(t, pool, pair, transport)),
+          );
         }
       });
     }
