@@ -66,7 +66,7 @@ impl Listening {
         }
         if let Some(backlog) = backlog {
             socket.listen(backlog)?;
-        } else if !socket.is_listener()? {
+        } else if !listens(&socket)? {
             socket.listen(ListenOptions::default().backlog)?;
         }
         socket.set_nonblocking(true)?;
@@ -108,4 +108,17 @@ fn share_port(_: &Socket) -> io::Result<()> {
     let error =
         io::Error::from_raw_os_error(windows_sys::Win32::Networking::WinSock::WSAEOPNOTSUPP);
     Err(error)
+}
+
+/// Whether a socket listens already.
+#[cfg(target_os = "linux")]
+fn listens(socket: &Socket) -> io::Result<bool> {
+    socket.is_listener()
+}
+
+/// Other systems do not tell. To listen once more changes only the backlog.
+#[cfg(all(unix, not(target_os = "linux")))]
+#[allow(clippy::unnecessary_wraps)] // as on Linux
+fn listens(_: &Socket) -> io::Result<bool> {
+    Ok(false)
 }
