@@ -70,11 +70,15 @@ mod numbers {
     pub(crate) const EPIPE: i32 = 32;
     pub(crate) const ENOTSUP: i32 = if cfg!(target_os = "linux") { 95 } else { 45 };
     pub(crate) const ECONNRESET: i32 = if cfg!(target_os = "linux") { 104 } else { 54 };
+    /// Only the layer of Node makes this error.
+    #[cfg(feature = "node")]
     pub(crate) const ECONNREFUSED: i32 = if cfg!(target_os = "linux") { 111 } else { 61 };
 }
 
+#[cfg(all(unix, feature = "node"))]
+pub(crate) use numbers::ECONNREFUSED;
 #[cfg(unix)]
-pub(crate) use numbers::{ECONNREFUSED, EIO};
+pub(crate) use numbers::EIO;
 #[cfg(unix)]
 use numbers::{ECONNRESET, EINVAL, ENOTSUP, EPIPE};
 #[cfg(windows)]
