@@ -60,8 +60,10 @@ async function main() {
   const inOrder = answers.every((question, i) => question === i + 1);
   console.log('all answered once, in order:', inOrder && answers.length === next);
 
-  // A question that is not to wait for long.
+  // A question that is not to wait for long. The client learns of the end after the server.
+  const left = once(client, 'disconnect');
   await server.close();
+  await left;
   await client.call({ question: 0 }, { timeout: 50 }).catch(({ code }) => console.log(code));
   await client.disconnect();
 }

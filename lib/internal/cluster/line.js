@@ -99,6 +99,9 @@ class Line {
       throw new BadLine('malformed');
     }
     if (typeof value !== 'object' || value === null) throw new BadLine('malformed');
+    // The number of an operation becomes a part of keys.
+    const { k: ticket } = value;
+    if (ticket !== undefined && !Number.isSafeInteger(ticket)) throw new BadLine('malformed');
     return value;
   }
 

@@ -129,7 +129,9 @@ class Questions {
     try {
       for (const { number } of [...this.#delivery.membersOf(group)]) yield `${ownId}.${number}`;
       for await (const { node, part } of question.parts()) {
-        for (const number of Array.isArray(part) ? part : []) yield `${node}.${number}`;
+        for (const number of Array.isArray(part) ? part : []) {
+          if (Number.isSafeInteger(number)) yield `${node}.${number}`;
+        }
       }
     } finally {
       this.#open.delete(ticket);
