@@ -34,6 +34,16 @@ pub enum ClusterField {
     Length,
 }
 
+/// The array of JavaScript that the fields are written to, if it is long enough.
+fn fields_of<'a>(fields: &'a mut Float64ArraySlice<'_>) -> Result<&'a mut [f64]> {
+    // SAFETY: JavaScript, which has the array as well, does not run during the call.
+    let fields = unsafe { fields.as_mut() };
+    if fields.len() < ClusterField::Length as usize {
+        return Err(Error::new(Status::InvalidArg, "The array is too short"));
+    }
+    Ok(fields)
+}
+
 /// Reads the line of a message of another node. Writes its numbers to `fields`, and answers the id
 /// of the node. `null`: the message is malformed, or of another version; then the first field is 1.
 #[napi(catch_unwind)]
@@ -45,11 +55,7 @@ pub fn read_cluster_line(
     bytes: Uint8ArraySlice<'_>,
     mut fields: Float64ArraySlice<'_>,
 ) -> Result<Option<String>> {
-    // SAFETY: JavaScript, which has the array as well, does not run during this call.
-    let fields = unsafe { fields.as_mut() };
-    if fields.len() < ClusterField::Length as usize {
-        return Err(Error::new(Status::InvalidArg, "The array is too short"));
-    }
+    let fields = fields_of(&mut fields)?;
     let line = match ClusterLine::read(&bytes) {
         Ok(line) => line,
         Err(error) => {
@@ -73,11 +79,7 @@ pub fn read_cluster_run(
     bytes: Uint8ArraySlice<'_>,
     mut fields: Float64ArraySlice<'_>,
 ) -> Result<Option<String>> {
-    // SAFETY: as above.
-    let fields = unsafe { fields.as_mut() };
-    if fields.len() < ClusterField::Length as usize {
-        return Err(Error::new(Status::InvalidArg, "The array is too short"));
-    }
+    let fields = fields_of(&mut fields)?;
     let Some(run) = ClusterRun::read(&bytes) else {
         return Ok(None);
     };
