@@ -2,14 +2,12 @@
 
 const { randomBytes } = require('node:crypto');
 
-const { throwUncaught } = require('../native/dispatcher.js');
 const { clearTimeout, setTimeout } = require('../real-timers.js');
-const { closed, deaf, denied, notJoined, notJoinedInTime, tooLarge } = require('./errors.js');
+const { closed, deaf, denied, notJoined, notJoinedInTime } = require('./errors.js');
 const { Heartbeats } = require('./heartbeats.js');
-const { BadLine, FLAGS, read, readRun, signedParts, write } = require('./line.js');
 const { Nodes } = require('./nodes.js');
-const { Outbox } = require('./outbox.js');
-const { isParcel, unpack } = require('./parcels.js');
+const { Publisher } = require('./publisher.js');
+const { Receiver } = require('./receiver.js');
 const { Refusals } = require('./refusals.js');
 const { Replay } = require('./replay.js');
 const { Signer } = require('./signing.js');
@@ -20,52 +18,26 @@ const noop = () => {};
 
 /** 96 random bits, as 16 characters. */
 const NODE_ID_BYTES = 12;
-/** What the line may add to a message, in bytes. */
-const LINE_RESERVE = 1024;
-/** What every engine takes, in bytes. */
-const SMALLEST_MAX_PAYLOAD = 1024 * 1024;
 /** How long the goodbye may take, in ms. */
 const GOODBYE_MS = 1000;
 /** How many reasons for the loss of the broker are told, until it is reached. */
 const MAX_REASONS = 10;
-/** How many other nodes there may be. */
-const MAX_NODES = 1000;
-/** How many nodes that do not belong to the cluster are remembered. */
-const MAX_STRANGERS = 1000;
-
-/** The kind of subject that each kind of message comes over; all others come to one node. */
-const PLACES = {
-  A: 'all',
-  V: 'all',
-  H: 'heartbeats',
-  B: 'heartbeats',
-  '?': 'heartbeats',
-  G: 'group',
-};
 
 /**
- * The membership of a server in a cluster, from one `join()` to `leave()`: numbers, signs and
- * publishes messages, and receives those of other nodes.
+ * The membership of a server in a cluster, from one `join()` to `leave()`. It follows the state of
+ * the broker and of the other nodes, and decides when messages may leave.
  *
  * @typedef {'joining' | 'up' | 'down' | 'closed'} MembershipState
  */
 class Membership {
   #engine;
   #settings;
-  /** Takes messages by their kinds: @type {Map<string, function(Line, string): void>} */
-  #handlers;
-  /** Take several messages at once, by their kinds: @type {Map<string, function(Run): boolean>} */
-  #runHandlers;
   #events;
-  #signer;
   #heartbeats;
+  #publisher;
+  #receiver;
   /** Reads what this node has missed; null without the option. @type {?Replay} */
   #replay;
-  #seq = 0;
-  #bseq = 0;
-  /** The largest message without its line, in bytes. */
-  #limit;
-  #maxMessageSize;
   /** Whether the engine is open and has subscribed to what every node gets. */
   #isOpen = false;
   /** Ends the wait of `join()`. @type {?{resolve: Function, reject: Function}} */
@@ -82,8 +54,6 @@ class Membership {
   #retryTimer = null;
   /** Why the broker is not reached, as the program was told since it was. @type {Set<string>} */
   #told = new Set();
-  /** Nodes of other kinds of peers or versions. */
-  #strangers = new Set();
   #lastError;
 
   id = drawId();
@@ -109,20 +79,19 @@ class Membership {
     const { engine, prefix, secret } = settings;
     this.#engine = engine;
     this.#settings = settings;
-    this.#handlers = handlers;
-    this.#runHandlers = runHandlers;
     this.#events = events;
-    this.#signer = secret === null ? null : new Signer(secret);
-    this.#maxMessageSize = maxMessageSize;
-    this.#limit = Math.min(maxMessageSize, SMALLEST_MAX_PAYLOAD - LINE_RESERVE);
     this.subjects = new Subjects(prefix, engine.wildcards);
     this.subscriptions = new Subscriptions(engine, this.#opened, (err) => denied(prefix, err));
     this.refusals = new Refusals((what) => events.refused(what));
-    this.outbox = new Outbox(engine, {
+    const signer = secret === null ? null : new Signer(secret);
+    this.#publisher = new Publisher(this, {
+      engine,
+      signer,
+      maxMessageSize,
       holdSize: settings.hold_size,
       holdTime: settings.hold_time,
-      markSentAgain: (message) => this.#markSentAgain(message),
     });
+    this.outbox = this.#publisher.outbox;
     this.#replay =
       settings.replay === 0
         ? null
@@ -131,13 +100,20 @@ class Membership {
             length: settings.replay,
             interval: settings.heartbeat_interval,
             nodeTimeout: settings.node_timeout,
-            deliver: (bytes) => this.#receiveAll(this.subjects.all, bytes),
+            deliver: (bytes) => this.#receiver.receive(this.subjects.all, bytes),
           });
     this.#heartbeats = new Heartbeats(this, {
       interval: settings.heartbeat_interval,
       nodeTimeout: settings.node_timeout,
       isSigned: secret !== null,
       describe,
+    });
+    this.#receiver = new Receiver(this, {
+      heartbeats: this.#heartbeats,
+      signer,
+      handlers,
+      runHandlers,
+      onGap: (gap) => events.gap(gap),
     });
   }
 
@@ -149,6 +125,11 @@ class Membership {
   /** Whether one subscription can bring the messages of many groups. */
   get canShare() {
     return this.#engine.wildcards;
+  }
+
+  /** Whether earlier messages to all clients may still arrive. */
+  get isBehind() {
+    return this.#replay?.isBehind === true;
   }
 
   /** As `cluster.nodes` shows this node. */
@@ -200,7 +181,9 @@ class Membership {
   async #open() {
     const { max_payload } = await this.#engine.open({
       inbox: this.subjects.node(this.id),
-      deliver: (subject, bytes) => this.#receive(subject, bytes),
+      deliver: (subject, bytes) => {
+        if (!this.#replay?.holds(subject, bytes)) this.#receiver.receive(subject, bytes);
+      },
       state: (isUp, cause) => this.#onLink(isUp, cause),
       nobody: (ticket) => {
         for (const one of this.outbox.ticketsOf(ticket)) this.#events.nobody(one);
@@ -208,8 +191,7 @@ class Membership {
       denied: (subject, cause) => this.#onDenied(subject, cause),
     });
     if (this.state === 'closed') return;
-    this.#limit = Math.min(this.#maxMessageSize, max_payload - LINE_RESERVE);
-    this.outbox.limitPayload(max_payload);
+    this.#publisher.limitPayload(max_payload);
     await this.#replay?.prepare();
     this.#markOpened();
     await this.#subscribe();
@@ -343,19 +325,6 @@ class Membership {
     this.#events.denied(subject, err);
   }
 
-  #onHeardSelf() {
-    if (!this.#heartbeats.heardSelf()) return;
-    this.state = 'up';
-    this.#replay?.catchUp();
-    this.#told.clear();
-    this.isRejoining = true;
-    this.#rejoinTimer = setTimeout(() => this.#release(), this.#settings.rejoin_time);
-    this.#rejoinTimer.unref?.();
-    this.#joining?.resolve();
-    this.#events.up();
-    this.#releaseWhenAllAreBack();
-  }
-
   #releaseWhenAllAreBack() {
     if (this.isRejoining && this.nodes.up.every(({ isBack }) => isBack)) this.#release();
   }
@@ -378,8 +347,8 @@ class Membership {
   }
 
   /** @returns {?SockhopError} if a message is too large for the cluster */
-  tooLarge({ size }) {
-    return size > this.#limit ? tooLarge(size, this.#limit) : null;
+  tooLarge(content) {
+    return this.#publisher.tooLarge(content);
   }
 
   /**
@@ -391,167 +360,33 @@ class Membership {
    * @param {number} [ticket] for the report that nobody has received it
    * @returns {Kept}
    */
-  publish(kind, subject, { type, extra, json }, ticket) {
-    const place = PLACES[kind] ?? 'node';
-    if (place === 'all') this.#bseq += 1;
-    this.#seq += 1;
-    this.counters.published += 1;
-    const bytes = this.#encode(subject, {
-      kind,
-      node: this.id,
-      seq: this.#seq,
-      bseq: this.#bseq,
-      type,
-      extra,
-      payload: json,
-    });
-    const isToNode = place === 'node';
-    return this.outbox.push({ subject, bytes, ticket, bseq: this.#bseq, isToNode });
+  publish(kind, subject, content, ticket) {
+    return this.#publisher.publish(kind, subject, content, ticket);
   }
 
   /** Publishes a message that is worth nothing later. */
   publishUnkept(kind, subject, extra) {
-    this.outbox.publishGathered();
-    this.#seq += 1;
-    const bytes = this.#encode(subject, {
-      kind,
-      node: this.id,
-      seq: this.#seq,
-      bseq: this.outbox.published,
-      extra: JSON.stringify(extra),
-    });
-    this.#engine.publish(subject, bytes);
+    this.#publisher.publishUnkept(kind, subject, extra);
   }
 
-  #encode(subject, fields) {
-    const { head, body } = write(fields);
-    const signature = this.#signer === null ? '' : ` ${this.#signer.sign(subject, head, body)}`;
-    return Buffer.from(`${head}${signature}\n${body}`);
+  // ---- the other nodes --------------------------------------------------------------------------
+
+  /** The broker has returned a heartbeat of this node. */
+  onHeardSelf() {
+    if (!this.#heartbeats.heardSelf()) return;
+    this.state = 'up';
+    this.#replay?.catchUp();
+    this.#told.clear();
+    this.isRejoining = true;
+    this.#rejoinTimer = setTimeout(() => this.#release(), this.#settings.rejoin_time);
+    this.#rejoinTimer.unref?.();
+    this.#joining?.resolve();
+    this.#events.up();
+    this.#releaseWhenAllAreBack();
   }
 
-  #markSentAgain({ subject, bytes }) {
-    const { head, body } = signedParts(bytes, read(bytes));
-    const fields = head.split(' ');
-    fields[5] = FLAGS.sentAgain.toString(16);
-    const marked = fields.join(' ');
-    const signature = this.#signer === null ? '' : ` ${this.#signer.sign(subject, marked, body)}`;
-    return Buffer.concat([Buffer.from(`${marked}${signature}\n`), body]);
-  }
-
-  // ---- receiving --------------------------------------------------------------------------------
-
-  #receive(subject, bytes) {
-    if (!this.#replay?.holds(subject, bytes)) this.#receiveAll(subject, bytes);
-  }
-
-  #receiveAll(subject, bytes) {
-    try {
-      if (!isParcel(bytes)) this.#receiveOne(subject, bytes);
-      else if (!this.#receiveRun(subject, bytes)) {
-        for (const message of unpack(bytes)) this.#receiveOne(subject, message);
-      }
-    } catch (err) {
-      if (!(err instanceof BadLine)) throw err;
-      this.refusals.add(err.reason, subject);
-    }
-  }
-
-  /**
-   * Has messages to all clients, or to a group, passed on without a look at each.
-   *
-   * @returns {boolean} false if each has to be received by itself
-   */
-  #receiveRun(subject, bytes) {
-    if (this.state === 'closed' || this.#signer !== null) return false;
-    const run = readRun(bytes);
-    const pass = this.#runHandlers.get(run?.kind);
-    if (pass === undefined || run.node === this.id || this.#strangers.has(run.node)) return false;
-    if (this.subjects.kindOf(subject) !== PLACES[run.kind]) return false;
-    const node = this.nodes.get(run.node);
-    if (node.hasReceived(subject, run.seq) || !pass(run)) return false;
-    node.isDuplicate(subject, run.lastSeq);
-    this.counters.received += run.count;
-    if (run.kind === 'A') this.#reportGap(node, node.receivedBroadcast(run.bseq, run.lastBseq));
-    return true;
-  }
-
-  #receiveOne(subject, bytes) {
-    if (this.state === 'closed') return;
-    try {
-      const line = read(bytes);
-      if (line.node === this.id) this.#receiveOwn(line, subject, bytes);
-      else if (this.#accepts(line, subject, bytes)) this.#dispatch(line, subject);
-    } catch (err) {
-      // An error of the program must not reach the client of the broker.
-      if (err instanceof BadLine) this.refusals.add(err.reason, subject);
-      else throwUncaught(err);
-    }
-  }
-
-  #receiveOwn(line, subject, bytes) {
-    if (line.kind !== 'H' || !this.#isAuthentic(line, subject, bytes)) return;
-    if (line.extra().t === this.#heartbeats.since) this.#onHeardSelf();
-    else this.#changeId();
-  }
-
-  #isAuthentic(line, subject, bytes) {
-    if (this.#signer === null) return true;
-    if (this.#signer.verify(subject, signedParts(bytes, line), line.signature)) return true;
-    this.refusals.add('signature', line.node);
-    return false;
-  }
-
-  /** Whether a message comes from a node of this cluster, and for the first time. */
-  #accepts(line, subject, bytes) {
-    const { node: id, kind, seq } = line;
-    if (this.#strangers.has(id) && kind !== 'H') return false;
-    if (!this.#isAuthentic(line, subject, bytes)) return false;
-    if (this.subjects.kindOf(subject) !== (PLACES[kind] ?? 'node')) throw new BadLine('malformed');
-    const node = this.nodes.get(id);
-    // The time in its heartbeat shows that signed messages are not those of an earlier recording.
-    if (this.#signer !== null && node.lastHeard === 0 && kind !== 'H') return false;
-    if (node.isDuplicate(subject, seq)) {
-      this.counters.duplicates += 1;
-      return false;
-    }
-    return true;
-  }
-
-  #dispatch(line, subject) {
-    const { kind } = line;
-    if (kind === 'H') return this.#onHeartbeat(line);
-    const node = this.nodes.get(line.node);
-    if (kind === 'B') return node.isUp ? this.onNodeGone(node, 'left') : undefined;
-    this.counters.received += 1;
-    if (PLACES[kind] === 'all') this.#reportGap(node, node.receivedBroadcast(line.bseq));
-    // Later versions may have further kinds.
-    this.#handlers.get(kind)?.(line, subject);
-  }
-
-  #reportGap(node, missed) {
-    if (missed === 0) return;
-    this.counters.gaps += 1;
-    this.counters.missed += missed;
-    this.#events.gap({ node: node.id, missed, since: new Date(node.lastHeard || Date.now()) });
-  }
-
-  #onHeartbeat(line) {
-    const extra = line.extra();
-    const isKnown = this.nodes.isUp(line.node);
-    const objection =
-      isKnown || this.nodes.size < MAX_NODES ? this.#heartbeats.objection(extra) : 'too many nodes';
-    if (objection !== null) {
-      if (this.#strangers.size >= MAX_STRANGERS) this.#strangers.clear();
-      this.#strangers.add(line.node);
-      this.refusals.add(objection, line.node);
-      return;
-    }
-    this.#strangers.delete(line.node);
-    const node = this.nodes.get(line.node);
-    if (!this.#replay?.isBehind) {
-      this.#reportGap(node, node.receivedHeartbeat(line.bseq, extra.c));
-    }
-    this.#heartbeats.heard(node, extra);
+  /** Another node of this cluster has sent a heartbeat. */
+  onNodeHeard(node) {
     node.hasLeft = false;
     if (!node.isUp) {
       node.isUp = true;
@@ -570,7 +405,7 @@ class Membership {
   }
 
   /** Another node has drawn the same id. */
-  #changeId() {
+  onSameId() {
     this.refusals.add('id in use', this.id);
     const old = this.subjects.node(this.id);
     this.id = drawId();

@@ -9,6 +9,16 @@ const PLAIN_NAME = /^[A-Za-z0-9_-]{1,64}$/;
 const MAX_NAME_BYTES = 1024;
 const HASH_CHARACTERS = 22;
 
+/** The kind of subject that each kind of message comes over; all others come to one node. */
+const PLACES = {
+  A: 'all',
+  V: 'all',
+  H: 'heartbeats',
+  B: 'heartbeats',
+  '?': 'heartbeats',
+  G: 'group',
+};
+
 /** How many names are kept with their subjects. */
 const MAX_KEPT = 4096;
 
@@ -24,6 +34,14 @@ function checkGroupName(name) {
     throw outOfRange('The name of a group', expected, name);
   }
   return name;
+}
+
+/**
+ * @param {string} kind of a message, one character
+ * @returns {'all' | 'heartbeats' | 'node' | 'group'} the kind of subject that it comes over
+ */
+function placeOf(kind) {
+  return PLACES[kind] ?? 'node';
 }
 
 /** The subjects of a cluster, by which the broker distributes messages. */
@@ -83,4 +101,4 @@ class Subjects {
   }
 }
 
-module.exports = { Subjects, checkGroupName };
+module.exports = { Subjects, checkGroupName, placeOf };
