@@ -17,7 +17,7 @@ const noop = () => {};
 class TimedMap {
   #ref;
   #map = null;
-  /** Of the map; null until it has one. */
+  /** The renewal of the map; null until there is a map. */
   #renewal = null;
 
   /**

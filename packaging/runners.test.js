@@ -71,7 +71,7 @@ describe('tests that use the package', () => {
     });
   }
 
-  it('pass in Jest if all timers are faked before the package is loaded, for each test anew', () => {
+  it('pass in Jest if all timers are faked before the package is loaded, again for each test', () => {
     const faked = '--fakeTimers={"enableGlobally":true}';
     const output = runTests(
       tool('jest/bin/jest.js'),

@@ -6,7 +6,7 @@ const { JetStreamLog } = require('../internal/cluster/jetstream-log.js');
 
 const noop = () => {};
 
-/** The status of a message that the server sends when nobody listens to a subject. */
+/** The status of a message that the server sends if a subject has no subscriber. */
 const NO_RESPONDERS = 503;
 /** How long a connection that this engine makes waits between attempts, in ms. */
 const RECONNECT_MS = 250;
@@ -136,7 +136,7 @@ class NatsEngine {
     }
   }
 
-  /** The server says that nobody listens to the subject of a message. */
+  /** The server reports that the subject of a message has no subscriber. */
   #onReply({ subject, headers }) {
     if (headers?.code !== NO_RESPONDERS) return;
     this.#host?.nobody(Number(subject.slice(subject.lastIndexOf('.') + 1)));
@@ -156,7 +156,7 @@ class NatsEngine {
     const { operation, subject } = operationOf(status) ?? {};
     const err = status.error ?? new Error(`NATS: ${status.data}`);
     if (operation === 'publish') this.#host?.denied?.(subject, err);
-    // Credentials that the server does not accept any more.
+    // The server no longer accepts the credentials.
     else if (operation === undefined && this.#isDown) this.#host?.state(false, err);
   }
 
@@ -166,7 +166,7 @@ class NatsEngine {
     this.#host?.state(false, err);
   }
 
-  /** The client has subscribed anew to everything. */
+  /** The client has made all subscriptions again. */
   async #onUp() {
     try {
       await this.#connection.flush();
@@ -289,7 +289,7 @@ const closedForGood = () =>
     'The connection to the NATS server is closed and does not come back: give it the option "maxReconnectAttempts" with the value -1',
   );
 
-/** @throws {Error} for a server that does not tell that nobody listens to a subject */
+/** @throws {Error} for a server that does not report subjects without subscribers */
 function checkVersion({ headers, version }) {
   if (headers === true) return;
   throw new Error(`The NATS server ${version} is too old: a cluster needs version 2.2 or newer`);

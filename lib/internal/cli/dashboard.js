@@ -118,7 +118,7 @@ class Track {
       let value = sumOf(values, samples);
       if (isRate) {
         if (before === null) continue;
-        // A counter that shrinks has begun anew, because the process has.
+        // A smaller counter is that of a new process.
         const growth = value - sumOf(before.values, samples);
         value = Math.max(0, growth < 0 ? value : growth) / ((time - before.time) / 1000);
       }

@@ -99,7 +99,7 @@ class Prompt {
   }
 }
 
-/** What is typed may be secret: nobody else may read the file. */
+/** Typed text may be secret: no other user may read the file. */
 function saveHistory(file, history) {
   try {
     fs.writeFileSync(file, `${[...history].reverse().join('\n')}\n`, { mode: 0o600 });

@@ -376,7 +376,7 @@ class SockhopCluster extends EventEmitter {
     ]);
   }
 
-  /** How messages that were published as one are passed on together; each returns whether it was. */
+  /** Functions that pass on messages that were published as one; each returns whether it did. */
   #runHandlers() {
     return new Map([
       ['A', (run) => this.#delivery.passRun(null, run, this.#exceptOf(run.extra()))],

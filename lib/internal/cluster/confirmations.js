@@ -11,7 +11,7 @@ const PATIENCE_MS = 1;
  */
 class Confirmations {
   #confirm;
-  /** Those that wait, by node and ticket: @type {Map<string, {node: string, ticket: number}>} */
+  /** Waiting ones, by node and ticket: @type {Map<string, {node: string, ticket: number}>} */
   #waiting = new Map();
   #timer = null;
 

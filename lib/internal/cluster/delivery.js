@@ -223,7 +223,7 @@ class Delivery {
     return this.#connections.channelOf(sockets[0])?.endpointSendsThroughProgram() === false;
   }
 
-  /** Whether the native side has all connections, and the program has to do with none of them. */
+  /** Whether the native side has all connections, and no method of the program has to be called. */
   get #hasOnlyNative() {
     return this.#connections.nativeCount === this.#server._sockets.length && !hasExceptions();
   }

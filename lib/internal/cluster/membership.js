@@ -20,7 +20,7 @@ const noop = () => {};
 const NODE_ID_BYTES = 12;
 /** How long the goodbye may take, in ms. */
 const GOODBYE_MS = 1000;
-/** How many reasons for the loss of the broker are told, until it is reached. */
+/** How many reasons for the loss of the broker are reported until it is reached. */
 const MAX_REASONS = 10;
 
 /**
@@ -36,7 +36,7 @@ class Membership {
   #heartbeats;
   #publisher;
   #receiver;
-  /** Reads what this node has missed; null without the option. @type {?Replay} */
+  /** Reads missed messages; null without the option. @type {?Replay} */
   #replay;
   /** Whether the engine is open and has subscribed to what every node gets. */
   #isOpen = false;
@@ -50,9 +50,9 @@ class Membership {
   /** Whether the subscriptions of every node were asked for. */
   #isSubscribing = false;
   #rejoinTimer = null;
-  /** Tries again what has failed. */
+  /** Runs `#retry()`'s task. */
   #retryTimer = null;
-  /** Why the broker is not reached, as the program was told since it was. @type {Set<string>} */
+  /** The reasons that were reported since the broker was last reached. @type {Set<string>} */
   #told = new Set();
   #lastError;
 
@@ -208,21 +208,21 @@ class Membership {
     return Promise.all(subjects.map((subject) => this.subscriptions.add(subject)));
   }
 
-  /** Does something again after an interval, unless this node has left. */
+  /** Runs a task after an interval, unless this node leaves. */
   #retry(task) {
     if (this.state === 'closed') return;
     this.#retryTimer = setTimeout(task, this.interval);
     this.#retryTimer.unref?.();
   }
 
-  /** An error for which waiting is no remedy. */
+  /** An error that does not go away by waiting. */
   #cannotJoin(err) {
     this.#lastError = err;
     if (this.#settings.join_timeout === 0) this.#tell(notJoined(err));
     else this.#joining?.reject(notJoined(err));
   }
 
-  /** Tells the program why the broker is not reached, each reason once. */
+  /** Emits `down` with the reason, each reason once. */
   #tell(err) {
     if (this.#told.has(err.message) || this.#told.size >= MAX_REASONS) return;
     this.#told.add(err.message);
@@ -247,8 +247,8 @@ class Membership {
   }
 
   /**
-   * Tells the other nodes, but does not wait for a broker that does not answer. What is addressed to
-   * this node afterwards reaches nobody, and the broker says so.
+   * Tells the other nodes, but does not wait for a broker that does not answer. The broker
+   * reports that messages to this node have no receiver afterwards.
    */
   async #goodbye() {
     let timer;
@@ -312,7 +312,7 @@ class Membership {
     }
   }
 
-  /** The broker does not take messages of this node to a subject. */
+  /** The broker refuses messages of this node to a subject. */
   #onDenied(subject, cause) {
     if (this.state === 'closed') return;
     const err = denied(this.#settings.prefix, cause);
@@ -357,7 +357,7 @@ class Membership {
    * @param {string} kind
    * @param {string} subject
    * @param {Content} content
-   * @param {number} [ticket] for the report that nobody has received it
+   * @param {number} [ticket] for the report that it has no receiver
    * @returns {Kept}
    */
   publish(kind, subject, content, ticket) {

@@ -56,7 +56,7 @@ class OtherNode {
     this.#last.delete(subject);
   }
 
-  /** The first one is the one that was new at the earliest time. */
+  /** A map keeps the order of insertion, so the first subject is the oldest. */
   #forgetFirstSubject() {
     const [first] = this.#last.keys();
     this.#last.delete(first);

@@ -113,16 +113,16 @@ class Operations {
     }
   }
 
-  /** The broker says that nobody listens to the subject of a message. */
+  /** The broker reports that the subject of a message has no subscriber. */
   onNobody(ticket) {
     const waiting = this.#take(ticket);
     if (waiting === undefined) return;
-    // The first time it was published somebody may have listened.
+    // It may have had a receiver when it was published for the first time.
     const { message, node } = waiting;
     waiting.reject(message.isSentAgain ? nodeLost(node) : noNode(node));
   }
 
-  /** The broker does not take messages to a subject. */
+  /** The broker refuses messages to a subject. */
   onDenied(subject, err) {
     for (const [ticket, { message }] of this.#waiting) {
       if (message.subject === subject) this.#take(ticket).reject(err);

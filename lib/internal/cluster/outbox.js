@@ -23,7 +23,7 @@ const COMPACT = 1024;
  * @typedef {object} Kept
  * @property {string} subject
  * @property {Uint8Array} bytes
- * @property {number} [ticket] for the report that nobody has received it
+ * @property {number} [ticket] for the report that it has no receiver
  * @property {number} bseq the number of the last message to all nodes
  * @property {boolean} isToNode whether it is for a single node
  * @property {boolean} isPublished
@@ -49,7 +49,7 @@ class Outbox {
   #first = 0;
   #bytes = 0;
   #bytesSinceFlush = 0;
-  /** What is published at the end of the tick. */
+  /** Messages that are published at the end of the tick. */
   #parcels;
   /** Since when messages are held; null while they are published at once: @type {?number} */
   #heldSince = now();
@@ -165,7 +165,7 @@ class Outbox {
   /** The broker is away. */
   hold() {
     this.#heldSince ??= now();
-    // They are kept, and published again later.
+    // The messages are in `#kept`, and are published again later.
     this.#parcels.discard();
   }
 

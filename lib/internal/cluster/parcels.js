@@ -64,13 +64,13 @@ function unpack(bytes) {
 class Parcels {
   /** @type {ClusterEngine} */
   #engine;
-  /** By their subjects: all to single nodes, or one: @type {Map<string, Kept[]>} */
+  /** By subject; several subjects only if each is that of a node. @type {Map<string, Kept[]>} */
   #parcels = new Map();
   #areToNodes = false;
   #bytes = 0;
   #maxBytes = MAX_BYTES;
   #isScheduled = false;
-  /** Those that were published together, by the first one: @type {Map<number, number[]>} */
+  /** Tickets of messages published together, by the first ticket. @type {Map<number, number[]>} */
   #tickets = new Map();
 
   /** @param {ClusterEngine} engine */
@@ -122,7 +122,7 @@ class Parcels {
     this.#bytes = 0;
   }
 
-  /** @returns {number | undefined} for the report that nobody has received these messages */
+  /** @returns {number | undefined} for the report that these messages have no receiver */
   #ticketOf(messages) {
     if (messages.length === 1) return messages[0].ticket;
     const tickets = messages.map(({ ticket }) => ticket).filter((ticket) => ticket !== undefined);
@@ -135,7 +135,7 @@ class Parcels {
     return this.#tickets.get(ticket) ?? [ticket];
   }
 
-  /** The broker has a message: whether anybody has received it is known. */
+  /** The broker has confirmed a message, so no report about its receivers follows. */
   forget({ ticket }) {
     if (this.#tickets.size > 0) this.#tickets.delete(ticket);
   }

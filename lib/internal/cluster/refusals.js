@@ -7,7 +7,7 @@ const QUIET_MS = 10_000;
 /** How many causes are remembered. */
 const MAX_CAUSES = 100;
 
-/** Counts messages that are not accepted from or by the broker, and reports them now and then. */
+/** Counts messages that this node or the broker refuses, and reports each reason at an interval. */
 class Refusals {
   #report;
   /** When each cause was reported last: @type {Map<string, number>} */

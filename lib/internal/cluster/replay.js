@@ -22,10 +22,10 @@ class Replay {
   #maxPositions;
   /** The oldest one first. @type {Array} */
   #positions = [];
-  /** Messages that wait until the earlier ones are read; null: none have to. @type {?Uint8Array[]} */
+  /** Messages that wait until the earlier ones are read; null: none wait. @type {?Uint8Array[]} */
   #held = null;
   #heldBytes = 0;
-  /** Counts the losses of the broker, so that what began before one ends. */
+  /** Counts the losses of the broker: reading that began before a loss stops. */
   #epoch = 0;
   #timer = null;
 
@@ -89,7 +89,7 @@ class Replay {
           this.#deliver(bytes);
         }
       } catch {
-        // The event `gap` tells what is missing.
+        // The event `gap` reports the missing messages.
       }
       if (epoch !== this.#epoch) return;
       this.#release();
@@ -111,7 +111,7 @@ class Replay {
       if (epoch === this.#epoch) this.#positions.push(position);
       if (this.#positions.length > this.#maxPositions) this.#positions.shift();
     } catch {
-      // The loss of the broker will be told.
+      // The engine reports the loss of the broker.
     }
     if (epoch !== this.#epoch) return;
     this.#timer = setTimeout(() => this.#note(), this.#interval);

@@ -10,7 +10,7 @@ class Subscriptions {
   /** @type {ClusterEngine} */
   #engine;
   #opened;
-  /** Makes the error of a subscription that the broker refuses. @type {function(Error): Error} */
+  /** The error of a subscription that the broker refuses. @type {function(Error): Error} */
   #errorOf;
   /** @type {Map<string, Subscription>} */
   #subjects = new Map();
@@ -104,7 +104,7 @@ class Subscriptions {
     }, noop);
   }
 
-  /** Subscribes to all subjects anew, because nothing arrives any more. */
+  /** Makes all subscriptions again, because nothing arrives. */
   async renew() {
     const renewed = [...this.#subjects].map(async ([subject, entry]) => {
       this.#next(entry, async () => {

@@ -31,7 +31,7 @@ const COPIED_BY_V8 = 13;
 /** A string may keep a text in memory that is at most this many times as long. */
 const MAX_KEPT = 4;
 
-/** The bytes of larger frames are let go of when they are read. */
+/** The bytes of larger frames are released once they are read. */
 const KEPT_BYTES = 256 * 1024;
 
 const NO_BYTES = Buffer.alloc(0);

@@ -26,7 +26,7 @@ const { isArray } = Array;
 const ObjectPrototype = Object.prototype;
 
 const FIRST_CAPACITY = 64 * 1024;
-/** A larger buffer is let go of when its message is written. */
+/** A larger buffer is released once its message is written. */
 const KEPT_CAPACITY = 256 * 1024;
 /** No value takes more bytes than this before the next one begins. */
 const MARGIN = 32;
@@ -78,7 +78,7 @@ let out = Buffer.allocUnsafeSlow(FIRST_CAPACITY);
 let view = new DataView(out.buffer);
 let limit = out.length - MARGIN;
 let at = 0;
-/** Where the part of the buffer begins that is in no part of the message yet. */
+/** Where the bytes begin that are not yet in a part of the message. */
 let partStart = 0;
 /** @type {Message} */
 let message = null;
@@ -192,7 +192,7 @@ function write(value, key, absent) {
   }
 }
 
-/** JSON leaves functions out, but for the result of a toJSON(). */
+/** JSON leaves out functions, except as the result of toJSON(). */
 function writeFunction(value, key, absent) {
   const { toJSON } = value;
   if (typeof toJSON === 'function') writeStandIn(toJSON.call(value, `${key}`), absent);
@@ -229,7 +229,7 @@ function writeBytes(bytes) {
   at += length;
 }
 
-/** What the buffer has got since the last part becomes one. */
+/** Makes a part of the bytes written since the last part. */
 function endPart() {
   if (at === partStart) return;
   message.parts.push(out.subarray(partStart, at));
@@ -253,7 +253,7 @@ function writeStandIn(result, absent) {
   else if (isPlain(result) || !writeRich(result)) writeContent(result, absent);
 }
 
-/** @returns {boolean} false for an object of no class that has a kind */
+/** @returns {boolean} false if the class of the object has no kind */
 function writeRich(value) {
   if (ArrayBuffer.isView(value)) writeView(value);
   else if (types.isDate(value)) writeDate(value);
@@ -267,7 +267,7 @@ function writeRich(value) {
   return true;
 }
 
-/** Writes an array, or an object that is of no class with a kind. */
+/** Writes an array, or an object whose class has no kind. */
 function writeContent(value, absent) {
   if (isArray(value)) writeArray(value);
   else if (getPrototypeOf(value) === ObjectPrototype) writeProperties(value);

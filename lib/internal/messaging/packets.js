@@ -15,7 +15,7 @@ const { kOweTo, kTextLength } = require('../symbols.js');
 const textLengths = new WeakMap();
 
 /**
- * A method of the program is to get a message, and may pass it on.
+ * Notes the length of a message that a method of the program gets and may pass on.
  *
  * @param {object} message
  * @param {string} text of it

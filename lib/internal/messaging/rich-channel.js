@@ -45,7 +45,7 @@ class RichChannel extends MessageChannel {
     return RICH_MESSAGE;
   }
 
-  /** Of the peer: fulfilled when it has said that it reads rich values. @type {Promise<void>} */
+  /** Fulfilled when the peer has announced that it reads rich values. @type {Promise<void>} */
   get ready() {
     return this.#sender.ready;
   }
@@ -79,7 +79,7 @@ class RichChannel extends MessageChannel {
     try {
       message = JSON.parse(text);
     } catch {
-      // It is no ping.
+      // The text is not a ping.
     }
     const type = message?.type;
     const isControl = type === 'SockhopPing' || type === 'SockhopPong';

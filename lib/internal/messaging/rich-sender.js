@@ -29,7 +29,7 @@ const noop = () => {};
 /** Data of this length is written at its call, so that it is copied once. */
 const LARGE = 16 * 1024;
 
-/** What an end of a connection knows of the other. */
+/** The state of the peer, as this end knows it. */
 const Peer = Object.freeze({
   UNKNOWN: 0,
   /** It has announced that it reads rich values. */
@@ -136,7 +136,7 @@ class RichSender {
     this.#settleReady?.();
   }
 
-  /** Ends the connection: this end and the peer, or its program, do not speak the same. */
+  /** Ends the connection, because the two ends do not use the same values. */
   refuse(err) {
     if (this.#peer === Peer.REFUSED) return;
     const { channel } = this;

@@ -323,10 +323,10 @@ function normalizeCloseOptions(opts) {
   return read('close()', opts);
 }
 
-/** The most names that are remembered for a method. A program that makes up names gets no further warnings. */
+/** The number of names that are remembered for a method; further names cause no warnings. */
 const MOST_NAMES = 256;
 
-/** The names that need no further look, by method: its options, and those that it was given. */
+/** The names that were compared already, by method: its options, and names that it was given. */
 const familiarNames = new Map();
 
 function familiarTo(taker) {

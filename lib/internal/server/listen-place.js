@@ -60,7 +60,7 @@ function descriptorOf(how) {
   return how.fd;
 }
 
-/** Warns of options that programs rely on to protect a file, where there is none. */
+/** Warns of options that protect a file if the address has none. */
 function warnOfFileOptions(how) {
   for (const name of ['mode', 'unlink_stale']) {
     if (!how[name]) continue;

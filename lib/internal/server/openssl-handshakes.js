@@ -29,7 +29,7 @@ class OpensslHandshakes {
   #timer = null;
   /** The accepted streams whose handshake has made room for another, and was reported. */
   #abandoned = new WeakSet();
-  /** Those that wait for their turn, oldest first, with the time when they came. */
+  /** Handshakes that wait for their turn, oldest first, with the time of their arrival. */
   #waiting = [];
   #isStopped = false;
 

@@ -57,7 +57,7 @@ function clientTrust({ ca, crl, rejectUnauthorized }, trust) {
   if (revoked === null || !trust.isDecisive) return null;
   return {
     trusted: trust.pem,
-    // As with Node, which names those of `ca` alone.
+    // As with Node, which announces only the authorities in `ca`.
     announced: ca ? trust.pem : Buffer.alloc(0),
     revoked,
     required: rejectUnauthorized !== false,

@@ -185,7 +185,7 @@ class TlsServer {
    * @param {string} what
    * @param {?Array} ends of TCP: address, port and family of this end and of the client
    * @param {?string} code why the certificate of the client was refused
-   * @param {?string} reason the same in words
+   * @param {?string} reason the same, as text
    */
   failure(number, what, ends, code, reason) {
     return handshakeError(number, what, ends, { code, message: reason });

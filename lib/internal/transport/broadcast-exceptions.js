@@ -2,7 +2,7 @@
 
 /*
  * A broadcast leaves its sockets to the native side without looking at each, unless a socket is an
- * exception: it has a time-out, which must begin anew, or a listener of `drain`, or the program is
+ * exception: it has a time-out, which must start again, or a listener of `drain`, or the program is
  * writing bytes to it. While there is an exception in this environment, a broadcast looks at each
  * of its sockets.
  */

@@ -214,7 +214,7 @@ class ConnectionSocket extends net.Socket {
     usage.timeoutTimer.unref?.();
   }
 
-  /** Something was sent or delivered: the time begins anew. */
+  /** Something was sent or delivered: the time starts again. */
   _unrefTimer() {
     this.#stopTimeoutTimer();
     super._unrefTimer?.();

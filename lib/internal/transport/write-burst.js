@@ -2,7 +2,7 @@
 
 const { Duplex } = require('node:stream');
 
-/** So many writes in a tick leave at their call; those that follow leave together. */
+/** The number of writes in a tick that leave during their call; later ones leave together. */
 const DIRECT_WRITES = 8;
 
 const { cork, uncork } = Duplex.prototype;
