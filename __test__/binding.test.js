@@ -250,6 +250,21 @@ describe('loading the binding', () => {
       assert.doesNotMatch(message, /npm run build|Installed for another platform/);
     });
 
+    it('on a platform without a package says so, and lists those that have one', () => {
+      const preload = path.join(directory, 'freebsd.js');
+      const change = (name, value) =>
+        `Object.defineProperty(process, '${name}', { value: '${value}' });\n`;
+      fs.writeFileSync(preload, change('platform', 'freebsd') + change('arch', 'riscv64'));
+      const { code, message } = requireIn(directory, `./${NATIVE}/binding`, { preload });
+      assert.equal(code, 'ERR_SOCKHOP_BINDING');
+      assert.match(message, /on freebsd-riscv64 \(Node/);
+      assert.match(message, /the package sockhop-native-freebsd-riscv64: there is none for this/);
+      const line = `There is no package for freebsd-riscv64. There are packages for ${PLATFORM_TAGS.join(', ')}.`;
+      assert.ok(message.includes(line), message);
+      assert.match(message, /clone of the repository/);
+      assert.doesNotMatch(message, /npm install|--omit=optional/);
+    });
+
     it('with the package of another platform says which is installed', () => {
       const foreign = path.join(directory, 'node_modules', bindingPackageName(OTHER));
       fs.mkdirSync(foreign, { recursive: true });

@@ -91,6 +91,12 @@ function installAdvice(tag, version) {
   ];
 }
 
+/** Says so if no release has a package for the platform. */
+function supportAdvice(tag) {
+  if (PLATFORM_TAGS.includes(tag)) return [];
+  return [`There is no package for ${tag}. There are packages for ${PLATFORM_TAGS.join(', ')}.`];
+}
+
 function buildAdvice() {
   if (!fs.existsSync(path.join(PACKAGE_ROOT, 'Cargo.toml'))) {
     return ['It can be built from a clone of the repository, see docs/platforms.md.'];
@@ -106,9 +112,9 @@ function advice(tag, attempts, override) {
   if (override) return ['Correct SOCKHOP_NATIVE_BINDING, or remove it from the environment.'];
 
   const manifest = readManifest();
-  if (!manifest) return bundleAdvice(tag);
+  if (!manifest) return [...supportAdvice(tag), ...bundleAdvice(tag)];
   const published = manifest.optionalDependencies?.[bindingPackageName(tag)];
-  return [...(published ? installAdvice(tag, published) : []), ...buildAdvice()];
+  return [...(published ? installAdvice(tag, published) : supportAdvice(tag)), ...buildAdvice()];
 }
 
 /**
