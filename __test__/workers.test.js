@@ -10,7 +10,7 @@ const path = require('node:path');
 const { describe, it } = require('node:test');
 const { canCount } = require('./support/resources.js');
 const { repeat } = require('./support/repeat.js');
-const { endpoint, temporaryDirectory, transports } = require('./support/addresses.js');
+const { endpoint, socketDirectory, transports } = require('./support/addresses.js');
 const { cleanup } = require('./support/cleanup.js');
 const { deadline } = require('./support/deadline.js');
 const { program } = require('./support/program.js');
@@ -75,7 +75,7 @@ describe('worker threads', () => {
   ];
   for (const { title, kind, code } of ends) {
     it(title, limit, async (t) => {
-      const directory = temporaryDirectory(t);
+      const directory = socketDirectory(t);
       const count = repeat(10);
       const report = await host(t, { kind, directory, count });
       assert.deepEqual(report.codes, Array(count).fill(code));
@@ -86,7 +86,7 @@ describe('worker threads', () => {
   }
 
   it('the process exits while workers are in the middle of traffic', limit, async (t) => {
-    const directory = temporaryDirectory(t);
+    const directory = socketDirectory(t);
     for (let n = 0; n < repeat(5); n += 1) {
       await host(t, { kind: 'exit under workers', directory: path.join(directory), count: 3, n });
     }
@@ -95,7 +95,7 @@ describe('worker threads', () => {
   it('a worker that listens may end while another thread connects to it', limit, async (t) => {
     const running = program(t, connectsToWorkersThatEnd, {
       workers: repeat(40),
-      directory: temporaryDirectory(t),
+      directory: socketDirectory(t),
     });
     const { code, lines } = await running.ended(5 * 60_000);
     assert.deepEqual({ code, lines }, { code: 0, lines: ['all have ended'] });

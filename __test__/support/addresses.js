@@ -64,6 +64,14 @@ function unixPath(t) {
   return path.join(temporaryDirectory(t), 'socket');
 }
 
+/**
+ * The directory of Unix sockets that are removed at the end of the test; on Windows the beginning
+ * of the names of pipes.
+ */
+function socketDirectory(t) {
+  return process.platform === 'win32' ? unixPath(t) : temporaryDirectory(t);
+}
+
 /** The transports every interoperability test runs over. */
 const transports = ['tcp', 'unix'];
 
@@ -86,6 +94,7 @@ module.exports = {
   endpoint,
   freePort,
   nodeEndpoint,
+  socketDirectory,
   temporaryDirectory,
   transports,
   unixPath,

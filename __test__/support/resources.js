@@ -2,8 +2,14 @@
 
 const fs = require('node:fs');
 
-/** Whether this system lists the descriptors and threads of a process. */
-const canCount = fs.existsSync('/proc/self/fd') && fs.existsSync('/proc/self/task');
+/**
+ * Whether this system lists the descriptors and threads of a process. Wine shows Windows programs
+ * those of Linux, which are others than theirs.
+ */
+const canCount =
+  process.platform !== 'win32' &&
+  fs.existsSync('/proc/self/fd') &&
+  fs.existsSync('/proc/self/task');
 
 /** @returns {{descriptors: number, threads: number}} those of this process */
 function held() {
