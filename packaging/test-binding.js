@@ -21,8 +21,7 @@ const SUITES = [
   'server',
   'session',
   'tls',
-  // The workers of its programs listen on files, which are no names of pipes.
-  ...(process.platform === 'win32' ? [] : ['workers']),
+  'workers',
 ];
 
 const files = SUITES.map((name) => path.join(ROOT, '__test__', `${name}.test.js`));
