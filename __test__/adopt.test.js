@@ -1,7 +1,7 @@
 'use strict';
 
 const assert = require('node:assert/strict');
-const { once } = require('node:events');
+const { EventEmitter, once } = require('node:events');
 const net = require('node:net');
 const { Duplex } = require('node:stream');
 const { describe, it } = require('node:test');
@@ -197,6 +197,43 @@ describe('a stream that is given to a server', { timeout: 90_000 }, () => {
     assert.equal(server.sockets[0], socket);
     assert.equal(session.sock, socket);
     await converse(client, server, log);
+  });
+
+  it('may flow already, and loses nothing', async (t) => {
+    const { server, log } = await startServer(t, {}, { port: 0 });
+    let sent;
+    const data = new Promise((resolve) => {
+      sent = resolve;
+    });
+    let seen = 0;
+    const front = net.createServer({ pauseOnConnect: true }, async (socket) => {
+      await data;
+      socket.on('data', (bytes) => {
+        seen += bytes.length;
+      });
+      server.server.emit('connection', socket);
+      socket.resume();
+    });
+    cleanup(t, () => new Promise((resolve) => front.close(resolve)));
+    await new Promise((resolve) => front.listen(0, '127.0.0.1', resolve));
+    const socket = net.connect(front.address().port, '127.0.0.1');
+    cleanup(t, () => socket.destroy());
+    const message = '{"type":"Number","data":1}\n';
+    socket.end(message.repeat(3), sent);
+    for (let i = 0; i < 3; i++) assert.equal((await log.next('receive')).args[0], 1);
+    await log.next('disconnect');
+    assert.equal(seen, 3 * message.length);
+  });
+
+  it('may be a stand-in that emits data before the connection is announced', async (t) => {
+    const { server, log } = await startServer(t, {}, { port: 0 });
+    const substitute = Object.assign(new EventEmitter(), { destroyed: false, destroy() {} });
+    server.server.emit('connection', substitute);
+    await new Promise((resolve) => process.nextTick(resolve));
+    substitute.emit('data', Buffer.from('{"type":"Number","data":1}\n'));
+    assert.equal((await log.next('receive')).args[0], 1);
+    substitute.emit('end');
+    await log.next('disconnect');
   });
 });
 

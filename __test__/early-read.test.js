@@ -208,6 +208,19 @@ for (const [name, { server: Server, session: Session }] of [
       assert.deepEqual(await received(log, 1), [2]);
     });
 
+    it('may have paused it, and resume it at its end', limit, async (t) => {
+      const arrived = gate();
+      const { log, socket } = await serve(t, async (sock) => {
+        sock.pause();
+        await arrived.promise;
+        sock.resume();
+      });
+      socket.write(message(1), arrived.open);
+      assert.deepEqual(await received(log, 1), [1]);
+      socket.write(message(2));
+      assert.deepEqual(await received(log, 1), [2]);
+    });
+
     it('answers the data that it reads', limit, async (t) => {
       const { log, socket } = await serve(t, async (sock) => {
         const [question] = await once(sock, 'data');

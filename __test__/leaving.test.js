@@ -289,6 +289,36 @@ for (const transport of transports) {
       }
     });
 
+    for (const [how, main] of Object.entries({
+      'before process.exit()': async ({ client: Client }, where) => {
+        const client = new Client(where);
+        await client.connect();
+        for (let n = 0; n < 50; n += 1)
+          client.socket.write(`{"type":"Object","data":{"n":${n}}}\n`);
+        process.exit();
+      },
+      'by a handler of exit': async ({ client: Client }, where) => {
+        const client = new Client(where);
+        await client.connect();
+        process.on('exit', () => {
+          for (let n = 0; n < 50; n += 1) {
+            client.socket.write(`{"type":"Object","data":{"n":${n}}}\n`);
+          }
+        });
+        process.exit();
+      },
+    })) {
+      it(`is every write() of a burst ${how}`, async (t) => {
+        const raw = await rawServer(t, await endpoint(t, transport));
+        program(t, main, raw.where);
+        const wire = await raw.accept();
+        assert.deepEqual(
+          await numbers(wire, 50),
+          Array.from({ length: 50 }, (_, n) => n),
+        );
+      });
+    }
+
     it('is every message sent to all, also for sockets that are destroyed right after it', async (t) => {
       const { server, log, where } = await startServer(t, {}, await endpoint(t, transport));
       const wires = await Promise.all(Array.from({ length: 40 }, () => rawClient(t, where)));

@@ -337,7 +337,8 @@ class SockhopSocket extends WritingSocket {
 
   _read() {
     if (this.#reading.isFull) return this.#resumeReading();
-    if (this.#hasStarted || this[kIsOver] || this[kIsHandleInUse] || this.connecting) return;
+    // Once the session has started, bytes wait for the server, also in a stream that flows.
+    if (this.#hasStarted || this.#isReadByPackage || this[kIsOver] || this[kIsHandleInUse]) return;
     const reading = this.#ownReading();
     reading.preSessionReader ??= new PreSessionReader(this, this[kConnection]);
     reading.preSessionReader.read();

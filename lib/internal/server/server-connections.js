@@ -166,8 +166,8 @@ class ServerConnections {
     server._sessions.push(session);
     server._response_stream_maps.set(socket, null);
     this.#listed?.add(channel);
+    channel.transport[kStopPreSessionReading]();
     if (isNative) {
-      socket[kStopPreSessionReading]();
       this.#enter(channel);
       channel.earlierBroadcasts = this.broadcastCount;
       this.nativeCount += 1;

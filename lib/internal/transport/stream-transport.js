@@ -29,6 +29,7 @@ const {
   kSetBytesOnly,
   kSetShowControl,
   kStartReading,
+  kStopPreSessionReading,
   kTraffic,
   kTransmit,
   kTransmitControl,
@@ -86,6 +87,8 @@ class StreamTransport {
   /** Whether reading has stopped because of them. */
   #isStopped = false;
   #hasStarted = false;
+  /** What has arrived between the start of the session and `connect`: @type {?Array} */
+  #early = null;
   /** Intervals of `ping()` in a row in which no bytes moved. */
   #idleIntervals = 0;
   /** The counters at the last of them. */
@@ -112,10 +115,34 @@ class StreamTransport {
 
   // ---- receiving --------------------------------------------------------------------------------
 
+  /** The session has started: bytes that arrive from now on are for the server. */
+  [kStopPreSessionReading]() {
+    const stream = this.#stream;
+    if (stream.readableFlowing === undefined) {
+      // A stand-in for a stream keeps nothing by itself.
+      this.#early = [];
+      this.#listen();
+    } else if (stream.readableFlowing) {
+      stream.pause();
+      // With `null` it flows again when the server listens to it.
+      stream.readableFlowing = null;
+    }
+  }
+
   [kStartReading]() {
     if (this.#hasStarted || this.#stream.destroyed) return;
     this.#hasStarted = true;
-    this.#stream.on('data', (chunk) => this.#receive(chunk));
+    const early = this.#early;
+    if (early === null) return this.#listen();
+    this.#early = null;
+    for (const chunk of early) this.#receive(chunk);
+  }
+
+  #listen() {
+    this.#stream.on('data', (chunk) => {
+      if (this.#early === null) this.#receive(chunk);
+      else this.#early.push(chunk);
+    });
   }
 
   #receive(chunk) {

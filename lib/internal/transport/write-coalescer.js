@@ -85,6 +85,8 @@ function callAtTickEnd(sender) {
  */
 let exiting = false;
 
+const isExiting = () => exiting;
+
 // Messages that were sent in the tick in which the program exits are written, too.
 process.on('exit', () => {
   exiting = true;
@@ -341,4 +343,11 @@ class WriteCoalescer {
   }
 }
 
-module.exports = { WriteBatch, WriteCoalescer, WritePacing, callAtTickEnd, flushAllWrites };
+module.exports = {
+  WriteBatch,
+  WriteCoalescer,
+  WritePacing,
+  callAtTickEnd,
+  flushAllWrites,
+  isExiting,
+};

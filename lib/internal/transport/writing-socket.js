@@ -42,7 +42,7 @@ const {
 } = require('../symbols.js');
 const { placeholder, position } = require('./placeholder.js');
 const { WriteBurst, bytesOfWrites } = require('./write-burst.js');
-const { WriteBatch, WriteCoalescer } = require('./write-coalescer.js');
+const { WriteBatch, WriteCoalescer, callAtTickEnd, isExiting } = require('./write-coalescer.js');
 const { CLOSED, REFUSED, WRITTEN } = require('./write-result.js');
 
 /** No `highWaterMark` of a socket is below this. */
@@ -467,8 +467,10 @@ class WritingSocket extends ConnectionSocket {
   write(chunk, encoding, callback) {
     this.#beginProgramBytes();
     const { burst } = this.#ownWriting();
-    const isCorked = burst.add(this, super.writableLength, chunk?.length ?? 0);
-    if (isCorked) nextTick(resumeNativeWrites, this);
+    if (!isExiting() && burst.add(this, super.writableLength, chunk?.length ?? 0)) {
+      // At an exit, too, after which no tick follows.
+      callAtTickEnd({ onTickEnd: () => this[kResumeNativeWrites]() });
+    }
     return super.write(chunk, encoding, callback);
   }
 
