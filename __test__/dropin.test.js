@@ -128,6 +128,75 @@ describe('a ping that a program sends itself', () => {
   });
 });
 
+describe('a stand-in for a socket that a test assigns to client._socket', () => {
+  const standIn = () => ({
+    destroyed: false,
+    written: [],
+    write(bytes, done) {
+      this.written.push(String(bytes));
+      done();
+    },
+    end() {},
+    destroy() {
+      this.destroyed = true;
+    },
+  });
+
+  it('is written to, and its answers are taken', limit, async (t) => {
+    const { client } = makeClient(t, { path: unixPath(t) });
+    const first = standIn();
+    client._socket = first;
+    await client.send({ a: 1 });
+    const answered = ask(client, { a: 2 });
+    const [id] = Object.keys(client._send_callbacks);
+    client._on_recieved_object({ type: 'Object', data: { b: 2 }, callback_id: id });
+    assert.deepEqual(await deadline(answered, 'the answer'), { b: 2 });
+    const second = standIn();
+    client._socket = second;
+    await client.send({ a: 3 });
+    assert.deepEqual(first.written, [
+      '{"type":"Object","data":{"a":1}}\n',
+      `{"type":"Object","data":{"a":2},"id":"${id}"}\n`,
+    ]);
+    assert.deepEqual(second.written, ['{"type":"Object","data":{"a":3}}\n']);
+    await client.disconnect();
+    assert.equal(second.destroyed, true);
+    await assert.rejects(client.send({ a: 4 }), { code: 'ERR_SOCKET_DESTROYED' });
+  });
+});
+
+describe('the error of a socket that the program destroys', () => {
+  for (const event of ['connect', 'request']) {
+    it(`in a handler of ${event} is emitted by the server`, limit, async (t) => {
+      const { server, log, where } = await startServer(t, {}, { path: unixPath(t) });
+      const { client } = makeClient(t, where);
+      server.on('connect', (sock) => {
+        if (event === 'connect') sock.destroy(new Error('of the program'));
+      });
+      server.on('request', (_request, response, { socket }) => {
+        socket.destroy(new Error('of the program'));
+        response.send(1).catch(() => {});
+      });
+      await client.connect();
+      if (event === 'request') client.request({}).catch(() => {});
+      const [err, socket] = (await log.next('error')).args;
+      assert.equal(err.message, 'of the program');
+      assert.equal(socket.destroyed, true);
+    });
+  }
+});
+
+describe('the error of a send() over a socket that is destroyed', () => {
+  it('has the text of the client, or of the server', limit, async (t) => {
+    const { client, server, sock } = await pair(t);
+    const ofClient = 'Client unable to send() - socket has been destroyed';
+    client.socket.destroy();
+    await assert.rejects(client.send({}), { code: 'ERR_SOCKET_DESTROYED', message: ofClient });
+    sock.destroy();
+    await assert.rejects(server.send(sock, {}), { message: 'Socket was destroyed' });
+  });
+});
+
 describe('a setter of a subclass for the socket', () => {
   it('is used when the client connects', limit, async (t) => {
     const seen = [];
@@ -350,6 +419,61 @@ describe('a stream of answers', () => {
     ).ended();
     assert.deepEqual([code, lines], [0, ['ERR_RESPONSE_TIMEOUT']]);
   });
+
+  it(
+    'that ends with an error ends no program that chains by then(callback) alone',
+    limit,
+    async (t) => {
+      const { code, lines } = await program(
+        t,
+        async ({ server: Server, client: Client }, where) => {
+          const server = new Server(where);
+          const client = new Client(where);
+          await server.listen();
+          await client.connect();
+          process.on('unhandledRejection', (err) => {
+            console.log(err.message);
+            if (err.message === 'of the callback') process.exit();
+          });
+          const asked = new Promise((resolve) => server.once('request', resolve));
+          const streams = [];
+          const keep = (stream) => streams.push(stream) && stream;
+          // As the README of 1.8.4 does it.
+          const request = () => client.request({ a: 1 }, { timeout: 50 }).then(keep);
+          request()
+            .then((stream) => stream.next())
+            .then(() => {});
+          request()
+            .then((stream) => stream.all())
+            .then((all) => all.length)
+            .then(() => {});
+          await asked;
+          await Promise.all(streams.map((stream) => new Promise((r) => stream.once('end', r))));
+          await new Promise((resolve) => setImmediate(resolve));
+          // What is not of the stream is told.
+          request().then(() => {
+            throw new Error('of the callback');
+          });
+        },
+        { path: unixPath(t) },
+      ).ended();
+      assert.deepEqual([code, lines], [0, ['of the callback']]);
+    },
+  );
+
+  it(
+    'has its end() called when its last packet arrives, if a program has replaced it',
+    limit,
+    async (t) => {
+      const ended = t.mock.method(SockhopResponseReadableStream.prototype, 'end');
+      const stream = new SockhopResponseReadableStream({});
+      stream.receive_packet({ data: 1, type: 'Number', last: false });
+      assert.equal(ended.mock.callCount(), 0);
+      stream.receive_packet({ data: 2, type: 'Number', last: true });
+      assert.equal(ended.mock.callCount(), 1);
+      assert.equal(stream.ended, true);
+    },
+  );
 
   it('does not hide an error of the callback', limit, async (t) => {
     const { code, lines } = await program(

@@ -423,6 +423,18 @@ for (const [name, { server: Server, client: Client, session: Session }] of [
       await server.kill_socket(mock);
       assert.equal(mock.ended, 1);
       server.sockets.pop();
+      // A stand-in that can only be written to.
+      const written = [];
+      server.sockets.push({
+        destroyed: false,
+        write(data, done) {
+          written.push(String(data));
+          done();
+        },
+      });
+      await server.sendall({ a: 1 });
+      assert.deepEqual(written, [text]);
+      server.sockets.pop();
     });
 
     it('may be a connection that the program made', limit, async (t) => {

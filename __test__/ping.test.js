@@ -114,6 +114,18 @@ for (const [role, connect] of Object.entries({ client: clientSide, server: serve
       await log.next('disconnect');
     });
 
+    it('lives as long as the program sets other pings in their place', limit, async (t) => {
+      const { side, log, wire } = await connect(t);
+      side.ping(CALM);
+      for (let i = 0; i < 6; i += 1) {
+        await wire.frame(isPing);
+        const { pings } = side;
+        if (pings instanceof Map) for (const socket of pings.keys()) pings.set(socket, []);
+        else side.pings = [];
+      }
+      assert.equal(log.count('disconnect'), 0);
+    });
+
     it('lives as long as the program takes one away', limit, async (t) => {
       const { side, log, wire } = await connect(t);
       side.ping(CALM);

@@ -15,7 +15,7 @@ const {
 } = require('./internal/symbols.js');
 const { nextTick } = require('./internal/real-timers.js');
 const { markTarget, supportProxies } = require('./internal/proxy-support.js');
-const { tolerateBareThen } = require('./internal/messaging/bare-then.js');
+const { answersPromise } = require('./internal/messaging/bare-then.js');
 const { uuid: makeUuid } = require('./internal/messaging/ids.js');
 
 /**
@@ -234,14 +234,12 @@ class SockhopResponseReadableStream extends EventEmitter {
    *   without an error. A program that calls `then(callback)` alone gets no unhandled rejection
    */
   next() {
-    return tolerateBareThen(
-      new Promise((resolve, reject) => {
-        if (this.#ended) return reject(this.#error ?? endedEarly());
-        this.#nexts ??= [];
-        this.#nexts.push({ resolve, reject });
-        this.#releaseSoon();
-      }),
-    );
+    return answersPromise((resolve, reject) => {
+      if (this.#ended) return reject(this.#error ?? endedEarly());
+      this.#nexts ??= [];
+      this.#nexts.push({ resolve, reject });
+      this.#releaseSoon();
+    });
   }
 
   /**
@@ -251,15 +249,13 @@ class SockhopResponseReadableStream extends EventEmitter {
    *   has ended); rejects with the error that ends or has ended the stream, as `next()` does
    */
   all() {
-    return tolerateBareThen(
-      new Promise((resolve, reject) => {
-        const packets = [];
-        this.#follow({
-          packet: (packet) => packets.push(packet),
-          end: (err) => (err === undefined ? resolve(packets) : reject(err)),
-        });
-      }),
-    );
+    return answersPromise((resolve, reject) => {
+      const packets = [];
+      this.#follow({
+        packet: (packet) => packets.push(packet),
+        end: (err) => (err === undefined ? resolve(packets) : reject(err)),
+      });
+    });
   }
 
   /**
@@ -416,7 +412,8 @@ class SockhopResponseReadableStream extends EventEmitter {
     try {
       this.#emitInScope('data', data, type);
     } finally {
-      if (pkt.last || endsHere) this.#finish();
+      // A method that the program may have replaced.
+      if (pkt.last || endsHere) this.end();
     }
   }
 

@@ -22,6 +22,7 @@ const { Drain } = require('./internal/server/drain.js');
 const { ResponseStreamMaps } = require('./internal/server/response-stream-maps.js');
 const { ServerConnections, noSocket } = require('./internal/server/server-connections.js');
 const { ServerHandlers } = require('./internal/server/server-handlers.js');
+const { PingsOfSockets } = require('./internal/server/pings-of-sockets.js');
 const { openMetrics } = require('./internal/stats/metrics.js');
 const { kCall, kFigures } = require('./internal/symbols.js');
 const { formatAddress } = require('./internal/transport/format-address.js');
@@ -183,9 +184,7 @@ class SockhopServer extends native.SockhopServer {
    * @type {Map<net.Socket, SockhopPing[]>}
    */
   get pings() {
-    return new Map(
-      this._sockets.map((sock) => [sock, this.#connections.channelOf(sock)?.pings ?? []]),
-    );
+    return new PingsOfSockets(this._sockets, (sock) => this.#connections.channelOf(sock));
   }
 
   /** Assigning any value forgets all pings that were sent. */

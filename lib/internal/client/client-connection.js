@@ -10,7 +10,7 @@ const { callbackFigures, connectionFigures } = require('../stats/snapshot.js');
 const { pastTraffic, sumTraffic } = require('../stats/stats.js');
 const { kMarkConnected, kFlush, kQueued, kRoundTrip, kSize, kTraffic } = require('../symbols.js');
 const { SockhopSocket } = require('../../SockhopSocket.js');
-const { StreamTransport } = require('../transport/stream-transport.js');
+const { StreamTransport, UnreadStreamTransport } = require('../transport/stream-transport.js');
 const { UnavailableTransport } = require('../transport/transport.js');
 const { ConnectAttempt } = require('./connect-attempt.js');
 const { cancelled, discarded, noServer, notConnected } = require('./connect-errors.js');
@@ -371,12 +371,27 @@ class ClientConnection {
    * @returns {?MessageChannel}
    */
   channelFor(object) {
-    return this.#sendsNow() ? this.channel : this.#waitingChannel(typeName(object));
+    return this.#sendsNow() ? this.#sendingChannel() : this.#waitingChannel(typeName(object));
   }
 
   /** The same for a message in its envelope. */
   channelForMessage(message) {
-    return this.#sendsNow() ? this.channel : this.#waitingChannel(message?.type);
+    return this.#sendsNow() ? this.#sendingChannel() : this.#waitingChannel(message?.type);
+  }
+
+  #sendingChannel() {
+    const { channel, client } = this;
+    if (this.#connected || channel?.socket === client._socket) return channel;
+    return this.#channelOfSubstitute(client._socket) ?? channel;
+  }
+
+  /** The channel over a stand-in for a socket that a test has assigned to `client._socket`. */
+  #channelOfSubstitute(socket) {
+    if (typeof socket?.write !== 'function' || socket.destroyed) return null;
+    const channel = makeChannel(this.#handlers, this.options);
+    channel.attachStream(socket, new UnreadStreamTransport(socket, this.options, channel));
+    this.channel = channel;
+    return channel;
   }
 
   #waitingChannel(type) {

@@ -31,9 +31,17 @@ function requestRefused() {
   return new SockhopError('Unable to use requests - peer type must be Sockhop', 'ERR_REQUEST_TYPE');
 }
 
-/** @returns {SockhopError} */
-function socketDestroyed() {
-  return new SockhopError('Socket was destroyed', 'ERR_SOCKET_DESTROYED');
+/**
+ * @param {?MessageChannel} [channel] over which something was to be sent: a client has another text,
+ *   as in 1.8.4
+ * @returns {SockhopError}
+ */
+function socketDestroyed(channel) {
+  const ofClient = channel?.handlers.isServer === false;
+  return new SockhopError(
+    ofClient ? 'Client unable to send() - socket has been destroyed' : 'Socket was destroyed',
+    'ERR_SOCKET_DESTROYED',
+  );
 }
 
 module.exports = { abortError, idleTimeout, requestRefused, socketDestroyed };

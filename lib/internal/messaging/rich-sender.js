@@ -254,7 +254,7 @@ class RichSender {
       return channel.transport[kTransmitFrame](frame, isAwaited);
     }
     if (channel.socket.destroyed || channel.socket.writableEnded) {
-      return handledRejection(socketDestroyed());
+      return handledRejection(socketDestroyed(channel));
     }
     return this.#peer === Peer.RICH ? this.#write(frame, isAwaited) : this.#hold(frame, isAwaited);
   }

@@ -3,6 +3,7 @@
 const { onAbort } = require('../abort-signals.js');
 const { SockhopRequest, SockhopResponseReadableStream } = require('../../SockhopRequest.js');
 const { Backlog, awaitsPackets } = require('./backlog.js');
+const { chainToAnswers } = require('./bare-then.js');
 const { responseStopped, responseTimedOut } = require('./channel-errors.js');
 const { abortError, socketDestroyed } = require('../errors/errors.js');
 const { normalizeRequestOptions } = require('../options/options.js');
@@ -57,7 +58,11 @@ class SentRequests {
    * @param {{timeout?: number, signal?: AbortSignal}} [config]
    * @returns {Promise<SockhopResponseReadableStream>}
    */
-  async send(data, config) {
+  send(data, config) {
+    return chainToAnswers(this.#send(data, config));
+  }
+
+  async #send(data, config) {
     const { timeout, signal } = normalizeRequestOptions(config);
     if (signal?.aborted) throw abortError(signal);
     const request = SockhopRequest.from_data(data);

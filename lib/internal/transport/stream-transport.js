@@ -106,7 +106,7 @@ class StreamTransport {
     this.#channel = channel;
     this.#maxMessageSize = max_message_size;
     // Node 18 does not call back for writes behind a cork when the stream is destroyed.
-    stream.on('close', () => {
+    stream.on?.('close', () => {
       for (const reject of this.#pending) reject(socketDestroyed());
       this.#pending.clear();
     });
@@ -223,7 +223,9 @@ class StreamTransport {
   #write(bytes, messages) {
     const stream = this.#stream;
     const promise = new Promise((resolve, reject) => {
-      if (stream.destroyed || stream.writableEnded) return reject(socketDestroyed());
+      if (stream.destroyed || stream.writableEnded) {
+        return reject(socketDestroyed(this.#channel));
+      }
       this.#messagesSent += messages;
       this.#bytesSent += bytes.length;
       this.#corkBurst(bytes.length);

@@ -196,7 +196,7 @@ class WritingSocket extends ConnectionSocket {
    */
   [kTransmit](text, isAwaited) {
     if (this[kIsOver] || this.destroyed || this.writableEnded) {
-      const promise = Promise.reject(socketDestroyed());
+      const promise = Promise.reject(socketDestroyed(this[kChannel]));
       promise.catch(noop);
       return promise;
     }
