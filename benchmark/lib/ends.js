@@ -38,11 +38,11 @@ async function openEnds(settings) {
     await ends.client.call('open', { role: 'client', ...common });
   }
   if (definition.generator) {
-    const { open, processes = 1 } = definition.generator;
-    const args = definition.generator.arguments({ peer });
+    const { role = 'drive', open, processes = 1 } = definition.generator;
+    const args = definition.generator.arguments({ peer, certificates });
     const generators = [];
     while (generators.length < processes) {
-      const generator = await Generator.start(binary, ['drive', targetOf(address), ...args]);
+      const generator = await Generator.start(binary, [role, targetOf(address), ...args]);
       generators.push(keep(generator));
       if (open) {
         await generator.call(`open count=${open.count} lanes=${open.lanes}`);

@@ -8,9 +8,9 @@ const { payloads, usual } = require('../lib/payloads.js');
  *   transports   of 'tcp' and 'unix'
  *   server(context), client(context)   run in the two child processes and resolve with the actions
  *                that the harness may call
- *   generator    { arguments(context), open, processes }   the native load generator, in addition to a
- *                client or instead of it: its arguments, the connections that each process opens
- *                first ({ count, lanes }), and the number of processes (1)
+ *   generator    { role, arguments(context), open, processes }   the native load generator, in addition
+ *                to a client or instead of it: 'drive' or 'visit', its arguments, the connections that
+ *                each process opens first ({ count, lanes }), and the number of processes (1)
  *   round({ server, client, generator, generators, peer, ms })   one measurement: resolves with the
  *                values, including `value`, and throws if a message was lost or wrong;
  *                `generator` is the first of `generators`

@@ -37,16 +37,16 @@ struct Connection {
 }
 
 /// The first bytes on a new connection. In some protocols the second part must wait for the server.
-struct Hello {
-    first: Vec<u8>,
+pub struct Hello {
+    pub first: Vec<u8>,
     /// The number of bytes of the server to wait for before the rest is sent.
-    wait: usize,
-    rest: Vec<u8>,
+    pub wait: usize,
+    pub rest: Vec<u8>,
 }
 
 impl Hello {
     /// `<hex>`, or `<hex>:<bytes to wait for>:<hex>`.
-    fn parse(text: &str) -> Result<Self> {
+    pub fn parse(text: &str) -> Result<Self> {
         let parts: Vec<&str> = text.split(':').collect();
         match parts.as_slice() {
             [first] => Ok(Self {

@@ -1,11 +1,12 @@
 //! Load generator and minimal servers of the benchmark.
 //!
-//! There are three roles. Each is a process with one thread and one level-triggered epoll instance:
+//! There are four roles. Each is a process with one thread and one level-triggered epoll instance:
 //!
 //! * `serve <echo|sink> <address>`: a minimal server. `echo` returns all bytes, and `sink` counts
 //!   frames (newlines). No server can be cheaper.
 //! * `ping <address> <bytes>`: the client of `echo`; makes one round trip after another.
 //! * `drive <address> <hello> <ready>`: opens many connections and floods, holds or counts them.
+//! * `visit <address> <hello> <ready> <certificate>`: makes TLS handshakes.
 //!
 //! An address is `tcp:<port>` (on 127.0.0.1) or `unix:<path>`. The harness supplies the bytes of a
 //! protocol in hexadecimal (`-` stands for none), so that one generator works with all peers.
@@ -15,6 +16,7 @@
 mod drive;
 mod floor;
 mod sys;
+mod visit;
 
 fn main() {
     // If a peer closes early, a write must fail instead of ending the process.
@@ -27,9 +29,12 @@ fn main() {
         ["serve", "sink", address] => floor::serve(address, floor::Service::Sink),
         ["ping", address, bytes] => floor::ping(address, bytes),
         ["drive", address, hello, ready] => drive::run(address, hello, ready),
+        ["visit", address, hello, ready, certificate] => {
+            visit::run(address, hello, ready, certificate)
+        }
         _ => Err(
             "usage: sockhop-loadgen serve <echo|sink> <address> | ping <address> <bytes> | \
-                  drive <address> <hello> <ready>"
+                  drive <address> <hello> <ready> | visit <address> <hello> <ready> <certificate>"
                 .into(),
         ),
     };

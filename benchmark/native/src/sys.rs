@@ -146,6 +146,12 @@ pub fn write(fd: RawFd, bytes: &[u8]) -> io::Result<Option<usize>> {
     outcome(n)
 }
 
+/// Ends the sending direction.
+pub fn end(fd: RawFd) -> io::Result<()> {
+    // SAFETY: the call takes no pointers.
+    check(unsafe { libc::shutdown(fd, libc::SHUT_WR) }).map(drop)
+}
+
 fn outcome(n: isize) -> io::Result<Option<usize>> {
     if n >= 0 {
         return Ok(Some(n as usize));

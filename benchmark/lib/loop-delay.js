@@ -1,0 +1,63 @@
+const { monitorEventLoopDelay } = require('node:perf_hooks');
+
+/** The longest turn that is told from longer ones, in microseconds. */
+const LONGEST_US = 100_000;
+
+/**
+ * Measures how long an event waits for the event loop: at a random moment, as long as the turn that
+ * is under way goes on. The loop does not sleep meanwhile, so that the time that the system takes to
+ * wake a thread is not counted, and no timer is involved: those of libuv count whole milliseconds.
+ */
+class LoopDelay {
+  /** How many turns there were of each length in microseconds. */
+  #turns = new Float64Array(LONGEST_US + 1);
+  #histogram = monitorEventLoopDelay({ resolution: 1 });
+  #isOn = false;
+  #begin = 0n;
+  #last = 0n;
+
+  start() {
+    this.#turns.fill(0);
+    this.#histogram.reset();
+    this.#histogram.enable();
+    this.#isOn = true;
+    this.#begin = process.hrtime.bigint();
+    this.#last = this.#begin;
+    setImmediate(() => this.#turn());
+  }
+
+  #turn() {
+    const now = process.hrtime.bigint();
+    const length = Math.round(Number(now - this.#last) / 1e3);
+    this.#turns[Math.min(LONGEST_US, length)] += 1;
+    this.#last = now;
+    if (this.#isOn) setImmediate(() => this.#turn());
+  }
+
+  /**
+   * @returns {{p99Ms: number, timerP99Ms: number}} since `start()`; the second is that of
+   *   `monitorEventLoopDelay`, which includes the millisecond of its timer
+   */
+  stop() {
+    this.#isOn = false;
+    this.#histogram.disable();
+    return { p99Ms: this.#percentile(99), timerP99Ms: this.#histogram.percentile(99) / 1e6 };
+  }
+
+  /** A turn of length g makes events wait for up to g, all times being as likely. */
+  #percentile(percent) {
+    const most = (Number(this.#last - this.#begin) / 1e3) * (1 - percent / 100);
+    let delay = LONGEST_US;
+    // The number of turns that are longer than the delay, and by how much in all.
+    let longer = 0;
+    let beyond = 0;
+    for (; delay > 0; delay -= 1) {
+      longer += this.#turns[delay];
+      beyond += longer;
+      if (beyond > most) break;
+    }
+    return delay / 1e3;
+  }
+}
+
+module.exports = { LoopDelay };
