@@ -3,7 +3,7 @@
 use super::heartbeat::{PONG_LIMIT, now_ms};
 use super::reader_policy::{TrafficStats, may_move, runtime_reads_bulk};
 use super::reader_state::{ReadState, ReaderKind};
-use super::{Connection, Event};
+use super::{Connection, Event, Reader};
 use crate::events::batch::FrameLength;
 use crate::events::environment::Member;
 use crate::events::error::ConnectionError;
@@ -70,12 +70,20 @@ pub(super) enum ReadStop {
 impl Connection {
     /// Reads and hands over received bytes, up to a budget.
     pub(super) fn read(self: &Arc<Self>) -> ReadStop {
-        self.read_up_to(READ_BUDGET)
+        self.read_up_to(&mut self.reader.lock(), READ_BUDGET, Instant::now())
     }
 
-    fn read_up_to(self: &Arc<Self>, budget: usize) -> ReadStop {
-        let mut reader = self.reader.lock();
-        let Some(stream) = reader.stream.clone() else {
+    /// `now` is the time of all reads, because each look at the clock takes a part of the time of a
+    /// small message.
+    fn read_up_to(self: &Arc<Self>, reader: &mut Reader, budget: usize, now: Instant) -> ReadStop {
+        let Reader {
+            stream: Some(stream),
+            framer,
+            stats,
+            early_bytes,
+            many_pings,
+        } = reader
+        else {
             return ReadStop::Stopped;
         };
         SCRATCH.with_borrow_mut(|scratch| {
@@ -92,21 +100,17 @@ impl Connection {
                     }
                     return ReadStop::Stopped;
                 }
-                let most = if reader.many_pings {
-                    SHORT_READ
-                } else {
-                    READ_SIZE
-                };
+                let most = if *many_pings { SHORT_READ } else { READ_SIZE };
                 match stream.recv(&mut scratch.input[..most]) {
                     Ok(0) => {
                         self.peer_ended.store(true, Ordering::Release);
-                        let cut = stream.is_truncated() && reader.framer.buffered() > 0;
+                        let cut = stream.is_truncated() && framer.buffered() > 0;
                         self.report_end(cut.then_some(ConnectionError::Tls(TlsError::Truncated)));
                         return ReadStop::Stopped;
                     }
-                    Ok(count) if reader.early_bytes.is_some() => {
-                        reader.early_bytes = reader.early_bytes.map(|before| before + count as u64);
-                        self.bytes_in.fetch_add(count as u64, Ordering::Relaxed);
+                    Ok(count) if early_bytes.is_some() => {
+                        *early_bytes = early_bytes.map(|before| before + count as u64);
+                        self.count_received(count);
                         self.post_raw(&scratch.input[..count]);
                         // Once: the program asks again when it has room for more.
                         self.reader_state.change_read_state(
@@ -117,11 +121,10 @@ impl Connection {
                         return ReadStop::Stopped;
                     }
                     Ok(count) => {
-                        let pings = self.receive(&mut reader.framer, scratch, count);
-                        reader.many_pings = pings >= MANY_PINGS;
+                        let pings = self.receive(framer, scratch, count);
+                        *many_pings = pings >= MANY_PINGS;
                         let writes = self.writes.load(Ordering::Relaxed);
-                        let now = Instant::now();
-                        reader.stats.add(now, count, writes);
+                        stats.add(now, count, writes);
                         self.note_activity(now);
                         if count < most && !stream.has_buffered() {
                             return ReadStop::Drained;
@@ -158,7 +161,7 @@ impl Connection {
         scratch: &mut Scratch,
         count: usize,
     ) -> usize {
-        self.bytes_in.fetch_add(count as u64, Ordering::Relaxed);
+        self.count_received(count);
         let Scratch {
             input,
             text,
@@ -220,6 +223,13 @@ impl Connection {
             });
         }
         pings.len()
+    }
+
+    /// Without an atomic addition: the lock of the reader keeps other writers out.
+    fn count_received(&self, count: usize) {
+        let before = self.bytes_in.load(Ordering::Relaxed);
+        self.bytes_in
+            .store(before + count as u64, Ordering::Relaxed);
     }
 
     pub(super) fn post_raw(self: &Arc<Self>, bytes: &[u8]) {
@@ -332,15 +342,15 @@ impl PolledConnection for Connection {
         self.bytes_in.load(Ordering::Relaxed)
     }
 
-    fn read_in_loop(self: &Arc<Self>, share: usize) -> bool {
+    fn read_in_loop(self: &Arc<Self>, share: usize, now: Instant) -> bool {
         if self.reader_state.kind() != ReaderKind::Loop {
             self.reader_state.stop_watching(self);
             return false;
         }
         let before = self.bytes_in.load(Ordering::Relaxed);
-        let stop = self.read_up_to(READ_BUDGET / share);
-        let moves = {
+        let (stop, moves) = {
             let mut reader = self.reader.lock();
+            let stop = self.read_up_to(&mut reader, READ_BUDGET / share, now);
             let moves = reader.stream.as_ref().is_some_and(|stream| {
                 // The kernel does not announce bytes that TLS holds back, in either direction.
                 let tls_holds = stream.has_buffered() || !stream.is_flushed();
@@ -349,7 +359,7 @@ impl PolledConnection for Connection {
             if moves {
                 reader.stats = TrafficStats::default();
             }
-            moves
+            (stop, moves)
         };
         if moves {
             trace::event!(DEBUG, id = self.id, "reader moves to the runtime");

@@ -284,7 +284,12 @@ impl<C: Source> EventQueue<C> {
         }
         self.window.add(bytes);
         drop(batches);
-        if appended && !self.woken.swap(true, Ordering::AcqRel) {
+        // Read first, because a swap takes as long as a part of a message. The lock orders it: the
+        // environment cleared the flag before it looked, or looks at these events later.
+        if appended
+            && !self.woken.load(Ordering::Acquire)
+            && !self.woken.swap(true, Ordering::AcqRel)
+        {
             (self.wake)();
         }
         result

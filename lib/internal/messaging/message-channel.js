@@ -138,7 +138,7 @@ class MessageChannel {
    */
   receive(text) {
     const message = takeOffer(this, text);
-    if (message === '' && text !== '') this.transport[kUncountFrame]();
+    if (message.length === 0 && text.length > 0) this.transport[kUncountFrame]();
     else this.#receiveMessage(message);
   }
 
@@ -148,7 +148,7 @@ class MessageChannel {
       return this.receiveBytes(Buffer.from(text + this.options.terminator[0]));
     }
     // Checked first, because an exception costs as much as many messages.
-    if (text === '' && !this.#allowNonObjects) return this.reportBadFrame(text);
+    if (text.length === 0 && !this.#allowNonObjects) return this.reportBadFrame(text);
     let message;
     try {
       message = JSON.parse(text);

@@ -18,6 +18,7 @@ const {
   kOnFrame,
   kOnRawBytes,
   kAsyncScope,
+  kIsOver,
   kOnTooLarge,
 } = require('../symbols.js');
 const { guardAtUnload } = require('./deno-unload.js');
@@ -111,12 +112,50 @@ function mustInterrupt() {
   return true;
 }
 
+/** The sockets of the first records of the batch under dispatch, as far as these are frames. */
+const receivers = [];
+let receiverCount = 0;
+/** What `findReceivers()` has read: V8 would leave out reads that have no effect. */
+let _idsRead = 0;
+
+/**
+ * Finds these sockets, and reads what the dispatch needs of each. With hundreds of connections none
+ * of it is in a cache of the processor, which waits for the memory of several of these reads at once.
+ */
+function findReceivers() {
+  const used = index[USED];
+  let at = HEADER;
+  let count = 0;
+  let sum = 0;
+  while (at < used && index[at] <= MIXED_FRAMES) {
+    const socket = sockets.get(idAt(at));
+    receivers[count] = socket;
+    count += 1;
+    if (socket !== undefined) {
+      const scope = socket[kAsyncScope];
+      sum += scope.asyncId() + scope.triggerAsyncId();
+    }
+    const frames = index[at + 3];
+    at += 4 + (index[at] === FRAMES ? frames : 2 * frames);
+  }
+  receiverCount = count;
+  _idsRead = sum;
+}
+
+/** Keeps no closed socket in memory. */
+function forgetReceivers() {
+  for (let i = 0; i < receiverCount; i++) receivers[i] = undefined;
+  receiverCount = 0;
+}
+
 /** One batch of the event queue, dispatched in order, possibly with interruptions. */
 class Batch {
   #text;
   #extras;
   /** Where the next record begins. */
   #at = HEADER;
+  /** How many records of frames are dispatched. */
+  #recordCount = 0;
   /** How many frames of that record are dispatched, and where in text and bytes the next begins. */
   #frame = 0;
   #start = 0;
@@ -125,6 +164,7 @@ class Batch {
   constructor(text, extras) {
     this.#text = text;
     this.#extras = extras;
+    findReceivers();
   }
 
   /** @returns {boolean} whether the batch is finished; if not, a handler threw or time is up */
@@ -150,11 +190,23 @@ class Batch {
   }
 
   #dispatchFrames() {
-    const socket = sockets.get(idAt(this.#at));
-    const receive = index[this.#at] === FRAMES ? this.#receiveFrames : this.#receiveMixedFrames;
-    if (socket === undefined) return receive.call(this, undefined);
+    const socket = this.#receiver();
+    const isMixed = index[this.#at] !== FRAMES;
+    if (socket === undefined) {
+      return isMixed ? this.#receiveMixedFrames(undefined) : this.#receiveFrames(undefined);
+    }
     // `AsyncLocalStorage#enterWith()` in a handler must not affect other connections.
-    return socket[kAsyncScope].runInAsyncScope(receive, this, socket);
+    const scope = socket[kAsyncScope];
+    return isMixed
+      ? scope.runInAsyncScope(this.#receiveMixedFrames, this, socket)
+      : scope.runInAsyncScope(this.#receiveFrames, this, socket);
+  }
+
+  /** @returns {SockhopSocket|undefined} that gets the frames of the record, unless it is closed */
+  #receiver() {
+    if (this.#recordCount >= receiverCount) return sockets.get(idAt(this.#at));
+    const socket = receivers[this.#recordCount];
+    return socket === undefined || socket[kIsOver] ? undefined : socket;
   }
 
   #receiveFrames(receiver) {
@@ -194,6 +246,7 @@ class Batch {
     this.#frame = frame;
     if (frame === count) {
       this.#frame = 0;
+      this.#recordCount += 1;
       this.#at = ends + count;
     }
     return !interrupted;
@@ -242,6 +295,7 @@ class Batch {
   #endMixedRecord(ends, count) {
     if (this.#frame < count) return;
     this.#frame = 0;
+    this.#recordCount += 1;
     this.#at = ends + 2 * count;
   }
 
@@ -349,6 +403,7 @@ function finish(batch) {
   }
   current = null;
   index[USED] = 0;
+  forgetReceivers();
   return true;
 }
 

@@ -8,6 +8,7 @@
 //! Nothing here depends on the calling thread. While JavaScript is busy with a computation, the
 //! runtime takes the turns (see [`WATCH_INTERVAL`]), so that pings are answered all the same.
 
+use super::id_hasher::IdHasher;
 use super::source::{PolledConnection, PolledListener};
 use crate::events::runtime::{Ticker, every};
 use parking_lot::Mutex;
@@ -15,11 +16,12 @@ use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Connections read in one turn. If more are ready, the descriptor stays readable.
 const EVENTS_PER_TURN: usize = 256;
@@ -44,7 +46,7 @@ const LISTENER: u64 = 1 << 63;
 /// connection that must not be read must not be watched.
 pub struct Poller<C> {
     epoll: OwnedFd,
-    connections: Mutex<HashMap<u64, Weak<C>>>,
+    connections: Mutex<HashMap<u64, Weak<C>, BuildHasherDefault<IdHasher>>>,
     listeners: Mutex<HashMap<u64, Weak<dyn PolledListener>>>,
     /// Turns taken by the event loop.
     turns: AtomicU64,
@@ -135,6 +137,7 @@ impl<C: PolledConnection> Poller<C> {
     }
 
     fn read_ready(&self) {
+        let now = Instant::now();
         let only = {
             let connections = self.connections.lock();
             let mut all = connections.values();
@@ -145,7 +148,7 @@ impl<C: PolledConnection> Poller<C> {
         let mut already_read = None;
         if let Some(only) = only {
             let before = only.bytes_received();
-            if only.read_in_loop(1) {
+            if only.read_in_loop(1, now) {
                 // If there is more, the descriptor stays readable.
                 if self.need_not_ask(only.bytes_received() - before) {
                     return;
@@ -173,14 +176,17 @@ impl<C: PolledConnection> Poller<C> {
         }
         // The more connections are ready, the less each of them is read in this turn.
         let share = ready.len();
-        for (_, id) in keys().filter(|(is_listener, _)| !is_listener) {
-            if already_read == Some(id) {
-                continue;
-            }
-            let connection = self.connections.lock().get(&id).and_then(Weak::upgrade);
-            if let Some(connection) = connection {
-                connection.read_in_loop(share);
-            }
+        // All are looked up before the first one is read: with hundreds of connections the processor
+        // waits for the memory of several of them at once.
+        let to_read: Vec<Arc<C>> = {
+            let connections = self.connections.lock();
+            keys()
+                .filter(|(is_listener, id)| !is_listener && already_read != Some(*id))
+                .filter_map(|(_, id)| connections.get(&id).and_then(Weak::upgrade))
+                .collect()
+        };
+        for connection in to_read {
+            connection.read_in_loop(share, now);
         }
     }
 

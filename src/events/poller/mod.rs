@@ -2,6 +2,8 @@
 
 #[cfg(target_os = "linux")]
 mod epoll;
+#[cfg(target_os = "linux")]
+mod id_hasher;
 mod source;
 #[cfg(not(target_os = "linux"))]
 mod unsupported;

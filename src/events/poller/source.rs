@@ -1,6 +1,7 @@
 //! What a poller needs of the connections and listeners that it watches.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A connection that a poller can read.
 pub trait PolledConnection: Send + Sync + 'static {
@@ -11,9 +12,9 @@ pub trait PolledConnection: Send + Sync + 'static {
     fn bytes_received(&self) -> u64;
 
     /// Reads on the event loop's thread, or on the runtime in place of a blocked event loop.
-    /// `share` is the number of connections that are read in this turn. Returns whether there was
-    /// anything to read.
-    fn read_in_loop(self: &Arc<Self>, share: usize) -> bool;
+    /// `share` is the number of connections that are read in this turn, which began at `now`.
+    /// Returns whether there was anything to read.
+    fn read_in_loop(self: &Arc<Self>, share: usize, now: Instant) -> bool;
 }
 
 /// A listener that a poller can serve.

@@ -3,7 +3,7 @@
 use crate::transport::address::Address;
 use crate::transport::socket::{SEND_FLAGS, begin, give_name, new_socket};
 use socket2::{SockAddr, Socket};
-use std::io::{self, IoSlice, Read};
+use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::ops::Deref;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -87,7 +87,9 @@ impl Link {
     }
 
     pub(crate) fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&self.0).read(buffer)
+        // The system call itself: that of the C library is a point of cancellation, which costs more
+        // than a part of a small message.
+        Ok(rustix::io::read(&self.0, buffer)?)
     }
 
     pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
