@@ -97,7 +97,7 @@ async function assertNoneMissedInSilence(nodes, sender, from, wanted) {
 /** A time that holds on a machine with an idle processor, for one under the present load. */
 const underLoad = (ms) => ms * Math.max(1, os.loadavg()[0] / os.cpus().length);
 
-/** Asks sessions of other nodes, one question after another, until it is stopped. */
+/** Asks sessions of other nodes, one question after another with a pause, until it is stopped. */
 class Questions {
   outcomes = [];
   #isOver = false;
@@ -113,6 +113,7 @@ class Questions {
       const { result, code } = await node.do('session', id, 'exists');
       const answer = await node.do('ask', id, { ask: n }).catch((err) => err);
       this.outcomes.push({ n, result, code, answer: answer.answer ?? answer.code });
+      await delay(INTERVAL);
     }
   }
 

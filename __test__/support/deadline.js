@@ -32,6 +32,13 @@ function deadline(promise, what, ms = STEP) {
   return Promise.race([promise, expiry]).finally(() => clearTimeout(timer));
 }
 
+/** The number of turns of the event loop without a pause in which `until()` looks first. */
+const QUICK_LOOKS = 200;
+/** The time between two later looks, in ms, in which others have the processor. */
+const PAUSE = 2;
+/** Of the system: a test may have replaced it meanwhile. */
+const { setTimeout: startTimer } = globalThis;
+
 /** Resolves after everything that is due in this process. */
 function turn() {
   return new Promise((resolve) => setImmediate(resolve));
@@ -41,10 +48,17 @@ function turn() {
 async function until(condition, what, ms = STEP) {
   const limit = ms * SLOWNESS;
   const last = Date.now() + limit;
-  while (!condition()) {
+  for (let look = 0; !condition(); look += 1) {
     if (Date.now() > last) throw new Error(`gave up waiting until ${what} after ${limit} ms`);
-    await turn();
+    await (look < QUICK_LOOKS ? turn() : pause());
   }
+}
+
+/** Resolves after a moment, for a question that is asked again and again. */
+function pause() {
+  return new Promise((resolve) => {
+    startTimer(resolve, PAUSE);
+  });
 }
 
 /**
@@ -63,4 +77,4 @@ async function undisturbed(ms, attempt) {
   }
 }
 
-module.exports = { SLOWNESS, STEP, deadline, turn, undisturbed, until };
+module.exports = { SLOWNESS, STEP, deadline, pause, turn, undisturbed, until };

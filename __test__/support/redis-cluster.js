@@ -6,7 +6,7 @@ const { Redis } = require('ioredis');
 
 const { freePort } = require('./addresses.js');
 const { cleanup } = require('./cleanup.js');
-const { deadline, turn } = require('./deadline.js');
+const { deadline, pause } = require('./deadline.js');
 
 const SLOTS = 16_384;
 /** After this silence of a master the others elect one of its replicas, in ms. */
@@ -153,7 +153,7 @@ async function startRedisCluster(t, startServer, masters = 3) {
 /** Waits until a question to a server has the answer true. */
 async function untilAsync(question, what) {
   const ask = async () => {
-    while (!(await question())) await turn();
+    while (!(await question())) await pause();
   };
   await deadline(ask(), what, PATIENCE);
 }
