@@ -4,13 +4,15 @@
 // traces are equal except for the differences that conformance/differences.js declares.
 
 const assert = require('node:assert/strict');
-const { describe, it } = require('node:test');
-const { compare } = require('../conformance/compare.js');
+const { after, describe, it } = require('node:test');
+const { compare, endRunners } = require('../conformance/compare.js');
 const differences = require('../conformance/differences.js');
 const rows = require('../conformance/rows.js');
 const { all } = require('../conformance/scenarios.js');
 
 describe('differential run against sockhop 1.8.4', { concurrency: 4 }, () => {
+  after(endRunners);
+
   for (const scenario of all) {
     it(scenario.name, { timeout: 700_000 }, async () => {
       const problems = await compare(scenario);

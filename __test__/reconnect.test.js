@@ -7,8 +7,10 @@ const { cleanup } = require('./support/cleanup.js');
 const { PeerProcess } = require('./support/peers.js');
 const { program } = require('./support/program.js');
 const { rawServer } = require('./support/raw.js');
+const { repeat } = require('./support/repeat.js');
 
-const LIVES = 10;
+/** Each life is a process that is killed; the first two show what a kill leaves behind. */
+const LIVES = Math.max(3, repeat(10));
 
 /** A client that reconnects. It prints its events, and disconnects on command. */
 function reconnectingClient(sockhop, port) {

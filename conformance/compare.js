@@ -11,35 +11,88 @@ const differences = require('./differences.js');
 
 /** Longer than the deadline of child.js, which says what the scenario waits for. */
 const KILL_AFTER_MS = 310_000;
+/** The number of scenarios that one process runs. A process costs much more than most scenarios. */
+const SCENARIOS_PER_PROCESS = 8;
 
-function runOn(directory, scenario) {
-  return new Promise((resolve, reject) => {
-    const child = fork(path.join(__dirname, 'child.js'), [directory, scenario.name, original()], {
+/** A process that runs scenarios on one package. */
+class Runner {
+  #child;
+  #output = '';
+  #result = null;
+  #onResult = null;
+  #closed;
+  /** How many scenarios it may still run. */
+  left;
+
+  constructor(directory, scenarios) {
+    this.left = scenarios;
+    this.#child = fork(path.join(__dirname, 'child.js'), [directory, original()], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
-    let output = '';
-    let result;
     const collect = (chunk) => {
-      output += chunk;
+      this.#output += chunk;
     };
-    child.stdout.on('data', collect);
-    child.stderr.on('data', collect);
-    const timer = setTimeout(() => child.kill('SIGKILL'), KILL_AFTER_MS);
-    child.on('message', (message) => {
-      if (message.kind === 'result') result = message;
+    this.#child.stdout.on('data', collect);
+    this.#child.stderr.on('data', collect);
+    this.#child.on('message', (message) => {
+      if (message.kind !== 'result') return;
+      this.#result = message;
+      this.#onResult?.();
     });
-    child.once('error', reject);
-    child.once('close', (code, signal) => {
-      clearTimeout(timer);
-      if (!result) {
-        const how = signal ? `killed by ${signal}` : `left with code ${code}`;
-        result = { trace: {}, problem: `${how} without a result\n${output}` };
-      } else if (output) {
-        result.output = output;
-      }
-      resolve(result);
+    this.#closed = new Promise((resolve, reject) => {
+      this.#child.once('error', reject);
+      this.#child.once('close', (code, signal) => {
+        this.left = 0;
+        resolve(signal ? `killed by ${signal}` : `left with code ${code}`);
+      });
     });
-  });
+  }
+
+  /** @returns {Promise<{trace: object, problem?: string, output?: string}>} */
+  async run(name) {
+    this.left -= 1;
+    this.#result = null;
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), KILL_AFTER_MS);
+    const done = new Promise((resolve) => {
+      this.#onResult = resolve;
+    });
+    const isLast = this.left === 0;
+    this.#child.send({ kind: 'scenario', data: name, isLast }, () => {});
+    const how = await (isLast ? this.#closed : Promise.race([done, this.#closed]));
+    clearTimeout(timer);
+    const output = this.#output;
+    this.#output = '';
+    if (!this.#result) return { trace: {}, problem: `${how} without a result\n${output}` };
+    return output ? { ...this.#result, output } : this.#result;
+  }
+
+  /** Ends the process, if it runs no scenario. */
+  end() {
+    if (this.left > 0) this.#child.disconnect();
+  }
+}
+
+/** Processes that wait for a scenario, by their packages. @type {Map<string, Runner[]>} */
+const idle = new Map();
+
+/** Runs a scenario in a process that may have run others. */
+async function runShared(directory, { name }) {
+  if (!idle.has(directory)) idle.set(directory, []);
+  const runner = idle.get(directory).pop() ?? new Runner(directory, SCENARIOS_PER_PROCESS);
+  const result = await runner.run(name);
+  if (runner.left > 0) idle.get(directory).push(runner);
+  return result;
+}
+
+/** Runs a scenario in a process of its own. */
+function runOn(directory, { name }) {
+  return new Runner(directory, 1).run(name);
+}
+
+/** Ends the processes that wait for a scenario. */
+function endRunners() {
+  for (const runner of [...idle.values()].flat()) runner.end();
+  idle.clear();
 }
 
 /** Returns { source: { original, here } } for each source whose traces differ. */
@@ -83,17 +136,23 @@ function show(source, pair) {
 }
 
 /**
- * Compares one scenario.
+ * Compares one scenario. It shares its processes with others at first. If it finds a problem there,
+ * which others may have caused, the result is that of processes of its own.
  *
  * @returns {Promise<string[]>} descriptions of the problems; empty if the differences are as
  *   declared
  */
 async function compare(scenario) {
+  const problems = await compareBy(runShared, scenario);
+  return problems.length === 0 ? problems : compareBy(runOn, scenario);
+}
+
+async function compareBy(run, scenario) {
   const directories = { original: original(), here: underTest() };
   const itself = directories.original === directories.here;
   const [first, second] = await Promise.all([
-    runOn(directories.original, scenario),
-    runOn(directories.here, scenario),
+    run(directories.original, scenario),
+    run(directories.here, scenario),
   ]);
   const problems = [];
   if (first.problem) problems.push(`on the original: ${first.problem}`);
@@ -129,4 +188,4 @@ async function compare(scenario) {
   return problems;
 }
 
-module.exports = { compare, runOn };
+module.exports = { compare, endRunners, runOn };

@@ -235,7 +235,7 @@ class Context {
   peer(argument) {
     const child = fork(
       path.join(__dirname, 'child.js'),
-      [this.original, this.scenario, this.original, 'peer'],
+      [this.original, this.original, this.scenario],
       {
         stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       },

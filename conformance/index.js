@@ -4,7 +4,7 @@
 // parts (all by default), and prints the differences.
 
 const { all } = require('./scenarios.js');
-const { compare, runOn } = require('./compare.js');
+const { compare, endRunners, runOn } = require('./compare.js');
 const { original, underTest } = require('./under-test.js');
 
 const CONCURRENCY = 4;
@@ -36,6 +36,7 @@ async function main() {
     }
   };
   await Promise.all(Array.from({ length: CONCURRENCY }, worker));
+  endRunners();
   const seconds = ((Date.now() - started) / 1000).toFixed(1);
   console.log(`${chosen.length - failed} of ${chosen.length} scenarios as declared (${seconds} s)`);
   process.exitCode = failed === 0 ? 0 : 1;

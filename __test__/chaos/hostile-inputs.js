@@ -118,6 +118,9 @@ function* spoiled(name, message) {
   yield [`${name}, with more behind`, `${JSON.stringify(message)}{}`];
 }
 
+/** The inputs that were made before, by the options. */
+const made = new Map();
+
 /**
  * @param {object} [opts]
  * @param {string} [opts.terminator]
@@ -125,6 +128,12 @@ function* spoiled(name, message) {
  * @returns {Map<string, Buffer>} name -> bytes, the terminator of the last frame included
  */
 function hostileInputs({ terminator = '\n', heavy = true } = {}) {
+  const key = `${heavy} ${terminator}`;
+  if (!made.has(key)) made.set(key, makeInputs(terminator, heavy));
+  return made.get(key);
+}
+
+function makeInputs(terminator, heavy) {
   const inputs = new Map();
   const add = (name, body) => {
     const bytes = Buffer.isBuffer(body) ? body : Buffer.from(body);

@@ -139,19 +139,19 @@ function say(socket, bytes) {
 
 /** Attacks a program that listens, and asserts that it serves an honest peer afterwards. */
 async function attackServer(program, where, types, first) {
-  const inputs = [...hostileInputs({ heavy: false }).values()];
+  const own = messages(types);
   // Each step has a deadline of its own, because a busy machine takes long for all of them.
   const connect = () => program.alive(reach(program, where), 'a connection to be accepted');
   const write = (socket, bytes) => program.alive(say(socket, bytes), 'the program to read');
   // All inputs use one connection, as long as the program leaves it open.
   let socket = await connect();
-  for (const bytes of [...messages(types), ...inputs]) {
+  for (const bytes of [...own, ...hostileInputs({ heavy: false }).values()]) {
     if (socket.destroyed) socket = await connect();
     await write(socket, bytes);
   }
   socket.destroy();
   // Each message uses two connections of its own: one ends in order, and one is broken at once.
-  for (const bytes of messages(types)) {
+  for (const bytes of own) {
     const orderly = await connect();
     const closed = new Promise((resolve) => orderly.once('close', resolve));
     orderly.end(bytes);
