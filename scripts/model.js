@@ -9,21 +9,31 @@ const { spawnSync } = require('node:child_process');
 const path = require('node:path');
 
 const ROOT = path.dirname(__dirname);
-const target = process.env.CARGO_TARGET_DIR ?? path.join(ROOT, 'target');
 
-const { status, signal, error } = spawnSync(
-  'cargo',
-  ['test', '--no-default-features', '--lib', 'loom::'],
-  {
+/**
+ * Builds the tests of the crate with the locks and atomics of loom. Only the crate itself gets the
+ * flag, so that the tests of `npm test` and these share the dependencies.
+ *
+ * @returns {string} the executable
+ */
+function build() {
+  const args = ['rustc', '--no-default-features', '--lib', '--profile', 'test'];
+  args.push('--message-format=json-render-diagnostics', '--', '--cfg', 'sockhop_loom');
+  const { status, error, stdout } = spawnSync('cargo', args, {
     cwd: ROOT,
-    stdio: ['ignore', 'inherit', 'inherit'],
-    env: {
-      ...process.env,
-      // A separate directory, because other flags would cause everything else to be compiled again.
-      CARGO_TARGET_DIR: path.join(target, 'loom'),
-      RUSTFLAGS: `${process.env.RUSTFLAGS ?? ''} --cfg sockhop_loom`.trim(),
-    },
-  },
-);
+    stdio: ['ignore', 'pipe', 'inherit'],
+    encoding: 'utf8',
+    maxBuffer: 64 * 1024 * 1024,
+  });
+  if (error) throw error;
+  if (status !== 0) throw new Error('the models could not be built');
+  const artifacts = stdout.split('\n').filter((line) => line.includes('"compiler-artifact"'));
+  const { executable } = artifacts
+    .map((line) => JSON.parse(line))
+    .findLast((one) => one.executable);
+  return executable;
+}
+
+const { status, signal, error } = spawnSync(build(), ['loom::'], { cwd: ROOT, stdio: 'inherit' });
 if (error) throw error;
 process.exitCode = signal ? 1 : status;
