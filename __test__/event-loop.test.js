@@ -193,3 +193,22 @@ describe('a program that computes for seconds', () => {
     }
   }
 });
+
+describe('a program without traffic', () => {
+  for (const role of ['client', 'server']) {
+    it(`is not woken by the package, and answers pings while it computes: a ${role}`, {
+      ...limit,
+      skip: process.platform !== 'linux' && 'only the poller of Linux needs it',
+    }, async (t) => {
+      const { program, end, log } = await pair(t, {
+        role,
+        implementation: 'original',
+        plan: { task: 'rest', blockMs: 2 * BLOCK_MS },
+      });
+      await program.next('quiet', undefined, PATIENCE);
+      end.ping(PING_MS);
+      await program.next('back', undefined, PATIENCE);
+      assert.equal(log.count('disconnect'), 0);
+    });
+  }
+});

@@ -20,6 +20,21 @@ end.on('disconnect', () => {
   disconnects += 1;
 });
 
+/** Longer than the threads of the package sleep while there is traffic. */
+const QUIET_MS = 500;
+
+/** How often threads of the package have begun to wait, so far. */
+function wakeUps() {
+  let count = 0;
+  for (const thread of fs.readdirSync('/proc/self/task')) {
+    const status = fs.readFileSync(`/proc/self/task/${thread}/status`, 'utf8');
+    if (/^Name:\s+sockhop-/.test(status)) {
+      count += Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(status)[1]);
+    }
+  }
+  return count;
+}
+
 /** A computation. */
 function block() {
   const last = performance.now() + blockMs;
@@ -46,6 +61,21 @@ const tasks = {
       callback?.({ next, wrong, connects, disconnects });
     });
     if (pingMs) end.ping(pingMs);
+  },
+
+  /** Blocks as soon as no thread of the package has woken for a while. */
+  rest: async () => {
+    await once(end, 'connect');
+    for (let before = -1; before !== wakeUps(); ) {
+      before = wakeUps();
+      await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
+    }
+    process.send({ event: 'quiet' });
+    // Once it is known outside.
+    setTimeout(() => {
+      block();
+      process.send({ event: 'back' });
+    }, 20);
   },
 
   /** Counts how often others get their turn while it is flooded. */

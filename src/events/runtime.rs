@@ -10,8 +10,6 @@ use std::thread;
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::AbortHandle;
-#[cfg(target_os = "linux")]
-use tokio::time::{Instant, MissedTickBehavior};
 
 /// The number of worker threads, unless `SOCKHOP_THREADS` sets another.
 pub const DEFAULT_THREADS: usize = 2;
@@ -99,36 +97,24 @@ fn build_with(threads: usize) -> io::Result<Runtime> {
         .build()
 }
 
-/// A task that runs at an interval until this is dropped. Only the poller of Linux has one.
+/// A task that ends when this is dropped. Only the poller of Linux has one.
 #[cfg(target_os = "linux")]
 #[derive(Debug)]
-pub(crate) struct Ticker(AbortHandle);
+pub(crate) struct OwnedTask(AbortHandle);
 
 #[cfg(target_os = "linux")]
-impl Drop for Ticker {
+impl Drop for OwnedTask {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-/// Calls `beat` every `period`, first after one period, until it returns false.
+/// As [`spawn`], for a task that ends when the result is dropped.
 #[cfg(target_os = "linux")]
-pub(crate) fn every(
-    period: Duration,
-    mut beat: impl FnMut() -> bool + Send + 'static,
-) -> io::Result<Ticker> {
-    let task = spawn(async move {
-        let mut interval = tokio::time::interval_at(Instant::now() + period, period);
-        // After the machine was suspended, one beat is enough.
-        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            interval.tick().await;
-            if !beat() {
-                return;
-            }
-        }
-    })?;
-    Ok(Ticker(task))
+pub(crate) fn spawn_owned(
+    task: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<OwnedTask> {
+    spawn(task).map(OwnedTask)
 }
 
 /// The number of worker threads that `SOCKHOP_THREADS` asks for; the default for nonsense.

@@ -6,11 +6,12 @@
 //! waits for. When it is readable, that thread calls [`turn`](Poller::turn) and reads them itself.
 //!
 //! Nothing here depends on the calling thread. While JavaScript is busy with a computation, the
-//! runtime takes the turns (see [`WATCH_INTERVAL`]), so that pings are answered all the same.
+//! runtime takes the turns (see [`WATCH_INTERVAL`]), so that pings are answered all the same. It
+//! looks for that only while something arrives now and then: an idle process has no timer.
 
 use super::id_hasher::IdHasher;
 use super::source::{PolledConnection, PolledListener};
-use crate::events::runtime::{Ticker, every};
+use crate::events::runtime::{OwnedTask, spawn_owned};
 use parking_lot::Mutex;
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
@@ -22,6 +23,8 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// Connections read in one turn. If more are ready, the descriptor stays readable.
 const EVENTS_PER_TURN: usize = 256;
@@ -32,6 +35,9 @@ const UNASKED_BYTES: u64 = 64 * 1024;
 /// How often the runtime checks that the event loop still takes its turns. A peer that pings faster
 /// than four times in twice this interval may find a blocked program dead.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
+/// After this many looks in a row between which the event loop took no turn, the runtime waits until
+/// there is something to read again.
+const QUIET_LOOKS: u32 = 5;
 const NOW: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 0,
@@ -52,7 +58,8 @@ pub struct Poller<C> {
     turns: AtomicU64,
     /// Bytes read without asking what is ready; each turn counts as some bytes, too.
     unasked: AtomicU64,
-    watch: Mutex<Option<Ticker>>,
+    /// Takes turns in place of a blocked event loop.
+    watch: Mutex<Option<OwnedTask>>,
 }
 
 impl<C> std::fmt::Debug for Poller<C> {
@@ -201,35 +208,55 @@ impl<C: PolledConnection> Poller<C> {
         self.listeners.lock().is_empty()
     }
 
-    /// Takes turns in place of a blocked event loop, while there are connections.
+    /// Has the runtime take turns in place of a blocked event loop from now on.
     fn watch(self: &Arc<Self>) {
         let mut watch = self.watch.lock();
         if watch.is_some() {
             return;
         }
-        let poller = Arc::downgrade(self);
+        // A duplicate, because the task may outlive the poller for a moment.
+        let task = self
+            .epoll
+            .try_clone()
+            .and_then(|epoll| spawn_owned(Self::stand_in(Arc::downgrade(self), Arc::new(epoll))));
+        // There is a connection, so there is a runtime. Without a descriptor, the next connection
+        // tries again.
+        *watch = task.ok();
+    }
+
+    async fn stand_in(poller: Weak<Self>, epoll: Arc<OwnedFd>) {
         let mut seen = 0;
-        let ticker = every(WATCH_INTERVAL, move || {
-            let Some(poller) = poller.upgrade() else {
-                return false;
-            };
-            {
-                // A thread that adds a connection checks `watch` afterwards, under this lock.
-                let mut watch = poller.watch.lock();
-                if poller.connections.lock().is_empty() {
-                    *watch = None;
-                    return false;
+        loop {
+            readable(&epoll).await;
+            let mut quiet = 0;
+            while quiet < QUIET_LOOKS {
+                tokio::time::sleep(WATCH_INTERVAL).await;
+                let Some(poller) = poller.upgrade() else {
+                    return;
+                };
+                let turns = poller.turns.load(Ordering::Relaxed);
+                if turns != std::mem::replace(&mut seen, turns) {
+                    quiet = 0;
+                    continue;
+                }
+                quiet += 1;
+                if !poller.connections.lock().is_empty() {
+                    poller.read_ready();
                 }
             }
-            let turns = poller.turns.load(Ordering::Relaxed);
-            if turns == seen {
-                poller.read_ready();
-            }
-            seen = turns;
-            true
-        });
-        // There is a connection, so there is a runtime.
-        *watch = ticker.ok();
+        }
+    }
+}
+
+/// Waits until a descriptor is readable. The runtime watches it no longer than that, because each
+/// message would wake the task. If the system has no room for it, there is no wait.
+///
+/// tokio deprecates the function in favour of an `unsafe` one, because an `AsRawFd` could return a
+/// descriptor that other code closes. This one stays open while it is watched.
+#[allow(deprecated)]
+async fn readable(fd: &Arc<OwnedFd>) {
+    if let Ok(watched) = AsyncFd::with_interest(Arc::clone(fd), Interest::READABLE) {
+        let _ = watched.readable().await;
     }
 }
 
