@@ -83,7 +83,7 @@ impl Connection {
         let before = send_queue.queued();
         let mut is_queued = false;
         for entry in entries {
-            if send_queue.is_open() && !send_queue.is_held() && self.admits(send_queue) {
+            if send_queue.is_open() && !send_queue.is_held() && self.admits(send_queue, entry) {
                 send_queue.push(entry.bytes.clone(), entry.guard.clone());
                 is_queued = true;
             }
@@ -95,7 +95,7 @@ impl Connection {
     }
 
     /// Applies the policy for slow consumers to a broadcast.
-    fn admits(self: &Arc<Self>, send_queue: &mut SendQueue) -> bool {
+    fn admits(self: &Arc<Self>, send_queue: &mut SendQueue, entry: &Entry) -> bool {
         if send_queue.queued() < self.config.send_high_water_mark {
             return true;
         }
@@ -105,7 +105,7 @@ impl Connection {
             SlowConsumer::Drop => {}
             SlowConsumer::Disconnect => self.abort_sending(send_queue, None),
         }
-        self.refused.fetch_add(1, Ordering::Relaxed);
+        self.refused.fetch_add(entry.messages, Ordering::Relaxed);
         false
     }
 

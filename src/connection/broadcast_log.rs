@@ -36,10 +36,12 @@ pub(crate) struct Audience {
     pub(crate) except: Box<[u64]>,
 }
 
-/// One broadcast.
+/// One broadcast, or several that are sent together.
 pub(crate) struct Entry {
     position: u64,
     pub(crate) bytes: Bytes,
+    /// How many broadcasts the bytes are.
+    pub(crate) messages: u64,
     pub(crate) audience: Audience,
     /// Dropped when all of its connections have written the bytes, or are closed.
     pub(crate) guard: Option<CompletionGuard>,
@@ -79,10 +81,11 @@ impl BroadcastLog {
         self.end.load(Ordering::Acquire)
     }
 
-    /// Appends an entry.
+    /// Appends an entry of `messages` broadcasts.
     pub(crate) fn append(
         &self,
         bytes: Bytes,
+        messages: u64,
         audience: Audience,
         guard: Option<CompletionGuard>,
     ) -> Appended {
@@ -93,6 +96,7 @@ impl BroadcastLog {
         entries.list.push_back(Arc::new(Entry {
             position,
             bytes,
+            messages,
             audience,
             guard,
         }));

@@ -205,28 +205,29 @@ impl ConnectionRegistry {
                 environment: Arc::clone(&self.environment),
             }) as CompletionGuard
         });
-        let message = std::iter::once((bytes.into(), guard));
-        self.append(message, group, except)
+        self.append(bytes.into(), 1, group, except, guard)
     }
 
-    /// As [`deliver`](Self::deliver), for several messages, of which no event follows. The connections
-    /// take them together.
+    /// As [`deliver`](Self::deliver), for `messages` broadcasts whose bytes follow each other, and of
+    /// which no event follows. The policy for slow consumers takes or drops them together.
     pub fn deliver_all(
         self: &Arc<Self>,
-        messages: impl Iterator<Item = Bytes>,
+        bytes: impl Into<Bytes>,
+        messages: u64,
         group: Option<&str>,
         except: &[u64],
     ) -> usize {
-        let messages = messages.map(|bytes| (bytes, None));
-        self.append(messages, group, except)
+        self.append(bytes.into(), messages, group, except, None)
     }
 
     /// Appends broadcasts, and then sends them, or has them sent.
     fn append(
         self: &Arc<Self>,
-        messages: impl Iterator<Item = (Bytes, Option<CompletionGuard>)>,
+        bytes: Bytes,
+        messages: u64,
         group: Option<&str>,
         except: &[u64],
+        guard: Option<CompletionGuard>,
     ) -> usize {
         let group = match group.map(|name| self.distribution.groups.lock().id(name)) {
             // Nobody is in the group.
@@ -237,22 +238,12 @@ impl ConnectionRegistry {
         if count == 0 {
             return 0;
         }
-        let mut appended = None;
-        for (bytes, guard) in messages {
-            let audience = Audience {
-                group,
-                except: except.into(),
-            };
-            let last = self.distribution.log.append(bytes, audience, guard);
-            // The first one tells whether another thread distributes them.
-            appended = match appended {
-                Some(Appended::Unattended) => appended,
-                _ => Some(last),
-            };
-        }
-        let Some(appended) = appended else {
-            return count;
+        let audience = Audience {
+            group,
+            except: except.into(),
         };
+        let log = &self.distribution.log;
+        let appended = log.append(bytes, messages, audience, guard);
         let now = Instant::now();
         let before = self.last.lock().replace(now);
         if count <= SENT_AT_CALL && before.is_none_or(|before| now - before >= GAP) {

@@ -13,7 +13,6 @@ use crate::connection;
 use crate::endpoint::{self, LocalListeners};
 use crate::protocol::{ClusterLine, ClusterRun};
 use crate::transport::{Listening, SystemError};
-use bytes::Bytes;
 use napi::bindgen_prelude::{Either, Error, Result, Status, Uint8ArraySlice, Unknown};
 use napi_derive::napi;
 use std::io;
@@ -172,20 +171,14 @@ impl SockhopServer {
         };
         let except: Vec<_> = except.iter().flatten().copied().map(id_of).collect();
         let mut frames = Vec::with_capacity(message.len());
-        let ends: Vec<_> = lines
-            .iter()
-            .map(|line| {
-                line.write_frame(bare, &mut frames);
-                frames.extend_from_slice(self.config.transmit_terminator.as_bytes());
-                frames.len()
-            })
-            .collect();
-        let frames = Bytes::from(frames);
-        let mut start = 0;
-        let frames = ends
-            .into_iter()
-            .map(|end| frames.slice(std::mem::replace(&mut start, end)..end));
-        let reached = self.registry.deliver_all(frames, group.as_deref(), &except);
+        for line in &lines {
+            line.write_frame(bare, &mut frames);
+            frames.extend_from_slice(self.config.transmit_terminator.as_bytes());
+        }
+        let messages = lines.len() as u64;
+        let reached = self
+            .registry
+            .deliver_all(frames, messages, group.as_deref(), &except);
         Ok(count(reached))
     }
 

@@ -169,7 +169,7 @@ class Delivery {
     flushAllWrites();
     if (!this.#canSendNatively() || !this.#hasOnlyNative) return false;
     const reached = this.#server[kDeliverMessage](bytes, this.#isBare, group, idsOf(except));
-    for (let n = 0; n < count; n += 1) this.#count(group, except, reached);
+    this.#count(group, except, reached, count);
     return true;
   }
 
@@ -200,16 +200,16 @@ class Delivery {
     return others.length === 0 ? SENT : this.#sendToEach(others, payload());
   }
 
-  /** Counts a message that the native side sends, for the figures of the server. */
-  #count(group, except, reached) {
+  /** Counts messages that the native side sends, for the figures of the server. */
+  #count(group, except, reached, messages = 1) {
     const connections = this.#connections;
     if (group === null) {
-      connections.broadcastCount += 1;
-      for (const channel of except) channel.earlierBroadcasts += 1;
+      connections.broadcastCount += messages;
+      for (const channel of except) channel.earlierBroadcasts += messages;
       return;
     }
     const isMember = ({ socket }) => this.#server[kGroups](socket[kConnection]).includes(group);
-    connections.deliveredCount += reached - [...except].filter(isMember).length;
+    connections.deliveredCount += messages * (reached - [...except].filter(isMember).length);
   }
 
   /**

@@ -23,7 +23,7 @@ class SessionHandle {
   constructor(id, address, sessions) {
     this.#address = address;
     this.#sessions = sessions;
-    Object.defineProperty(this, 'id', { value: id, enumerable: true });
+    this.id = id;
   }
 
   /** The id of its node. @type {string} */

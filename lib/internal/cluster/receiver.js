@@ -73,8 +73,10 @@ class Receiver {
     const { id, state, subjects, nodes, counters } = this.#membership;
     if (state === 'closed' || this.#signer !== null) return false;
     const run = readRun(bytes);
+    // Its own messages come back, and heartbeats are never gathered.
+    if (run?.node === id) return true;
     const pass = this.#runHandlers.get(run?.kind);
-    if (pass === undefined || run.node === id || this.#strangers.has(run.node)) return false;
+    if (pass === undefined || this.#strangers.has(run.node)) return false;
     if (subjects.kindOf(subject) !== placeOf(run.kind)) return false;
     const node = nodes.get(run.node);
     if (node.hasReceived(subject, run.seq) || !pass(run)) return false;

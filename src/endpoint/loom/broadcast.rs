@@ -171,7 +171,7 @@ impl Server {
         let appended = self
             .distribution
             .log
-            .append(Bytes::from_static(bytes), audience, guard);
+            .append(Bytes::from_static(bytes), 1, audience, guard);
         if let Some(round) = self.distribution.after(appended) {
             self.rounds.lock().0.push(round);
             self.work.notify();
