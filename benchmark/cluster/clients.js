@@ -5,7 +5,14 @@
 const { randomBytes } = require('node:crypto');
 const net = require('node:net');
 
-const received = { bytes: 0 };
+/** How long bytes are waited for. */
+const PATIENCE_MS = 60_000;
+/** All clients read into the same memory, so that reading costs the kernel's time and little else. */
+const memory = Buffer.allocUnsafeSlow(64 * 1024);
+let received = 0;
+/** Until this many bytes have arrived: `isEnough()` is called then. */
+let wanted = Number.POSITIVE_INFINITY;
+let isEnough = () => {};
 let isAnswering = false;
 
 /** A text frame of a client, which WebSocket wants masked. */
@@ -19,44 +26,51 @@ const UPGRADE =
   'GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: here\r\nConnection: Upgrade\r\n' +
   'Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n';
 
-/** Resolves when the text of the server contains the wanted one. */
-function until(socket, wanted) {
-  return new Promise((resolve) => {
-    let text = '';
-    const onData = (chunk) => {
-      text += chunk.toString('latin1');
-      if (!text.includes(wanted)) return;
-      socket.off('data', onData);
-      resolve();
-    };
-    socket.on('data', onData);
-  });
+/** Opens a session of socket.io, whose server says when the WebSocket and the session are open. */
+async function openSession(socket, client) {
+  let text = '';
+  const until = (mark) =>
+    new Promise((resolve) => {
+      client.onBytes = (length) => {
+        text += memory.latin1Slice(0, length);
+        if (text.includes(mark)) resolve();
+      };
+    });
+  const opened = until('0{');
+  socket.write(UPGRADE);
+  await opened;
+  const joined = until('40{');
+  socket.write(frame('40'));
+  await joined;
+}
+
+/** As many bytes have arrived at the beginning of the memory. */
+function onBytes(length, socket) {
+  received += length;
+  if (isAnswering) answer(socket, memory.latin1Slice(0, length));
+  if (received >= wanted) isEnough();
 }
 
 async function connect(port, kind) {
-  const socket = net.connect({ port, host: '127.0.0.1', noDelay: true });
+  const client = { onBytes };
+  const callback = (length) => {
+    client.onBytes(length, socket);
+    return true;
+  };
+  const onread = { buffer: memory, callback };
+  const socket = net.connect({ port, host: '127.0.0.1', noDelay: true, onread });
   await new Promise((resolve, reject) => {
     socket.once('connect', resolve);
     socket.once('error', reject);
   });
-  if (kind === 'socket.io') {
-    const opened = until(socket, '0{');
-    socket.write(UPGRADE);
-    await opened;
-    const joined = until(socket, '40{');
-    socket.write(frame('40'));
-    await joined;
-  }
-  socket.on('data', (chunk) => {
-    received.bytes += chunk.length;
-    if (isAnswering) answer(socket, chunk);
-  });
+  if (kind === 'socket.io') await openSession(socket, client);
+  client.onBytes = onBytes;
 }
 
 /** Answers the messages that have an id. */
-function answer(socket, chunk) {
+function answer(socket, text) {
   let answers = '';
-  for (const [, id] of chunk.toString('latin1').matchAll(/"id":"([^"]+)"/g)) {
+  for (const [, id] of text.matchAll(/"id":"([^"]+)"/g)) {
     answers += `{"type":"Object","data":{"ok":1},"callback_id":"${id}"}\n`;
   }
   if (answers !== '') socket.write(answers);
@@ -72,24 +86,29 @@ const commands = {
     isAnswering = value;
   },
   reset: () => {
-    received.bytes = 0;
+    received = 0;
   },
   /** Resolves when that many bytes have arrived since `reset`. */
-  got: async (bytes) => {
-    const last = Date.now() + 60_000;
-    while (received.bytes < bytes) {
-      if (Date.now() > last) throw new Error(`${received.bytes} of ${bytes} bytes have arrived`);
-      await new Promise((resolve) => setTimeout(resolve, 1));
-    }
-    return received.bytes;
-  },
+  got: (bytes) =>
+    new Promise((resolve, reject) => {
+      const patience = setTimeout(() => {
+        reject(new Error(`${received} of ${bytes} bytes have arrived`));
+      }, PATIENCE_MS);
+      wanted = bytes;
+      isEnough = () => {
+        clearTimeout(patience);
+        wanted = Number.POSITIVE_INFINITY;
+        resolve(received);
+      };
+      if (received >= wanted) isEnough();
+    }),
   /** Resolves with the bytes when no more have arrived for a while. */
   settled: async () => {
-    for (let before = -1; before !== received.bytes; ) {
-      before = received.bytes;
+    for (let before = -1; before !== received; ) {
+      before = received;
       await new Promise((resolve) => setTimeout(resolve, 500));
     }
-    return received.bytes;
+    return received;
   },
 };
 

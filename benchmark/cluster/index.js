@@ -15,6 +15,7 @@ const { NODES, PEERS, SOCKET_IO } = require('./peers.js');
 const { clusterPlot } = require('./plot.js');
 
 const RESULTS = path.join(__dirname, '..', 'results');
+const RESULT_FILE = path.join(RESULTS, 'cluster.json');
 
 /** The tables: each figure with its title and its digits. */
 const TABLES = {
@@ -74,10 +75,23 @@ function figuresOf(results) {
   );
 }
 
+/** The rounds of each peer, after those that were saved before. @returns {object[]} in their order */
+function withSaved(peers) {
+  const saved = fs.existsSync(RESULT_FILE)
+    ? JSON.parse(fs.readFileSync(RESULT_FILE, 'utf8')).peers
+    : [];
+  const resultsOf = (list, name) => list.find((one) => one.name === name)?.results ?? [];
+  const all = PEERS.map(({ name, label }) => {
+    const results = [...resultsOf(saved, name), ...resultsOf(peers, name)];
+    return { name, label, results };
+  });
+  return all.filter(({ results }) => results.length > 0);
+}
+
 /**
- * @param {{rounds: number, ms: number, save: boolean, only: ?string[]}} options
+ * @param {{rounds: number, ms: number, save: boolean, add: boolean, only: ?string[]}} options
  */
-async function run({ rounds, ms, save, only }) {
+async function run({ rounds, ms, save, add, only }) {
   const brokers = {};
   const peers = [];
   try {
@@ -103,13 +117,15 @@ async function run({ rounds, ms, save, only }) {
     workload: { name: 'cluster', nodes: NODES, clients: CLIENTS, bytes: BYTES },
     machine: machine(),
     date: new Date().toISOString().slice(0, 10),
-    peers: peers.map(({ name, label, results }) => ({ name, label, figures: figuresOf(results) })),
+    peers: (add ? withSaved(peers) : peers).map(({ name, label, results }) => {
+      return { name, label, figures: figuresOf(results), results };
+    }),
   };
   for (const [title, columns] of Object.entries(TABLES)) {
     console.log(`${table(title, columns, result.peers)}\n`);
   }
   if (!save) return;
-  fs.writeFileSync(path.join(RESULTS, 'cluster.json'), `${JSON.stringify(result, null, 2)}\n`);
+  fs.writeFileSync(RESULT_FILE, `${JSON.stringify(result, null, 2)}\n`);
   fs.writeFileSync(path.join(RESULTS, 'cluster.svg'), clusterPlot(result));
 }
 
@@ -123,6 +139,7 @@ Options:
   --peers <a,b>   of ${PEERS.map(({ name }) => name).join(', ')} (default: all)
   --rounds <n>    rounds of each peer (default 5)
   --ms <n>        duration of the messages to all in one round in milliseconds (default 3000)
+  --add           add the rounds to those that are saved, also with --peers, and save all
   --no-save       only print
 `;
 
@@ -134,6 +151,7 @@ async function main(argv) {
       peers: { type: 'string' },
       rounds: { type: 'string', default: '5' },
       ms: { type: 'string', default: '3000' },
+      add: { type: 'boolean', default: false },
       'no-save': { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -143,7 +161,8 @@ async function main(argv) {
     rounds: Number(values.rounds),
     ms: Number(values.ms),
     only: values.peers?.split(','),
-    save: !values['no-save'] && values.peers === undefined,
+    add: values.add,
+    save: !values['no-save'] && (values.add || values.peers === undefined),
   });
 }
 
