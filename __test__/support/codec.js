@@ -51,6 +51,18 @@ class Direction {
   /** How many messages the encoder has refused, so that JSON carries them. */
   refused = 0;
 
+  /**
+   * Carries a payload.
+   *
+   * @returns {?Buffer} its frame; null if the encoder has refused it
+   */
+  carryFrame(value, type) {
+    if (!encode(this.#shapes, type, value)) return null;
+    const frame = frameOfEncoded();
+    decodeFrame(this.#received, frame);
+    return frame;
+  }
+
   /** @returns {*} the payload at the other end */
   carry(value, type = 'Object') {
     if (!encode(this.#shapes, type, value)) {

@@ -38,6 +38,10 @@ const KEPT_CAPACITY = 1024 * 1024;
 const MARGIN = 128;
 /** V8 stringifies longer arrays: they may be sparse. */
 const MAX_LENGTH = 2 ** 20;
+/** After so many messages of a connection that V8 stringifies, only some of them are looked at. */
+const SEEN_LEFT = 64;
+/** How many messages may pass between two of them. */
+const MAX_PAUSE = 32;
 /** Types of payloads that have sites. */
 const MAX_TYPES = 1024;
 
@@ -88,6 +92,26 @@ class ShapeTable {
   prefix = '';
   /** Whether the peer has to forget what it knows. */
   mustReset = false;
+  /** How many messages are sent as JSON before the next one is looked at. */
+  pause = 0;
+  /** How many messages in a row were left to V8. */
+  #leftToV8 = 0;
+
+  /**
+   * A message is left to V8, as `skip` more of its kind will be.
+   *
+   * @returns {number} how many of those are left to V8 without a look at them
+   */
+  leave(skip) {
+    this.#leftToV8 += 1;
+    if (this.#leftToV8 > SEEN_LEFT) this.pause = Math.min(skip, MAX_PAUSE);
+    return this.pause;
+  }
+
+  /** A message is not left to V8. */
+  resume() {
+    this.#leftToV8 = 0;
+  }
 
   add(shape) {
     this.numbers[shape.index] = this.shapes.length;
@@ -268,10 +292,7 @@ function writeIfKnown(value, site) {
     site.shape = other;
     return true;
   }
-  if (site.skip > 0) {
-    site.skip -= 1;
-    return false;
-  }
+  if (isLeftToV8(value, site)) return false;
   const names = keysOf(value);
   if (names.length === 0) {
     if (!isOrdinary(value)) return false;
@@ -285,6 +306,18 @@ function writeIfKnown(value, site) {
   }
   site.missed();
   return false;
+}
+
+/** Whether V8 is to stringify a value, because the objects before it had ever other shapes. */
+function isLeftToV8(value, site) {
+  if (site.skip > 0) {
+    site.skip -= 1;
+    return true;
+  }
+  if (!site.isProbing || typeof value !== 'object' || isArray(value)) return false;
+  const repeated = site.probe(keysOf(value));
+  for (const names of repeated ?? []) shapeOf(names, makeShape, 2);
+  return true;
 }
 
 /** Whether JSON writes the properties of an object, and does not take it for a primitive value. */
@@ -459,9 +492,11 @@ function encode(shapes, type, data, flag = 0, id = '', count = -1) {
   if (isWriting || !mayEncode(data)) return false;
   const site = siteOf(type);
   if (site.skip > 0) {
-    site.skip -= 1;
+    site.skip -= 1 + shapes.leave(site.skip - 1);
     return false;
   }
+  shapes.resume();
+  if (isLeftToV8(data, site)) return false;
   if (claims === 0) discard();
   const start = at;
   const defined = shapes.shapes.length;

@@ -54,15 +54,16 @@ function add(names, shape) {
 /**
  * @param {string[]} names of the properties of an object
  * @param {function(string[], number): object} make makes the shape, with its number in this process
+ * @param {number} [appearances] of the names that are counted
  * @returns {?object} null if there is none, or not yet
  */
-function shapeOf(names, make) {
+function shapeOf(names, make, appearances = 1) {
   const known = find(names);
   if (known !== null) return known;
   if (names.length === 0 || names.length > MAX_NAMES) return null;
   if (count >= MAX_KNOWN || !names.every(isName)) return null;
   const key = JSON.stringify(names);
-  const sightings = (candidates.get(key) ?? 0) + 1;
+  const sightings = (candidates.get(key) ?? 0) + appearances;
   if (sightings < SIGHTINGS) {
     if (candidates.size >= MAX_CANDIDATES) candidates.clear();
     candidates.set(key, sightings);

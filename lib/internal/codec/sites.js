@@ -1,15 +1,50 @@
 'use strict';
 
+const { MAX_NAMES } = require('./format.js');
+
 /** How many of the last shapes at a site are known besides the last two. */
 const RECENT = 64;
 /**
  * After this many objects in a row of unknown shapes, or of shapes that none of the last objects
- * had, V8 stringifies the next ones: as many as SKIPPED, and each time twice as many.
+ * had, V8 stringifies the next ones: as many as SKIPPED or a half more, and each time twice as many.
+ * The number is random, because objects may come in turns of any length.
  */
 const MISSES = 8;
 const SKIPPED = 256;
-const MAX_SKIPPED_UNKNOWN = 1024;
-const MAX_SKIPPED_KNOWN = 8192;
+const MAX_SKIPPED = 8192;
+/**
+ * Then the names of objects are compared with those of the objects before, while V8 still
+ * stringifies: until this many objects have names that repeat, or this many have others.
+ */
+const COMPARED = 24;
+
+/** Finds out whether the names of objects repeat. */
+class Probe {
+  /** The last different lists of names. */
+  #seen = [];
+  #oldest = 0;
+  /** The lists that have repeated since the last `restart()`. @type {string[][]} */
+  repeated = [];
+  others = 0;
+
+  /** Begins to count, and still knows the last lists. */
+  restart() {
+    this.repeated = [];
+    this.others = 0;
+  }
+
+  /** @param {string[]} names of the properties of an object */
+  add(names) {
+    const key = names.length > MAX_NAMES ? '' : JSON.stringify(names);
+    if (key !== '' && this.#seen.includes(key)) {
+      this.repeated.push(names);
+      return;
+    }
+    this.others += 1;
+    this.#seen[this.#oldest] = key;
+    this.#oldest = (this.#oldest + 1) % RECENT;
+  }
+}
 
 /** A place in payloads: the objects there mostly have one shape, or a few in turn. */
 class Site {
@@ -21,6 +56,8 @@ class Site {
   elements = null;
   /** How many objects V8 is to stringify. */
   skip = 0;
+  /** While V8 is to stringify those that follow, too: @type {?Probe} */
+  #probe = null;
   #misses = 0;
   /** How many shapes in a row were among the last ones. */
   #hits = 0;
@@ -45,20 +82,47 @@ class Site {
     }
     this.#recent[this.#oldest] = shape;
     this.#oldest = (this.#oldest + 1) % RECENT;
-    this.#miss(MAX_SKIPPED_KNOWN);
+    this.missed();
   }
 
   /** An object has no known shape. */
   missed() {
-    this.#miss(MAX_SKIPPED_UNKNOWN);
+    this.#hits = 0;
+    this.#misses += 1;
+    if (this.#misses < MISSES) return;
+    this.#misses = 0;
+    this.#probe = new Probe();
+    this.#skipNext();
   }
 
-  #miss(maxSkipped) {
-    this.#hits = 0;
-    this.#misses = (this.#misses + 1) % MISSES;
-    if (this.#misses > 0) return;
-    this.skip = Math.min(this.#nextSkip, maxSkipped);
-    this.#nextSkip = Math.min(2 * this.#nextSkip, MAX_SKIPPED_KNOWN);
+  #skipNext() {
+    this.skip = this.#nextSkip + Math.floor((Math.random() * this.#nextSkip) / 2);
+    this.#nextSkip = Math.min(2 * this.#nextSkip, MAX_SKIPPED);
+  }
+
+  /** Whether V8 is to stringify the objects, of which `probe()` gets the names. */
+  get isProbing() {
+    return this.#probe !== null;
+  }
+
+  /**
+   * @param {string[]} names of an object that V8 stringifies
+   * @returns {?string[][]} lists of names that are to be shapes, if the names repeat: then objects
+   *   are written again
+   */
+  probe(names) {
+    const probe = this.#probe;
+    probe.add(names);
+    if (probe.repeated.length === COMPARED) {
+      this.#probe = null;
+      this.#nextSkip = SKIPPED;
+      return probe.repeated;
+    }
+    if (probe.others === COMPARED) {
+      probe.restart();
+      this.#skipNext();
+    }
+    return null;
   }
 }
 

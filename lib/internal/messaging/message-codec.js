@@ -237,18 +237,24 @@ class MessageCodec {
    * @throws {*} as `JSON.stringify(data)`
    */
   encode(data, transport, ticket = null, answers = undefined) {
-    if (this.#sent === null || !transport[kMayTransmitBinary]) return false;
+    const sent = this.#sent;
+    if (sent === null) return false;
+    if (sent.pause > 0) {
+      sent.pause -= 1;
+      return false;
+    }
+    if (!transport[kMayTransmitBinary]) return false;
     const madeBy = data.constructor;
     const type = madeBy === Object ? 'Object' : madeBy.name;
     if (typeof type !== 'string') return false;
     if (ticket !== null) {
-      return encode(this.#sent, type, data, Flag.QUESTION, ticket.prefix, ticket.count);
+      return encode(sent, type, data, Flag.QUESTION, ticket.prefix, ticket.count);
     }
-    if (answers === undefined) return encode(this.#sent, type, data);
+    if (answers === undefined) return encode(sent, type, data);
     if (typeof answers !== 'string' || answers.length > MAX_ID_LENGTH) return false;
     const prefix = this.#received?.prefix;
     const count = prefix && answers.startsWith(prefix) ? countOf(answers) : -1;
-    return encode(this.#sent, type, data, Flag.ANSWER, answers, count);
+    return encode(sent, type, data, Flag.ANSWER, answers, count);
   }
 
   /**
