@@ -205,6 +205,66 @@ describe('rich values arrive as what they were', () => {
     );
   });
 
+  for (const transport of transports) {
+    it(`to all clients, in order with messages to single ones (${transport})`, limit, async (t) => {
+      const COUNT = 40;
+      const { server, log, where } = await startServer(t, rich, await endpoint(t, transport));
+      const logs = [];
+      for (let i = 0; i < COUNT; i++) logs.push((await startClient(t, where, rich)).log);
+      await log.take('connect', COUNT);
+      const send = (n) => {
+        const message = { n: BigInt(n), at: new Date(n), bytes: Buffer.alloc(2000, n) };
+        if (n % 3 === 0) for (const socket of server.sockets) server.send(socket, message);
+        else server.sendall(message);
+      };
+      for (let n = 0; n < 60; n++) send(n);
+      const { log: late } = await startClient(t, where, rich);
+      await log.next('connect');
+      for (let n = 60; n < 120; n++) send(n);
+      const numbers = async (of, count) =>
+        (await of.take('receive', count)).map(({ args: [{ n, at, bytes }] }) => {
+          assert.equal(at.getTime(), Number(n));
+          assert.ok(bytes.equals(Buffer.alloc(2000, Number(n))));
+          return Number(n);
+        });
+      for (const each of logs) assert.deepEqual(await numbers(each, 120), [...Array(120).keys()]);
+      assert.deepEqual(
+        await numbers(late, 60),
+        Array.from({ length: 60 }, (_, i) => 60 + i),
+      );
+      // And a pong to each.
+      assert.equal(server.stats().messages_sent, 120 * COUNT + 60 + COUNT + 1);
+    });
+  }
+
+  it('to all clients but one that is too slow', limit, async (t) => {
+    const { server, log, where } = await startServer(t, {
+      ...rich,
+      slow_consumer: 'drop',
+      send_high_water_mark: 100_000,
+    });
+    const { client: slow, log: slowLog } = await startClient(t, where, rich);
+    const { log: quick } = await startClient(t, where, rich);
+    await log.take('connect', 2);
+    slow.socket.pause();
+    for (let n = 0; n < 400; n++) {
+      // Its promise waits for the slow client.
+      server.sendall({ n: BigInt(n), bytes: Buffer.alloc(50_000, n) });
+      await quick.next('receive', ({ args: [object] }) => object.n === BigInt(n));
+    }
+    const { refused_messages: refused } = server.stats();
+    assert.ok(refused > 0 && refused < 400, `${refused} messages were refused`);
+    slow.socket.resume();
+    const received = await slowLog.take('receive', 400 - refused);
+    for (const { args } of received) {
+      const { n, bytes } = args[0];
+      assert.ok(bytes.equals(Buffer.alloc(50_000, Number(n))), `no. ${n}`);
+    }
+    await server.sendall({ last: 1n });
+    assert.deepStrictEqual((await slowLog.next('receive')).args[0], { last: 1n });
+    assert.equal(slowLog.count('error') + log.count('error'), 0);
+  });
+
   it('over TLS', limit, async (t) => {
     const authority = await hierarchy();
     const identity = { cert: authority.chain, key: authority.server.key };

@@ -146,6 +146,13 @@ impl SockhopServer {
         })
     }
 
+    /// As `deliver`, for the bytes of a frame, and to every connection.
+    #[napi(catch_unwind)]
+    pub fn deliver_frame(&self, frame: Uint8ArraySlice<'_>, id: f64) -> u32 {
+        let id = Some(id_of(id)).filter(|id| *id > 0);
+        count(self.registry.deliver(frame.to_vec(), None, &[], id))
+    }
+
     /// As `deliver`, for a message of another node, or for several that `read_cluster_run` has read:
     /// their payloads, bare or in envelopes.
     #[napi(catch_unwind)]

@@ -178,6 +178,11 @@ class RichSender {
 
   // ---- messages ---------------------------------------------------------------------------------
 
+  /** Whether the peer reads binary frames that others of this process write to it. */
+  get takesFrames() {
+    return this.#peer === Peer.RICH && this.#isSwitched;
+  }
+
   /** As `encode()` of a MessageCodec, but every message is encoded. */
   encode(data, _transport, ticket = null, answers = undefined) {
     const message = { type: data.constructor.name, data };

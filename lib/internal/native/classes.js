@@ -44,6 +44,7 @@ module.exports = {
 
   // Methods of SockhopServer.
   kDeliver: symbolOf('deliver'),
+  kDeliverFrame: symbolOf('deliverFrame'),
   kDeliverMessage: symbolOf('deliverMessage'),
   kGroups: symbolOf('groups'),
   kJoin: symbolOf('join'),

@@ -212,6 +212,8 @@ export declare class SockhopServer {
    * Answers how many connections there are, those in `except` included.
    */
   deliver(text: unknown, length: number, group: string | undefined | null, except: Array<number> | undefined | null, id: number): number
+  /** As `deliver`, for the bytes of a frame, and to every connection. */
+  deliverFrame(frame: Uint8Array, id: number): number
   /**
    * As `deliver`, for a message of another node, or for several that `read_cluster_run` has read:
    * their payloads, bare or in envelopes.

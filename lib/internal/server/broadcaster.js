@@ -1,12 +1,14 @@
 'use strict';
 
+const { wholeFrame } = require('../codec/frames.js');
+const { RICH_MESSAGE } = require('../codec/rich-format.js');
 const { diagnostics } = require('../diagnostics.js');
 const { envelope } = require('../messaging/envelope.js');
 const { handledRejection } = require('../messaging/handlers.js');
 const { publishBroadcast } = require('../messaging/observed.js');
 const { isPayload } = require('../messaging/payloads.js');
 const { frameOf } = require('../messaging/rich-sender.js');
-const { kDeliver } = require('../native/classes.js');
+const { kDeliver, kDeliverFrame } = require('../native/classes.js');
 const { broadcasts, dispatchSoon, nextId } = require('../native/dispatcher.js');
 const { canBroadcastTo, countBroadcast, isSocketOf } = require('../../SockhopSocket.js');
 const { kChannel, kHasCustomWrite, kTransmit } = require('../symbols.js');
@@ -60,7 +62,9 @@ class Broadcaster {
     if (!canSendNatively || !object || debug || peer_type === 'json') {
       return this.#sendToEach(object);
     }
-    return values === 'rich' ? this.#sendRich(object) : this.#sendNatively(object, isUniform);
+    return values === 'rich'
+      ? this.#sendRich(object, isUniform)
+      : this.#sendNatively(object, isUniform);
   }
 
   /**
@@ -115,7 +119,7 @@ class Broadcaster {
   }
 
   /** Writes the message once, and sends it to each client that takes rich values, or will. */
-  #sendRich(object) {
+  #sendRich(object, isUniform) {
     let frame;
     try {
       frame = frameOf(object);
@@ -124,12 +128,31 @@ class Broadcaster {
       return Promise.reject(err);
     }
     if (diagnostics.message.hasSubscribers) publishBroadcast(this.#server, object);
+    if (isUniform && this.#allTakeFrames()) return this.#sendFrame(frame);
     const sent = this.#server._sockets.map((socket) => {
       const channel = this.#connections.channelOf(socket);
       if (channel === null) return handledRejection(noSocket(socket));
       return channel.codec.sendFrame(frame, false).catch(tolerateLeftOut);
     });
     return Promise.all(sent);
+  }
+
+  /** Whether the native side may send the same binary frame to all sockets, which are uniform. */
+  #allTakeFrames() {
+    // Messages that were sent to single clients leave first, and with them what announces frames.
+    flushAllWrites();
+    if (hasExceptions()) return false;
+    return this.#server._sockets.every((socket) => socket[kChannel].codec.takesFrames);
+  }
+
+  #sendFrame({ text, bytes }) {
+    const id = nextId();
+    const done = broadcastDone(id, this.#server._sockets.length);
+    const frame = wholeFrame(text, [bytes], bytes.length, RICH_MESSAGE);
+    this.#server[kDeliverFrame](frame, id);
+    dispatchSoon();
+    this.#connections.broadcastCount += 1;
+    return done;
   }
 
   #sendNatively(object, isUniform) {
