@@ -10,8 +10,8 @@ let actions = null;
 
 const commands = {
   async open({ role, peer, workload, transport, address, tls }) {
-    const adapter = peers.load(peer);
     const definition = workloads.get(workload);
+    const adapter = peers.carrying(peer, definition.values);
     const { options } = definition;
     actions = await definition[role]({ peer: adapter, transport, address, tls, options });
     return { version: adapter.version() };

@@ -2,7 +2,8 @@
  * The payloads: objects of the kinds that programs send. A payload has
  *
  *   name, title     as on the command line and in the tables
- *   bytes           the length of its JSON
+ *   bytes           the length of its JSON, or of its binary data
+ *   values          "rich": it has values that JSON does not carry
  *   make(seq)       an object to send as message no. `seq`. It is valid until the next call
  *   matches(data, seq)   whether that object has arrived whole
  *
@@ -189,6 +190,29 @@ function pooled(name, kind, make, size = POOL) {
   };
 }
 
+const BUFFER = 64 * 1024;
+
+/** Buffers, for `values: "rich"`. Peers without such values carry them in base64. */
+function buffer() {
+  const random = new Random(17);
+  const pool = Array.from({ length: 16 }, () => {
+    const bytes = Buffer.alloc(BUFFER);
+    for (let i = 0; i < BUFFER; i++) bytes[i] = random.below(256);
+    return bytes;
+  });
+  return {
+    name: 'buffer',
+    title: 'Buffers (65.5 KB)',
+    bytes: BUFFER,
+    values: 'rich',
+    make: (seq) => ({ seq, bytes: pool[seq % pool.length] }),
+    matches(data, seq) {
+      if (!Number.isInteger(seq) || data.seq !== seq || data.bytes?.length !== BUFFER) return false;
+      return seq % COMPARE_EVERY !== 0 || pool[seq % pool.length].equals(data.bytes);
+    },
+  };
+}
+
 /** One string of this many letters, the payload of the workloads whose names end with a size. */
 function plainText(bytes) {
   const body = text(bytes);
@@ -209,6 +233,7 @@ const payloads = [
   pooled('log', 'Log entries', log),
   pooled('tree', 'Trees', tree),
   pooled('mixed', 'Objects with different keys', mixed, 1000),
+  buffer(),
 ];
 
 /** Those of a run of all workloads. The others are measured if `--payload` names them. */

@@ -1,9 +1,12 @@
+const { withBase64 } = require('./base64.js');
+
 /**
  * The peers. Each is a module with one shape, so that a workload is written once:
  *
  *   label        string, as in the tables
  *   transports   those of 'tcp' and 'unix' that the peer supports
  *   tls          boolean, whether it can be measured over TLS
+ *   carriesBuffers   true if objects may have Buffers: see `carrying()`
  *   version()    string
  *   serve({ transport, address, tls, largest, broadcast, receive, request })
  *                listens; resolves with { sendAll(data) }. `receive(data, reply)` gets each object and
@@ -35,9 +38,24 @@ function load(name) {
   return require(`./${name}.js`);
 }
 
+/**
+ * The adapter for payloads that JSON does not carry, if `values` is "rich". A peer that carries
+ * Buffers by itself has `carriesBuffers`, and gets `values` with its other settings.
+ */
+function carrying(name, values) {
+  const peer = load(name);
+  if (values === undefined) return peer;
+  if (!peer.carriesBuffers) return withBase64(peer);
+  return {
+    ...peer,
+    serve: (setting) => peer.serve({ ...setting, values }),
+    connect: (setting) => peer.connect({ ...setting, values }),
+  };
+}
+
 /** Thrown by a peer that does not support a workload; the harness reports it and leaves the peer out. */
 class Unsupported extends Error {
   name = 'Unsupported';
 }
 
-module.exports = { Unsupported, load, names, reference };
+module.exports = { Unsupported, carrying, load, names, reference };

@@ -120,6 +120,7 @@ module.exports = {
   label: 'msgpackr over a socket',
   transports: ['tcp', 'unix'],
   tls: false,
+  carriesBuffers: true,
   version: () => JSON.parse(fs.readFileSync(PACKAGE, 'utf8')).version,
   serve,
   connect,

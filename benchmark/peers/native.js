@@ -19,7 +19,7 @@ const peer = createPeer({
   serveTls,
 });
 
-module.exports = { ...peer, check: load };
+module.exports = { ...peer, carriesBuffers: true, check: load };
 
 /**
  * Uses the TLS of the package if its server has one. Otherwise Node's server accepts, as for the

@@ -32,8 +32,8 @@ function createPeer({ label, transports, load, version, noDelay = false, serveTl
     return server;
   }
 
-  async function serve({ address, tls: certificates, largest, receive, request }) {
-    const options = { ...address, ...limit(largest) };
+  async function serve({ address, tls: certificates, largest, values, receive, request }) {
+    const options = { ...address, ...limit(largest), ...(values && { values }) };
     const handlers = { receive, request };
     if (certificates !== undefined) {
       return facade(await serveTls({ options, handlers, certificates, createServer }));
@@ -43,9 +43,9 @@ function createPeer({ label, transports, load, version, noDelay = false, serveTl
     return facade(server);
   }
 
-  async function connect({ address, tls: certificates, largest, receive }) {
+  async function connect({ address, tls: certificates, largest, values, receive }) {
     const sockhop = load();
-    const options = { ...address, ...limit(largest) };
+    const options = { ...address, ...limit(largest), ...(values && { values }) };
     if (certificates !== undefined) {
       options.ssl = true;
       options.ssl_options = { ca: certificates.ca, servername: 'localhost' };

@@ -15,6 +15,7 @@ function callbacks({ name, payload, ms, title, bursts }) {
     name,
     family: 'callbacks',
     payload: payload.name,
+    values: payload.values,
     title,
     unit: 'calls per second',
     better: 'higher',

@@ -81,13 +81,14 @@ async function jsonTimes({ payload, ms }) {
 }
 
 /**
- * V8's JSON alone, as the floor of a workload.
+ * V8's JSON alone, as the floor of a workload. There is none for values that JSON does not carry.
  *
  * @param {object} payload of lib/payloads.js
  * @param {function(number, number): object} figures makes the values of a round from the times to
  *   stringify and to parse a message, in microseconds
  */
 function jsonFloor(payload, figures) {
+  if (payload.values === 'rich') return undefined;
   return {
     label: 'V8 JSON only',
     transports: ['tcp'],

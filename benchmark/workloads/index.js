@@ -18,6 +18,7 @@ const { payloads, usual } = require('../lib/payloads.js');
  *   fresh        each round uses new processes, because memory is not returned to the system
  *   rounds       the number of rounds, if the default takes too long
  *   ms           the length of a round, if not the usual one
+ *   values       'rich' if the payload has values that JSON does not carry
  *   family, payload   for workloads that there are with several payloads: the name of their kind, and
  *                of the payload
  *   limits       { peer: rounds } for a peer that is much slower than the others; 0 leaves it out

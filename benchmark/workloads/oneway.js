@@ -14,6 +14,7 @@ function oneway({ name, payload, ms, tls = false, transports = ['tcp', 'unix'] }
     name,
     family: 'oneway',
     payload: payload.name,
+    values: payload.values,
     title: `${payload.title} in one direction${over}`,
     unit: 'messages per second',
     better: 'higher',

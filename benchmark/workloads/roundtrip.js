@@ -46,6 +46,7 @@ function roundtrip({ name, payload, ms, tls = false, transports = ['tcp', 'unix'
     name,
     family: 'roundtrip',
     payload: payload.name,
+    values: payload.values,
     title: `Round trip${tls ? ' over TLS' : ''}, median${content}`,
     unit: 'µs',
     better: 'lower',
