@@ -227,6 +227,20 @@ describe('send()', () => {
     const server = new impl.server();
     await assert.rejects(server.send({ write: null }, { a: 1 }), { code: 'ERR_NO_SOCKET' });
   });
+
+  it('to a session or to meta, in place of its socket, says so', limit, async () => {
+    const server = new impl.server();
+    const session = new impl.session({ write() {} }, server);
+    for (const [wrong, remedy] of [
+      [session, /session\.sock/],
+      [{ type: 'Object', socket: {}, session }, /meta\.socket/],
+    ]) {
+      await assert.rejects(server.send(wrong, { a: 1 }), ({ code, cause }) => {
+        assert.match(cause.message, remedy);
+        return code === 'ERR_NO_SOCKET';
+      });
+    }
+  });
 });
 
 describe('a stream of answers', () => {

@@ -2,6 +2,7 @@
 
 const { diagnostics } = require('../diagnostics.js');
 const { idleTimeout } = require('../errors/errors.js');
+const { explain } = require('../errors/explanations.js');
 const { handledRejection } = require('../messaging/handlers.js');
 const { makeChannel } = require('../messaging/channels.js');
 const native = require('../native/classes.js');
@@ -474,12 +475,12 @@ function onSocketError(err) {
 }
 
 function noSocket(socket) {
-  return new SockhopError(
-    socket
-      ? 'This socket does not belong to a SockhopServer'
-      : 'SockhopServer sending requires a socket',
-    'ERR_NO_SOCKET',
-  );
+  if (!socket) return new SockhopError('SockhopServer sending requires a socket', 'ERR_NO_SOCKET');
+  const err = new SockhopError('This socket does not belong to a SockhopServer', 'ERR_NO_SOCKET');
+  if (socket.sock) return explain(err, 'It is a session: pass session.sock, or call its send().');
+  return socket.socket
+    ? explain(err, 'Pass the socket, as in server.send(meta.socket, object).')
+    : err;
 }
 
 module.exports = { ServerConnections, noSocket };
