@@ -696,13 +696,15 @@ describe('a hostile peer that has the offer', limit, () => {
   }
 
   /** A frame whose value JSON.parse() makes, and JSON.stringify() does not. */
-  function deepFrame() {
+  function deepFrame(type = '') {
     const json = '['.repeat(50_000) + ']'.repeat(50_000);
-    const data = Buffer.from([0, 0, 0xb9, 0, 0, 0, 0]);
-    data.writeUInt32LE(json.length, 3);
+    const kind = type === '' ? [0] : [0xff, 0x80 + type.length];
+    const data = Buffer.from([0, ...kind, 0xb9, 0, 0, 0, 0]);
+    data.writeUInt32LE(json.length, data.length - 4);
+    const text = Buffer.from(type + json);
     const head = Buffer.from([MARK, 1, 0, 0, 0, 0, data.length, 0, 0, 0]);
-    head.writeUInt32LE(json.length, 2);
-    return Buffer.concat([head, Buffer.from(json), data]);
+    head.writeUInt32LE(text.length, 2);
+    return Buffer.concat([head, text, data]);
   }
 
   it('gets an error for each bad frame, and the frames around it are delivered', async (t) => {
@@ -853,6 +855,15 @@ describe('a hostile peer that has the offer', limit, () => {
     wire.socket.write(Buffer.concat([deepFrame(), goodFrame(['good'])]));
     assert.equal((await log.next('error')).args[0].code, 'ERR_OBJECTBUFFER_BAD_BUFFER_DATA');
     assert.deepEqual((await log.next('receive')).args[0], ['good']);
+  });
+
+  it('may send pings and pongs whose values are too deep for JSON', async (t) => {
+    const { server, log, wire } = await attacker(t);
+    server.ping(20);
+    for (const type of ['SockhopPong', 'SockhopPing']) wire.socket.write(deepFrame(type));
+    wire.socket.write(goodFrame(['after']));
+    assert.deepEqual((await log.next('receive')).args[0], ['after']);
+    assert.equal(log.count('error'), 0);
   });
 
   it('is cut off if it defines too many shapes', async (t) => {

@@ -624,6 +624,16 @@ describe('a peer that speaks rich values by hand', () => {
     assert.ok(errors.every(({ args }) => args[0].code === 'ERR_OBJECTBUFFER_BAD_BUFFER_DATA'));
   });
 
+  it('may send pongs that JSON cannot express', limit, async (t) => {
+    const { log, where } = await startServer(t, rich);
+    const wire = await rawClient(t, where);
+    wire.write(announcement);
+    const pong = richFrame({ type: 'SockhopPong', data: { _id: 5n } });
+    wire.socket.write(Buffer.concat([Buffer.from(`${SWITCH}\n`), pong, message(1n)]));
+    assert.deepEqual((await log.next('receive')).args[0], { n: 1n });
+    assert.equal(log.count('error'), 0);
+  });
+
   it('is refused if it sends a message before its announcement', limit, async (t) => {
     const { log, where } = await startServer(t, rich);
     const wire = await rawClient(t, where);

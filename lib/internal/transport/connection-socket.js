@@ -80,6 +80,18 @@ const STREAM_OPTIONS = {
  * connection. It has the connection from its beginning to its end, and the properties, time-outs
  * and options of `net.Socket` that are those of the connection.
  */
+/**
+ * @param {object} pong that has come as a binary frame
+ * @returns {?string} null if JSON cannot express it: then it answers no ping
+ */
+function textOf(pong) {
+  try {
+    return JSON.stringify(pong);
+  } catch {
+    return null;
+  }
+}
+
 class ConnectionSocket extends net.Socket {
   /** The native connection, or a PendingConnection while there is none. */
   #connection;
@@ -191,7 +203,8 @@ class ConnectionSocket extends net.Socket {
   }
 
   [kOnPong](message, text) {
-    this.#connection.pong(text ?? JSON.stringify(message));
+    const pong = text ?? textOf(message);
+    if (pong !== null) this.#connection.pong(pong);
     this.#usage.sentPings?.answered(message.data);
   }
 
