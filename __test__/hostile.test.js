@@ -289,8 +289,7 @@ describe('memory', () => {
       frames += 1;
       if (object === 'go') {
         console.log('busy');
-        const end = Date.now() + 1500;
-        while (Date.now() < end);
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1500);
         console.log(`read ${server.stats().bytes_received}`);
       } else if (object === 'count') {
         console.log(`frames ${frames}`);

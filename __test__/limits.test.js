@@ -237,8 +237,7 @@ for (const role of Object.keys(roles)) {
       // The program is busy while the peer writes all it can.
       let written = 0;
       while (wire.socket.write(line) && written < 2000) written += 1;
-      const blocked = Date.now() + 300;
-      while (Date.now() < blocked);
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
       const total = 3000;
       for (let i = written + 1; i < total; i += 1) wire.socket.write(line);
       await until(() => taken >= total, 'all messages are here');
