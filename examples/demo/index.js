@@ -11,6 +11,7 @@ const os = require('node:os');
 const path = require('node:path');
 const { isDeepStrictEqual } = require('node:util');
 
+const { freePort } = require('../../__test__/support/addresses');
 const { show } = require('./report');
 
 const LIMIT_MS = 45_000;
@@ -180,9 +181,10 @@ class Demonstration {
 
     this.#section('a server on this package');
     const socket = path.join(this.#directory, 'demo.sock');
-    const first = this.#server({ port: 0, path: socket });
-    const { port } = await first.reaches('listening');
-    const address = { port, path: socket };
+    // The server listens on it twice, so it is no port that the system gives to connections meanwhile.
+    const address = { port: await freePort(), path: socket };
+    const first = this.#server(address);
+    await first.reaches('listening');
 
     this.#section('a client on this package');
     const native = this.#client('native', NATIVE, 'swordfish', address);
