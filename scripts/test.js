@@ -55,17 +55,22 @@ function findTests(directory) {
   });
 }
 
-function nodeTestOptions() {
+/**
+ * @param {number} [concurrency] the number of test files that run at the same time. Two lanes have
+ *   tests of Node, so two in each of them use two processors
+ */
+function nodeTestOptions(concurrency = 2) {
   const [major, minor] = process.versions.node.split('.').map(Number);
   const options = ['--test', '--test-reporter=spec'];
   // Node 18 has neither; it runs a file at a time per spare processor.
   if (major > 20 || (major === 20 && minor >= 11)) {
-    options.push('--test-concurrency=2', `--test-timeout=${TEST_LIMIT_MS}`);
+    options.push(`--test-concurrency=${concurrency}`, `--test-timeout=${TEST_LIMIT_MS}`);
   }
   return options;
 }
 
-const nodeTests = (files) => [NODE, ...nodeTestOptions(), ...files];
+/** The test files at a time if no other lane has tests of Node: half of their time is waiting. */
+const CONCURRENCY_ALONE = 4;
 
 /**
  * The lanes run side by side, except for the last one, which runs when the others have ended. The
@@ -84,7 +89,7 @@ const Lane = Object.freeze({ NODE: 0, MORE_NODE: 1, COMPUTE: 2, ALONE: 3 });
  * @property {number} lane
  * @property {boolean} [daily] `npm test` runs it
  * @property {boolean} [canRepeat] it runs processes that other load can delay
- * @property {function({files: string[]}): string[]} command
+ * @property {function({files: string[], all: boolean}): string[]} command
  * @property {object} [env]
  * @property {function(): string | false} [unless] the reason to leave the step out
  * @property {function(): string | false} [note] the part of the step that was left out
@@ -134,15 +139,18 @@ const STEPS = [
     lane: Lane.NODE,
     canRepeat: true,
     daily: true,
-    command: ({ files }) =>
-      nodeTests(files.length > 0 ? files : findTests(inRoot('__test__')).filter((f) => !isSlow(f))),
+    command: ({ files, all }) => [
+      NODE,
+      ...nodeTestOptions(all ? undefined : CONCURRENCY_ALONE),
+      ...(files.length > 0 ? files : findTests(inRoot('__test__')).filter((f) => !isSlow(f))),
+    ],
   },
   {
     name: 'node-slow',
     title: 'Node: tests of the package that take long',
     lane: Lane.NODE,
     canRepeat: true,
-    command: () => nodeTests(findTests(inRoot('__test__')).filter(isSlow)),
+    command: () => [NODE, ...nodeTestOptions(), ...findTests(inRoot('__test__')).filter(isSlow)],
   },
   {
     name: 'readers',
@@ -154,7 +162,7 @@ const STEPS = [
   {
     name: 'clustered',
     title: 'Node: servers in a cluster over memory, in the tests of servers without one',
-    lane: 1,
+    lane: Lane.MORE_NODE,
     canRepeat: true,
     command: () => [NODE, inRoot('scripts/clustered.js'), ...nodeTestOptions()],
   },
