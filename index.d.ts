@@ -416,8 +416,8 @@ export interface ClusterOptions {
    */
   rejoin_time?: number | null | undefined;
   /**
-   * Messages to all clients that the broker keeps, so that a node which was without it reads what
-   * it has missed. `0`: it does not. Default: `0`.
+   * Number of messages to all clients that the broker keeps, from which a node that lost the broker
+   * reads those that it missed. `0`: it keeps none. Default: `0`.
    */
   replay?: number | null | undefined;
   /**

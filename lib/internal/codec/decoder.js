@@ -278,7 +278,7 @@ function readType() {
   if (number < TYPES.length) return TYPES[number];
   if (number !== OTHER_TYPE) refuse('The type of the message is unknown');
   const type = read();
-  if (typeof type !== 'string') refuse('The type of the message is no string');
+  if (typeof type !== 'string') refuse('The type of the message is not a string');
   return type;
 }
 

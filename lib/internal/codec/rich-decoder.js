@@ -146,7 +146,7 @@ class RichReader {
     const values = [];
     for (let i = 0; i < count; i++) {
       const name = read();
-      if (typeof name !== 'string') refuse('A name is no string');
+      if (typeof name !== 'string') refuse('A name is not a string');
       const value = read();
       if (value === absent) continue;
       names.push(name);

@@ -123,7 +123,7 @@ const SOCKHOP_CODES = {
   },
   ERR_CLUSTER_DENIED: {
     cause:
-      'The broker refuses messages or subscriptions of this node: others did not get the message, or the session does not get those of the group',
+      'The broker refuses messages or subscriptions of this node: other nodes did not get a message, or a session does not get the messages of a group',
     remedy: 'The permissions of the account, see "Clusters" in SECURITY.md',
   },
   ERR_CLUSTER_AWAY: {

@@ -551,7 +551,7 @@ const OPTIONS = [
     unit: 'messages',
     max: 1_000_000,
     meaning:
-      'Messages to all clients that the broker keeps, so that a node which was without it reads what it has missed, see [Replay](docs/cluster.md#replay). `0`: it does not',
+      'Number of messages to all clients that the broker keeps, from which a node that lost the broker reads those that it missed, see [Replay](docs/cluster.md#replay). `0`: it keeps none',
   },
   {
     name: 'max_exact_groups',

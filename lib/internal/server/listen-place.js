@@ -48,7 +48,7 @@ function descriptorOf(how) {
   if (ON_WINDOWS) {
     throw invalidValue(
       property('fd'),
-      'left out on Windows, where a descriptor is no socket',
+      'left out on Windows, where a descriptor is not a socket',
       how.fd,
     );
   }
