@@ -18,6 +18,7 @@ const ROWS = [
   ['callbacks-record', 'callbacks with records, 100 at a time, calls per second'],
   ['callbacks-100', 'callbacks with 64-byte texts, 100 at a time, calls per second'],
   ['object-64m', 'one object of 64 MB, milliseconds'],
+  ['tls-handshakes', 'TLS handshakes, with a message in each direction, per second'],
 ];
 
 const rounded = (value) => Number(value.toPrecision(3)).toLocaleString('en');

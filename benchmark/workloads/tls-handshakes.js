@@ -55,6 +55,7 @@ const handshakes = {
   columns: [
     { key: 'serverCpuUs', label: 'server CPU, µs', digits: 0 },
     { key: 'serverJsUs', label: 'of which JavaScript thread, µs', digits: 0 },
+    { key: 'clientCpuUs', label: 'client CPU, µs', digits: 0 },
   ],
 
   async round({ server: served, generator, ms, warm }) {
@@ -65,6 +66,7 @@ const handshakes = {
       value: (run.connections * 1e3) / run.ms,
       serverCpuUs: per(cpuUs, run.connections),
       serverJsUs: per(jsUs, run.connections),
+      clientCpuUs: per(run.cpuUs, run.connections),
     };
   },
 };

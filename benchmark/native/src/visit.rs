@@ -149,7 +149,7 @@ impl Visitor {
         mut is_due: impl FnMut(usize, Duration) -> bool,
     ) -> Result<String> {
         let duration = Duration::from_millis(sys::field(words, "ms")?);
-        let begin = Instant::now();
+        let (cpu, begin) = (sys::cpu_us(), Instant::now());
         let mut done = 0;
         let mut heard = begin;
         loop {
@@ -169,8 +169,9 @@ impl Visitor {
             }
         }
         Ok(format!(
-            "{{\"connections\":{done},\"ms\":{}}}",
-            begin.elapsed().as_secs_f64() * 1e3
+            "{{\"connections\":{done},\"ms\":{},\"cpuUs\":{}}}",
+            begin.elapsed().as_secs_f64() * 1e3,
+            sys::cpu_us() - cpu
         ))
     }
 
