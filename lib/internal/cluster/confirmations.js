@@ -5,14 +5,28 @@ const { clearTimeout, setTimeout } = require('../real-timers.js');
 /** How long the confirmation of a message waits for the answer to that message, in ms. */
 const PATIENCE_MS = 1;
 
+/** A confirmation that waits. */
+class Confirmation {
+  constructor(node, ticket) {
+    this.node = node;
+    this.ticket = ticket;
+    this.isNeeded = true;
+  }
+
+  /** The answer is sent. */
+  drop() {
+    this.isNeeded = false;
+  }
+}
+
 /**
  * Confirmations of messages whose clients are to answer. The answer confirms a message, too, so a
  * confirmation waits a moment for it: most clients answer at once.
  */
 class Confirmations {
   #confirm;
-  /** Waiting ones, by node and ticket: @type {Map<string, {node: string, ticket: number}>} */
-  #waiting = new Map();
+  /** @type {Confirmation[]} */
+  #waiting = [];
   #timer = null;
 
   /** @param {function(string, number): void} confirm sends the confirmation to a node */
@@ -20,25 +34,21 @@ class Confirmations {
     this.#confirm = confirm;
   }
 
-  /** The kernel has the message; its answer has not arrived. */
+  /** The kernel has the message; its answer has not arrived. @returns {Confirmation} */
   add(node, ticket) {
-    this.#waiting.set(keyOf(node, ticket), { node, ticket });
+    const confirmation = new Confirmation(node, ticket);
+    this.#waiting.push(confirmation);
     this.#timer ??= setTimeout(() => this.sendAll(), PATIENCE_MS);
-  }
-
-  /** The answer is sent. */
-  drop(node, ticket) {
-    this.#waiting.delete(keyOf(node, ticket));
+    return confirmation;
   }
 
   sendAll() {
     clearTimeout(this.#timer);
     this.#timer = null;
-    for (const { node, ticket } of this.#waiting.values()) this.#confirm(node, ticket);
-    this.#waiting.clear();
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const { node, ticket, isNeeded } of waiting) if (isNeeded) this.#confirm(node, ticket);
   }
 }
-
-const keyOf = (node, ticket) => `${node} ${ticket}`;
 
 module.exports = { Confirmations };

@@ -120,33 +120,30 @@ class Executor {
   }
 
   /** @returns {Promise<boolean>} whether the message is confirmed otherwise */
-  async #send({
-    member: { channel, endings },
-    node,
-    extra: { a: wantsAnswer, k: ticket },
-    object,
-  }) {
+  async #send({ member, node, extra: { a: wantsAnswer, k: ticket }, object }) {
+    const { socket } = member.channel;
     if (!wantsAnswer) {
-      await this.#server.send(channel.socket, object);
+      await this.#server.send(socket, object);
       return false;
     }
     let isAnswered = false;
+    let confirmation = null;
     const onEnd = () => this.#reply(node, 'X', { k: ticket });
     const onAnswer = (data, { type }) => {
-      endings.delete(onEnd);
+      member.dropEnding(onEnd);
       const answer = answerOf(data, type);
       isAnswered = answer !== null && this.#reply(node, 'R', { k: ticket }, answer);
-      if (isAnswered) this.#confirmations.drop(node, ticket);
+      if (isAnswered) confirmation?.drop();
       else onEnd();
     };
-    endings.add(onEnd);
+    member.addEnding(onEnd);
     try {
-      await this.#server.send(channel.socket, object, onAnswer);
+      await this.#server.send(socket, object, onAnswer);
     } catch (err) {
-      endings.delete(onEnd);
+      member.dropEnding(onEnd);
       throw err;
     }
-    if (!isAnswered) this.#confirmations.add(node, ticket);
+    if (!isAnswered) confirmation = this.#confirmations.add(node, ticket);
     return true;
   }
 

@@ -1,5 +1,6 @@
 'use strict';
 
+const { Renewal } = require('../renewal.js');
 const { noSession } = require('./errors.js');
 const { invalidType, invalidValue } = require('../options/kinds.js');
 
@@ -22,13 +23,33 @@ function parseId(id) {
 class Member {
   /** The names of its groups: @type {Set<string>} */
   groups = new Set();
-  /** Calls these when the session has ended: @type {Set<function(): void>} */
-  endings = new Set();
+  /** What is to be called when the session has ended: @type {?Map<function(): void, true>} */
+  #endings = null;
+  /** @type {?Renewal} */
+  #renewal = null;
 
   constructor(channel, number) {
     this.channel = channel;
     this.number = number;
     this.hasEnded = false;
+  }
+
+  /** @param {function(): void} call when the session has ended */
+  addEnding(call) {
+    this.#renewal ??= new Renewal();
+    this.#endings = this.#renewal.renew(this.#endings ?? new Map());
+    this.#endings.set(call, true);
+  }
+
+  /** It need not be called any more. */
+  dropEnding(call) {
+    if (this.#endings?.delete(call)) this.#renewal.countRemoval();
+  }
+
+  callEndings() {
+    const endings = this.#endings;
+    this.#endings = null;
+    for (const call of endings?.keys() ?? []) call();
   }
 }
 
@@ -95,11 +116,10 @@ class Members {
   #end(channel) {
     const member = this.#ofChannel.get(channel);
     if (member === undefined) return;
-    member.hasEnded = true;
     this.#byNumber.delete(member.number);
+    member.hasEnded = true;
     this.#onEnd(member);
-    for (const end of member.endings) end();
-    member.endings.clear();
+    member.callEndings();
   }
 }
 

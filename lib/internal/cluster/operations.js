@@ -2,6 +2,7 @@
 
 const { throwUncaught } = require('../native/dispatcher.js');
 const { clearTimeout, now, setTimeout } = require('../real-timers.js');
+const { Renewal } = require('../renewal.js');
 const { content } = require('./payload.js');
 const { away, closed, noNode, nodeLost, remoteError, timedOut } = require('./errors.js');
 
@@ -30,8 +31,10 @@ class Operations {
   #lastTicket = 0;
   /** In the order of their deadlines. @type {Map<number, Waiting>} */
   #waiting = new Map();
+  #waitingRenewal = new Renewal();
   /** Callbacks whose answers are to come. @type {Map<number, {node: string, callback: Function}>} */
   #callbacks = new Map();
+  #callbackRenewal = new Renewal();
   #timer = null;
 
   /**
@@ -69,6 +72,7 @@ class Operations {
     return new Promise((resolve, reject) => {
       const kept = membership.publish(kind, membership.subjects.node(node), message, ticket);
       const due = now() + this.#timeout;
+      this.#waiting = this.#waitingRenewal.renew(this.#waiting);
       this.#waiting.set(ticket, { node, due, message: kept, resolve, reject });
       this.#watch();
     });
@@ -83,11 +87,12 @@ class Operations {
 
   /** The answer of a client to a message of this ticket is to be passed to a callback. */
   expectAnswer(node, ticket, callback) {
+    this.#callbacks = this.#callbackRenewal.renew(this.#callbacks);
     this.#callbacks.set(ticket, { node, callback });
   }
 
   forgetAnswer(ticket) {
-    this.#callbacks.delete(ticket);
+    if (this.#callbacks.delete(ticket)) this.#callbackRenewal.countRemoval();
   }
 
   // ---- words of other nodes ---------------------------------------------------------------------
@@ -105,7 +110,7 @@ class Operations {
     this.#take(ticket, node)?.resolve({});
     const entry = this.#callbacks.get(ticket);
     if (entry?.node !== node) return;
-    this.#callbacks.delete(ticket);
+    this.forgetAnswer(ticket);
     try {
       entry.callback(data, { type });
     } catch (err) {
@@ -135,7 +140,7 @@ class Operations {
       this.#take(ticket).reject(nodeLost(node));
     }
     for (const [ticket, entry] of this.#callbacks) {
-      if (entry.node === node) this.#callbacks.delete(ticket);
+      if (entry.node === node) this.forgetAnswer(ticket);
     }
   }
 
@@ -150,8 +155,13 @@ class Operations {
   #take(ticket, node) {
     const waiting = this.#waiting.get(ticket);
     if (waiting === undefined || (node !== undefined && waiting.node !== node)) return undefined;
-    this.#waiting.delete(ticket);
+    this.#remove(ticket);
     return waiting;
+  }
+
+  #remove(ticket) {
+    this.#waiting.delete(ticket);
+    this.#waitingRenewal.countRemoval();
   }
 
   // ---- deadlines --------------------------------------------------------------------------------
@@ -168,7 +178,7 @@ class Operations {
     const time = now();
     for (const [ticket, { due, node, message, reject }] of this.#waiting) {
       if (due > time) break;
-      this.#waiting.delete(ticket);
+      this.#remove(ticket);
       const wasHeld = this.#membership()?.outbox.cancel(message);
       reject(
         wasHeld
