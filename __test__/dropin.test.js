@@ -128,6 +128,31 @@ describe('a ping that a program sends itself', () => {
   });
 });
 
+describe('a method of SockhopPing that a program replaces', () => {
+  const { SockhopPing } = lib('SockhopPing.js');
+
+  it('conclude_with_pong() is called with each pong', limit, async (t) => {
+    const { server, client } = await pair(t);
+    const concluded = t.mock.method(SockhopPing.prototype, 'conclude_with_pong');
+    for (const side of [client, server]) {
+      const before = concluded.mock.callCount();
+      side.ping(20);
+      await until(() => concluded.mock.callCount() > before + 1, 'two pongs have arrived');
+      side.ping(0);
+      const { arguments: given } = concluded.mock.calls.at(-1);
+      assert.equal(typeof given[0]._id, 'string');
+    }
+  });
+
+  it('unanswered() decides whether the peer is dead', limit, async (t) => {
+    const { client, wire } = await clientOnWire(t);
+    t.mock.method(SockhopPing.prototype, 'unanswered', () => false);
+    client.ping(20);
+    for (let i = 0; i < 8; i++) await wire.frame(({ type }) => type === 'SockhopPing');
+    assert.equal(client.connected, true);
+  });
+});
+
 describe('a stand-in for a socket that a test assigns to client._socket', () => {
   const standIn = () => ({
     destroyed: false,

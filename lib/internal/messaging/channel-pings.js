@@ -1,9 +1,12 @@
 'use strict';
 
+const { SockhopPing } = require('../../SockhopPing.js');
 const { envelope } = require('./envelope.js');
-const { kNextPing, kTransmit } = require('../symbols.js');
+const { kNextPing, kPings, kTransmit } = require('../symbols.js');
 
 const noop = () => {};
+const { prototype } = SockhopPing;
+const { conclude_with_pong, unanswered } = prototype;
 
 /** Channels over which the program has sent pings of its own. @type {WeakSet<MessageChannel>} */
 const withOwnPings = new WeakSet();
@@ -23,12 +26,21 @@ function noticeOwnPing(channel) {
 /** @returns {boolean} whether the program has sent pings of its own */
 const sendsOwnPings = (channel) => withOwnPings.has(channel);
 
+/** @returns {boolean} whether a program has replaced the methods of pings */
+const arePingsPatched = () =>
+  prototype.conclude_with_pong !== conclude_with_pong || prototype.unanswered !== unanswered;
+
 /**
  * The interval of `ping()` has passed: sends a ping, unless the native side sends it.
  *
  * @param {MessageChannel} channel
  */
 function sendPing(channel) {
+  if (arePingsPatched()) {
+    noticeOwnPing(channel);
+    // The list has the pings, whose methods are called.
+    void channel.transport[kPings];
+  }
   channel.updateShowControl();
   const ping = channel.transport[kNextPing](channel.sendsThroughProgram());
   if (ping === null) return;
@@ -40,4 +52,4 @@ function sendPing(channel) {
   }
 }
 
-module.exports = { noticeOwnPing, sendPing, sendsOwnPings };
+module.exports = { arePingsPatched, noticeOwnPing, sendPing, sendsOwnPings };

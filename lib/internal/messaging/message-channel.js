@@ -3,7 +3,7 @@
 const { SockhopPing } = require('../../SockhopPing.js');
 const { TooManyShapes } = require('../codec/decoder.js');
 const errors = require('./channel-errors.js');
-const { noticeOwnPing, sendPing, sendsOwnPings } = require('./channel-pings.js');
+const { arePingsPatched, noticeOwnPing, sendPing, sendsOwnPings } = require('./channel-pings.js');
 const { envelope } = require('./envelope.js');
 const { diagnostics } = require('../diagnostics.js');
 const { handledRejection } = require('./handlers.js');
@@ -342,7 +342,8 @@ class MessageChannel {
 
   /** Whether the native side can send the ping of this connection together with those of others. */
   isPingedNatively() {
-    return this.isNative && !this.sendsThroughProgram() && !this.transport[kHasShownPings];
+    if (arePingsPatched() || this.transport[kHasShownPings]) return false;
+    return this.isNative && !this.sendsThroughProgram();
   }
 
   /** The last pings that were sent, oldest first. @type {SockhopPing[]} */

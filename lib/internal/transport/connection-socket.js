@@ -205,6 +205,7 @@ class ConnectionSocket extends net.Socket {
   [kOnPong](message, text) {
     const pong = text ?? textOf(message);
     if (pong !== null) this.#connection.pong(pong);
+    this.#usage.sentPings?.update(this.#connection);
     this.#usage.sentPings?.answered(message.data);
   }
 

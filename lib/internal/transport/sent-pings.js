@@ -14,6 +14,8 @@ class SentPings {
   #pings = [];
   /** The pings that the native side remembers, too: id -> SockhopPing */
   #byId = new Map();
+  /** Those that are concluded, as the native side knows. @type {WeakSet<SockhopPing>} */
+  #concluded = new WeakSet();
 
   /**
    * Takes over the state of the native side.
@@ -32,9 +34,12 @@ class SentPings {
         hasNew = true;
         this.#pings.push(ping);
       }
-      if (finished && ping.unanswered()) {
-        ping._returned = JSON.parse(returned);
-        ping._finished = new Date(finished);
+      if (finished && !this.#concluded.has(ping)) {
+        this.#concluded.add(ping);
+        // By the methods of the ping, which a program may have replaced.
+        if (!ping.unanswered()) continue;
+        ping.conclude_with_pong({ _id: id, _returned: JSON.parse(returned) });
+        if (!ping.unanswered()) ping._finished = new Date(finished);
       }
     }
     const ids = new Set(records.map(({ id }) => id));
@@ -68,8 +73,9 @@ class SentPings {
     const waiting = new Set(
       connection.pings().flatMap(({ id, finished }) => (finished ? [] : [id])),
     );
-    for (const { _id, _created, _returned, _finished } of known) {
-      if (_finished === null || !waiting.has(_id)) continue;
+    for (const ping of known) {
+      const { _id, _created, _returned } = ping;
+      if (!waiting.has(_id) || ping.unanswered()) continue;
       const data = { _id, _created, _returned: _returned ?? null, _finished: null };
       connection.pong(JSON.stringify({ type: 'SockhopPong', data }));
     }
