@@ -206,4 +206,19 @@ describe('the text of long payloads', () => {
     stringify({ list: Array.from({ length: 3000 }, (_, i) => i) }, sizeHint);
     assert.ok(sizeHint.skip > 0);
   });
+
+  it('is written by V8 for a number of long values after one without long strings', () => {
+    const sizeHint = new SizeHint();
+    const long = { list: Array.from({ length: 3000 }, (_, i) => i) };
+    stringify(long, sizeHint);
+    stringify(long, sizeHint);
+    for (let left = sizeHint.skip; left > 0; left--) {
+      assert.strictEqual(sizeHint.skip, left);
+      assert.strictEqual(stringify(long, sizeHint), JSON.stringify(long));
+    }
+    assert.strictEqual(sizeHint.skip, 0);
+    stringify({ a: 1 }, sizeHint);
+    stringify({ a: 1 }, sizeHint);
+    assert.strictEqual(sizeHint.isLong, false);
+  });
 });

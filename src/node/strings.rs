@@ -100,19 +100,21 @@ fn append_utf8(value: &Unknown<'_>, length: usize, out: &mut Vec<u8>) -> Result<
 )]
 pub fn is_plain(text: Unknown<'_>, length: u32, ascii_only: bool) -> Result<bool> {
     with_utf8(&text, length, |bytes| {
-        let is_ascii = bytes.is_ascii();
-        if ascii_only && !is_ascii {
-            return false;
-        }
-        let escaped = bytes.chunks(PLAIN_LOOK).any(|chunk| {
+        let mut all = 0;
+        for chunk in bytes.chunks(PLAIN_LOOK) {
             // All of a chunk and without a branch, so that the compiler vectorises it.
-            let found = chunk.iter().fold(0, |found, byte| {
-                found | u8::from(*byte < 0x20) | u8::from(*byte == b'"') | u8::from(*byte == b'\\')
+            let (escaped, bits) = chunk.iter().fold((0, 0), |(escaped, bits), byte| {
+                let below = u8::from(*byte < 0x20);
+                let escaped = escaped | below | u8::from(*byte == b'"');
+                (escaped | u8::from(*byte == b'\\'), bits | *byte)
             });
-            found != 0
-        });
+            if escaped != 0 {
+                return false;
+            }
+            all |= bits;
+        }
         // Half a surrogate pair is escaped, and has become U+FFFD here.
-        !escaped && (is_ascii || memchr::memmem::find(bytes, b"\xef\xbf\xbd").is_none())
+        all.is_ascii() || (!ascii_only && memchr::memmem::find(bytes, b"\xef\xbf\xbd").is_none())
     })
 }
 

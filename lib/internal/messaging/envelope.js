@@ -12,12 +12,9 @@ const kinds = new Map();
 /** Classes beyond this number are not kept: a program with more of them makes them at run time. */
 const MAX_KINDS = 1024;
 
-function kindOf(type) {
-  let kind = kinds.get(type);
-  if (kind === undefined) {
-    kind = { prefix: `{"type":${JSON.stringify(type)},"data":`, sizeHint: new SizeHint() };
-    if (kinds.size < MAX_KINDS) kinds.set(type, kind);
-  }
+function newKind(type) {
+  const kind = { prefix: `{"type":${JSON.stringify(type)},"data":`, sizeHint: new SizeHint() };
+  if (kinds.size < MAX_KINDS) kinds.set(type, kind);
   return kind;
 }
 
@@ -66,7 +63,7 @@ function envelope(data, key, id) {
   if (typeof data.toJSON === 'function' || typeof type !== 'string') {
     return JSON.stringify(key === undefined ? { type, data } : { type, data, [key]: id });
   }
-  const { prefix, sizeHint } = kindOf(type);
+  const { prefix, sizeHint } = kinds.get(type) ?? newKind(type);
   const json = stringify(data, sizeHint);
   // JSON has no text for a function, for example: then there is a type and no data.
   const head = json === undefined ? `{"type":${JSON.stringify(type)}` : prefix + json;

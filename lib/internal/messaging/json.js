@@ -28,7 +28,7 @@ const LONG_STRING = isV8Fast ? 4096 : 512;
  */
 const TRIAL_VALUES = 24;
 const WORTH_CHARACTERS = 96;
-/** After a walk without gain V8 makes this many texts of the kind. */
+/** After a walk without gain V8 makes this many long texts of the kind. */
 const SKIPPED_TEXTS = 256;
 /** V8 makes the text of deeper values; it also detects cycles. */
 const MAX_DEPTH = 8;
@@ -50,7 +50,7 @@ function quotedName(name) {
 class SizeHint {
   /** Whether the last text was long. */
   isLong = false;
-  /** How many texts V8 is to make. */
+  /** How many long texts V8 is to make. */
   skip = 0;
 }
 
@@ -165,16 +165,19 @@ class LongStringSerializer {
  * @returns {string|undefined}
  */
 function stringify(value, sizeHint) {
-  let text;
-  if (sizeHint.isLong && sizeHint.skip === 0) {
-    const serializer = new LongStringSerializer();
-    text = serializer.serialize(value, '', 0);
-    if (text === undefined || !serializer.wasWorth(text.length)) sizeHint.skip = SKIPPED_TEXTS;
-  } else {
-    if (sizeHint.skip > 0) sizeHint.skip -= 1;
-    text = JSON.stringify(value);
-  }
+  const text = sizeHint.isLong ? stringifyLong(value, sizeHint) : JSON.stringify(value);
   sizeHint.isLong = text !== undefined && text.length >= LONG_TEXT;
+  return text;
+}
+
+function stringifyLong(value, sizeHint) {
+  if (sizeHint.skip > 0) {
+    sizeHint.skip -= 1;
+    return JSON.stringify(value);
+  }
+  const serializer = new LongStringSerializer();
+  const text = serializer.serialize(value, '', 0);
+  if (text === undefined || !serializer.wasWorth(text.length)) sizeHint.skip = SKIPPED_TEXTS;
   return text;
 }
 

@@ -211,13 +211,15 @@ class MessageChannel {
 
   /** @returns {string} the end of a text frame, with an offer of the codec if it is to be made */
   #ending(text) {
-    if (this.#codec === null || !this.#codec.mayOffer) return this.#terminator;
-    if (this.#untilOffer > 0) {
-      this.#untilOffer -= MessageCodec.weightOf(text);
-      if (this.#untilOffer <= 0) this.ownCodec().offerSoon();
-      return this.#terminator;
-    }
-    return this.ownCodec().offer(this.transport) + this.#terminator;
+    const codec = this.#codec;
+    return codec === null || !codec.mayOffer ? this.#terminator : this.#offering(text);
+  }
+
+  #offering(text) {
+    if (this.#untilOffer <= 0) return this.ownCodec().offer(this.transport) + this.#terminator;
+    this.#untilOffer -= MessageCodec.weightOf(text);
+    if (this.#untilOffer <= 0) this.ownCodec().offerSoon();
+    return this.#terminator;
   }
 
   /**
@@ -393,7 +395,10 @@ class MessageChannel {
     }
     let isEncoded = false;
     try {
-      if (this.#codec !== null) isEncoded = this.#codec.encode(data, this.transport, ticket);
+      // `sent` is looked at first, because a peer without the codec gets JSON alone.
+      if (this.#codec !== null && this.#codec.sent !== null) {
+        isEncoded = this.#codec.encode(data, this.transport, ticket);
+      }
       if (this.#jsonMode) text = stringify(data, this.#sizeHint);
       else if (!isEncoded) {
         text = ticket === null ? envelope(data) : envelope(data, 'id', ticket.id);

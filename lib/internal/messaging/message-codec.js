@@ -63,8 +63,13 @@ class MessageCodec {
   #isOver = false;
   /** Whether the announcement of binary frames is sent. */
   #isSwitched = false;
-  /** What this end has defined, once it may send binary frames: @type {?ShapeTable} */
-  #sent = null;
+  /**
+   * What this end has defined, once it may send binary frames; null: it sends JSON. Not private,
+   * because each message asks for it.
+   *
+   * @type {?ShapeTable}
+   */
+  sent = null;
   /** What the peer has defined: @type {?Received} */
   #received = null;
 
@@ -132,7 +137,7 @@ class MessageCodec {
    */
   receiveText(text, transport) {
     if (text === WITHDRAWAL) {
-      this.#sent = null;
+      this.sent = null;
       return '';
     }
     if (text === FAREWELL && this.hasPeerOffered) {
@@ -149,7 +154,7 @@ class MessageCodec {
   }
 
   #takeOffer(transport) {
-    this.#sent ??= new ShapeTable();
+    this.sent ??= new ShapeTable();
     const offer = this.offer(transport);
     if (offer !== '') transport[kTransmitControl](offer + this.#terminator);
   }
@@ -176,7 +181,7 @@ class MessageCodec {
 
   /** As `withdraw()`, for good: the program may write anything. */
   leave(transport) {
-    if (this.#isOffered || this.#sent !== null) this.#withdrawOnceKnown(FAREWELL, transport);
+    if (this.#isOffered || this.sent !== null) this.#withdrawOnceKnown(FAREWELL, transport);
   }
 
   #withdrawOnceKnown(frame, transport) {
@@ -196,7 +201,7 @@ class MessageCodec {
     if (this.#isOver || this.#isFarewellSent) return;
     if (frame === FAREWELL) {
       this.#isFarewellSent = true;
-      this.#sent = null;
+      this.sent = null;
     }
     transport[kTransmitControl](frame + this.#terminator);
   }
@@ -211,19 +216,19 @@ class MessageCodec {
   stop() {
     this.#isOffered = true;
     this.#isStopped = true;
-    this.#sent = null;
+    this.sent = null;
   }
 
   /** The message that is encoded is not sent. */
   discard() {
-    this.#sent.reset();
+    this.sent.reset();
   }
 
   /** Messages of this end were not sent. */
   onRefused() {
     this.#isOffered = false;
     this.#isSwitched = false;
-    this.#sent?.reset();
+    this.sent?.reset();
   }
 
   /**
@@ -237,7 +242,7 @@ class MessageCodec {
    * @throws {*} as `JSON.stringify(data)`
    */
   encode(data, transport, ticket = null, answers = undefined) {
-    const sent = this.#sent;
+    const sent = this.sent;
     if (sent === null) return false;
     if (sent.pause > 0) {
       sent.pause -= 1;
@@ -265,9 +270,9 @@ class MessageCodec {
    * @throws {*} as `JSON.stringify(message)`
    */
   encodePacket(message, transport) {
-    if (this.#sent === null || !transport[kMayTransmitBinary]) return false;
+    if (this.sent === null || !transport[kMayTransmitBinary]) return false;
     const packet = packetOf(message);
-    return packet !== null && encode(this.#sent, message.type, packet);
+    return packet !== null && encode(this.sent, message.type, packet);
   }
 
   /**

@@ -10,6 +10,9 @@ const { nextTick, now } = require('../real-timers.js');
 /** When this many characters have gathered, they are written before the tick ends. */
 const FLUSH_LENGTH = 64 * 1024;
 
+/** A longer text is not joined with others: the result might be longer than a string can be. */
+const LONGEST_PIECE = MAX_STRING_LENGTH - FLUSH_LENGTH;
+
 /**
  * A message that is waited for (a request, an answer, a message with a callback) is written
  * earlier, so that the peer begins while this side goes on: when this many characters have
@@ -230,31 +233,50 @@ class WriteCoalescer {
   }
 
   /**
-   * @param {string} text
+   * @param {string} text of a frame
    * @param {boolean} isAwaited whether an answer is waited for
-   * @param {number} [from] of a binary frame: the range of its data in the buffer of the encoder
-   * @param {number} [to]
    * @returns {Promise<null>} settled by the socket
    */
-  push(text, isAwaited, from = 0, to = 0) {
-    if (this.#length === 0) return this.#begin(text, isAwaited, from, to);
-    if (text.length > MAX_STRING_LENGTH - this.#length) {
-      // The joined text would be longer than a string can be.
-      this.flush();
-      return this.#begin(text, isAwaited, from, to);
-    }
+  push(text, isAwaited) {
+    // Short, so that V8 inlines it: every message to a peer without the codec passes it.
+    if (this.#frames !== null) return this.pushBinary(text, isAwaited, 0, 0);
+    if (this.#length === 0 || text.length > LONGEST_PIECE)
+      return this.#begin(text, isAwaited, 0, 0);
     const { promise } = this.#batch;
     const count = this.#pieces.push(text);
-    this.#length += text.length + to - from;
-    if (this.#frames !== null || to > from) this.#addFrame(text, from, to);
+    this.#length += text.length;
     if (isAwaited || count === this.#nextClockCheck || this.#length >= FLUSH_LENGTH) {
       this.#review(count, isAwaited);
     }
     return promise;
   }
 
-  /** Takes a message before which none has gathered. */
+  /**
+   * The same for a binary frame.
+   *
+   * @param {string} text
+   * @param {boolean} isAwaited
+   * @param {number} from the range of its data in the buffer of the encoder
+   * @param {number} to
+   * @returns {Promise<null>}
+   */
+  pushBinary(text, isAwaited, from, to) {
+    if (this.#length === 0 || text.length > LONGEST_PIECE) {
+      return this.#begin(text, isAwaited, from, to);
+    }
+    const { promise } = this.#batch;
+    const count = this.#pieces.push(text);
+    this.#length += text.length + to - from;
+    this.#addFrame(text, from, to);
+    if (isAwaited || count === this.#nextClockCheck || this.#length >= FLUSH_LENGTH) {
+      this.#review(count, isAwaited);
+    }
+    return promise;
+  }
+
+  /** Takes a message that is not joined with those that have gathered. */
   #begin(text, isAwaited, from, to) {
+    this.flush();
     if (!this.#tickEndScheduled) {
       this.#tickEndScheduled = true;
       callAtTickEnd(this);

@@ -10,6 +10,7 @@ const { encoded } = require('../codec/encoder.js');
 const { binaryKindOf, bytesOfFrames, lengthOfFrames } = require('../codec/frames.js');
 const { connectionName, debug } = require('../diagnostics.js');
 const { socketDestroyed } = require('../errors/errors.js');
+const { handledRejection } = require('../messaging/handlers.js');
 const { dispatchSoon, throwUncaught } = require('../native/dispatcher.js');
 const { supportProxies } = require('../proxy-support.js');
 const { nextTick } = require('../real-timers.js');
@@ -195,17 +196,16 @@ class WritingSocket extends ConnectionSocket {
    *   ERR_BACKPRESSURE or ERR_SLOW_CONSUMER
    */
   [kTransmit](text, isAwaited) {
-    if (this[kIsOver] || this.destroyed || this.writableEnded) {
-      const promise = Promise.reject(socketDestroyed(this[kChannel]));
-      promise.catch(noop);
-      return promise;
-    }
-    if (hasCustomWrite(this)) {
-      return this[kWriteBytes](Buffer.from(text));
-    }
+    const isOver = this[kIsOver] || this.destroyed || this.writableEnded;
+    if (isOver || hasCustomWrite(this)) return this.#transmitOtherwise(text, isOver);
     this.#messagesSent += 1;
     this.#coalescer ??= WriteCoalescer.for(this);
     return this.#coalescer.push(text, isAwaited);
+  }
+
+  #transmitOtherwise(text, isOver) {
+    if (!isOver) return this[kWriteBytes](Buffer.from(text));
+    return handledRejection(socketDestroyed(this[kChannel]));
   }
 
   /** Whether messages can be sent as binary frames, and not through methods of the program. */
@@ -228,7 +228,7 @@ class WritingSocket extends ConnectionSocket {
   [kTransmitBinary](isAwaited) {
     this.#messagesSent += 1;
     this.#coalescer ??= new WriteCoalescer(this);
-    return this.#coalescer.push(encoded.text, isAwaited, encoded.from, encoded.to);
+    return this.#coalescer.pushBinary(encoded.text, isAwaited, encoded.from, encoded.to);
   }
 
   /** Sends a frame at its call, if `kCanWriteNow()` is true: its bytes need not stay as they are. */
