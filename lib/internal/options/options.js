@@ -17,9 +17,22 @@ const defaultOf = (option) =>
   typeof option.default === 'function' ? option.default() : option.default;
 
 /**
- * The options of each taker, and their names.
+ * One option of a taker, ready to be read.
  *
- * @type {Map<string, {options: object[], names: string[]}>}
+ * @typedef {object} Step
+ * @property {string} name
+ * @property {string} subject of the messages of its errors
+ * @property {function(string, *, object): *} check
+ * @property {function(*, string): boolean} isGiven
+ * @property {object} option
+ */
+
+/**
+ * The options of each taker: their names, the steps that read them, the default values, and the
+ * options whose default is another object each time.
+ *
+ * @type {Map<string, {options: object[], names: string[], steps: Step[], usual: object,
+ *   fresh: object[]}>}
  */
 const byTaker = new Map();
 
@@ -27,7 +40,22 @@ function optionsOf(taker) {
   let found = byTaker.get(taker);
   if (found === undefined) {
     const options = OPTIONS.filter(({ takers }) => takers.includes(taker));
-    found = { options, names: options.map(({ name }) => name) };
+    const names = options.map(({ name }) => name);
+    // The package does not read an option of a kind without a check.
+    const read = options.filter(({ kind }) => KINDS[kind].check !== undefined);
+    const steps = read.map((option) => {
+      const { name, kind } = option;
+      const { check, isGiven = Boolean } = KINDS[kind];
+      const subject = property(taker === 'cluster' ? `cluster.${name}` : name);
+      return { name, subject, check, isGiven, option };
+    });
+    found = {
+      options,
+      names,
+      steps,
+      usual: copied(Object.fromEntries(read.map((option) => [option.name, defaultOf(option)]))),
+      fresh: read.filter((option) => typeof option.default === 'function'),
+    };
     byTaker.set(taker, found);
   }
   return found;
@@ -35,10 +63,16 @@ function optionsOf(taker) {
 
 const namesOf = (taker) => optionsOf(taker).names;
 
+/**
+ * V8 makes a dictionary of an object that is built by computed names. Every message looks at
+ * options, which is faster in a copy: that has the shape of a literal.
+ */
+const copied = (object) => ({ ...object });
+
 /** @returns {*} the checked value, or the default for one that is left out */
-function checked(option, subject, value, taker, fallback = defaultOf(option)) {
+function checked(option, subject, value, taker) {
   const { check, isGiven = Boolean } = KINDS[option.kind];
-  return isGiven(value, taker) ? check(subject, value, option) : fallback;
+  return isGiven(value, taker) ? check(subject, value, option) : defaultOf(option);
 }
 
 /**
@@ -48,17 +82,16 @@ function checked(option, subject, value, taker, fallback = defaultOf(option)) {
  * @returns {object} a value for every option of the taker
  * @throws {TypeError|RangeError} for the first option that has a wrong value
  */
-function read(taker, given, defaults = {}) {
-  const values = {};
-  for (const option of optionsOf(taker).options) {
-    const { name } = option;
-    if (KINDS[option.kind].check === undefined) continue;
-    const subject = property(taker === 'cluster' ? `cluster.${name}` : name);
-    values[name] = checked(option, subject, given[name], taker, defaults[name]);
+function read(taker, given, defaults = undefined) {
+  const { steps, usual, fresh } = optionsOf(taker);
+  const values = copied(usual);
+  for (const option of fresh) values[option.name] = option.default();
+  if (defaults !== undefined) Object.assign(values, defaults);
+  for (const { name, subject, check, isGiven, option } of steps) {
+    const value = given[name];
+    if (isGiven(value, taker)) values[name] = check(subject, value, option);
   }
-  // V8 makes a dictionary of an object that is built by computed names. Every message looks at
-  // options, which is faster in a copy: that has the shape of a literal.
-  return { ...values };
+  return values;
 }
 
 /**
@@ -207,6 +240,17 @@ const CLUSTER_DEFAULTS = Object.freeze(
 /** `auto_reconnect` is a property of the client. */
 const PROPERTIES = ['auto_reconnect'];
 
+/** The names that a constructor knows, for `warnOfOptions()`. */
+const CLIENT_NAMES = {
+  known: namesOf('client'),
+  silent: [...namesOf('server'), ...PROPERTIES],
+  properties: PROPERTIES,
+};
+const SERVER_NAMES = {
+  known: namesOf('server'),
+  silent: [...namesOf('client'), ...PROPERTIES],
+};
+
 function warnOfClientOptions(given) {
   if (given.auto_reconnect) {
     warn(
@@ -226,18 +270,11 @@ function warnOfClientOptions(given) {
       );
     }
   }
-  warnOfOptions('a SockhopClient', given, {
-    known: namesOf('client'),
-    silent: [...namesOf('server'), ...PROPERTIES],
-    properties: PROPERTIES,
-  });
+  warnOfOptions('a SockhopClient', given, CLIENT_NAMES);
 }
 
 function warnOfServerOptions(given) {
-  warnOfOptions('a SockhopServer', given, {
-    known: namesOf('server'),
-    silent: [...namesOf('client'), ...PROPERTIES],
-  });
+  warnOfOptions('a SockhopServer', given, SERVER_NAMES);
 }
 
 /** Names of an endpoint, which belongs to the constructor. */
@@ -414,15 +451,26 @@ function normalizeSendOptions(config) {
   throw invalidType('The "options" argument of send()', 'left out, or an object', config);
 }
 
+/**
+ * The fields of the native settings: each with its option, the conversion of the value, and the
+ * default.
+ */
+const NATIVE_FIELDS = OPTIONS.filter(({ native }) => native !== undefined).flatMap((option) =>
+  Object.entries(option.native).map(([field, convert]) => {
+    return { field, convert, name: option.name, usual: convert(defaultOf(option)) };
+  }),
+);
+
+const NATIVE_DEFAULTS = copied(
+  Object.fromEntries(NATIVE_FIELDS.map(({ field, usual }) => [field, usual])),
+);
+
 /** The part of the settings of a client or server that the native side needs. */
 function nativeSettings(settings) {
-  const fields = {};
-  for (const option of OPTIONS) {
-    const { name, native } = option;
-    if (native === undefined) continue;
-    // Client and server share the settings; an option of the other one has its default.
-    const value = name in settings ? settings[name] : defaultOf(option);
-    for (const [field, convert] of Object.entries(native)) fields[field] = convert(value);
+  const fields = copied(NATIVE_DEFAULTS);
+  // Client and server share the settings; an option of the other one has its default.
+  for (const { field, convert, name } of NATIVE_FIELDS) {
+    if (name in settings) fields[field] = convert(settings[name]);
   }
   return fields;
 }
