@@ -23,7 +23,7 @@ async function runOnce(t, name, transport) {
   const address = await freeAddress(transport, temporaryDirectory(t), name);
   const started = [];
   cleanup(t, () => Promise.all(started.map((end) => end.stop())));
-  const { ends } = await openEnds({
+  const { ends, version } = await openEnds({
     definition,
     transport,
     address,
@@ -36,7 +36,7 @@ async function runOnce(t, name, transport) {
       return end;
     },
   });
-  return definition.round({ ...ends, peer, ms: 50 });
+  return { ...(await definition.round({ ...ends, peer, ms: 50 })), version };
 }
 
 describe('a payload of the benchmark', () => {
@@ -79,6 +79,31 @@ describe('a workload with payloads', () => {
     it(`${family}-mixed runs`, limit, async (t) => {
       const { value } = await runOnce(t, `${family}-mixed`, 'unix');
       assert.ok(value > 0);
+    });
+  }
+});
+
+describe('a workload with the original at one end', () => {
+  const found = workloads.select('original');
+
+  it('is one of sending, receiving, round trips, callbacks, answers and requests', () => {
+    assert.deepEqual(found.sort(), [
+      'original-answers',
+      'original-callbacks',
+      'original-receive',
+      'original-receive-4k',
+      'original-requests',
+      'original-roundtrip',
+      'original-send',
+      'original-send-4k',
+    ]);
+  });
+
+  for (const name of ['original-answers', 'original-requests', 'original-send']) {
+    it(`${name} runs, and the version is that of the other end`, limit, async (t) => {
+      const { value, version } = await runOnce(t, name, 'unix');
+      assert.ok(value > 0);
+      assert.equal(version, peers.load('native').version());
     });
   }
 });

@@ -2,6 +2,9 @@ const net = require('node:net');
 const path = require('node:path');
 const { End, Generator } = require('./processes.js');
 
+/** The package that exchanges messages with every peer in a workload with `original`. */
+const ORIGINAL = 'sockhop';
+
 /**
  * Starts the processes of a workload: its server, and its client or the load generator.
  *
@@ -25,18 +28,21 @@ async function openEnds(settings) {
   const { execArgv = {} } = settings;
   const server = keep(new End(execArgv.server));
   const ends = { server };
-  const common = {
-    peer: name,
-    workload: definition.name,
-    transport,
-    address,
-    ...(definition.tls && { tls: certificates }),
-  };
-  const { version } = await server.call('open', { role: 'server', ...common });
+  const open = (end, role) =>
+    end.call('open', {
+      role,
+      peer: definition.original === role ? ORIGINAL : name,
+      workload: definition.name,
+      transport,
+      address,
+      ...(definition.tls && { tls: certificates }),
+    });
+  const versions = { server: (await open(server, 'server')).version };
   if (definition.client) {
     ends.client = keep(new End(execArgv.client));
-    await ends.client.call('open', { role: 'client', ...common });
+    versions.client = (await open(ends.client, 'client')).version;
   }
+  const version = versions[definition.original === 'server' ? 'client' : 'server'];
   if (definition.generator) {
     const { role = 'drive', open, processes = 1 } = definition.generator;
     const args = definition.generator.arguments({ peer, certificates });

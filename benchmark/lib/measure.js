@@ -68,7 +68,10 @@ function contestantsOf(settings, directory) {
   for (const name of names) {
     const peer = peers.load(name);
     const limit = definition.limits?.[name] ?? Number.POSITIVE_INFINITY;
-    const able = peer.transports.includes(transport) && (!definition.tls || peer.tls);
+    const able =
+      peer.transports.includes(transport) &&
+      (!definition.tls || peer.tls) &&
+      (!definition.original || peer.speaksSockhop === true);
     if (able && limit > 0) {
       list.push(new Contestant(name, peer, limit, settings, directory));
     }

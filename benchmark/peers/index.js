@@ -7,6 +7,7 @@ const { withBase64 } = require('./base64.js');
  *   transports   those of 'tcp' and 'unix' that the peer supports
  *   tls          boolean, whether it can be measured over TLS
  *   carriesBuffers   true if objects may have Buffers: see `carrying()`
+ *   speaksSockhop    true if it exchanges messages with sockhop 1.8.4
  *   version()    string
  *   serve({ transport, address, tls, largest, broadcast, receive, request })
  *                listens; resolves with { sendAll(data) }. `receive(data, reply)` gets each object and

@@ -73,7 +73,7 @@ function createPeer({ label, transports, load, version, noDelay = false, serveTl
     };
   }
 
-  return { label, transports, tls: true, version, serve, connect, wire };
+  return { label, transports, tls: true, speaksSockhop: true, version, serve, connect, wire };
 }
 
 function facade(server) {

@@ -21,6 +21,8 @@ const { payloads, usual } = require('../lib/payloads.js');
  *   values       'rich' if the payload has values that JSON does not carry
  *   family, payload   for workloads that there are with several payloads: the name of their kind, and
  *                of the payload
+ *   original     'server' or 'client': this end is sockhop 1.8.4 for all peers, and the peers are
+ *                those that exchange messages with it
  *   limits       { peer: rounds } for a peer that is much slower than the others; 0 leaves it out
  */
 const definitions = [
@@ -35,6 +37,7 @@ const definitions = [
   ...require('./connect-rate.js'),
   ...require('./idle.js'),
   ...require('./loop-delay.js'),
+  ...require('./original.js'),
   ...require('./fairness.js'),
   ...require('./tls-handshakes.js'),
 ];
