@@ -230,6 +230,18 @@ for (const [name, { server: Server, client: Client, session: Session }] of [
       assert.deepEqual(seen, ['event', ['first', undefined], ['second', 'ERR_SERVER_NOT_RUNNING']]);
     });
 
+    it('has the own properties of a net.Server, maxConnections where that has it', (t) => {
+      const { server } = make(t);
+      const [own, other] = [server, new net.Server()].map((each) =>
+        Object.hasOwn(each, 'maxConnections'),
+      );
+      assert.equal(own, other);
+      server.maxConnections = 3;
+      assert.equal(server.maxConnections, 3);
+      server.maxConnections = undefined;
+      assert.equal(server.maxConnections, undefined);
+    });
+
     it('drops connections beyond maxConnections, and goes on', limit, async (t) => {
       const server = make(t);
       const errors = [];

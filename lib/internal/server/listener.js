@@ -24,6 +24,9 @@ const { markTarget, supportProxies } = require('../proxy-support.js');
 /** Before Node 21 a `maxConnections` of 0 meant no limit. */
 const ZERO_IS_NONE = Number.parseInt(process.versions.node, 10) >= 21;
 
+/** Whether the constructor of net.Server defines the property `maxConnections`. */
+const HAS_OWN_LIMIT = Object.hasOwn(new net.Server(), 'maxConnections');
+
 /**
  * Listens for a server: a `net.Server` to the program, backed by a native listener.
  *
@@ -92,16 +95,22 @@ class Listener extends net.Server {
     this.#handlers = handlers;
     this.#defaultLimit = limit;
     this.#tls = tls;
-    // An own property, because net.Server of some versions makes one.
-    Object.defineProperty(this, 'maxConnections', {
-      configurable: true,
-      enumerable: true,
-      get: () => this.#maxConnections,
-      set: (max) => {
-        this.#maxConnections = max;
-        this.#native?.setMaxConnections(this.#connectionLimit);
-      },
-    });
+    if (HAS_OWN_LIMIT) {
+      const property = Object.getOwnPropertyDescriptor(Listener.prototype, 'maxConnections');
+      Object.defineProperty(this, 'maxConnections', { ...property, enumerable: true });
+    }
+  }
+
+  /** As of `net.Server`. @type {number|undefined} */
+  get maxConnections() {
+    return this.#maxConnections;
+  }
+
+  set maxConnections(max) {
+    // The constructor of net.Server may assign it.
+    if (!(#maxConnections in this)) return;
+    this.#maxConnections = max;
+    this.#native?.setMaxConnections(this.#connectionLimit);
   }
 
   /** How many connections may be open at a time. */
