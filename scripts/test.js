@@ -193,6 +193,15 @@ const STEPS = [
     command: () => [NODE, inRoot('packaging/check.js')],
   },
   {
+    name: 'clone',
+    title: 'A fresh clone: npm start, and a package that builds its binding',
+    lane: Lane.COMPUTE,
+    canRepeat: true,
+    unless: () =>
+      !fs.existsSync(inRoot('.git')) && 'these files are no clone, whose commits could be cloned',
+    command: () => ['bash', inRoot('.ci/clone')],
+  },
+  {
     name: 'model',
     title: 'Rust: every interleaving of the concurrent parts',
     lane: Lane.COMPUTE,
