@@ -205,7 +205,8 @@ for (const { name, skip, start } of brokers) {
     it('holds messages while the broker is away, and loses none', async (t) => {
       const broker = await start(t);
       if (broker.canStop === false) return t.skip('the primary ends its workers with itself');
-      const { a, b, onA, onB } = await twoNodes(t, broker);
+      // The broker takes long to start on a busy machine, and the question waits for it.
+      const { a, b, onA, onB } = await twoNodes(t, broker, { request_timeout: 300_000 });
       await b.cluster.join(onB.session, 'room');
       await a.server.sendall({ n: 0 });
       assert.deepEqual(await received(onB.log), { n: 0 });
