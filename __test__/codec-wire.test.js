@@ -15,7 +15,8 @@ const {
   MAX_CREDIT,
   OBJECTS_PER_FUNCTION,
 } = require('../lib/internal/codec/compiling.js');
-const { ShapeTable, encode } = require('../lib/internal/codec/encoder.js');
+const { encode } = require('../lib/internal/codec/encoder.js');
+const { ShapeTable } = require('../lib/internal/codec/shape-table.js');
 const { HEADER, MAX_SHAPES } = require('../lib/internal/codec/format.js');
 const {
   FAREWELL,

@@ -10,7 +10,8 @@ const { describe, it } = require('node:test');
 const vm = require('node:vm');
 
 const { BadMessage, Received, TooManyShapes } = require('../lib/internal/codec/decoder.js');
-const { ShapeTable, encode } = require('../lib/internal/codec/encoder.js');
+const { encode } = require('../lib/internal/codec/encoder.js');
+const { ShapeTable } = require('../lib/internal/codec/shape-table.js');
 const { HEADER, MAX_SHAPES } = require('../lib/internal/codec/format.js');
 const {
   Direction,

@@ -11,7 +11,8 @@ const path = require('node:path');
 const { isDeepStrictEqual } = require('node:util');
 
 const { Received, TooManyShapes } = require('../lib/internal/codec/decoder.js');
-const { ShapeTable, encode } = require('../lib/internal/codec/encoder.js');
+const { encode } = require('../lib/internal/codec/encoder.js');
+const { ShapeTable } = require('../lib/internal/codec/shape-table.js');
 const { HEADER } = require('../lib/internal/codec/format.js');
 const { RICH } = require('../lib/internal/codec/rich-format.js');
 const {

@@ -1,7 +1,8 @@
 'use strict';
 
 const { Received, decode, decodeRich } = require('../../lib/internal/codec/decoder.js');
-const { ShapeTable, encode, encoded } = require('../../lib/internal/codec/encoder.js');
+const { encode, encoded } = require('../../lib/internal/codec/encoder.js');
+const { ShapeTable } = require('../../lib/internal/codec/shape-table.js');
 const { bytesOfFrames } = require('../../lib/internal/codec/frames.js');
 const { HEADER, MESSAGE } = require('../../lib/internal/codec/format.js');
 const { encodeRich } = require('../../lib/internal/codec/rich-encoder.js');

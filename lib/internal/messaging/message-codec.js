@@ -1,7 +1,7 @@
 'use strict';
 
 const { Received, decode } = require('../codec/decoder.js');
-const { ShapeTable, encode } = require('../codec/encoder.js');
+const { encode } = require('../codec/encoder.js');
 const { Flag } = require('../codec/format.js');
 const {
   FAREWELL,
@@ -11,6 +11,7 @@ const {
   SWITCH,
   WITHDRAWAL,
 } = require('../codec/negotiation.js');
+const { ShapeTable } = require('../codec/shape-table.js');
 const { diagnostics } = require('../diagnostics.js');
 const { countOf } = require('./ids.js');
 const { showMessage } = require('./observed.js');
