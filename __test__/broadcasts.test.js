@@ -13,6 +13,7 @@ const { implementations } = require('./support/implementations.js');
 const inPackage = (name) => require(`${implementations.native}/lib/internal/${name}`);
 const { kConnection } = inPackage('symbols.js');
 const { broadcasts, nextId } = inPackage('native/dispatcher.js');
+const { PendingBroadcasts } = inPackage('server/pending-broadcasts.js');
 const { kDeliver, kGroups, kJoin, kLeaveGroup, kMemberCount, kMembers } =
   inPackage('native/classes.js');
 
@@ -102,6 +103,40 @@ describe('broadcasts and messages to single clients', () => {
         received.map(({ i }) => i),
         Array.from({ length: count }, (_, i) => i),
       );
+    }
+  });
+});
+
+describe('the promises of sendall()', () => {
+  it('are fulfilled in the order of the calls, whichever the native side reports first', async () => {
+    const pending = new PendingBroadcasts();
+    const order = [];
+    const ids = [nextId(), nextId(), nextId()];
+    const all = ids.map((id, i) => pending.add(id, i).then(({ length }) => order.push(length)));
+    const report = (i) => {
+      broadcasts.get(ids[i])();
+      broadcasts.delete(ids[i]);
+    };
+    report(1);
+    await null;
+    assert.deepEqual(order, []);
+    report(0);
+    await Promise.all(all.slice(0, 2));
+    assert.deepEqual(order, [0, 1]);
+    report(2);
+    await deadline(all[2], 'the last one');
+    assert.deepEqual(order, [0, 1, 2]);
+  });
+
+  it('are fulfilled in the order of the calls in each of 200 bursts', async (t) => {
+    const { server } = await startWithClients(t, 3);
+    const expected = Array.from({ length: 20 }, (_, i) => i);
+    for (let burst = 0; burst < 200; burst++) {
+      const order = [];
+      const body = 'x'.repeat((burst % 3) * 5000);
+      const all = expected.map((i) => server.sendall({ i, body }).then(() => order.push(i)));
+      await deadline(Promise.all(all), 'the end of a burst');
+      assert.deepEqual(order, expected);
     }
   });
 });

@@ -137,8 +137,14 @@ class MessageChannel {
    * @param {string} text without the terminator
    */
   receive(text) {
+    if (this.#codec !== null && MessageCodec.mayHaveOffer(text)) this.#receiveOffer(text);
+    else this.#receiveMessage(text);
+  }
+
+  /** Takes a frame that may have an offer of the codec, or be a control frame. */
+  #receiveOffer(text) {
     const message = takeOffer(this, text);
-    if (message.length === 0 && text.length > 0) this.transport[kUncountFrame]();
+    if (message.length === 0) this.transport[kUncountFrame]();
     else this.#receiveMessage(message);
   }
 

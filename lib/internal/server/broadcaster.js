@@ -9,11 +9,12 @@ const { publishBroadcast } = require('../messaging/observed.js');
 const { isPayload } = require('../messaging/payloads.js');
 const { frameOf } = require('../messaging/rich-sender.js');
 const { kDeliver, kDeliverFrame } = require('../native/classes.js');
-const { broadcasts, dispatchSoon, nextId } = require('../native/dispatcher.js');
+const { dispatchSoon, nextId } = require('../native/dispatcher.js');
 const { canBroadcastTo, countBroadcast, isSocketOf } = require('../../SockhopSocket.js');
 const { kChannel, kHasCustomWrite, kTransmit } = require('../symbols.js');
 const { hasExceptions } = require('../transport/broadcast-exceptions.js');
 const { flushAllWrites } = require('../transport/write-coalescer.js');
+const { PendingBroadcasts } = require('./pending-broadcasts.js');
 const { noSocket } = require('./server-connections.js');
 
 /** The codes of errors for which a broadcast leaves out a client. */
@@ -37,6 +38,8 @@ class Broadcaster {
   #handlers;
   /** @type {import('./server-connections.js').ServerConnections} */
   #connections;
+  /** Those that the native side has not reported as sent. */
+  #pending = new PendingBroadcasts();
 
   /**
    * @param {object} server
@@ -147,7 +150,7 @@ class Broadcaster {
 
   #sendFrame({ text, bytes }) {
     const id = nextId();
-    const done = broadcastDone(id, this.#server._sockets.length);
+    const done = this.#pending.add(id, this.#server._sockets.length);
     const frame = wholeFrame(text, [bytes], bytes.length, RICH_MESSAGE);
     this.#server[kDeliverFrame](frame, id);
     dispatchSoon();
@@ -169,7 +172,7 @@ class Broadcaster {
     const sockets = this.#server._sockets;
     const id = nextId();
     const { length } = text;
-    const done = broadcastDone(id, sockets.length);
+    const done = this.#pending.add(id, sockets.length);
     this.#server[kDeliver](text, length, null, null, id);
     // The promise of a message that has left at the call is fulfilled before clients in this process
     // receive it.
@@ -187,13 +190,6 @@ class Broadcaster {
     }
     return others.length === 0 ? done : Promise.all([done, ...others]).then(([all]) => all);
   }
-}
-
-/** Makes the promise of a broadcast, in a scope that does not retain the object or its text. */
-function broadcastDone(id, count) {
-  return new Promise((resolve) => {
-    broadcasts.set(id, () => resolve(new Array(count).fill(null)));
-  });
 }
 
 /** The broadcast goes on if a client is left out. @throws any other error */
