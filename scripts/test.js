@@ -75,8 +75,8 @@ const CONCURRENCY_ALONE = 4;
 /**
  * The lanes run side by side, except for the last one, which runs when the others have ended. The
  * first prints as it goes; a step of another lane prints when it has ended, unless its lane runs
- * alone. Tests of Node mostly wait, so two lanes have them. The steps that compute have a lower
- * priority and use the time in which those leave a processor idle.
+ * alone. Tests of Node mostly wait, so two lanes have them, with about as much work in each. The
+ * steps that compute have a lower priority and use the time in which those leave a processor idle.
  */
 const Lane = Object.freeze({ NODE: 0, MORE_NODE: 1, COMPUTE: 2, ALONE: 3 });
 
@@ -155,7 +155,7 @@ const STEPS = [
   {
     name: 'readers',
     title: 'Node: connections read by one reader alone, the runtime, then the event loop',
-    lane: Lane.MORE_NODE,
+    lane: Lane.NODE,
     canRepeat: true,
     command: () => [NODE, inRoot('scripts/readers.js'), ...nodeTestOptions()],
   },
