@@ -21,8 +21,9 @@ const HIGH_WATER_MARK: usize = 32 << 20;
 const MIN_SHARED_TURN: usize = 16 * 1024;
 /// A batch that took JavaScript this many slices of time was too long.
 const SLOW_SLICES: u32 = 2;
-/// The number of emptied batches that are kept for reuse.
-const SPARE_BATCHES: usize = 4;
+/// The number of emptied batches that are kept for reuse. Each of some flooding connections fills a
+/// few.
+const SPARE_BATCHES: usize = 16;
 
 /// A connection, as the queue of its events needs it.
 pub trait Source {
