@@ -13,7 +13,7 @@ const { MessageCodec, receiveDecoded, takeOffer } = require('./message-codec.js'
 const { showMessage } = require('./observed.js');
 const { replyFunction } = require('./owed-answers.js');
 const { keepTextLength, receiveRequest, receiveResponse } = require('./packets.js');
-const { isHandshake, isPayload, isWritable, typeName } = require('./payloads.js');
+const { isHandshake, isOwnMessage, isPayload, isWritable, typeName } = require('./payloads.js');
 const { callbacksOf } = require('./pending-callbacks.js');
 const { answerPing } = require('./ping-answers.js');
 const programMethods = require('./program-methods.js');
@@ -131,24 +131,21 @@ class MessageChannel {
     }
   }
 
-  /**
-   * Takes a frame. Errors of the program's handlers are thrown.
-   *
-   * @param {string} text without the terminator
-   */
-  receive(text) {
-    if (this.#codec !== null && MessageCodec.mayHaveOffer(text)) this.#receiveOffer(text);
-    else this.#receiveMessage(text);
-  }
-
   /** Takes a frame that may have an offer of the codec, or be a control frame. */
   #receiveOffer(text) {
     const message = takeOffer(this, text);
     if (message.length === 0) this.transport[kUncountFrame]();
-    else this.#receiveMessage(message);
+    else this.receive(message, true);
   }
 
-  #receiveMessage(text) {
+  /**
+   * Takes a frame. Errors of the program's handlers are thrown.
+   *
+   * @param {string} text without the terminator
+   * @param {boolean} [hasNoOffer] whether an offer of the codec is taken from it
+   */
+  receive(text, hasNoOffer = this.#codec === null) {
+    if (!hasNoOffer && MessageCodec.mayHaveOffer(text)) return this.#receiveOffer(text);
     const handlers = this.#handlers;
     if (!this.decodesItself()) {
       return this.receiveBytes(Buffer.from(text + this.options.terminator[0]));
@@ -238,12 +235,22 @@ class MessageChannel {
   }
 
   /**
-   * Handles a message by its type.
+   * Handles a message by its type. It is short, so that V8 compiles it and `emit()` into the caller.
    *
    * @param {*} message
    * @param {string} [text] of the message; left out if it comes from a method of the program
    */
   dispatch(message, text) {
+    if (this.#jsonMode || message.callback_id || isOwnMessage(message)) {
+      return this.#dispatchOther(message, text);
+    }
+    const meta = this.#handlers.metaFor(this, message.type);
+    if (message.id) meta.callback = replyFunction(this, message.id);
+    this.#handlers.target.emit('receive', message.data, meta);
+  }
+
+  /** Handles a message of the package, an answer, or a message of a JSON peer. */
+  #dispatchOther(message, text) {
     switch (message.type) {
       case 'SockhopPing':
         return answerPing(this, message.data);
@@ -259,18 +266,9 @@ class MessageChannel {
         if (!this.#jsonMode && isHandshake(message)) return;
     }
     if (this.#jsonMode) {
-      this.#handlers.target.emit(
-        'receive',
-        message,
-        this.#handlers.metaFor(this, typeName(message)),
-      );
-    } else if (message.callback_id) {
-      this.#receiveAnswer(message);
-    } else {
-      const meta = this.#handlers.metaFor(this, message.type);
-      if (message.id) meta.callback = replyFunction(this, message.id);
-      this.#handlers.target.emit('receive', message.data, meta);
-    }
+      const meta = this.#handlers.metaFor(this, typeName(message));
+      this.#handlers.target.emit('receive', message, meta);
+    } else this.#receiveAnswer(message);
   }
 
   /** @param {string} [text] of a frame that is not JSON, or has not the form of its type */

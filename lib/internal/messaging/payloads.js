@@ -38,4 +38,19 @@ function isHandshake({ data, id }) {
   return typeof id === 'string' && Number.isInteger(data?.protocol_version);
 }
 
-module.exports = { isHandshake, isPayload, isWritable, typeName };
+/** @returns {boolean} whether a message is for the package, and not an object for the program */
+function isOwnMessage(message) {
+  switch (message.type) {
+    case 'SockhopPing':
+    case 'SockhopPong':
+    case 'SockhopRequest':
+    case 'SockhopResponsePacket':
+      return true;
+    case 'SockhopHandshake':
+      return isHandshake(message);
+    default:
+      return false;
+  }
+}
+
+module.exports = { isHandshake, isOwnMessage, isPayload, isWritable, typeName };

@@ -29,7 +29,10 @@ function encodesItself({ handlers, options }) {
 /** Whether the package decodes the frames of a channel. */
 function decodesItself({ decoding, handlers, options }) {
   const decoder = decoding ?? handlers.decoding;
-  if (decoder === null) return buffers.buf2obj === buf2obj;
+  return decoder === null ? buffers.buf2obj === buf2obj : decodesAlike(decoder, options);
+}
+
+function decodesAlike(decoder, options) {
   return (
     decoder.buf2obj === buf2obj &&
     decoder._rx_terminator === options.terminator[0] &&
