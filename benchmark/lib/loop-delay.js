@@ -41,23 +41,35 @@ class LoopDelay {
   stop() {
     this.#isOn = false;
     this.#histogram.disable();
-    return { p99Ms: this.#percentile(99), timerP99Ms: this.#histogram.percentile(99) / 1e6 };
-  }
-
-  /** A turn of length g makes events wait for up to g, all times being as likely. */
-  #percentile(percent) {
-    const most = (Number(this.#last - this.#begin) / 1e3) * (1 - percent / 100);
-    let delay = LONGEST_US;
-    // The number of turns that are longer than the delay, and by how much in all.
-    let longer = 0;
-    let beyond = 0;
-    for (; delay > 0; delay -= 1) {
-      longer += this.#turns[delay];
-      beyond += longer;
-      if (beyond > most) break;
-    }
-    return delay / 1e3;
+    const wholeUs = Number(this.#last - this.#begin) / 1e3;
+    return {
+      p99Ms: waitingTime(this.#turns, wholeUs, 0.99) / 1e3,
+      timerP99Ms: this.#histogram.percentile(99) / 1e6,
+    };
   }
 }
 
-module.exports = { LoopDelay };
+/**
+ * How long events wait at most, if a part of them is left out. An event may come at any moment, and
+ * waits until the turn ends.
+ *
+ * @param {ArrayLike<number>} turns how many turns there were of each length in microseconds
+ * @param {number} wholeUs the time that all turns took
+ * @param {number} part of the events that wait no longer
+ * @returns {number} in microseconds
+ */
+function waitingTime(turns, wholeUs, part) {
+  const most = wholeUs * (1 - part);
+  let time = turns.length - 1;
+  // The number of turns that are longer, and by how much in all.
+  let longer = 0;
+  let beyond = 0;
+  for (; time > 0; time -= 1) {
+    longer += turns[time];
+    beyond += longer;
+    if (beyond > most) break;
+  }
+  return time;
+}
+
+module.exports = { LoopDelay, waitingTime };

@@ -115,8 +115,8 @@ const delay = {
     { key: 'timerMs', label: 'by monitorEventLoopDelay, ms', digits: 2 },
     { key: 'rate', label: 'handshakes per second', digits: 0 },
   ],
-  // 400 handshakes: the slowest ones of fewer are a matter of chance.
-  ms: 2000,
+  // About 160 handshakes: of fewer, the slowest are a matter of chance.
+  ms: 800,
 
   async round({ server: served, generator, ms, warm }) {
     if (warm) await churn(generator, WARM_UP_MS);
