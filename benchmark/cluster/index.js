@@ -7,7 +7,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const { parseArgs } = require('node:util');
-const { machine } = require('../lib/machine.js');
+const { describeMachine, machine } = require('../lib/machine.js');
 const { installPeers } = require('../lib/setup.js');
 const { BROKERS, startBroker } = require('./brokers.js');
 const { BYTES, CLIENTS, measure } = require('./measurements.js');
@@ -16,6 +16,9 @@ const { clusterPlot } = require('./plot.js');
 
 const RESULTS = path.join(__dirname, '..', 'results');
 const RESULT_FILE = path.join(RESULTS, 'cluster.json');
+/** The guide, with the tables between two marks. */
+const GUIDE = path.join(__dirname, '..', '..', 'docs', 'cluster.md');
+const MARKS = ['<!-- tables: written by npm run bench -- cluster -->', '<!-- end of tables -->'];
 
 /** The tables: each figure with its title and its digits. */
 const TABLES = {
@@ -121,12 +124,21 @@ async function run({ rounds, ms, save, add, only }) {
       return { name, label, figures: figuresOf(results), results };
     }),
   };
-  for (const [title, columns] of Object.entries(TABLES)) {
-    console.log(`${table(title, columns, result.peers)}\n`);
-  }
+  const tables = Object.entries(TABLES).map(([title, columns]) => {
+    return table(title, columns, result.peers);
+  });
+  console.log(`${tables.join('\n\n')}\n`);
   if (!save) return;
   fs.writeFileSync(RESULT_FILE, `${JSON.stringify(result, null, 2)}\n`);
   fs.writeFileSync(path.join(RESULTS, 'cluster.svg'), clusterPlot(result));
+  updateGuide(`${describeMachine(result.machine)}, ${result.date}:\n\n${tables.join('\n\n')}`);
+}
+
+/** Replaces the tables of the guide. */
+function updateGuide(text) {
+  const [before, rest] = fs.readFileSync(GUIDE, 'utf8').split(MARKS[0]);
+  const [, after] = rest.split(MARKS[1]);
+  fs.writeFileSync(GUIDE, [before, MARKS[0], `\n${text}\n\n`, MARKS[1], after].join(''));
 }
 
 const help = `Usage: npm run bench -- cluster [options]
