@@ -22,13 +22,15 @@ const { queue, nextId } = require('./internal/native/dispatcher.js');
 const options = require('./internal/options/options.js');
 const { setPingInterval } = require('./internal/ping-interval.js');
 const { markTarget, supportProxies } = require('./internal/proxy-support.js');
-const { openMetrics } = require('./internal/stats/metrics.js');
 const { kFigures, kTakeQueued } = require('./internal/symbols.js');
 const { formatAddress } = require('./internal/transport/format-address.js');
 const { tolerateUnconstructed } = require('./internal/unconstructed.js');
 const SockhopError = require('./SockhopError.js');
 const { SockhopRequest } = require('./SockhopRequest.js');
 const TimedMap = require('./TimedMap.js');
+
+/** Loaded when they are needed, because each file delays the start of a program. */
+const loadMetrics = () => require('./internal/stats/metrics.js');
 
 /**
  * A client: at most one connection to a server, which it can make again by itself.
@@ -396,7 +398,7 @@ class SockhopClient extends native.SockhopClient {
    * @throws {TypeError} for labels and others of a wrong type
    */
   metrics(opts) {
-    return openMetrics(this, options.normalizeMetricsOptions(opts));
+    return loadMetrics().openMetrics(this, options.normalizeMetricsOptions(opts));
   }
 
   [kFigures]() {

@@ -4,7 +4,6 @@ const { EventEmitter } = require('node:events');
 
 const native = require('./internal/native/classes.js');
 const { requestRefused } = require('./internal/errors/errors.js');
-const { SockhopCluster } = require('./internal/cluster/cluster.js');
 const { explain } = require('./internal/errors/explanations.js');
 const { call } = require('./internal/messaging/calls.js');
 const { richCluster } = require('./internal/messaging/channel-errors.js');
@@ -18,19 +17,24 @@ const { markTarget, supportProxies } = require('./internal/proxy-support.js');
 const { setImmediate } = require('./internal/real-timers.js');
 const { Acceptor } = require('./internal/server/acceptor.js');
 const { Broadcaster } = require('./internal/server/broadcaster.js');
-const { Drain } = require('./internal/server/drain.js');
 const { ResponseStreamMaps } = require('./internal/server/response-stream-maps.js');
 const { ServerConnections, noSocket } = require('./internal/server/server-connections.js');
 const { ServerHandlers } = require('./internal/server/server-handlers.js');
 const { PingsOfSockets } = require('./internal/server/pings-of-sockets.js');
-const { openMetrics } = require('./internal/stats/metrics.js');
 const { kCall, kFigures } = require('./internal/symbols.js');
 const { formatAddress } = require('./internal/transport/format-address.js');
-const { TlsServer } = require('./internal/tls/tls-server.js');
 const { tolerateUnconstructed } = require('./internal/unconstructed.js');
 const SockhopError = require('./SockhopError.js');
 const { SockhopRequest } = require('./SockhopRequest.js');
 const SockhopSession = require('./SockhopSession.js');
+
+/** Loads what few servers need when it is needed, because each file delays the start of a program. */
+const load = {
+  cluster: () => require('./internal/cluster/cluster.js'),
+  drain: () => require('./internal/server/drain.js'),
+  metrics: () => require('./internal/stats/metrics.js'),
+  tls: () => require('./internal/tls/tls-server.js'),
+};
 
 /** The attributes of a property that is made by assignment. */
 const OWN_PROPERTY = { configurable: true, enumerable: true, writable: true };
@@ -83,7 +87,7 @@ class SockhopServer extends native.SockhopServer {
     this.#handlers = new ServerHandlers(this, checked, originalMethods, (channel) =>
       this.#connections.unregister(channel),
     );
-    const tls = checked.ssl ? new TlsServer(checked) : null;
+    const tls = checked.ssl ? new (load.tls().TlsServer)(checked) : null;
     this.#tls = tls;
     this.#connections = new ServerConnections(this, {
       handlers: this.#handlers,
@@ -125,7 +129,7 @@ class SockhopServer extends native.SockhopServer {
 
   #ownCluster() {
     if (this.#connections.options.values === 'rich') throw richCluster();
-    this.#cluster ??= new SockhopCluster(this, {
+    this.#cluster ??= new (load.cluster().SockhopCluster)(this, {
       connections: this.#connections,
       broadcaster: this.#broadcaster,
       settings: this.#connections.options.cluster,
@@ -428,6 +432,7 @@ class SockhopServer extends native.SockhopServer {
     let { drain } = this.#handlers;
     if (drain !== null) drain.limit(grace);
     else {
+      const { Drain } = load.drain();
       drain = new Drain(this, { handlers: this.#handlers, connections: this.#connections });
       this.#handlers.drain = drain;
       drain.limit(grace);
@@ -468,7 +473,7 @@ class SockhopServer extends native.SockhopServer {
    * @throws {TypeError} for labels and others of a wrong type
    */
   metrics(opts) {
-    return openMetrics(this, options.normalizeMetricsOptions(opts));
+    return load.metrics().openMetrics(this, options.normalizeMetricsOptions(opts));
   }
 
   [kFigures]() {

@@ -11,7 +11,6 @@ const { attempts, KeepAlive } = require('../native/dispatcher.js');
 const options = require('../options/options.js');
 const { setImmediate } = require('../real-timers.js');
 const { kAttachConnection, kMoveToStream } = require('../symbols.js');
-const { TlsConnector } = require('../tls/tls-connector.js');
 const { handshakeTimedOut } = require('../tls/tls-errors.js');
 const { SockhopSocket } = require('../../SockhopSocket.js');
 const { attemptDelay, socketName } = require('../transport/addresses.js');
@@ -20,6 +19,9 @@ const { SockhopTlsSocket } = require('../transport/tls-socket.js');
 const { attemptError, timedOut } = require('./connect-errors.js');
 const { resolveEndpoints } = require('../transport/lookup.js');
 const { connectNet, connectTls, isNetReplaced, isTlsReplaced } = require('./node-connect.js');
+
+/** Loaded when it is needed, because each file delays the start of a program. */
+const loadTlsConnector = () => require('../tls/tls-connector.js').TlsConnector;
 
 /** The number of an attempt that the native side does not know (yet, or any more). */
 const NOT_NATIVE = -1;
@@ -139,7 +141,11 @@ class ConnectAttempt {
   #tlsConnector() {
     const { client, needsOpenssl, options: settings } = this.#connection;
     if (needsOpenssl || isTlsReplaced()) return null;
-    return TlsConnector.from(client._ssl_options, this.#target.address, settings.handshake_timeout);
+    return loadTlsConnector().from(
+      client._ssl_options,
+      this.#target.address,
+      settings.handshake_timeout,
+    );
   }
 
   #connectNatively() {

@@ -8,7 +8,6 @@
 
 const { idOf } = require('../messaging/ids.js');
 const { Shape } = require('./decoder-shapes.js');
-const { RichReader } = require('./rich-decoder.js');
 const {
   Flag,
   HEADER,
@@ -201,30 +200,38 @@ function readNewShape() {
 
 // ---- rich values --------------------------------------------------------------------------------
 
-const richReader = new RichReader({
-  absent: ABSENT,
-  bytes: () => bytes,
-  view: () => view,
-  isOwn: () => isOwn,
-  length: readLength,
-  need(count) {
-    if (count > end - at) refuse('A value is longer than the message');
-  },
-  take(count) {
-    if (count > end - at) refuse('A value is longer than the message');
-    at += count;
-    return at - count;
-  },
-  enter,
-  leave() {
-    depth -= 1;
-  },
-  read: () => read(),
-  refuse,
-});
+/** @type {?RichReader} */
+let richReader = null;
+
+/** Loaded with the first rich value, because each file delays the start of a program. */
+function newRichReader() {
+  const { RichReader } = require('./rich-decoder.js');
+  return new RichReader({
+    absent: ABSENT,
+    bytes: () => bytes,
+    view: () => view,
+    isOwn: () => isOwn,
+    length: readLength,
+    need(count) {
+      if (count > end - at) refuse('A value is longer than the message');
+    },
+    take(count) {
+      if (count > end - at) refuse('A value is longer than the message');
+      at += count;
+      return at - count;
+    },
+    enter,
+    leave() {
+      depth -= 1;
+    },
+    read: () => read(),
+    refuse,
+  });
+}
 
 function readRich() {
   if (!isRich) refuse('The message must not have rich values');
+  richReader ??= newRichReader();
   return richReader.read();
 }
 

@@ -1,7 +1,9 @@
 'use strict';
 
 const { MessageChannel } = require('./message-channel.js');
-const { RichChannel } = require('./rich-channel.js');
+
+/** Loaded when it is needed, because each file delays the start of a program. */
+const loadRichChannel = () => require('./rich-channel.js').RichChannel;
 
 /**
  * @param {ChannelHandlers} handlers
@@ -9,7 +11,7 @@ const { RichChannel } = require('./rich-channel.js');
  * @returns {MessageChannel} of the kind that the option `values` says
  */
 function makeChannel(handlers, options) {
-  const Channel = options.values === 'rich' ? RichChannel : MessageChannel;
+  const Channel = options.values === 'rich' ? loadRichChannel() : MessageChannel;
   return new Channel(handlers, options);
 }
 

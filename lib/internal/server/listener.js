@@ -17,9 +17,11 @@ const { lookup } = require('../transport/lookup.js');
 const { displayedEndpoint, socketName } = require('../transport/addresses.js');
 const { ClusterServer, inCluster } = require('./cluster-server.js');
 const { nativeOptions, needsNode, netOptions, placeOf, plainPlace } = require('./listen-place.js');
-const { OpensslHandshakes } = require('./openssl-handshakes.js');
 const { nextTick } = require('../real-timers.js');
 const { markTarget, supportProxies } = require('../proxy-support.js');
+
+/** Loaded when it is needed, because each file delays the start of a program. */
+const loadOpensslHandshakes = () => require('./openssl-handshakes.js').OpensslHandshakes;
 
 /** Before Node 21 a `maxConnections` of 0 meant no limit. */
 const ZERO_IS_NONE = Number.parseInt(process.versions.node, 10) >= 21;
@@ -273,7 +275,7 @@ class Listener extends net.Server {
   #acceptThroughNode(native, args, check) {
     // What Node accepts has no descriptor on Windows, so that OpenSSL secures it.
     const usesOpenssl = this.#usesOpenssl || (this.#tls !== null && !handles.areDescriptors);
-    const openssl = usesOpenssl ? new OpensslHandshakes(this, this.#tls) : null;
+    const openssl = usesOpenssl ? new (loadOpensslHandshakes())(this, this.#tls) : null;
     const clusterServer = new ClusterServer(native, this, openssl);
     const undo = () => {
       clusterServer.stop();

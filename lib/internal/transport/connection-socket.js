@@ -76,11 +76,6 @@ const STREAM_OPTIONS = {
 };
 
 /**
- * The first of three layers of a `SockhopSocket`: a `net.Socket` that is backed by a native
- * connection. It has the connection from its beginning to its end, and the properties, time-outs
- * and options of `net.Socket` that are those of the connection.
- */
-/**
  * @param {object} pong that has come as a binary frame
  * @returns {?string} null if JSON cannot express it: then it answers no ping
  */
@@ -92,6 +87,11 @@ function textOf(pong) {
   }
 }
 
+/**
+ * The first of three layers of a `SockhopSocket`: a `net.Socket` that is backed by a native
+ * connection. It has the connection from its beginning to its end, and the properties, time-outs
+ * and options of `net.Socket` that are those of the connection.
+ */
 class ConnectionSocket extends net.Socket {
   /** The native connection, or a PendingConnection while there is none. */
   #connection;
