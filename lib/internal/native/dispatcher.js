@@ -8,6 +8,8 @@
  * The native side calls `dispatch` with one batch; `queue.take()` gives the next ones.
  */
 
+const { AsyncResource } = require('node:async_hooks');
+
 const native = require('./classes.js');
 const {
   kOnUnresponsive,
@@ -117,6 +119,8 @@ const receivers = [];
 let receiverCount = 0;
 /** What `findReceivers()` has read: V8 would leave out reads that have no effect. */
 let _idsRead = 0;
+/** An `AsyncResource` of Deno has no such method. */
+const hasTriggerId = typeof AsyncResource.prototype.triggerAsyncId === 'function';
 
 /**
  * Finds these sockets, and reads what the dispatch needs of each. With hundreds of connections none
@@ -133,7 +137,8 @@ function findReceivers() {
     count += 1;
     if (socket !== undefined) {
       const scope = socket[kAsyncScope];
-      sum += scope.asyncId() + scope.triggerAsyncId();
+      sum += scope.asyncId();
+      if (hasTriggerId) sum += scope.triggerAsyncId();
     }
     const frames = index[at + 3];
     at += 4 + (index[at] === FRAMES ? frames : 2 * frames);
