@@ -29,8 +29,8 @@ const SockhopError = require('./SockhopError.js');
 const { SockhopRequest } = require('./SockhopRequest.js');
 const TimedMap = require('./TimedMap.js');
 
-/** Loaded when they are needed, because each file delays the start of a program. */
-const loadMetrics = () => require('./internal/stats/metrics.js');
+/** Loaded when it is needed, because each file delays the start of a program. */
+const loadOpenMetrics = () => require('./internal/stats/metrics.js').openMetrics;
 
 /**
  * A client: at most one connection to a server, which it can make again by itself.
@@ -398,7 +398,7 @@ class SockhopClient extends native.SockhopClient {
    * @throws {TypeError} for labels and others of a wrong type
    */
   metrics(opts) {
-    return loadMetrics().openMetrics(this, options.normalizeMetricsOptions(opts));
+    return loadOpenMetrics()(this, options.normalizeMetricsOptions(opts));
   }
 
   [kFigures]() {

@@ -5,7 +5,7 @@
 
 const { isDeepStrictEqual, inspect } = require('node:util');
 
-/** Ends a demonstration that hangs: also a busy machine answers within it. */
+/** Ends a demonstration that hangs. A busy machine answers within this time, too. */
 const ANSWER_LIMIT_MS = 60_000;
 
 const show = (value) => inspect(value, { breakLength: Number.POSITIVE_INFINITY, depth: 5 });

@@ -38,7 +38,11 @@ function isHandshake({ data, id }) {
   return typeof id === 'string' && Number.isInteger(data?.protocol_version);
 }
 
-/** @returns {boolean} whether a message is for the package, and not an object for the program */
+/**
+ * The types are those that `MessageChannel` handles itself.
+ *
+ * @returns {boolean} whether a message is for the package, and not an object for the program
+ */
 function isOwnMessage(message) {
   switch (message.type) {
     case 'SockhopPing':

@@ -240,8 +240,9 @@ class WriteCoalescer {
   push(text, isAwaited) {
     // Short, so that V8 inlines it: every message to a peer without the codec passes it.
     if (this.#frames !== null) return this.pushBinary(text, isAwaited, 0, 0);
-    if (this.#length === 0 || text.length > LONGEST_PIECE)
+    if (this.#length === 0 || text.length > LONGEST_PIECE) {
       return this.#begin(text, isAwaited, 0, 0);
+    }
     const { promise } = this.#batch;
     const count = this.#pieces.push(text);
     this.#length += text.length;
