@@ -2,6 +2,7 @@
 
 use crate::transport::address::Address;
 use crate::transport::socket::{SEND_FLAGS, begin, give_name, new_socket};
+use rustix::net::RecvFlags;
 use socket2::{SockAddr, Socket};
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
@@ -88,8 +89,10 @@ impl Link {
 
     pub(crate) fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
         // The system call itself: that of the C library is a point of cancellation, which costs more
-        // than a part of a small message.
-        Ok(rustix::io::read(&self.0, buffer)?)
+        // than a part of a small message. It is not `read()`, for which the kernel looks at the
+        // inode of the socket as well, and waits for its memory if there are hundreds of connections.
+        let (_, count) = rustix::net::recv(&self.0, buffer, RecvFlags::empty())?;
+        Ok(count)
     }
 
     pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
