@@ -8,9 +8,11 @@
 //   npm run runtimes -- --all-files        on Node, runs all test files, the long ones included, and
 //                                          repeats tests as often as `npm test` does
 //
-// The oldest and the newest version of Node run all test files but the long ones. The versions
-// between them run the core files and those that depend on the internals of Node; Bun and Deno run
-// the core files.
+// A test file runs on the oldest and the newest version of Node if a runtime can break its subject:
+// V8, streams, timers, sockets, TLS, asynchronous contexts, workers. Files whose subject is the same
+// on every runtime, and those that take long, run on the version of `npm test` alone: see ONCE and
+// LONG. The versions in between run the core files and those that depend on the internals of Node;
+// Bun and Deno run the core files.
 //
 // The runtimes are installed from npm, in the versions below, into target/runtimes.
 
@@ -77,6 +79,31 @@ const LONG = [
   'memory.test.js',
   'package.test.js',
   'restart.test.js',
+];
+/**
+ * The test files whose subject is the same on every runtime. A new file belongs here only if no
+ * runtime can break its subject.
+ */
+const ONCE = [
+  // Scripts of this repository, and what is written in its files.
+  'benchmark.test.js',
+  'documents.test.js',
+  'native-types.test.js',
+  'option-table.test.js',
+  'profile.test.js',
+  'reference.test.js',
+  'structure.test.js',
+  // The protocol of a cluster, outages of brokers and their clients; `cluster-nodes` and
+  // `cluster-delivery` test on every version how programs use a cluster.
+  'cluster-chaos.test.js',
+  'cluster-engines.test.js',
+  'cluster-faults.test.js',
+  'cluster-hostile.test.js',
+  'cluster-line.test.js',
+  'cluster-parcels.test.js',
+  'cluster-refused.test.js',
+  'cluster-replay.test.js',
+  'cluster-sharded.test.js',
 ];
 /**
  * The number of repetitions of randomized tests without `--all-files`; see
@@ -208,7 +235,8 @@ const kinds = {
   async node(runtime, within, { allFiles }) {
     const isWanted = (name) => {
       if (allFiles) return true;
-      return runtime.whole ? !LONG.includes(name) : [...CORE, ...INTERNALS].includes(name);
+      if (!runtime.whole) return [...CORE, ...INTERNALS].includes(name);
+      return !LONG.includes(name) && !ONCE.includes(name);
     };
     const files = fs
       .readdirSync(TESTS)
@@ -304,7 +332,7 @@ async function main(argv) {
   if (within.length === 0)
     console.log('the system allows no network namespaces: all runtimes share the ports');
   if (!allFiles) {
-    console.log(`only the version that runs this has run ${LONG.join(', ')}`);
+    console.log(`only the version that runs this has run ${[...LONG, ...ONCE].join(', ')}`);
   }
 
   const lines = [];

@@ -73,12 +73,15 @@ function nodeTestOptions(concurrency = 2) {
 const CONCURRENCY_ALONE = 4;
 
 /**
- * The lanes run side by side, except for the last one, which runs when the others have ended. The
- * first prints as it goes; a step of another lane prints when it has ended, unless its lane runs
- * alone. Tests of Node mostly wait, so two lanes have them, with about as much work in each. The
- * steps that compute have a lower priority and use the time in which those leave a processor idle.
+ * The lanes run side by side, except that `AFTER_NODE` begins when those with tests of Node have
+ * ended. The first prints as it goes; a step of another lane prints when it has ended. Tests of Node
+ * mostly wait, so two lanes have them, with about as much work in each. The steps that compute have
+ * the lowest priority and use the time in which the others leave a processor idle. Two lanes have
+ * them, because each has steps that use one processor only.
  */
-const Lane = Object.freeze({ NODE: 0, MORE_NODE: 1, COMPUTE: 2, ALONE: 3 });
+const Lane = Object.freeze({ NODE: 0, MORE_NODE: 1, COMPUTE: 2, MORE_COMPUTE: 3, AFTER_NODE: 4 });
+const ofNode = (lane) => lane === Lane.NODE || lane === Lane.MORE_NODE;
+const computes = (lane) => lane === Lane.COMPUTE || lane === Lane.MORE_COMPUTE;
 
 /**
  * The steps, in the order of each lane.
@@ -193,15 +196,6 @@ const STEPS = [
     command: () => [NODE, inRoot('packaging/check.js')],
   },
   {
-    name: 'clone',
-    title: 'A fresh clone: npm start, and a package that builds its binding',
-    lane: Lane.COMPUTE,
-    canRepeat: true,
-    unless: () =>
-      !fs.existsSync(inRoot('.git')) && 'these files are no clone, whose commits could be cloned',
-    command: () => ['bash', inRoot('.ci/clone')],
-  },
-  {
     name: 'model',
     title: 'Rust: every interleaving of the concurrent parts',
     lane: Lane.COMPUTE,
@@ -212,29 +206,38 @@ const STEPS = [
   {
     name: 'fuzz',
     title: 'Fuzzing: every seed, then 15 seconds of each target',
-    lane: Lane.COMPUTE,
+    lane: Lane.MORE_COMPUTE,
     note: () => rustMissing() && `only objectbuffer and codec: ${rustMissing()}`,
     command: () => [NODE, inRoot('scripts/fuzz.js'), 'all', '15'],
   },
   {
+    name: 'clone',
+    title: 'A fresh clone: npm start, and a package that builds its binding',
+    lane: Lane.MORE_COMPUTE,
+    canRepeat: true,
+    unless: () =>
+      !fs.existsSync(inRoot('.git')) && 'these files are no clone, whose commits could be cloned',
+    command: () => ['bash', inRoot('.ci/clone')],
+  },
+  {
     name: 'soak',
     title: 'A minute of mixed load',
-    lane: Lane.COMPUTE,
+    lane: Lane.MORE_COMPUTE,
     command: () => [NODE, inRoot('scripts/soak.js'), '1', '--out', inRoot('target/soak')],
   },
   {
     name: 'audit',
     title: 'Licences, sources, versions and advisories of the dependencies',
-    lane: Lane.COMPUTE,
+    lane: Lane.MORE_COMPUTE,
     command: () => [NODE, inRoot('scripts/audit.js'), ...(process.env.CI ? ['--install'] : [])],
   },
   {
     name: 'conformance',
     title: "Conformance: the original's own tests, and both side by side",
-    lane: Lane.ALONE,
+    lane: Lane.AFTER_NODE,
     canRepeat: true,
-    // The original's suites have time limits of 10 ms, so nothing runs beside them. Five runs in CI
-    // show their races.
+    // The original's suites have time limits of 10 ms, so only steps with the lowest priority run
+    // beside them. Five runs in CI show their races.
     command: () => [NODE, inRoot('scripts/conformance.js'), '--runs', process.env.CI ? '5' : '1'],
   },
 ];
@@ -294,7 +297,7 @@ let counted = secondsOfChildren();
  */
 function execute([program, ...args], { env, lane }, output) {
   return new Promise((resolve) => {
-    const priority = lane === Lane.COMPUTE ? os.constants.priority.PRIORITY_BELOW_NORMAL : 0;
+    const priority = computes(lane) ? os.constants.priority.PRIORITY_LOW : 0;
     const child = spawn(program, args, {
       cwd: ROOT,
       env: { ...environment(), ...env },
@@ -399,13 +402,19 @@ async function main(argv) {
 
   const steps = STEPS.filter((step) => isWanted(step, wanted));
   for (const step of steps) results.set(step, null);
-  const lanes = Object.values(Lane).map((lane) => steps.filter((step) => step.lane === lane));
-  const alone = lanes.pop();
-  // The first lane with steps prints as it goes.
-  const shown = lanes.find((lane) => lane.length > 0);
+  const lanes = Object.values(Lane).filter((lane) => steps.some((step) => step.lane === lane));
   counted = secondsOfChildren();
-  await Promise.all(lanes.map((lane) => runLane(lane, lane !== shown, wanted, results)));
-  await runLane(alone, false, wanted, results);
+  const run = (lane) => {
+    const ofLane = steps.filter((step) => step.lane === lane);
+    // The first lane prints as it goes.
+    return runLane(ofLane, lane !== lanes[0], wanted, results);
+  };
+  const testsOfNode = Promise.all(lanes.filter(ofNode).map(run));
+  await Promise.all([
+    testsOfNode,
+    ...lanes.filter(computes).map(run),
+    testsOfNode.then(() => Promise.all(lanes.filter((lane) => lane === Lane.AFTER_NODE).map(run))),
+  ]);
   if (wanted.repeatFailed) await repeatFailed(steps, wanted, results);
 
   console.log('\n=== Summary ===');
