@@ -3,7 +3,7 @@
 // `npm run model`: checks the synchronization between threads with loom, on the code that is
 // released. Loom tries every interleaving, except that the models of the reader state have at most
 // two preemptions. It takes some minutes. LOOM_MAX_PREEMPTIONS=3 is more thorough.
-// LOOM_MAX_DURATION=20 ends each model after 20 seconds.
+// LOOM_MAX_PERMUTATIONS=20000 ends each model after that many interleavings.
 
 const { spawnSync } = require('node:child_process');
 const path = require('node:path');

@@ -146,15 +146,27 @@ const CORE = [
  */
 const INTERNALS = [
   'accepting.test.js',
+  'bad-input.test.js',
   'binding.test.js',
   'cluster.test.js',
+  'connect-hang.test.js',
   'connecting-socket.test.js',
+  'descriptors.test.js',
   'early-read.test.js',
+  'errors.test.js',
+  'examples.test.js',
+  'exit.test.js',
   'hand-over.test.js',
+  'handlers.test.js',
   'hooks.test.js',
+  'idioms.test.js',
+  'json.test.js',
+  'life.test.js',
   'listener.test.js',
   'privates.test.js',
   'raw-writes.test.js',
+  'slow-consumers.test.js',
+  'tls-options.test.js',
   'workers.test.js',
 ];
 

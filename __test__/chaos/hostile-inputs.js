@@ -18,8 +18,17 @@ const INHERITED = [
   '__defineGetter__',
 ];
 
+/**
+ * The sizes of large values. Without heavy inputs, a long string is longer than a read of a socket,
+ * and an object is so wide that V8 keeps it as a table.
+ */
+const SIZES = {
+  heavy: { characters: 300_000, keys: 5000 },
+  light: { characters: 100_000, keys: 1500 },
+};
+
 /** JSON texts of values a field may have: name -> text. */
-const VALUES = {
+const valuesOf = ({ characters, keys }) => ({
   null: 'null',
   true: 'true',
   false: 'false',
@@ -40,12 +49,12 @@ const VALUES = {
   'toJSON, toString and valueOf': '{"toJSON":1,"toString":2,"valueOf":3}',
   'what a promise has': '{"then":{"then":1}}',
   'a message': '{"type":"SockhopPing","data":{}}',
-  'a long string': JSON.stringify('x'.repeat(300_000)),
-  'a wide object': `{${Array.from({ length: 5000 }, (_, n) => `"k${n}":null`).join()}}`,
+  'a long string': JSON.stringify('x'.repeat(characters)),
+  'a wide object': `{${Array.from({ length: keys }, (_, n) => `"k${n}":null`).join()}}`,
   'a deep array': `${'['.repeat(5000)}${']'.repeat(5000)}`,
   'a deep object': `${'{"a":'.repeat(5000)}1${'}'.repeat(5000)}`,
   ...Object.fromEntries(INHERITED.map((key) => [`"${key}"`, JSON.stringify(key)])),
-};
+});
 
 const UUID = '6f1a2b3c-4d5e-4f60-8a7b-9c0d1e2f3a4b';
 
@@ -87,7 +96,7 @@ function text(object, field, value, twice = false) {
   return `{${parts.join()}}`;
 }
 
-function* spoiled(name, message) {
+function* spoiled(name, message, values) {
   const inner = typeof message.data === 'object' && message.type.startsWith('Sockhop');
   const places = [
     ...Object.keys(message).map((field) => [field, (...how) => text(message, field, ...how)]),
@@ -102,7 +111,7 @@ function* spoiled(name, message) {
   yield [`${name}, a hundred times`, Array(100).fill(JSON.stringify(message)).join('\n')];
   for (const [field, make] of places) {
     yield [`${name} without ${field}`, make(undefined)];
-    for (const [what, value] of Object.entries(VALUES)) {
+    for (const [what, value] of Object.entries(values)) {
       yield [`${name}, ${field}: ${what}`, make(value)];
     }
     yield [`${name}, ${field} twice`, make('null', true)];
@@ -139,10 +148,11 @@ function makeInputs(terminator, heavy) {
     const bytes = Buffer.isBuffer(body) ? body : Buffer.from(body);
     inputs.set(name, Buffer.concat([bytes, Buffer.from(terminator)]));
   };
+  const values = valuesOf(heavy ? SIZES.heavy : SIZES.light);
   for (const [name, message] of Object.entries(MESSAGES)) {
-    for (const [what, line] of spoiled(name, message)) add(what, line);
+    for (const [what, line] of spoiled(name, message, values)) add(what, line);
   }
-  for (const [what, value] of Object.entries(VALUES)) add(`bare: ${what}`, value);
+  for (const [what, value] of Object.entries(values)) add(`bare: ${what}`, value);
 
   add('broken UTF-8', Buffer.from([0xff, 0xfe, 0x00, 0x80]));
   add('broken UTF-8 in a string', Buffer.from([0x22, 0xc3, 0x28, 0xed, 0xa0, 0x80, 0x22]));

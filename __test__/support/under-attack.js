@@ -18,6 +18,9 @@ const PING =
 /** The time between two attempts to reach the listener, in ms. */
 const LOOK = 20;
 
+/** Deeper than the stack of a function that calls itself, by a factor of two. */
+const DEEP = 25_000;
+
 /** JSON texts that a program may not expect as the data of a message of its own. */
 const DATA = [
   'null',
@@ -31,7 +34,7 @@ const DATA = [
   '{"name":{},"password":[],"token":null,"text":{"toString":1},"method":{},"args":5,"from":{},"to":1e99}',
   '{"name":null,"password":"swordfish","token":"token of ada","text":null,"method":"sort","args":[5]}',
   '{"method":"add","args":[{"toString":1},{"valueOf":1}],"from":0,"to":1e300,"table":{},"count":1e300}',
-  `${'['.repeat(50_000)}${']'.repeat(50_000)}`,
+  `${'['.repeat(DEEP)}${']'.repeat(DEEP)}`,
 ];
 
 /** Every kind of message with every data, with and without a question mark. */
