@@ -235,6 +235,41 @@ describe('a stream that is given to a server', { timeout: 90_000 }, () => {
     substitute.emit('end');
     await log.next('disconnect');
   });
+
+  it('may be a stand-in, of which no more is kept before `connect` than the limits allow', async (t) => {
+    const limits = { max_message_size: 1000, receive_high_water_mark: 500 };
+    const { server, log } = await startServer(t, {}, { port: 0, ...limits });
+    const started = (stream) => {
+      server.server.emit('connection', stream);
+      return new Promise((resolve) => process.nextTick(resolve));
+    };
+    const standIn = () => {
+      const stream = new EventEmitter();
+      stream.destroyed = false;
+      stream.destroy = () => {
+        stream.destroyed = true;
+      };
+      return stream;
+    };
+    const message = Buffer.from(`{"type":"String","data":"${'x'.repeat(72)}"}\n`);
+    assert.equal(message.length, 100);
+
+    const modest = standIn();
+    await started(modest);
+    for (let i = 0; i < 15; i++) modest.emit('data', message);
+    for (let i = 0; i < 15; i++) assert.equal((await log.next('receive')).args[0].length, 72);
+
+    const greedy = standIn();
+    await started(greedy);
+    for (let i = 0; i < 15; i++) greedy.emit('data', message);
+    assert.equal(greedy.destroyed, false);
+    greedy.emit('data', message);
+    assert.equal(greedy.destroyed, true);
+    const [err] = (await log.next('error')).args;
+    assert.equal(err.code, 'ERR_MESSAGE_TOO_LARGE');
+    assert.match(err.message, /more than 1500 bytes before "connect" was emitted/);
+    assert.equal(server.stats().oversized_messages, 1);
+  });
 });
 
 describe('a request with a signal', { timeout: 90_000 }, () => {

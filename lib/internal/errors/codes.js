@@ -74,7 +74,8 @@ const SOCKHOP_CODES = {
     remedy: 'Use `all()` or a loop if the number of packets is unknown',
   },
   ERR_MESSAGE_TOO_LARGE: {
-    cause: 'The peer sent a frame longer than `max_message_size`. The connection was closed',
+    cause:
+      'The peer sent a frame longer than `max_message_size`; or, before `connect`, more over a stand-in for a stream than one such frame and `receive_high_water_mark`. The connection was closed',
     remedy: 'A larger `max_message_size`, or smaller messages',
   },
   ERR_BACKPRESSURE: {

@@ -41,6 +41,13 @@ function messageTooLarge(limit) {
   );
 }
 
+/** @param {number} limit in bytes */
+const tooMuchEarly = (limit) =>
+  new SockhopError(
+    `The peer sent more than ${limit} bytes before "connect" was emitted, which is the limit here ("max_message_size" and "receive_high_water_mark"); the connection is closed`,
+    'ERR_MESSAGE_TOO_LARGE',
+  );
+
 const tooManyShapes = () =>
   new SockhopError(
     'The peer has defined more shapes of objects than a connection may have; the connection is closed',
@@ -215,4 +222,5 @@ module.exports = {
   responseTimedOut,
   tooManyCallbacks,
   tooManyShapes,
+  tooMuchEarly,
 };

@@ -180,7 +180,7 @@ class MessageChannel {
     try {
       return this.ownCodec().decode(...frame);
     } catch (err) {
-      if (err instanceof TooManyShapes) this.#onLimit(errors.tooManyShapes());
+      if (err instanceof TooManyShapes) this.onLimit(errors.tooManyShapes());
       else this.reportBadFrame();
       return null;
     }
@@ -289,11 +289,11 @@ class MessageChannel {
 
   /** @param {number} limit in bytes; Infinity if the longest string is the limit */
   onTooLarge(limit) {
-    this.#onLimit(errors.messageTooLarge(limit));
+    this.onLimit(errors.messageTooLarge(limit));
   }
 
   /** The peer has exceeded a limit: the connection is closed. */
-  #onLimit(err) {
+  onLimit(err) {
     try {
       this.#handlers.reportError(err, this);
     } finally {

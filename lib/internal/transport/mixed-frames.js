@@ -2,9 +2,7 @@
 
 const { HEADER, MARK } = require('../codec/format.js');
 const { SWITCH } = require('../codec/negotiation.js');
-
-/** Longer parts of a frame are not merged with others. */
-const MERGED = 64 * 1024;
+const { addPart } = require('./parts.js');
 
 /**
  * Divides the bytes of a stream that the program brings into text frames and binary frames, as the
@@ -48,13 +46,8 @@ class MixedFrames {
     return { frames, fits };
   }
 
-  /** Small parts are merged, so that many of them do not take much more memory than their bytes. */
   #keep(part) {
-    let last = part;
-    while (last.length < MERGED && this.#parts.at(-1)?.length <= 2 * last.length) {
-      last = Buffer.concat([this.#parts.pop(), last]);
-    }
-    this.#parts.push(last);
+    addPart(this.#parts, part);
     this.#length += part.length;
   }
 

@@ -1,17 +1,20 @@
 'use strict';
 
+const { MAX_STRING_LENGTH } = require('node:buffer').constants;
+
 const { SockhopPing } = require('../../SockhopPing.js');
 const { HEADER } = require('../codec/format.js');
 const { bytesOfFrames } = require('../codec/frames.js');
 const { RICH_MESSAGE } = require('../codec/rich-format.js');
 const { connectionName, debug } = require('../diagnostics.js');
 const { socketDestroyed } = require('../errors/errors.js');
-const { richStream } = require('../messaging/channel-errors.js');
+const { richStream, tooMuchEarly } = require('../messaging/channel-errors.js');
 const { handledRejection } = require('../messaging/handlers.js');
 const { throwUncaught } = require('../native/dispatcher.js');
 const { WritePacing, callAtTickEnd } = require('./write-coalescer.js');
 const { Framer } = require('./framer.js');
 const { MixedFrames } = require('./mixed-frames.js');
+const { addPart } = require('./parts.js');
 const {
   kClearPings,
   kFlush,
@@ -87,8 +90,9 @@ class StreamTransport {
   /** Whether reading has stopped because of them. */
   #isStopped = false;
   #hasStarted = false;
-  /** What has arrived between the start of the session and `connect`: @type {?Array} */
+  /** What has arrived between the start of the session and `connect`: @type {?Uint8Array[]} */
   #early = null;
+  #earlyLength = 0;
   /** Intervals of `ping()` in a row in which no bytes moved. */
   #idleIntervals = 0;
   /** The counters at the last of them. */
@@ -141,8 +145,21 @@ class StreamTransport {
   #listen() {
     this.#stream.on('data', (chunk) => {
       if (this.#early === null) this.#receive(chunk);
-      else this.#early.push(chunk);
+      else this.#keepEarly(chunk);
     });
+  }
+
+  /** A stand-in cannot be paused: one message and the receive mark are the most that is kept. */
+  #keepEarly(chunk) {
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
+    const limit = Math.min(this.#maxMessageSize, MAX_STRING_LENGTH) + this.#highWaterMark;
+    const wasWithin = this.#earlyLength <= limit;
+    this.#earlyLength += bytes.length;
+    if (this.#earlyLength <= limit) addPart(this.#early, bytes);
+    else if (wasWithin) {
+      this.#early = [];
+      this.#channel.onLimit(tooMuchEarly(limit));
+    }
   }
 
   #receive(chunk) {
