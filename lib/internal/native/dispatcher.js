@@ -421,6 +421,19 @@ function dispatchMore() {
   }
 }
 
+/** Whether the native side has called `dispatch()`, which has not returned. */
+let dispatching = false;
+/** To be called before it returns: @type {?function(): void} */
+let afterDispatch = null;
+
+/** Whether the native side is calling, so that `callAfterDispatch()` may be used. */
+const isDispatching = () => dispatching;
+
+/** @param {function(): void} callback called when all messages are delivered that have arrived */
+function callAfterDispatch(callback) {
+  afterDispatch = callback;
+}
+
 /** The native side calls it in the event loop, with a batch, when the last one is finished. */
 function dispatch(text, extras) {
   if (resuming) {
@@ -429,7 +442,14 @@ function dispatch(text, extras) {
     return;
   }
   deadline = 0;
+  dispatching = true;
   if (finish(new Batch(text, extras)) && index[MORE] !== 0) dispatchMore();
+  dispatching = false;
+  if (afterDispatch !== null) {
+    const callback = afterDispatch;
+    afterDispatch = null;
+    callback();
+  }
 }
 
 let soon = false;
@@ -541,8 +561,10 @@ module.exports = {
   attempts,
   broadcasts,
   KeepAlive,
+  callAfterDispatch,
   changeActive,
   dispatchSoon,
+  isDispatching,
   nextId,
   throwUncaught,
   withoutDispatch,

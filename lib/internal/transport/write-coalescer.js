@@ -3,7 +3,12 @@
 const { MAX_STRING_LENGTH } = require('node:buffer').constants;
 
 const { claim, release } = require('../codec/encoder.js');
-const { queue, throwUncaught } = require('../native/dispatcher.js');
+const {
+  callAfterDispatch,
+  isDispatching,
+  queue,
+  throwUncaught,
+} = require('../native/dispatcher.js');
 const { kCanWriteNow, kOnCoalescerAtRest, kWriteBatch, kWriteMessage } = require('../symbols.js');
 const { nextTick, now } = require('../real-timers.js');
 
@@ -48,28 +53,50 @@ const EXIT_LIMIT_MS = 2000;
 const noop = () => {};
 
 /**
- * The coalescers and stream transports that have sent something in this tick, each once. An array
- * of which a part is in use: a Set makes a new table after a few ticks, and each table keeps those
- * after it alive until the next full garbage collection.
+ * Senders whose method `onTickEnd()` is called once each. They are kept in an array of which a part
+ * is in use: a Set makes a new table after a few ticks, and each table keeps those after it alive
+ * until the next full garbage collection.
  */
-const unflushed = [];
-let unflushedCount = 0;
-let flushedCount = 0;
+class Senders {
+  #senders = [];
+  #count = 0;
+  #called = 0;
+
+  /** @returns {boolean} whether it is the first one */
+  add(sender) {
+    this.#senders[this.#count] = sender;
+    this.#count += 1;
+    return this.#count === 1;
+  }
+
+  callAll() {
+    while (this.#called < this.#count) {
+      const sender = this.#senders[this.#called];
+      this.#senders[this.#called] = null;
+      this.#called += 1;
+      try {
+        sender.onTickEnd();
+      } catch (err) {
+        // A stream of the program may throw. The others are flushed all the same.
+        throwUncaught(err);
+      }
+    }
+    this.#count = 0;
+    this.#called = 0;
+  }
+}
+
+/** The coalescers and stream transports that have sent something in this tick. */
+const ofTick = new Senders();
+/** The coalescers that have sent something while the native side calls. */
+const ofDispatch = new Senders();
+
+const callAllOfTick = () => ofTick.callAll();
+const callAllOfDispatch = () => ofDispatch.callAll();
 
 function flushAllWrites() {
-  while (flushedCount < unflushedCount) {
-    const sender = unflushed[flushedCount];
-    unflushed[flushedCount] = null;
-    flushedCount += 1;
-    try {
-      sender.onTickEnd();
-    } catch (err) {
-      // A stream of the program may throw. The others are flushed all the same.
-      throwUncaught(err);
-    }
-  }
-  unflushedCount = 0;
-  flushedCount = 0;
+  ofDispatch.callAll();
+  ofTick.callAll();
 }
 
 /**
@@ -77,9 +104,16 @@ function flushAllWrites() {
  *   not added again before that
  */
 function callAtTickEnd(sender) {
-  if (unflushedCount === 0) nextTick(flushAllWrites);
-  unflushed[unflushedCount] = sender;
-  unflushedCount += 1;
+  if (ofTick.add(sender)) nextTick(callAllOfTick);
+}
+
+/**
+ * As `callAtTickEnd()`. While the native side calls, that call is the tick: its end costs less than
+ * a tick of Node.
+ */
+function callAtDispatchEnd(sender) {
+  if (!isDispatching()) callAtTickEnd(sender);
+  else if (ofDispatch.add(sender)) callAfterDispatch(callAllOfDispatch);
 }
 
 /**
@@ -280,7 +314,7 @@ class WriteCoalescer {
     this.flush();
     if (!this.#tickEndScheduled) {
       this.#tickEndScheduled = true;
-      callAtTickEnd(this);
+      callAtDispatchEnd(this);
     }
     if (this.#socket[kCanWriteNow]() && this.#pacing.mayWriteNow()) {
       return this.#socket[kWriteMessage](text, from, to);
