@@ -18,7 +18,7 @@ const { deadline } = require('./support/deadline.js');
 const { implementations } = require('./support/implementations.js');
 const { startServer } = require('./support/local.js');
 
-const limit = { timeout: 120_000 };
+const limit = { timeout: 600_000 };
 
 /** Calls a function after some turns of the event loop. */
 function afterTurns(count, callback) {

@@ -12,7 +12,7 @@ const { undisturbed } = require('./support/deadline.js');
 const { clientOnWire, makeClient, startServer } = require('./support/local.js');
 const { rawClient } = require('./support/raw.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 const IDLE = 400;
 /** The signs of life before the test checks the connection. */
 const SIGNS = 24;

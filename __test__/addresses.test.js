@@ -16,7 +16,7 @@ const { makeClient, startServer } = require('./support/local.js');
 const { rawServer } = require('./support/raw.js');
 const { notOn } = require('./support/runtime.js');
 
-const limit = { timeout: 60_000 };
+const limit = { timeout: 600_000 };
 
 /** Resolves a name of this test to these addresses. */
 function named(t, addresses) {

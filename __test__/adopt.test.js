@@ -11,7 +11,7 @@ const { freePort } = require('./support/addresses.js');
 const { clientOnWire, makeClient, startClient, startServer } = require('./support/local.js');
 const { onNodeOnly } = require('./support/runtime.js');
 
-const limit = { timeout: 60_000 };
+const limit = { timeout: 600_000 };
 
 class Widget {
   constructor(n) {
@@ -85,7 +85,7 @@ async function converse(client, server, log) {
   assert.deepEqual([server.sockets.length, server.sessions.length], [0, 0]);
 }
 
-describe('a stream that is given to a client', { timeout: 90_000 }, () => {
+describe('a stream that is given to a client', { timeout: 600_000 }, () => {
   for (const [name, wrap] of Object.entries({
     'a net.Socket': (socket) => socket,
     'any Duplex': tunnel,
@@ -184,7 +184,7 @@ describe('a stream that is given to a client', { timeout: 90_000 }, () => {
   });
 });
 
-describe('a stream that is given to a server', { timeout: 90_000 }, () => {
+describe('a stream that is given to a server', { timeout: 600_000 }, () => {
   it('becomes a connection with a session, like those it accepts', async (t) => {
     const { server } = await startServer(t, {}, { port: 0 });
     const front = net.createServer((socket) => server.server.emit('connection', socket));
@@ -272,7 +272,7 @@ describe('a stream that is given to a server', { timeout: 90_000 }, () => {
   });
 });
 
-describe('a request with a signal', { timeout: 90_000 }, () => {
+describe('a request with a signal', { timeout: 600_000 }, () => {
   it('ends its stream with an AbortError', async (t) => {
     const { server } = await startServer(t, {}, { port: 0 });
     const { client } = await startClient(t, { port: server.server.address().port });

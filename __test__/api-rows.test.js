@@ -32,7 +32,7 @@ const {
 } = lib('SockhopRequest.js');
 
 /** The test of a row. */
-const row = (name, test) => it(name, { timeout: 90_000 }, test);
+const row = (name, test) => it(name, { timeout: 600_000 }, test);
 
 function socketPath(t) {
   const where = fs.mkdtempSync(path.join(os.tmpdir(), 'sh-api-'));

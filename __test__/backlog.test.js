@@ -12,7 +12,7 @@ const { endpoint, transports } = require('./support/addresses.js');
 const { deadline } = require('./support/deadline.js');
 const { makeClient, startClient, startServer } = require('./support/local.js');
 
-const limit = { timeout: 120_000 };
+const limit = { timeout: 600_000 };
 const TEXT = 'x'.repeat(10_000);
 /** Far more than the mark of 1 MiB. */
 const MOST = 6000;

@@ -11,7 +11,7 @@ const { makeClient, startServer } = require('./support/local.js');
 const { program } = require('./support/program.js');
 const { rawServer } = require('./support/raw.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 const GROWING = {
   auto_reconnect_interval: 8,
   auto_reconnect_factor: 2,

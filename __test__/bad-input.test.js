@@ -14,7 +14,7 @@ const { clientOnWire, makeClient, startClient, startServer } = require('./suppor
 const { program } = require('./support/program.js');
 const { rawClient } = require('./support/raw.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 
 /** The error Node's own socket gives for the same attempt. */
 function errorOfNode(where) {

@@ -13,7 +13,7 @@ const workloads = require('../benchmark/workloads');
 const { temporaryDirectory } = require('./support/addresses.js');
 const { cleanup } = require('./support/cleanup.js');
 
-const limit = { timeout: 120_000 };
+const limit = { timeout: 600_000 };
 const copy = (object, values) =>
   values === 'rich' ? structuredClone(object) : JSON.parse(JSON.stringify(object));
 

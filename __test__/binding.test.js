@@ -65,7 +65,7 @@ function requireIn(directory, module, { env = {}, preload, options = [] } = {}) 
   const { stdout, stderr, status, error } = spawnSync(
     process.execPath,
     [...options, ...(preload ? ['--require', preload] : []), '--eval', program],
-    { cwd: directory, encoding: 'utf8', env: { ...process.env, ...env }, timeout: 60_000 },
+    { cwd: directory, encoding: 'utf8', env: { ...process.env, ...env }, timeout: 600_000 },
   );
   assert.equal(error, undefined);
   assert.equal(status, 0, stderr);

@@ -13,7 +13,7 @@ const { clientOnWire, makeClient, startClient, startServer } = require('./suppor
 const { matrix } = require('./support/matrix.js');
 const { rawClient } = require('./support/raw.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 
 /** A server with a client of this package on it, and the server's end of the connection. */
 async function pair(t, serverOptions = {}, clientOptions = {}) {

@@ -18,7 +18,7 @@ const { clientOnWire, makeClient, startClient, startServer } = require('./suppor
 const { program } = require('./support/program.js');
 const { rawClient } = require('./support/raw.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 const LONGEST = process.platform === 'linux' ? 107 : 103;
 const TEXT = 'Skipping corrupted data in buffer';
 

@@ -13,7 +13,7 @@ const { deadline } = require('./support/deadline.js');
 const { expected } = require('./support/payload.js');
 const { startClient, startServer } = require('./support/local.js');
 
-const limit = { timeout: 60_000 };
+const limit = { timeout: 600_000 };
 
 async function proxyTo(t, where, plan) {
   const proxy = new ChaosProxy(nodeEndpoint(where), plan);
@@ -67,7 +67,7 @@ for (const [name, plan] of Object.entries(networks)) {
 }
 
 describe('interoperability through a bad network', () => {
-  matrix(behaviours, { timeout: 60_000 });
+  matrix(behaviours);
 });
 
 /** A message of about 1000 bytes, and how many bytes of it are there at which every cut is made. */

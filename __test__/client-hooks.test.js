@@ -16,7 +16,7 @@ const { clientOnWire, makeClient, startClient, startServer } = require('./suppor
 const { program } = require('./support/program.js');
 const { rawClient, rawServer } = require('./support/raw.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 
 describe('the reconnect timer of a client', () => {
   it(

@@ -11,7 +11,7 @@ const impl = require('./support/impl.js');
 const { clientOnWire, makeClient, startClient, startServer } = require('./support/local.js');
 const { rawServer } = require('./support/raw.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 
 describe('a new client', () => {
   it('has the defaults of the reference', limit, (t) => {

@@ -12,7 +12,7 @@ const { cleanup } = require('./support/cleanup.js');
 const { deadline } = require('./support/deadline.js');
 const { program } = require('./support/program.js');
 
-const limit = { timeout: 120_000 };
+const limit = { timeout: 600_000 };
 const noDescriptors = !fs.existsSync('/proc/self/fd') && 'the system does not list descriptors';
 const MIB = 1024 * 1024;
 

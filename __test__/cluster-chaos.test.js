@@ -18,7 +18,7 @@ const {
   untilGot,
 } = require('./support/node-processes.js');
 
-const limit = { timeout: 300_000 };
+const limit = { timeout: 600_000 };
 const NODES = 4;
 /** The time between two messages of one node, in ms. */
 const INTERVAL = 5;

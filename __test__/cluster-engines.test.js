@@ -10,7 +10,7 @@ const { cleanup } = require('./support/cleanup.js');
 const { deadline, turn } = require('./support/deadline.js');
 const { EventLog } = require('./support/event-log.js');
 
-const limit = { timeout: 120_000 };
+const limit = { timeout: 600_000 };
 
 /** An engine that is open, and what its host hears. */
 async function open(t, broker, inbox, engine = undefined) {

@@ -15,7 +15,7 @@ const { EventLog } = require('./support/event-log.js');
 const { startNode, startNodes } = require('./support/nodes.js');
 const { rawClient } = require('./support/raw.js');
 
-const limit = { timeout: 120_000 };
+const limit = { timeout: 600_000 };
 
 const received = async (log) => (await log.next('receive')).object;
 

@@ -14,7 +14,7 @@ const impl = require('./support/impl.js');
 const { startNodes } = require('./support/nodes.js');
 const { until } = require('./support/deadline.js');
 
-const limit = { timeout: 120_000 };
+const limit = { timeout: 600_000 };
 const STRANGER = 'stranger00000000';
 const FIVE_MINUTES = 300_000;
 

@@ -15,7 +15,7 @@ const { deadline, until } = require('./support/deadline.js');
 const impl = require('./support/impl.js');
 const { startNode, startNodes } = require('./support/nodes.js');
 
-const limit = { timeout: 120_000 };
+const limit = { timeout: 600_000 };
 
 class Price {
   constructor(value) {

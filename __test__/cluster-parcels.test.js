@@ -13,7 +13,7 @@ const { brokers } = require('./support/brokers.js');
 const { turn } = require('./support/deadline.js');
 const { startNodes } = require('./support/nodes.js');
 
-const limit = { timeout: 120_000 };
+const limit = { timeout: 600_000 };
 const COUNT = 100;
 
 const numbers = (count) => Array.from({ length: count }, (_, n) => n);

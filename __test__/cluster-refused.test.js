@@ -20,7 +20,7 @@ const { deadline, until } = require('./support/deadline.js');
 const impl = require('./support/impl.js');
 const { QUICK, recordCluster, startNode } = require('./support/nodes.js');
 
-const limit = { timeout: 120_000 };
+const limit = { timeout: 600_000 };
 const WITHOUT_RELAY = path.join(__dirname, 'programs', 'without-relay.js');
 
 /** A server that does not listen yet, and the events of its cluster. */

@@ -17,7 +17,7 @@ const impl = require('./support/impl.js');
 const { startCutter } = require('./support/node-processes.js');
 const { startNode } = require('./support/nodes.js');
 
-const limit = { timeout: 180_000 };
+const limit = { timeout: 600_000 };
 const PATIENCE = 60_000;
 const upTo = (count) => Array.from({ length: count }, (_, n) => n + 1);
 

@@ -23,7 +23,7 @@ const { rawClient } = require('./support/raw.js');
 
 const original = require(implementations.original);
 
-const limit = { timeout: 120_000 };
+const limit = { timeout: 600_000 };
 const HOST = path.join(__dirname, 'programs', 'cluster-host.js');
 /** The time for starting processes on a busy machine. */
 const PATIENCE = 60_000;

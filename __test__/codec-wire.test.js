@@ -35,7 +35,7 @@ const { rawClient, rawServer } = require('./support/raw.js');
 const { recordingProxy } = require('./support/recording-proxy.js');
 const { onNodeOnly } = require('./support/runtime.js');
 
-const limit = { timeout: 120_000 };
+const limit = { timeout: 600_000 };
 const MARK = 0xff;
 /** So many messages each end sends before the codec is spoken. */
 const GREETINGS = MessageCodec.WEIGHT_BEFORE_OFFER + 3;

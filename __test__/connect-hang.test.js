@@ -7,7 +7,7 @@ const { describe, it } = require('node:test');
 const { original, underTest } = require('../conformance/under-test.js');
 const { cannotHang, hangingListener, hangingPort } = require('./support/hanging.js');
 
-const limit = { timeout: 60_000 };
+const limit = { timeout: 600_000 };
 
 describe('connect() to a peer that does not answer', { skip: cannotHang }, () => {
   const packages = { 'the original': original(), 'this package': underTest() };

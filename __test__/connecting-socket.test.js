@@ -13,7 +13,7 @@ const { freePort } = require('./support/addresses.js');
 const { makeClient } = require('./support/local.js');
 const { rawServer } = require('./support/raw.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 
 /** A client that connects to a name, which is not found before `find()` is called. */
 function heldClient(t, port, options = {}) {

@@ -6,7 +6,7 @@ const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
 const { program } = require('./support/program.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 
 /** The lines that a program writes with NODE_DEBUG, without their head (`SOCKHOP 1234: `). */
 async function linesOf(t, main, NODE_DEBUG = 'sockhop') {

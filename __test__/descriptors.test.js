@@ -17,7 +17,7 @@ const impl = require('./support/impl.js');
 const { implementations } = require('./support/implementations.js');
 const { startClient, startServer } = require('./support/local.js');
 
-const limit = { timeout: 60_000 };
+const limit = { timeout: 600_000 };
 const DESCRIPTORS = 80;
 
 /** Namespaces of its own for a program, in which it may change addresses and mount file systems. */

@@ -17,7 +17,7 @@ const { makeClient, startClient, startServer } = require('./support/local.js');
 const { program } = require('./support/program.js');
 const { rawClient } = require('./support/raw.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 /** A grace that no test reaches. */
 const LONG = 1_000_000;
 const original = require(implementations.original);

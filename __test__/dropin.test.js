@@ -20,7 +20,7 @@ const { rawClient } = require('./support/raw.js');
 const lib = (name) => require(path.join(underTest(), 'lib', name));
 const { SockhopResponseReadableStream, SockhopResponseWriteableStream } = lib('SockhopRequest.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 
 /** A server and a client that are connected. */
 async function pair(t, options = {}, Client = impl.client) {

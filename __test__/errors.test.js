@@ -11,7 +11,7 @@ const test = require('node:test');
 const { freePort } = require('./support/addresses.js');
 const { systemError } = require('../lib/internal/errors/system-errors.js');
 
-const DEADLINE = { timeout: 90_000 };
+const DEADLINE = { timeout: 600_000 };
 
 /** What a program can tell one error from another by. */
 const traits = (err) => ({ message: err.message, name: err.name, string: String(err), ...err });

@@ -13,7 +13,7 @@ const { deadline } = require('./support/deadline.js');
 const { EventLog, record } = require('./support/event-log.js');
 const { implementations } = require('./support/implementations.js');
 
-const limit = { timeout: 120_000 };
+const limit = { timeout: 600_000 };
 const PATIENCE = 60_000;
 const BUSY = path.join(__dirname, 'programs', 'busy.js');
 /**

@@ -17,7 +17,7 @@ const { attackClient, attackServer, startProgram, typesIn } = require('./support
 
 const EXAMPLES = path.join(__dirname, '..', 'examples');
 /** For a program on a busy machine; a quiet one needs a second. */
-const DEADLINE_MS = 80_000;
+const DEADLINE_MS = 300_000;
 
 /** What each prints, to the letter. */
 const OUTPUT = {
@@ -179,12 +179,12 @@ describe('examples', () => {
   for (const [example, expected] of Object.entries(OUTPUT)) {
     const skip = example === 'json-peer' && !python ? 'python3 is not on this machine' : false;
 
-    it(`${example}: on the original`, { skip, timeout: 90_000 }, async () => {
+    it(`${example}: on the original`, { skip, timeout: 600_000 }, async () => {
       const { output, errors } = await run(example, original(), expected.length, false);
       assert.deepEqual(output, expected, errors);
     });
 
-    it(`${example}: on this package, and ends by itself`, { skip, timeout: 90_000 }, () =>
+    it(`${example}: on this package, and ends by itself`, { skip, timeout: 600_000 }, () =>
       runsHere(example, expected),
     );
   }
@@ -193,7 +193,7 @@ describe('examples', () => {
     const isMissing = example === 'certificates' && !openssl && 'openssl is not on this machine';
     const skip = underTest() === original() ? 'the original has no such feature' : isMissing;
 
-    it(`${example}: on this package, and ends by itself`, { skip, timeout: 90_000 }, () =>
+    it(`${example}: on this package, and ends by itself`, { skip, timeout: 600_000 }, () =>
       runsHere(example, expected),
     );
   }

@@ -14,7 +14,7 @@ const { deadline } = require('./support/deadline.js');
 const { rawClient } = require('./support/raw.js');
 const { server: Server } = require('..');
 
-const limit = { timeout: 120_000 };
+const limit = { timeout: 600_000 };
 const FLOODER = path.join(__dirname, 'programs', 'flooder.js');
 
 /** A process with so many connections that send without a pause. */

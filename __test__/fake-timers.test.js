@@ -11,7 +11,7 @@ const { makeClient } = require('./support/local.js');
 const { program } = require('./support/program.js');
 const { rawServer } = require('./support/raw.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 
 const TIMERS = ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date'];
 

@@ -17,7 +17,7 @@ const { program } = require('./support/program.js');
 const { rawClient, rawServer } = require('./support/raw.js');
 const { notOn } = require('./support/runtime.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 
 async function serverOnWire(t, options) {
   const { server, log, where } = await startServer(t, options);

@@ -13,7 +13,7 @@ const impl = require('./support/impl.js');
 const { startServer } = require('./support/local.js');
 const { Wire } = require('./support/raw.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 const halfOpen = { allow_half_open: true };
 
 /** A peer that sends frames and its end at once, and reads on. */

@@ -15,7 +15,7 @@ const { makeClient, startClient, startServer } = require('./support/local.js');
 const impl = require('./support/impl.js');
 const { endpoint } = require('./support/addresses.js');
 
-const limit = { timeout: 60_000 };
+const limit = { timeout: 600_000 };
 const THROWER = path.join(__dirname, 'programs', 'thrower.js');
 const PATIENCE = 30_000;
 

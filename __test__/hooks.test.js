@@ -17,7 +17,7 @@ const { rawClient } = require('./support/raw.js');
 
 const ObjectBuffer = require(path.join(underTest(), 'lib', 'ObjectBuffer.js'));
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 
 /** A subclass whose methods record the first arguments of their calls before they run. */
 function spied(Base, names) {

@@ -15,7 +15,7 @@ const { clientOnWire, makeClient, startServer } = require('./support/local.js');
 const { program } = require('./support/program.js');
 const { rawClient, rawServer } = require('./support/raw.js');
 
-const limit = { timeout: 300_000 };
+const limit = { timeout: 600_000 };
 /** The reader of all connections, if it is fixed (scripts/readers.js). */
 const reader = process.env.SOCKHOP_READER;
 const everyInput = hostileInputs();

@@ -20,7 +20,7 @@ const { clientOnWire, makeClient, startClient, startServer } = require('./suppor
 const { program } = require('./support/program.js');
 const { rawClient } = require('./support/raw.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 
 /** A server and its client. The listeners of `startServer` would include one for errors. */
 async function pair(t, { serverOptions = {}, clientOptions = {}, transport = 'tcp' } = {}) {

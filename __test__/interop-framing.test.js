@@ -116,7 +116,7 @@ for (const transport of transports) {
   describe(`a plain socket at the other end, ${transport}`, () => {
     const frame = JSON.stringify({ type: 'Widget', data: { text: 'ä€😀', n: 1 } });
 
-    it('the server puts single bytes together', { timeout: 90_000 }, async (t) => {
+    it('the server puts single bytes together', { timeout: 600_000 }, async (t) => {
       const { log, where } = await startServer(t, {}, await endpoint(t, transport));
       const wire = await rawClient(t, where);
       await wire.drip(`${frame}\n${frame}\n`);
@@ -126,7 +126,7 @@ for (const transport of transports) {
       }
     });
 
-    it('the client puts single bytes together', { timeout: 90_000 }, async (t) => {
+    it('the client puts single bytes together', { timeout: 600_000 }, async (t) => {
       const { log, wire } = await clientOnWire(t, {}, await endpoint(t, transport));
       await wire.drip(`${frame}\n${frame}\n`);
       for (const { args } of await log.take('receive', 2)) {
@@ -135,7 +135,7 @@ for (const transport of transports) {
       }
     });
 
-    it('the server takes 200 messages out of one write', { timeout: 90_000 }, async (t) => {
+    it('the server takes 200 messages out of one write', { timeout: 600_000 }, async (t) => {
       const { log, where } = await startServer(t, {}, await endpoint(t, transport));
       const wire = await rawClient(t, where);
       wire.write(...numbers(200).map((data) => ({ type: 'Number', data })));
@@ -146,7 +146,7 @@ for (const transport of transports) {
       );
     });
 
-    it('the client takes 200 messages out of one write', { timeout: 90_000 }, async (t) => {
+    it('the client takes 200 messages out of one write', { timeout: 600_000 }, async (t) => {
       const { log, wire } = await clientOnWire(t, {}, await endpoint(t, transport));
       wire.write(...numbers(200).map((data) => ({ type: 'Number', data })));
       const received = await log.take('receive', 200);
@@ -156,7 +156,7 @@ for (const transport of transports) {
       );
     });
 
-    it('a terminator of two bytes may come in two packets', { timeout: 90_000 }, async (t) => {
+    it('a terminator of two bytes may come in two packets', { timeout: 600_000 }, async (t) => {
       const { log, where } = await startServer(
         t,
         { terminator: 'é' },
@@ -172,7 +172,7 @@ for (const transport of transports) {
       assert.equal(log.count('error'), 0);
     });
 
-    it('half a terminator inside a frame is part of the frame', { timeout: 90_000 }, async (t) => {
+    it('half a terminator inside a frame is part of the frame', { timeout: 600_000 }, async (t) => {
       const { log, where } = await startServer(
         t,
         { terminator: '\r\n', allow_non_objects: true, peer_type: 'json' },
@@ -187,7 +187,7 @@ for (const transport of transports) {
       );
     });
 
-    it('frames go out with the transmit terminator of a pair', { timeout: 90_000 }, async (t) => {
+    it('frames go out with the transmit terminator of a pair', { timeout: 600_000 }, async (t) => {
       const { log, wire, client } = await clientOnWire(
         t,
         { terminator: ['\n', '\0'] },

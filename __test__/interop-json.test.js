@@ -54,7 +54,7 @@ matrix({
 
 for (const transport of transports) {
   describe(`peer_type "json" and a plain socket, ${transport}`, () => {
-    it('a server receives and sends bare values', { timeout: 90_000 }, async (t) => {
+    it('a server receives and sends bare values', { timeout: 600_000 }, async (t) => {
       const { server, log, where } = await startServer(t, json, await endpoint(t, transport));
       const wire = await rawClient(t, where);
       wire.write({ hello: 'server' }, [1, 2, 3]);
@@ -70,7 +70,7 @@ for (const transport of transports) {
       assert.equal((await wire.next('frame')).text, '[4,5]');
     });
 
-    it('a client receives and sends bare values', { timeout: 90_000 }, async (t) => {
+    it('a client receives and sends bare values', { timeout: 600_000 }, async (t) => {
       const { client, log, wire } = await clientOnWire(t, json, await endpoint(t, transport));
       await client.send({ hello: 'server' });
       assert.equal((await wire.next('frame')).text, '{"hello":"server"}');
@@ -81,7 +81,7 @@ for (const transport of transports) {
     });
 
     it('a frame that is not JSON is a String where that is allowed', {
-      timeout: 90_000,
+      timeout: 600_000,
     }, async (t) => {
       const { log, where } = await startServer(
         t,
@@ -104,7 +104,7 @@ for (const transport of transports) {
     });
 
     it('a frame that is not JSON is an error where it is not allowed', {
-      timeout: 90_000,
+      timeout: 600_000,
     }, async (t) => {
       const { client, log, wire } = await clientOnWire(t, json, await endpoint(t, transport));
       wire.write({ a: 1 }, 'no JSON', { b: 2 });

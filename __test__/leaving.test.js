@@ -14,7 +14,7 @@ const { implementations } = require('./support/implementations.js');
 const { startServer } = require('./support/local.js');
 const { rawClient, rawServer } = require('./support/raw.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 
 /**
  * Runs a function as a program of its own, which ends with the test.

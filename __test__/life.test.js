@@ -14,7 +14,7 @@ const { program } = require('./support/program.js');
 const { rawServer } = require('./support/raw.js');
 const { secureServer } = require('./support/secure.js');
 
-const limit = { timeout: 120_000 };
+const limit = { timeout: 600_000 };
 /** The time for a child process on a busy machine. */
 const PATIENCE = 60_000;
 

@@ -12,7 +12,7 @@ const impl = require('./support/impl.js');
 const { clientOnWire, startServer } = require('./support/local.js');
 const { rawClient } = require('./support/raw.js');
 
-const limit = { timeout: 60_000 };
+const limit = { timeout: 600_000 };
 const MIB = 1 << 20;
 
 /** The error a promise rejects with. */

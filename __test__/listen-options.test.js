@@ -22,7 +22,7 @@ const { makeClient, startClient } = require('./support/local.js');
 const { onNodeOnly } = require('./support/runtime.js');
 const { program } = require('./support/program.js');
 
-const limit = { timeout: 120_000 };
+const limit = { timeout: 600_000 };
 
 /** A server in this process that listens with the given options. */
 async function listening(t, where, how = {}) {

@@ -13,7 +13,7 @@ const { endpoint, transports } = require('./support/addresses.js');
 const { cleanup } = require('./support/cleanup.js');
 const { deadline } = require('./support/deadline.js');
 
-const limit = { timeout: 180_000 };
+const limit = { timeout: 600_000 };
 const COLLECTOR = path.join(__dirname, 'programs', 'collector.js');
 const CYCLES = path.join(__dirname, '..', 'benchmark', 'memory', 'cycles.js');
 

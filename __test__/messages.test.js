@@ -8,7 +8,7 @@ const { once } = require('node:events');
 const { it } = require('node:test');
 const { makeClient, startClient, startServer } = require('./support/local.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 const over = {
   code: 'ERR_SOCKET_DESTROYED',
   message: 'Client unable to send() - socket has been destroyed',

@@ -17,7 +17,7 @@ const { makeClient, startClient, startServer } = require('./support/local.js');
 const { parse, parserMissing } = require('./support/openmetrics.js');
 const { nativeTls, runtime } = require('./support/runtime.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 const withParser = { ...limit, skip: parserMissing() };
 
 /** The samples of a family, by the value of a label. */

@@ -10,7 +10,7 @@ const impl = require('./support/impl.js');
 const { makeClient, startServer } = require('./support/local.js');
 const { program } = require('./support/program.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 
 /**
  * The warnings of a process that makes clients and servers with these options, one after the other.

@@ -13,7 +13,7 @@ const { makeClient, startClient, startServer } = require('./support/local.js');
 
 const original = require(implementations.original);
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 const suite = { skip: process.platform !== 'win32' && 'only Windows has named pipes' };
 
 /** What an attempt to connect, or to listen, rejects with. */

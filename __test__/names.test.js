@@ -11,7 +11,7 @@ const impl = require('./support/impl.js');
 const { makeClient, startServer } = require('./support/local.js');
 const { implementations } = require('./support/implementations.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 const original = require(implementations.original);
 
 /** The names of strings on a prototype and on those above it, down to `end`. */

@@ -12,7 +12,7 @@ const impl = require('./support/impl.js');
 const { startServer } = require('./support/local.js');
 const { rawClient } = require('./support/raw.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 /** Loads the package again over the binding that is loaded already, as jest does for each file. */
 function loadAgain() {
   const root = path.dirname(__dirname);

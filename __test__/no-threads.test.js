@@ -10,7 +10,7 @@ const { deadline } = require('./support/deadline.js');
 const { EventLog } = require('./support/event-log.js');
 const { implementations } = require('./support/implementations.js');
 
-const limit = { timeout: 120_000 };
+const limit = { timeout: 600_000 };
 /** The limit does not hold for root. */
 const nobody = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
 

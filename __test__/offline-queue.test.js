@@ -12,7 +12,7 @@ const impl = require('./support/impl.js');
 const { makeClient, startServer } = require('./support/local.js');
 const { rawServer } = require('./support/raw.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 const QUEUE = { offline_queue: 1000, auto_reconnect_interval: 20, auto_reconnect_factor: 1.1 };
 
 const outcome = (promise) => deadline(promise, 'the promise of a message').catch((err) => err);

@@ -8,7 +8,7 @@ const { describe, it } = require('node:test');
 const { deadline } = require('./support/deadline.js');
 const { clientOnWire, makeClient, startServer } = require('./support/local.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 
 describe('a payload with a property "constructor"', () => {
   for (const value of ['', 'x', 0, false]) {

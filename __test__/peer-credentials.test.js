@@ -13,7 +13,7 @@ const impl = require('./support/impl.js');
 const { makeClient, startClient, startServer } = require('./support/local.js');
 const { program } = require('./support/program.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 const isRoot = process.getuid?.() === 0;
 /** `nobody` on most systems; any id will do. */
 const OTHER = { uid: 65_534, gid: 65_533 };

@@ -29,7 +29,7 @@ test('a callback is found by its id alone, and once', () => {
 });
 
 test('a callback keeps its count, however many ids are drawn before its answer', {
-  timeout: 60_000,
+  timeout: 600_000,
 }, () => {
   const callbacks = new PendingCallbacks();
   const ticket = callbacks.reserve();

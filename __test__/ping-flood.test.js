@@ -9,7 +9,7 @@ const { cleanup } = require('./support/cleanup.js');
 const { deadline } = require('./support/deadline.js');
 const { program } = require('./support/program.js');
 
-const limit = { timeout: 120_000 };
+const limit = { timeout: 600_000 };
 const PING = '{"type":"SockhopPing","data":{"_id":"1"}}\n';
 /** So many fit into the buffers of the system. */
 const PINGS = Math.floor((192 * 1024) / PING.length);

@@ -5,7 +5,7 @@ const { describe, it } = require('node:test');
 const { clientOnWire, startServer } = require('./support/local.js');
 const { rawClient } = require('./support/raw.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 
 /** Milliseconds between pings of a connection that is to end. */
 const INTERVAL = 40;

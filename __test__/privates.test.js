@@ -11,7 +11,7 @@ const impl = require('./support/impl.js');
 const { clientOnWire, makeClient, startServer } = require('./support/local.js');
 const { rawClient } = require('./support/raw.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 
 async function pair(t) {
   const { server, where } = await startServer(t);

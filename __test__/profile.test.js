@@ -12,7 +12,7 @@ const { temporaryDirectory } = require('./support/addresses.js');
 const { cleanup } = require('./support/cleanup.js');
 
 const SCRIPT = path.join(path.dirname(__dirname), 'scripts', 'profile.js');
-const limit = { timeout: 120_000 };
+const limit = { timeout: 600_000 };
 
 /** Profiles a workload, and gives the output and the files that were written. */
 async function profile(t, args, env = process.env) {

@@ -14,7 +14,7 @@ const { record } = require('./support/event-log.js');
 const { clientOnWire, startClient, startServer } = require('./support/local.js');
 const { rawClient } = require('./support/raw.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 
 const wraps = {
   'a Proxy': (object) => new Proxy(object, {}),

@@ -15,7 +15,7 @@ const { clientOnWire, makeClient, startServer } = require('./support/local.js');
 const { rawClient, rawServer } = require('./support/raw.js');
 const { freePort } = require('./support/addresses.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 
 /** The bytes are compared with those of JSON; codec-wire.test.js writes bytes beside the codec. */
 const options = { codec: 'json' };

@@ -32,7 +32,7 @@ function reconnectingClient(sockhop, port) {
 for (const implementation of ['native', 'original']) {
   describe(`a client whose ${implementation} server is killed and started again`, () => {
     it('connects and disconnects once per life, and ends by itself', {
-      timeout: 120_000,
+      timeout: 600_000,
     }, async (t) => {
       const port = await freePort();
       const client = program(t, reconnectingClient, port);
@@ -74,7 +74,7 @@ for (const implementation of ['native', 'original']) {
 
 describe('a client that reconnects', () => {
   it('reconnects at its interval while there is no server, and ends by itself', {
-    timeout: 90_000,
+    timeout: 600_000,
   }, async (t) => {
     const port = await freePort();
     const client = program(
@@ -91,7 +91,7 @@ describe('a client that reconnects', () => {
     assert.deepEqual([code, lines], [0, []]);
   });
 
-  it('stays alive while it tries', { timeout: 90_000 }, async (t) => {
+  it('stays alive while it tries', { timeout: 600_000 }, async (t) => {
     const port = await freePort();
     const client = program(t, reconnectingClient, port);
     const raw = await rawServer(t, { port });
@@ -105,7 +105,7 @@ describe('a client that reconnects', () => {
     assert.equal((await client.ended()).code, 0);
   });
 
-  it('survives a server that resets every connection', { timeout: 90_000 }, async (t) => {
+  it('survives a server that resets every connection', { timeout: 600_000 }, async (t) => {
     const raw = await rawServer(t);
     const client = program(t, reconnectingClient, raw.where.port);
     for (let life = 1; life <= 5; life += 1) {

@@ -51,7 +51,7 @@ for (const [name, program] of Object.entries(programs)) {
       }
       console.log((used() - before) / 1e6);
       end();`;
-    const options = { encoding: 'utf8', timeout: 90_000 };
+    const options = { encoding: 'utf8', timeout: 600_000 };
     const run = spawnSync(process.execPath, ['--expose-gc', '-e', source], options);
     assert.equal(run.status, 0, run.stderr);
     const growth = Number(run.stdout);

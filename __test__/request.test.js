@@ -13,7 +13,7 @@ const {
 } = require('../lib/SockhopRequest.js');
 const { kHoldPackets, kReleasePackets } = require('../lib/internal/symbols.js');
 
-const DEADLINE = { timeout: 10_000 };
+const DEADLINE = { timeout: 600_000 };
 const overTheWire = (value) => JSON.parse(JSON.stringify(value));
 
 class Widget {

@@ -24,7 +24,7 @@ const { rawClient, rawServer } = require('./support/raw.js');
 const { recordingProxy } = require('./support/recording-proxy.js');
 
 const original = require(implementations.original);
-const limit = { timeout: 120_000 };
+const limit = { timeout: 600_000 };
 const rich = { values: 'rich' };
 const UNSUPPORTED = { name: 'Error', code: 'ERR_VALUES_UNSUPPORTED' };
 const MARK = 0xff;

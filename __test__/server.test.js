@@ -14,7 +14,7 @@ const { makeClient, startClient, startServer } = require('./support/local.js');
 const { rawClient } = require('./support/raw.js');
 const { notOn } = require('./support/runtime.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 
 describe('a new server', () => {
   it('has the defaults of the reference', limit, () => {

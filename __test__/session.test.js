@@ -10,7 +10,7 @@ const impl = require('./support/impl.js');
 const { startClient, startServer } = require('./support/local.js');
 const { rawClient } = require('./support/raw.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 
 /** A promise and the functions that settle it. */
 function gate() {

@@ -13,7 +13,7 @@ const impl = require('./support/impl.js');
 const { makeClient, startServer } = require('./support/local.js');
 const { secureServer } = require('./support/secure.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 const FAST = { auto_reconnect_interval: 10, auto_reconnect_factor: 1.1 };
 
 const outcome = (promise) => deadline(promise, 'a promise').catch((err) => err);

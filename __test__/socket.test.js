@@ -31,7 +31,7 @@ async function text(socket) {
   return Buffer.concat(chunks).toString();
 }
 
-describe('the socket of a connection', { timeout: 90_000 }, () => {
+describe('the socket of a connection', { timeout: 600_000 }, () => {
   it("is read no faster than a listener of 'readable' reads", async (t) => {
     const { server, log, where } = await startServer(t);
     const wire = await rawClient(t, where);

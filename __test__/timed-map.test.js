@@ -64,7 +64,7 @@ test('deleting calls the callback once and returns whether there was a value', (
 });
 
 test('a value that timed out is gone when its callback is called', {
-  timeout: 10_000,
+  timeout: 600_000,
 }, async () => {
   const map = new TimedMap({ timeout: 1 });
   const [reason, size] = await new Promise((resolve) => {
@@ -74,7 +74,7 @@ test('a value that timed out is gone when its callback is called', {
   assert.equal(size, 0);
 });
 
-test('a time-out of its own beats that of the map', { timeout: 10_000 }, async () => {
+test('a time-out of its own beats that of the map', { timeout: 600_000 }, async () => {
   const map = new TimedMap({ timeout: LONG });
   const reason = await new Promise((resolve) => {
     map.set('a', 1, resolve, 1);
@@ -82,7 +82,7 @@ test('a time-out of its own beats that of the map', { timeout: 10_000 }, async (
   assert.equal(reason, 'timed-out');
 });
 
-test('a time-out of 0 means that of the map', { timeout: 10_000 }, async () => {
+test('a time-out of 0 means that of the map', { timeout: 600_000 }, async () => {
   const map = new TimedMap({ timeout: LONG });
   const { reasons, callback } = listener();
   map.set('kept', 1, callback, 0);
@@ -166,7 +166,7 @@ function runProgram(source) {
   const { status, stdout, error } = spawnSync(
     process.execPath,
     ['-e', `const TimedMap = require(${path});${source}`],
-    { encoding: 'utf8', timeout: 90_000 },
+    { encoding: 'utf8', timeout: 600_000 },
   );
   if (error) throw error;
   return { status, lines: stdout.split('\n').filter(Boolean) };

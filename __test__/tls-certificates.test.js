@@ -18,7 +18,7 @@ const { makeClient } = require('./support/local.js');
 const { nativeTls, onNodeOnly } = require('./support/runtime.js');
 const { secureServer } = require('./support/secure.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 const CLIENT_AUTHENTICATION = '1.3.6.1.5.5.7.3.2';
 const SERVER_AUTHENTICATION = '1.3.6.1.5.5.7.3.1';
 const LOCAL = ['localhost', '127.0.0.1'];

@@ -13,7 +13,7 @@ const impl = require('./support/impl.js');
 const { startServer } = require('./support/local.js');
 const { onNodeOnly } = require('./support/runtime.js');
 
-const limit = { timeout: 60_000 };
+const limit = { timeout: 600_000 };
 const skip = onNodeOnly('other runtimes have their own TLS');
 
 /** The program's options that have OpenSSL secure the connections. */

@@ -14,7 +14,7 @@ const { deadline, until } = require('./support/deadline.js');
 const { makeClient, startServer } = require('./support/local.js');
 const { onNodeOnly } = require('./support/runtime.js');
 
-const limit = { timeout: 120_000 };
+const limit = { timeout: 600_000 };
 const skip = onNodeOnly('other runtimes have their own TLS');
 
 /** The record of a handshake with 512 bytes, of which nothing follows. */

@@ -15,7 +15,7 @@ const { deadline } = require('./support/deadline.js');
 const { makeClient, startServer } = require('./support/local.js');
 const { onNodeOnly } = require('./support/runtime.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 const hasOpenssl = spawnSync('openssl', ['version']).status === 0;
 const skip =
   onNodeOnly('other runtimes have their own TLS') || (!hasOpenssl && 'there is no openssl');

@@ -14,7 +14,7 @@ const { makeClient } = require('./support/local.js');
 const { nativeTls } = require('./support/runtime.js');
 const { secureServer } = require('./support/secure.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 
 let authority;
 let ec;

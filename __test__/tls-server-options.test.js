@@ -17,7 +17,7 @@ const { deadline } = require('./support/deadline.js');
 const { startServer } = require('./support/local.js');
 const { onNodeOnly } = require('./support/runtime.js');
 
-const limit = { timeout: 60_000 };
+const limit = { timeout: 600_000 };
 const skip = onNodeOnly('other runtimes have their own TLS');
 
 let authority;

@@ -17,7 +17,7 @@ const { implementations } = require('./support/implementations.js');
 const { makeClient, startServer } = require('./support/local.js');
 const { nativeTls, onNodeOnly } = require('./support/runtime.js');
 
-const limit = { timeout: 60_000 };
+const limit = { timeout: 600_000 };
 const skip = onNodeOnly('other runtimes have their own TLS');
 
 /** The program's options that have OpenSSL secure the connections. */

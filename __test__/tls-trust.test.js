@@ -15,7 +15,7 @@ const { makeClient, startServer } = require('./support/local.js');
 const { onNodeOnly } = require('./support/runtime.js');
 const { secureServer } = require('./support/secure.js');
 
-const limit = { timeout: 90_000 };
+const limit = { timeout: 600_000 };
 const skip = onNodeOnly('other runtimes have their own TLS');
 
 const CLIENT_AUTHENTICATION = '1.3.6.1.5.5.7.3.2';

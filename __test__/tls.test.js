@@ -17,7 +17,7 @@ const { nativeTls, notOn } = require('./support/runtime.js');
 const { tlsRecordingProxy, secureServer, secureSockhop } = require('./support/secure.js');
 
 const LARGE = 16 * 2 ** 20;
-const limit = { timeout: 60_000 };
+const limit = { timeout: 600_000 };
 
 let authority;
 before(async () => {

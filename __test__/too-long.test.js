@@ -12,7 +12,7 @@ const { cleanup } = require('./support/cleanup.js');
 const { deadline } = require('./support/deadline.js');
 const { program } = require('./support/program.js');
 
-const limit = { timeout: 240_000 };
+const limit = { timeout: 600_000 };
 const MIB = 1024 * 1024;
 /** Each byte becomes a character of three bytes: more than half a GiB in all. */
 const MEGABYTES = 180;

@@ -19,7 +19,7 @@ test('no id repeats, not where the counter carries either', () => {
   assert.equal(ids.size, count);
 });
 
-test('a spent counter draws a new random part', { timeout: 60_000 }, () => {
+test('a spent counter draws a new random part', { timeout: 600_000 }, () => {
   const random = (id) => id.slice(0, 30); // all but the counter
   const before = uuid();
   let id = before;
@@ -58,7 +58,7 @@ test('a value that is not an id has no count', () => {
   for (const value of wrong) assert.equal(countOf(value), -1, String(value));
 });
 
-test('two workers draw different ids', { timeout: 90_000 }, async () => {
+test('two workers draw different ids', { timeout: 600_000 }, async () => {
   const source = `
     const { parentPort, workerData } = require('node:worker_threads');
     const { uuid } = require(workerData);

@@ -11,6 +11,8 @@
 //   codec        payloads are those of JSON, and bytes are values or errors (JavaScript)
 //   all          all targets for this number of seconds, two at a time
 //
+// `npm run fuzz -- all 15 codec=60`: all targets for 15 seconds, but `codec` for 60.
+//
 // All but the last two need a nightly toolchain (`rustup toolchain install nightly`) and cargo-fuzz,
 // which is installed below target/tools. Each run starts with all inputs in fuzz/seeds, whatever
 // the time. Inputs that reach new code are stored in fuzz/corpus, and failing ones in
@@ -167,7 +169,12 @@ function keepSeeds(target) {
   console.log(`fuzz: ${kept.length} seeds of ${found.length} inputs for ${target}`);
 }
 
-async function main([target = 'all', time = DEFAULT_SECONDS]) {
+function secondsOf(text) {
+  if (!(Number(text) > 0)) throw new Error(`"${text}" is no number of seconds`);
+  return Number(text);
+}
+
+async function main([target = 'all', time = DEFAULT_SECONDS, ...exceptions]) {
   let targets = target === 'all' ? ALL : [target];
   if (!targets.every((name) => ALL.includes(name))) {
     throw new Error(`there is no target "${target}", the targets are ${ALL.join(', ')}, all`);
@@ -188,11 +195,16 @@ async function main([target = 'all', time = DEFAULT_SECONDS]) {
     }
     return;
   }
-  const seconds = Number(time);
-  if (!(seconds > 0)) throw new Error(`"${time}" is no number of seconds`);
-  const waiting = [...targets];
+  const times = new Map(targets.map((name) => [name, secondsOf(time)]));
+  for (const exception of exceptions) {
+    const [name, seconds] = exception.split('=');
+    if (!ALL.includes(name)) throw new Error(`"${exception}" is not <target>=<seconds>`);
+    if (times.has(name)) times.set(name, secondsOf(seconds));
+  }
+  // The longest begin, so that both processors are used to the end.
+  const waiting = [...times].sort(([, a], [, b]) => b - a);
   const next = async () => {
-    while (waiting.length > 0) await fuzz(waiting.shift(), seconds, targets.length === 1);
+    while (waiting.length > 0) await fuzz(...waiting.shift(), targets.length === 1);
   };
   await Promise.all(Array.from({ length: SIDE_BY_SIDE }, next));
 }

@@ -85,9 +85,10 @@ const LONG = [
  * runtime can break its subject.
  */
 const ONCE = [
-  // Scripts of this repository, and what is written in its files.
+  // Scripts and examples of this repository, and what is written in its files.
   'benchmark.test.js',
   'documents.test.js',
+  'examples.test.js',
   'native-types.test.js',
   'option-table.test.js',
   'profile.test.js',
@@ -154,10 +155,7 @@ const INTERNALS = [
   'descriptors.test.js',
   'early-read.test.js',
   'errors.test.js',
-  'examples.test.js',
-  'exit.test.js',
   'hand-over.test.js',
-  'handlers.test.js',
   'hooks.test.js',
   'idioms.test.js',
   'json.test.js',
@@ -165,7 +163,6 @@ const INTERNALS = [
   'listener.test.js',
   'privates.test.js',
   'raw-writes.test.js',
-  'slow-consumers.test.js',
   'tls-options.test.js',
   'workers.test.js',
 ];

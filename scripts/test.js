@@ -206,10 +206,10 @@ const STEPS = [
   },
   {
     name: 'fuzz',
-    title: 'Fuzzing: every seed, then 15 seconds of each target',
+    title: 'Fuzzing: every seed, then 15 seconds of each target, and a minute of the codec',
     lane: Lane.MORE_COMPUTE,
     note: () => rustMissing() && `only objectbuffer and codec: ${rustMissing()}`,
-    command: () => [NODE, inRoot('scripts/fuzz.js'), 'all', '15'],
+    command: () => [NODE, inRoot('scripts/fuzz.js'), 'all', '15', 'codec=60'],
   },
   {
     name: 'clone',

@@ -5,10 +5,10 @@ const os = require('node:os');
 /** How long a single step of a test may take, in milliseconds: longer through a bad network. */
 const STEP = process.env.SOCKHOP_NETWORK ? 60_000 : 30_000;
 /**
- * How many times longer a step takes on this machine, because of its load. It extends limits, which
- * only end a test that hangs; no test waits for one of them to pass.
+ * How many times longer a step may take on this machine, because of its load, which may grow after
+ * this. It extends limits, which only end a test that hangs; no test waits for one of them to pass.
  */
-const SLOWNESS = Math.min(16, Math.max(1, os.loadavg()[0] / os.cpus().length));
+const SLOWNESS = Math.min(16, Math.max(4, os.loadavg()[0] / os.cpus().length));
 
 /**
  * Rejects with a message that names the awaited event, in place of the test runner's own time-out,
@@ -77,4 +77,4 @@ async function undisturbed(ms, attempt) {
   }
 }
 
-module.exports = { SLOWNESS, STEP, deadline, pause, turn, undisturbed, until };
+module.exports = { STEP, deadline, pause, turn, undisturbed, until };
