@@ -359,7 +359,7 @@ export interface ClusterEngineHost {
    * waits: an attempt to reach it has failed.
    */
   state(up: boolean, cause?: Error): void;
-  /** Nobody listened to the subject of the message with that ticket. */
+  /** The subject of the message with that ticket had no subscriber. */
   nobody(ticket: number): void;
   /** The broker does not permit this node to publish to a subject. */
   denied(subject: string, cause: Error): void;
@@ -532,7 +532,7 @@ export interface ListenOptions {
   unlink_stale?: boolean | null | undefined;
   /**
    * Permissions of the file of a Unix socket, such as `0o660`. A client needs the permission to
-   * write. Default: `what the umask leaves`.
+   * write. Default: those that the umask leaves.
    */
   mode?: number | string | null | undefined;
   /**
@@ -755,7 +755,7 @@ export interface SockhopStats {
   failed_handshakes: number;
   /** Attempts of `auto_reconnect`; always 0 for a server. */
   reconnect_attempts: number;
-  /** Connections that `close({ grace })` has cut at the end of the grace; always 0 for a client. */
+  /** Connections that `close({ grace })` has cut at the end of the grace period; always 0 for a client. */
   cut_connections: number;
   /** Attempts of `auto_reconnect` that failed, for any reason; always 0 for a server. */
   failed_reconnects: number;
@@ -1108,7 +1108,7 @@ export class SockhopServer<
   close(options?: { grace?: 0 | null | undefined }): Promise<void>;
   /**
    * Accepts no more connections, and ends each one when neither side owes the other an answer. At
-   * the end of the grace the others are cut. The promise is fulfilled with their number.
+   * the end of the grace period the others are cut. The promise is fulfilled with their number.
    */
   close(options: CloseOptions): Promise<number>;
   /** Whether `close({ grace })` waits for answers that are in flight. */
@@ -1288,7 +1288,7 @@ export interface ClusterGroup<Out = Sendable> {
  */
 export interface SockhopCluster<Session extends SockhopSession = SockhopSession, Out = Sendable>
   extends Emitter<SockhopClusterEvents> {
-  /** The id of this node, drawn at each `listen()`. */
+  /** The id of this node, a new one at each `listen()`. */
   readonly node: string;
   readonly state: 'alone' | 'joining' | 'up' | 'down' | 'closed';
   /** The nodes by their ids, this one included. */

@@ -23,7 +23,8 @@ const MIB = 1024 * 1024;
 
 /** The default of an option, in Markdown. */
 function defaultText({ shown, kind, default: value }) {
-  if (shown !== undefined) return ['none', 'required'].includes(shown) ? shown : `\`${shown}\``;
+  // Words, or code.
+  if (shown !== undefined) return /^[a-z ]+$/.test(shown) ? shown : `\`${shown}\``;
   const text = `\`${typeof value === 'string' ? JSON.stringify(value) : value}\``;
   return kind === 'bytes' ? `${text} (${value / MIB} MiB)` : text;
 }

@@ -230,7 +230,7 @@ class ClientConnection {
     socket.on('error', (err) => {
       if (this.client._socket !== socket) return;
       if (isConnecting()) return attempt.cancel(err);
-      // The error of a failed attempt has handledRejection connect().
+      // The error of a failed attempt has rejected the promise of connect().
       if (this.channel !== channel) return;
       this.lastError = err;
       // By the text, as in 1.8.4: a program may emit errors without a code.

@@ -107,7 +107,7 @@ class SockhopCluster extends EventEmitter {
 
   // ---- what the cluster is ----------------------------------------------------------------------
 
-  /** The id of this node, drawn at each `listen()`. @type {string} */
+  /** The id of this node, a new one at each `listen()`. @type {string} */
   get node() {
     return this.#membership?.id ?? this.#aloneId;
   }

@@ -40,7 +40,7 @@ function asBuffer(bytes) {
     : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** A message that is not of this version, or has not its form. */
+/** A message of another version, or a malformed one. */
 class BadLine extends Error {
   /** @param {'version' | 'malformed'} reason */
   constructor(reason) {

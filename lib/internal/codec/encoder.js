@@ -221,7 +221,7 @@ function writeObject(value, key, site, absent) {
 }
 
 /**
- * Writes an object that has not the shape of the last one at its site, if its shape is known.
+ * Writes an object whose shape differs from that of the last one at its site, if it is known.
  *
  * @returns {boolean} false if V8 is to stringify it
  */

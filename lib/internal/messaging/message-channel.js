@@ -271,7 +271,7 @@ class MessageChannel {
     } else this.#receiveAnswer(message);
   }
 
-  /** @param {string} [text] of a frame that is not JSON, or has not the form of its type */
+  /** @param {string} [text] of a frame that is not JSON, or not of the form of its type */
   reportBadFrame(text) {
     this.#peerAddress ??= { address: this.socket?.remoteAddress, port: this.socket?.remotePort };
     const err = errors.badFrame(text, this.#peerAddress);

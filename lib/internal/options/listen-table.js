@@ -32,7 +32,7 @@ const LISTEN_OPTIONS = [
     takers: ['listen()'],
     kind: 'fileMode',
     default: null,
-    shown: 'what the umask leaves',
+    shown: 'those that the umask leaves',
     meaning:
       'Permissions of the file of a Unix socket, such as `0o660`. A client needs the permission to write',
   },

@@ -18,7 +18,7 @@ const noop = () => {};
 
 /**
  * Ends the connections of a server that has stopped listening, each as soon as neither side owes
- * the other an answer, and all of them at the end of the grace.
+ * the other an answer, and all of them at the end of the grace period.
  *
  * Messages of the peer may be on their way when the server stops. So each connection begins with a
  * ping: everything that the peer sent before it read the ping comes before the pong.
@@ -40,7 +40,7 @@ class Drain {
   #graceTimer = null;
   /** Whether the listener has no connections left, and accepts no more. */
   #isListenerClosed = false;
-  /** Whether the grace is over: connections that come now are ended at once. */
+  /** Whether the grace period is over: connections that come now are ended at once. */
   #isCut = false;
   #cutCount = 0;
   #finish;

@@ -15,9 +15,9 @@ const noop = () => {};
  * The connections of a server with `allow_half_open` whose peers have ended their direction and
  * read on.
  *
- * Each is ended as soon as it owes the peer no answer. What a JSON peer waits for is known to the
- * program alone, which ends that connection. None is kept longer than a time in which nothing was
- * sent.
+ * Each is ended as soon as it owes the peer no answer. Only the program knows whether a JSON peer
+ * waits for one, so the program ends such a connection. A connection to which nothing was sent for
+ * some time is ended in any case.
  */
 class HalfOpenConnections {
   /** The public object, whose methods a program may override. */

@@ -60,7 +60,7 @@ const OTHER_COUNTERS = [
   {
     counter: 'cut_connections',
     counts:
-      'Connections that `close({ grace })` has cut at the end of the grace; always 0 for a client',
+      'Connections that `close({ grace })` has cut at the end of the grace period; always 0 for a client',
   },
   {
     counter: 'failed_reconnects',

@@ -145,7 +145,7 @@ class ConnectionSocket extends net.Socket {
     sockets.set(connection.id, this);
   }
 
-  /** Closes the connection and lets go of everything that belongs to it. */
+  /** Closes the connection and releases everything that belongs to it. */
   [kCloseConnection]() {
     if (!this.#isOver && !this.#usage.isUnref) changeActive(-1);
     this.#isOver = true;

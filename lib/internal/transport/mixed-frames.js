@@ -73,7 +73,7 @@ class MixedFrames {
     return part.length;
   }
 
-  /** @returns {number} where a text frame ends, behind its terminator; -1 if it does not end here */
+  /** @returns {number} where a text frame ends, after its terminator; -1 if it does not end here */
   #endOfText(bytes) {
     // The terminator may have begun in the parts before.
     const before = Buffer.concat(this.#parts.slice(-this.#terminator.length));
