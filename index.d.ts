@@ -755,7 +755,10 @@ export interface SockhopStats {
   failed_handshakes: number;
   /** Attempts of `auto_reconnect`; always 0 for a server. */
   reconnect_attempts: number;
-  /** Connections that `close({ grace })` has cut at the end of the grace period; always 0 for a client. */
+  /**
+   * Connections that `close({ grace })` has cut at the end of the grace period; always 0 for a
+   * client.
+   */
   cut_connections: number;
   /** Attempts of `auto_reconnect` that failed, for any reason; always 0 for a server. */
   failed_reconnects: number;

@@ -8,8 +8,10 @@ const fs = require('node:fs');
 const { once } = require('node:events');
 const net = require('node:net');
 const { describe, it } = require('node:test');
+const { endpoint, transports } = require('./support/addresses.js');
 const { cleanup } = require('./support/cleanup.js');
 const { deadline } = require('./support/deadline.js');
+const { clientOnWire } = require('./support/local.js');
 const { program } = require('./support/program.js');
 
 const limit = { timeout: 600_000 };
@@ -180,4 +182,21 @@ describe('a closed session', () => {
       assert.ok(received > 40 * 100_000, `${received} bytes`);
     },
   );
+});
+
+describe('a program that sends again and again while it is connected', () => {
+  for (const transport of transports) {
+    it(`gets the end of the connection from its peer (${transport})`, limit, async (t) => {
+      const { client, log, wire } = await clientOnWire(t, {}, await endpoint(t, transport));
+      // The kernel knows the end of the connection at once, and the program only by an event.
+      wire.socket.destroy();
+      let count = 0;
+      while (client.connected && count < 10_000) {
+        count += 1;
+        await client.send({ count }).catch(() => {});
+      }
+      assert.ok(!client.connected, `${count} promises were settled before the event`);
+      assert.equal(log.count('disconnect'), 1);
+    });
+  }
 });

@@ -13,7 +13,7 @@ const { socketDestroyed } = require('../errors/errors.js');
 const { handledRejection } = require('../messaging/handlers.js');
 const { dispatchSoon, throwUncaught } = require('../native/dispatcher.js');
 const { supportProxies } = require('../proxy-support.js');
-const { nextTick } = require('../real-timers.js');
+const { nextTick, setImmediate } = require('../real-timers.js');
 const {
   kAsyncScope,
   kAttachConnection,
@@ -365,7 +365,7 @@ class WritingSocket extends ConnectionSocket {
       writing.waiting ??= [];
       writing.waiting.push({ position: sent, settle });
     } else if (sent === WRITTEN) settle();
-    else if (sent === CLOSED) settle(socketDestroyed());
+    else if (sent === CLOSED) setImmediate(() => settle(socketDestroyed()));
     else {
       const disconnects = this[kChannel]?.options.slow_consumer === 'disconnect';
       settle(disconnects ? slowConsumer() : sendRefused());
