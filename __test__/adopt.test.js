@@ -258,6 +258,8 @@ describe('a stream that is given to a server', { timeout: 600_000 }, () => {
     await started(modest);
     for (let i = 0; i < 15; i++) modest.emit('data', message);
     for (let i = 0; i < 15; i++) assert.equal((await log.next('receive')).args[0].length, 72);
+    modest.emit('end');
+    await log.next('disconnect');
 
     const greedy = standIn();
     await started(greedy);
@@ -269,6 +271,7 @@ describe('a stream that is given to a server', { timeout: 600_000 }, () => {
     assert.equal(err.code, 'ERR_MESSAGE_TOO_LARGE');
     assert.match(err.message, /more than 1500 bytes before "connect" was emitted/);
     assert.equal(server.stats().oversized_messages, 1);
+    await log.next('disconnect');
   });
 });
 
