@@ -151,6 +151,17 @@ async function converse(t, { server: Server, client: Client, session_type }) {
 
 describe('a name', () => {
   for (const kind of ['client', 'server', 'session']) {
+    it(`of an accessor of the ${kind} is that of its functions, too`, () => {
+      const accessors = ({ prototype }) =>
+        ['connected', 'auto_reconnect', 'socket', 'sockets', 'sessions', 'sock', 'server'].map(
+          (name) => {
+            const { get, set } = Object.getOwnPropertyDescriptor(prototype, name) ?? {};
+            return [get?.name, set?.name];
+          },
+        );
+      assert.deepEqual(accessors(impl[kind]), accessors(original[kind]));
+    });
+
     it(`that a ${kind} of 1.8.4 lets a subclass assign can be assigned`, () => {
       const names = new Set([...known[kind], ...freeNames(kind)]);
       for (const name of refusedBy(original[kind], names)) names.delete(name);

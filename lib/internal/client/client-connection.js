@@ -224,6 +224,8 @@ class ClientConnection {
     };
     socket.on('end', over);
     socket.on('close', () => {
+      // A test of the program may emit it: the connection goes on, as in 1.8.4.
+      if (socket.destroyed === false) return;
       if (isConnecting()) attempt.cancel(cancelled());
       else over();
     });
@@ -424,10 +426,11 @@ class ClientConnection {
 
   /**
    * The channel for a client that is not connected: it reports the same mistakes, and sends
-   * nothing.
+   * nothing. As in 1.8.4, the missing connection comes before a value that is not an object.
    */
   get absentChannel() {
-    const channel = makeChannel(this.#handlers, { ...this.options, debug: false });
+    const options = { ...this.options, debug: false, allow_non_objects: true };
+    const channel = makeChannel(this.#handlers, options);
     channel.transport = new UnavailableTransport(() => handledRejection(notConnected()));
     return channel;
   }

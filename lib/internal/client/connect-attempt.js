@@ -6,6 +6,7 @@ const { onAbort } = require('../abort-signals.js');
 const { clientName, debug } = require('../diagnostics.js');
 const { abortError } = require('../errors/errors.js');
 const { describeAttempt } = require('../errors/explanations.js');
+const { chainable, tolerate } = require('../messaging/bare-then.js');
 const { kConnect, kDetach } = require('../native/classes.js');
 const { attempts, KeepAlive } = require('../native/dispatcher.js');
 const options = require('../options/options.js');
@@ -62,7 +63,9 @@ class ConnectAttempt {
   /** Cancels the attempt when it is aborted: @type {?AbortSignal} */
   #signal;
   #stopListening = () => {};
-  /** Settle the promise of `connect()`. */
+  /** That of `connect()`: @type {?Promise<void>} */
+  #promise = null;
+  /** Settle it. */
   #resolve = null;
   #reject = null;
 
@@ -87,14 +90,15 @@ class ConnectAttempt {
    *   failure
    */
   start() {
-    return new Promise((resolve, reject) => {
+    this.#promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
-      attempts.set(this.#connection.id, this);
-      this.#keepAlive.start();
-      this.#stopListening = onAbort(this.#signal, () => this.cancel(abortError(this.#signal)));
-      this.#connect();
     });
+    attempts.set(this.#connection.id, this);
+    this.#keepAlive.start();
+    this.#stopListening = onAbort(this.#signal, () => this.cancel(abortError(this.#signal)));
+    this.#connect();
+    return chainable(this.#promise);
   }
 
   /** Ends the attempt. */
@@ -305,6 +309,8 @@ class ConnectAttempt {
     debug?.('%s: could not connect: %s', clientName(this.#connection.client), err.message);
     describeAttempt(err, this.#target, { ssl: this.#connection.options.ssl });
     this.#end();
+    // The program itself has ended the attempt: in 1.8.4 the promise stays pending.
+    if (err.code === 'ERR_SOCKET_DESTROYED') tolerate(this.#promise);
     this.#reject(err);
     this.#connection.attemptFailed(this.socket, err, isEmitted);
   }

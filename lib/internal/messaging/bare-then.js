@@ -1,25 +1,30 @@
 'use strict';
 
 /*
- * In 1.8.4 a promise for answers never rejects. So programs call `then(callback)` alone, as in
- * `request(object).then((stream) => stream.next()).then(callback)`, and learn of an error by the
- * `end` event of the stream.
+ * In 1.8.4 some promises never reject: those for answers, that of `listen()`, and that of `connect()`
+ * after `disconnect()`. So programs ignore them, or call `then(callback)` alone, as in
+ * `request(object).then((stream) => stream.next()).then(callback)`, and learn of an error by an event.
  */
 
 const { then } = Promise.prototype;
 const noop = () => {};
 
-/** Promises whose rejection is the error of a stream, which its event reports. */
-const ofStreams = new WeakSet();
+/** Promises whose rejection is the error of a stream, which its event reports, or the like. */
+const tolerated = new WeakSet();
 
+/**
+ * Makes a rejection of a promise cause no unhandled rejection. It is to be called before the promise
+ * rejects.
+ *
+ * @param {Promise} promise of `chainable()`, if the program may call `then(callback)` alone
+ */
 function tolerate(promise) {
-  ofStreams.add(promise);
+  tolerated.add(promise);
   then.call(promise, undefined, noop);
 }
 
 /**
- * A promise that a program may chain to the answers of a stream by `then(callback)` alone. `await`
- * does not call the method.
+ * A promise that a program may chain by `then(callback)` alone. `await` does not call the method.
  */
 class ChainedPromise extends Promise {
   // biome-ignore lint/suspicious/noThenProperty: it is a promise
@@ -31,13 +36,13 @@ class ChainedPromise extends Promise {
         ? onFulfilled
         : (value) => {
             const result = onFulfilled(value);
-            if (ofStreams.has(result)) then.call(result, undefined, () => tolerate(derived));
+            if (tolerated.has(result)) then.call(result, undefined, () => tolerate(derived));
             return result;
           },
     );
     Object.setPrototypeOf(derived, ChainedPromise.prototype);
     then.call(this, undefined, () => {
-      if (ofStreams.has(this)) tolerate(derived);
+      if (tolerated.has(this)) tolerate(derived);
     });
     return derived;
   }
@@ -61,15 +66,16 @@ function answersPromise(executor) {
 }
 
 /**
- * The same for the promises of `answersPromise()` that a callback of `then()` returns. Other
- * rejections of the promise itself cause an unhandled rejection.
+ * Lets a program chain a promise by `then(callback)` alone, if the rejection is one that
+ * `tolerate()` was called for, also that of a promise that the callback returns. Other rejections
+ * cause an unhandled rejection.
  *
  * @template T
  * @param {Promise<T>} promise
  * @returns {Promise<T>} the same promise
  */
-function chainToAnswers(promise) {
+function chainable(promise) {
   return Object.setPrototypeOf(promise, ChainedPromise.prototype);
 }
 
-module.exports = { answersPromise, chainToAnswers };
+module.exports = { answersPromise, chainable, tolerate };

@@ -447,6 +447,7 @@ class MessageChannel {
   }
 
   #refuseNonObject() {
+    if (this.socket?.destroyed) return this.transport[kTransmit]('');
     const err = errors.notAnObject();
     const { isServer, target } = this.#handlers;
     // As in 1.8.4: a client emits it. Otherwise it must not pass unnoticed.
@@ -500,7 +501,7 @@ class MessageChannel {
    */
   sendMessage(message) {
     if (!programMethods.encodesItself(this)) return this.#sendEncoded(message);
-    if (this.#jsonMode && !this.#allowNonObjects && typeof message !== 'object') {
+    if (!this.#allowNonObjects && typeof message !== 'object') {
       return this.#refuseNonObject();
     }
     let text;

@@ -3,7 +3,7 @@
 const { onAbort } = require('../abort-signals.js');
 const { SockhopRequest, SockhopResponseReadableStream } = require('../../SockhopRequest.js');
 const { Backlog, awaitsPackets } = require('./backlog.js');
-const { chainToAnswers } = require('./bare-then.js');
+const { chainable } = require('./bare-then.js');
 const { responseStopped, responseTimedOut } = require('./channel-errors.js');
 const { abortError, socketDestroyed } = require('../errors/errors.js');
 const { normalizeRequestOptions } = require('../options/options.js');
@@ -59,7 +59,7 @@ class SentRequests {
    * @returns {Promise<SockhopResponseReadableStream>}
    */
   send(data, config) {
-    return chainToAnswers(this.#send(data, config));
+    return chainable(this.#send(data, config));
   }
 
   async #send(data, config) {

@@ -4,13 +4,12 @@ const net = require('node:net');
 
 const { diagnostics } = require('../diagnostics.js');
 const { abortError } = require('../errors/errors.js');
+const { chainable, tolerate } = require('../messaging/bare-then.js');
 const { invalidValue } = require('../options/kinds.js');
 const { throwUncaught } = require('../native/dispatcher.js');
 const { isUnclaimed } = require('../../SockhopSocket.js');
 const { descriptorOf, netOptions } = require('./listen-place.js');
 const { Listener, notRunning } = require('./listener.js');
-
-const noop = () => {};
 
 /**
  * Node's own functions. If a program replaced one of them, `server.server` is a server of Node, which
@@ -89,16 +88,20 @@ class Acceptor {
    */
   listen(listener, target, how) {
     const isOwn = listener.listen === Listener.prototype.listen;
-    const listening = isOwn
-      ? this.#listenNatively(listener, target, how)
-      : this.#listenElsewhere(listener, target, how);
-    // A program that listens for errors may ignore the promise.
-    if (this.#server.listenerCount('error') > 0) listening.catch(noop);
+    const listening = chainable(
+      isOwn
+        ? this.#listenNatively(listener, target, how)
+        : this.#listenElsewhere(listener, target, how),
+    );
+    // A program that listens for errors may ignore the promise, or call then(callback) alone.
+    if (this.#server.listenerCount('error') > 0) tolerate(listening);
     return listening;
   }
 
   #listenNatively(listener, target, how) {
-    return listener.open(target, how).catch((err) => {
+    const listening = listener.open(target, how).catch((err) => {
+      // close() came first: in 1.8.4 the promise stays pending.
+      if (err.code === 'ERR_SERVER_NOT_RUNNING') tolerate(listening);
       this.#isRejected = true;
       try {
         if (err.syscall) listener.emit('error', err);
@@ -109,6 +112,7 @@ class Acceptor {
       }
       throw err;
     });
+    return listening;
   }
 
   /** Has a server that the program put in the place of `server.server` listen. */

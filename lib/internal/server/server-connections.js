@@ -177,7 +177,7 @@ class ServerConnections {
     // All native sockets share their listeners, which find the channel by the socket.
     const onOver = isNative ? onSocketEnd : () => channel.onConnectionOver();
     socket.on('end', this.#halfOpen === null ? onOver : () => this.#onEnd(channel));
-    socket.on('close', onOver);
+    socket.on('close', isNative ? onSocketClose : () => onStreamClose(channel));
     socket.on('error', isNative ? onSocketError : (err) => channel.onSocketError(err));
     this.#limitIdleTime(socket, channel);
     this.#handlers.drain?.add(channel);
@@ -468,6 +468,15 @@ function decodingOf({ terminator, allow_non_objects }) {
 
 function onSocketEnd() {
   this[kChannel].onConnectionOver();
+}
+
+function onSocketClose() {
+  onStreamClose(this[kChannel]);
+}
+
+/** A test of the program may emit `close` itself: the connection goes on, as in 1.8.4. */
+function onStreamClose(channel) {
+  if (channel.socket.destroyed !== false) channel.onConnectionOver();
 }
 
 function onSocketError(err) {

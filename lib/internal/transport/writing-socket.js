@@ -579,7 +579,8 @@ class WritingSocket extends ConnectionSocket {
       settleAll(waiting, socketDestroyed());
     }
     callback(err);
-    nextTick(() => this.emit('close', Boolean(err)));
+    // After the ticks of this turn, as with a `net.Socket`: one of them may add a listener.
+    setImmediate(() => this.emit('close', Boolean(err)));
     // Otherwise tools that look for open handles see the socket until garbage is collected.
     this[kAsyncScope].emitDestroy();
   }
