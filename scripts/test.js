@@ -15,10 +15,10 @@ const { spawn } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
+const { setTimeout: wait } = require('node:timers/promises');
 
 const { environment } = require('./build');
 const { rustMissing } = require('./fuzz');
-const { setup } = require('./setup');
 
 const ROOT = path.dirname(__dirname);
 /** Ends a step that hangs. No step takes nearly as long, even on a busy machine. */
@@ -27,6 +27,8 @@ const STEP_LIMIT_MS = 40 * 60 * 1000;
 const TEST_LIMIT_MS = 15 * 60 * 1000;
 /** The time between two lines that report a running step whose output is held back. */
 const PROGRESS_MS = 60 * 1000;
+/** The time that the set-up gets for itself: enough to find that everything is up to date. */
+const SET_UP_MS = 2000;
 
 const NODE = process.execPath;
 const inRoot = (...names) => path.join(ROOT, ...names);
@@ -92,6 +94,7 @@ const computes = (lane) => lane === Lane.COMPUTE || lane === Lane.MORE_COMPUTE;
  * @property {number} lane
  * @property {boolean} [daily] `npm test` runs it
  * @property {boolean} [canRepeat] it runs processes that other load can delay
+ * @property {boolean} [needsCargoOnly] it may begin before the set-up has ended
  * @property {function({files: string[], all: boolean}): string[]} command
  * @property {object} [env]
  * @property {function(): string | false} [unless] the reason to leave the step out
@@ -103,28 +106,30 @@ const STEPS = [
   {
     name: 'biome',
     title: 'JavaScript: format and lint',
-    lane: Lane.COMPUTE,
+    lane: Lane.MORE_COMPUTE,
     daily: true,
     command: () => [NODE, nodeModule('@biomejs/biome/bin/biome'), 'check', '--error-on-warnings'],
+  },
+  {
+    name: 'types',
+    title: 'Type declarations',
+    lane: Lane.MORE_COMPUTE,
+    daily: true,
+    command: () => [NODE, nodeModule('typescript/bin/tsc'), '-p', inRoot('__test__/types')],
   },
   {
     name: 'rustfmt',
     title: 'Rust: format',
     lane: Lane.COMPUTE,
+    needsCargoOnly: true,
     daily: true,
     command: () => ['cargo', 'fmt', '--check'],
-  },
-  {
-    name: 'types',
-    title: 'Type declarations',
-    lane: Lane.COMPUTE,
-    daily: true,
-    command: () => [NODE, nodeModule('typescript/bin/tsc'), '-p', inRoot('__test__/types')],
   },
   {
     name: 'clippy',
     title: 'Rust: lint',
     lane: Lane.COMPUTE,
+    needsCargoOnly: true,
     daily: true,
     command: () => ['cargo', 'clippy', '--all-targets', '--', '-D', 'warnings'],
   },
@@ -132,6 +137,7 @@ const STEPS = [
     name: 'rust',
     title: 'Rust: tests of the layers below Node',
     lane: Lane.COMPUTE,
+    needsCargoOnly: true,
     daily: true,
     // A test binary runs without Node, which provides the N-API functions.
     command: () => ['cargo', 'test', '--no-default-features'],
@@ -199,6 +205,7 @@ const STEPS = [
     name: 'model',
     title: 'Rust: every interleaving of the concurrent parts',
     lane: Lane.COMPUTE,
+    needsCargoOnly: true,
     // Ends each large model after this number of interleavings, which a quiet machine tries in some 15
     // seconds; `npm run model` completes them.
     env: { LOOM_MAX_PERMUTATIONS: '150000' },
@@ -242,6 +249,9 @@ const STEPS = [
     command: () => [NODE, inRoot('scripts/conformance.js'), '--runs', process.env.CI ? '5' : '1'],
   },
 ];
+
+/** Runs before the steps; those that need cargo alone do not wait for its end. */
+const SET_UP = { name: 'set-up', command: () => [NODE, inRoot('scripts/setup.js')] };
 
 function parse(argv) {
   const wanted = { all: false, rest: false, repeatFailed: false, only: null, files: [] };
@@ -350,8 +360,15 @@ function runShown(step, wanted) {
   return execute(step.command(wanted), step, 'inherit');
 }
 
-async function runLane(steps, held, wanted, results) {
+async function setUp(results) {
+  const began = Date.now();
+  const { failure, computed } = await execute(SET_UP.command(), SET_UP, 'inherit');
+  results.set(SET_UP, { failure, seconds: secondsSince(began), computed });
+}
+
+async function runLane(steps, held, wanted, results, isSetUp) {
   for (const step of steps) {
+    if (!step.needsCargoOnly) await isSetUp;
     const reason = step.unless?.();
     if (reason) {
       results.set(step, { skipped: reason });
@@ -392,23 +409,18 @@ async function main(argv) {
   const began = Date.now();
   const results = new Map();
 
-  let failure = null;
-  try {
-    setup();
-  } catch (error) {
-    console.error(`set-up failed: ${error.message}`);
-    failure = error.message.split('\n')[0];
-  }
-  results.set({ name: 'set-up' }, { failure, seconds: secondsSince(began) });
-
+  results.set(SET_UP, null);
   const steps = STEPS.filter((step) => isWanted(step, wanted));
   for (const step of steps) results.set(step, null);
   const lanes = Object.values(Lane).filter((lane) => steps.some((step) => step.lane === lane));
   counted = secondsOfChildren();
+  const isSetUp = setUp(results);
+  // What the set-up says comes before the output of the steps, unless there is much to set up.
+  await Promise.race([isSetUp, wait(SET_UP_MS, null, { ref: false })]);
   const run = (lane) => {
     const ofLane = steps.filter((step) => step.lane === lane);
     // The first lane prints as it goes.
-    return runLane(ofLane, lane !== lanes[0], wanted, results);
+    return runLane(ofLane, lane !== lanes[0], wanted, results, isSetUp);
   };
   const testsOfNode = Promise.all(lanes.filter(ofNode).map(run));
   await Promise.all([
