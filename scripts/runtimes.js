@@ -257,7 +257,7 @@ const kinds = {
     const env = {
       // Tests start Node by name as well, which must find this version.
       PATH: `${path.dirname(executable(runtime))}${path.delimiter}${process.env.PATH}`,
-      ...(!allFiles && { SOCKHOP_REPEAT: REPEAT }),
+      ...(!allFiles && { SOCKHOP_BRIEF: '1', SOCKHOP_REPEAT: REPEAT }),
     };
     const { end, output } = await run(
       [...within, executable(runtime), ...options, ...files],
@@ -277,7 +277,7 @@ const kinds = {
     for (const name of [...CORE, ...further]) {
       const { end, output } = await run(
         [...within, executable(runtime), ...command, path.join(TESTS, name)],
-        { NO_COLOR: '1', ...env },
+        { NO_COLOR: '1', SOCKHOP_BRIEF: '1', ...env },
         FILE_LIMIT_MS,
       );
       const { passed, skipped } = count(output);

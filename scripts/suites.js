@@ -13,7 +13,7 @@ const TESTS = path.join(__dirname, '..', '__test__');
  * @param {string} variable
  * @param {string[]} values
  * @param {function(string, string): boolean} wanted selects the files, by their names and a value
- * @param {object} [env] further variables
+ * @param {object} [env] further variables. `SOCKHOP_BRIEF` shortens long messages
  */
 function runSuites(variable, values, wanted, env = {}) {
   const names = fs.readdirSync(TESTS).filter((name) => name.endsWith('.test.js'));
@@ -22,7 +22,7 @@ function runSuites(variable, values, wanted, env = {}) {
     console.log(`${variable}=${value}`);
     const files = names.filter((name) => wanted(name, value)).map((name) => path.join(TESTS, name));
     const { status } = spawnSync(process.execPath, [...process.argv.slice(2), ...files], {
-      env: { ...process.env, ...env, [variable]: value },
+      env: { ...process.env, SOCKHOP_BRIEF: '1', ...env, [variable]: value },
       stdio: 'inherit',
     });
     failed ||= status !== 0;
