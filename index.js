@@ -7,15 +7,6 @@ const SockhopClient = require('./lib/SockhopClient.js');
 const SockhopError = require('./lib/SockhopError.js');
 const SockhopServer = require('./lib/SockhopServer.js');
 const SockhopSession = require('./lib/SockhopSession.js');
-const ObjectBuffer = require('./lib/ObjectBuffer.js');
-const { SockhopPing, SockhopPong } = require('./lib/SockhopPing.js');
-const { SockhopSocket } = require('./lib/SockhopSocket.js');
-const {
-  SockhopRequest,
-  SockhopResponsePacket,
-  SockhopResponseReadableStream,
-  SockhopResponseWriteableStream,
-} = require('./lib/SockhopRequest.js');
 
 exports.server = SockhopServer;
 exports.client = SockhopClient;
@@ -32,11 +23,46 @@ exports.SockhopClient = SockhopClient;
 exports.SockhopSession = SockhopSession;
 exports.ClusterSession = ClusterSession;
 exports.SockhopError = SockhopError;
-exports.SockhopSocket = SockhopSocket;
-exports.SockhopPing = SockhopPing;
-exports.SockhopPong = SockhopPong;
-exports.SockhopRequest = SockhopRequest;
-exports.SockhopResponsePacket = SockhopResponsePacket;
-exports.SockhopResponseReadableStream = SockhopResponseReadableStream;
-exports.SockhopResponseWriteableStream = SockhopResponseWriteableStream;
-exports.ObjectBuffer = ObjectBuffer;
+
+// Classes that the package itself makes objects of. Each is loaded when it is needed, or read here.
+exports.SockhopSocket = undefined;
+exports.SockhopPing = undefined;
+exports.SockhopPong = undefined;
+exports.SockhopRequest = undefined;
+exports.SockhopResponsePacket = undefined;
+exports.SockhopResponseReadableStream = undefined;
+exports.SockhopResponseWriteableStream = undefined;
+exports.ObjectBuffer = undefined;
+
+const loadSocket = () => require('./lib/SockhopSocket.js');
+const loadPings = () => require('./lib/SockhopPing.js');
+const loadRequests = () => require('./lib/SockhopRequest.js');
+
+defineLate('SockhopSocket', loadSocket);
+defineLate('SockhopPing', loadPings);
+defineLate('SockhopPong', loadPings);
+defineLate('SockhopRequest', loadRequests);
+defineLate('SockhopResponsePacket', loadRequests);
+defineLate('SockhopResponseReadableStream', loadRequests);
+defineLate('SockhopResponseWriteableStream', loadRequests);
+defineLate('ObjectBuffer', () => ({ ObjectBuffer: require('./lib/ObjectBuffer.js') }));
+
+/** Makes an export an ordinary property when it is read or assigned. */
+function defineLate(name, load) {
+  const define = (value) =>
+    Object.defineProperty(exports, name, {
+      value,
+      configurable: true,
+      enumerable: true,
+      writable: true,
+    });
+  Object.defineProperty(exports, name, {
+    configurable: true,
+    enumerable: true,
+    get() {
+      define(load()[name]);
+      return exports[name];
+    },
+    set: define,
+  });
+}

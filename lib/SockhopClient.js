@@ -3,34 +3,37 @@
 const { EventEmitter } = require('node:events');
 
 const native = require('./internal/native/classes.js');
-const { ClientConnection } = require('./internal/client/client-connection.js');
-const { ClientHandlers } = require('./internal/client/client-handlers.js');
-const {
-  alreadyConnecting,
-  cancelled,
-  disconnected,
-  notConnected,
-} = require('./internal/client/connect-errors.js');
-const { Reconnector } = require('./internal/client/reconnector.js');
-const { clientName, debug } = require('./internal/diagnostics.js');
-const { abortError, requestRefused } = require('./internal/errors/errors.js');
-const { call } = require('./internal/messaging/calls.js');
-const { handledRejection, messageMethodsOf } = require('./internal/messaging/handlers.js');
-const { isPayload } = require('./internal/messaging/payloads.js');
-const { SendCallbacks } = require('./internal/messaging/send-callbacks.js');
-const { queue, nextId } = require('./internal/native/dispatcher.js');
-const options = require('./internal/options/options.js');
-const { setPingInterval } = require('./internal/ping-interval.js');
+const { late } = require('./internal/late.js');
+const { messageMethodsOf } = require('./internal/messaging/message-methods.js');
 const { markTarget, supportProxies } = require('./internal/proxy-support.js');
 const { kFigures, kTakeQueued } = require('./internal/symbols.js');
-const { formatAddress } = require('./internal/transport/format-address.js');
 const { tolerateUnconstructed } = require('./internal/unconstructed.js');
 const SockhopError = require('./SockhopError.js');
-const { SockhopRequest } = require('./SockhopRequest.js');
-const TimedMap = require('./TimedMap.js');
 
-/** Loaded when it is needed, because each file delays the start of a program. */
-const loadOpenMetrics = () => require('./internal/stats/metrics.js').openMetrics;
+/** Everything that a client needs, with the first one. */
+const parts = late(() => ({
+  ...require('./internal/client/client-connection.js'),
+  ...require('./internal/client/client-handlers.js'),
+  ...require('./internal/client/reconnector.js'),
+  dispatcher: require('./internal/native/dispatcher.js'),
+  errors: require('./internal/client/connect-errors.js'),
+  options: require('./internal/options/options.js'),
+  TimedMap: require('./TimedMap.js'),
+  ...require('./internal/errors/errors.js'),
+  ...require('./internal/errors/rejections.js'),
+}));
+
+/** For methods that few programs call. */
+const load = {
+  call: late(() => require('./internal/messaging/calls.js').call),
+  callbacks: () => require('./internal/messaging/send-callbacks.js').SendCallbacks,
+  diagnostics: () => require('./internal/diagnostics.js'),
+  formatAddress: () => require('./internal/transport/format-address.js').formatAddress,
+  metrics: () => require('./internal/stats/metrics.js').openMetrics,
+  payloads: late(() => require('./internal/messaging/payloads.js')),
+  pings: () => require('./internal/ping-interval.js').setPingInterval,
+  requests: () => require('./SockhopRequest.js').SockhopRequest,
+};
 
 /**
  * A client: at most one connection to a server, which it can make again by itself.
@@ -55,9 +58,11 @@ class SockhopClient extends native.SockhopClient {
    * @throws {TypeError|RangeError} for an invalid option
    */
   constructor(opts = {}) {
+    const { ClientConnection, ClientHandlers, dispatcher, options, Reconnector, TimedMap } =
+      parts();
     const checked = options.normalizeClientOptions(opts);
-    const id = nextId();
-    super(queue, id, options.nativeSettings(checked));
+    const id = dispatcher.nextId();
+    super(dispatcher.queue, id, options.nativeSettings(checked));
     EventEmitter.call(this, { captureRejections: opts?.captureRejections });
     markTarget(this);
     this.path = checked.path;
@@ -116,7 +121,7 @@ class SockhopClient extends native.SockhopClient {
   }
 
   set _connecting(on) {
-    if (!on) this.#connection.attempt?.cancel(cancelled());
+    if (!on) this.#connection.attempt?.cancel(parts().errors.cancelled());
   }
 
   /** Whether `sending` and `received` are emitted. @type {boolean} */
@@ -167,7 +172,7 @@ class SockhopClient extends native.SockhopClient {
   }
 
   #callbacks() {
-    this.#handlers.callbacks ??= new SendCallbacks(() => this.#connection.channels);
+    this.#handlers.callbacks ??= new (load.callbacks())(() => this.#connection.channels);
     return this.#handlers.callbacks;
   }
 
@@ -206,6 +211,7 @@ class SockhopClient extends native.SockhopClient {
   _perform_auto_reconnect() {
     if (!this.#waitsToReconnect()) return;
     this.#reconnector.run((attempt, delay) => {
+      const { clientName, debug } = load.diagnostics();
       debug?.('%s: reconnects, attempt %d', clientName(this), attempt);
       try {
         this.emit('reconnecting', attempt, delay, this.#connection.lastError);
@@ -244,10 +250,11 @@ class SockhopClient extends native.SockhopClient {
    *   ERR_MULTICONNECT while another call is under way, with an AbortError
    */
   connect(...args) {
+    const { abortError, errors, options } = parts();
     const { signal } = options.normalizeCallOptions('connect', args, this);
     if (signal?.aborted) return Promise.reject(abortError(signal));
     if (this.#connection.connected) return Promise.resolve();
-    if (this.#connection.attempt) return Promise.reject(alreadyConnecting());
+    if (this.#connection.attempt) return Promise.reject(errors.alreadyConnecting());
     return this.#connection.connect(signal);
   }
 
@@ -285,6 +292,7 @@ class SockhopClient extends native.SockhopClient {
   send(object, callback, config = undefined) {
     const channel = this.#channelFor(object);
     if (!config) return channel.send(object, callback);
+    const { abortError, handledRejection, options } = parts();
     const limits = options.normalizeSendOptions(config);
     if (limits.signal?.aborted) return handledRejection(abortError(limits.signal));
     channel.transport[kTakeQueued]?.();
@@ -307,7 +315,9 @@ class SockhopClient extends native.SockhopClient {
    */
   _send_message(message) {
     const channel = this.#connection.channelForMessage(message);
-    return channel === null ? handledRejection(notConnected()) : channel.sendMessage(message);
+    if (channel !== null) return channel.sendMessage(message);
+    const { errors, handledRejection } = parts();
+    return handledRejection(errors.notConnected());
   }
 
   /** Receives a message of the server. */
@@ -323,7 +333,7 @@ class SockhopClient extends native.SockhopClient {
   /** Answers a message of the server that has a callback. */
   _trigger_remote_callback(id, object) {
     const { channel } = this.#connection;
-    if (channel === null) throw notConnected();
+    if (channel === null) throw parts().errors.notConnected();
     channel.reply(id, object);
   }
 
@@ -338,10 +348,16 @@ class SockhopClient extends native.SockhopClient {
    * @throws {TypeError} for null, undefined and objects without a constructor
    */
   request(object, config) {
-    if (this.#connection.options.peer_type === 'json') return Promise.reject(requestRefused());
-    if (object !== undefined && !isPayload(object)) SockhopRequest.from_data(object);
+    if (this.#connection.options.peer_type === 'json') {
+      return Promise.reject(parts().requestRefused());
+    }
+    if (object !== undefined && !load.payloads().isPayload(object)) {
+      load.requests().from_data(object);
+    }
     const channel = this.#connection.channelFor(object);
-    return channel === null ? Promise.reject(notConnected()) : channel.request(object, config);
+    return channel === null
+      ? Promise.reject(parts().errors.notConnected())
+      : channel.request(object, config);
   }
 
   /**
@@ -355,7 +371,7 @@ class SockhopClient extends native.SockhopClient {
    * @throws as `send()`, and for an invalid option
    */
   call(object, config) {
-    return call(this.#channelFor(object), object, config);
+    return load.call()(this.#channelFor(object), object, config);
   }
 
   /**
@@ -365,7 +381,7 @@ class SockhopClient extends native.SockhopClient {
    * @param {number} [delay=0] in ms; 0 stops
    */
   ping(delay = 0) {
-    setPingInterval(this, delay, this.#connection);
+    load.pings()(this, delay, this.#connection);
   }
 
   /**
@@ -376,7 +392,7 @@ class SockhopClient extends native.SockhopClient {
   disconnect() {
     this._auto_reconnect = false;
     this.ping(0);
-    this.#connection.attempt?.cancel(disconnected());
+    this.#connection.attempt?.cancel(parts().errors.disconnected());
     this.#connection.discardWaiting();
     if (this._socket) {
       this.#connection.finish();
@@ -398,13 +414,13 @@ class SockhopClient extends native.SockhopClient {
    * @throws {TypeError} for labels and others of a wrong type
    */
   metrics(opts) {
-    return loadOpenMetrics()(this, options.normalizeMetricsOptions(opts));
+    return load.metrics()(this, parts().options.normalizeMetricsOptions(opts));
   }
 
   [kFigures]() {
     return {
       role: 'client',
-      endpoint: this.path ?? formatAddress(this),
+      endpoint: this.path ?? load.formatAddress()(this),
       figures: this.#connection.figures(),
     };
   }

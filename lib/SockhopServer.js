@@ -3,36 +3,42 @@
 const { EventEmitter } = require('node:events');
 
 const native = require('./internal/native/classes.js');
-const { requestRefused } = require('./internal/errors/errors.js');
-const { explain } = require('./internal/errors/explanations.js');
-const { call } = require('./internal/messaging/calls.js');
-const { richCluster } = require('./internal/messaging/channel-errors.js');
-const { handledRejection, messageMethodsOf } = require('./internal/messaging/handlers.js');
-const { isPayload } = require('./internal/messaging/payloads.js');
-const { SendCallbacks } = require('./internal/messaging/send-callbacks.js');
-const { queue, withoutDispatch } = require('./internal/native/dispatcher.js');
-const options = require('./internal/options/options.js');
-const { setPingInterval } = require('./internal/ping-interval.js');
+const { late } = require('./internal/late.js');
+const { messageMethodsOf } = require('./internal/messaging/message-methods.js');
 const { markTarget, supportProxies } = require('./internal/proxy-support.js');
 const { setImmediate } = require('./internal/real-timers.js');
-const { Acceptor } = require('./internal/server/acceptor.js');
-const { Broadcaster } = require('./internal/server/broadcaster.js');
-const { ResponseStreamMaps } = require('./internal/server/response-stream-maps.js');
-const { ServerConnections, noSocket } = require('./internal/server/server-connections.js');
-const { ServerHandlers } = require('./internal/server/server-handlers.js');
-const { PingsOfSockets } = require('./internal/server/pings-of-sockets.js');
 const { kCall, kFigures } = require('./internal/symbols.js');
-const { formatAddress } = require('./internal/transport/format-address.js');
 const { tolerateUnconstructed } = require('./internal/unconstructed.js');
 const SockhopError = require('./SockhopError.js');
-const { SockhopRequest } = require('./SockhopRequest.js');
 const SockhopSession = require('./SockhopSession.js');
 
-/** Loads what few servers need when it is needed, because each file delays the start of a program. */
+/** Everything that a server needs, with the first one. */
+const parts = late(() => ({
+  ...require('./internal/server/acceptor.js'),
+  ...require('./internal/server/broadcaster.js'),
+  ...require('./internal/server/response-stream-maps.js'),
+  ...require('./internal/server/server-connections.js'),
+  ...require('./internal/server/server-handlers.js'),
+  dispatcher: require('./internal/native/dispatcher.js'),
+  options: require('./internal/options/options.js'),
+  ...require('./internal/errors/errors.js'),
+  ...require('./internal/errors/explanations.js'),
+  ...require('./internal/errors/rejections.js'),
+}));
+
+/** For options and methods that few programs use. */
 const load = {
+  call: late(() => require('./internal/messaging/calls.js').call),
+  callbacks: () => require('./internal/messaging/send-callbacks.js').SendCallbacks,
+  channelErrors: () => require('./internal/messaging/channel-errors.js'),
   cluster: () => require('./internal/cluster/cluster.js'),
   drain: () => require('./internal/server/drain.js'),
+  formatAddress: () => require('./internal/transport/format-address.js').formatAddress,
   metrics: () => require('./internal/stats/metrics.js'),
+  payloads: late(() => require('./internal/messaging/payloads.js')),
+  pings: () => require('./internal/ping-interval.js').setPingInterval,
+  pingsOfSockets: () => require('./internal/server/pings-of-sockets.js').PingsOfSockets,
+  requests: () => require('./SockhopRequest.js').SockhopRequest,
   tls: () => require('./internal/tls/tls-server.js'),
 };
 
@@ -69,10 +75,19 @@ class SockhopServer extends native.SockhopServer {
    * @throws {TypeError|RangeError} for an invalid option
    */
   constructor(opts = {}) {
+    const {
+      Acceptor,
+      Broadcaster,
+      dispatcher,
+      options,
+      ResponseStreamMaps,
+      ServerConnections,
+      ServerHandlers,
+    } = parts();
     const checked = options.normalizeServerOptions(opts, {
       defaults: { session_type: SockhopSession },
     });
-    super(queue, options.nativeSettings(checked));
+    super(dispatcher.queue, options.nativeSettings(checked));
     EventEmitter.call(this, { captureRejections: opts?.captureRejections });
     markTarget(this);
     this.path = checked.path;
@@ -96,9 +111,9 @@ class SockhopServer extends native.SockhopServer {
       emitAsync: emit_async,
       tls,
     });
-    const parts = { handlers: this.#handlers, connections: this.#connections, tls };
-    this.#acceptor = new Acceptor(this, parts);
-    this.#broadcaster = new Broadcaster(this, parts);
+    const shared = { handlers: this.#handlers, connections: this.#connections, tls };
+    this.#acceptor = new Acceptor(this, shared);
+    this.#broadcaster = new Broadcaster(this, shared);
     this.server = this.#acceptor.createListener();
     if (checked.cluster !== null) this.#ownCluster();
   }
@@ -128,7 +143,7 @@ class SockhopServer extends native.SockhopServer {
   }
 
   #ownCluster() {
-    if (this.#connections.options.values === 'rich') throw richCluster();
+    if (this.#connections.options.values === 'rich') throw load.channelErrors().richCluster();
     this.#cluster ??= new (load.cluster().SockhopCluster)(this, {
       connections: this.#connections,
       broadcaster: this.#broadcaster,
@@ -147,7 +162,9 @@ class SockhopServer extends native.SockhopServer {
   }
 
   #callbacks() {
-    this.#handlers.callbacks ??= new SendCallbacks(() => this.#connections.channelsWithCallbacks);
+    this.#handlers.callbacks ??= new (load.callbacks())(
+      () => this.#connections.channelsWithCallbacks,
+    );
     return this.#handlers.callbacks;
   }
 
@@ -188,7 +205,7 @@ class SockhopServer extends native.SockhopServer {
    * @type {Map<net.Socket, SockhopPing[]>}
    */
   get pings() {
-    return new PingsOfSockets(this._sockets, (sock) => this.#connections.channelOf(sock));
+    return new (load.pingsOfSockets())(this._sockets, (sock) => this.#connections.channelOf(sock));
   }
 
   /** Assigning any value forgets all pings that were sent. */
@@ -213,7 +230,7 @@ class SockhopServer extends native.SockhopServer {
    *   AbortError
    */
   listen(...args) {
-    const how = options.normalizeListenOptions(args, this);
+    const how = parts().options.normalizeListenOptions(args, this);
     if (this.#handlers.drain !== null) return Promise.reject(stillDraining());
     if (this.server === this.#closing) this.server = this.#acceptor.createListener();
     const target = { path: this.path, address: this.address, port: this.port };
@@ -251,7 +268,7 @@ class SockhopServer extends native.SockhopServer {
    * @throws {TypeError} for an option that cannot be used, with Node's code; then nothing changes
    */
   set_secure_context(opts) {
-    const checked = options.checkSecureContext(opts, this.#tls !== null);
+    const checked = parts().options.checkSecureContext(opts, this.#tls !== null);
     this.#tls.change(checked);
   }
 
@@ -271,7 +288,7 @@ class SockhopServer extends native.SockhopServer {
   send(sock, object, callback) {
     if (!object) throw nothingToSend('send', object);
     const channel = this.#channelTo(sock);
-    return channel === null ? handledRejection(noSocket(sock)) : channel.send(object, callback);
+    return channel === null ? refused(sock) : channel.send(object, callback);
   }
 
   /** @returns {?MessageChannel} over which to send to a client; null without a socket */
@@ -284,7 +301,7 @@ class SockhopServer extends native.SockhopServer {
   /** Sends a message that is in its envelope. */
   _send_message(sock, message) {
     const channel = this.#channelTo(sock);
-    return channel === null ? handledRejection(noSocket(sock)) : channel.sendMessage(message);
+    return channel === null ? refused(sock) : channel.sendMessage(message);
   }
 
   /** Receives a message of a client. */
@@ -312,10 +329,14 @@ class SockhopServer extends native.SockhopServer {
    * @returns {Promise<SockhopResponseReadableStream>} as the client's `request()`
    */
   request(sock, object, config) {
-    if (this.#connections.options.peer_type === 'json') return Promise.reject(requestRefused());
-    if (object !== undefined && !isPayload(object)) SockhopRequest.from_data(object);
+    if (this.#connections.options.peer_type === 'json') {
+      return Promise.reject(parts().requestRefused());
+    }
+    if (object !== undefined && !load.payloads().isPayload(object)) {
+      load.requests().from_data(object);
+    }
     const channel = this.#connections.channelOf(sock);
-    if (channel === null) return Promise.reject(noSocket(sock));
+    if (channel === null) return Promise.reject(parts().noSocket(sock));
     return channel.request(object, config);
   }
 
@@ -341,7 +362,8 @@ class SockhopServer extends native.SockhopServer {
   #call(sock, object, config) {
     if (!object) throw nothingToSend('call', object);
     const channel = this.#channelTo(sock);
-    return channel === null ? Promise.reject(noSocket(sock)) : call(channel, object, config);
+    if (channel === null) return Promise.reject(parts().noSocket(sock));
+    return load.call()(channel, object, config);
   }
 
   /**
@@ -373,7 +395,7 @@ class SockhopServer extends native.SockhopServer {
    * @param {number} [delay=0] in ms; 0 stops
    */
   ping(delay = 0) {
-    setPingInterval(this, delay, this.#connections);
+    load.pings()(this, delay, this.#connections);
   }
 
   /**
@@ -383,7 +405,7 @@ class SockhopServer extends native.SockhopServer {
    * @returns {Promise<void>}
    */
   kill_socket(sock) {
-    if (typeof sock?.end !== 'function') return handledRejection(noSocket(sock));
+    if (typeof sock?.end !== 'function') return refused(sock);
     return new Promise((resolve) => {
       if (sock.destroyed) return resolve();
       sock.once?.('close', () => resolve());
@@ -412,6 +434,7 @@ class SockhopServer extends native.SockhopServer {
    *   of connections that were cut at its end. Rejects with a TypeError or RangeError for the grace
    */
   async close(...args) {
+    const { dispatcher, options } = parts();
     const { grace } = options.normalizeCloseOptions(args[0]);
     const listener = this.server;
     this.#closing = listener;
@@ -420,7 +443,7 @@ class SockhopServer extends native.SockhopServer {
       if (grace > 0) return await this.#drain(grace, closed);
       this.#handlers.drain?.cut();
       this.#connections.abortStarting();
-      const disconnected = withoutDispatch(() => this.disconnect());
+      const disconnected = dispatcher.withoutDispatch(() => this.disconnect());
       await Promise.all([disconnected, closed, this.#cluster?.close()]);
     } finally {
       // The program, or listen(), may have assigned another one.
@@ -473,7 +496,7 @@ class SockhopServer extends native.SockhopServer {
    * @throws {TypeError} for labels and others of a wrong type
    */
   metrics(opts) {
-    return load.metrics().openMetrics(this, options.normalizeMetricsOptions(opts));
+    return load.metrics().openMetrics(this, parts().options.normalizeMetricsOptions(opts));
   }
 
   [kFigures]() {
@@ -482,7 +505,9 @@ class SockhopServer extends native.SockhopServer {
     return {
       role: 'server',
       endpoint:
-        typeof bound === 'string' ? bound : (path ?? formatAddress(bound ?? { address, port })),
+        typeof bound === 'string'
+          ? bound
+          : (path ?? load.formatAddress()(bound ?? { address, port })),
       figures: this.#figures(),
     };
   }
@@ -505,10 +530,16 @@ class SockhopServer extends native.SockhopServer {
 
 /** The error of `send()`, `sendall()` and `call()` for an object that is falsy. */
 const nothingToSend = (method, object) =>
-  explain(
+  parts().explain(
     new SockhopError(`SockhopServer ${method}() requires a socket and data`, 'ERR_BAD_DATA'),
     `${method}() needs something to send. Received ${String(object) || '""'}`,
   );
+
+/** The promise of `send()` without a socket. */
+function refused(sock) {
+  const { handledRejection, noSocket } = parts();
+  return handledRejection(noSocket(sock));
+}
 
 function stillDraining() {
   return new SockhopError(

@@ -31,13 +31,16 @@ const {
   kUncountFrame,
 } = require('./internal/symbols.js');
 const { slowConsumer } = require('./internal/transport/connection-errors.js');
-const { PreSessionReader } = require('./internal/transport/pre-session-reader.js');
 const { INITIAL_READING, Reading } = require('./internal/transport/reading.js');
 const {
   WritingSocket,
   countSent,
   hasCustomWrite,
 } = require('./internal/transport/writing-socket.js');
+
+/** For programs that read in `start()` of a session, see late.js. */
+const loadPreSessionReader = () =>
+  require('./internal/transport/pre-session-reader.js').PreSessionReader;
 
 /**
  * Whether a socket belongs to a client or server. A Proxy of a socket does not.
@@ -155,7 +158,7 @@ class SockhopSocket extends WritingSocket {
     if (this.#reading.preSessionReader === null && this.readableLength === 0)
       return this.#startReading();
     const reading = this.#ownReading();
-    reading.preSessionReader ??= new PreSessionReader(this, this[kConnection]);
+    reading.preSessionReader ??= new (loadPreSessionReader())(this, this[kConnection]);
     reading.preSessionReader.handOver(this.#channel.options, {
       receive: (text) => {
         try {
@@ -340,7 +343,7 @@ class SockhopSocket extends WritingSocket {
     // Once the session has started, bytes wait for the server, also in a stream that flows.
     if (this.#hasStarted || this.#isReadByPackage || this[kIsOver] || this[kIsHandleInUse]) return;
     const reading = this.#ownReading();
-    reading.preSessionReader ??= new PreSessionReader(this, this[kConnection]);
+    reading.preSessionReader ??= new (loadPreSessionReader())(this, this[kConnection]);
     reading.preSessionReader.read();
   }
 

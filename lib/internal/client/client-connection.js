@@ -1,21 +1,25 @@
 'use strict';
 
 const { diagnostics } = require('../diagnostics.js');
-const { handledRejection } = require('../messaging/handlers.js');
+const { handledRejection } = require('../errors/rejections.js');
 const { makeChannel } = require('../messaging/channels.js');
 const { typeName } = require('../messaging/payloads.js');
 const { isPeerDraining } = require('../messaging/ping-answers.js');
 const { kClearPings, kDetach, kMarks } = require('../native/classes.js');
-const { callbackFigures, connectionFigures } = require('../stats/snapshot.js');
 const { pastTraffic, sumTraffic } = require('../stats/stats.js');
 const { kMarkConnected, kFlush, kQueued, kRoundTrip, kSize, kTraffic } = require('../symbols.js');
 const { SockhopSocket } = require('../../SockhopSocket.js');
-const { StreamTransport, UnreadStreamTransport } = require('../transport/stream-transport.js');
-const { UnavailableTransport } = require('../transport/transport.js');
 const { ConnectAttempt } = require('./connect-attempt.js');
 const { cancelled, discarded, noServer, notConnected } = require('./connect-errors.js');
-const { OfflineQueue } = require('./offline-queue.js');
-const { ServerTour } = require('./servers.js');
+
+/** Parts that few clients need, see late.js. */
+const load = {
+  figures: () => require('../stats/snapshot.js'),
+  offlineQueue: () => require('./offline-queue.js').OfflineQueue,
+  servers: () => require('./servers.js').ServerTour,
+  streams: () => require('../transport/stream-transport.js'),
+  unavailable: () => require('../transport/transport.js').UnavailableTransport,
+};
 
 const { __lookupSetter__: lookupSetter } = Object.prototype;
 
@@ -74,7 +78,7 @@ class ClientConnection {
     this.#reconnector = reconnector;
     // Messages must not get to a socket whose server may be passed over for the next one.
     if (options.offline_queue > 0 || options.addresses !== null) {
-      this.#offline = new OfflineQueue(handlers);
+      this.#offline = new (load.offlineQueue())(handlers);
     }
     /** The channel over the current socket: @type {?MessageChannel} */
     this.channel = null;
@@ -127,7 +131,7 @@ class ClientConnection {
 
   async #tryServers(signal) {
     const { client, options } = this;
-    const tour = new ServerTour(options, {
+    const tour = new (load.servers())(options, {
       signal,
       connect: (place) => {
         Object.assign(client, place);
@@ -211,6 +215,7 @@ class ClientConnection {
     if (socket instanceof SockhopSocket) {
       channel.attachNative(socket);
     } else {
+      const { StreamTransport } = load.streams();
       channel.attachStream(socket, new StreamTransport(socket, this.options, channel));
     }
     this.#listen(socket, channel, attempt);
@@ -391,6 +396,7 @@ class ClientConnection {
   #channelOfSubstitute(socket) {
     if (typeof socket?.write !== 'function' || socket.destroyed) return null;
     const channel = makeChannel(this.#handlers, this.options);
+    const { UnreadStreamTransport } = load.streams();
     channel.attachStream(socket, new UnreadStreamTransport(socket, this.options, channel));
     this.channel = channel;
     return channel;
@@ -431,7 +437,7 @@ class ClientConnection {
   get absentChannel() {
     const options = { ...this.options, debug: false, allow_non_objects: true };
     const channel = makeChannel(this.#handlers, options);
-    channel.transport = new UnavailableTransport(() => handledRejection(notConnected()));
+    channel.transport = new (load.unavailable())(() => handledRejection(notConnected()));
     return channel;
   }
 
@@ -444,6 +450,7 @@ class ClientConnection {
   figures() {
     const { client, channel, connected, attempt } = this;
     const { receive, send } = client[kMarks]();
+    const { callbackFigures, connectionFigures } = load.figures();
     return {
       ...connectionFigures(connected ? [channel] : []),
       connecting: attempt === null ? 0 : 1,

@@ -4,7 +4,8 @@ const ObjectBuffer = require('../../ObjectBuffer.js');
 const { diagnostics } = require('../diagnostics.js');
 const { idleTimeout } = require('../errors/errors.js');
 const { reportError } = require('../errors/report-error.js');
-const { MessageHandlers, ignoreRejection } = require('../messaging/handlers.js');
+const { ignoreRejection } = require('../errors/rejections.js');
+const { MessageHandlers } = require('../messaging/handlers.js');
 const { kMaxFrameSize } = require('../symbols.js');
 
 /**

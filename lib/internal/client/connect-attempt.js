@@ -12,17 +12,19 @@ const { attempts, KeepAlive } = require('../native/dispatcher.js');
 const options = require('../options/options.js');
 const { setImmediate } = require('../real-timers.js');
 const { kAttachConnection, kMoveToStream } = require('../symbols.js');
-const { handshakeTimedOut } = require('../tls/tls-errors.js');
 const { SockhopSocket } = require('../../SockhopSocket.js');
 const { attemptDelay, socketName } = require('../transport/addresses.js');
 const { PendingConnection } = require('../transport/pending-connection.js');
-const { SockhopTlsSocket } = require('../transport/tls-socket.js');
 const { attemptError, timedOut } = require('./connect-errors.js');
 const { resolveEndpoints } = require('../transport/lookup.js');
 const { connectNet, connectTls, isNetReplaced, isTlsReplaced } = require('./node-connect.js');
 
-/** Loaded when it is needed, because each file delays the start of a program. */
-const loadTlsConnector = () => require('../tls/tls-connector.js').TlsConnector;
+/** For TLS alone, see late.js. */
+const load = {
+  errors: () => require('../tls/tls-errors.js'),
+  connector: () => require('../tls/tls-connector.js').TlsConnector,
+  socket: () => require('../transport/tls-socket.js').SockhopTlsSocket,
+};
 
 /** The number of an attempt that the native side does not know (yet, or any more). */
 const NOT_NATIVE = -1;
@@ -122,7 +124,7 @@ class ConnectAttempt {
         this.#connector = this.#tlsConnector();
         if (this.#connector === null) return this.#connectWithOpenssl();
         debug?.('%s: connects, with native TLS', clientName(client));
-        this.#connection.assign(new SockhopTlsSocket(this.#pendingConnection()), this);
+        this.#connection.assign(new (load.socket())(this.#pendingConnection()), this);
       } else {
         if (isNetReplaced()) return this.#connectWithNet();
         debug?.('%s: connects', clientName(client));
@@ -145,11 +147,9 @@ class ConnectAttempt {
   #tlsConnector() {
     const { client, needsOpenssl, options: settings } = this.#connection;
     if (needsOpenssl || isTlsReplaced()) return null;
-    return loadTlsConnector().from(
-      client._ssl_options,
-      this.#target.address,
-      settings.handshake_timeout,
-    );
+    return load
+      .connector()
+      .from(client._ssl_options, this.#target.address, settings.handshake_timeout);
   }
 
   #connectNatively() {
@@ -214,7 +214,7 @@ class ConnectAttempt {
   #failed(failures) {
     if (failures.length === 0) return this.#fail(timedOut());
     const [, errno, syscall] = failures;
-    if (syscall === 'handshake timeout') return this.#fail(handshakeTimedOut());
+    if (syscall === 'handshake timeout') return this.#fail(load.errors().handshakeTimedOut());
     // A handshake that the server refused will be refused again; one whose connection broke may
     // succeed.
     if (syscall === 'handshake') return this.#tryOpenssl(errno === 0);
@@ -234,11 +234,14 @@ class ConnectAttempt {
     const stream = this.#connectStream((connected) =>
       connectTls(this.#target, client._ssl_options, connected),
     );
+    const { handshakeTimedOut } = load.errors();
     let timer = null;
     stream.once('connect', () => {
       if (stream.destroyed) return;
-      const timedOut = () => this.#fail(handshakeTimedOut());
-      timer = setTimeout(timedOut, this.#connection.options.handshake_timeout);
+      timer = setTimeout(
+        () => this.#fail(handshakeTimedOut()),
+        this.#connection.options.handshake_timeout,
+      );
       timer.unref?.();
     });
     stream.once('close', () => clearTimeout(timer));

@@ -8,16 +8,7 @@
 const net = require('node:net');
 const tls = require('node:tls');
 
-/**
- * Node's own functions, to notice that a program replaced one. If `createConnection` was replaced
- * before this package was loaded, it differs from `connect`, and replacing it again cannot be
- * noticed.
- */
-const originals = {
-  createConnection: net.createConnection === net.connect ? net.connect : null,
-  connect: net.Socket.prototype.connect,
-  tlsConnect: tls.connect,
-};
+const originals = require('../originals.js');
 
 /** @returns {boolean} whether a program replaced the functions that connect a `net.Socket` */
 function isNetReplaced() {

@@ -4,7 +4,7 @@ const { EventEmitter } = require('node:events');
 
 const { diagnostics } = require('../diagnostics.js');
 const { abortError } = require('../errors/errors.js');
-const { handledRejection } = require('../messaging/handlers.js');
+const { handledRejection } = require('../errors/rejections.js');
 const { isPayload } = require('../messaging/payloads.js');
 const { throwUncaught } = require('../native/dispatcher.js');
 const { outOfRange } = require('../options/kinds.js');

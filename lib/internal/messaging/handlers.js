@@ -5,18 +5,6 @@ const { idleCodec } = require('./message-codec.js');
 const { LimitCounters } = require('../stats/stats.js');
 
 /**
- * The methods of 1.8.4 that a message passes through. A program may override, replace or spy on
- * each of them.
- *
- * @typedef {object} MessageMethods
- * @property {Function} send
- * @property {Function} _send_message
- * @property {Function} _on_recieved_object
- * @property {Function} _on_response_packet
- * @property {Function} _trigger_remote_callback
- */
-
-/**
  * The methods that a message channel calls. `ClientHandlers` and `ServerHandlers` implement it with
  * `MessageHandlers` as their base: they add the socket and the session where a server's program
  * expects them.
@@ -79,7 +67,7 @@ class MessageHandlers {
   /**
    * @param {SockhopClient|SockhopServer} target
    * @param {object} options checked
-   * @param {MessageMethods} originalMethods the methods of the target's class, before a program
+   * @param {import('./message-methods.js').MessageMethods} originalMethods the methods of the target's class, before a program
    *   replaces them
    */
   constructor(target, options, originalMethods) {
@@ -116,41 +104,4 @@ class MessageHandlers {
   }
 }
 
-/**
- * @param {MessageMethods} prototype of a client or server
- * @returns {MessageMethods} its methods as they are now
- */
-function messageMethodsOf({
-  send,
-  _send_message,
-  _on_recieved_object,
-  _on_response_packet,
-  _trigger_remote_callback,
-}) {
-  return {
-    send,
-    _send_message,
-    _on_recieved_object,
-    _on_response_packet,
-    _trigger_remote_callback,
-  };
-}
-
-const noop = () => {};
-
-/**
- * A program's method may return anything. If that is a promise, its rejection must not end the
- * process.
- */
-function ignoreRejection(result) {
-  result?.catch?.(noop);
-}
-
-/** @returns {Promise<never>} that does not end the process if the program ignores it */
-function handledRejection(err) {
-  const promise = Promise.reject(err);
-  promise.catch(noop);
-  return promise;
-}
-
-module.exports = { MessageHandlers, handledRejection, ignoreRejection, messageMethodsOf };
+module.exports = { MessageHandlers };

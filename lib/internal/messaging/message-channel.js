@@ -6,7 +6,7 @@ const errors = require('./channel-errors.js');
 const { arePingsPatched, noticeOwnPing, sendPing, sendsOwnPings } = require('./channel-pings.js');
 const { envelope } = require('./envelope.js');
 const { diagnostics } = require('../diagnostics.js');
-const { handledRejection } = require('./handlers.js');
+const { handledRejection } = require('../errors/rejections.js');
 const { SizeHint, stringify } = require('./json.js');
 const { throwUncaught } = require('../native/dispatcher.js');
 const { MessageCodec, receiveDecoded, takeOffer } = require('./message-codec.js');
@@ -14,10 +14,8 @@ const { showMessage } = require('./observed.js');
 const { replyFunction } = require('./owed-answers.js');
 const { keepTextLength, receiveRequest, receiveResponse } = require('./packets.js');
 const { isHandshake, isOwnMessage, isPayload, isWritable, typeName } = require('./payloads.js');
-const { callbacksOf } = require('./pending-callbacks.js');
 const { answerPing } = require('./ping-answers.js');
 const programMethods = require('./program-methods.js');
-const { SentRequests } = require('./sent-requests.js');
 const {
   kChannel,
   kClearPings,
@@ -32,6 +30,10 @@ const {
   kUncountFrame,
   kWriteBytes,
 } = require('../symbols.js');
+
+/** For messages with callbacks, and for requests, see late.js. */
+const loadCallbacks = () => require('./pending-callbacks.js').callbacksOf;
+const loadRequests = () => require('./sent-requests.js').SentRequests;
 
 const { message: messages } = diagnostics;
 
@@ -384,7 +386,7 @@ class MessageChannel {
     if (data?.constructor === SockhopPing) noticeOwnPing(this);
     if (callback) {
       if (typeof callback !== 'function') throw errors.callbackNotAFunction();
-      this.#callbacks ??= callbacksOf(this);
+      this.#callbacks ??= loadCallbacks()(this);
       ticket = this.#callbacks.reserve();
     }
     const { target, originalMethods } = this.#handlers;
@@ -526,7 +528,7 @@ class MessageChannel {
    * @returns {Promise<SockhopResponseReadableStream>}
    */
   request(data, config) {
-    this.#requests ??= new SentRequests(this, this.#handlers);
+    this.#requests ??= new (loadRequests())(this, this.#handlers);
     return this.#requests.send(data, config);
   }
 
@@ -535,7 +537,7 @@ class MessageChannel {
   /** @returns {?SockhopError} if there are too many */
   #rememberCallback(ticket, callback, call) {
     // A getter of the payload may have ended the connection.
-    this.#callbacks ??= callbacksOf(this);
+    this.#callbacks ??= loadCallbacks()(this);
     if (this.#callbacks.isFull(this.options.max_pending_callbacks)) {
       return this.#handlers.limits.count(errors.tooManyCallbacks(this.#callbacks.size));
     }
@@ -557,12 +559,12 @@ class MessageChannel {
   /** The messages of another channel leave over this one: their answers arrive here. */
   takeOver(other) {
     if (other.#callbacks !== null) {
-      this.#callbacks ??= callbacksOf(this);
+      this.#callbacks ??= loadCallbacks()(this);
       this.#callbacks.takeOver(other.#callbacks);
       other.#callbacks = this.#callbacks;
     }
     if (other.#requests !== null) {
-      this.#requests ??= new SentRequests(this, this.#handlers);
+      this.#requests ??= new (loadRequests())(this, this.#handlers);
       this.#requests.takeOver(other.#requests);
     }
   }

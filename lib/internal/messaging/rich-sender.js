@@ -22,7 +22,7 @@ const {
 } = require('../symbols.js');
 const { sendRefused, slowConsumer } = require('../transport/connection-errors.js');
 const errors = require('./channel-errors.js');
-const { handledRejection } = require('./handlers.js');
+const { handledRejection } = require('../errors/rejections.js');
 
 const noop = () => {};
 

@@ -5,9 +5,11 @@
 const { createRequire } = require('node:module');
 const path = require('node:path');
 
-const { bindingError } = require('./binding-error.js');
 const { bindingFileName, bindingPackageName, PACKAGE_ROOT, platformTag } = require('./platform.js');
 const { VERSION } = require('./version.js');
+
+/** Loaded for an error, because each file delays the start of a program. */
+const loadBindingError = () => require('./binding-error.js').bindingError;
 
 /** The error of a source that gave no binding. */
 class Failure {
@@ -118,7 +120,7 @@ function loadBinding() {
     if (error === null) return result;
     attempts.push({ source: name(tag), error });
   }
-  throw bindingError(tag, attempts, override);
+  throw loadBindingError()(tag, attempts, override);
 }
 
 module.exports = loadBinding();

@@ -23,7 +23,6 @@ const {
   kIsOver,
   kOnTooLarge,
 } = require('../symbols.js');
-const { guardAtUnload } = require('./deno-unload.js');
 const timing = require('../real-timers.js');
 
 const {
@@ -509,7 +508,9 @@ dispatch.hasRef = () => active > 0;
 
 const queue = new native.EventQueue(dispatch, index, bytes, readInLoop);
 
-if (process.versions.deno !== undefined) guardAtUnload(native, () => index[DROPPED] !== 0);
+if (process.versions.deno !== undefined) {
+  require('./deno-unload.js').guardAtUnload(native, () => index[DROPPED] !== 0);
+}
 
 /** Keeps the process alive during an activity: listening, connecting, a connection. */
 class KeepAlive {

@@ -7,21 +7,21 @@ const { abortError } = require('../errors/errors.js');
 const { chainable, tolerate } = require('../messaging/bare-then.js');
 const { invalidValue } = require('../options/kinds.js');
 const { throwUncaught } = require('../native/dispatcher.js');
+const originals = require('../originals.js');
 const { isUnclaimed } = require('../../SockhopSocket.js');
 const { descriptorOf, netOptions } = require('./listen-place.js');
 const { Listener, notRunning } = require('./listener.js');
 
 /**
- * Node's own functions. If a program replaced one of them, `server.server` is a server of Node, which
- * the program's function makes, starts or closes.
+ * @returns {boolean} whether a program replaced a function of Node's servers: then `server.server` is
+ *   a server of Node, which the program's function makes, starts or closes
  */
-const { createServer } = net;
-const { close, listen } = net.Server.prototype;
-
 function isNetReplaced() {
   const { prototype } = net.Server;
   return (
-    net.createServer !== createServer || prototype.listen !== listen || prototype.close !== close
+    net.createServer !== originals.createServer ||
+    prototype.listen !== originals.listen ||
+    prototype.close !== originals.close
   );
 }
 

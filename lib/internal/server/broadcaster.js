@@ -4,10 +4,9 @@ const { wholeFrame } = require('../codec/frames.js');
 const { RICH_MESSAGE } = require('../codec/rich-format.js');
 const { diagnostics } = require('../diagnostics.js');
 const { envelope } = require('../messaging/envelope.js');
-const { handledRejection } = require('../messaging/handlers.js');
+const { handledRejection } = require('../errors/rejections.js');
 const { publishBroadcast } = require('../messaging/observed.js');
 const { isPayload } = require('../messaging/payloads.js');
-const { frameOf } = require('../messaging/rich-sender.js');
 const { kDeliver, kDeliverFrame } = require('../native/classes.js');
 const { dispatchSoon, nextId } = require('../native/dispatcher.js');
 const { canBroadcastTo, countBroadcast, isSocketOf } = require('../../SockhopSocket.js');
@@ -16,6 +15,9 @@ const { hasExceptions } = require('../transport/broadcast-exceptions.js');
 const { flushAllWrites } = require('../transport/write-coalescer.js');
 const { PendingBroadcasts } = require('./pending-broadcasts.js');
 const { noSocket } = require('./server-connections.js');
+
+/** For `values: "rich"`, see late.js. */
+const loadRichSender = () => require('../messaging/rich-sender.js');
 
 /** The codes of errors for which a broadcast leaves out a client. */
 const LEFT_OUT = [
@@ -125,7 +127,7 @@ class Broadcaster {
   #sendRich(object, isUniform) {
     let frame;
     try {
-      frame = frameOf(object);
+      frame = loadRichSender().frameOf(object);
     } catch (err) {
       if (!isPayload(object)) throw err;
       return Promise.reject(err);

@@ -1,19 +1,13 @@
 'use strict';
 
-const net = require('node:net');
-
-/**
- * @returns {boolean} whether workers of `node:cluster` share addresses here; loads the module only
- *   when asked, as `net`
- */
-const inCluster = () => require('node:cluster').isWorker;
+const { Server } = require('../originals.js');
 
 /**
  * Listens and accepts in the place of the native side: on an address that workers of `node:cluster`
  * share, on a descriptor that listens already, or with options that only `net` has. It passes the
  * descriptors of its connections, unread, to the native side.
  */
-class ClusterServer extends net.Server {
+class ClusterServer extends Server {
   /** The listener that this accepts for: @type {import('./listener.js').Listener} */
   #listener;
   /** Secures the connections in JavaScript. */
@@ -124,4 +118,4 @@ class ClusterServer extends net.Server {
   }
 }
 
-module.exports = { ClusterServer, inCluster };
+module.exports = { ClusterServer };

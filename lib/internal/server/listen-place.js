@@ -8,9 +8,19 @@
 const net = require('node:net');
 
 const { invalidValue } = require('../options/kinds.js');
-const { warn } = require('../options/mistakes.js');
 const options = require('../options/options.js');
-const { systemdDescriptor } = require('./systemd.js');
+
+/** For options that few programs use, see late.js. */
+const load = {
+  mistakes: () => require('../options/mistakes.js'),
+  systemd: () => require('./systemd.js'),
+};
+
+/**
+ * @returns {boolean} whether workers of `node:cluster` share addresses here; loads the module only
+ *   when asked, as `net`
+ */
+const inCluster = () => require('node:cluster').isWorker;
 
 /** Node's default for the number of connections that wait to be accepted. */
 const BACKLOG = 511;
@@ -44,7 +54,9 @@ const refuse = (names, how, why) => {
  * @throws {TypeError}
  */
 function descriptorOf(how) {
-  if (how.fd === null) return systemdDescriptor(how.systemd);
+  if (how.fd === null) {
+    return how.systemd ? load.systemd().systemdDescriptor(how.systemd, inCluster()) : null;
+  }
   if (ON_WINDOWS) {
     throw invalidValue(
       property('fd'),
@@ -64,11 +76,13 @@ function descriptorOf(how) {
 function warnOfFileOptions(how) {
   for (const name of ['mode', 'unlink_stale']) {
     if (!how[name]) continue;
-    warn(
-      `listen ${name}`,
-      'SOCKHOP_IGNORED_OPTION',
-      `The option "${name}" of listen() has no effect on a TCP port, which has no file. Leave it out, or set "path" for a Unix socket.`,
-    );
+    load
+      .mistakes()
+      .warn(
+        `listen ${name}`,
+        'SOCKHOP_IGNORED_OPTION',
+        `The option "${name}" of listen() has no effect on a TCP port, which has no file. Leave it out, or set "path" for a Unix socket.`,
+      );
   }
 }
 
@@ -194,4 +208,12 @@ function backlogIn(value) {
   return typeof value !== 'function' && Number(value) > 0 ? Number(value) : 0;
 }
 
-module.exports = { descriptorOf, nativeOptions, needsNode, netOptions, placeOf, plainPlace };
+module.exports = {
+  descriptorOf,
+  inCluster,
+  nativeOptions,
+  needsNode,
+  netOptions,
+  placeOf,
+  plainPlace,
+};

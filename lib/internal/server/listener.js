@@ -1,7 +1,7 @@
 'use strict';
 
 const { AsyncResource } = require('node:async_hooks');
-const net = require('node:net');
+const { isIP } = require('node:net');
 
 const { onAbort } = require('../abort-signals.js');
 const { kListen, kListenElsewhere, kListenOn } = require('../native/classes.js');
@@ -9,25 +9,39 @@ const { listeners, KeepAlive, nextId, throwUncaught } = require('../native/dispa
 const { debug } = require('../diagnostics.js');
 const { abortError } = require('../errors/errors.js');
 const { systemError } = require('../errors/system-errors.js');
-const handles = require('../native/node-handles.js');
+const { Server } = require('../originals.js');
 const { SockhopSocket } = require('../../SockhopSocket.js');
 const { formatAddress } = require('../transport/format-address.js');
-const { SockhopTlsSocket } = require('../transport/tls-socket.js');
 const { lookup } = require('../transport/lookup.js');
 const { displayedEndpoint, socketName } = require('../transport/addresses.js');
-const { ClusterServer, inCluster } = require('./cluster-server.js');
-const { nativeOptions, needsNode, netOptions, placeOf, plainPlace } = require('./listen-place.js');
+const {
+  inCluster,
+  nativeOptions,
+  needsNode,
+  netOptions,
+  placeOf,
+  plainPlace,
+} = require('./listen-place.js');
 const { nextTick } = require('../real-timers.js');
 const { markTarget, supportProxies } = require('../proxy-support.js');
 
-/** Loaded when it is needed, because each file delays the start of a program. */
-const loadOpensslHandshakes = () => require('./openssl-handshakes.js').OpensslHandshakes;
+/** Parts that few listeners need, see late.js. */
+const load = {
+  clusterServer: () => {
+    // Reads a connection that has no descriptor, or for which there is no further one.
+    require('../transport/stream-transport.js');
+    return require('./cluster-server.js').ClusterServer;
+  },
+  handles: () => require('../native/node-handles.js'),
+  openssl: () => require('./openssl-handshakes.js').OpensslHandshakes,
+  tlsSocket: () => require('../transport/tls-socket.js').SockhopTlsSocket,
+};
 
 /** Before Node 21 a `maxConnections` of 0 meant no limit. */
 const ZERO_IS_NONE = Number.parseInt(process.versions.node, 10) >= 21;
 
 /** Whether the constructor of net.Server defines the property `maxConnections`. */
-const HAS_OWN_LIMIT = Object.hasOwn(new net.Server(), 'maxConnections');
+const HAS_OWN_LIMIT = Object.hasOwn(new Server(), 'maxConnections');
 
 /**
  * Listens for a server: a `net.Server` to the program, backed by a native listener.
@@ -38,7 +52,7 @@ const HAS_OWN_LIMIT = Object.hasOwn(new net.Server(), 'maxConnections');
  * @fires Listener#drop (?ends): a connection was closed at once because of the limit of connections
  * @fires Listener#close
  */
-class Listener extends net.Server {
+class Listener extends Server {
   /** Makes native listeners: @type {SockhopServer} */
   #server;
   /** The handlers that this reports errors and refused connections to. */
@@ -55,6 +69,8 @@ class Listener extends net.Server {
   #defaultLimit;
   /** Secures the connections; null without TLS: @type {?import('../tls/tls-server.js').TlsServer} */
   #tls;
+  /** The class of sockets with TLS; null without TLS. */
+  #TlsSocket = null;
   /** `maxConnections` as the program assigned it: @type {*} */
   #maxConnections;
   /** How many accepted sockets are not destroyed. */
@@ -97,6 +113,7 @@ class Listener extends net.Server {
     this.#handlers = handlers;
     this.#defaultLimit = limit;
     this.#tls = tls;
+    if (tls !== null) this.#TlsSocket = load.tlsSocket();
     if (HAS_OWN_LIMIT) {
       const property = Object.getOwnPropertyDescriptor(Listener.prototype, 'maxConnections');
       Object.defineProperty(this, 'maxConnections', { ...property, enumerable: true });
@@ -168,11 +185,11 @@ class Listener extends net.Server {
     };
     try {
       this.#tls?.prepare();
-      const address = !host || net.isIP(host) !== 0 ? host : (await lookup(host, false))[0].address;
+      const address = !host || isIP(host) !== 0 ? host : (await lookup(host, false))[0].address;
       check();
       const isShared = !(how.exclusive || how.reuse_port || how.reusePort) && inCluster();
       const place = fd === undefined ? (path ? { path } : { host: address, port }) : { fd };
-      if (this.#usesOpenssl && path && !isShared && handles.areDescriptors) {
+      if (this.#usesOpenssl && path && !isShared && load.handles().areDescriptors) {
         await this.#listenAtFile(path, how, check);
       } else if (this.#usesOpenssl || needsNode(place, how) || isShared) {
         await this.#listenThroughNode([netOptions(place, { ...how, signal: null })], check);
@@ -274,9 +291,9 @@ class Listener extends net.Server {
   /** @param {object} native the native listener, which does not accept; it is closed if Node fails */
   #acceptThroughNode(native, args, check) {
     // What Node accepts has no descriptor on Windows, so that OpenSSL secures it.
-    const usesOpenssl = this.#usesOpenssl || (this.#tls !== null && !handles.areDescriptors);
-    const openssl = usesOpenssl ? new (loadOpensslHandshakes())(this, this.#tls) : null;
-    const clusterServer = new ClusterServer(native, this, openssl);
+    const usesOpenssl = this.#usesOpenssl || (this.#tls !== null && !load.handles().areDescriptors);
+    const openssl = usesOpenssl ? new (load.openssl())(this, this.#tls) : null;
+    const clusterServer = new (load.clusterServer())(native, this, openssl);
     const undo = () => {
       clusterServer.stop();
       native.close();
@@ -343,7 +360,7 @@ class Listener extends net.Server {
     }
     const details = this.#tls.detailsOf(connection);
     const socket = this.#emitConnection(
-      new SockhopTlsSocket(connection, details, this.#onSocketDestroyed, this.#handlers),
+      new this.#TlsSocket(connection, details, this.#onSocketDestroyed, this.#handlers),
     );
     this.#clusterServer?.track(socket);
     return socket;
@@ -438,7 +455,7 @@ class Listener extends net.Server {
     // The constructor of net.Server reads it before there are private fields.
     if (!(#native in this) || this.#native === null) return null;
     if (this.#clusterServer !== null) return this.#clusterServer._handle;
-    this.#handle ??= handles.ofListener(this.#native.duplicate());
+    this.#handle ??= load.handles().ofListener(this.#native.duplicate());
     return this.#handle;
   }
 
@@ -528,7 +545,7 @@ class Listener extends net.Server {
 
 supportProxies(Listener);
 
-if (typeof Symbol.asyncDispose === 'symbol' && Symbol.asyncDispose in net.Server.prototype) {
+if (typeof Symbol.asyncDispose === 'symbol' && Symbol.asyncDispose in Server.prototype) {
   Object.defineProperty(Listener.prototype, Symbol.asyncDispose, {
     configurable: true,
     writable: true,

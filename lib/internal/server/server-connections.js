@@ -3,14 +3,13 @@
 const { diagnostics } = require('../diagnostics.js');
 const { idleTimeout } = require('../errors/errors.js');
 const { explain } = require('../errors/explanations.js');
-const { handledRejection } = require('../messaging/handlers.js');
+const { handledRejection } = require('../errors/rejections.js');
 const { makeChannel } = require('../messaging/channels.js');
 const native = require('../native/classes.js');
 const { nextTick, setImmediate } = require('../real-timers.js');
 const SockhopError = require('../../SockhopError.js');
 const SockhopSession = require('../../SockhopSession.js');
 const { SockhopSocket } = require('../../SockhopSocket.js');
-const { callbackFigures, connectionFigures } = require('../stats/snapshot.js');
 const { addTraffic, pastTraffic, sumTraffic } = require('../stats/stats.js');
 const {
   kChannel,
@@ -21,9 +20,14 @@ const {
   kStopPreSessionReading,
   kTraffic,
 } = require('../symbols.js');
-const { StreamTransport, UnreadStreamTransport } = require('../transport/stream-transport.js');
-const { HalfOpenConnections } = require('./half-open.js');
-const { UnavailableTransport } = require('../transport/transport.js');
+
+/** Parts that few servers need, see late.js. */
+const load = {
+  figures: () => require('../stats/snapshot.js'),
+  halfOpen: () => require('./half-open.js').HalfOpenConnections,
+  streams: () => require('../transport/stream-transport.js'),
+  unavailable: () => require('../transport/transport.js').UnavailableTransport,
+};
 
 /**
  * The connections of a server, from the start of their sessions to the end of them.
@@ -82,7 +86,7 @@ class ServerConnections {
     this.#decoding = decodingOf(programOptions);
     this.options = options;
     if (options.allow_half_open) {
-      this.#halfOpen = new HalfOpenConnections(server, options.response_timeout);
+      this.#halfOpen = new (load.halfOpen())(server, options.response_timeout);
     }
     /** How many sockets the native side broadcasts to. */
     this.nativeCount = 0;
@@ -108,6 +112,7 @@ class ServerConnections {
    */
   adopt(stream) {
     const channel = makeChannel(this.#handlers, this.options);
+    const { StreamTransport } = load.streams();
     channel.attachStream(stream, new StreamTransport(stream, this.options, channel));
     this.#streamChannels.set(stream, channel);
     this.#admit(stream, channel);
@@ -377,6 +382,7 @@ class ServerConnections {
   #channelOfStranger(socket) {
     if (typeof socket?.write !== 'function') return null;
     const channel = makeChannel(this.#handlers, this.options);
+    const { UnreadStreamTransport } = load.streams();
     channel.attachStream(socket, new UnreadStreamTransport(socket, this.options, channel));
     this.#streamChannels.set(socket, channel);
     return channel;
@@ -389,7 +395,7 @@ class ServerConnections {
     let channel = this.channelOf(socket);
     if (channel === null) {
       channel = makeChannel(this.#handlers, this.options);
-      const transport = new UnavailableTransport(() => handledRejection(noSocket(socket)));
+      const transport = new (load.unavailable())(() => handledRejection(noSocket(socket)));
       channel.attachStream(socket, transport);
     }
     channel.session ??= session ?? null;
@@ -411,6 +417,7 @@ class ServerConnections {
     const server = this.#server;
     const { channels } = this;
     const { receive, send } = server[native.kMarks]();
+    const { callbackFigures, connectionFigures } = load.figures();
     const traffic = channels.map((channel) => this.#trafficOf(channel));
     const roundTrips = channels
       .map((channel) => channel?.transport[kRoundTrip]() ?? null)

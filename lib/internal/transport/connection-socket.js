@@ -1,16 +1,13 @@
 'use strict';
 
 const { AsyncResource } = require('node:async_hooks');
-const net = require('node:net');
 
 const { displayedEndpoint } = require('./addresses.js');
 const { countException } = require('./broadcast-exceptions.js');
 const { cannotHandOver } = require('./connection-errors.js');
 const { formatAddress } = require('./format-address.js');
-const { PendingConnection } = require('./pending-connection.js');
-const { SentPings } = require('./sent-pings.js');
 const { sockets, changeActive, dispatchSoon } = require('../native/dispatcher.js');
-const handles = require('../native/node-handles.js');
+const { Socket } = require('../originals.js');
 const { markTarget, supportProxies } = require('../proxy-support.js');
 const { clearTimeout, setImmediate, setTimeout } = require('../real-timers.js');
 const {
@@ -30,6 +27,12 @@ const {
   kReplaceConnection,
   kRoundTrip,
 } = require('../symbols.js');
+
+/** For properties that few programs read, see late.js. */
+const load = {
+  handles: () => require('../native/node-handles.js'),
+  sentPings: () => require('./sent-pings.js').SentPings,
+};
 
 /**
  * The state of a connection that differs from its initial value on few sockets: those with a
@@ -92,7 +95,7 @@ function textOf(pong) {
  * connection. It has the connection from its beginning to its end, and the properties, time-outs
  * and options of `net.Socket` that are those of the connection.
  */
-class ConnectionSocket extends net.Socket {
+class ConnectionSocket extends Socket {
   /** The native connection, or a PendingConnection while there is none. */
   #connection;
   /**
@@ -114,7 +117,7 @@ class ConnectionSocket extends net.Socket {
     markTarget(this);
     this.#connection = connection;
     this.#onDestroyed = onDestroyed;
-    if (connection instanceof PendingConnection) this.connecting = true;
+    if (connection.isPending) this.connecting = true;
     else sockets.set(connection.id, this);
     changeActive(1);
   }
@@ -189,7 +192,7 @@ class ConnectionSocket extends net.Socket {
 
   get [kPings]() {
     const usage = this.#ownUsage();
-    usage.sentPings ??= new SentPings();
+    usage.sentPings ??= new (load.sentPings())();
     return usage.sentPings.update(this.#connection);
   }
 
@@ -370,7 +373,9 @@ class ConnectionSocket extends net.Socket {
    */
   get _handle() {
     // The constructor of net.Socket reads it before there is a connection.
-    if (!handles.exist || !(#connection in this) || this.#isOver || this.connecting) return null;
+    if (!(#connection in this) || this.#isOver || this.connecting) return null;
+    const handles = load.handles();
+    if (!handles.exist) return null;
     const usage = this.#ownUsage();
     usage.handle ??= handles.ofConnection(this.#connection.duplicate());
     if (usage.handle !== null) this.#pauseForHandle();
@@ -386,8 +391,8 @@ class ConnectionSocket extends net.Socket {
     this.#ownUsage().isHandleInUse = true;
     this.#connection.pause();
     process.nextTick(() => {
-      if (this.#isOver || this.#usage.handle === null || handles.isTaken(this.#usage.handle))
-        return;
+      const { handle } = this.#usage;
+      if (this.#isOver || handle === null || load.handles().isTaken(handle)) return;
       this.#usage.isHandleInUse = false;
       this[kOnHandleUnused]();
     });

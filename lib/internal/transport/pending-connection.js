@@ -12,6 +12,8 @@ const END_OF_NOTHING = 0.5;
  * outgoing stream, as the native side counts them.
  */
 class PendingConnection {
+  /** A native connection has no such property. */
+  isPending = true;
   #chunks = [];
   #length = 0;
   #ended = false;

@@ -1,16 +1,12 @@
 'use strict';
 
-const { EventEmitter } = require('node:events');
-const net = require('node:net');
-
 const { Framer } = require('./framer.js');
 const { throwUncaught } = require('../native/dispatcher.js');
 
 /**
  * Of the base classes: the methods of SockhopSocket would count the listener as one of the program.
  */
-const { removeListener } = net.Socket.prototype;
-const { prependListener } = EventEmitter.prototype;
+const { prependListener, removeListener } = require('../originals.js');
 
 /**
  * Receives the frames that the stream still held when the server took over.

@@ -1,11 +1,9 @@
 'use strict';
 
-const { Duplex } = require('node:stream');
+const { cork, uncork } = require('../originals.js');
 
 /** The number of writes in a tick that leave during their call; later ones leave together. */
 const DIRECT_WRITES = 8;
-
-const { cork, uncork } = Duplex.prototype;
 
 /**
  * The writes of a program in one tick: the first ones leave at their call, the others at the end of

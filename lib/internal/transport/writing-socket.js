@@ -1,8 +1,5 @@
 'use strict';
 
-const net = require('node:net');
-const { Duplex } = require('node:stream');
-
 const { countException } = require('./broadcast-exceptions.js');
 const { sendRefused, slowConsumer } = require('./connection-errors.js');
 const { ConnectionSocket } = require('./connection-socket.js');
@@ -10,8 +7,9 @@ const { encoded } = require('../codec/encoder.js');
 const { binaryKindOf, bytesOfFrames, lengthOfFrames } = require('../codec/frames.js');
 const { connectionName, debug } = require('../diagnostics.js');
 const { socketDestroyed } = require('../errors/errors.js');
-const { handledRejection } = require('../messaging/handlers.js');
+const { handledRejection } = require('../errors/rejections.js');
 const { dispatchSoon, throwUncaught } = require('../native/dispatcher.js');
+const { Socket, write: netWrite } = require('../originals.js');
 const { supportProxies } = require('../proxy-support.js');
 const { nextTick, setImmediate } = require('../real-timers.js');
 const {
@@ -588,12 +586,7 @@ class WritingSocket extends ConnectionSocket {
 
 supportProxies(WritingSocket);
 
-const netPrototype = net.Socket.prototype;
-/** The `write()` of net.Socket before a program replaces it: in Node that of Duplex. */
-const netWrite =
-  process.versions.bun === undefined && process.versions.deno === undefined
-    ? Duplex.prototype.write
-    : net.Socket.prototype.write;
+const netPrototype = Socket.prototype;
 const { write } = WritingSocket.prototype;
 
 module.exports = { WritingSocket, countSent, hasCustomWrite };

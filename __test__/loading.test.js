@@ -1,0 +1,155 @@
+'use strict';
+
+// Which files of the package a program loads, and when: each file delays its start.
+
+const assert = require('node:assert/strict');
+const { execFile } = require('node:child_process');
+const path = require('node:path');
+const { describe, it } = require('node:test');
+const { promisify } = require('node:util');
+
+const ROOT = path.dirname(__dirname);
+const limit = { timeout: 90_000 };
+
+/**
+ * Runs a program in a new process. `Sockhop` is the package; `loaded()` names the files of it that
+ * are loaded, and `path` is that of a Unix socket.
+ *
+ * @returns {Promise<*>} what the program gives to `done()`
+ */
+async function run(program) {
+  const text = `
+    const net = require('node:net');
+    const tls = require('node:tls');
+    const root = ${JSON.stringify(ROOT)};
+    const path = process.platform === 'win32'
+      ? '\\\\\\\\.\\\\pipe\\\\sockhop-loading-' + process.pid
+      : require('node:path').join(require('node:os').tmpdir(), 'sockhop-loading-' + process.pid);
+    const Sockhop = require(root);
+    const loaded = () => Object.keys(require.cache)
+      .filter((file) => file.startsWith(root) && file.endsWith('.js'))
+      .map((file) => require('node:path').relative(root, file).replaceAll('\\\\', '/'));
+    const done = (value) => {
+      require('node:fs').writeSync(1, JSON.stringify(value));
+      process.exit();
+    };
+    (async () => {${program}})();
+  `;
+  const { stdout } = await promisify(execFile)(process.execPath, ['-e', text]);
+  return JSON.parse(stdout);
+}
+
+/** A client, with a server of `net` that answers its message by one of its own. */
+const CLIENT = `
+  const server = net.createServer((sock) =>
+    sock.once('data', () => sock.write('{"type":"Object","data":{}}\\n')),
+  );
+  await new Promise((resolve) => server.listen(path, resolve));
+  const client = new Sockhop.client({ path });
+  client.on('receive', () => done(loaded()));
+  await client.connect();
+  client.send({});
+`;
+
+/** A server, with a client of `net`. */
+const SERVER = `
+  const server = new Sockhop.server({ path });
+  server.on('receive', (object, { socket }) => {
+    server.send(socket, {});
+    server.sendall({});
+    done(loaded());
+  });
+  await server.listen();
+  net.connect(path, function () {
+    this.write('{"type":"Object","data":{}}\\n');
+  });
+`;
+
+describe('the package', () => {
+  it('loads its classes alone', limit, async () => {
+    const files = await run('done(loaded());');
+    assert.ok(files.length <= 20, files.join('\n'));
+  });
+
+  for (const [end, program, most] of [
+    ['client', CLIENT, 90],
+    ['server', SERVER, 90],
+  ]) {
+    it(`loads for a ${end} what it needs for messages`, limit, async () => {
+      const files = await run(program);
+      assert.ok(files.length <= most, files.join('\n'));
+      const others = /\/(tls|cluster|cli)\/|rich-(?!format)|stream-transport|offline|systemd|binding-error/;
+      assert.deepEqual(
+        files.filter((file) => others.test(file)),
+        [],
+      );
+    });
+  }
+
+  it('has classes as ordinary exports once they are read or assigned', limit, async () => {
+    const [names, before, read, assigned] = await run(`
+      const names = Object.keys(Sockhop);
+      const isMade = (name) => 'value' in Object.getOwnPropertyDescriptor(Sockhop, name);
+      const before = isMade('SockhopPing');
+      new Sockhop.SockhopPing();
+      Sockhop.ObjectBuffer = 5;
+      done([names, before, isMade('SockhopPing'), Sockhop.ObjectBuffer]);
+    `);
+    assert.ok(names.includes('SockhopSocket'));
+    assert.deepEqual([before, read, assigned], [false, true, 5]);
+  });
+});
+
+describe('a function of Node that a program replaces after it has loaded the package', () => {
+  const replaced = {
+    'net.createConnection()': `
+      const { createConnection } = net;
+      net.createConnection = (...args) => (done(true), createConnection(...args));
+      new Sockhop.client({ path }).connect().catch(() => {});
+    `,
+    'the connect() of net.Socket': `
+      net.Socket.prototype.connect = () => done(true);
+      new Sockhop.client({ path }).connect().catch(() => {});
+    `,
+    'tls.connect()': `
+      tls.connect = () => (done(true), new net.Socket());
+      new Sockhop.client({ port: 1, ssl: true }).connect().catch(() => {});
+    `,
+    'net.createServer()': `
+      const { createServer } = net;
+      net.createServer = (...args) => (done(true), createServer(...args));
+      new Sockhop.server({ path });
+    `,
+    'the write() of net.Socket': `
+      const { write } = net.Socket.prototype;
+      const server = new Sockhop.server({ path });
+      await server.listen();
+      net.Socket.prototype.write = function (...args) {
+        done(true);
+        return write.apply(this, args);
+      };
+      const client = new Sockhop.client({ path });
+      await client.connect();
+      client.send({});
+    `,
+  };
+  for (const [name, program] of Object.entries(replaced)) {
+    it(`is called: ${name}`, limit, async () => {
+      assert.equal(await run(program), true);
+    });
+  }
+
+  it('is not used for its own input and output: timers', limit, async () => {
+    const received = await run(`
+      for (const name of ['setImmediate', 'setTimeout', 'queueMicrotask']) globalThis[name] = () => {};
+      process.nextTick = () => {};
+      const server = new Sockhop.server({ path });
+      server.on('receive', (object) => done(object));
+      await server.listen();
+      const client = new Sockhop.client({ path });
+      await client.connect();
+      client.send({ a: 1 });
+    `);
+    assert.deepEqual(received, { a: 1 });
+  });
+});

@@ -1,0 +1,29 @@
+'use strict';
+
+/*
+ * Parts of the package that are loaded when they are needed, because each file delays the start of
+ * a program, and most programs need few of them.
+ *
+ * The rule: what a peer, the network or the system may cause to be needed is loaded with the
+ * connection or the listener, because loading a file takes a descriptor, and there may be none left
+ * by then. Only a call or an option of the program loads a part later.
+ */
+
+// Parts that are loaded late compare functions of Node with those that it has now.
+require('./originals.js');
+require('./real-timers.js');
+
+/**
+ * @template T
+ * @param {function(): T} load requires the part, with a literal path, which bundlers follow
+ * @returns {function(): T} loads it with the first call
+ */
+function late(load) {
+  let part;
+  return () => {
+    part ??= load();
+    return part;
+  };
+}
+
+module.exports = { late };
