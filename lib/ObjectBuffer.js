@@ -2,12 +2,14 @@
 
 const { EventEmitter } = require('node:events');
 
-const { Framer } = require('./internal/transport/framer.js');
 const { describeFrame } = require('./internal/errors/explanations.js');
 const SockhopError = require('./SockhopError.js');
 const { checkTerminator } = require('./internal/options/options.js');
 const { kMaxFrameSize, kOriginalMethods, kHasOversizedFrame } = require('./internal/symbols.js');
 const { markTarget, supportProxies } = require('./internal/proxy-support.js');
+
+/** For programs that use an ObjectBuffer, see late.js: others load this for its methods alone. */
+const loadFramer = () => require('./internal/transport/framer.js').Framer;
 
 /**
  * Encodes objects as frames and decodes them, for programs with a byte stream of their own.
@@ -41,7 +43,7 @@ class ObjectBuffer extends EventEmitter {
     // The ObjectBuffer of a connection has a limit, and its channel asks whether a frame was
     // longer.
     this.#limit = opts?.[kMaxFrameSize] ?? Number.POSITIVE_INFINITY;
-    this.#framer = new Framer(receive, this.#limit);
+    this.#framer = new (loadFramer())(receive, this.#limit);
     this._rx_terminator = receive;
     this._tx_terminator = transmit;
     this._allow_non_objects = opts?.allow_non_objects === true;
@@ -71,7 +73,7 @@ class ObjectBuffer extends EventEmitter {
       const [receive] = checkTerminator('The "_rx_terminator" property', this._rx_terminator);
       this._buffer = this._buffer;
       this.#terminator = receive;
-      this.#framer = new Framer(receive, this.#limit);
+      this.#framer = new (loadFramer())(receive, this.#limit);
     }
     if (this.#beginning === null) return this.#framer.push(chunk);
     const bytes = Buffer.concat([this.#beginning, chunk]);

@@ -20,7 +20,6 @@ const parts = late(() => ({
   options: require('./internal/options/options.js'),
   TimedMap: require('./TimedMap.js'),
   ...require('./internal/errors/errors.js'),
-  ...require('./internal/errors/rejections.js'),
 }));
 
 /** For methods that few programs call. */

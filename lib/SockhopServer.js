@@ -23,7 +23,6 @@ const parts = late(() => ({
   options: require('./internal/options/options.js'),
   ...require('./internal/errors/errors.js'),
   ...require('./internal/errors/explanations.js'),
-  ...require('./internal/errors/rejections.js'),
 }));
 
 /** For options and methods that few programs use. */

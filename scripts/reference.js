@@ -13,7 +13,7 @@ const path = require('node:path');
 const { NODE_CODES, OTHER_CODES, SOCKHOP_CODES } = require('../lib/internal/errors/codes.js');
 const { KINDS } = require('../lib/internal/options/kinds.js');
 const { OPTIONS } = require('../lib/internal/options/table.js');
-const { CLUSTER_FIGURES, FIGURES } = require('../lib/internal/stats/stats.js');
+const { CLUSTER_FIGURES, FIGURES } = require('../lib/internal/stats/figures.js');
 
 const ROOT = path.dirname(__dirname);
 const WIDTH = 100;

@@ -1,7 +1,7 @@
 'use strict';
 
 const { diagnostics } = require('../diagnostics.js');
-const { handledRejection } = require('../errors/rejections.js');
+const { handledRejection } = require('../errors/errors.js');
 const { makeChannel } = require('../messaging/channels.js');
 const { typeName } = require('../messaging/payloads.js');
 const { isPeerDraining } = require('../messaging/ping-answers.js');

@@ -2,9 +2,8 @@
 
 const ObjectBuffer = require('../../ObjectBuffer.js');
 const { diagnostics } = require('../diagnostics.js');
-const { idleTimeout } = require('../errors/errors.js');
+const { idleTimeout, ignoreRejection } = require('../errors/errors.js');
 const { reportError } = require('../errors/report-error.js');
-const { ignoreRejection } = require('../errors/rejections.js');
 const { MessageHandlers } = require('../messaging/handlers.js');
 const { kMaxFrameSize } = require('../symbols.js');
 

@@ -1,8 +1,8 @@
 'use strict';
 
 const { AsyncResource } = require('node:async_hooks');
+const { isIP } = require('node:net');
 
-const { onAbort } = require('../abort-signals.js');
 const { clientName, debug } = require('../diagnostics.js');
 const { abortError } = require('../errors/errors.js');
 const { describeAttempt } = require('../errors/explanations.js');
@@ -16,11 +16,12 @@ const { SockhopSocket } = require('../../SockhopSocket.js');
 const { attemptDelay, socketName } = require('../transport/addresses.js');
 const { PendingConnection } = require('../transport/pending-connection.js');
 const { attemptError, timedOut } = require('./connect-errors.js');
-const { resolveEndpoints } = require('../transport/lookup.js');
 const { connectNet, connectTls, isNetReplaced, isTlsReplaced } = require('./node-connect.js');
 
-/** For TLS alone, see late.js. */
+/** For TLS, host names and signals, see late.js. */
 const load = {
+  aborts: () => require('../abort-signals.js'),
+  lookup: () => require('../transport/lookup.js'),
   errors: () => require('../tls/tls-errors.js'),
   connector: () => require('../tls/tls-connector.js').TlsConnector,
   socket: () => require('../transport/tls-socket.js').SockhopTlsSocket,
@@ -98,7 +99,10 @@ class ConnectAttempt {
     });
     attempts.set(this.#connection.id, this);
     this.#keepAlive.start();
-    this.#stopListening = onAbort(this.#signal, () => this.cancel(abortError(this.#signal)));
+    const signal = this.#signal;
+    if (signal) {
+      this.#stopListening = load.aborts().onAbort(signal, () => this.cancel(abortError(signal)));
+    }
     this.#connect();
     return chainable(this.#promise);
   }
@@ -130,7 +134,7 @@ class ConnectAttempt {
         debug?.('%s: connects', clientName(client));
         this.#connection.assign(new SockhopSocket(this.#pendingConnection()), this);
       }
-      this.#endpoints = await resolveEndpoints(this.#target, this.socket);
+      this.#endpoints = await this.#endpointsOfTarget();
       if (!this.#isOver) this.#connectNatively();
     } catch (err) {
       this.#fail(err);
@@ -150,6 +154,13 @@ class ConnectAttempt {
     return load
       .connector()
       .from(client._ssl_options, this.#target.address, settings.handshake_timeout);
+  }
+
+  /** @returns {Promise<object[]>|object[]} the endpoints of the target, in their order */
+  #endpointsOfTarget() {
+    const { path, address } = this.#target;
+    if (path || isIP(address) !== 0) return [this.#target];
+    return load.lookup().resolveEndpoints(this.#target, this.socket);
   }
 
   #connectNatively() {

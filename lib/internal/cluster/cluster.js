@@ -3,14 +3,13 @@
 const { EventEmitter } = require('node:events');
 
 const { diagnostics } = require('../diagnostics.js');
-const { abortError } = require('../errors/errors.js');
-const { handledRejection } = require('../errors/rejections.js');
+const { abortError, handledRejection } = require('../errors/errors.js');
 const { isPayload } = require('../messaging/payloads.js');
 const { throwUncaught } = require('../native/dispatcher.js');
 const { outOfRange } = require('../options/kinds.js');
 const { CLUSTER_DEFAULTS } = require('../options/options.js');
 const { alreadyListening, notRunning } = require('../server/listener.js');
-const { CLUSTER_FIGURES } = require('../stats/stats.js');
+const { CLUSTER_FIGURES } = require('../stats/figures.js');
 const { Delivery } = require('./delivery.js');
 const { closed } = require('./errors.js');
 const { Executor } = require('./executor.js');

@@ -60,7 +60,9 @@ const ABSENT = Symbol('absent');
 class BadMessage extends Error {}
 
 /** The peer has defined more shapes than a connection may have. */
-class TooManyShapes extends Error {}
+class TooManyShapes extends Error {
+  isTooManyShapes = true;
+}
 
 function refuse(reason) {
   throw new BadMessage(reason);

@@ -15,6 +15,7 @@
 const { types } = require('node:util');
 
 const { COMPILED_AFTER, areCompilable } = require('./compiling.js');
+const { encoded } = require('./encoded.js');
 const {
   Flag,
   MAX_DEPTH,
@@ -64,6 +65,7 @@ let foundToJSON;
 
 function useBuffer(buffer) {
   out = buffer;
+  encoded.buffer = buffer;
   view = new DataView(out.buffer);
   limit = out.length - MARGIN;
 }
@@ -389,26 +391,13 @@ const isWellFormed =
 /** How many bursts have messages in the buffer: the next message is written after those. */
 let claims = 0;
 
-/** The message that `encode()` has written: its text, and the range of its bytes in `buffer`. */
-const encoded = {
-  text: '',
-  from: 0,
-  to: 0,
-  /** The bytes of all messages that are not sent yet. @type {Buffer} */
-  get buffer() {
-    return out;
-  },
-};
-
-/** A burst keeps its messages in the buffer until `release()`. */
-function claim() {
+encoded.claim = () => {
   claims += 1;
-}
-
-function release() {
+};
+encoded.release = () => {
   claims -= 1;
   if (claims === 0 && !isWriting) discard();
-}
+};
 
 /** The buffer has no message that is to be sent. */
 function discard() {
@@ -556,4 +545,4 @@ function place(messageText, parts, length) {
   return true;
 }
 
-module.exports = { claim, encode, encoded, place, release };
+module.exports = { encode, place };

@@ -1,6 +1,6 @@
 'use strict';
 
-/* Errors that client and server have in common. */
+/* Errors that client and server have in common, and promises that reject with them. */
 
 const SockhopError = require('../../SockhopError.js');
 
@@ -44,4 +44,28 @@ function socketDestroyed(channel) {
   );
 }
 
-module.exports = { abortError, idleTimeout, requestRefused, socketDestroyed };
+const noop = () => {};
+
+/**
+ * A program's method may return anything. If that is a promise, its rejection must not end the
+ * process.
+ */
+function ignoreRejection(result) {
+  result?.catch?.(noop);
+}
+
+/** @returns {Promise<never>} that does not end the process if the program ignores it */
+function handledRejection(err) {
+  const promise = Promise.reject(err);
+  promise.catch(noop);
+  return promise;
+}
+
+module.exports = {
+  abortError,
+  handledRejection,
+  idleTimeout,
+  ignoreRejection,
+  requestRefused,
+  socketDestroyed,
+};

@@ -14,12 +14,17 @@ const { randomFillSync } = require('node:crypto');
 
 const COUNTER_DIGITS = 3; // hexadecimal digits in each half of the counter
 const HALF = 16 ** COUNTER_DIGITS;
-const DIGITS = Array.from({ length: HALF }, (_, i) => i.toString(16).padStart(COUNTER_DIGITS, '0'));
+/** All values of a half of the counter, once there is an id. */
+const DIGITS = [];
 
 let prefix = ''; // all but the last three digits; changes once in 4,096 ids
 let random = ''; // all but the last six digits
 let high = HALF; // both halves are used up: the first call draws random bits
 let low = HALF;
+
+function fillDigits() {
+  for (let i = 0; i < HALF; i++) DIGITS.push(i.toString(16).padStart(COUNTER_DIGITS, '0'));
+}
 
 /**
  * @returns {string} a random part, with the bits of version 4 and variant 10xx where the RFC has
@@ -46,6 +51,7 @@ const COUNTER_AT = ID_LENGTH - 2 * COUNTER_DIGITS;
 function uuid() {
   if (low === HALF) {
     if (high === HALF) {
+      if (DIGITS.length === 0) fillDigits();
       random = drawRandomPart();
       high = 0;
     }

@@ -1,12 +1,11 @@
 'use strict';
 
 const { SockhopPing } = require('../../SockhopPing.js');
-const { TooManyShapes } = require('../codec/decoder.js');
 const errors = require('./channel-errors.js');
 const { arePingsPatched, noticeOwnPing, sendPing, sendsOwnPings } = require('./channel-pings.js');
 const { envelope } = require('./envelope.js');
 const { diagnostics } = require('../diagnostics.js');
-const { handledRejection } = require('../errors/rejections.js');
+const { handledRejection } = require('../errors/errors.js');
 const { SizeHint, stringify } = require('./json.js');
 const { throwUncaught } = require('../native/dispatcher.js');
 const { MessageCodec, receiveDecoded, takeOffer } = require('./message-codec.js');
@@ -182,7 +181,7 @@ class MessageChannel {
     try {
       return this.ownCodec().decode(...frame);
     } catch (err) {
-      if (err instanceof TooManyShapes) this.onLimit(errors.tooManyShapes());
+      if (err.isTooManyShapes) this.onLimit(errors.tooManyShapes());
       else this.reportBadFrame();
       return null;
     }

@@ -1,7 +1,5 @@
 'use strict';
 
-const { Received, decode } = require('../codec/decoder.js');
-const { encode } = require('../codec/encoder.js');
 const { Flag } = require('../codec/format.js');
 const {
   FAREWELL,
@@ -11,7 +9,6 @@ const {
   SWITCH,
   WITHDRAWAL,
 } = require('../codec/negotiation.js');
-const { ShapeTable } = require('../codec/shape-table.js');
 const { diagnostics } = require('../diagnostics.js');
 const { countOf } = require('./ids.js');
 const { showMessage } = require('./observed.js');
@@ -27,6 +24,30 @@ const {
 } = require('../symbols.js');
 
 const { message: messageChannel } = diagnostics;
+
+/** The parts that read and write binary frames, once a connection uses the codec. */
+let decode = null;
+let encode = null;
+let Received = null;
+let ShapeTable = null;
+
+/**
+ * Loads them with the first offer of the codec, which short connections do not make.
+ *
+ * @returns {boolean} false if that is not possible: a peer may make an offer while the process has
+ *   no descriptor left to read a file. Then messages stay JSON
+ */
+function loadCodec() {
+  if (encode !== null) return true;
+  try {
+    ({ decode, Received } = require('../codec/decoder.js'));
+    ({ ShapeTable } = require('../codec/shape-table.js'));
+    ({ encode } = require('../codec/encoder.js'));
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 const MAX_ID_LENGTH = 255;
 
@@ -124,7 +145,7 @@ class MessageCodec {
    * @returns {string} the offer, for the end of a text frame
    */
   offer(transport) {
-    if (this.#isOffered || !transport[kOfferBinary]()) return '';
+    if (this.#isOffered || !loadCodec() || !transport[kOfferBinary]()) return '';
     this.#isOffered = true;
     return this.#own;
   }
@@ -155,6 +176,7 @@ class MessageCodec {
   }
 
   #takeOffer(transport) {
+    if (!loadCodec()) return;
     this.sent ??= new ShapeTable();
     const offer = this.offer(transport);
     if (offer !== '') transport[kTransmitControl](offer + this.#terminator);

@@ -10,7 +10,7 @@ const {
   kUncountFrame,
 } = require('../symbols.js');
 const errors = require('./channel-errors.js');
-const { handledRejection } = require('../errors/rejections.js');
+const { handledRejection } = require('../errors/errors.js');
 const { MessageChannel } = require('./message-channel.js');
 const { showMessage } = require('./observed.js');
 const { keepTextLength } = require('./packets.js');

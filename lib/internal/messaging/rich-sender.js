@@ -6,7 +6,7 @@ const { SWITCH } = require('../codec/negotiation.js');
 const { encodeRich } = require('../codec/rich-encoder.js');
 const { RICH_MESSAGE } = require('../codec/rich-format.js');
 const { explain } = require('../errors/explanations.js');
-const { socketDestroyed } = require('../errors/errors.js');
+const { handledRejection, socketDestroyed } = require('../errors/errors.js');
 const { clearTimeout, setTimeout } = require('../real-timers.js');
 const { SockhopPing } = require('../../SockhopPing.js');
 const {
@@ -22,7 +22,6 @@ const {
 } = require('../symbols.js');
 const { sendRefused, slowConsumer } = require('../transport/connection-errors.js');
 const errors = require('./channel-errors.js');
-const { handledRejection } = require('../errors/rejections.js');
 
 const noop = () => {};
 
@@ -45,6 +44,11 @@ class RichFrame {
     this.bytes = Buffer.concat(parts, length);
     /** In bytes, about. */
     this.length = text.length + length;
+  }
+
+  /** @returns {Buffer} that holds until the next frame is written */
+  bytesOfAll() {
+    return wholeFrame(this.text, [this.bytes], this.bytes.length, RICH_MESSAGE);
   }
 }
 

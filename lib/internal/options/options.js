@@ -8,8 +8,19 @@
  */
 
 const { KINDS, checkMilliseconds, invalidType, invalidValue, outOfRange } = require('./kinds.js');
-const { NOT_OF_LISTEN, warn, warnOfOptions } = require('./mistakes.js');
 const { OPTIONS } = require('./table.js');
+
+/** For options that the package does not know, see late.js. */
+const loadMistakes = () => require('./mistakes.js');
+
+function warn(...args) {
+  loadMistakes().warn(...args);
+}
+
+function warnOfOptions(whose, given, names) {
+  const isUnknown = (name) => !names.known.includes(name);
+  if (Object.keys(given).some(isUnknown)) loadMistakes().warnOfOptions(whose, given, names);
+}
 
 const property = (name) => `The "options.${name}" property`;
 
@@ -337,7 +348,8 @@ function normalizeListenOptions(args, here) {
   const [opts] = args;
   if (typeof opts === 'object' && opts !== null) {
     for (const name of Object.keys(opts)) {
-      const instead = namesOf('listen()').includes(name) ? undefined : NOT_OF_LISTEN.get(name);
+      const isKnown = namesOf('listen()').includes(name);
+      const instead = isKnown ? undefined : loadMistakes().NOT_OF_LISTEN.get(name);
       if (instead === undefined || !opts[name]) continue;
       throw invalidValue(property(name), `left out of listen(). ${instead}`, opts[name]);
     }

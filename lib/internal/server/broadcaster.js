@@ -1,10 +1,8 @@
 'use strict';
 
-const { wholeFrame } = require('../codec/frames.js');
-const { RICH_MESSAGE } = require('../codec/rich-format.js');
 const { diagnostics } = require('../diagnostics.js');
 const { envelope } = require('../messaging/envelope.js');
-const { handledRejection } = require('../errors/rejections.js');
+const { handledRejection } = require('../errors/errors.js');
 const { publishBroadcast } = require('../messaging/observed.js');
 const { isPayload } = require('../messaging/payloads.js');
 const { kDeliver, kDeliverFrame } = require('../native/classes.js');
@@ -150,11 +148,10 @@ class Broadcaster {
     return this.#server._sockets.every((socket) => socket[kChannel].codec.takesFrames);
   }
 
-  #sendFrame({ text, bytes }) {
+  #sendFrame(frame) {
     const id = nextId();
     const done = this.#pending.add(id, this.#server._sockets.length);
-    const frame = wholeFrame(text, [bytes], bytes.length, RICH_MESSAGE);
-    this.#server[kDeliverFrame](frame, id);
+    this.#server[kDeliverFrame](frame.bytesOfAll(), id);
     dispatchSoon();
     this.#connections.broadcastCount += 1;
     return done;

@@ -3,7 +3,6 @@
 const { AsyncResource } = require('node:async_hooks');
 const { isIP } = require('node:net');
 
-const { onAbort } = require('../abort-signals.js');
 const { kListen, kListenElsewhere, kListenOn } = require('../native/classes.js');
 const { listeners, KeepAlive, nextId, throwUncaught } = require('../native/dispatcher.js');
 const { debug } = require('../diagnostics.js');
@@ -12,7 +11,6 @@ const { systemError } = require('../errors/system-errors.js');
 const { Server } = require('../originals.js');
 const { SockhopSocket } = require('../../SockhopSocket.js');
 const { formatAddress } = require('../transport/format-address.js');
-const { lookup } = require('../transport/lookup.js');
 const { displayedEndpoint, socketName } = require('../transport/addresses.js');
 const {
   inCluster,
@@ -27,12 +25,14 @@ const { markTarget, supportProxies } = require('../proxy-support.js');
 
 /** Parts that few listeners need, see late.js. */
 const load = {
+  aborts: () => require('../abort-signals.js'),
   clusterServer: () => {
     // Reads a connection that has no descriptor, or for which there is no further one.
     require('../transport/stream-transport.js');
     return require('./cluster-server.js').ClusterServer;
   },
   handles: () => require('../native/node-handles.js'),
+  lookup: () => require('../transport/lookup.js'),
   openssl: () => require('./openssl-handshakes.js').OpensslHandshakes,
   tlsSocket: () => require('../transport/tls-socket.js').SockhopTlsSocket,
 };
@@ -185,7 +185,7 @@ class Listener extends Server {
     };
     try {
       this.#tls?.prepare();
-      const address = !host || isIP(host) !== 0 ? host : (await lookup(host, false))[0].address;
+      const address = !host || isIP(host) !== 0 ? host : await addressOf(host);
       check();
       const isShared = !(how.exclusive || how.reuse_port || how.reusePort) && inCluster();
       const place = fd === undefined ? (path ? { path } : { host: address, port }) : { fd };
@@ -327,7 +327,7 @@ class Listener extends Server {
     this.#native.setMaxConnections(this.#connectionLimit);
     this.#keepAlive.start();
     debug?.('Listener: listens on %s', this.#displayedAddress());
-    this.#ignoreSignal = onAbort(signal, () => this.close());
+    if (signal) this.#ignoreSignal = load.aborts().onAbort(signal, () => this.close());
     const native = this.#native;
     return new Promise((resolve) => {
       nextTick(() => {
@@ -556,6 +556,12 @@ if (typeof Symbol.asyncDispose === 'symbol' && Symbol.asyncDispose in Server.pro
       });
     },
   });
+}
+
+/** The address that `net` listens on for a host name. */
+async function addressOf(host) {
+  const [found] = await load.lookup().lookup(host, false);
+  return found.address;
 }
 
 /** The argument of a `drop` event. */

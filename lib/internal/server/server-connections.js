@@ -1,9 +1,8 @@
 'use strict';
 
 const { diagnostics } = require('../diagnostics.js');
-const { idleTimeout } = require('../errors/errors.js');
+const { handledRejection, idleTimeout } = require('../errors/errors.js');
 const { explain } = require('../errors/explanations.js');
-const { handledRejection } = require('../errors/rejections.js');
 const { makeChannel } = require('../messaging/channels.js');
 const native = require('../native/classes.js');
 const { nextTick, setImmediate } = require('../real-timers.js');

@@ -4,7 +4,7 @@ const ObjectBuffer = require('../../ObjectBuffer.js');
 const SockhopError = require('../../SockhopError.js');
 const { diagnostics } = require('../diagnostics.js');
 const { reportError } = require('../errors/report-error.js');
-const { ignoreRejection } = require('../errors/rejections.js');
+const { ignoreRejection } = require('../errors/errors.js');
 const { MessageHandlers } = require('../messaging/handlers.js');
 const { kMaxFrameSize } = require('../symbols.js');
 

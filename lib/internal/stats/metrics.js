@@ -8,7 +8,7 @@
 
 const { kFigures, kTarget } = require('../symbols.js');
 const { AGES } = require('./callback-ages.js');
-const { CLUSTER_FIGURES, FIGURES } = require('./stats.js');
+const { CLUSTER_FIGURES, FIGURES } = require('./figures.js');
 
 const PREFIX = 'sockhop_';
 

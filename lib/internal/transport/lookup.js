@@ -1,7 +1,6 @@
 'use strict';
 
 const dns = require('node:dns');
-const net = require('node:net');
 
 const { interleaveFamilies } = require('./addresses.js');
 
@@ -34,16 +33,14 @@ function notFound(hostname) {
 }
 
 /**
- * The endpoints of a target in the order in which they are tried.
+ * The endpoints of a host name and port in the order in which they are tried.
  *
- * @param {{path?: string, address?: string, port?: number}} target
+ * @param {{address: string, port: number}} target
  * @param {import('node:events').EventEmitter} socket emits `lookup` events, as a `net.Socket`
- * @returns {Promise<{path?: string, address?: string, port?: number}[]>} rejects with the error of
+ * @returns {Promise<{address: string, port: number}[]>} rejects with the error of
  *   the lookup
  */
-async function resolveEndpoints({ path, address, port }, socket) {
-  if (path) return [{ path }];
-  if (net.isIP(address) !== 0) return [{ address, port }];
+async function resolveEndpoints({ address, port }, socket) {
   let found;
   try {
     found = await lookup(address, true);

@@ -2,7 +2,7 @@
 
 const { MAX_STRING_LENGTH } = require('node:buffer').constants;
 
-const { claim, release } = require('../codec/encoder.js');
+const { encoded } = require('../codec/encoded.js');
 const {
   callAfterDispatch,
   isDispatching,
@@ -336,7 +336,7 @@ class WriteCoalescer {
       for (let i = 0; i < this.#pieces.length - 1; i++) {
         this.#frames.push(this.#pieces[i].length, 0, 0);
       }
-      claim();
+      encoded.claim();
     }
     this.#frames.push(text.length, from, to);
   }
@@ -390,7 +390,7 @@ class WriteCoalescer {
     try {
       this.#socket[kWriteBatch](text, batch, frames);
     } finally {
-      if (frames !== null) release();
+      if (frames !== null) encoded.release();
     }
   }
 

@@ -3,11 +3,10 @@
 const { countException } = require('./broadcast-exceptions.js');
 const { sendRefused, slowConsumer } = require('./connection-errors.js');
 const { ConnectionSocket } = require('./connection-socket.js');
-const { encoded } = require('../codec/encoder.js');
+const { encoded } = require('../codec/encoded.js');
 const { binaryKindOf, bytesOfFrames, lengthOfFrames } = require('../codec/frames.js');
 const { connectionName, debug } = require('../diagnostics.js');
-const { socketDestroyed } = require('../errors/errors.js');
-const { handledRejection } = require('../errors/rejections.js');
+const { handledRejection, socketDestroyed } = require('../errors/errors.js');
 const { dispatchSoon, throwUncaught } = require('../native/dispatcher.js');
 const { Socket, write: netWrite } = require('../originals.js');
 const { supportProxies } = require('../proxy-support.js');
