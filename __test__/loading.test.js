@@ -8,6 +8,8 @@ const path = require('node:path');
 const { describe, it } = require('node:test');
 const { promisify } = require('node:util');
 
+const { OF_CLIENT } = require('../lib/internal/codec/negotiation.js');
+
 const ROOT = path.dirname(__dirname);
 const limit = { timeout: 90_000 };
 
@@ -15,9 +17,11 @@ const limit = { timeout: 90_000 };
  * Runs a program in a new process. `Sockhop` is the package; `loaded()` names the files of it that
  * are loaded, and `path` is that of a Unix socket.
  *
+ * @param {string} program
+ * @param {string} [shell] a command for the shell that starts the process
  * @returns {Promise<*>} what the program gives to `done()`
  */
-async function run(program) {
+async function run(program, shell = '') {
   const text = `
     const net = require('node:net');
     const tls = require('node:tls');
@@ -35,7 +39,11 @@ async function run(program) {
     };
     (async () => {${program}})();
   `;
-  const { stdout } = await promisify(execFile)(process.execPath, ['-e', text]);
+  const [file, ...args] =
+    shell === ''
+      ? [process.execPath, '-e', text]
+      : ['/bin/sh', '-c', `${shell}; exec "$0" -e "$1"`, process.execPath, text];
+  const { stdout } = await promisify(execFile)(file, args);
   return JSON.parse(stdout);
 }
 
@@ -99,6 +107,49 @@ describe('the package', () => {
     assert.ok(names.includes('SockhopSocket'));
     assert.deepEqual([before, read, assigned], [false, true, 5]);
   });
+});
+
+describe('a process without a free descriptor', { skip: process.platform === 'win32' }, () => {
+  it(
+    'gets messages, errors and an offer of the codec, for which no file is loaded',
+    limit,
+    async () => {
+      const log = await run(
+        `
+      const fs = require('node:fs');
+      const log = [];
+      const server = new Sockhop.server({ path });
+      server.on('error', ({ code }) => log.push(code));
+      server.on('request', ({ data }) => log.push(data));
+      server.on('receive', (object, { socket }) => {
+        log.push(object);
+        server.send(socket, object);
+      });
+      await server.listen();
+      const peer = net.connect(path);
+      await new Promise((resolve) => server.once('connect', resolve));
+      try {
+        for (;;) fs.openSync('/dev/null');
+      } catch ({ code }) {
+        log.push(code);
+      }
+      peer.write(${JSON.stringify(`{"type":"Object","data":1}${OF_CLIENT}
+`)});
+      peer.write('not JSON\\n');
+      peer.write('{"type":"SockhopRequest","data":{"uuid":"a","type":"String","data":"b"}}\\n');
+      peer.write('{"type":"Object","data":2}\\n');
+      let text = '';
+      peer.on('data', (chunk) => {
+        text += chunk;
+        if (text.includes('"data":2')) done(log);
+      });
+    `,
+        'ulimit -n 100',
+      );
+      const bad = 'ERR_OBJECTBUFFER_BAD_BUFFER_DATA';
+      assert.deepEqual(log, ['EMFILE', 1, bad, 'b', 2]);
+    },
+  );
 });
 
 describe('a function of Node that a program replaces after it has loaded the package', () => {

@@ -545,4 +545,4 @@ function place(messageText, parts, length) {
   return true;
 }
 
-module.exports = { encode, place };
+module.exports = { encode, encoded, place };
