@@ -152,7 +152,7 @@ describe('a process without a free descriptor', { skip: process.platform === 'wi
   );
 });
 
-describe('a function of Node that a program replaces after it has loaded the package', () => {
+describe('a function that a program replaces after it has loaded the package', () => {
   const replaced = {
     'net.createConnection()': `
       const { createConnection } = net;
@@ -185,7 +185,25 @@ describe('a function of Node that a program replaces after it has loaded the pac
       client.send({});
     `,
   };
-  for (const [name, program] of Object.entries(replaced)) {
+  const methods = {
+    'unanswered() of pings': `
+      Sockhop.SockhopPing.prototype.unanswered = () => (done(true), false);
+      const server = new Sockhop.server({ path });
+      await server.listen();
+      const client = new Sockhop.client({ path });
+      await client.connect();
+      client.ping(10);
+    `,
+    'obj2buf() of ObjectBuffers': `
+      Sockhop.ObjectBuffer.prototype.obj2buf = () => (done(true), Buffer.alloc(0));
+      const server = new Sockhop.server({ path });
+      await server.listen();
+      const client = new Sockhop.client({ path });
+      await client.connect();
+      client.send({});
+    `,
+  };
+  for (const [name, program] of Object.entries({ ...replaced, ...methods })) {
     it(`is called: ${name}`, limit, async () => {
       assert.equal(await run(program), true);
     });

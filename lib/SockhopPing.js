@@ -1,6 +1,7 @@
 'use strict';
 
 const { uuid } = require('./internal/messaging/ids.js');
+const { kOriginalMethods } = require('./internal/symbols.js');
 
 // A peer may send any JSON in place of a ping or pong.
 const fieldsOf = (value) => (typeof value === 'object' && value !== null ? value : {});
@@ -67,5 +68,9 @@ class SockhopPong {
     return this._finished;
   }
 }
+
+/** The methods of the class before a program replaces them. */
+const { conclude_with_pong, unanswered } = SockhopPing.prototype;
+SockhopPing[kOriginalMethods] = { conclude_with_pong, unanswered };
 
 module.exports = { SockhopPing, SockhopPong };

@@ -1,7 +1,7 @@
 'use strict';
 
 /*
- * Classes and functions of Node, as they are when the package is loaded. Programs and their tests
+ * Classes and functions of Node and V8, as they are when the package is loaded. Programs and their tests
  * replace some of them later. A function that the package then finds replaced is called, and the
  * package itself goes on with the original ones.
  */
@@ -18,6 +18,7 @@ const { connect, removeListener } = net.Socket.prototype;
 const { close, listen } = net.Server.prototype;
 const { cork, uncork } = Duplex.prototype;
 const { prependListener } = EventEmitter.prototype;
+const { then } = Promise.prototype;
 
 module.exports = {
   Socket: net.Socket,
@@ -39,6 +40,8 @@ module.exports = {
   write: isNode ? Duplex.prototype.write : net.Socket.prototype.write,
   /** Of every EventEmitter. */
   prependListener,
+  /** Of promises. */
+  then,
 
   /** Methods of `net.Server`. */
   close,

@@ -77,7 +77,7 @@ module.exports = {
   kOweTo: Symbol('oweTo'),
   kQueued: Symbol('queued'),
 
-  // Of ObjectBuffers, for message channels.
+  // Of ObjectBuffers and pings, for message channels.
   kMaxFrameSize: Symbol('maxFrameSize'),
   kHasOversizedFrame: Symbol('hasOversizedFrame'),
   kOriginalMethods: Symbol('originalMethods'),

@@ -6,7 +6,8 @@
  * `request(object).then((stream) => stream.next()).then(callback)`, and learn of an error by an event.
  */
 
-const { then } = Promise.prototype;
+const { then } = require('../originals.js');
+
 const noop = () => {};
 
 /** Promises whose rejection is the error of a stream, which its event reports, or the like. */

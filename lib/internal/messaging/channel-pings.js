@@ -2,11 +2,11 @@
 
 const { SockhopPing } = require('../../SockhopPing.js');
 const { envelope } = require('./envelope.js');
-const { kNextPing, kPings, kTransmit } = require('../symbols.js');
+const { kNextPing, kOriginalMethods, kPings, kTransmit } = require('../symbols.js');
 
 const noop = () => {};
 const { prototype } = SockhopPing;
-const { conclude_with_pong, unanswered } = prototype;
+const { conclude_with_pong, unanswered } = SockhopPing[kOriginalMethods];
 
 /** Channels over which the program has sent pings of its own. @type {WeakSet<MessageChannel>} */
 const withOwnPings = new WeakSet();
