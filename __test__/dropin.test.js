@@ -303,6 +303,42 @@ describe('a socket', () => {
     }
   });
 
+  for (const when of ['in the handler of connect', 'later', 'after many messages']) {
+    it(`shows its bytes to an emit() that the program wraps ${when}`, limit, async (t) => {
+      const { server, where } = await startServer(t, {}, { path: unixPath(t) });
+      const { client } = makeClient(t, where);
+      const seen = { server: '', client: '' };
+      const wrap = (socket, side) => {
+        const { emit } = socket;
+        socket.emit = function (event, ...args) {
+          if (event === 'data') seen[side] += args[0];
+          return emit.call(this, event, ...args);
+        };
+      };
+      const isFirst = when === 'in the handler of connect';
+      if (isFirst) {
+        server.on('connect', (sock) => wrap(sock, 'server'));
+        client.on('connect', (socket) => wrap(socket, 'client'));
+      }
+      server.on('receive', (object, { callback }) => callback?.(object));
+      const arrived = once(server, 'connect');
+      await client.connect();
+      const [sock] = await deadline(arrived, 'the connection');
+      if (when === 'after many messages') for (let i = 0; i < 80; i++) await ask(client, { i });
+      if (!isFirst) {
+        wrap(sock, 'server');
+        wrap(client.socket, 'client');
+      }
+      for (let i = 0; i < 3; i++) assert.deepEqual(await ask(client, { i }), { i });
+      const lines = () => Object.values(seen).flatMap((text) => text.split('\n').slice(0, -1));
+      await until(() => lines().length === 6, 'the bytes');
+      assert.deepEqual(
+        lines().map((line) => JSON.parse(line).data.i),
+        [0, 1, 2, 0, 1, 2],
+      );
+    });
+  }
+
   it('delivers the messages that a program puts back with unshift()', limit, async (t) => {
     const { server, client, sock, log } = await pair(t);
     const message = (data) => Buffer.from(`{"type":"String","data":"${data}"}\n`);

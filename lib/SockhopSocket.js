@@ -178,6 +178,7 @@ class SockhopSocket extends WritingSocket {
   #startReading() {
     if (this.#reading.preSessionReader !== null) this.#reading.preSessionReader = null;
     this.#hasStarted = true;
+    if (this.emit !== emit) this.#noticeOwnEmit();
     // Messages that a handler of `connect` has sent.
     this[kFlush]();
     const paused = this.#isPaused();
@@ -238,6 +239,7 @@ class SockhopSocket extends WritingSocket {
   /** @returns {boolean} false if the socket takes no more frames */
   [kOnFrame](text) {
     if (this.#reading.isListenerRemoved) return this.#passMade(text);
+    const isFirstShown = this.emit !== emit && this.#noticeOwnEmit();
     if (this.timeout) this._unrefTimer?.();
     this.#messagesReceived += 1;
     const { isRawMade } = this.#reading;
@@ -245,7 +247,7 @@ class SockhopSocket extends WritingSocket {
     if (isRawMade || (this.#reading.isRawEnabled && this.#beginsToMakeRaw())) {
       const shown = this.#channel?.codec?.shown(text) ?? text;
       if (shown !== '' || text === '') this.#pushMade(shown);
-    }
+    } else if (isFirstShown) this.#pushRaw(Buffer.from(text + this.#channel.options.terminator[0]));
     return !this[kIsOver];
   }
 
@@ -257,6 +259,7 @@ class SockhopSocket extends WritingSocket {
 
   /** As `kOnFrame`, for a binary frame: ranges of a text and of bytes. */
   [kOnBinaryFrame](text, start, end, bytes, from, to) {
+    if (this.emit !== emit) this.#noticeOwnEmit();
     if (this.timeout) this._unrefTimer?.();
     const { isListenerRemoved, isRawMade } = this.#reading;
     const message = this.#channel?.decode(text, start, end, bytes, from, to) ?? null;
@@ -416,6 +419,18 @@ class SockhopSocket extends WritingSocket {
     return super.emit(event, ...args);
   }
 
+  /**
+   * The program has wrapped `emit()`, which sees `data` in 1.8.4 without any listener.
+   *
+   * @returns {boolean} whether raw bytes are delivered from now on, and were not before
+   */
+  #noticeOwnEmit() {
+    if (this.#reading.isRawEnabled || this.#reading.isListenerRemoved) return false;
+    this.#enableRawFor('data');
+    if (this.readableFlowing === null) super.resume();
+    return true;
+  }
+
   /** The stream emits bytes, the first of which the program has put there. */
   #receiveUnshifted(chunk) {
     const bytes = Buffer.from(chunk);
@@ -559,9 +574,7 @@ class SockhopSocket extends WritingSocket {
   }
 
   #disableRawIfUnused() {
-    if (!this.#reading.isRawEnabled || this.#programListeners() > 0) {
-      return;
-    }
+    if (!this.#reading.isRawEnabled || this.#programListeners() > 0 || this.emit !== emit) return;
     this.#reading.isRawEnabled = false;
     if (!this.#reading.isRawMade) this[kConnection].setRaw(false);
     else if (!this.#reading.isListenerRemoved) this.#makeRaw(false);
@@ -572,5 +585,7 @@ class SockhopSocket extends WritingSocket {
 }
 
 supportProxies(SockhopSocket);
+
+const { emit } = SockhopSocket.prototype;
 
 module.exports = { canBroadcastTo, countBroadcast, isSocketOf, isUnclaimed, SockhopSocket };
