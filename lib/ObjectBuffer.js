@@ -6,7 +6,7 @@ const { describeFrame } = require('./internal/errors/explanations.js');
 const SockhopError = require('./SockhopError.js');
 const { checkTerminator } = require('./internal/options/options.js');
 const { kMaxFrameSize, kOriginalMethods, kHasOversizedFrame } = require('./internal/symbols.js');
-const { markTarget, supportProxies } = require('./internal/proxy-support.js');
+const { markTargetHidden, supportProxies } = require('./internal/proxy-support.js');
 
 /** For programs that use an ObjectBuffer, see late.js: others load this for its methods alone. */
 const loadFramer = () => require('./internal/transport/framer.js').Framer;
@@ -34,7 +34,7 @@ class ObjectBuffer extends EventEmitter {
    */
   constructor(opts = {}) {
     super();
-    markTarget(this);
+    markTargetHidden(this);
     const [receive, transmit] = checkTerminator(
       'The "options.terminator" property',
       opts?.terminator,

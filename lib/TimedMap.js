@@ -3,7 +3,7 @@
 const { nextTick } = require('./internal/real-timers.js');
 const { Renewal } = require('./internal/renewal.js');
 const { kSize } = require('./internal/symbols.js');
-const { markTarget, supportProxies } = require('./internal/proxy-support.js');
+const { markTargetHidden, supportProxies } = require('./internal/proxy-support.js');
 
 const noop = () => {};
 
@@ -26,7 +26,7 @@ class TimedMap {
    * @param {boolean} [opts.ref=true] whether the values keep the process alive
    */
   constructor({ timeout = 30000, ref = true } = {}) {
-    markTarget(this);
+    markTargetHidden(this);
     this._timeout = timeout;
     this.#ref = ref;
   }

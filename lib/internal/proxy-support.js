@@ -61,4 +61,9 @@ function markTarget(object) {
   object[kTarget] = object;
 }
 
-module.exports = { markTarget, supportProxies };
+/** The same for objects without an inspection of their own: programs print and compare them. */
+function markTargetHidden(object) {
+  Object.defineProperty(object, kTarget, { value: object });
+}
+
+module.exports = { markTarget, markTargetHidden, supportProxies };

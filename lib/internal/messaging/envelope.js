@@ -1,5 +1,6 @@
 'use strict';
 
+const { isStringifyReplaced } = require('../json-functions.js');
 const { SizeHint, stringify } = require('./json.js');
 
 /*
@@ -60,7 +61,8 @@ function envelope(data, key, id) {
   // Reading the name of a function costs as much as looking it up in the map.
   const type = madeBy === Object ? 'Object' : madeBy.name;
   // toJSON() gets the key of its value, and a class without a name has no type: V8 does both.
-  if (typeof data.toJSON === 'function' || typeof type !== 'string') {
+  const isUsual = typeof data.toJSON !== 'function' && typeof type === 'string';
+  if (!isUsual || isStringifyReplaced()) {
     return JSON.stringify(key === undefined ? { type, data } : { type, data, [key]: id });
   }
   const { prefix, sizeHint } = kinds.get(type) ?? newKind(type);

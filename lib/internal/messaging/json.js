@@ -11,6 +11,7 @@
 
 const { types } = require('node:util');
 
+const { isStringifyReplaced } = require('../json-functions.js');
 const native = require('../native/binding.js');
 
 /**
@@ -171,6 +172,7 @@ function stringify(value, sizeHint) {
 }
 
 function stringifyLong(value, sizeHint) {
+  if (isStringifyReplaced()) return JSON.stringify(value);
   if (sizeHint.skip > 0) {
     sizeHint.skip -= 1;
     return JSON.stringify(value);

@@ -11,6 +11,7 @@ const {
 } = require('../codec/negotiation.js');
 const { diagnostics } = require('../diagnostics.js');
 const { countOf } = require('./ids.js');
+const { isParseReplaced, isStringifyReplaced, stringify } = require('../json-functions.js');
 const { showMessage } = require('./observed.js');
 const { setImmediate } = require('../real-timers.js');
 const { packetOf } = require('./packets.js');
@@ -145,7 +146,8 @@ class MessageCodec {
    * @returns {string} the offer, for the end of a text frame
    */
   offer(transport) {
-    if (this.#isOffered || !loadCodec() || !transport[kOfferBinary]()) return '';
+    if (this.#isOffered || isParseReplaced() || !loadCodec()) return '';
+    if (!transport[kOfferBinary]()) return '';
     this.#isOffered = true;
     return this.#own;
   }
@@ -266,7 +268,7 @@ class MessageCodec {
    */
   encode(data, transport, ticket = null, answers = undefined) {
     const sent = this.sent;
-    if (sent === null) return false;
+    if (sent === null || isStringifyReplaced()) return false;
     if (sent.pause > 0) {
       sent.pause -= 1;
       return false;
@@ -293,7 +295,8 @@ class MessageCodec {
    * @throws {*} as `JSON.stringify(message)`
    */
   encodePacket(message, transport) {
-    if (this.sent === null || !transport[kMayTransmitBinary]) return false;
+    if (this.sent === null || isStringifyReplaced()) return false;
+    if (!transport[kMayTransmitBinary]) return false;
     const packet = packetOf(message);
     return packet !== null && encode(this.sent, message.type, packet);
   }
@@ -361,11 +364,18 @@ function envelopeOf(channel, { type, data, id, answers }) {
  */
 function textOf(channel, decoded) {
   try {
-    return JSON.stringify(envelopeOf(channel, decoded));
+    return stringify(envelopeOf(channel, decoded));
   } catch {
     channel.reportBadFrame();
     return null;
   }
+}
+
+/** The program has replaced JSON.parse(): it gets the text, and the peer is to send JSON. */
+function receiveThroughParse(channel, decoded) {
+  channel.ownCodec().withdraw(channel.transport);
+  const text = textOf(channel, decoded);
+  if (text !== null) channel.receive(text, true);
 }
 
 /**
@@ -377,6 +387,7 @@ function textOf(channel, decoded) {
  */
 function receiveDecoded(channel, decoded, length) {
   const { handlers } = channel;
+  if (isParseReplaced()) return receiveThroughParse(channel, decoded);
   if (decoded.type === 'SockhopResponsePacket') {
     // A method of the program may pass on another message, of which only the text has a length.
     if (receivesThroughProgram(handlers)) {
