@@ -186,6 +186,25 @@ for (const { name, skip, start } of brokers) {
       assert.deepEqual(new Set(texts), new Set(['after', 'late']));
     });
 
+    it('ends its waits for a broker that is lost, also with a client of its own', async (t) => {
+      const broker = await start(t);
+      if (broker.suspend === undefined) return t.skip('this broker cannot be suspended');
+      const opened = [await open(t, broker, 'x.n.a'), await open(t, broker, 'x.n.b', broker.url())];
+      broker.suspend();
+      const confirmed = opened.map(({ engine }) =>
+        assert.rejects(
+          deadline(engine.flush(), 'the end of a confirmation'),
+          (err) => !/^gave up/.test(err.message),
+        ),
+      );
+      const subscribed = opened.map(({ engine }) => engine.subscribe('x.late'));
+      await broker.stop();
+      await Promise.all(confirmed);
+      await broker.start();
+      await deadline(Promise.all(subscribed), 'the subscriptions');
+      for (const { log } of opened) await log.next('up');
+    });
+
     it('can be opened again after it was closed', async (t) => {
       const broker = await start(t);
       const engine = broker.url?.() ?? (await broker.engine());

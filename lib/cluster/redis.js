@@ -267,11 +267,19 @@ function clientFor(url) {
       continue;
     }
     const reconnectIn = (n) => Math.min(50 * n, LONGEST_RECONNECT_MS);
+    // The cluster holds messages itself. If the client sent the last ones before the cluster sends
+    // all, receivers would drop the earlier ones.
     if (name !== 'ioredis') {
-      return found.createClient({ url, socket: { reconnectStrategy: reconnectIn } });
+      const socket = { reconnectStrategy: reconnectIn };
+      return found.createClient({ url, socket, disableOfflineQueue: true });
     }
     const Redis = found.Redis ?? found;
-    return new Redis(url, { lazyConnect: true, retryStrategy: reconnectIn });
+    return new Redis(url, {
+      lazyConnect: true,
+      retryStrategy: reconnectIn,
+      enableOfflineQueue: false,
+      autoResendUnfulfilledCommands: false,
+    });
   }
   throw new Error(`A cluster over Redis needs one of these packages: ${PACKAGES.join(', ')}`);
 }
@@ -298,6 +306,8 @@ class RedisEngine {
   #unanswered = new Set();
   /** Calls that wait for the server to be back. @type {Function[]} */
   #waiting = [];
+  /** End the waits for answers of the server. @type {Set<function(Error): void>} */
+  #answers = new Set();
   /** The subject whose last messages a stream keeps. @type {?{subject: string, length: number}} */
   #log = null;
   /** Set after a failure, until it is tried again. */
@@ -348,12 +358,28 @@ class RedisEngine {
     this.#epoch += 1;
     this.#pending = 0;
     this.#unanswered.clear();
+    for (const reject of this.#answers) reject(lost());
+    this.#answers.clear();
+  }
+
+  /**
+   * A client may forget a command when its connection is lost, and never settle the promise.
+   *
+   * @template T
+   * @param {Promise<T>} promise of a client
+   * @returns {Promise<T>} the same, which rejects if the connection is lost
+   */
+  #answered(promise) {
+    return new Promise((resolve, reject) => {
+      this.#answers.add(reject);
+      promise.then(resolve, reject).finally(() => this.#answers.delete(reject));
+    });
   }
 
   async #onUp(epoch) {
     try {
       await this.#subscribe([...this.#subjects]);
-      await this.#clients?.ping();
+      await this.#answered(this.#clients.ping());
     } catch (err) {
       // The connection may be lost again.
       if (epoch === this.#epoch) this.#fail(err);
@@ -379,16 +405,14 @@ class RedisEngine {
   async #subscribe(subjects) {
     for (let at = 0; at < subjects.length; at += CHUNK) {
       const chunk = subjects.slice(at, at + CHUNK);
-      await this.#clients?.subscribe(
-        chunk.filter((subject) => !isPattern(subject)),
-        chunk.filter(isPattern),
-      );
+      const channels = chunk.filter((subject) => !isPattern(subject));
+      await this.#answered(this.#clients.subscribe(channels, chunk.filter(isPattern)));
     }
   }
 
   #reached() {
     return new Promise((resolve) => {
-      if (this.#isUp) resolve();
+      if (this.#isUp || this.#host === null) resolve();
       else this.#waiting.push(resolve);
     });
   }
@@ -417,7 +441,7 @@ class RedisEngine {
 
   async unsubscribe(subject) {
     this.#subjects.delete(subject);
-    if (this.#isUp) await this.#clients.unsubscribe(subject).catch(noop);
+    if (this.#isUp) await this.#answered(this.#clients.unsubscribe(subject)).catch(noop);
   }
 
   publish(subject, bytes, ticket) {
@@ -458,14 +482,8 @@ class RedisEngine {
 
   /** @returns {Promise<string>} the id of the last entry of the stream */
   async position() {
-    const entries = await this.#clients.command(
-      'XREVRANGE',
-      this.#log.subject,
-      '+',
-      '-',
-      'COUNT',
-      1,
-    );
+    const range = [this.#log.subject, '+', '-', 'COUNT', 1];
+    const entries = await this.#answered(this.#clients.command('XREVRANGE', ...range));
     return entries.length === 0 ? '0-0' : String(entries[0][0]);
   }
 
@@ -473,7 +491,8 @@ class RedisEngine {
     let last = position;
     for (;;) {
       const range = [this.#log.subject, `(${last}`, '+', 'COUNT', BATCH];
-      const entries = (await this.#clients?.command('XRANGE', ...range)) ?? [];
+      if (this.#clients === null) return;
+      const entries = await this.#answered(this.#clients.command('XRANGE', ...range));
       for (const [, [, bytes]] of entries) yield bytes;
       if (entries.length < BATCH) return;
       last = String(entries.at(-1)[0]);
@@ -485,7 +504,7 @@ class RedisEngine {
     const epoch = this.#epoch;
     const pending = this.#pending;
     // Each server of a cluster confirms its own messages.
-    await (this.#isSharded ? Promise.all(this.#unanswered) : this.#clients.ping());
+    await this.#answered(this.#isSharded ? Promise.all(this.#unanswered) : this.#clients.ping());
     if (epoch !== this.#epoch) throw lost();
     this.#pending = Math.max(0, this.#pending - pending);
   }
