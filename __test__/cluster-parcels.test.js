@@ -195,13 +195,18 @@ describe('the messages of one tick', limit, () => {
     assert.deepEqual(await received(log), { end: true });
   });
 
-  it('in a parcel that is malformed are refused, and later messages are received', async (t) => {
+  it('in a parcel that is malformed or too long are refused, and later messages are received', async (t) => {
     const { a, b, bus, passed } = await countedNodes(t);
     const { log } = await b.client();
     for (const n of numbers(3)) a.server.sendall({ n });
     await log.take('receive', 3);
     const [{ subject, bytes }] = passed;
-    const bad = [bytes.subarray(0, 7), bytes.subarray(0, bytes.length - 1)];
+    const long = Array(8000).fill(bytes.subarray(5));
+    const bad = [
+      bytes.subarray(0, 7),
+      bytes.subarray(0, bytes.length - 1),
+      Buffer.concat([bytes, ...long]),
+    ];
     for (const part of bad) bus.publish(subject, part);
     await a.server.sendall({ end: true });
     assert.deepEqual(await received(log), { end: true });

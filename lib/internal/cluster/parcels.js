@@ -15,6 +15,8 @@ const MAGIC = Buffer.from('SHM1\n');
 const LENGTH_BYTES = 4;
 /** Messages are gathered up to this number of bytes. */
 const MAX_BYTES = 64 * 1024;
+/** A parcel of more bytes is not read: its messages would take several times its memory. */
+const MAX_READ_BYTES = 1024 * 1024;
 
 /** @returns {Uint8Array} */
 function pack(messages) {
@@ -31,9 +33,10 @@ function pack(messages) {
   return packed;
 }
 
-/** @returns {boolean} whether bytes are several messages */
+/** @returns {boolean} whether bytes are several messages @throws {BadLine} for too many bytes */
 function isParcel(bytes) {
   for (let i = 0; i < MAGIC.length; i += 1) if (bytes[i] !== MAGIC[i]) return false;
+  if (bytes.length > MAX_READ_BYTES) throw new BadLine('malformed');
   return true;
 }
 
