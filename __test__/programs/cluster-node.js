@@ -4,7 +4,7 @@
 // it, and reports the events of `server.cluster`. With the engine "workers" it is a worker of
 // node:cluster, and its primary process passes the messages on.
 
-const cluster = require('node:cluster');
+const nodeCluster = require('node:cluster');
 
 const { SockhopServer } = require('../..');
 const { nats } = require('../../lib/cluster/nats.js');
@@ -15,8 +15,12 @@ const engines = { nats, redis, workers: () => workers() };
 
 const EVENTS = ['up', 'down', 'node_up', 'node_down', 'gap', 'refused', 'remote'];
 
+/** How long a node tries to join, in ms: long enough for a busy machine. */
+const JOIN_TIMEOUT = 120_000;
+
 function run({ engine, url, options, port = 0 }) {
-  const server = new SockhopServer({ port, cluster: { engine: engines[engine](url), ...options } });
+  const cluster = { engine: engines[engine](url), join_timeout: JOIN_TIMEOUT, ...options };
+  const server = new SockhopServer({ port, cluster });
   const report = (message) => process.connected && process.send(message, () => {});
   for (const name of EVENTS) {
     server.cluster.on(name, (...args) => {
@@ -72,6 +76,15 @@ function run({ engine, url, options, port = 0 }) {
     join: (number, group) => server.cluster.join(server.sessions[number], group),
     group: async (name, method, ...args) =>
       (await server.cluster.group(name)[method](...args)) ?? null,
+    /** Tells the other nodes numbers in the last tick, which follows, and exits. */
+    sayAndExit: () => {
+      process.on('exit', () => server.cluster.emit_remote('last', 3));
+      setImmediate(() => {
+        server.cluster.emit_remote('last', 1);
+        server.cluster.emit_remote('last', 2);
+        process.exit();
+      });
+    },
     close: () => server.close().then(() => process.disconnect()),
   };
   process.on('message', async ({ call, method, args }) => {
@@ -84,17 +97,17 @@ function run({ engine, url, options, port = 0 }) {
   });
 }
 
-if (cluster.isWorker || process.argv[3] !== 'primary') run(JSON.parse(process.argv[2]));
+if (nodeCluster.isWorker || process.argv[3] !== 'primary') run(JSON.parse(process.argv[2]));
 else {
   relay();
-  cluster.setupPrimary({ args: [process.argv[2]] });
+  nodeCluster.setupPrimary({ args: [process.argv[2]] });
   process.on('message', ({ worker: id, fork, kill, ...message }) => {
     if (fork) {
-      const worker = cluster.fork();
+      const worker = nodeCluster.fork();
       worker.on('message', (answer) => process.send({ ...answer, worker: worker.id }));
       worker.on('exit', () => process.send({ event: 'exit', worker: worker.id, args: [] }));
       worker.once('online', () => process.send({ event: 'online', worker: worker.id, args: [] }));
-    } else if (kill) cluster.workers[id].process.kill(kill);
-    else cluster.workers[id].send(message);
+    } else if (kill) nodeCluster.workers[id].process.kill(kill);
+    else nodeCluster.workers[id].send(message);
   });
 }

@@ -38,14 +38,27 @@ class Batches {
 
   push(...step) {
     this.#steps.push(step);
-    if (this.#steps.length > 1) return;
-    nextTick(() => {
-      const steps = this.#steps;
-      this.#steps = [];
-      this.#send(steps);
-    });
+    if (isExiting) this.sendAll();
+    else if (this.#steps.length === 1) nextTick(() => this.sendAll());
+  }
+
+  sendAll() {
+    if (this.#steps.length === 0) return;
+    const steps = this.#steps;
+    this.#steps = [];
+    this.#send(steps);
   }
 }
+
+/** The steps of the open engines of this process. @type {Set<Batches>} */
+const leaving = new Set();
+/** Whether the process is exiting, so that no tick follows. */
+let isExiting = false;
+
+process.on('exit', () => {
+  isExiting = true;
+  for (const batches of leaving) batches.sendAll();
+});
 
 // ---- in the primary ------------------------------------------------------------------------------
 
@@ -223,6 +236,7 @@ class WorkersEngine {
       ? channelOfWorker(lastEngine, onSteps, () => this.#onLost())
       : channelOfPrimary(onSteps);
     this.#out = new Batches((steps) => this.#send(steps));
+    leaving.add(this.#out);
     const timer = setTimeout(() => {
       const text = 'The primary process does not answer: it has to call relay()';
       if (this.#host === host) host.state(false, new Error(text));
@@ -295,6 +309,7 @@ class WorkersEngine {
     this.#host = null;
     this.#channel = null;
     this.#flushes.clear();
+    leaving.delete(this.#out);
     if (channel === null) return;
     channel.send([['close']], noop);
     channel.stop();

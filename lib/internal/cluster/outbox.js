@@ -1,6 +1,7 @@
 'use strict';
 
 const { clearTimeout, now, setTimeout } = require('../real-timers.js');
+const { isExiting } = require('../transport/write-coalescer.js');
 const { away } = require('./errors.js');
 const { Parcels } = require('./parcels.js');
 
@@ -16,6 +17,14 @@ const LOOK_MS = 10;
 const OVERHEAD = 256;
 /** The queue is copied without the confirmed messages at its beginning beyond this number. */
 const COMPACT = 1024;
+
+/** The outboxes that are not closed. @type {Set<Outbox>} */
+const all = new Set();
+
+// No tick follows: messages of this one leave now, as those to local clients do.
+process.on('exit', () => {
+  for (const outbox of all) outbox.publishAtExit();
+});
 
 /**
  * A message that is kept until the broker has confirmed it.
@@ -80,6 +89,7 @@ class Outbox {
     this.#holdSize = holdSize;
     this.#holdTime = holdTime;
     this.#markSentAgain = markSentAgain;
+    all.add(this);
   }
 
   /** Bytes that are kept. */
@@ -138,7 +148,22 @@ class Outbox {
     this.published = message.bseq;
     this.#parcels.add(message);
     this.#bytesSinceFlush += message.bytes.length;
-    this.#flushSoon();
+    if (isExiting()) this.publishAtExit();
+    else this.#flushSoon();
+  }
+
+  /**
+   * The process ends with this tick: has the client of the broker write what it has. A client that
+   * asks for a confirmation writes at once what was published before.
+   */
+  async publishAtExit() {
+    if (!this.isOpen) return;
+    this.#parcels.send();
+    try {
+      await this.#engine.flush();
+    } catch {
+      // The broker is away.
+    }
   }
 
   /** Publishes what waits for the end of the tick, so that something else can follow it. */
@@ -187,6 +212,7 @@ class Outbox {
 
   /** Forgets everything. @returns {Kept[]} the messages that were never published */
   close() {
+    all.delete(this);
     this.#isClosed = true;
     this.#parcels.send();
     this.#heldSince ??= now();
