@@ -22,7 +22,11 @@ const limit = { timeout: 600_000 };
 const NODES = 4;
 /** The time between two messages of one node, in ms. */
 const INTERVAL = 5;
-const NODE_TIMEOUT = 2000;
+/** A time that holds on a machine with an idle processor, for one under the present load. */
+const underLoad = (ms) => ms * Math.max(1, os.loadavg()[0] / os.cpus().length);
+
+/** A process that waits for the processor is silent as well. */
+const NODE_TIMEOUT = Math.min(10_000, underLoad(2000));
 const OPTIONS = { heartbeat_interval: 300, node_timeout: NODE_TIMEOUT };
 
 const upTo = (count) => Array.from({ length: count }, (_, n) => n + 1);
@@ -93,9 +97,6 @@ async function assertNoneMissedInSilence(nodes, sender, from, wanted) {
     }
   }
 }
-
-/** A time that holds on a machine with an idle processor, for one under the present load. */
-const underLoad = (ms) => ms * Math.max(1, os.loadavg()[0] / os.cpus().length);
 
 /** Asks sessions of other nodes, one question after another with a pause, until it is stopped. */
 class Questions {
@@ -315,6 +316,31 @@ for (const real of REAL) {
       assert.deepEqual(sleeper.all('gap'), []);
     });
 
+    it('loses and repeats nothing when the broker stops answering, and goes on', async (t) => {
+      const broker = await real.start(t);
+      const nodes = await startCluster(t, real, broker, { request_timeout: PATIENCE });
+      await startSending(nodes);
+      const questions = new Questions(nodes);
+      await questions.untilAllAnswered(NODES);
+      broker.suspend();
+      await Promise.all(nodes.map((node) => node.next('down', undefined, PATIENCE)));
+      broker.resume();
+      await Promise.all(nodes.map((node) => node.take('up', 2, PATIENCE)));
+      await questions.untilAllAnswered(NODES);
+      const outcomes = await questions.stop();
+      const odd = outcomes.filter(({ code, answer }) => code ?? typeof answer !== 'number');
+      assert.deepEqual(odd, []);
+      const sent = (await stopSending(nodes)).map(({ sent: count, refused }, n) => {
+        assert.deepEqual(refused, []);
+        return [n, count];
+      });
+      await assertAllGot(clientsOf(nodes), sent);
+      for (const node of nodes) {
+        assert.deepEqual(node.all('gap'), []);
+        assert.deepEqual(node.all('node_down'), []);
+      }
+    });
+
     it('tells a node whose link was cut how many broadcasts it missed', async (t) => {
       const broker = await real.start(t);
       const cutter = await startCutter(t, broker.port);
@@ -377,6 +403,36 @@ for (const real of REAL) {
     });
   });
 }
+
+describe('a node whose process exits', limit, () => {
+  /** The other node gets what it says in its last tick, and when it exits. */
+  async function assertLastWordsArrive(nodes) {
+    const [first, second] = nodes;
+    await Promise.all(nodes.map((node) => node.knows(2)));
+    await first.do('sayAndExit');
+    const words = [];
+    while (words.length < 3) {
+      const { args } = await second.next('remote', undefined, PATIENCE);
+      words.push(args[1]);
+    }
+    assert.deepEqual(words, [1, 2, 3]);
+  }
+
+  for (const { engine, scheme, skip, start } of REAL) {
+    it(`has sent the messages of its last tick, over ${engine}`, { skip }, async (t) => {
+      const { port } = await start(t);
+      const config = { engine, url: `${scheme}://127.0.0.1:${port}`, options: OPTIONS };
+      await assertLastWordsArrive([
+        await startNodeProcess(t, config),
+        await startNodeProcess(t, config),
+      ]);
+    });
+  }
+
+  it('has sent the messages of its last tick, in workers of node:cluster', async (t) => {
+    await assertLastWordsArrive(await startWorkerProcesses(t, 2, { options: OPTIONS }));
+  });
+});
 
 describe('a cluster of workers of node:cluster', limit, () => {
   it('shares an address, and loses only the clients of a worker that is killed', async (t) => {

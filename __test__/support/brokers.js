@@ -69,6 +69,15 @@ class BrokerProcess {
     await deadline(accepting(this.port, child), `${this.#program} to accept connections`);
   }
 
+  /** The broker does nothing until `resume()`, and its connections stay open. */
+  suspend() {
+    this.#child.kill('SIGSTOP');
+  }
+
+  resume() {
+    this.#child.kill('SIGCONT');
+  }
+
   /** Kills the broker. */
   async stop() {
     const child = this.#child;
@@ -129,6 +138,8 @@ async function startNats(t, client) {
   return {
     start: () => broker.start(),
     stop: () => broker.stop(),
+    suspend: () => broker.suspend(),
+    resume: () => broker.resume(),
     port: broker.port,
     async engine(port = broker.port) {
       const connection = await connect({
@@ -151,6 +162,8 @@ async function startRedis(t, makeClient) {
   return {
     start: () => broker.start(),
     stop: () => broker.stop(),
+    suspend: () => broker.suspend(),
+    resume: () => broker.resume(),
     port: broker.port,
     async engine(port = broker.port) {
       const { client, close } = await makeClient(port);

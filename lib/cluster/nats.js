@@ -224,8 +224,13 @@ class NatsEngine {
   }
 
   async unsubscribe(subject) {
-    this.#subscriptions.get(subject)?.end();
+    const subscription = this.#subscriptions.get(subject);
     this.#subscriptions.delete(subject);
+    // One that replaces it in this tick is made first: the client drops what arrives for a
+    // subscription that has ended.
+    await null;
+    if (this.#subscriptions.has(subject)) await this.#confirmed();
+    subscription?.end();
   }
 
   publish(subject, bytes, ticket) {

@@ -23,8 +23,8 @@ const isShortText = (value) => typeof value === 'string' && value.length <= MAX_
 /**
  * Sends the heartbeats of a node, and notices which other nodes are in the cluster.
  *
- * Silence counts only while this node could hear: neither time without the broker, nor time without
- * a turn of the event loop.
+ * Silence of others counts only while this node hears itself: neither time without the broker, nor
+ * time in which the broker does not answer, nor time without a turn of the event loop.
  */
 class Heartbeats {
   #membership;
@@ -34,10 +34,13 @@ class Heartbeats {
   #isSigned;
   #timer = null;
   #lastTurn = 0;
-  /** The time in which this node could hear, in ms. */
+  /** The time in which this node reached the broker, in ms. */
   #clock = 0;
   /** When this node heard itself last, on the clock; null since it reached the broker. */
   #selfHeardAt = null;
+  /** The time in which this node has heard itself, in ms, and when that was counted. */
+  #heardTime = 0;
+  #countedAt = 0;
   /** When this node reached the broker, on the clock. */
   #arrivedAt = 0;
   /** The questions of other nodes that the next heartbeat answers, in pairs of node and number. */
@@ -112,12 +115,6 @@ class Heartbeats {
     this.send();
     if (this.#clock - (this.#selfHeardAt ?? this.#arrivedAt) > this.#nodeTimeout) {
       this.#membership.onDeaf();
-      return;
-    }
-    if (this.#selfHeardAt === null) return;
-    const longest = Math.max(this.#nodeTimeout, 3 * interval);
-    for (const node of this.#membership.nodes.up) {
-      if (this.#clock - node.heardAt > longest) this.#membership.onNodeGone(node, 'silent');
     }
   }
 
@@ -152,8 +149,24 @@ class Heartbeats {
   /** @returns {boolean} whether this is the first heartbeat since the broker was reached */
   heardSelf() {
     const isFirst = this.#selfHeardAt === null;
+    this.#heardTime = isFirst ? this.#heardTime : this.#hearing;
+    this.#countedAt = now();
     this.#selfHeardAt = this.#clock;
+    if (!isFirst) this.#findSilent();
     return isFirst;
+  }
+
+  /** The time in which this node has heard itself, if it still does. */
+  get #hearing() {
+    const passed = now() - this.#countedAt;
+    return this.#heardTime + Math.min(passed, LONGEST_TURN * this.interval);
+  }
+
+  #findSilent() {
+    const longest = Math.max(this.#nodeTimeout, 3 * this.interval);
+    for (const node of this.#membership.nodes.up) {
+      if (this.#heardTime - node.heardAt > longest) this.#membership.onNodeGone(node, 'silent');
+    }
   }
 
   /**
@@ -171,7 +184,7 @@ class Heartbeats {
 
   /** Another node was heard. */
   heard(node, extra) {
-    node.heardAt = this.#clock;
+    node.heardAt = this.#selfHeardAt === null ? this.#heardTime : this.#hearing;
     node.lastHeard = wallClock();
     // Only a node that hears this one is back: a heartbeat may have waited in a client.
     node.isBack ||= this.#answers(extra.r);

@@ -108,8 +108,9 @@ class Subscriptions {
   async renew() {
     const renewed = [...this.#subjects].map(async ([subject, entry]) => {
       this.#next(entry, async () => {
-        await this.#unsubscribe(subject, entry);
-        if (entry.users > 0) await this.#subscribe(subject, entry);
+        // Without a wait between the two, in which messages would be missed.
+        const ended = this.#unsubscribe(subject, entry);
+        await Promise.all([ended, entry.users > 0 && this.#subscribe(subject, entry)]);
       });
       await entry.work;
     });
