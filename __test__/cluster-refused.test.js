@@ -18,14 +18,15 @@ const { noNats, noRedis, startNatsServer, startRedisServer } = require('./suppor
 const { cleanup } = require('./support/cleanup.js');
 const { deadline, until } = require('./support/deadline.js');
 const impl = require('./support/impl.js');
-const { QUICK, recordCluster, startNode } = require('./support/nodes.js');
+const { JOIN_TIMEOUT, QUICK, recordCluster, startNode } = require('./support/nodes.js');
 
 const limit = { timeout: 600_000 };
 const WITHOUT_RELAY = path.join(__dirname, 'programs', 'without-relay.js');
 
 /** A server that does not listen yet, and the events of its cluster. */
 function makeServer(t, engine, options = {}) {
-  const server = new impl.server({ port: 0, cluster: { engine, ...QUICK, ...options } });
+  const cluster = { engine, ...QUICK, join_timeout: JOIN_TIMEOUT, ...options };
+  const server = new impl.server({ port: 0, cluster });
   cleanup(t, () => server.close());
   return { server, log: recordCluster(server) };
 }

@@ -9,6 +9,10 @@ const impl = require('./impl.js');
 /** Heartbeats of tests. */
 const QUICK = { heartbeat_interval: 100, node_timeout: 1000 };
 
+/** How long nodes of tests try to join, and wait for others, in ms: enough for a busy machine. */
+const JOIN_TIMEOUT = 120_000;
+const PATIENT = { join_timeout: JOIN_TIMEOUT, request_timeout: 60_000 };
+
 const EVENTS = ['up', 'down', 'node_up', 'node_down', 'gap', 'refused', 'remote'];
 
 /** Records the events of `server.cluster`. */
@@ -64,7 +68,7 @@ class TestNode {
 async function startNode(t, engine, options = {}, serverOptions = {}) {
   const server = new impl.server({
     port: 0,
-    cluster: { engine, ...QUICK, ...options },
+    cluster: { engine, ...QUICK, ...PATIENT, ...options },
     ...serverOptions,
   });
   const node = new TestNode(t, server);
@@ -83,4 +87,4 @@ async function startNodes(t, broker, count, options = {}, serverOptions = {}) {
   return nodes;
 }
 
-module.exports = { QUICK, TestNode, recordCluster, startNode, startNodes };
+module.exports = { JOIN_TIMEOUT, QUICK, TestNode, recordCluster, startNode, startNodes };
