@@ -39,9 +39,10 @@ async function main(config) {
       return;
     }
     // A question has the subject for its answer; an answer has none.
-    const [call, replyTo] = Buffer.from(bytes).toString('latin1').trimEnd().split(' ');
+    const text = Buffer.from(bytes).toString('latin1');
+    const [call, replyTo] = text.trimEnd().split(' ');
     if (replyTo !== undefined) {
-      client.publish(replyTo, Buffer.from(call));
+      client.publish(replyTo, Buffer.from(call.padEnd(text.length)));
       return;
     }
     waiting.get(call)();
