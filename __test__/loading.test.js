@@ -80,8 +80,8 @@ describe('the package', () => {
   });
 
   for (const [end, program, most] of [
-    ['client', CLIENT, 76],
-    ['server', SERVER, 76],
+    ['client', CLIENT, 72],
+    ['server', SERVER, 72],
   ]) {
     it(`loads for a ${end} what it needs for messages`, limit, async () => {
       const files = await run(program);

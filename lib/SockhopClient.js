@@ -5,9 +5,12 @@ const { EventEmitter } = require('node:events');
 const native = require('./internal/native/classes.js');
 const { late } = require('./internal/late.js');
 const { messageMethodsOf } = require('./internal/messaging/message-methods.js');
-const { markTarget, supportProxies } = require('./internal/proxy-support.js');
+const {
+  markTarget,
+  supportProxies,
+  tolerateUnconstructed,
+} = require('./internal/proxy-support.js');
 const { kFigures, kTakeQueued } = require('./internal/symbols.js');
-const { tolerateUnconstructed } = require('./internal/unconstructed.js');
 const SockhopError = require('./SockhopError.js');
 
 /** Everything that a client needs, with the first one. */
@@ -27,7 +30,7 @@ const load = {
   call: late(() => require('./internal/messaging/calls.js').call),
   callbacks: () => require('./internal/messaging/send-callbacks.js').SendCallbacks,
   diagnostics: () => require('./internal/diagnostics.js'),
-  formatAddress: () => require('./internal/transport/format-address.js').formatAddress,
+  formatAddress: () => require('./internal/transport/addresses.js').formatAddress,
   metrics: () => require('./internal/stats/metrics.js').openMetrics,
   payloads: late(() => require('./internal/messaging/payloads.js')),
   pings: () => require('./internal/ping-interval.js').setPingInterval,

@@ -5,17 +5,19 @@ const { EventEmitter } = require('node:events');
 const native = require('./internal/native/classes.js');
 const { late } = require('./internal/late.js');
 const { messageMethodsOf } = require('./internal/messaging/message-methods.js');
-const { markTarget, supportProxies } = require('./internal/proxy-support.js');
+const {
+  markTarget,
+  supportProxies,
+  tolerateUnconstructed,
+} = require('./internal/proxy-support.js');
 const { setImmediate } = require('./internal/real-timers.js');
 const { kCall, kFigures } = require('./internal/symbols.js');
-const { tolerateUnconstructed } = require('./internal/unconstructed.js');
 const SockhopError = require('./SockhopError.js');
 const SockhopSession = require('./SockhopSession.js');
 
 /** Everything that a server needs, with the first one. */
 const parts = late(() => ({
   ...require('./internal/server/acceptor.js'),
-  ...require('./internal/server/broadcaster.js'),
   ...require('./internal/server/response-stream-maps.js'),
   ...require('./internal/server/server-connections.js'),
   ...require('./internal/server/server-handlers.js'),
@@ -27,12 +29,13 @@ const parts = late(() => ({
 
 /** For options and methods that few programs use. */
 const load = {
+  broadcaster: () => require('./internal/server/broadcaster.js').Broadcaster,
   call: late(() => require('./internal/messaging/calls.js').call),
   callbacks: () => require('./internal/messaging/send-callbacks.js').SendCallbacks,
   channelErrors: () => require('./internal/messaging/channel-errors.js'),
   cluster: () => require('./internal/cluster/cluster.js'),
   drain: () => require('./internal/server/drain.js'),
-  formatAddress: () => require('./internal/transport/format-address.js').formatAddress,
+  formatAddress: () => require('./internal/transport/addresses.js').formatAddress,
   metrics: () => require('./internal/stats/metrics.js'),
   payloads: late(() => require('./internal/messaging/payloads.js')),
   pings: () => require('./internal/ping-interval.js').setPingInterval,
@@ -60,8 +63,8 @@ class SockhopServer extends native.SockhopServer {
   #connections;
   /** Makes the listener, and has it listen and close. */
   #acceptor;
-  /** Sends messages to all clients. */
-  #broadcaster;
+  /** Sends messages to all clients; made with the first one: @type {?Broadcaster} */
+  #broadcaster = null;
   /** Makes the connections secure; null without TLS: @type {?TlsServer} */
   #tls;
   /** The listener that `close()` is closing: `server.server` until it is closed. */
@@ -74,15 +77,8 @@ class SockhopServer extends native.SockhopServer {
    * @throws {TypeError|RangeError} for an invalid option
    */
   constructor(opts = {}) {
-    const {
-      Acceptor,
-      Broadcaster,
-      dispatcher,
-      options,
-      ResponseStreamMaps,
-      ServerConnections,
-      ServerHandlers,
-    } = parts();
+    const { Acceptor, dispatcher, options, ResponseStreamMaps, ServerConnections, ServerHandlers } =
+      parts();
     const checked = options.normalizeServerOptions(opts, {
       defaults: { session_type: SockhopSession },
     });
@@ -112,7 +108,6 @@ class SockhopServer extends native.SockhopServer {
     });
     const shared = { handlers: this.#handlers, connections: this.#connections, tls };
     this.#acceptor = new Acceptor(this, shared);
-    this.#broadcaster = new Broadcaster(this, shared);
     this.server = this.#acceptor.createListener();
     if (checked.cluster !== null) this.#ownCluster();
   }
@@ -141,11 +136,19 @@ class SockhopServer extends native.SockhopServer {
     Object.defineProperty(this, 'cluster', { ...OWN_PROPERTY, value });
   }
 
+  #ownBroadcaster() {
+    this.#broadcaster ??= new (load.broadcaster())(this, {
+      handlers: this.#handlers,
+      connections: this.#connections,
+    });
+    return this.#broadcaster;
+  }
+
   #ownCluster() {
     if (this.#connections.options.values === 'rich') throw load.channelErrors().richCluster();
     this.#cluster ??= new (load.cluster().SockhopCluster)(this, {
       connections: this.#connections,
-      broadcaster: this.#broadcaster,
+      broadcaster: this.#ownBroadcaster(),
       settings: this.#connections.options.cluster,
     });
     return this.#cluster;
@@ -379,7 +382,7 @@ class SockhopServer extends native.SockhopServer {
    * @throws as `send()`, if there is a client or a cluster
    */
   sendall(object, options) {
-    const sendHere = () => this.#broadcaster.send(object);
+    const sendHere = () => this.#ownBroadcaster().send(object);
     if (!this.#cluster?.hasEngine && !options?.except) return sendHere();
     if (!object) throw nothingToSend('sendall', object);
     return this.#ownCluster().sendToAll(object, options, sendHere);

@@ -30,7 +30,7 @@ const {
   kTraffic,
   kUncountFrame,
 } = require('./internal/symbols.js');
-const { slowConsumer } = require('./internal/transport/connection-errors.js');
+const { slowConsumer } = require('./internal/errors/errors.js');
 const { INITIAL_READING, Reading } = require('./internal/transport/reading.js');
 const {
   WritingSocket,

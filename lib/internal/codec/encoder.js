@@ -15,7 +15,7 @@
 const { types } = require('node:util');
 
 const { COMPILED_AFTER, areCompilable } = require('./compiling.js');
-const { encoded } = require('./encoded.js');
+const { encoded } = require('./frames.js');
 const {
   Flag,
   MAX_DEPTH,

@@ -2,7 +2,7 @@
 
 const { EventEmitter } = require('node:events');
 
-const { formatAddress } = require('../transport/format-address.js');
+const { formatAddress } = require('../transport/addresses.js');
 const timing = require('../real-timers.js');
 
 /**

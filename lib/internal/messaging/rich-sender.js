@@ -6,7 +6,12 @@ const { SWITCH } = require('../codec/negotiation.js');
 const { encodeRich } = require('../codec/rich-encoder.js');
 const { RICH_MESSAGE } = require('../codec/rich-format.js');
 const { explain } = require('../errors/explanations.js');
-const { handledRejection, socketDestroyed } = require('../errors/errors.js');
+const {
+  handledRejection,
+  sendRefused,
+  slowConsumer,
+  socketDestroyed,
+} = require('../errors/errors.js');
 const { clearTimeout, setTimeout } = require('../real-timers.js');
 const { SockhopPing } = require('../../SockhopPing.js');
 const {
@@ -20,7 +25,6 @@ const {
   kTransmitFrame,
   kWriteBytes,
 } = require('../symbols.js');
-const { sendRefused, slowConsumer } = require('../transport/connection-errors.js');
 const errors = require('./channel-errors.js');
 
 const noop = () => {};

@@ -10,8 +10,7 @@ const { abortError } = require('../errors/errors.js');
 const { systemError } = require('../errors/system-errors.js');
 const { Server } = require('../originals.js');
 const { SockhopSocket } = require('../../SockhopSocket.js');
-const { formatAddress } = require('../transport/format-address.js');
-const { displayedEndpoint, socketName } = require('../transport/addresses.js');
+const { displayedEndpoint, formatAddress, socketName } = require('../transport/addresses.js');
 const {
   inCluster,
   nativeOptions,

@@ -2,10 +2,9 @@
 
 const { AsyncResource } = require('node:async_hooks');
 
-const { displayedEndpoint } = require('./addresses.js');
+const { displayedEndpoint, formatAddress } = require('./addresses.js');
 const { countException } = require('./broadcast-exceptions.js');
-const { cannotHandOver } = require('./connection-errors.js');
-const { formatAddress } = require('./format-address.js');
+const { cannotHandOver } = require('../errors/errors.js');
 const { sockets, changeActive, dispatchSoon } = require('../native/dispatcher.js');
 const { Socket } = require('../originals.js');
 const { markTarget, supportProxies } = require('../proxy-support.js');

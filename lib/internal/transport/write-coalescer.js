@@ -2,7 +2,7 @@
 
 const { MAX_STRING_LENGTH } = require('node:buffer').constants;
 
-const { encoded } = require('../codec/encoded.js');
+const { encoded } = require('../codec/frames.js');
 const {
   callAfterDispatch,
   isDispatching,

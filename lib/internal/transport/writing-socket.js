@@ -1,12 +1,15 @@
 'use strict';
 
 const { countException } = require('./broadcast-exceptions.js');
-const { sendRefused, slowConsumer } = require('./connection-errors.js');
 const { ConnectionSocket } = require('./connection-socket.js');
-const { encoded } = require('../codec/encoded.js');
-const { binaryKindOf, bytesOfFrames, lengthOfFrames } = require('../codec/frames.js');
+const { binaryKindOf, bytesOfFrames, encoded, lengthOfFrames } = require('../codec/frames.js');
 const { connectionName, debug } = require('../diagnostics.js');
-const { handledRejection, socketDestroyed } = require('../errors/errors.js');
+const {
+  handledRejection,
+  sendRefused,
+  slowConsumer,
+  socketDestroyed,
+} = require('../errors/errors.js');
 const { dispatchSoon, throwUncaught } = require('../native/dispatcher.js');
 const { Socket, write: netWrite } = require('../originals.js');
 const { supportProxies } = require('../proxy-support.js');
