@@ -9,7 +9,8 @@
  * by then. Only a call or an option of the program loads a part later.
  */
 
-// Parts that are loaded late compare functions of Node with those that it has now.
+// Parts that are loaded late compare functions with those that there are now.
+require('./json-functions.js');
 require('./originals.js');
 require('./real-timers.js');
 
