@@ -1,6 +1,6 @@
 'use strict';
 
-// How connections end, and which promises a program may ignore, as in sockhop 1.8.4. With
+// How connections begin and end, and which promises a program may ignore, as in sockhop 1.8.4. With
 // SOCKHOP_UNDER_TEST=sockhop-1.8 the same tests pass on the original.
 
 const assert = require('node:assert/strict');
@@ -32,6 +32,55 @@ async function run(t, main, argument) {
   const { code, lines } = await program(t, main, { ...argument, sockhop: underTest() }).ended();
   return [code, lines];
 }
+
+describe('the options', () => {
+  it('may be an object of a class with methods of any name', limit, async (t) => {
+    class Session extends impl.session {}
+    class Settings {
+      path = unixPath(t);
+      get session_type() {
+        return Session;
+      }
+      codec() {}
+      debug() {}
+      values() {}
+    }
+    const settings = new Settings();
+    const { server } = await startServer(
+      t,
+      {},
+      settings,
+      class extends impl.server {
+        constructor() {
+          super(settings);
+        }
+      },
+    );
+    const client = new impl.client(settings);
+    cleanup(t, () => {
+      clearInterval(client._auto_reconnect_timer);
+      return client.disconnect();
+    });
+    const arrived = once(server, 'connect');
+    await client.connect();
+    const [, session] = await deadline(arrived, 'the connection');
+    assert.ok(session instanceof Session);
+  });
+
+  for (const address of [undefined, null, '']) {
+    const title = address === '' ? 'an empty string' : `${address}`;
+    it(`address may be set to ${title}, as with net`, limit, async (t) => {
+      const server = new impl.server();
+      cleanup(t, () => server.close());
+      Object.assign(server, { address, port: 0 });
+      const { port } = (await server.listen()).address();
+      const { client } = makeClient(t, { port });
+      client.address = address;
+      await client.connect();
+      assert.ok(['127.0.0.1', '::1', '::ffff:127.0.0.1'].includes(client.socket.remoteAddress));
+    });
+  }
+});
 
 describe('the event close of a socket', () => {
   const endings = {

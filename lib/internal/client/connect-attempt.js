@@ -347,7 +347,9 @@ class ConnectAttempt {
 function targetOf({ path, address, port }) {
   if (path) return { path: options.checkPath('The "path" property', path) };
   const checkedPort = options.checkPort('The "port" property', port);
-  return { address: options.checkAddress('The "address" property', address), port: checkedPort };
+  // As `net` does it where a program has assigned no address.
+  const host = address || 'localhost';
+  return { address: options.checkAddress('The "address" property', host), port: checkedPort };
 }
 
 module.exports = { ConnectAttempt };

@@ -100,9 +100,15 @@ function read(taker, given, defaults = undefined) {
   if (defaults !== undefined) Object.assign(values, defaults);
   for (const { name, subject, check, isGiven, option } of steps) {
     const value = given[name];
-    if (isGiven(value, taker)) values[name] = check(subject, value, option);
+    if (!isGiven(value, taker) || isMethod(value, given, option)) continue;
+    values[name] = check(subject, value, option);
   }
   return values;
+}
+
+/** An object of a class may have a method with the name of an option, as an array has `values()`. */
+function isMethod(value, given, { name, kind }) {
+  return typeof value === 'function' && kind !== 'sessionType' && !Object.hasOwn(given, name);
 }
 
 /**

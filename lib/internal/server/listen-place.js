@@ -101,7 +101,8 @@ function placeOf({ path, address, port }, how) {
   }
   warnOfFileOptions(how);
   return {
-    host: options.checkAddress('The "address" property', address),
+    // Without an address: all of them, as with `net`.
+    host: options.checkAddress('The "address" property', address || ''),
     port: options.checkPort('The "port" property', port),
   };
 }
