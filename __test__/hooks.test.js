@@ -420,7 +420,7 @@ describe('a socket', () => {
     ]) {
       const received = once(end, 'receive');
       stream.emit('data', Buffer.from('{"type":"A","da'));
-      stream.emit('data', Buffer.from('ta":7}\n'));
+      assert.equal(stream.emit('data', Buffer.from('ta":7}\n')), true);
       const [object, meta] = await deadline(received, 'the message');
       assert.equal(object, 7);
       assert.equal(meta.type, 'A');

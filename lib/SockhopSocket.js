@@ -413,7 +413,11 @@ class SockhopSocket extends WritingSocket {
       !this.#reading.isListenerRemoved
     ) {
       this.#channel?.receiveBytes(args[0]);
-    } else if (event === 'data' && #channel in this && this.#reading.unshifted > 0) {
+      super.emit(event, ...args);
+      // In 1.8.4 a listener of the package reads them.
+      return true;
+    }
+    if (event === 'data' && #channel in this && this.#reading.unshifted > 0) {
       this.#receiveUnshifted(args[0]);
     }
     return super.emit(event, ...args);
