@@ -230,7 +230,7 @@ impl ConnectionRegistry {
         guard: Option<CompletionGuard>,
     ) -> usize {
         let group = match group.map(|name| self.distribution.groups.lock().id(name)) {
-            // Nobody is in the group.
+            // The group has no members.
             Some(None) => return 0,
             group => group.flatten(),
         };

@@ -32,7 +32,7 @@ pub enum ClusterLineError {
     /// The line is that of another version.
     #[error("a message of another version")]
     Version,
-    /// The message has not the form that it should have.
+    /// The message is malformed.
     #[error("a malformed message")]
     Malformed,
 }

@@ -218,7 +218,7 @@ impl MixedFramer {
                 }
                 FAREWELL if expects_bytes => next = Mode::Bytes,
                 FAREWELL => next = Mode::Text,
-                // Behind bytes that its sender had begun to send before.
+                // After bytes that its sender had begun to send before.
                 other if expects_bytes && other.ends_with(FAREWELL) => {
                     next = Mode::Bytes;
                     sink(Incoming::Bytes(&other[..other.len() - FAREWELL.len()]));

@@ -7,8 +7,8 @@ use super::socket_file::{DirectoryLock, SocketFile};
 use socket2::Socket;
 use std::io;
 
-/// Binds a path and listens there. Between the two nobody can connect, so the permissions apply
-/// from the first connection on.
+/// Binds a path and listens there. No client can connect between the two steps, so the permissions
+/// apply from the first connection on.
 pub(super) fn listen(
     address: &Address,
     path: &str,
