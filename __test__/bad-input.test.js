@@ -331,6 +331,13 @@ describe('an option that makes no sense', () => {
     assert.equal(client.connected, true);
   });
 
+  it('a method of the object with the options is none', limit, () => {
+    for (const given of [[], new Map(), { values() {} }]) {
+      assert.ok(new impl.client(given));
+      assert.ok(new impl.server(given));
+    }
+  });
+
   it('undefined means the default', limit, async (t) => {
     const { where } = await startServer(t, {
       terminator: undefined,

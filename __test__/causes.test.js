@@ -234,12 +234,27 @@ describe('send()', () => {
     for (const [wrong, remedy] of [
       [session, /session\.sock/],
       [{ type: 'Object', socket: {}, session }, /meta\.socket/],
+      [{ a: 1 }, /The socket is the first argument/],
     ]) {
       await assert.rejects(server.send(wrong, { a: 1 }), ({ code, cause }) => {
         assert.match(cause.message, remedy);
         return code === 'ERR_NO_SOCKET';
       });
     }
+  });
+
+  it('kill_socket() of a session says so, and does not call its end()', limit, async () => {
+    const server = new impl.server();
+    class Session extends impl.session {
+      end() {
+        assert.fail('the session has not ended');
+      }
+    }
+    const session = new Session({ write() {} }, server);
+    await assert.rejects(server.kill_socket(session), ({ code, cause }) => {
+      assert.match(cause.message, /session\.sock.*kill\(\)/);
+      return code === 'ERR_NO_SOCKET';
+    });
   });
 });
 

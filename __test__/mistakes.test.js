@@ -168,6 +168,26 @@ describe('an option of one message that the package does not read', () => {
     assert.equal((await warningsOfMessages(t, options)).length, 1);
   });
 
+  it('a number in place of the options of request() is warned of', limit, async (t) => {
+    const main = async (sockhop, { path }) => {
+      process.on('warning', ({ code, message }) => console.log(JSON.stringify({ code, message })));
+      const server = new sockhop.server({ path });
+      server.on('request', (_request, response) => response.send({ thanks: true }));
+      await server.listen();
+      const client = new sockhop.client({ path });
+      await client.connect();
+      for (const config of [5000, 6000]) await (await client.request({ a: 1 }, config)).all();
+      await client.disconnect();
+      await server.close();
+    };
+    const { code, lines, stderr } = await program(t, main, { path: unixPath(t) }).ended();
+    assert.equal(code, 0, stderr);
+    const [warning, ...more] = lines.map((line) => JSON.parse(line));
+    assert.deepEqual(more, []);
+    assert.equal(warning.code, 'SOCKHOP_IGNORED_OPTION');
+    assert.match(warning.message, /request\(\).*\{ timeout: 5000 \}.*5000/);
+  });
+
   it(
     'is not mentioned if it is the program’s own, or beside the one that is meant',
     limit,

@@ -9,7 +9,7 @@ const tls = require('node:tls');
 const { before, describe, it } = require('node:test');
 const x509 = require('@peculiar/x509');
 const { cleanup } = require('./support/cleanup.js');
-const { hierarchy, issue, revocationList } = require('./support/certificates.js');
+const { hierarchy, inVersion1, issue, revocationList } = require('./support/certificates.js');
 const { deadline } = require('./support/deadline.js');
 const { makeClient, startServer } = require('./support/local.js');
 const { onNodeOnly } = require('./support/runtime.js');
@@ -171,6 +171,18 @@ const chains = {
     own: await issue({ ...leaf, issuer: house.root, extensions: [unknown(true)] }),
     isUnreadable: true,
   }),
+  'a certificate of version 1': async () => ({
+    own: inVersion1(await issue({ ...leaf, issuer: house.root }), house.root),
+    isUnreadable: true,
+  }),
+  'a certificate of version 1 with an RSA key': async () => ({
+    own: inVersion1(await issue({ ...leaf, issuer: house.root, rsa: true }), house.root),
+    isUnreadable: true,
+  }),
+  'a certificate of version 1 that is not trusted': async () => ({
+    own: inVersion1(await issue({ ...leaf, issuer: stranger.root }), stranger.root),
+    isUnreadable: true,
+  }),
   'an unknown critical extension of an authority': async () => {
     const between = await issue({
       name: 'Unknown',
@@ -284,15 +296,9 @@ async function checkServer(t, chain) {
 
   const lenient = await startSecure(t, { ...options.trust, rejectUnauthorized: false });
   visit(t, lenient.port, options.identity);
-  if (chain.isUnreadable) {
-    // rustls does not let a client prove such a certificate, and Node does.
-    const [error] = (await lenient.log.next('error')).args;
-    assert.equal(error.code, expected.authorizationError);
-  } else {
-    const [sock] = (await lenient.log.next('connect')).args;
-    const { authorized, authorizationError } = sock;
-    assert.deepEqual({ authorized, authorizationError }, expected);
-  }
+  const [sock] = (await lenient.log.next('connect')).args;
+  const { authorized, authorizationError } = sock;
+  assert.deepEqual({ authorized, authorizationError }, expected);
 
   const strict = await startSecure(t, options.trust);
   visit(t, strict.port, options.identity);
@@ -313,6 +319,23 @@ describe('a server trusts a client as Node does', { skip }, () => {
     it(`with lists of revoked certificates: ${name}`, limit, async (t) =>
       checkServer(t, await listed(await make())),
     );
+  }
+});
+
+describe('a server trusts a client whose certificate rustls cannot read', { skip }, () => {
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3']) {
+    for (const rsa of [false, true]) {
+      it(`over ${maxVersion}, with ${rsa ? 'an RSA key' : 'a key on P-256'}`, limit, async (t) => {
+        const own = inVersion1(await issue({ ...leaf, issuer: house.root, rsa }), house.root);
+        const { identity, trust } = optionsOf({ own });
+        const { log, port } = await startSecure(t, trust);
+        visit(t, port, { ...identity, maxVersion });
+        const [sock] = (await log.next('connect')).args;
+        assert.equal(sock.constructor.name, 'SockhopTlsSocket', 'OpenSSL must not be needed');
+        assert.equal(sock.getProtocol(), maxVersion);
+        assert.equal(sock.getPeerCertificate().subject.CN, leaf.name);
+      });
+    }
   }
 });
 

@@ -407,7 +407,8 @@ class SockhopServer extends native.SockhopServer {
    * @returns {Promise<void>}
    */
   kill_socket(sock) {
-    if (typeof sock?.end !== 'function') return refused(sock);
+    const isSession = sock instanceof SockhopSession;
+    if (isSession || typeof sock?.end !== 'function') return refused(sock);
     return new Promise((resolve) => {
       if (sock.destroyed) return resolve();
       sock.once?.('close', () => resolve());

@@ -2,7 +2,7 @@
 
 // Certificates of every kind, made when they are asked for.
 
-const { createPrivateKey, randomBytes, webcrypto } = require('node:crypto');
+const { createPrivateKey, randomBytes, sign, webcrypto } = require('node:crypto');
 const x509 = require('@peculiar/x509');
 
 x509.cryptoProvider.set(webcrypto);
@@ -98,6 +98,51 @@ async function issue({
   };
 }
 
+/** A value in DER. */
+function der(tag, ...parts) {
+  const body = Buffer.concat(parts);
+  const { length } = body;
+  // DER has the shortest form of a length alone.
+  const more = length < 256 ? [0x81] : [0x82, length >> 8];
+  return Buffer.concat([Buffer.of(tag, ...(length < 128 ? [] : more), length & 0xff), body]);
+}
+
+/** The values that a sequence in DER consists of. */
+function partsOf(sequence) {
+  const lengthAt = (at) => {
+    const first = sequence[at + 1];
+    const count = first < 128 ? 0 : first - 128;
+    const length = count === 0 ? first : sequence.readUIntBE(at + 2, count);
+    return [at + 2 + count, length];
+  };
+  const parts = [];
+  for (let [at] = lengthAt(0); at < sequence.length; ) {
+    const [begin, length] = lengthAt(at);
+    parts.push(sequence.subarray(at, begin + length));
+    at = begin + length;
+  }
+  return parts;
+}
+
+/**
+ * The same certificate in version 1, which has no extensions: `openssl x509 -req` makes such ones.
+ *
+ * @param {Issued} issued
+ * @param {Issued} issuer with a key on P-256
+ * @returns {Issued}
+ */
+function inVersion1(issued, issuer) {
+  const [fields, algorithm] = partsOf(Buffer.from(issued.certificate.rawData));
+  // The version and the extensions have these tags.
+  const kept = partsOf(fields).filter(([tag]) => tag !== 0xa0 && tag !== 0xa3);
+  const unsigned = der(0x30, ...kept);
+  const signature = sign('sha256', unsigned, issuer.key);
+  const whole = der(0x30, unsigned, algorithm, der(3, Buffer.of(0), signature));
+  const lines = whole.toString('base64').match(/.{1,64}/g);
+  const text = lines.join('\n');
+  return { ...issued, cert: `-----BEGIN CERTIFICATE-----\n${text}\n-----END CERTIFICATE-----\n` };
+}
+
 /** A root, a certificate of an authority below it, and one for localhost from that authority. */
 async function hierarchy(house = 'Test') {
   const root = await issue({ name: `${house} Root`, ca: true });
@@ -133,4 +178,4 @@ async function revocationList(issuer, revoked, days = [-1, 30]) {
   return `${list.toString('pem').replaceAll(/(X509 )?CRL-----/g, 'X509 CRL-----')}\n`;
 }
 
-module.exports = { hierarchy, issue, revocationList };
+module.exports = { hierarchy, inVersion1, issue, revocationList };

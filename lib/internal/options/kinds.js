@@ -410,7 +410,13 @@ const KINDS = {
   fraction: { documented: 'number', declared: nullable('number'), check: checkFraction },
   count: { documented: 'integer', declared: nullable('number'), check: checkCount },
   bytes: { documented: 'integer, bytes', declared: nullable('number'), check: checkCount },
-  choice: { documented: 'string', declared: nullable('string'), check: checkChoice },
+  choice: {
+    documented: 'string',
+    declared: nullable('string'),
+    check: checkChoice,
+    // The method values() of a map, or of an object of the program, is no option.
+    isGiven: (value) => Boolean(value) && typeof value !== 'function',
+  },
   peerType: {
     documented: 'string',
     declared: nullable('PeerType | (string & NonNullable<unknown>)'),
@@ -489,4 +495,4 @@ const KINDS = {
   emitterFlag: { documented: 'boolean', declared: 'boolean | undefined' },
 };
 
-module.exports = { KINDS, checkMilliseconds, invalidType, invalidValue, outOfRange };
+module.exports = { KINDS, checkMilliseconds, describe, invalidType, invalidValue, outOfRange };

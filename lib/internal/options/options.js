@@ -7,7 +7,14 @@
  * where one looks like a mistake.
  */
 
-const { KINDS, checkMilliseconds, invalidType, invalidValue, outOfRange } = require('./kinds.js');
+const {
+  KINDS,
+  checkMilliseconds,
+  describe,
+  invalidType,
+  invalidValue,
+  outOfRange,
+} = require('./kinds.js');
 const { OPTIONS } = require('./table.js');
 
 /** For options that the package does not know, see late.js. */
@@ -141,7 +148,11 @@ function checkSecureContext(opts, hasTls) {
     throw invalidType(subject, 'an object with options of "ssl_options"', opts);
   }
   if (!hasTls) {
-    throw invalidValue(subject, 'given to a server with "ssl_options" alone', opts);
+    throw invalidValue(
+      subject,
+      'options for a server that was constructed with "ssl_options"',
+      opts,
+    );
   }
   return opts;
 }
@@ -422,7 +433,15 @@ const NO_REQUEST_OPTIONS = Object.freeze(read('request()', {}));
  * @throws {TypeError|RangeError} for the first option that has a wrong value
  */
 function normalizeRequestOptions(config) {
-  return config ? readOften('request()', config) : NO_REQUEST_OPTIONS;
+  if (!config) return NO_REQUEST_OPTIONS;
+  if (typeof config === 'object') return readOften('request()', config);
+  // As in 1.8.4, such a value has no effect.
+  warn(
+    'the options of request()',
+    'SOCKHOP_IGNORED_OPTION',
+    `The last argument of request() has no effect. It must be an object with options such as { timeout: 5000 }. Received ${describe(config)}`,
+  );
+  return NO_REQUEST_OPTIONS;
 }
 
 const NO_CALL_OPTIONS = Object.freeze(read('call()', {}));

@@ -492,10 +492,14 @@ function onSocketError(err) {
 function noSocket(socket) {
   if (!socket) return new SockhopError('SockhopServer sending requires a socket', 'ERR_NO_SOCKET');
   const err = new SockhopError('This socket does not belong to a SockhopServer', 'ERR_NO_SOCKET');
-  if (socket.sock) return explain(err, 'It is a session: pass session.sock, or call its send().');
-  return socket.socket
-    ? explain(err, 'Pass the socket, as in server.send(meta.socket, object).')
-    : err;
+  if (socket.sock) {
+    return explain(err, 'It is a session: pass session.sock, or call its own send() or kill().');
+  }
+  if (socket.socket)
+    return explain(err, 'Pass the socket, as in server.send(meta.socket, object).');
+  return typeof socket.write === 'function'
+    ? err
+    : explain(err, 'It is no socket. The socket is the first argument: server.send(sock, object).');
 }
 
 module.exports = { ServerConnections, noSocket };

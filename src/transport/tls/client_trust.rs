@@ -3,9 +3,10 @@
 use super::certificate_rules::covers;
 use super::chain_verifier::{ChainVerifier, Untrusted, decide};
 use super::error::ConfigError;
+use super::signature_by_key::{key_of, verify_tls12_signature_by_key};
 use super::trust_store::TrustStore;
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{CryptoProvider, ring};
+use rustls::crypto::{CryptoProvider, ring, verify_tls13_signature_with_raw_key};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
@@ -149,8 +150,7 @@ impl ClientCertVerifier for AskForCertificate {
         intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        // rustls ends a handshake with a certificate that it cannot read: it could not be proved.
-        if self.required || ParsedCertificate::try_from(end_entity).is_err() {
+        if self.required {
             let mut chain = vec![end_entity.clone()];
             chain.extend_from_slice(intermediates);
             if let Err(Refusal { alert, untrusted }) = self.trust.verify(&chain) {
@@ -167,12 +167,16 @@ impl ClientCertVerifier for AskForCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
+        let algorithms = &self.provider.signature_verification_algorithms;
+        if ParsedCertificate::try_from(certificate).is_err() {
+            return verify_tls12_signature_by_key(
+                message,
+                &key_of(certificate)?,
+                signature,
+                algorithms,
+            );
+        }
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
     }
 
     fn verify_tls13_signature(
@@ -181,12 +185,12 @@ impl ClientCertVerifier for AskForCertificate {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
+        let algorithms = &self.provider.signature_verification_algorithms;
+        if ParsedCertificate::try_from(certificate).is_err() {
+            let key = key_of(certificate)?;
+            return verify_tls13_signature_with_raw_key(message, &key, signature, algorithms);
+        }
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

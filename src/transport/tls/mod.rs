@@ -7,6 +7,7 @@
 //! trust_store        trusted certificates
 //! client_trust       the clients that a server trusts
 //! certificate_rules  the rules for certificates that rustls does not check
+//! signature_by_key   signatures of handshakes, by certificates that rustls cannot read
 //! chain_verifier     decides about the chains that rustls does not trust
 //! ```
 //!
@@ -24,6 +25,7 @@ mod client_trust;
 mod config;
 mod error;
 mod server_config;
+mod signature_by_key;
 mod stream;
 mod trust_store;
 

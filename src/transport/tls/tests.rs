@@ -1,9 +1,15 @@
-use super::{ClientConfig, ClientOptions, HandshakeState, TlsError, TrustStore};
+use super::client_trust::AskForCertificate;
+use super::{ClientConfig, ClientOptions, ClientTrust, HandshakeState, TlsError, TrustStore};
 use crate::transport::{Outgoing, Stream};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, IsCa, KeyPair};
+use rustls::client::ResolvesClientCert;
 use rustls::crypto::ring;
 use rustls::pki_types::PrivateKeyDer;
-use rustls::{ServerConfig, ServerConnection};
+use rustls::sign::CertifiedKey;
+use rustls::{
+    ClientConnection, ConnectionCommon, RootCertStore, ServerConfig, ServerConnection,
+    SignatureScheme, SupportedProtocolVersion,
+};
 use socket2::{Domain, SockRef, Socket, Type};
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -355,5 +361,98 @@ fn a_certificate_that_is_cut_short_is_refused() {
             TrustStore::new(pem.as_bytes(), None).is_err(),
             "{end} digits"
         );
+    }
+}
+
+/// Shows a certificate, and signs with a key that may be another one.
+#[derive(Debug)]
+struct Shown(Arc<CertifiedKey>);
+
+impl ResolvesClientCert for Shown {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
+fn pass<A, B>(
+    from: &mut ConnectionCommon<A>,
+    to: &mut ConnectionCommon<B>,
+) -> Result<(), rustls::Error> {
+    let mut bytes = Vec::new();
+    while from.wants_write() {
+        from.write_tls(&mut bytes).unwrap();
+    }
+    let mut rest = &bytes[..];
+    while !rest.is_empty() {
+        to.read_tls(&mut rest).unwrap();
+        to.process_new_packets()?;
+    }
+    Ok(())
+}
+
+/// The handshake of a client whose certificate rustls cannot read, with a server that asks for one.
+fn show_unreadable(
+    version: &'static SupportedProtocolVersion,
+    is_own_key: bool,
+) -> Result<(), rustls::Error> {
+    let provider = Arc::new(ring::default_provider());
+    let authority = Authority::new("authority");
+    let mut params = CertificateParams::new(["client".to_owned()]).unwrap();
+    let mut unknown = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99_999, 1], vec![5, 0]);
+    unknown.set_criticality(true);
+    params.custom_extensions.push(unknown);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.signed_by(&key, &authority.0).unwrap();
+    let signer = if is_own_key {
+        key
+    } else {
+        KeyPair::generate().unwrap()
+    };
+    let signer = PrivateKeyDer::try_from(signer.serialize_der()).unwrap();
+    let signer = provider.key_provider.load_private_key(signer).unwrap();
+    let shown = Arc::new(CertifiedKey::new(vec![certificate.der().clone()], signer));
+
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.0.der().clone()).unwrap();
+    let client = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_cert_resolver(Arc::new(Shown(shown)));
+    let own = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let trust = TrustStore::new(authority.0.pem().as_bytes(), None).unwrap();
+    let trust = Arc::new(ClientTrust::new(trust, b"", None).unwrap());
+    let asks = AskForCertificate::new(trust, false, Arc::clone(&provider));
+    let server = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(Arc::new(asks))
+        .with_single_cert(
+            vec![params.signed_by(&own, &authority.0).unwrap().der().clone()],
+            PrivateKeyDer::try_from(own.serialize_der()).unwrap(),
+        )
+        .unwrap();
+    let name = "localhost".try_into().unwrap();
+    let mut client = ClientConnection::new(Arc::new(client), name).unwrap();
+    let mut server = ServerConnection::new(Arc::new(server)).unwrap();
+    while server.is_handshaking() {
+        pass(&mut client, &mut server)?;
+        pass(&mut server, &mut client).unwrap();
+    }
+    Ok(())
+}
+
+#[test]
+fn a_client_proves_a_certificate_that_rustls_cannot_read() {
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        assert_eq!(show_unreadable(version, true), Ok(()));
+        let forged = show_unreadable(version, false);
+        let reason = rustls::CertificateError::BadSignature;
+        assert_eq!(forged, Err(rustls::Error::InvalidCertificate(reason)));
     }
 }
