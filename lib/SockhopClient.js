@@ -10,7 +10,7 @@ const {
   supportProxies,
   tolerateUnconstructed,
 } = require('./internal/proxy-support.js');
-const { kFigures, kTakeQueued } = require('./internal/symbols.js');
+const { kFigures, kTakeQueued, kTarget } = require('./internal/symbols.js');
 const SockhopError = require('./SockhopError.js');
 
 /** Everything that a client needs, with the first one. */
@@ -292,7 +292,7 @@ class SockhopClient extends native.SockhopClient {
    * @throws {SockhopError} ERR_REMOTE_CALLBACK_TYPE
    */
   send(object, callback, config = undefined) {
-    const channel = this.#channelFor(object);
+    const channel = (this[kTarget] ?? this).#channelFor(object);
     if (!config) return channel.send(object, callback);
     const { abortError, handledRejection, options } = parts();
     const limits = options.normalizeSendOptions(config);
@@ -443,7 +443,7 @@ class SockhopClient extends native.SockhopClient {
   }
 }
 
-supportProxies(SockhopClient);
+supportProxies(SockhopClient, ['send']);
 
 /** The methods that messages pass through, before a program replaces them. */
 const originalMethods = messageMethodsOf(SockhopClient.prototype);

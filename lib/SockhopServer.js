@@ -11,7 +11,7 @@ const {
   tolerateUnconstructed,
 } = require('./internal/proxy-support.js');
 const { setImmediate } = require('./internal/real-timers.js');
-const { kCall, kFigures } = require('./internal/symbols.js');
+const { kCall, kFigures, kTarget } = require('./internal/symbols.js');
 const SockhopError = require('./SockhopError.js');
 const SockhopSession = require('./SockhopSession.js');
 
@@ -289,7 +289,7 @@ class SockhopServer extends native.SockhopServer {
    */
   send(sock, object, callback) {
     if (!object) throw nothingToSend('send', object);
-    const channel = this.#channelTo(sock);
+    const channel = (this[kTarget] ?? this).#channelTo(sock);
     return channel === null ? refused(sock) : channel.send(object, callback);
   }
 
@@ -551,7 +551,7 @@ function stillDraining() {
   );
 }
 
-supportProxies(SockhopServer);
+supportProxies(SockhopServer, ['send']);
 
 /** The methods that messages pass through, before a program replaces them. */
 const originalMethods = messageMethodsOf(SockhopServer.prototype);

@@ -27,6 +27,7 @@ const {
   kSetShowControl,
   kStartReading,
   kStopPreSessionReading,
+  kTarget,
   kTraffic,
   kUncountFrame,
 } = require('./internal/symbols.js');
@@ -136,12 +137,13 @@ class SockhopSocket extends WritingSocket {
   }
 
   set [kChannel](channel) {
-    this.#channel = channel;
-    this.#handlers = channel.handlers;
+    const socket = this[kTarget] ?? this;
+    socket.#channel = channel;
+    socket.#handlers = channel.handlers;
   }
 
   get [kChannel]() {
-    return this.#channel;
+    return (this[kTarget] ?? this).#channel;
   }
 
   // ---- the start of reading ---------------------------------------------------------------------
@@ -588,7 +590,7 @@ class SockhopSocket extends WritingSocket {
   }
 }
 
-supportProxies(SockhopSocket);
+supportProxies(SockhopSocket, [kChannel]);
 
 const { emit } = SockhopSocket.prototype;
 

@@ -39,10 +39,13 @@ function redirectToTarget(method) {
  * `markTarget(this)`.
  *
  * @param {function} Class
+ * @param {Array<string|symbol>} [except] names of those that run for each message. They look up the
+ *   target themselves, because V8 remembers the kinds of objects by place in the source
  */
-function supportProxies({ prototype }) {
+function supportProxies({ prototype }, except = []) {
   for (const name of Reflect.ownKeys(prototype)) {
-    if (name === 'constructor' || (typeof name === 'symbol' && !PUBLIC_SYMBOLS.has(name))) continue;
+    if (name === 'constructor' || except.includes(name)) continue;
+    if (typeof name === 'symbol' && !PUBLIC_SYMBOLS.has(name)) continue;
     const property = Object.getOwnPropertyDescriptor(prototype, name);
     for (const part of ['value', 'get', 'set']) {
       if (typeof property[part] === 'function') property[part] = redirectToTarget(property[part]);

@@ -19,6 +19,9 @@ function newKind(type) {
   return kind;
 }
 
+/** The kind of most payloads, which needs no look-up. */
+const ofObjects = newKind('Object');
+
 /** Marks the characters of ids of this package and of 1.8.4, which JSON does not escape. */
 const PLAIN = new Uint8Array(128);
 for (const character of '0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_') {
@@ -40,37 +43,61 @@ function quoted(id) {
   return isPlain(id) ? `"${id}"` : JSON.stringify(id);
 }
 
-/** The end of the envelope of a message with a callback. Its id is one of `uuid()`. */
-const withId = (id) => `,"id":"${id}"}`;
+/** What follows the payload of a message with a callback. Its id is one of `uuid()`. */
+const withId = (id, closing) => `,"id":"${id}"${closing}`;
 
-/** The end of the envelope of an answer. A peer may have chosen any id. */
+/** What follows the payload of an answer. A peer may have chosen any id. */
 const withCallbackId = (id) => `,"callback_id":${quoted(id)}}`;
 
 /**
  * The envelope of a payload.
  *
  * @param {*} data
- * @param {string} [key] "id" or "callback_id"
- * @param {*} [id] its value; with "id", one of `uuid()`
+ * @param {Function} [madeBy] its constructor, if the caller has read it
+ * @param {string} [closing] its last brace, and the text that is to follow: to append that later
+ *   would make one more string
+ * @param {string} [id] of a message with a callback: one of `uuid()`
  * @returns {string}
  * @throws {TypeError} for null, undefined and an object without a constructor; V8's error for a
  *   value that JSON cannot express
  */
-function envelope(data, key, id) {
-  const madeBy = data.constructor;
-  // Reading the name of a function costs as much as looking it up in the map.
-  const type = madeBy === Object ? 'Object' : madeBy.name;
-  // toJSON() gets the key of its value, and a class without a name has no type: V8 does both.
-  const isUsual = typeof data.toJSON !== 'function' && typeof type === 'string';
-  if (!isUsual || isStringifyReplaced()) {
-    return JSON.stringify(key === undefined ? { type, data } : { type, data, [key]: id });
+function envelope(data, madeBy = data.constructor, closing = '}', id = undefined) {
+  const type = typeOf(madeBy);
+  if (isForV8(data, type)) {
+    const text = JSON.stringify(id === undefined ? { type, data } : { type, data, id });
+    return closing.length === 1 ? text : text + closing.slice(1);
   }
-  const { prefix, sizeHint } = kinds.get(type) ?? newKind(type);
-  const json = stringify(data, sizeHint);
-  // JSON has no text for a function, for example: then there is a type and no data.
-  const head = json === undefined ? `{"type":${JSON.stringify(type)}` : prefix + json;
-  if (key === undefined) return `${head}}`;
-  return head + (key === 'id' ? withId(id) : withCallbackId(id));
+  const head = headOf(data, type);
+  return head + (id === undefined ? closing : withId(id, closing));
 }
 
-module.exports = { envelope };
+/**
+ * The envelope of an answer.
+ *
+ * @param {*} data
+ * @param {*} id of the question
+ * @returns {string}
+ * @throws as `envelope()`
+ */
+function answerEnvelope(data, id) {
+  const type = typeOf(data.constructor);
+  if (isForV8(data, type)) return JSON.stringify({ type, data, callback_id: id });
+  return headOf(data, type) + withCallbackId(id);
+}
+
+/** Reading the name of a function costs as much as looking it up in the map. */
+const typeOf = (madeBy) => (madeBy === Object ? 'Object' : madeBy.name);
+
+/** toJSON() gets the key of its value, and a class without a name has no type: V8 does both. */
+const isForV8 = (data, type) =>
+  typeof data.toJSON === 'function' || typeof type !== 'string' || isStringifyReplaced();
+
+/** @returns {string} the envelope of a payload as far as the payload */
+function headOf(data, type) {
+  const { prefix, sizeHint } = type === 'Object' ? ofObjects : (kinds.get(type) ?? newKind(type));
+  const json = stringify(data, sizeHint);
+  // JSON has no text for a function, for example: then there is a type and no data.
+  return json === undefined ? `{"type":${JSON.stringify(type)}` : prefix + json;
+}
+
+module.exports = { answerEnvelope, envelope };

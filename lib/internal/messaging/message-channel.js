@@ -3,7 +3,7 @@
 const { SockhopPing } = require('../../SockhopPing.js');
 const errors = require('./channel-errors.js');
 const { arePingsPatched, noticeOwnPing, sendPing, sendsOwnPings } = require('./channel-pings.js');
-const { envelope } = require('./envelope.js');
+const { answerEnvelope, envelope } = require('./envelope.js');
 const { diagnostics } = require('../diagnostics.js');
 const { handledRejection } = require('../errors/errors.js');
 const { SizeHint, stringify } = require('./json.js');
@@ -12,7 +12,7 @@ const { MessageCodec, receiveDecoded, takeOffer } = require('./message-codec.js'
 const { showMessage } = require('./observed.js');
 const { replyFunction } = require('./owed-answers.js');
 const { keepTextLength, receiveRequest, receiveResponse } = require('./packets.js');
-const { isHandshake, isOwnMessage, isPayload, isWritable, typeName } = require('./payloads.js');
+const { isHandshake, isOwnMessage, isWritable, typeName } = require('./payloads.js');
 const { answerPing } = require('./ping-answers.js');
 const programMethods = require('./program-methods.js');
 const {
@@ -46,6 +46,8 @@ class MessageChannel {
   /** @type {ChannelHandlers} */
   #handlers;
   #terminator;
+  /** The end of most envelopes, and the terminator. */
+  #closing;
   #jsonMode;
   #allowNonObjects;
   #debug;
@@ -71,6 +73,7 @@ class MessageChannel {
     this.#handlers = handlers;
     this.options = options;
     this.#terminator = options.terminator[1];
+    this.#closing = `}${this.#terminator}`;
     this.#jsonMode = options.peer_type === 'json';
     if (this.#jsonMode) this.#sizeHint = new SizeHint();
     this.#allowNonObjects = options.allow_non_objects;
@@ -375,38 +378,37 @@ class MessageChannel {
    */
   send(data, callback, call) {
     let text;
+    let closing = '}';
     let ticket = null;
+    // Read once: it takes 20 ns if each object has other properties.
+    const madeBy = data?.constructor;
     if (this.#jsonMode) {
       if (callback) throw errors.callbackOfJsonPeer();
       if (!this.#allowNonObjects && typeof data !== 'object') return this.#refuseNonObject();
-    } else if (!isPayload(data)) {
+    } else if (madeBy === null || madeBy === undefined) {
       throw errors.noPayload(data);
     }
-    if (data?.constructor === SockhopPing) noticeOwnPing(this);
+    if (madeBy === SockhopPing) noticeOwnPing(this);
     if (callback) {
       if (typeof callback !== 'function') throw errors.callbackNotAFunction();
       this.#callbacks ??= loadCallbacks()(this);
       ticket = this.#callbacks.reserve();
     }
-    const { target, originalMethods } = this.#handlers;
-    if (
-      target._send_message !== originalMethods._send_message ||
-      !programMethods.encodesItself(this)
-    ) {
+    if (!programMethods.sendsItself(this)) {
       this.updateShowControl();
       const refusal = ticket === null ? null : this.#rememberCallback(ticket, callback, call);
       if (refusal) return handledRejection(refusal);
       return this.#handlers.callSendMessage(this, this.#messageOf(data, ticket));
     }
+    const isShown = this.#debug || messages.hasSubscribers;
     let isEncoded = false;
     try {
       // `sent` is looked at first, because a peer without the codec gets JSON alone.
-      if (this.#codec !== null && this.#codec.sent !== null) {
-        isEncoded = this.#codec.encode(data, this.transport, ticket);
-      }
+      if (this.#codec?.sent) isEncoded = this.#codec.encode(data, madeBy, this.transport, ticket);
       if (this.#jsonMode) text = stringify(data, this.#sizeHint);
       else if (!isEncoded) {
-        text = ticket === null ? envelope(data) : envelope(data, 'id', ticket.id);
+        if (!isShown && !this.#codec?.mayOffer) closing = this.#closing;
+        text = envelope(data, madeBy, closing, ticket?.id);
       }
     } catch (err) {
       // A mistake of the program. The rejection is not handled, so that the program notices it.
@@ -421,10 +423,9 @@ class MessageChannel {
     }
     // First, because a program that sees the message may send others: the encoder has one buffer.
     let sent = isEncoded ? this.#codec.transmit(this.transport, ticket !== null) : null;
-    if (this.#debug || messages.hasSubscribers) {
-      showMessage(this, 'sending', this.#messageOf(data, ticket), text);
-    }
-    sent ??= this.transport[kTransmit](text + this.#ending(text), ticket !== null);
+    if (isShown) showMessage(this, 'sending', this.#messageOf(data, ticket), text);
+    if (!isEncoded && closing === '}') text += this.#ending(text);
+    sent ??= this.transport[kTransmit](text, ticket !== null);
     if (ticket === null) return sent;
     // A message that was not sent gets no answer. After a broken connection, close() forgets all. A
     // call ends itself.
@@ -468,9 +469,9 @@ class MessageChannel {
     let isEncoded = false;
     try {
       if (this.#codec !== null && programMethods.encodesItself(this)) {
-        isEncoded = this.#codec.encode(data, this.transport, null, id);
+        isEncoded = this.#codec.encode(data, data.constructor, this.transport, null, id);
       }
-      if (!isEncoded) text = envelope(data, 'callback_id', id);
+      if (!isEncoded) text = answerEnvelope(data, id);
     } catch (err) {
       // A peer may send an id that is nested too deep to be written. It waits for no answer.
       if (typeof id === 'object' && isWritable(data)) return;

@@ -260,13 +260,14 @@ class MessageCodec {
    * Encodes a message for `transmit()`.
    *
    * @param {*} data
+   * @param {Function} madeBy its constructor
    * @param {Transport} transport
    * @param {?{prefix: string, count: number}} [ticket] the id of a message with a callback
    * @param {string} [answers] the id of the question that it answers
    * @returns {boolean} false if it is to be sent as JSON
    * @throws {*} as `JSON.stringify(data)`
    */
-  encode(data, transport, ticket = null, answers = undefined) {
+  encode(data, madeBy, transport, ticket = null, answers = undefined) {
     const sent = this.sent;
     if (sent === null || isStringifyReplaced()) return false;
     if (sent.pause > 0) {
@@ -274,7 +275,6 @@ class MessageCodec {
       return false;
     }
     if (!transport[kMayTransmitBinary]) return false;
-    const madeBy = data.constructor;
     const type = madeBy === Object ? 'Object' : madeBy.name;
     if (typeof type !== 'string') return false;
     if (ticket !== null) {

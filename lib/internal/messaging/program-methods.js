@@ -26,6 +26,12 @@ function encodesItself({ handlers, options }) {
   );
 }
 
+/** Whether the package sends the messages of a channel, past `_send_message()` of the program. */
+function sendsItself(channel) {
+  const { target, originalMethods } = channel.handlers;
+  return target._send_message === originalMethods._send_message && encodesItself(channel);
+}
+
 /** Whether the package decodes the frames of a channel. */
 function decodesItself({ decoding, handlers, options }) {
   const decoder = decoding ?? handlers.decoding;
@@ -97,5 +103,6 @@ module.exports = {
   encodesItself,
   receiveBytes,
   receivesThroughProgram,
+  sendsItself,
   sendsThroughProgram,
 };
