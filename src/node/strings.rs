@@ -34,7 +34,7 @@ pub(super) fn with_utf8<R>(
     OUT.with(|out| {
         let mut out = out.borrow_mut();
         out.clear();
-        append_utf8(value, length as usize, &mut out)?;
+        append_utf8(value, length as usize, &mut out, 0)?;
         let result = f(&mut out);
         if out.capacity() > KEEP_CAPACITY {
             *out = Vec::new();
@@ -49,8 +49,9 @@ pub(super) fn is_filled(bytes: &Vec<u8>) -> bool {
     bytes.capacity() - bytes.len() <= bytes.len() / 8
 }
 
-/// Appends the UTF-8 of a JavaScript string of `length` UTF-16 units.
-fn append_utf8(value: &Unknown<'_>, length: usize, out: &mut Vec<u8>) -> Result<()> {
+/// Appends the UTF-8 of a JavaScript string of `length` UTF-16 units. If the string is long, `out`
+/// gets room for `more` bytes behind it and for no others, so that [`is_filled`] holds then.
+fn append_utf8(value: &Unknown<'_>, length: usize, out: &mut Vec<u8>, more: usize) -> Result<()> {
     let raw = value.value();
     let mut capacity = length * 3;
     if length >= MEASURE_FROM {
@@ -67,8 +68,10 @@ fn append_utf8(value: &Unknown<'_>, length: usize, out: &mut Vec<u8>) -> Result<
             },
             "Expected a string"
         )?;
+        out.reserve_exact(capacity + 1 + more);
+    } else {
+        out.reserve(capacity + 1);
     }
-    out.reserve(capacity + 1);
     let before = out.len();
     let mut written = 0;
     // SAFETY: `spare` has room for `capacity` bytes and the NUL that N-API adds; N-API writes no
@@ -208,7 +211,7 @@ pub(super) fn with_frames<'data, R>(
                 if frame.kind.is_some() {
                     out.extend_from_slice(&[0; BinaryHeader::LENGTH]);
                 }
-                append_utf8(text, length as usize, out)?;
+                append_utf8(text, length as usize, out, frame.data.len())?;
                 if let Some(kind) = frame.kind {
                     let text = out.len() - BinaryHeader::LENGTH;
                     let header = header(kind, text, frame.data)?;
@@ -219,7 +222,7 @@ pub(super) fn with_frames<'data, R>(
         } else {
             TEXT.with_borrow_mut(|text_bytes| {
                 text_bytes.clear();
-                append_utf8(text, length as usize, text_bytes)?;
+                append_utf8(text, length as usize, text_bytes, 0)?;
                 append_frames(out, text_bytes, length as usize, frames)?;
                 if text_bytes.capacity() > KEEP_CAPACITY {
                     *text_bytes = Vec::new();
