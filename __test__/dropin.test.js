@@ -576,6 +576,18 @@ describe('a stream of answers', () => {
     );
   });
 
+  it('ends at once if the program ends it', limit, async (t) => {
+    const { client } = await pair(t);
+    const stream = await client.request('anything');
+    const ends = [];
+    stream.on('end', (err) => ends.push(err?.message));
+    stream.end(new Error('not wanted any more'));
+    assert.deepEqual([ends, stream.ended], [['not wanted any more'], true]);
+    stream.end();
+    await turn();
+    assert.equal(ends.length, 1);
+  });
+
   it('tells by _end_called whether its last packet was sent', limit, async () => {
     const sent = [];
     const sockhop = { _send_message: async (message) => sent.push(message.data.data) };

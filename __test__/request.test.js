@@ -11,7 +11,7 @@ const {
   SockhopResponseReadableStream: Readable,
   SockhopResponseWriteableStream: Writeable,
 } = require('../lib/SockhopRequest.js');
-const { kHoldPackets, kReleasePackets } = require('../lib/internal/symbols.js');
+const { kEndHeld, kHoldPackets, kReleasePackets } = require('../lib/internal/symbols.js');
 
 const DEADLINE = { timeout: 600_000 };
 const overTheWire = (value) => JSON.parse(JSON.stringify(value));
@@ -347,7 +347,7 @@ test('an error that ends a held stream comes after the packets', () => {
   const err = failure();
   s[kHoldPackets]();
   s.receive_packet(packet('A'));
-  s.end(err);
+  s[kEndHeld](err);
   s.receive_packet(packet('after the end'));
   assert.equal(s.ended, false);
   const events = trace(s);
@@ -362,7 +362,7 @@ test('an error that ends a held stream without packets is still to be heard', ()
   const s = stream();
   const err = failure();
   s[kHoldPackets]();
-  s.end(err);
+  s[kEndHeld](err);
   const events = trace(s);
   s[kReleasePackets]();
   assert.deepEqual(events, [['end', err]]);

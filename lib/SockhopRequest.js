@@ -7,6 +7,7 @@ const { explain } = require('./internal/errors/explanations.js');
 const SockhopError = require('./SockhopError.js');
 const {
   kBacklog,
+  kEndHeld,
   kHoldPackets,
   kHasBufferedPackets,
   kOweTo,
@@ -218,12 +219,16 @@ class SockhopResponseReadableStream extends EventEmitter {
    * @param {Error} [err]
    */
   end(err) {
-    if (this.#ended) return;
-    const reason = err ?? undefined;
-    // An error waits until the program has the stream, after the packets that arrived before it.
-    // Without an error the program itself wants no more packets.
-    if (reason !== undefined && this.#held !== null) this.#held.end ??= { err: reason };
-    else this.#finish(reason);
+    if (!this.#ended) this.#finish(err ?? undefined);
+  }
+
+  /**
+   * The connection or the time ends the stream: the error waits until the program has the stream,
+   * after the packets that arrived before it.
+   */
+  [kEndHeld](err) {
+    if (this.#held === null) this.end(err);
+    else this.#held.end ??= { err };
   }
 
   /**

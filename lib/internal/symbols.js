@@ -70,6 +70,7 @@ module.exports = {
 
   // Of response streams and packets, for message channels and their backlogs.
   kBacklog: Symbol('backlog'),
+  kEndHeld: Symbol('endHeld'),
   kHoldPackets: Symbol('holdPackets'),
   kReleasePackets: Symbol('releasePackets'),
   kHasBufferedPackets: Symbol('hasBufferedPackets'),

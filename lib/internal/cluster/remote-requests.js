@@ -5,7 +5,7 @@ const { responseTimedOut } = require('../messaging/channel-errors.js');
 const { normalizeRequestOptions } = require('../options/options.js');
 const { clearTimeout, setImmediate, setTimeout } = require('../real-timers.js');
 const { SockhopResponsePacket, SockhopResponseReadableStream } = require('../../SockhopRequest.js');
-const { kBacklog, kHoldPackets, kReleasePackets, kTextLength } = require('../symbols.js');
+const { kBacklog, kEndHeld, kHoldPackets, kReleasePackets, kTextLength } = require('../symbols.js');
 const { nodeLost, packetsLost, remoteError } = require('./errors.js');
 
 /** After this many characters the answering node hears that they are taken. */
@@ -46,9 +46,9 @@ class SentRequest {
       },
     };
     stream[kHoldPackets]();
-    this.#timer = setTimeout(() => stream.end(responseTimedOut()), timeout);
+    this.#timer = setTimeout(() => stream[kEndHeld](responseTimedOut()), timeout);
     this.#timer.unref?.();
-    const onAbort = signal && (() => stream.end(abortError(signal)));
+    const onAbort = signal && (() => stream[kEndHeld](abortError(signal)));
     signal?.addEventListener('abort', onAbort, { once: true });
     stream.once('end', () => {
       clearTimeout(this.#timer);
@@ -77,7 +77,7 @@ class SentRequest {
   onPacket(count, data, type, length) {
     this.#packets += 1;
     if (count !== this.#packets) {
-      this.stream.end(packetsLost(this.node));
+      this.stream[kEndHeld](packetsLost(this.node));
       return;
     }
     this.#received += length;

@@ -7,7 +7,14 @@ const { chainable } = require('./bare-then.js');
 const { responseStopped, responseTimedOut } = require('./channel-errors.js');
 const { abortError, socketDestroyed } = require('../errors/errors.js');
 const { normalizeRequestOptions } = require('../options/options.js');
-const { kBacklog, kHoldPackets, kQueued, kReleasePackets, kTakeQueued } = require('../symbols.js');
+const {
+  kBacklog,
+  kEndHeld,
+  kHoldPackets,
+  kQueued,
+  kReleasePackets,
+  kTakeQueued,
+} = require('../symbols.js');
 const { setImmediate } = require('../real-timers.js');
 
 const noop = () => {};
@@ -77,7 +84,7 @@ class SentRequests {
     let stopWaiting = noop;
     const giveUp = (err) => {
       stream[kQueued]?.withdraw(err);
-      stream.end(err);
+      stream[kEndHeld](err);
       stopWaiting();
     };
     const onRemoved = (reason) => {
@@ -85,7 +92,7 @@ class SentRequests {
       else if (reason !== 'deleted') {
         const err = responseStopped(reason);
         stream[kQueued]?.withdraw(err);
-        stream.end(err);
+        stream[kEndHeld](err);
       }
     };
     streams.set(stream.uuid, stream, onRemoved, timeout);
