@@ -80,8 +80,8 @@ describe('the package', () => {
   });
 
   for (const [end, program, most] of [
-    ['client', CLIENT, 72],
-    ['server', SERVER, 72],
+    ['client', CLIENT, 78],
+    ['server', SERVER, 78],
   ]) {
     it(`loads for a ${end} what it needs for messages`, limit, async () => {
       const files = await run(program);
@@ -111,7 +111,7 @@ describe('the package', () => {
 
 describe('a process without a free descriptor', { skip: process.platform === 'win32' }, () => {
   it(
-    'gets messages, errors and an offer of the codec, for which no file is loaded',
+    'sends and gets messages, errors and an offer of the codec, for which no file is loaded',
     limit,
     async () => {
       const log = await run(
@@ -123,7 +123,11 @@ describe('a process without a free descriptor', { skip: process.platform === 'wi
       server.on('request', ({ data }) => log.push(data));
       server.on('receive', (object, { socket }) => {
         log.push(object);
-        server.send(socket, object);
+        if (object === 1) return;
+        server.sendall(object);
+        server.request(socket, {});
+        server.call(socket, {}).catch(() => {});
+        server.send(socket, {}, () => done(log));
       });
       await server.listen();
       const peer = net.connect(path);
@@ -141,7 +145,9 @@ describe('a process without a free descriptor', { skip: process.platform === 'wi
       let text = '';
       peer.on('data', (chunk) => {
         text += chunk;
-        if (text.includes('"data":2')) done(log);
+        const ids = [...text.matchAll(/"id":"([^"]*)"/g)].map(([, id]) => id);
+        if (ids.length < 2 || !text.includes('"data":2') || !text.includes('SockhopRequest')) return;
+        peer.write('{"type":"Object","data":{},"callback_id":"' + ids[1] + '"}\\n');
       });
     `,
         'ulimit -n 100',

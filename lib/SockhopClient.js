@@ -18,6 +18,7 @@ const parts = late(() => ({
   ...require('./internal/client/client-connection.js'),
   ...require('./internal/client/client-handlers.js'),
   ...require('./internal/client/reconnector.js'),
+  ...require('./internal/messaging/calls.js'),
   dispatcher: require('./internal/native/dispatcher.js'),
   errors: require('./internal/client/connect-errors.js'),
   options: require('./internal/options/options.js'),
@@ -27,7 +28,6 @@ const parts = late(() => ({
 
 /** For methods that few programs call. */
 const load = {
-  call: late(() => require('./internal/messaging/calls.js').call),
   callbacks: () => require('./internal/messaging/send-callbacks.js').SendCallbacks,
   diagnostics: () => require('./internal/diagnostics.js'),
   formatAddress: () => require('./internal/transport/addresses.js').formatAddress,
@@ -373,7 +373,7 @@ class SockhopClient extends native.SockhopClient {
    * @throws as `send()`, and for an invalid option
    */
   call(object, config) {
-    return load.call()(this.#channelFor(object), object, config);
+    return parts().call(this.#channelFor(object), object, config);
   }
 
   /**

@@ -17,7 +17,9 @@ const SockhopSession = require('./SockhopSession.js');
 
 /** Everything that a server needs, with the first one. */
 const parts = late(() => ({
+  ...require('./internal/messaging/calls.js'),
   ...require('./internal/server/acceptor.js'),
+  ...require('./internal/server/broadcaster.js'),
   ...require('./internal/server/response-stream-maps.js'),
   ...require('./internal/server/server-connections.js'),
   ...require('./internal/server/server-handlers.js'),
@@ -29,8 +31,6 @@ const parts = late(() => ({
 
 /** For options and methods that few programs use. */
 const load = {
-  broadcaster: () => require('./internal/server/broadcaster.js').Broadcaster,
-  call: late(() => require('./internal/messaging/calls.js').call),
   callbacks: () => require('./internal/messaging/send-callbacks.js').SendCallbacks,
   channelErrors: () => require('./internal/messaging/channel-errors.js'),
   cluster: () => require('./internal/cluster/cluster.js'),
@@ -63,8 +63,8 @@ class SockhopServer extends native.SockhopServer {
   #connections;
   /** Makes the listener, and has it listen and close. */
   #acceptor;
-  /** Sends messages to all clients; made with the first one: @type {?Broadcaster} */
-  #broadcaster = null;
+  /** Sends messages to all clients. */
+  #broadcaster;
   /** Makes the connections secure; null without TLS: @type {?TlsServer} */
   #tls;
   /** The listener that `close()` is closing: `server.server` until it is closed. */
@@ -77,8 +77,15 @@ class SockhopServer extends native.SockhopServer {
    * @throws {TypeError|RangeError} for an invalid option
    */
   constructor(opts = {}) {
-    const { Acceptor, dispatcher, options, ResponseStreamMaps, ServerConnections, ServerHandlers } =
-      parts();
+    const {
+      Acceptor,
+      Broadcaster,
+      dispatcher,
+      options,
+      ResponseStreamMaps,
+      ServerConnections,
+      ServerHandlers,
+    } = parts();
     const checked = options.normalizeServerOptions(opts, {
       defaults: { session_type: SockhopSession },
     });
@@ -108,6 +115,7 @@ class SockhopServer extends native.SockhopServer {
     });
     const shared = { handlers: this.#handlers, connections: this.#connections, tls };
     this.#acceptor = new Acceptor(this, shared);
+    this.#broadcaster = new Broadcaster(this, shared);
     this.server = this.#acceptor.createListener();
     if (checked.cluster !== null) this.#ownCluster();
   }
@@ -136,19 +144,11 @@ class SockhopServer extends native.SockhopServer {
     Object.defineProperty(this, 'cluster', { ...OWN_PROPERTY, value });
   }
 
-  #ownBroadcaster() {
-    this.#broadcaster ??= new (load.broadcaster())(this, {
-      handlers: this.#handlers,
-      connections: this.#connections,
-    });
-    return this.#broadcaster;
-  }
-
   #ownCluster() {
     if (this.#connections.options.values === 'rich') throw load.channelErrors().richCluster();
     this.#cluster ??= new (load.cluster().SockhopCluster)(this, {
       connections: this.#connections,
-      broadcaster: this.#ownBroadcaster(),
+      broadcaster: this.#broadcaster,
       settings: this.#connections.options.cluster,
     });
     return this.#cluster;
@@ -365,7 +365,7 @@ class SockhopServer extends native.SockhopServer {
     if (!object) throw nothingToSend('call', object);
     const channel = this.#channelTo(sock);
     if (channel === null) return Promise.reject(parts().noSocket(sock));
-    return load.call()(channel, object, config);
+    return parts().call(channel, object, config);
   }
 
   /**
@@ -382,7 +382,7 @@ class SockhopServer extends native.SockhopServer {
    * @throws as `send()`, if there is a client or a cluster
    */
   sendall(object, options) {
-    const sendHere = () => this.#ownBroadcaster().send(object);
+    const sendHere = () => this.#broadcaster.send(object);
     if (!this.#cluster?.hasEngine && !options?.except) return sendHere();
     if (!object) throw nothingToSend('sendall', object);
     return this.#ownCluster().sendToAll(object, options, sendHere);

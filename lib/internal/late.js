@@ -4,9 +4,9 @@
  * Parts of the package that are loaded when they are needed, because each file delays the start of
  * a program, and most programs need few of them.
  *
- * The rule: what a peer, the network or the system may cause to be needed is loaded with the
- * connection or the listener, because loading a file takes a descriptor, and there may be none left
- * by then. Only a call or an option of the program loads a part later.
+ * The rule: what a peer, the network or the system may cause to be needed, and what sends messages, is
+ * loaded with the first client or server, because loading a file takes a descriptor, and there may
+ * be none left later. Options of the program, and methods that few programs call, load their parts.
  */
 
 // Parts that are loaded late compare functions with those that there are now.

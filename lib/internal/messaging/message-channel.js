@@ -13,8 +13,10 @@ const { showMessage } = require('./observed.js');
 const { replyFunction } = require('./owed-answers.js');
 const { keepTextLength, receiveRequest, receiveResponse } = require('./packets.js');
 const { isHandshake, isOwnMessage, isWritable, typeName } = require('./payloads.js');
+const { callbacksOf } = require('./pending-callbacks.js');
 const { answerPing } = require('./ping-answers.js');
 const programMethods = require('./program-methods.js');
+const { SentRequests } = require('./sent-requests.js');
 const {
   kChannel,
   kClearPings,
@@ -29,10 +31,6 @@ const {
   kUncountFrame,
   kWriteBytes,
 } = require('../symbols.js');
-
-/** For messages with callbacks, and for requests, see late.js. */
-const loadCallbacks = () => require('./pending-callbacks.js').callbacksOf;
-const loadRequests = () => require('./sent-requests.js').SentRequests;
 
 const { message: messages } = diagnostics;
 
@@ -391,7 +389,7 @@ class MessageChannel {
     if (madeBy === SockhopPing) noticeOwnPing(this);
     if (callback) {
       if (typeof callback !== 'function') throw errors.callbackNotAFunction();
-      this.#callbacks ??= loadCallbacks()(this);
+      this.#callbacks ??= callbacksOf(this);
       ticket = this.#callbacks.reserve();
     }
     if (!programMethods.sendsItself(this)) {
@@ -528,7 +526,7 @@ class MessageChannel {
    * @returns {Promise<SockhopResponseReadableStream>}
    */
   request(data, config) {
-    this.#requests ??= new (loadRequests())(this, this.#handlers);
+    this.#requests ??= new SentRequests(this, this.#handlers);
     return this.#requests.send(data, config);
   }
 
@@ -537,7 +535,7 @@ class MessageChannel {
   /** @returns {?SockhopError} if there are too many */
   #rememberCallback(ticket, callback, call) {
     // A getter of the payload may have ended the connection.
-    this.#callbacks ??= loadCallbacks()(this);
+    this.#callbacks ??= callbacksOf(this);
     if (this.#callbacks.isFull(this.options.max_pending_callbacks)) {
       return this.#handlers.limits.count(errors.tooManyCallbacks(this.#callbacks.size));
     }
@@ -559,12 +557,12 @@ class MessageChannel {
   /** The messages of another channel leave over this one: their answers arrive here. */
   takeOver(other) {
     if (other.#callbacks !== null) {
-      this.#callbacks ??= loadCallbacks()(this);
+      this.#callbacks ??= callbacksOf(this);
       this.#callbacks.takeOver(other.#callbacks);
       other.#callbacks = this.#callbacks;
     }
     if (other.#requests !== null) {
-      this.#requests ??= new (loadRequests())(this, this.#handlers);
+      this.#requests ??= new SentRequests(this, this.#handlers);
       this.#requests.takeOver(other.#requests);
     }
   }
