@@ -33,6 +33,7 @@ const { implementations } = require('./support/implementations.js');
 const { clientOnWire, makeClient, startClient, startServer } = require('./support/local.js');
 const { rawClient, rawServer } = require('./support/raw.js');
 const { recordingProxy } = require('./support/recording-proxy.js');
+const { program } = require('./support/program.js');
 const { onNodeOnly } = require('./support/runtime.js');
 
 const limit = { timeout: 600_000 };
@@ -929,5 +930,21 @@ describe('a client that is connected to a plain server', limit, () => {
     client.send('a string');
     assert.equal((await wire.next('frame')).json.data.first, 1);
     assert.equal((await wire.next('frame')).text, SWITCH);
+  });
+});
+
+describe('a program that only answers', () => {
+  it('answers each of many calls, with the ids of another process', async (t) => {
+    const child = program(t, ({ server: Server }) => {
+      const server = new Server({ port: 0 });
+      server.on('receive', (object, { callback }) => callback(object));
+      server.listen().then(() => console.log(`port ${server.server.address().port}`));
+    });
+    const line = await child.line((text) => text.startsWith('port '));
+    const { client } = await startClient(t, { port: Number(line.slice(5)) });
+    for (let n = 0; n < 100; n++) {
+      const answer = await deadline(client.call({ n }), `the answer to call ${n}`);
+      assert.deepEqual(answer, { n });
+    }
   });
 });

@@ -14,7 +14,7 @@ const { randomFillSync } = require('node:crypto');
 
 const COUNTER_DIGITS = 3; // hexadecimal digits in each half of the counter
 const HALF = 16 ** COUNTER_DIGITS;
-/** All values of a half of the counter, once there is an id. */
+/** All values of a half of the counter, once this process makes an id or repeats one of a peer. */
 const DIGITS = [];
 
 let prefix = ''; // all but the last three digits; changes once in 4,096 ids
@@ -94,6 +94,7 @@ function countOf(id) {
  * @returns {string} the id for which `lastParts()` returned these
  */
 function idOf(count, prefix) {
+  if (DIGITS.length === 0) fillDigits();
   return prefix + DIGITS[count % HALF];
 }
 
