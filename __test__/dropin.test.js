@@ -339,6 +339,21 @@ describe('a socket', () => {
     });
   }
 
+  it('delivers a message that a test pushes', limit, async (t) => {
+    const { server, client, sock } = await pair(t);
+    for (const [target, socket] of [
+      [client, client.socket],
+      [server, sock],
+    ]) {
+      const received = once(target, 'receive');
+      socket.push(Buffer.from('{"type":"A","data":7}\n'));
+      assert.equal((await deadline(received, 'the message'))[0], 7);
+    }
+    const received = once(server, 'receive');
+    await client.send({ after: 1 });
+    assert.deepEqual((await deadline(received, 'the next'))[0], { after: 1 });
+  });
+
   it('delivers the messages that a program puts back with unshift()', limit, async (t) => {
     const { server, client, sock, log } = await pair(t);
     const message = (data) => Buffer.from(`{"type":"String","data":"${data}"}\n`);

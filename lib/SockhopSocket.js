@@ -304,7 +304,7 @@ class SockhopSocket extends WritingSocket {
   }
 
   #pushRaw(bytes) {
-    if (this.push(bytes) || this.listenerCount('readable') === 0) return;
+    if (this.#runInStream(super.push, bytes) || this.listenerCount('readable') === 0) return;
     // A listener of `readable` reads at its own pace: no more is read from the peer until the
     // stream has room.
     debug?.(
@@ -375,21 +375,25 @@ class SockhopSocket extends WritingSocket {
     return super.resume();
   }
 
+  /** A test of the program may push bytes: the package reads them as the peer's. */
   push(chunk, encoding) {
-    return #channel in this
-      ? this.#runInStream(super.push, chunk, encoding)
-      : super.push(chunk, encoding);
+    if (!(#channel in this)) return super.push(chunk, encoding);
+    return this.#put(super.push, chunk !== null && this.readableLength === 0, chunk, encoding);
   }
 
   read(size) {
     return #channel in this ? this.#runInStream(super.read, size) : super.read(size);
   }
 
-  /** The package reads these bytes, too, when the stream emits them. */
   unshift(chunk, encoding) {
-    const isRead = this.#hasStarted && !this.#reading.isListenerRemoved;
+    return this.#put(super.unshift, true, chunk, encoding);
+  }
+
+  /** The package reads these bytes, too, when the stream emits them. */
+  #put(method, isForPackage, chunk, encoding) {
+    const isRead = isForPackage && this.#hasStarted && !this.#reading.isListenerRemoved;
     if (isRead) this.#ownReading().unshifted += Buffer.byteLength(chunk, encoding);
-    const result = this.#runInStream(super.unshift, chunk, encoding);
+    const result = this.#runInStream(method, chunk, encoding);
     // To the program the stream flows, because the package reads it.
     if (isRead && this.readableFlowing === null) super.resume();
     return result;
@@ -425,11 +429,7 @@ class SockhopSocket extends WritingSocket {
     return super.emit(event, ...args);
   }
 
-  /**
-   * The program has wrapped `emit()`, which sees `data` in 1.8.4 without any listener.
-   *
-   * @returns {boolean} whether raw bytes are delivered from now on, and were not before
-   */
+  /** The program has wrapped `emit()`, which sees `data`. @returns {boolean} whether only now */
   #noticeOwnEmit() {
     if (this.#reading.isRawEnabled || this.#reading.isListenerRemoved) return false;
     this.#enableRawFor('data');
