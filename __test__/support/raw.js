@@ -13,7 +13,10 @@ const { EventLog } = require('./event-log.js');
  * `error`.
  */
 class Wire extends EventLog {
-  #rest = Buffer.alloc(0);
+  /** The data after the last frame, in the pieces that came in. */
+  #pieces = [];
+  /** The end of that data, with which a terminator may begin. */
+  #end = Buffer.alloc(0);
   #terminator;
 
   /**
@@ -58,7 +61,11 @@ class Wire extends EventLog {
 
   #onData(bytes) {
     this.push({ name: 'data', bytes });
-    let rest = Buffer.concat([this.#rest, bytes]);
+    this.#pieces.push(bytes);
+    // A long frame comes in many pieces, so that only the new one is searched for its end.
+    const searched = Buffer.concat([this.#end, bytes]);
+    if (!searched.includes(this.#terminator)) return this.#keepEnd(searched);
+    let rest = Buffer.concat(this.#pieces);
     for (let end = rest.indexOf(this.#terminator); end >= 0; end = rest.indexOf(this.#terminator)) {
       const text = rest.toString('utf8', 0, end);
       rest = rest.subarray(end + this.#terminator.length);
@@ -70,7 +77,12 @@ class Wire extends EventLog {
       }
       this.push(entry);
     }
-    this.#rest = rest;
+    this.#pieces = [rest];
+    this.#keepEnd(rest);
+  }
+
+  #keepEnd(bytes) {
+    this.#end = bytes.subarray(Math.max(0, bytes.length - this.#terminator.length + 1));
   }
 }
 
