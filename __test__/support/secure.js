@@ -80,16 +80,14 @@ async function secureSockhop(t, implementation, options, serverOptions = {}) {
  *   of the client's records; `finish`: ends the direction to the client without a record
  */
 async function tlsRecordingProxy(t, to) {
-  let sent = Buffer.alloc(0);
+  const pieces = [];
   let client;
   const sockets = [];
   const server = net.createServer((near) => {
     const far = net.connect(to, '127.0.0.1');
     sockets.push(near, far);
     client = near;
-    near.on('data', (bytes) => {
-      sent = Buffer.concat([sent, bytes]);
-    });
+    near.on('data', (bytes) => pieces.push(bytes));
     near.on('error', () => far.destroy());
     far.on('error', () => near.destroy());
     near.pipe(far).pipe(near);
@@ -100,6 +98,7 @@ async function tlsRecordingProxy(t, to) {
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   const types = () => {
+    const sent = Buffer.concat(pieces);
     const found = [];
     for (let at = 0; at + 5 <= sent.length; at += 5 + sent.readUInt16BE(at + 3))
       found.push(sent[at]);
