@@ -191,9 +191,14 @@ class RichSender {
     return this.#peer === Peer.RICH && this.#isSwitched;
   }
 
-  /** As `encode()` of a MessageCodec, but every message is encoded. */
-  encode(data, _transport, ticket = null, answers = undefined) {
-    const message = { type: data.constructor.name, data };
+  /** As of a MessageCodec that sends binary frames: every message is encoded. */
+  get sent() {
+    return true;
+  }
+
+  /** As `encode()` of a MessageCodec. */
+  encode(data, madeBy, _transport, ticket = null, answers = undefined) {
+    const message = { type: madeBy.name, data };
     if (ticket !== null) message.id = ticket.id;
     if (answers !== undefined) message.callback_id = answers;
     this.encodeMessage(message);
