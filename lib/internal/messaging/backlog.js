@@ -64,6 +64,8 @@ class Backlog {
 
   /** Tells the transport how much counts as unread now. */
   review() {
+    // For most requests.
+    if (this.#length === 0 && this.#retained === 0) return;
     const counted = this.#somethingElsePending() ? 0 : Math.max(0, this.#length - this.#allowance);
     const target = counted - (counted % STEP);
     const change = target - this.#retained;

@@ -24,6 +24,9 @@ function tolerate(promise) {
   then.call(promise, undefined, noop);
 }
 
+/** Those that `answersPromise()` has made are told by their prototype, which costs less. */
+const isTolerated = (promise) => promise instanceof AnswersPromise || tolerated.has(promise);
+
 /**
  * A promise that a program may chain by `then(callback)` alone. `await` does not call the method.
  */
@@ -37,20 +40,24 @@ class ChainedPromise extends Promise {
         ? onFulfilled
         : (value) => {
             const result = onFulfilled(value);
-            if (tolerated.has(result)) then.call(result, undefined, () => tolerate(derived));
+            if (isTolerated(result)) then.call(result, undefined, () => tolerate(derived));
             return result;
           },
     );
     Object.setPrototypeOf(derived, ChainedPromise.prototype);
     then.call(this, undefined, () => {
-      if (tolerated.has(this)) tolerate(derived);
+      if (isTolerated(this)) tolerate(derived);
     });
     return derived;
   }
 }
 
-// To the program, and to `await`, it is a promise like any other.
+/** A promise for answers, of which each rejection is the error of a stream. */
+class AnswersPromise extends ChainedPromise {}
+
+// To the program, and to `await`, they are promises like any other.
 ChainedPromise.prototype.constructor = Promise;
+AnswersPromise.prototype.constructor = Promise;
 
 /**
  * Makes a rejection that a program does not handle cause no unhandled rejection, if the program
@@ -61,8 +68,8 @@ ChainedPromise.prototype.constructor = Promise;
  * @returns {Promise<T>}
  */
 function answersPromise(executor) {
-  const promise = new ChainedPromise(executor);
-  tolerate(promise);
+  const promise = new AnswersPromise(executor);
+  then.call(promise, undefined, noop);
   return promise;
 }
 
