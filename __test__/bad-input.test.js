@@ -1,6 +1,7 @@
 'use strict';
 
 const assert = require('node:assert/strict');
+const { once } = require('node:events');
 const net = require('node:net');
 const path = require('node:path');
 const { describe, it } = require('node:test');
@@ -13,6 +14,7 @@ const impl = require('./support/impl.js');
 const { clientOnWire, makeClient, startClient, startServer } = require('./support/local.js');
 const { program } = require('./support/program.js');
 const { rawClient } = require('./support/raw.js');
+const { onNodeOnly } = require('./support/runtime.js');
 
 const limit = { timeout: 600_000 };
 
@@ -51,6 +53,18 @@ describe('connect() that is refused', () => {
     assert.deepEqual(log.names(), []);
     assert.equal(client.connected, false);
   });
+
+  for (const address of ['255.255.255.255', 'fe80::1']) {
+    it(`rejects with Node's own error at ${address}, which no socket can have`, {
+      ...limit,
+      skip: onNodeOnly('the errors are those of Node'),
+    }, async (t) => {
+      const { client } = makeClient(t, { address, port: 50_000 });
+      const error = await rejection(client.connect());
+      const [expected] = await once(net.connect({ host: address, port: 50_000 }), 'error');
+      assert.deepEqual(shape(error), shape(expected));
+    });
+  }
 
   it("rejects with Node's own error at a path without a socket", limit, async (t) => {
     const where = { path: unixPath(t) };

@@ -1,11 +1,19 @@
 'use strict';
 
+const { isIPv6 } = require('node:net');
+
 const SockhopError = require('../../SockhopError.js');
 const { explain } = require('../errors/explanations.js');
 const { systemError } = require('../errors/system-errors.js');
 
 /** The native side's name of the call that connected a socket to its own port. */
 const CONNECT_ITSELF = 'connect itself';
+
+/**
+ * Codes with which the call of connect(2) itself fails. The socket has no address of its own then,
+ * and Node adds that to the message.
+ */
+const AT_ONCE = ['ENETUNREACH', 'EADDRNOTAVAIL', 'EINVAL', 'EACCES', 'EPERM'];
 
 /**
  * @param {{path?: string, address?: string, port?: number}} endpoint
@@ -19,6 +27,8 @@ function endpointError({ path, address, port }, errno, syscall) {
   if (isItself) {
     err.message +=
       ': no server listens there, and the client had been connected to itself, by its own port';
+  } else if (!path && AT_ONCE.includes(err.code)) {
+    err.message += ` - Local (${isIPv6(address) ? '::' : '0.0.0.0'}:0)`;
   }
   return err;
 }
