@@ -6,6 +6,7 @@ const { makeChannel } = require('../messaging/channels.js');
 const { typeName } = require('../messaging/payloads.js');
 const { isPeerDraining } = require('../messaging/ping-answers.js');
 const { kClearPings, kDetach, kMarks } = require('../native/classes.js');
+const { throwUncaught } = require('../native/dispatcher.js');
 const { pastTraffic, sumTraffic } = require('../stats/stats.js');
 const { kMarkConnected, kFlush, kQueued, kRoundTrip, kSize, kTraffic } = require('../symbols.js');
 const { SockhopSocket } = require('../../SockhopSocket.js');
@@ -280,8 +281,19 @@ class ClientConnection {
     return channel.ready?.catch((err) => {
       this.lastError = err;
       this.lastConnectError = err.code;
+      // The socket is destroyed, and emits `close` later than this promise rejects.
+      if (this.channel === channel) this.#endSafely();
       throw err;
     });
+  }
+
+  /** As `end()`, but an error of the program's handler is thrown later, as an uncaught one. */
+  #endSafely() {
+    try {
+      this.client._end_socket();
+    } catch (err) {
+      throwUncaught(err);
+    }
   }
 
   #emitConnect(socket) {
