@@ -21,9 +21,10 @@ const HIGH_WATER_MARK: usize = 32 << 20;
 const MIN_SHARED_TURN: usize = 16 * 1024;
 /// A batch that took JavaScript this many slices of time was too long.
 const SLOW_SLICES: u32 = 2;
-/// The number of emptied batches that are kept for reuse. Each of some flooding connections fills a
-/// few.
+/// The number of emptied batches that are kept for reuse while nothing is queued.
 const SPARE_BATCHES: usize = 16;
+/// The same during a flood, in which each connection fills dozens of them before it is stopped.
+const FLOOD_SPARE_BATCHES: usize = 512;
 
 /// A connection, as the queue of its events needs it.
 pub trait Source {
@@ -214,7 +215,7 @@ impl<C: Source> Batches<C> {
     /// Keeps an emptied batch for reuse.
     fn keep(&mut self, mut batch: EventBatch<C>) {
         batch.clear();
-        if batch.text.capacity() <= 4 * MAX_BATCH_BYTES && self.spare.len() < SPARE_BATCHES {
+        if batch.text.capacity() <= 4 * MAX_BATCH_BYTES && self.spare.len() < FLOOD_SPARE_BATCHES {
             self.spare.push(batch);
         }
     }
@@ -350,7 +351,11 @@ impl<C: Source> EventQueue<C> {
     pub fn recycle(&self, mut batch: EventBatch<C>) {
         // Cleared without the lock: the batch may own the last reference to a connection.
         batch.clear();
-        self.batches.lock().keep(batch);
+        let mut batches = self.batches.lock();
+        batches.keep(batch);
+        if batches.queued.is_empty() {
+            batches.spare.truncate(SPARE_BATCHES);
+        }
     }
 
     /// How many bytes of one connection may wait here: half of the free room, so that there is room
