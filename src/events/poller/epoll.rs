@@ -33,8 +33,6 @@ const EVENTS_PER_TURN: usize = 256;
 /// be ready, too, the kernel is asked after this many turns, or this many bytes.
 const UNASKED_TURNS: u64 = 16;
 const UNASKED_BYTES: u64 = 64 * 1024;
-/// The elected connection is read as if this many were ready if there are others, which may be.
-const SHARE_BESIDE_OTHERS: usize = 8;
 /// How often the runtime checks that the event loop still takes its turns. A peer that pings faster
 /// than four times in twice this interval may find a blocked program dead.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
@@ -65,14 +63,6 @@ pub struct Poller<C> {
     unasked: AtomicU64,
     /// Takes turns in place of a blocked event loop.
     watch: Mutex<Option<OwnedTask>>,
-}
-
-/// A connection that is read first in a turn.
-struct Likely<C> {
-    connection: Arc<C>,
-    is_elected: bool,
-    /// How many are to share the budget of the turn.
-    share: usize,
 }
 
 impl<C> std::fmt::Debug for Poller<C> {
@@ -179,14 +169,9 @@ impl<C: PolledConnection> Poller<C> {
     fn read_ready(&self) {
         let now = Instant::now();
         let mut already_read = None;
-        if let Some(Likely {
-            connection: likely,
-            is_elected,
-            share,
-        }) = self.likely()
-        {
+        if let Some((likely, is_elected)) = self.likely() {
             let before = likely.bytes_received();
-            let hit = likely.read_in_loop(share, now);
+            let hit = likely.read_in_loop(1, now);
             if is_elected {
                 self.move_watches(|direct| direct.count(hit));
             } else if hit {
@@ -237,19 +222,19 @@ impl<C: PolledConnection> Poller<C> {
         }
     }
 
-    /// The connection to read without asking the kernel: the elected one, or the only one.
-    fn likely(&self) -> Option<Likely<C>> {
+    /// The connection to read without asking the kernel, and whether it is the elected one.
+    fn likely(&self) -> Option<(Arc<C>, bool)> {
         let elected = self.direct.get().and_then(DirectWatch::elected);
         let connections = self.connections.lock();
-        let is_only = connections.len() == 1;
-        let elected = elected.and_then(|id| connections.get(&id));
-        let is_elected = elected.is_some();
-        let only = || connections.values().next().filter(|_| is_only);
-        Some(Likely {
-            connection: elected.or_else(only)?.upgrade()?,
-            is_elected,
-            share: if is_only { 1 } else { SHARE_BESIDE_OTHERS },
-        })
+        if let Some(elected) = elected.and_then(|id| connections.get(&id)) {
+            return Some((elected.upgrade()?, true));
+        }
+        let mut all = connections.values();
+        let first = all.next()?;
+        if all.next().is_some() {
+            return None;
+        }
+        Some((first.upgrade()?, false))
     }
 
     /// Has connections watched where they are to be watched from now on.
