@@ -369,7 +369,4 @@ impl PolledConnection for Connection {
         }
         self.bytes_in.load(Ordering::Relaxed) != before || stop == ReadStop::Stopped
     }
-    fn watch_again(self: &Arc<Self>) {
-        self.reader_state.stop_watching(self);
-    }
 }

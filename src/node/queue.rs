@@ -84,10 +84,6 @@ impl EventQueue {
         // Systems without descriptors have no poller.
         #[cfg(unix)]
         if let Some(poller) = poller {
-            #[cfg(target_os = "linux")]
-            if let Some(event_loop) = uv::event_loop(env) {
-                poller.watch_directly(event_loop);
-            }
             let queue = Arc::clone(&shared);
             let dispatcher = Rc::clone(&dispatcher);
             uv::poll(

@@ -9,8 +9,6 @@ use napi::bindgen_prelude::{Error, Result, Status};
 use napi::{check_status, sys};
 use std::ffi::{c_int, c_void};
 use std::os::fd::RawFd;
-#[cfg(target_os = "linux")]
-use std::os::fd::{BorrowedFd, OwnedFd};
 use std::ptr;
 use std::sync::OnceLock;
 
@@ -18,11 +16,6 @@ use std::sync::OnceLock;
 /// ABI.
 const UV_POLL: c_int = 8;
 const UV_READABLE: c_int = 1;
-
-/// The versions of libuv, as `uv_version()` has them, whose epoll instance has the descriptor of a
-/// handle as the data of its events.
-#[cfg(target_os = "linux")]
-const KNOWN_VERSIONS: std::ops::Range<u32> = 0x01_1300..0x01_3500;
 
 type Handle = *mut c_void;
 type PollCallback = unsafe extern "C" fn(handle: Handle, status: c_int, events: c_int);
@@ -38,10 +31,6 @@ struct Uv {
     close: unsafe extern "C" fn(handle: Handle, CloseCallback),
     set_data: unsafe extern "C" fn(handle: Handle, data: *mut c_void),
     get_data: unsafe extern "C" fn(handle: Handle) -> *mut c_void,
-    #[cfg(target_os = "linux")]
-    backend_fd: unsafe extern "C" fn(uv_loop: *const c_void) -> c_int,
-    #[cfg(target_os = "linux")]
-    version: unsafe extern "C" fn() -> u32,
 }
 
 impl Uv {
@@ -68,10 +57,6 @@ impl Uv {
             close: symbol!(b"uv_close"),
             set_data: symbol!(b"uv_handle_set_data"),
             get_data: symbol!(b"uv_handle_get_data"),
-            #[cfg(target_os = "linux")]
-            backend_fd: symbol!(b"uv_backend_fd"),
-            #[cfg(target_os = "linux")]
-            version: symbol!(b"uv_version"),
         })
     }
 }
@@ -122,37 +107,15 @@ pub(super) fn poll(env: sys::napi_env, fd: RawFd, ready: Box<dyn Fn()>) -> Resul
     }
 }
 
-/// A duplicate of the epoll descriptor of the event loop of `env`, if other descriptors can be
-/// watched there as [`Poller::watch_directly`](crate::events::poller::Poller::watch_directly) does
-/// it.
-#[cfg(target_os = "linux")]
-pub(super) fn event_loop(env: sys::napi_env) -> Option<OwnedFd> {
-    let uv = Uv::get()?;
-    let mut uv_loop = ptr::null_mut();
-    // SAFETY: the pointer is to a live variable, and the loop is alive while its environment is.
-    // libuv has the descriptor open as long.
-    unsafe {
-        if !KNOWN_VERSIONS.contains(&(uv.version)())
-            || sys::napi_get_uv_event_loop(env, &raw mut uv_loop) != sys::Status::napi_ok
-        {
-            return None;
-        }
-        let fd = (uv.backend_fd)(uv_loop.cast());
-        (fd >= 0).then(|| BorrowedFd::borrow_raw(fd).try_clone_to_owned().ok())?
-    }
-}
-
 /// libuv's callback.
 unsafe extern "C" fn readable(handle: Handle, status: c_int, _events: c_int) {
+    if status != 0 {
+        return;
+    }
     // SAFETY: `poll` made the handle, and it is not closed: a closed handle has no callbacks. Only
     // the thread of the loop uses it.
     unsafe {
         let Some(uv) = Uv::get() else { return };
-        if status != 0 {
-            // A connection that is watched directly is broken, and libuv takes it for this handle,
-            // which it has stopped. The turn reads the error.
-            (uv.poll_start)(handle, UV_READABLE, readable);
-        }
         let poll = (uv.get_data)(handle).cast::<Poll>();
         let ready = &(*poll).ready;
         contain(ready);

@@ -9,7 +9,6 @@
 //! runtime takes the turns (see [`WATCH_INTERVAL`]), so that pings are answered all the same. It
 //! looks for that only while something arrives now and then: an idle process has no timer.
 
-use super::direct::{DirectWatch, Moved};
 use super::id_hasher::IdHasher;
 use super::source::{PolledConnection, PolledListener};
 use crate::events::runtime::{OwnedTask, spawn_owned};
@@ -22,7 +21,7 @@ use std::hash::BuildHasherDefault;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -53,8 +52,6 @@ const LISTENER: u64 = 1 << 63;
 /// connection that must not be read must not be watched.
 pub struct Poller<C> {
     epoll: OwnedFd,
-    /// Watches one busy connection; absent where the event loop does not allow it.
-    direct: OnceLock<DirectWatch>,
     connections: Mutex<HashMap<u64, Weak<C>, BuildHasherDefault<IdHasher>>>,
     listeners: Mutex<HashMap<u64, Weak<dyn PolledListener>>>,
     /// Turns taken by the event loop.
@@ -78,7 +75,6 @@ impl<C: PolledConnection> Poller<C> {
     pub fn new() -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self {
             epoll: epoll::create(CreateFlags::CLOEXEC)?,
-            direct: OnceLock::new(),
             connections: Mutex::default(),
             listeners: Mutex::default(),
             turns: AtomicU64::new(0),
@@ -92,18 +88,6 @@ impl<C: PolledConnection> Poller<C> {
         self.epoll.as_raw_fd()
     }
 
-    /// Allows a busy connection to be watched in the epoll instance of the event loop itself.
-    /// `event_loop` is a duplicate of its descriptor. The event loop takes a turn for events whose
-    /// data is the descriptor of this poller.
-    pub fn watch_directly(&self, event_loop: OwnedFd) {
-        let mut key = [0; size_of::<u64>()];
-        key[..size_of::<RawFd>()].copy_from_slice(&self.fd().to_ne_bytes());
-        if let Ok(direct) = DirectWatch::new(event_loop, u64::from_ne_bytes(key)) {
-            // Set once, before there are connections.
-            let _ = self.direct.set(direct);
-        }
-    }
-
     /// Watches a connection, unless it is watched already.
     pub(crate) fn add(self: &Arc<Self>, connection: &Arc<C>, fd: impl AsFd) -> io::Result<()> {
         let id = connection.id();
@@ -112,11 +96,7 @@ impl<C: PolledConnection> Poller<C> {
             // spin.
             let mut connections = self.connections.lock();
             connections.insert(id, Arc::downgrade(connection));
-            if self.direct.get().is_some_and(|direct| direct.add(id, &fd)) {
-                Ok(())
-            } else {
-                self.watch_fd(fd, id)
-            }
+            self.watch_fd(fd, id)
         };
         self.watch();
         watched
@@ -126,10 +106,7 @@ impl<C: PolledConnection> Poller<C> {
     pub(crate) fn remove(&self, id: u64, fd: impl AsFd) {
         let mut connections = self.connections.lock();
         // Fails if the connection has never been added.
-        let _ = epoll::delete(&self.epoll, &fd);
-        if let Some(direct) = self.direct.get() {
-            direct.remove(id, fd);
-        }
+        let _ = epoll::delete(&self.epoll, fd);
         connections.remove(&id);
     }
 
@@ -168,21 +145,22 @@ impl<C: PolledConnection> Poller<C> {
 
     fn read_ready(&self) {
         let now = Instant::now();
+        let only = {
+            let connections = self.connections.lock();
+            let mut all = connections.values();
+            all.next()
+                .filter(|_| all.next().is_none())
+                .and_then(Weak::upgrade)
+        };
         let mut already_read = None;
-        if let Some((likely, is_elected)) = self.likely() {
-            let before = likely.bytes_received();
-            let hit = likely.read_in_loop(1, now);
-            if is_elected {
-                self.move_watches(|direct| direct.count(hit));
-            } else if hit {
-                self.move_watches(|direct| direct.single(likely.id()));
-            }
-            if hit {
+        if let Some(only) = only {
+            let before = only.bytes_received();
+            if only.read_in_loop(1, now) {
                 // If there is more, the descriptor stays readable.
-                if self.need_not_ask(likely.bytes_received() - before) {
+                if self.need_not_ask(only.bytes_received() - before) {
                     return;
                 }
-                already_read = Some(likely.id());
+                already_read = Some(only.id());
             }
         }
         let mut ready: Vec<Event> = Vec::with_capacity(EVENTS_PER_TURN);
@@ -214,51 +192,20 @@ impl<C: PolledConnection> Poller<C> {
                 .filter_map(|(_, id)| connections.get(&id).and_then(Weak::upgrade))
                 .collect()
         };
-        for connection in &to_read {
+        for connection in to_read {
             connection.read_in_loop(share, now);
         }
-        if let ([single], None) = (&to_read[..], already_read) {
-            self.move_watches(|direct| direct.single(single.id()));
-        }
     }
 
-    /// The connection to read without asking the kernel, and whether it is the elected one.
-    fn likely(&self) -> Option<(Arc<C>, bool)> {
-        let elected = self.direct.get().and_then(DirectWatch::elected);
-        let connections = self.connections.lock();
-        if let Some(elected) = elected.and_then(|id| connections.get(&id)) {
-            return Some((elected.upgrade()?, true));
-        }
-        let mut all = connections.values();
-        let first = all.next()?;
-        if all.next().is_some() {
-            return None;
-        }
-        Some((first.upgrade()?, false))
-    }
-
-    /// Has connections watched where they are to be watched from now on.
-    fn move_watches(&self, decide: impl FnOnce(&DirectWatch) -> Moved) {
-        let Some(direct) = self.direct.get() else {
-            return;
-        };
-        for id in decide(direct).into_iter().flatten() {
-            let connection = self.connections.lock().get(&id).and_then(Weak::upgrade);
-            if let Some(connection) = connection {
-                connection.watch_again();
-            }
-        }
-    }
-
-    /// Whether the turn is over after one connection was read: not if a listener or another
-    /// connection has waited for long enough.
+    /// Whether the turn is over after the only connection was read: not if a listener has waited
+    /// for long enough.
     fn need_not_ask(&self, read: u64) -> bool {
         let unasked = read + UNASKED_BYTES / UNASKED_TURNS;
         if self.unasked.fetch_add(unasked, Ordering::Relaxed) + unasked < UNASKED_BYTES {
             return true;
         }
         self.unasked.store(0, Ordering::Relaxed);
-        self.listeners.lock().is_empty() && self.connections.lock().len() <= 1
+        self.listeners.lock().is_empty()
     }
 
     /// Has the runtime take turns in place of a blocked event loop from now on.
@@ -267,28 +214,20 @@ impl<C: PolledConnection> Poller<C> {
         if watch.is_some() {
             return;
         }
-        // Duplicates, because the task may outlive the poller for a moment.
-        let duplicate = |fd: &OwnedFd| fd.try_clone().map(Arc::new);
-        let shadow = self.direct.get().map(|direct| duplicate(direct.shadow()));
-        let task = duplicate(&self.epoll).and_then(|epoll| {
-            let stand_in = Self::stand_in(Arc::downgrade(self), epoll, shadow.transpose()?);
-            spawn_owned(stand_in)
-        });
+        // A duplicate, because the task may outlive the poller for a moment.
+        let task = self
+            .epoll
+            .try_clone()
+            .and_then(|epoll| spawn_owned(Self::stand_in(Arc::downgrade(self), Arc::new(epoll))));
         // There is a connection, so there is a runtime. Without a descriptor, the next connection
         // tries again.
         *watch = task.ok();
     }
 
-    async fn stand_in(poller: Weak<Self>, epoll: Arc<OwnedFd>, shadow: Option<Arc<OwnedFd>>) {
+    async fn stand_in(poller: Weak<Self>, epoll: Arc<OwnedFd>) {
         let mut seen = 0;
         loop {
-            match &shadow {
-                None => readable(&epoll).await,
-                Some(shadow) => tokio::select! {
-                    () = readable(&epoll) => {}
-                    () = readable(shadow) => {}
-                },
-            }
+            readable(&epoll).await;
             let mut quiet = 0;
             while quiet < QUIET_LOOKS {
                 tokio::time::sleep(WATCH_INTERVAL).await;

@@ -1,8 +1,6 @@
 //! Reads quiet connections on the thread of a JavaScript environment's event loop.
 
 #[cfg(target_os = "linux")]
-mod direct;
-#[cfg(target_os = "linux")]
 mod epoll;
 #[cfg(target_os = "linux")]
 mod id_hasher;

@@ -15,9 +15,6 @@ pub trait PolledConnection: Send + Sync + 'static {
     /// `share` is the number of connections that are read in this turn, which began at `now`.
     /// Returns whether there was anything to read.
     fn read_in_loop(self: &Arc<Self>, share: usize, now: Instant) -> bool;
-
-    /// Has the poller stop watching, and watch again if the connection is to be read.
-    fn watch_again(self: &Arc<Self>);
 }
 
 /// A listener that a poller can serve.

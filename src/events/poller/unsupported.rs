@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::io;
 use std::marker::PhantomData;
 #[cfg(unix)]
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::RawFd;
 use std::sync::Arc;
 
 /// Cannot be constructed.
@@ -24,12 +24,6 @@ impl<C> Poller<C> {
     /// See the poller for Linux.
     #[cfg(unix)]
     pub fn fd(&self) -> RawFd {
-        match self.never {}
-    }
-
-    /// See the poller for Linux.
-    #[cfg(unix)]
-    pub fn watch_directly(&self, _: OwnedFd) {
         match self.never {}
     }
 
