@@ -211,4 +211,17 @@ describe('a program without traffic', () => {
       assert.equal(log.count('disconnect'), 0);
     });
   }
+
+  it('answers pings while it computes, over a connection that had a dialogue', limit, async (t) => {
+    const { program, end, log, send } = await pair(t, {
+      role: 'server',
+      implementation: 'original',
+      plan: { task: 'rest', blockMs: 2 * BLOCK_MS },
+    });
+    for (let n = 0; n < 200; n += 1) await ask(send, { n });
+    await program.next('quiet', undefined, PATIENCE);
+    end.ping(PING_MS);
+    await program.next('back', undefined, PATIENCE);
+    assert.equal(log.count('disconnect'), 0);
+  });
 });

@@ -64,6 +64,7 @@ const tasks = {
 
   /** Blocks as soon as no thread of the package has woken for a while. */
   rest: async () => {
+    end.on('receive', (_object, { callback }) => callback({}));
     await once(end, 'connect');
     for (let before = -1; before !== wakeUps(); ) {
       before = wakeUps();
