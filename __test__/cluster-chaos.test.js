@@ -322,7 +322,7 @@ for (const real of REAL) {
       await startSending(nodes);
       const questions = new Questions(nodes);
       await questions.untilAllAnswered(NODES);
-      broker.suspend();
+      await broker.suspend();
       await Promise.all(nodes.map((node) => node.next('down', undefined, PATIENCE)));
       broker.resume();
       await Promise.all(nodes.map((node) => node.take('up', 2, PATIENCE)));

@@ -190,7 +190,7 @@ for (const { name, skip, start } of brokers) {
       const broker = await start(t);
       if (broker.suspend === undefined) return t.skip('this broker cannot be suspended');
       const opened = [await open(t, broker, 'x.n.a'), await open(t, broker, 'x.n.b', broker.url())];
-      broker.suspend();
+      await broker.suspend();
       const confirmed = opened.map(({ engine }) =>
         assert.rejects(
           deadline(engine.flush(), 'the end of a confirmation'),

@@ -142,7 +142,7 @@ describe('set_secure_context()', { skip }, () => {
     const plain = new impl.server({ port: 0 });
     assert.throws(() => plain.set_secure_context(identity()), {
       code: 'ERR_INVALID_ARG_VALUE',
-      message: /server with "ssl_options"/,
+      message: /a server that was constructed with "ssl_options"/,
     });
     const secure = new impl.server({ port: 0, ssl_options: identity() });
     for (const nothing of [undefined, null, 'cert.pem', [], 5]) {

@@ -44,6 +44,16 @@ async function accepting(port, child) {
   }
 }
 
+/** Whether all threads of a process are stopped; true where the system does not tell it. */
+function isStopped(pid) {
+  const tasks = `/proc/${pid}/task`;
+  if (!fs.existsSync(tasks)) return true;
+  return fs.readdirSync(tasks).every((task) => {
+    const stat = fs.readFileSync(`${tasks}/${task}/stat`, 'latin1');
+    return stat[stat.lastIndexOf(')') + 2] === 'T';
+  });
+}
+
 /** A server program of a broker: it can be killed and started again on the same port. */
 class BrokerProcess {
   #program;
@@ -70,8 +80,10 @@ class BrokerProcess {
   }
 
   /** The broker does nothing until `resume()`, and its connections stay open. */
-  suspend() {
+  async suspend() {
     this.#child.kill('SIGSTOP');
+    // The other threads of the process go on until one of them has taken the signal.
+    while (!isStopped(this.#child.pid)) await delay(1);
   }
 
   resume() {
