@@ -95,6 +95,32 @@ describe('the package', () => {
     });
   }
 
+  it(
+    'asks for no module when a client connects again: Jest refuses that after the tests of a file',
+    limit,
+    async () => {
+      const [attempts, asked] = await run(`
+      const Module = require('node:module');
+      const { _load } = Module;
+      const asked = [];
+      let attempts = 0;
+      const client = new Sockhop.client({ address: 'localhost', port: 1, auto_reconnect_interval: 20 });
+      client.auto_reconnect = true;
+      client.on('error', () => {});
+      client.on('reconnecting', () => {
+        attempts += 1;
+        if (attempts === 4) done([attempts, asked]);
+      });
+      await client.connect().catch(() => {});
+      Module._load = function (request, parent, ...rest) {
+        if (request.startsWith('.') && parent?.filename?.startsWith(root)) asked.push(request);
+        return _load.call(this, request, parent, ...rest);
+      };
+    `);
+      assert.deepEqual([attempts, asked], [4, []]);
+    },
+  );
+
   it('has classes as ordinary exports once they are read or assigned', limit, async () => {
     const [names, before, read, assigned] = await run(`
       const names = Object.keys(Sockhop);

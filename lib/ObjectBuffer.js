@@ -2,6 +2,7 @@
 
 const { EventEmitter } = require('node:events');
 
+const { late } = require('./internal/late.js');
 const { describeFrame } = require('./internal/errors/explanations.js');
 const SockhopError = require('./SockhopError.js');
 const { checkTerminator } = require('./internal/options/options.js');
@@ -9,7 +10,7 @@ const { kMaxFrameSize, kOriginalMethods, kHasOversizedFrame } = require('./inter
 const { markTargetHidden, supportProxies } = require('./internal/proxy-support.js');
 
 /** For programs that use an ObjectBuffer, see late.js: others load this for its methods alone. */
-const loadFramer = () => require('./internal/transport/framer.js').Framer;
+const loadFramer = late(() => require('./internal/transport/framer.js').Framer);
 
 /**
  * Encodes objects as frames and decodes them, for programs with a byte stream of their own.

@@ -19,6 +19,7 @@ const parts = late(() => ({
   ...require('./internal/client/client-handlers.js'),
   ...require('./internal/client/reconnector.js'),
   ...require('./internal/messaging/calls.js'),
+  diagnostics: require('./internal/diagnostics.js'),
   dispatcher: require('./internal/native/dispatcher.js'),
   errors: require('./internal/client/connect-errors.js'),
   options: require('./internal/options/options.js'),
@@ -28,13 +29,12 @@ const parts = late(() => ({
 
 /** For methods that few programs call. */
 const load = {
-  callbacks: () => require('./internal/messaging/send-callbacks.js').SendCallbacks,
-  diagnostics: () => require('./internal/diagnostics.js'),
-  formatAddress: () => require('./internal/transport/addresses.js').formatAddress,
-  metrics: () => require('./internal/stats/metrics.js').openMetrics,
+  callbacks: late(() => require('./internal/messaging/send-callbacks.js').SendCallbacks),
+  formatAddress: late(() => require('./internal/transport/addresses.js').formatAddress),
+  metrics: late(() => require('./internal/stats/metrics.js').openMetrics),
   payloads: late(() => require('./internal/messaging/payloads.js')),
-  pings: () => require('./internal/ping-interval.js').setPingInterval,
-  requests: () => require('./SockhopRequest.js').SockhopRequest,
+  pings: late(() => require('./internal/ping-interval.js').setPingInterval),
+  requests: late(() => require('./SockhopRequest.js').SockhopRequest),
 };
 
 /**
@@ -213,7 +213,7 @@ class SockhopClient extends native.SockhopClient {
   _perform_auto_reconnect() {
     if (!this.#waitsToReconnect()) return;
     this.#reconnector.run((attempt, delay) => {
-      const { clientName, debug } = load.diagnostics();
+      const { clientName, debug } = parts().diagnostics;
       debug?.('%s: reconnects, attempt %d', clientName(this), attempt);
       try {
         this.emit('reconnecting', attempt, delay, this.#connection.lastError);

@@ -31,17 +31,17 @@ const parts = late(() => ({
 
 /** For options and methods that few programs use. */
 const load = {
-  callbacks: () => require('./internal/messaging/send-callbacks.js').SendCallbacks,
-  channelErrors: () => require('./internal/messaging/channel-errors.js'),
-  cluster: () => require('./internal/cluster/cluster.js'),
-  drain: () => require('./internal/server/drain.js'),
-  formatAddress: () => require('./internal/transport/addresses.js').formatAddress,
-  metrics: () => require('./internal/stats/metrics.js'),
+  callbacks: late(() => require('./internal/messaging/send-callbacks.js').SendCallbacks),
+  channelErrors: late(() => require('./internal/messaging/channel-errors.js')),
+  cluster: late(() => require('./internal/cluster/cluster.js')),
+  drain: late(() => require('./internal/server/drain.js')),
+  formatAddress: late(() => require('./internal/transport/addresses.js').formatAddress),
+  metrics: late(() => require('./internal/stats/metrics.js')),
   payloads: late(() => require('./internal/messaging/payloads.js')),
-  pings: () => require('./internal/ping-interval.js').setPingInterval,
-  pingsOfSockets: () => require('./internal/server/pings-of-sockets.js').PingsOfSockets,
-  requests: () => require('./SockhopRequest.js').SockhopRequest,
-  tls: () => require('./internal/tls/tls-server.js'),
+  pings: late(() => require('./internal/ping-interval.js').setPingInterval),
+  pingsOfSockets: late(() => require('./internal/server/pings-of-sockets.js').PingsOfSockets),
+  requests: late(() => require('./SockhopRequest.js').SockhopRequest),
+  tls: late(() => require('./internal/tls/tls-server.js')),
 };
 
 /** The attributes of a property that is made by assignment. */

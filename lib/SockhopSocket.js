@@ -1,5 +1,6 @@
 'use strict';
 
+const { late } = require('./internal/late.js');
 const { connectionName, debug } = require('./internal/diagnostics.js');
 const { systemError } = require('./internal/errors/system-errors.js');
 const { takeOffer, textOf } = require('./internal/messaging/message-codec.js');
@@ -40,8 +41,9 @@ const {
 } = require('./internal/transport/writing-socket.js');
 
 /** For programs that read in `start()` of a session, see late.js. */
-const loadPreSessionReader = () =>
-  require('./internal/transport/pre-session-reader.js').PreSessionReader;
+const loadPreSessionReader = late(
+  () => require('./internal/transport/pre-session-reader.js').PreSessionReader,
+);
 
 /**
  * Whether a socket belongs to a client or server. A Proxy of a socket does not.

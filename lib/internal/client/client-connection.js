@@ -1,5 +1,6 @@
 'use strict';
 
+const { late } = require('../late.js');
 const { diagnostics } = require('../diagnostics.js');
 const { handledRejection } = require('../errors/errors.js');
 const { makeChannel } = require('../messaging/channels.js');
@@ -15,11 +16,11 @@ const { cancelled, discarded, noServer, notConnected } = require('./connect-erro
 
 /** Parts that few clients need, see late.js. */
 const load = {
-  figures: () => require('../stats/snapshot.js'),
-  offlineQueue: () => require('./offline-queue.js').OfflineQueue,
-  servers: () => require('./servers.js').ServerTour,
-  streams: () => require('../transport/stream-transport.js'),
-  unavailable: () => require('../transport/transport.js').UnavailableTransport,
+  figures: late(() => require('../stats/snapshot.js')),
+  offlineQueue: late(() => require('./offline-queue.js').OfflineQueue),
+  servers: late(() => require('./servers.js').ServerTour),
+  streams: late(() => require('../transport/stream-transport.js')),
+  unavailable: late(() => require('../transport/transport.js').UnavailableTransport),
 };
 
 const { __lookupSetter__: lookupSetter } = Object.prototype;

@@ -3,6 +3,7 @@
 const { AsyncResource } = require('node:async_hooks');
 const { isIP } = require('node:net');
 
+const { late } = require('../late.js');
 const { clientName, debug } = require('../diagnostics.js');
 const { abortError } = require('../errors/errors.js');
 const { describeAttempt } = require('../errors/explanations.js');
@@ -20,11 +21,11 @@ const { connectNet, connectTls, isNetReplaced, isTlsReplaced } = require('./node
 
 /** For TLS, host names and signals, see late.js. */
 const load = {
-  aborts: () => require('../abort-signals.js'),
-  lookup: () => require('../transport/lookup.js'),
-  errors: () => require('../tls/tls-errors.js'),
-  connector: () => require('../tls/tls-connector.js').TlsConnector,
-  socket: () => require('../transport/tls-socket.js').SockhopTlsSocket,
+  aborts: late(() => require('../abort-signals.js')),
+  lookup: late(() => require('../transport/lookup.js')),
+  errors: late(() => require('../tls/tls-errors.js')),
+  connector: late(() => require('../tls/tls-connector.js').TlsConnector),
+  socket: late(() => require('../transport/tls-socket.js').SockhopTlsSocket),
 };
 
 /** The number of an attempt that the native side does not know (yet, or any more). */

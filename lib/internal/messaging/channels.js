@@ -1,9 +1,10 @@
 'use strict';
 
+const { late } = require('../late.js');
 const { MessageChannel } = require('./message-channel.js');
 
 /** Loaded when it is needed, because each file delays the start of a program. */
-const loadRichChannel = () => require('./rich-channel.js').RichChannel;
+const loadRichChannel = late(() => require('./rich-channel.js').RichChannel);
 
 /**
  * @param {ChannelHandlers} handlers

@@ -1,5 +1,6 @@
 'use strict';
 
+const { late } = require('../late.js');
 const { diagnostics } = require('../diagnostics.js');
 const { envelope } = require('../messaging/envelope.js');
 const { handledRejection } = require('../errors/errors.js');
@@ -15,7 +16,7 @@ const { PendingBroadcasts } = require('./pending-broadcasts.js');
 const { noSocket } = require('./server-connections.js');
 
 /** For `values: "rich"`, see late.js. */
-const loadRichSender = () => require('../messaging/rich-sender.js');
+const loadRichSender = late(() => require('../messaging/rich-sender.js'));
 
 /** The codes of errors for which a broadcast leaves out a client. */
 const LEFT_OUT = [

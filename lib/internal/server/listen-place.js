@@ -7,13 +7,14 @@
 
 const net = require('node:net');
 
+const { late } = require('../late.js');
 const { invalidValue } = require('../options/kinds.js');
 const options = require('../options/options.js');
 
 /** For options that few programs use, see late.js. */
 const load = {
-  mistakes: () => require('../options/mistakes.js'),
-  systemd: () => require('./systemd.js'),
+  mistakes: late(() => require('../options/mistakes.js')),
+  systemd: late(() => require('./systemd.js')),
 };
 
 /**

@@ -3,6 +3,7 @@
 const { AsyncResource } = require('node:async_hooks');
 const { isIP } = require('node:net');
 
+const { late } = require('../late.js');
 const { kListen, kListenElsewhere, kListenOn } = require('../native/classes.js');
 const { listeners, KeepAlive, nextId, throwUncaught } = require('../native/dispatcher.js');
 const { debug } = require('../diagnostics.js');
@@ -24,16 +25,16 @@ const { markTarget, supportProxies } = require('../proxy-support.js');
 
 /** Parts that few listeners need, see late.js. */
 const load = {
-  aborts: () => require('../abort-signals.js'),
-  clusterServer: () => {
+  aborts: late(() => require('../abort-signals.js')),
+  clusterServer: late(() => {
     // Reads a connection that has no descriptor, or for which there is no further one.
     require('../transport/stream-transport.js');
     return require('./cluster-server.js').ClusterServer;
-  },
-  handles: () => require('../native/node-handles.js'),
-  lookup: () => require('../transport/lookup.js'),
-  openssl: () => require('./openssl-handshakes.js').OpensslHandshakes,
-  tlsSocket: () => require('../transport/tls-socket.js').SockhopTlsSocket,
+  }),
+  handles: late(() => require('../native/node-handles.js')),
+  lookup: late(() => require('../transport/lookup.js')),
+  openssl: late(() => require('./openssl-handshakes.js').OpensslHandshakes),
+  tlsSocket: late(() => require('../transport/tls-socket.js').SockhopTlsSocket),
 };
 
 /** Before Node 21 a `maxConnections` of 0 meant no limit. */

@@ -1,5 +1,6 @@
 'use strict';
 
+const { late } = require('../late.js');
 const { diagnostics } = require('../diagnostics.js');
 const { handledRejection, idleTimeout } = require('../errors/errors.js');
 const { explain } = require('../errors/explanations.js');
@@ -22,10 +23,10 @@ const {
 
 /** Parts that few servers need, see late.js. */
 const load = {
-  figures: () => require('../stats/snapshot.js'),
-  halfOpen: () => require('./half-open.js').HalfOpenConnections,
-  streams: () => require('../transport/stream-transport.js'),
-  unavailable: () => require('../transport/transport.js').UnavailableTransport,
+  figures: late(() => require('../stats/snapshot.js')),
+  halfOpen: late(() => require('./half-open.js').HalfOpenConnections),
+  streams: late(() => require('../transport/stream-transport.js')),
+  unavailable: late(() => require('../transport/transport.js').UnavailableTransport),
 };
 
 /**

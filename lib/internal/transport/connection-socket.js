@@ -2,6 +2,7 @@
 
 const { AsyncResource } = require('node:async_hooks');
 
+const { late } = require('../late.js');
 const { displayedEndpoint, formatAddress } = require('./addresses.js');
 const { countException } = require('./broadcast-exceptions.js');
 const { cannotHandOver } = require('../errors/errors.js');
@@ -29,8 +30,8 @@ const {
 
 /** For properties that few programs read, see late.js. */
 const load = {
-  handles: () => require('../native/node-handles.js'),
-  sentPings: () => require('./sent-pings.js').SentPings,
+  handles: late(() => require('../native/node-handles.js')),
+  sentPings: late(() => require('./sent-pings.js').SentPings),
 };
 
 /**
