@@ -7,6 +7,7 @@ const SockhopClient = require('./lib/SockhopClient.js');
 const SockhopError = require('./lib/SockhopError.js');
 const SockhopServer = require('./lib/SockhopServer.js');
 const SockhopSession = require('./lib/SockhopSession.js');
+const { late } = require('./lib/internal/late.js');
 
 exports.server = SockhopServer;
 exports.client = SockhopClient;
@@ -34,9 +35,10 @@ exports.SockhopResponseReadableStream = undefined;
 exports.SockhopResponseWriteableStream = undefined;
 exports.ObjectBuffer = undefined;
 
-const loadSocket = () => require('./lib/SockhopSocket.js');
-const loadPings = () => require('./lib/SockhopPing.js');
-const loadRequests = () => require('./lib/SockhopRequest.js');
+const loadSocket = late(() => require('./lib/SockhopSocket.js'));
+const loadPings = late(() => require('./lib/SockhopPing.js'));
+const loadRequests = late(() => require('./lib/SockhopRequest.js'));
+const loadObjectBuffer = late(() => ({ ObjectBuffer: require('./lib/ObjectBuffer.js') }));
 
 defineLate('SockhopSocket', loadSocket);
 defineLate('SockhopPing', loadPings);
@@ -45,24 +47,23 @@ defineLate('SockhopRequest', loadRequests);
 defineLate('SockhopResponsePacket', loadRequests);
 defineLate('SockhopResponseReadableStream', loadRequests);
 defineLate('SockhopResponseWriteableStream', loadRequests);
-defineLate('ObjectBuffer', () => ({ ObjectBuffer: require('./lib/ObjectBuffer.js') }));
+defineLate('ObjectBuffer', loadObjectBuffer);
 
 /** Makes an export an ordinary property when it is read or assigned. */
 function defineLate(name, load) {
-  const define = (value) =>
-    Object.defineProperty(exports, name, {
-      value,
-      configurable: true,
-      enumerable: true,
-      writable: true,
-    });
+  const propertyOf = (value) => ({ value, configurable: true, enumerable: true, writable: true });
   Object.defineProperty(exports, name, {
     configurable: true,
     enumerable: true,
     get() {
-      define(load()[name]);
-      return exports[name];
+      const value = load()[name];
+      // Of frozen exports it stays an accessor.
+      Reflect.defineProperty(exports, name, propertyOf(value));
+      return value;
     },
-    set: define,
+    /** The object may inherit from the exports. */
+    set(value) {
+      Object.defineProperty(this, name, propertyOf(value));
+    },
   });
 }

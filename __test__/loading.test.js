@@ -121,6 +121,43 @@ describe('the package', () => {
     },
   );
 
+  it('has one copy of each class in Jest, where modules are reset', {
+    ...limit,
+    skip: process.platform === 'win32',
+  }, async () => {
+    const areOwn = await run(
+      `
+      for (const file of Object.keys(require.cache)) delete require.cache[file];
+      const server = new Sockhop.server({ path });
+      await server.listen();
+      const client = new Sockhop.client({ path });
+      const connected = new Promise((resolve) => server.once('connect', resolve));
+      await client.connect();
+      const sock = await connected;
+      const refusal = await server.send(null, {}).catch((err) => err);
+      done([sock instanceof Sockhop.SockhopSocket, refusal instanceof Sockhop.error]);
+    `,
+      'export JEST_WORKER_ID=1',
+    );
+    assert.deepEqual(areOwn, [true, true]);
+  });
+
+  it(
+    'gives the classes of exports that are frozen, and is not changed through an object that inherits',
+    limit,
+    async () => {
+      const [frozen, inherited] = await run(`
+      const inheriting = Object.create(Sockhop);
+      inheriting.SockhopPong = 5;
+      const inherited = [typeof Sockhop.SockhopPong, inheriting.SockhopPong];
+      Object.freeze(Sockhop);
+      done([typeof Sockhop.ObjectBuffer, inherited]);
+    `);
+      assert.equal(frozen, 'function');
+      assert.deepEqual(inherited, ['function', 5]);
+    },
+  );
+
   it('has classes as ordinary exports once they are read or assigned', limit, async () => {
     const [names, before, read, assigned] = await run(`
       const names = Object.keys(Sockhop);

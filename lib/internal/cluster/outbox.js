@@ -21,10 +21,16 @@ const COMPACT = 1024;
 /** The outboxes that are not closed. @type {Set<Outbox>} */
 const all = new Set();
 
-// No tick follows: messages of this one leave now, as those to local clients do.
-process.on('exit', () => {
-  for (const outbox of all) outbox.publishAtExit();
-});
+let isExitAwaited = false;
+
+/** No tick follows an exit: messages of this one leave now, as those to local clients do. */
+function awaitExit() {
+  if (isExitAwaited) return;
+  isExitAwaited = true;
+  process.on('exit', () => {
+    for (const outbox of all) outbox.publishAtExit();
+  });
+}
 
 /**
  * A message that is kept until the broker has confirmed it.
@@ -90,6 +96,7 @@ class Outbox {
     this.#holdTime = holdTime;
     this.#markSentAgain = markSentAgain;
     all.add(this);
+    awaitExit();
   }
 
   /** Bytes that are kept. */

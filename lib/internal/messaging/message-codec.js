@@ -11,6 +11,7 @@ const {
 } = require('../codec/negotiation.js');
 const { diagnostics } = require('../diagnostics.js');
 const { countOf } = require('./ids.js');
+const { late } = require('../late.js');
 const { isParseReplaced, isStringifyReplaced, stringify } = require('../json-functions.js');
 const { showMessage } = require('./observed.js');
 const { setImmediate } = require('../real-timers.js');
@@ -25,6 +26,12 @@ const {
 } = require('../symbols.js');
 
 const { message: messageChannel } = diagnostics;
+
+const load = late(() => ({
+  ...require('../codec/decoder.js'),
+  ...require('../codec/encoder.js'),
+  ...require('../codec/shape-table.js'),
+}));
 
 /** The parts that read and write binary frames, once a connection uses the codec. */
 let decode = null;
@@ -41,9 +48,7 @@ let ShapeTable = null;
 function loadCodec() {
   if (encode !== null) return true;
   try {
-    ({ decode, Received } = require('../codec/decoder.js'));
-    ({ ShapeTable } = require('../codec/shape-table.js'));
-    ({ encode } = require('../codec/encoder.js'));
+    ({ decode, encode, Received, ShapeTable } = load());
     return true;
   } catch {
     return false;
