@@ -163,15 +163,34 @@ describe('a cluster whose broker is at fault', limit, () => {
     assert.equal(c.cluster.nodes.size, 3);
   });
 
-  it('subscribes anew when it does not hear itself any more', async (t) => {
+  it('keeps its subscriptions when the broker delivers again', async (t) => {
     const { bus, nodes } = await startOnBus(t, 2, { heartbeat_interval: 50, node_timeout: 200 });
     const [a, b] = nodes;
     const { log } = await a.client();
+    const isBack = once(a.cluster, 'up');
+    const made = t.mock.method(a.engine, 'subscribe');
+    const ended = t.mock.method(a.engine, 'unsubscribe');
+    a.cluster.once('down', () => {
+      bus.fault = null;
+    });
     bus.fault = (entry) => (entry.engine === a.engine ? [] : [entry]);
     const { args } = await a.log.next('down');
     assert.match(args[0].message, /does not deliver the heartbeats of this node to itself/);
-    bus.fault = null;
-    await a.log.next('up');
+    await deadline(isBack, 'the node to hear itself again');
+    await b.server.sendall({ n: 1 });
+    assert.deepEqual(await received(log), { n: 1 });
+    assert.equal(made.mock.callCount() + ended.mock.callCount(), 0);
+  });
+
+  it('subscribes anew when it does not hear itself any more', async (t) => {
+    const { nodes } = await startOnBus(t, 2, { heartbeat_interval: 50, node_timeout: 200 });
+    const [a, b] = nodes;
+    const { log } = await a.client();
+    const isBack = once(a.cluster, 'up');
+    for (const subject of ['sockhop.a', 'sockhop.h']) await a.engine.unsubscribe(subject);
+    const { args } = await a.log.next('down');
+    assert.match(args[0].message, /does not deliver the heartbeats of this node to itself/);
+    await deadline(isBack, 'the node to hear itself again');
     await b.server.sendall({ n: 1 });
     assert.deepEqual(await received(log), { n: 1 });
   });

@@ -63,6 +63,8 @@ class Membership {
   isLinked = false;
   /** Whether messages wait for other nodes that were there before an outage. */
   isRejoining = false;
+  /** Whether this node did not hear itself for too long, and still does not. */
+  #isDeaf = false;
   nodes = new Nodes();
   counters = { published: 0, received: 0, duplicates: 0, gaps: 0, missed: 0, lost: 0 };
 
@@ -295,13 +297,34 @@ class Membership {
     this.#heartbeats.announce();
   }
 
-  /** This node does not hear itself, although the engine reports the broker as reached. */
+  /**
+   * This node does not hear itself, although the engine reports the broker as reached. If the broker
+   * was only silent, the subscriptions stay: a broker may deliver a message for an old subscription
+   * alone after it has confirmed the new one, and the message would be lost.
+   */
   onDeaf() {
+    const areSubscriptionsLost = this.#isDeaf;
+    this.#isDeaf = true;
     this.#lose(deaf());
-    this.#renew();
+    if (areSubscriptionsLost) this.#renew();
+    else this.#awaitAnswer();
+  }
+
+  /** Waits until the broker answers, and then announces this node again. */
+  async #awaitAnswer() {
+    if (this.isLinked) return;
+    try {
+      await this.#engine.flush();
+    } catch {
+      // The engine tells that the broker is away.
+      this.#retry(() => this.#awaitAnswer());
+      return;
+    }
+    this.#onLink(true);
   }
 
   async #renew() {
+    if (this.isLinked) return;
     try {
       await this.subscriptions.renew();
       this.#onLink(true);
@@ -373,6 +396,7 @@ class Membership {
 
   /** The broker has returned a heartbeat of this node. */
   onHeardSelf() {
+    this.#isDeaf = false;
     if (!this.#heartbeats.heardSelf()) return;
     this.state = 'up';
     this.#replay?.catchUp();
