@@ -31,6 +31,46 @@ test('a client gets its answer', async () => {
 });
 `;
 
+/** The package is loaded once, and Jest resets its modules before a client or server is made. */
+const RESET = `
+const sockhop = require('sockhop');
+
+test('the parts of the package belong together', async () => {
+  jest.resetModules();
+  const s = new sockhop.server({ port: 0 });
+  s.on('receive', (object, meta) => meta.callback(object));
+  const listener = await s.listen();
+  const c = new sockhop.client({ port: listener.address().port });
+  await expect(c.send({ early: true })).rejects.toBeInstanceOf(sockhop.error);
+  await c.connect();
+  // More than it takes until both ends send binary messages.
+  for (let n = 0; n < 200; n++) {
+    if (n % 20 === 0) jest.resetModules();
+    const object = { n, list: [1, 2, 3] };
+    expect(await new Promise((resolve) => c.send(object, resolve))).toEqual(object);
+  }
+  expect(c.socket).toBeInstanceOf(sockhop.SockhopSocket);
+  await c.disconnect();
+  await s.close();
+});
+`;
+
+/** Leaves a client that goes on connecting when its file has ended, while the next file runs. */
+const RECONNECTING = `
+const { client, server } = require('sockhop');
+
+test('a client without a server tries again and again', async () => {
+  const s = new server({ port: 0 });
+  const { port } = (await s.listen()).address();
+  await s.close();
+  const c = new client({ port, auto_reconnect_interval: 20 });
+  c.auto_reconnect = true;
+  c.on('error', () => {});
+  await c.connect().catch(() => {});
+  await new Promise((resolve) => c.on('reconnecting', (attempt) => attempt === 20 && resolve()));
+});
+`;
+
 /** More than one, so that a runner uses more than one process or thread, and one after the other. */
 const FILES = ['first.test.js', 'second.test.js', 'third.test.js'];
 
@@ -82,14 +122,36 @@ describe('tests that use the package', () => {
     assert.match(output, /Tests: +3 passed, 3 total/);
   });
 
+  /** Runs files that only one test of this file has. */
+  function runAlone(files, ...options) {
+    const directory = path.join(app, 'alone');
+    fs.mkdirSync(directory);
+    fs.writeFileSync(path.join(directory, 'package.json'), '{}');
+    for (const [name, text] of Object.entries(files)) {
+      fs.writeFileSync(path.join(directory, name), text);
+    }
+    try {
+      return run(tool('jest/bin/jest.js'), '--rootDir=alone', ...options);
+    } finally {
+      fs.rmSync(directory, { recursive: true });
+    }
+  }
+
+  it('pass in Jest if it resets modules between the package and its first server', () => {
+    const { status, output } = runAlone({ 'reset.test.js': RESET });
+    assert.equal(status, 0, output);
+  });
+
+  it('pass in Jest beside a client that another file has left, and that connects again', () => {
+    const files = { 'first.test.js': RECONNECTING, 'second.test.js': RECONNECTING };
+    const { status, output } = runAlone(files, '--runInBand', '--forceExit');
+    assert.equal(status, 0, output);
+    assert.doesNotMatch(output, /torn down/);
+  });
+
   it('that leave a server open are named by Jest, with the line that listens', () => {
-    const open = path.join(app, 'open');
-    fs.mkdirSync(open);
-    fs.writeFileSync(path.join(open, 'package.json'), '{}');
-    fs.writeFileSync(path.join(open, 'open.test.js'), TEST.replace('await s.close();', ''));
-    const options = ['--rootDir=open', '--detectOpenHandles', '--forceExit'];
-    const { output } = run(tool('jest/bin/jest.js'), ...options);
-    fs.rmSync(open, { recursive: true });
+    const files = { 'open.test.js': TEST.replace('await s.close();', '') };
+    const { output } = runAlone(files, '--detectOpenHandles', '--forceExit');
     assert.match(output, /open handles[\s\S]*> +\d+ \| .*await s\.listen\(\)/);
   });
 
