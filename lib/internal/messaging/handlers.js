@@ -67,8 +67,8 @@ class MessageHandlers {
   /**
    * @param {SockhopClient|SockhopServer} target
    * @param {object} options checked
-   * @param {import('./message-methods.js').MessageMethods} originalMethods the methods of the target's class, before a program
-   *   replaces them
+   * @param {import('./message-methods.js').MessageMethods} originalMethods the methods of the
+   *   target's class, before a program replaces them
    */
   constructor(target, options, originalMethods) {
     this.target = target;

@@ -8,10 +8,11 @@
 
 const { inspect } = require('node:util');
 
+const { late } = require('../late.js');
 const { kFigures, kTarget } = require('../symbols.js');
 
 /** For a value that may be a mistake, see late.js. */
-const loadMistakes = () => require('./mistakes.js');
+const loadMistakes = late(() => require('./mistakes.js'));
 
 /** The longest delay of `setTimeout()`, which turns a longer one into 1 ms. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -254,8 +255,7 @@ function checkTlsOptions(subject, value, { whose = 'tls.connect()' }) {
 
 /** As in 1.8.4, any value but "json" stands for a sockhop program. */
 function checkPeerType(_subject, value) {
-  if (value === 'json') return value;
-  if (value === 'Sockhop') return value;
+  if (value === 'json' || value === 'Sockhop') return value;
   const { looksLike, warn } = loadMistakes();
   if (typeof value === 'string' && looksLike(value.trim().toLowerCase(), 'json')) {
     warn(

@@ -15,10 +15,11 @@ const {
   invalidValue,
   outOfRange,
 } = require('./kinds.js');
+const { late } = require('../late.js');
 const { OPTIONS } = require('./table.js');
 
 /** For options that the package does not know, see late.js. */
-const loadMistakes = () => require('./mistakes.js');
+const loadMistakes = late(() => require('./mistakes.js'));
 
 function warn(...args) {
   loadMistakes().warn(...args);
