@@ -103,12 +103,12 @@ export type PeerType = 'Sockhop' | 'json';
 export type SlowConsumerPolicy = 'wait' | 'drop' | 'disconnect';
 
 /**
- * The order in which a client tries several servers: as they are listed (`in_order`), or another
- * one for each attempt (`random`).
+ * The order in which a client tries several servers: as they are listed (`in_order`), or in a new
+ * random order for each attempt (`random`).
  */
 export type AddressOrder = 'in_order' | 'random';
 
-/** The place of one of several servers: a `path`, or an `address` and `port`. */
+/** The address of one of several servers: a `path`, or an `address` and `port`. */
 export interface ServerAddress {
   /** Path of a Unix socket or a named pipe. It takes precedence over `address` and `port`. */
   path?: string | null | undefined;
@@ -315,31 +315,35 @@ export type ClusterSecret = string | Uint8Array;
 
 /**
  * Passes messages between the nodes of a cluster, over a broker. `sockhop/cluster/nats`,
- * `sockhop/cluster/redis` and `sockhop/cluster/memory` make some; a program may bring its own.
+ * `sockhop/cluster/redis`, `sockhop/cluster/workers` and `sockhop/cluster/memory` create engines; a
+ * program may use its own.
  */
 export interface ClusterEngine {
   readonly name: string;
-  /** Whether `a.b.*` can be subscribed to, for all subjects with one more part. */
+  /** Whether the engine can subscribe to `a.b.*`, which means all subjects with one more part. */
   readonly wildcards: boolean;
-  /** Fulfilled when the broker is reached. It may be called again after `close()`. */
+  /** Fulfilled when the broker can be reached. It may be called again after `close()`. */
   open(host: ClusterEngineHost): Promise<{ max_payload: number }>;
   /**
-   * Fulfilled when the broker has confirmed the subscription, after the next reconnect if it is away.
-   * A second subscription to a subject counts as the first one.
+   * Fulfilled when the broker has confirmed the subscription. If the broker is away, that is after
+   * the next reconnect. A second subscription to the same subject has no further effect.
    */
   subscribe(subject: string): Promise<void>;
   unsubscribe(subject: string): Promise<void>;
-  /** Never throws and never waits. Messages keep their order, and are dropped while it is away. */
+  /**
+   * Never throws and never waits. Messages keep their order. They are dropped while the broker is
+   * away.
+   */
   publish(subject: string, bytes: Uint8Array, ticket?: number): void;
-  /** Fulfilled when the broker has all that was published before; rejects if the link broke. */
+  /** Fulfilled when the broker has everything published before; rejects if the connection broke. */
   flush(): Promise<void>;
-  /** Bytes that are not with the broker yet. */
+  /** The number of bytes that the broker has not received yet. */
   pending(): number;
-  /** Closes what `open()` has made, and not what the program has passed. */
+  /** Closes the connections that `open()` has made, and none that the program has passed. */
   close(): Promise<void>;
   /**
-   * For the option `replay`, with `position()` and `read()`: has the broker keep the last messages of
-   * a subject, those of other nodes as well.
+   * Needed for the option `replay`, with `position()` and `read()`: tells the broker to keep the last
+   * `length` messages of a subject, including those of other nodes.
    */
   record?(subject: string, length: number): Promise<void>;
   /** The position of the last message that is kept. */
@@ -348,18 +352,18 @@ export interface ClusterEngine {
   read?(position: unknown): AsyncIterable<Uint8Array>;
 }
 
-/** What an engine reports to. */
+/** The functions by which an engine reports to its node. */
 export interface ClusterEngineHost {
-  /** A subject that is the node's own; an engine may subscribe to `<inbox>.*` for itself. */
+  /** A subject of this node alone; an engine may subscribe to `<inbox>.*` for itself. */
   readonly inbox: string;
-  /** A message has arrived. The messages of this node may come back. */
+  /** A message has arrived. It may be one that this node has published. */
   deliver(subject: string, bytes: Uint8Array): void;
   /**
-   * The broker is reached again, and all subscriptions are made anew; or it is lost. While `open()`
-   * waits: an attempt to reach it has failed.
+   * `true`: the broker can be reached again, and all subscriptions have been renewed. `false`: the
+   * broker is lost or, while `open()` waits, an attempt to reach it has failed.
    */
   state(up: boolean, cause?: Error): void;
-  /** The subject of the message with that ticket had no subscriber. */
+  /** The subject of the message with this ticket has no subscriber. */
   nobody(ticket: number): void;
   /** The broker does not permit this node to publish to a subject. */
   denied(subject: string, cause: Error): void;
@@ -601,7 +605,7 @@ export type RemoteCallback<Reply = Anything> = (object: Reply, meta: CallbackMet
 export interface ClientReceiveMeta<Out = Sendable> {
   /** The class name of the object; `undefined` for a JSON value without an envelope. */
   type: string | undefined;
-  /** Sends an answer; undefined unless the peer asked for one. */
+  /** Sends an answer. It is undefined unless the peer asked for one. */
   callback?: (object: Out) => void;
 }
 
@@ -612,15 +616,15 @@ export interface ServerReceiveMeta<
 > {
   /** The class name of the object; `undefined` for a JSON value without an envelope. */
   type: string | undefined;
-  /** The connection that the object came from. */
+  /** The connection over which the object came. */
   socket: SockhopSocket;
   /** The session of that connection. */
   session: Session;
-  /** Sends an answer, by default an empty object; undefined unless the peer asked for one. */
+  /** Sends an answer, by default an empty object. It is undefined unless the peer asked for one. */
   callback?: (object?: Out) => void;
 }
 
-/** The connection and the session that a request came from. */
+/** The connection and the session from which a request came. */
 export interface ServerRequestMeta<Session extends SockhopSession = SockhopSession> {
   socket: SockhopSocket;
   session: Session;
@@ -843,21 +847,21 @@ export type AnyError = SockhopError | NodeJS.ErrnoException;
 // ----------------------------------------------------------------------------------------------
 // sockets
 
-/** A connection, in the form of a `net.Socket`. All events of a connection have the same object. */
 /** The process at the other end of a Unix socket, as the system recorded it at `connect()`. */
 export interface PeerCredentials {
-  /** Its id, or `null` if it is in a PID namespace that this process cannot see. */
+  /** Its process id, or `null` if it is in a PID namespace that this process cannot see. */
   pid: number | null;
-  /** Its user. */
+  /** Its user id. */
   uid: number;
-  /** Its group. */
+  /** Its group id. */
   gid: number;
 }
 
+/** A connection, in the form of a `net.Socket`. All events of a connection have the same object. */
 export class SockhopSocket extends Socket {
   /**
-   * The process of the peer of a Unix socket; `null` for TCP, and if the connection had ended before
-   * the property was read first.
+   * The process of the peer of a Unix socket; `null` for TCP, and if the connection ended before the
+   * property was read for the first time.
    */
   get peer_credentials(): PeerCredentials | null;
   /** Whether the connection uses TLS. */
@@ -903,14 +907,14 @@ export interface SockhopClientEvents<In = Anything, Out = Sendable> {
   /** The connection has ended, on either side. Emitted once for each `connect`. */
   disconnect: [sock: SockhopSocket];
   /**
-   * An attempt of `auto_reconnect` begins. `attempt` is its number since the last connection that
-   * held, from 1; `delay` is the time in ms that the client was to wait for it; `lastError` is the
-   * error of the attempt or connection before it.
+   * An attempt of `auto_reconnect` begins. `attempt` is its number, from 1, since the last connection
+   * that lasted at least `auto_reconnect_interval`; `delay` is the delay before it in milliseconds;
+   * `lastError` is the error of the previous attempt or connection.
    */
   reconnecting: [attempt: number, delay: number, lastError: AnyError | null];
-  /** The server sent an object. */
+  /** The server has sent an object. */
   receive: [object: In, meta: ClientReceiveMeta<Out>];
-  /** The server sent a request. */
+  /** The server has sent a request. */
   request: [req: SockhopRequest<In>, res: SockhopResponseWriteableStream<Out>];
   /** An error that no promise reports, such as a bad frame. */
   error: [err: AnyError];
@@ -1020,9 +1024,9 @@ export class SockhopClient<In = Anything, Out = Sendable> extends Emitter<
   /** The figures of this client. */
   stats(): SockhopStats;
   /**
-   * The figures of `stats()` in OpenMetrics text, for a scrape of Prometheus.
+   * The figures of `stats()` in the OpenMetrics text format, for Prometheus.
    *
-   * @throws TypeError for labels and others of a wrong type
+   * @throws TypeError for `labels` or `others` of a wrong type
    */
   metrics(options?: MetricsOptions): string;
   /** `disconnect()`, for `await using`. */
@@ -1042,9 +1046,9 @@ export interface SockhopServerEvents<
   connect: [sock: SockhopSocket, session: Session];
   /** The connection of a client and its session have ended. */
   disconnect: [sock: SockhopSocket, session: Session];
-  /** A client sent an object. */
+  /** A client has sent an object. */
   receive: [object: In, meta: ServerReceiveMeta<Session, Out>];
-  /** A client sent a request. */
+  /** A client has sent a request. */
   request: [
     req: SockhopRequest<In>,
     res: SockhopResponseWriteableStream<Out>,
@@ -1111,7 +1115,8 @@ export class SockhopServer<
   close(options?: { grace?: 0 | null | undefined }): Promise<void>;
   /**
    * Accepts no more connections, and ends each one when neither side owes the other an answer. At
-   * the end of the grace period the others are cut. The promise is fulfilled with their number.
+   * the end of the grace period the remaining connections are cut. The promise is fulfilled with
+   * their number.
    */
   close(options: CloseOptions): Promise<number>;
   /** Whether `close({ grace })` waits for answers that are in flight. */
@@ -1128,9 +1133,9 @@ export class SockhopServer<
   get_bound_address(): string;
   /**
    * Changes options of TLS for new connections, such as `cert` and `key` before they expire. Options
-   * that are left out stay, and so do open connections.
+   * that are left out keep their values, and open connections are not affected.
    *
-   * @throws TypeError for an option that cannot be used, with Node's code; then nothing has changed
+   * @throws TypeError with Node's code for an option that cannot be used; then nothing changes
    */
   set_secure_context(options: TlsOptions): void;
   /**
@@ -1155,13 +1160,14 @@ export class SockhopServer<
    */
   call<Reply = Anything>(sock: Socket, object: Out, options?: CallOptions): Promise<Reply>;
   /**
-   * Sends an object to all clients, with the option `cluster` to those of all nodes. The promise is
-   * fulfilled when the operating system has accepted it for each client of this server that
-   * `slow_consumer` does not leave out, and when it is with the broker, or held for it. It rejects
-   * with ERR_CLUSTER_AWAY, ERR_CLUSTER_CLOSED or ERR_CLUSTER_TOO_LARGE.
+   * Sends an object to all clients. With the option `cluster`, these are the clients of all nodes.
+   * The promise is fulfilled when the operating system has accepted the message for each client of
+   * this server, except those that `slow_consumer` leaves out, and the broker has the message or it
+   * is held for the broker. It rejects with ERR_CLUSTER_AWAY, ERR_CLUSTER_CLOSED or
+   * ERR_CLUSTER_TOO_LARGE.
    */
   sendall(object: Out, options?: SendAllOptions): Promise<unknown>;
-  /** The servers of many processes as one. */
+  /** The cluster of this server: the servers of many processes act as one. */
   readonly cluster: SockhopCluster<Session, Out>;
   /**
    * Sends a request to one client, as the client's `request()` does. Rejects with ERR_NO_SOCKET
@@ -1191,9 +1197,9 @@ export class SockhopServer<
   /** The figures of this server and all its connections. */
   stats(): SockhopStats;
   /**
-   * The figures of `stats()` in OpenMetrics text, for a scrape of Prometheus.
+   * The figures of `stats()` in the OpenMetrics text format, for Prometheus.
    *
-   * @throws TypeError for labels and others of a wrong type
+   * @throws TypeError for `labels` or `others` of a wrong type
    */
   metrics(options?: MetricsOptions): string;
   /** `close()`, for `await using`. */
@@ -1205,19 +1211,20 @@ export class SockhopServer<
 
 /** Options of `sendall()`. */
 export interface SendAllOptions {
-  /** Whether only the clients of this server get it. */
+  /** `true`: only the clients of this server get the message. Default: `false`. */
   local?: boolean;
-  /** The ids of up to 100 sessions that do not get it. */
+  /** The ids of up to 100 sessions that do not get the message. */
   except?: string | string[];
 }
 
 /** A node of a cluster. */
 export interface ClusterNode {
   id: string;
-  /** Its clients, as its last heartbeat told. */
+  /** The number of its clients at its last heartbeat. */
   sessions: number;
-  /** When it was started, and when it was heard last, in milliseconds since 1970. */
+  /** When it was started, in milliseconds since 1970. */
   since: number;
+  /** When its last message arrived, in milliseconds since 1970. */
   last_heard: number;
   host: string;
   pid: number;
@@ -1227,15 +1234,17 @@ export interface ClusterNode {
 
 /** The events of `server.cluster` and their arguments. */
 export interface SockhopClusterEvents {
-  /** This node reaches the broker. */
+  /** This node can reach the broker. */
   up: [];
-  /** It does no longer. */
+  /** This node has lost the broker. */
   down: [err: Error];
+  /** Another node has joined the cluster. */
   node_up: [node: ClusterNode];
+  /** Another node has left the cluster, or was silent for `node_timeout`. */
   node_down: [node: ClusterNode, reason: 'left' | 'silent'];
-  /** Broadcasts of a node were lost on the way to this one. */
+  /** Messages of another node to all clients were lost on the way to this node. */
   gap: [details: { node: string; missed: number; since: Date }];
-  /** A message was not accepted; at most once in ten seconds for a reason. */
+  /** A message was not accepted. Emitted at most once in ten seconds for each reason. */
   refused: [details: { reason: string; from: string; error?: SockhopError }];
   /** Another node has called `emit_remote()`. */
   remote: [name: string, object: Anything, node: string];
@@ -1245,7 +1254,7 @@ export interface SockhopClusterEvents {
 export interface ClusterSessionHandle<Out = Sendable> {
   readonly id: string;
   readonly node: string;
-  /** As `server.send()`; fulfilled when the operating system of its node has the message. */
+  /** As `server.send()`. Fulfilled when the operating system of the node has accepted the message. */
   send<Reply = Anything>(object: Out, callback?: RemoteCallback<Reply>): Promise<void>;
   /** As `server.request()`. */
   request<Reply = Anything>(
@@ -1259,7 +1268,7 @@ export interface ClusterSessionHandle<Out = Sendable> {
   exists(): Promise<boolean>;
 }
 
-/** The nodes that did not answer a question in time. */
+/** The nodes that did not answer in time. */
 export interface ClusterAnswer {
   /** Whether all nodes have answered. */
   complete: boolean;
@@ -1273,18 +1282,18 @@ export interface ClusterGroup<Out = Sendable> {
   /**
    * Sends an object to all members. The promise is that of `sendall()`.
    *
-   * @param options `except`: the ids of up to 100 sessions that do not get it
+   * @param options `except`: the ids of up to 100 sessions that do not get the message
    */
   send(object: Out, options?: { except?: string | string[] }): Promise<unknown>;
-  /** The number of members. Nodes that do not answer within a second are missing. */
+  /** The number of members. Nodes that do not answer within a second are in `missing`. */
   count(): Promise<ClusterAnswer & { count: number }>;
   /** The ids of the members. The generator returns which nodes are missing. */
   ids(): AsyncGenerator<string, ClusterAnswer, void>;
 }
 
 /**
- * The servers of many processes as one. Without the option `cluster` it has the sessions of one
- * server.
+ * The cluster of a server: the servers of many processes act as one. Without the option `cluster` it
+ * has the sessions of one server.
  *
  * @typeParam Session the class of the sessions
  * @typeParam Out the type of objects to clients
@@ -1296,12 +1305,12 @@ export interface SockhopCluster<Session extends SockhopSession = SockhopSession,
   readonly state: 'alone' | 'joining' | 'up' | 'down' | 'closed';
   /** The nodes by their ids, this one included. */
   readonly nodes: Map<string, ClusterNode>;
-  /** The clients of all nodes, as the last heartbeats tell. */
+  /** The number of clients of all nodes at their last heartbeats. */
   count(): number;
   /**
    * The address of a session, on all nodes.
    *
-   * @throws SockhopError ERR_CLUSTER_NO_SESSION if it is not one of this server
+   * @throws SockhopError ERR_CLUSTER_NO_SESSION if it is not a session of this server
    */
   id_of(session: Session | Socket): string;
   /**
@@ -1310,9 +1319,9 @@ export interface SockhopCluster<Session extends SockhopSession = SockhopSession,
    */
   session(id: string): ClusterSessionHandle<Out>;
   /**
-   * Fulfilled when messages to the group that are published from now on arrive. Rejects with
-   * ERR_CLUSTER_NO_SESSION, with ERR_CLUSTER_AWAY if the broker does not confirm it, and with a
-   * RangeError for the 1,001st group of a session.
+   * Adds a session of this server to a group. Fulfilled when the session receives the messages to
+   * the group. Rejects with ERR_CLUSTER_NO_SESSION, with ERR_CLUSTER_AWAY if the broker does not
+   * confirm the subscription, and with a RangeError for the 1,001st group of a session.
    */
   join(session: Session | Socket, group: string): Promise<void>;
   leave(session: Session | Socket, group: string): Promise<void>;
@@ -1323,7 +1332,7 @@ export interface SockhopCluster<Session extends SockhopSession = SockhopSession,
    * @throws TypeError or RangeError for a value that is no name
    */
   group(name: string): ClusterGroup<Out>;
-  /** Has all other nodes emit `remote`. */
+  /** Makes all other nodes emit `remote`. */
   emit_remote(name: string, object: Anything): Promise<void>;
 }
 
@@ -1337,7 +1346,7 @@ export interface ClusterDiagnostics {
 }
 
 /**
- * A session with an id and groups, for programs that want them as methods. Its methods are those of
+ * A session with its id and groups as members, for programs that prefer them to the methods of
  * `server.cluster`.
  */
 export class ClusterSession<Out = Sendable, Server = AnyServer> extends SockhopSession<
@@ -1380,11 +1389,11 @@ export interface MessageDiagnostics {
   kind: 'message' | 'answer' | 'request' | 'response' | 'broadcast';
   /** The class name of the object. */
   type: string | undefined;
-  /** The same for a message and its answer; `undefined` for a message without one. */
+  /** The same for a message and its answer; `undefined` for a message that asks for no answer. */
   id: string | undefined;
   /** The object. */
   data: Anything;
-  /** Whether nothing follows the answer or the response; `undefined` for other messages. */
+  /** Whether this is the last packet of an answer; `undefined` for other messages. */
   last: boolean | undefined;
 }
 
@@ -1394,7 +1403,7 @@ export interface ErrorDiagnostics {
   client?: SockhopClient<Anything, Anything>;
   /** The server, if the error is one of a server. */
   server?: AnyServer;
-  /** The connection of a server that the error concerns, if it concerns one. */
+  /** The connection of a server that caused the error, if one did. */
   socket?: Socket;
   session?: SockhopSession;
   error: AnyError;
@@ -1404,8 +1413,8 @@ export interface ErrorDiagnostics {
 // session
 
 /**
- * The state that a server has for a client; programs extend it. Each connection has one session,
- * which is started before the event `connect` and ended before the event `disconnect`.
+ * The state that a server keeps for a client; programs extend this class. Each connection has one
+ * session, which is started before the event `connect` and ended before the event `disconnect`.
  *
  * @typeParam Out the type of objects to the client
  * @typeParam Server the type of the server
@@ -1433,9 +1442,9 @@ export class SockhopSession<Out = Sendable, Server = AnyServer> extends EventEmi
    * fulfilled. If it rejects, the server emits `error` and ends the connection.
    */
   start(): Promise<void>;
-  /** Tears the session down when the connection has ended; programs override it. */
+  /** Releases the session when the connection has ended; programs override it. */
   end(): Promise<void>;
-  /** Makes and starts a session. The server calls it for each connection. */
+  /** Creates and starts a session. The server calls it for each connection. */
   static _from_socket<S>(
     this: new (
       sock: SockhopSocket,
@@ -1449,14 +1458,14 @@ export class SockhopSession<Out = Sendable, Server = AnyServer> extends EventEmi
 // ---------------------------------------------------------------------------------------------
 // requests
 
-/** One packet of an answer, in the form of `next()`, `all()` and loops. */
+/** One packet of an answer, as `next()`, `all()` and loops return it. */
 export interface ResponsePacketPayload<T = Anything> {
   data: T;
   /** The class name of the data. */
   type: string;
 }
 
-/** A request: its data, their class name, and the id that its answers have. */
+/** A request: its data, the class name of the data, and the id of its answers. */
 export class SockhopRequest<T = Anything> {
   /** @throws TypeError (ERR_BAD_DATA) if `type` is left out and the data has no constructor */
   constructor(opts?: { uuid?: string; data?: T; type?: string });
@@ -1464,13 +1473,13 @@ export class SockhopRequest<T = Anything> {
   data: T;
   /** The class name of the data. */
   type: string;
-  /** Reads a message of a peer. `null`: it is not a request. Never throws. */
+  /** Reads a message of a peer. Returns `null` if it is not a request. Never throws. */
   static parse(message: unknown): SockhopRequest | null;
   /** @throws TypeError (ERR_BAD_DATA) if the data has no constructor */
   static from_data<T extends Sendable>(data: T): SockhopRequest<T>;
 }
 
-/** One packet of an answer, in the form it has on the wire. */
+/** One packet of an answer, as it is on the wire. */
 export class SockhopResponsePacket<T = Anything> {
   /** @throws TypeError (ERR_BAD_DATA) if `type` is left out and the data has no constructor */
   constructor(opts?: { uuid?: string; data?: T; type?: string; last?: boolean });
@@ -1482,7 +1491,7 @@ export class SockhopResponsePacket<T = Anything> {
   /** Whether the stream ends with this packet. */
   last: boolean;
   toJSON(): { uuid: string; type: string; data: T; last: boolean };
-  /** Reads a message of a peer. `null`: it is not a response packet. Never throws. */
+  /** Reads a message of a peer. Returns `null` if it is not a response packet. Never throws. */
   static parse(message: unknown): SockhopResponsePacket | null;
   /** @throws TypeError (ERR_BAD_DATA) if the data has no constructor */
   static for_data<T extends Sendable>(
@@ -1571,7 +1580,7 @@ export class SockhopResponseWriteableStream<Out = Sendable> {
 export class SockhopPing {
   constructor(fields?: Partial<SockhopPingFields>);
   _id: string;
-  /** The time when it was made. */
+  /** The time when it was created. */
   _created: Date | string;
   /** The time when the peer answered, or `null`. */
   _returned: Date | string | null;
@@ -1631,17 +1640,16 @@ export interface ObjectBufferEvents {
 export class ObjectBuffer extends Emitter<ObjectBufferEvents> {
   /** @throws TypeError for an invalid terminator */
   constructor(opts?: ObjectBufferOptions);
-  /** Takes the next bytes of a stream, and returns the objects that they complete. */
+  /** Decodes the next bytes of a stream, and returns the objects that they complete. */
   buf2obj(buffer: Buffer): Anything[];
-  /** The same, and the bytes of each frame without its terminator. */
+  /** The same, with the bytes of each frame, without its terminator. */
   buf2obj(buffer: Buffer, options: { return_buffers: true }): { value: Anything; buffer: Buffer }[];
   /** Returns the frame of an object, or `undefined` after an `error` event. */
   obj2buf(object: unknown): Buffer | undefined;
 }
 
-// ------------------------------------------------------------------------------------- the other
-// spellings
-
+// ------------------------------------------------------------------------------------------------
+// other names of the classes
 export {
   SockhopClient as client,
   SockhopClient as Client,
