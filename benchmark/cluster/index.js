@@ -42,7 +42,7 @@ const TABLES = {
     ['elsewhereRate', 'changes/s, by another node', 0],
     ['elsewhere', 'JavaScript thread a change, µs', 1],
   ],
-  'Servers that nobody uses': [
+  'Idle servers': [
     ['idle', 'CPU a second and node, µs', 0],
     ['heap', 'JavaScript heap a session, bytes', 0],
   ],
