@@ -26,7 +26,7 @@ pub struct TlsIdentity {
 pub struct TlsClientTrust {
     /// The trusted certificates, in PEM.
     pub trusted: Uint8Array,
-    /// Those of which clients are told the names, in PEM.
+    /// The authorities whose names are sent to clients, in PEM.
     pub announced: Uint8Array,
     /// Revocation lists, in PEM.
     pub revoked: Uint8Array,

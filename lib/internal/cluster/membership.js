@@ -38,7 +38,7 @@ class Membership {
   #receiver;
   /** Reads missed messages; null without the option. @type {?Replay} */
   #replay;
-  /** Whether the engine is open and has subscribed to what every node gets. */
+  /** Whether the engine is open and has subscribed to the subjects that every node receives. */
   #isOpen = false;
   /** Ends the wait of `join()`. @type {?{resolve: Function, reject: Function}} */
   #joining = null;
@@ -231,7 +231,7 @@ class Membership {
     this.#events.down(err);
   }
 
-  /** Says goodbye. @returns {Promise<void>} */
+  /** Announces that this node leaves. @returns {Promise<void>} */
   async leave() {
     if (this.state === 'closed') return;
     const { isLinked } = this;

@@ -10,7 +10,7 @@ const { then } = require('../originals.js');
 
 const noop = () => {};
 
-/** Promises whose rejection is the error of a stream, which its event reports, or the like. */
+/** Promises whose rejection repeats an error that an event reports. */
 const tolerated = new WeakSet();
 
 /**
@@ -24,7 +24,7 @@ function tolerate(promise) {
   then.call(promise, undefined, noop);
 }
 
-/** Those that `answersPromise()` has made are told by their prototype, which costs less. */
+/** Promises of `answersPromise()` are recognised by their prototype, which costs less. */
 const isTolerated = (promise) => promise instanceof AnswersPromise || tolerated.has(promise);
 
 /**

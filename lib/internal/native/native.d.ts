@@ -543,7 +543,7 @@ export interface TlsAgreement {
 export interface TlsClientTrust {
   /** The trusted certificates, in PEM. */
   trusted: Uint8Array
-  /** Those of which clients are told the names, in PEM. */
+  /** The authorities whose names are sent to clients, in PEM. */
   announced: Uint8Array
   /** Revocation lists, in PEM. */
   revoked: Uint8Array

@@ -503,7 +503,7 @@ class WritingSocket extends ConnectionSocket {
     nextTick(resumeNativeWrites, this);
   }
 
-  /** An end without a last chunk holds nothing up: what was written before has left, or waits. */
+  /** An end without a last chunk delays nothing: earlier writes have left already, or wait. */
   #prepareEnd(chunk) {
     if (chunk !== undefined && chunk !== null && typeof chunk !== 'function') {
       this.#beginProgramBytes();

@@ -313,7 +313,7 @@ mod tests {
             let turns = (1..100).find(|_| {
                 talker.write_all(frame.as_bytes()).unwrap();
                 let received = connections[0].counters().bytes_in;
-                // What was written arrives at some time.
+                // Written bytes arrive after some time.
                 while connections[0].counters().bytes_in == received {
                     poller.turn();
                 }

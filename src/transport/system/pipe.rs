@@ -70,7 +70,7 @@ pub(crate) struct Pipe {
     runtime: Handle,
 }
 
-/// What a pipe and its writing task share. The pipe is closed when both have dropped it.
+/// The state that a pipe and its writing task share. The pipe is closed when both have dropped it.
 #[derive(Debug)]
 struct Shared {
     end: End,

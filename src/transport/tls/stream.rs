@@ -45,7 +45,7 @@ pub struct Agreement {
     pub resumed: bool,
 }
 
-/// What a handshake waits for.
+/// The event that a handshake waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HandshakeState {
     /// Bytes from the peer.
