@@ -16,7 +16,9 @@ const KEY = 'sockhop:cluster';
 
 const noop = () => {};
 
-/** How long a worker waits for the primary process before it reports why it may not answer, in ms. */
+/**
+ * How long a worker waits for the primary process before it reports why it may not answer, in ms.
+ */
 const PATIENCE_MS = 1000;
 
 /** The largest message, in bytes: a channel delays everything behind it. */

@@ -3,8 +3,9 @@
 const { throwUncaught } = require('./native/dispatcher.js');
 
 /**
- * The functions to call when a signal is aborted. A signal has one listener for all of them, because a
- * program may use one signal for any number of calls, and Node warns of more than ten listeners.
+ * The functions to call when a signal is aborted. A signal has one listener for all of them,
+ * because a program may use one signal for any number of calls, and Node warns of more than ten
+ * listeners.
  */
 class Abortions {
   #signal;

@@ -124,9 +124,9 @@ impl Connection {
         })
     }
 
-    /// As `write`, for `count` frames whose texts are concatenated. `numbers` has three of each: the
-    /// length of its text in UTF-16 units, and the begin and the end of its data in `bytes`. A frame
-    /// without data is a text frame, with its terminator; the others are of `kind`.
+    /// As `write`, for `count` frames whose texts are concatenated. `numbers` has three of each:
+    /// the length of its text in UTF-16 units, and the begin and the end of its data in `bytes`. A
+    /// frame without data is a text frame, with its terminator; the others are of `kind`.
     #[napi(catch_unwind)]
     pub fn write_frames(
         &self,

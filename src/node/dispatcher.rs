@@ -24,8 +24,8 @@ impl<T> SharedArray<T> {
         let mut actual = 0;
         let mut length = 0;
         let mut data = ptr::null_mut();
-        // SAFETY: the array belongs to the current call. The reference is strong until `release`, at
-        // the end of the environment: it is to an object of this package, not of the program.
+        // SAFETY: the array belongs to the current call. The reference is strong until `release`,
+        // at the end of the environment: it is to an object of this package, not of the program.
         unsafe {
             check_status!(sys::napi_get_typedarray_info(
                 env,

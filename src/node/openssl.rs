@@ -1,9 +1,9 @@
 //! The verdict of OpenSSL on chains of certificates.
 //!
-//! OpenSSL is part of the Node executable, which exports its functions for addons. They are looked up
-//! there once, so that a runtime without them can load this library. A chain is verified by the calls
-//! with which OpenSSL verifies the peer of a TLS connection, and with Node's settings: the verdict is
-//! that of Node's `tls`.
+//! OpenSSL is part of the Node executable, which exports its functions for addons. They are looked
+//! up there once, so that a runtime without them can load this library. A chain is verified by the
+//! calls with which OpenSSL verifies the peer of a TLS connection, and with Node's settings: the
+//! verdict is that of Node's `tls`.
 
 use crate::transport::tls::{ChainVerifier, Untrusted};
 #[cfg(unix)]
@@ -67,8 +67,8 @@ const CODES: [(c_int, &str); 28] = [
 /// The code of Node for the other errors.
 const UNSPECIFIED: &str = "UNSPECIFIED";
 
-/// Whether OpenSSL has begun to free its memory, at the end of the process. I/O threads run until the
-/// very end, so its functions run only while this is locked for reading.
+/// Whether OpenSSL has begun to free its memory, at the end of the process. I/O threads run until
+/// the very end, so its functions run only while this is locked for reading.
 static HAS_ENDED: RwLock<bool> = RwLock::new(false);
 
 /// OpenSSL calls it before it frees its memory.
@@ -174,8 +174,8 @@ impl OpenSsl {
         Some(found)
     }
 
-    /// Verifies a chain, and returns the number of the error, 0 if it is trusted. None: OpenSSL cannot
-    /// read a certificate, or has no memory.
+    /// Verifies a chain, and returns the number of the error, 0 if it is trusted. None: OpenSSL
+    /// cannot read a certificate, or has no memory.
     fn verify(&self, store: &Owned, purpose: &CStr, chain: &[CertificateDer<'_>]) -> Option<c_int> {
         let chain = chain
             .iter()
@@ -240,8 +240,8 @@ impl OpenSsl {
 /// An object of OpenSSL, and the function that frees it.
 struct Owned(Pointer, Free);
 
-// SAFETY: only a store is shared between threads. OpenSSL locks it, and nothing changes it once it is
-// made.
+// SAFETY: only a store is shared between threads. OpenSSL locks it, and nothing changes it once it
+// is made.
 unsafe impl Send for Owned {}
 // SAFETY: as above.
 unsafe impl Sync for Owned {}

@@ -111,8 +111,8 @@ pub struct TlsAcceptor {
 
 #[napi]
 impl TlsAcceptor {
-    /// At most `max_handshakes` run at a time, and each may take `handshake_timeout` milliseconds; 0
-    /// is no limit.
+    /// At most `max_handshakes` run at a time, and each may take `handshake_timeout` milliseconds;
+    /// 0 is no limit.
     #[napi(constructor, catch_unwind)]
     pub fn new(config: &TlsServerConfig, max_handshakes: f64, handshake_timeout: f64) -> Self {
         Self {

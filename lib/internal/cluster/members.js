@@ -53,7 +53,9 @@ class Member {
   }
 }
 
-/** The local sessions that have ids or groups: a session gets its number with the first use of it. */
+/**
+ * The local sessions that have ids or groups: a session gets its number with the first use of it.
+ */
 class Members {
   #connections;
   #onStart;

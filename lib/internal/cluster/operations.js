@@ -21,8 +21,8 @@ const MAX_WAITING = 100_000;
  */
 
 /**
- * The operations on sessions of other nodes. Each has a ticket, and ends with the answer of its node,
- * with the end of that node, or at its deadline.
+ * The operations on sessions of other nodes. Each has a ticket, and ends with the answer of its
+ * node, with the end of that node, or at its deadline.
  */
 class Operations {
   /** @type {function(): ?Membership} */

@@ -1,9 +1,10 @@
 'use strict';
 
 /*
- * In 1.8.4 some promises never reject: those for answers, that of `listen()`, and that of `connect()`
- * after `disconnect()`. So programs ignore them, or call `then(callback)` alone, as in
- * `request(object).then((stream) => stream.next()).then(callback)`, and learn of an error by an event.
+ * In 1.8.4 some promises never reject: those for answers, that of `listen()`, and that of
+ * `connect()` after `disconnect()`. So programs ignore them, or call `then(callback)` alone, as in
+ * `request(object).then((stream) => stream.next()).then(callback)`, and learn of an error by an
+ * event.
  */
 
 const { then } = require('../originals.js');
@@ -14,8 +15,8 @@ const noop = () => {};
 const tolerated = new WeakSet();
 
 /**
- * Makes a rejection of a promise cause no unhandled rejection. It is to be called before the promise
- * rejects.
+ * Makes a rejection of a promise cause no unhandled rejection. It is to be called before the
+ * promise rejects.
  *
  * @param {Promise} promise of `chainable()`, if the program may call `then(callback)` alone
  */

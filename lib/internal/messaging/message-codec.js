@@ -220,8 +220,8 @@ class MessageCodec {
   }
 
   /**
-   * As `withdraw()`, while the connection is still with this process: another one gets it, which may
-   * read JSON alone.
+   * As `withdraw()`, while the connection is still with this process: another one gets it, which
+   * may read JSON alone.
    */
   handOver(transport) {
     if (this.#isOffered) this.#withdrawBy(WITHDRAWAL, transport);

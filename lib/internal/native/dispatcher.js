@@ -503,7 +503,8 @@ const readInLoop =
 /** How many activities keep the process alive. */
 let active = 0;
 
-// Async hooks see `dispatch` as a resource. Tools that look for open handles, such as Jest, ask this.
+// Async hooks see `dispatch` as a resource. Tools that look for open handles, such as Jest, ask
+// this.
 dispatch.hasRef = () => active > 0;
 
 const queue = new native.EventQueue(dispatch, index, bytes, readInLoop);

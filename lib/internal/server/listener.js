@@ -382,7 +382,7 @@ class Listener extends Server {
     return socket;
   }
 
-  /** Whether there are as many connections as there may be, with `more` that are not emitted yet. */
+  /** Whether the limit of connections is reached, counting `more` that are not emitted yet. */
   isFull(more) {
     return this.#openCount + more >= this.#connectionLimit;
   }
@@ -509,7 +509,7 @@ class Listener extends Server {
     this.#acceptsWaiting = on;
   }
 
-  /** Closes the native listener. The connections that it has accepted last are yet to be emitted. */
+  /** Closes the native listener. Its last accepted connections are still to be emitted. */
   #closeNative() {
     if (!this.#acceptsWaiting || this.#clusterServer !== null) this.#native.close();
     else this.#finalCount = this.#native.closeAfterAccepting();

@@ -24,8 +24,8 @@ pub enum ClientCertificates {
 /// The program's options for a server.
 #[derive(Debug)]
 pub struct ServerOptions<'a> {
-    /// The server's certificate chains with their keys, in PEM. The first one that suits a client is
-    /// used.
+    /// The server's certificate chains with their keys, in PEM. The first one that suits a client
+    /// is used.
     pub identities: Vec<(&'a [u8], &'a [u8])>,
     /// Whether it asks clients for a certificate.
     pub clients: ClientCertificates,
