@@ -145,21 +145,21 @@ export interface SockhopOptions {
    */
   peer_type?: PeerType | (string & NonNullable<unknown>) | null | undefined;
   /**
-   * `"auto"`: messages are binary where both ends of a connection are this package. `"json"`: they
-   * are always JSON. Default: `"auto"`.
+   * `"auto"`: messages are binary if both ends of a connection use this package. `"json"`: they are
+   * always JSON. Default: `"auto"`.
    */
   codec?: 'auto' | 'json' | null | undefined;
   /**
    * `"rich"`, on both ends: Buffers, typed arrays, Dates, Maps, Sets, BigInts, `undefined`, `NaN`,
-   * infinite numbers and `-0` arrive as such. `"json"`: they arrive as JSON makes them. Default:
-   * `"json"`.
+   * infinite numbers and `-0` arrive unchanged. `"json"`: they arrive as JSON represents them.
+   * Default: `"json"`.
    */
   values?: 'json' | 'rich' | null | undefined;
   /** Text that ends each frame; it must not be empty. Default: `"\n"`. */
   terminator?: Terminator | null | undefined;
   /**
    * `true`: a received frame that is not JSON is delivered as a string, and values that are not
-   * objects can be sent to a JSON peer. Otherwise both are errors. Default: `false`.
+   * objects can be sent to a JSON peer. `false`: both are errors. Default: `false`.
    */
   allow_non_objects?: boolean | null | undefined;
   /**
@@ -173,40 +173,40 @@ export interface SockhopOptions {
   captureRejections?: boolean | undefined;
   /**
    * Length of the longest frame that is accepted, without its terminator. A longer frame closes the
-   * connection as soon as its length is certain. `Infinity` stands for the length of the longest
-   * string, `buffer.constants.MAX_STRING_LENGTH`. In bytes. Default: `134217728` (128 MiB).
+   * connection as soon as its length is certain. `Infinity` means the length of the longest string,
+   * `buffer.constants.MAX_STRING_LENGTH`. In bytes. Default: `134217728` (128 MiB).
    */
   max_message_size?: number | null | undefined;
   /**
-   * Number of callbacks of one connection that may wait for their answers, 8388608 at most.
+   * Number of callbacks of one connection that may wait for their answers, at most 8388608.
    * Default: `1000000`.
    */
   max_pending_callbacks?: number | null | undefined;
   /**
-   * Time after which a callback without an answer is forgotten. `0`: it waits as long as the
-   * connection lasts. With a time, an `error` event with the code `ERR_SOCKET_DESTROYED` also
-   * reports callbacks that wait when the peer or the network ends the connection. In milliseconds.
-   * Default: `0`.
+   * Time after which a callback without an answer is discarded. `0`: it waits as long as the
+   * connection lasts. With another value, an `error` event with the code `ERR_SOCKET_DESTROYED`
+   * also reports callbacks that are still waiting when the peer or the network ends the connection.
+   * In milliseconds. Default: `0`.
    */
   callback_timeout?: number | null | undefined;
   /** Time that a TLS handshake may take. In milliseconds. Default: `120000`. */
   handshake_timeout?: number | null | undefined;
   /**
-   * Time without a byte in either direction after which a connection ends. `0`: never. Pings,
-   * pongs, `sendall()` and parts of a message count, as they do for `sock.setTimeout()`. In
-   * milliseconds. Default: `0`.
+   * Time without a byte in either direction after which a connection is closed. `0`: never. Pings,
+   * pongs, `sendall()` and parts of a message count as activity, as they do for
+   * `sock.setTimeout()`. In milliseconds. Default: `0`.
    */
   idle_timeout?: number | null | undefined;
   /**
-   * Received bytes of one connection that may wait to be delivered. At the mark reading stops,
+   * Received bytes of one connection that may wait to be delivered. At the mark, reading stops
    * until the program has caught up. Each message counts 32 bytes in addition to its text. All
-   * connections of a thread share a further mark of 32 MiB, and one connection gets at most half of
-   * the part that is free. In bytes. Default: `1048576` (1 MiB).
+   * connections of a thread also share a mark of 32 MiB, and one connection may use at most half of
+   * its free part. In bytes. Default: `1048576` (1 MiB).
    */
   receive_high_water_mark?: number | null | undefined;
   /**
-   * Bytes of one connection that may wait to be sent before `slow_consumer` applies. The last
-   * message below the mark may exceed it. In bytes. Default: `16777216` (16 MiB).
+   * Bytes of one connection that may wait to be sent before `slow_consumer` applies. A message that
+   * begins below the mark may exceed it. In bytes. Default: `16777216` (16 MiB).
    */
   send_high_water_mark?: number | null | undefined;
   /**
@@ -229,47 +229,48 @@ export interface SockhopClientOptions extends SockhopOptions {
    */
   addresses?: readonly ServerAddress[] | null | undefined;
   /**
-   * Order in which an attempt tries the servers of `addresses`: as they are listed, or another one
-   * each time. Default: `"in_order"`.
+   * Order in which an attempt tries the servers of `addresses`: as they are listed, or a new random
+   * order for each attempt. Default: `"in_order"`.
    */
   address_order?: AddressOrder | null | undefined;
   /** Options of `tls.connect()`. Default: `{}`. */
   ssl_options?: ConnectionOptions | null | undefined;
   /**
    * Time between two attempts to connect while `auto_reconnect` is on and there is no connection,
-   * counted from the construction of the client. With a factor or a jitter it is the time before
-   * the first attempt, counted from the end of the connection. In milliseconds. Default: `2000`.
+   * counted from the construction of the client. With a factor or a jitter it is the delay of the
+   * first attempt, counted from the end of the connection. In milliseconds. Default: `2000`.
    */
   auto_reconnect_interval?: number | null | undefined;
   /**
-   * Factor by which the time before an attempt of `auto_reconnect` grows with each attempt. A
-   * connection that lasts at least `auto_reconnect_interval` resets the time. Default: `1`.
+   * Factor by which the delay before an attempt of `auto_reconnect` grows with each attempt. A
+   * connection that lasts at least `auto_reconnect_interval` resets the delay. Default: `1`.
    */
   auto_reconnect_factor?: number | null | undefined;
   /**
-   * Longest time before an attempt of `auto_reconnect`. It must not be shorter than
-   * `auto_reconnect_interval`, and the default is never shorter. In milliseconds. Default: `30000`.
+   * Longest delay before an attempt of `auto_reconnect`. It must not be shorter than
+   * `auto_reconnect_interval`; a longer interval raises the default. In milliseconds. Default:
+   * `30000`.
    */
   auto_reconnect_max_interval?: number | null | undefined;
   /**
-   * Part of the time before an attempt of `auto_reconnect` that is random, from 0 to 1: with `0.5`
-   * each time is between half of it and the whole, with `1` between nothing and the whole. Clients
-   * that lose their server together then come back one after the other. Default: `0`.
+   * Random part of the delay before an attempt of `auto_reconnect`, from 0 to 1: with `0.5` each
+   * delay is between half of it and all of it, with `1` between 0 and all of it. Clients that lose
+   * their server together then do not all come back at the same moment. Default: `0`.
    */
   auto_reconnect_jitter?: number | null | undefined;
   /**
-   * Number of messages that may wait while there is no connection. They leave in order after
+   * Number of messages that may wait while there is no connection. They are sent in order after
    * `connect`. `0`: `send()` rejects without a connection. Default: `0`.
    */
   offline_queue?: number | null | undefined;
   /**
-   * Bytes of the messages that may wait in the offline queue. In bytes. Default: `16777216` (16
-   * MiB).
+   * Total size of the messages that may wait in the offline queue. In bytes. Default: `16777216`
+   * (16 MiB).
    */
   offline_queue_bytes?: number | null | undefined;
   /**
-   * Time that `connect()` may take, with the TLS handshake; with `addresses` the time for each
-   * server. In milliseconds. Default: `5000`.
+   * Time that `connect()` may take, including the TLS handshake. With `addresses` it is the time
+   * for each server. In milliseconds. Default: `5000`.
    */
   connect_timeout?: number | null | undefined;
   // end of options of a client
@@ -286,25 +287,28 @@ export interface SockhopServerOptions<Session extends SockhopSession = SockhopSe
   ssl_options?: TlsOptions | null | undefined;
   /**
    * Class of the session of each connection, or an object with a function `_from_socket(sock,
-   * server)` that makes one. Default: `SockhopSession`.
+   * server)` that creates one. Default: `SockhopSession`.
    */
   session_type?: SessionClass<Session> | SessionMaker | null | undefined;
-  /** Go on with a connection whose peer has ended its direction and reads on. Default: `false`. */
+  /**
+   * Keep a connection open if its peer has ended its own direction but still reads. Default:
+   * `false`.
+   */
   allow_half_open?: boolean | null | undefined;
   /**
-   * Number of connections that may be open at a time. Further ones are closed at once. Connections
-   * whose session has not started yet count. Default: `Infinity`.
+   * Number of connections that may be open at a time, including those whose session has not started
+   * yet. Further connections are closed at once. Default: `Infinity`.
    */
   max_connections?: number | null | undefined;
   /**
-   * Number of TLS handshakes that may run at a time. Further clients wait for their turn, within
-   * `handshake_timeout`. While they wait, a handshake that takes more than three seconds ends with
-   * `ERR_TLS_HANDSHAKE_TIMEOUT`. Default: `512`.
+   * Number of TLS handshakes that may run at a time. Further clients wait for their turn, for at
+   * most `handshake_timeout`. While clients wait, a handshake that takes more than three seconds
+   * ends with `ERR_TLS_HANDSHAKE_TIMEOUT`. Default: `512`.
    */
   max_handshakes?: number | null | undefined;
   /**
-   * An engine, or an object with one and with the options of a cluster: servers with engines of the
-   * same broker act as one. Default: none.
+   * An engine, or an object with an engine and other options of a cluster. Servers whose engines
+   * use the same broker act as one. Default: none.
    */
   cluster?: ClusterEngine | ClusterOptions | '' | false | null | undefined;
   // end of options of a server
@@ -375,13 +379,13 @@ export interface ClusterOptions {
   /** Passes messages between the nodes. */
   engine: ClusterEngine;
   /**
-   * The first part of every subject or channel: clusters that share a broker need different ones. 1
+   * First part of every subject or channel. Clusters that share a broker need different prefixes. 1
    * to 32 of the characters `A-Z`, `a-z`, `0-9`, `_` and `-`. Default: `"sockhop"`.
    */
   prefix?: string | null | undefined;
   /**
-   * Key with which messages between nodes are signed. Of an array, the first one signs and each one
-   * is accepted. Default: none.
+   * Key that signs messages between nodes. With an array, the first key signs, and signatures of
+   * all keys are accepted. Default: none.
    */
   secret?: ClusterSecret | ClusterSecret[] | null | undefined;
   /**
@@ -390,43 +394,43 @@ export interface ClusterOptions {
    */
   join_timeout?: number | null | undefined;
   /**
-   * Time between heartbeats. With more than 100 nodes it is at least 10 ms a node. In milliseconds.
-   * Default: `1000`.
+   * Time between heartbeats. With more than 100 nodes it is at least 10 ms for each node. In
+   * milliseconds. Default: `1000`.
    */
   heartbeat_interval?: number | null | undefined;
   /**
-   * Silence after which a node counts as gone, at least three heartbeats. Time in which this node
-   * could not hear does not count. In milliseconds. Default: `3500`.
+   * Time without a message after which a node counts as gone, at least three heartbeats. Time in
+   * which this node itself could not receive does not count. In milliseconds. Default: `3500`.
    */
   node_timeout?: number | null | undefined;
   /**
-   * Time to wait for another node to carry out an operation, the client's answer not included. In
-   * milliseconds. Default: `5000`.
+   * Time to wait for another node to carry out an operation, without the time of the client's
+   * answer. In milliseconds. Default: `5000`.
    */
   request_timeout?: number | null | undefined;
   /**
-   * Bytes of messages that may wait for the broker, 256 more for each message. In bytes. Default:
-   * `16777216` (16 MiB).
+   * Size of the messages that may wait for the broker. Each message counts 256 bytes in addition to
+   * its own. In bytes. Default: `16777216` (16 MiB).
    */
   hold_size?: number | null | undefined;
   /**
-   * Time after the loss of the broker in which messages are held for it. Later ones are refused
-   * with `ERR_CLUSTER_AWAY`. In milliseconds. Default: `30000`.
+   * Time after the loss of the broker during which messages are held for it. Later messages are
+   * refused with `ERR_CLUSTER_AWAY`. In milliseconds. Default: `30000`.
    */
   hold_time?: number | null | undefined;
   /**
-   * Time that held messages wait, when the broker is back, for the nodes that were there before. In
-   * milliseconds. Default: `2000`.
+   * When the broker is back: time that held messages wait until the nodes that were there before
+   * are back as well. In milliseconds. Default: `2000`.
    */
   rejoin_time?: number | null | undefined;
   /**
-   * Number of messages to all clients that the broker keeps, from which a node that lost the broker
-   * reads those that it missed. `0`: it keeps none. Default: `0`.
+   * Number of messages to all clients that the broker keeps. A node that lost the broker reads the
+   * messages that it missed from there. `0`: the broker keeps none. Default: `0`.
    */
   replay?: number | null | undefined;
   /**
-   * Groups with a subscription of their own. Beyond that number the groups of a shard share one, if
-   * the engine can subscribe to patterns. Default: `50000`.
+   * Number of groups with a subscription of their own. Beyond it, the groups of a shard share a
+   * subscription, if the engine can subscribe to patterns. Default: `50000`.
    */
   max_exact_groups?: number | null | undefined;
   // end of options of a cluster
@@ -480,8 +484,8 @@ export interface SendOptions {
 export interface CallOptions {
   // generated by "npm run reference": options of call()
   /**
-   * Time to wait for the answer. Without one the call waits as long as the connection lasts. In
-   * milliseconds. Default: `callback_timeout`.
+   * Time to wait for the answer. Without a timeout, the call waits as long as the connection lasts.
+   * In milliseconds. Default: `callback_timeout`.
    */
   timeout?: number | null | undefined;
   /**
@@ -501,7 +505,7 @@ export interface MetricsOptions {
    */
   labels?: Record<string, string | number | boolean> | null | undefined;
   /**
-   * Further clients and servers whose figures are part of the text. Those with the same role and
+   * Further clients and servers to include in the text. The figures of those with the same role and
    * endpoint are added up. Default: `[]`.
    */
   others?: readonly (AnyClient | AnyServer)[] | null | undefined;
@@ -523,15 +527,17 @@ export interface AbortOptions {
 export interface ListenOptions {
   // generated by "npm run reference": options of listen()
   /**
-   * When it is aborted, the server stops listening, and open connections stay, as with `net`. A
-   * `listen()` that is not done rejects with an `AbortError` (`ABORT_ERR`). Default: none.
+   * When it is aborted, the server stops listening; open connections stay, as with `net`. If
+   * `listen()` is still pending, it rejects with an `AbortError` (`ABORT_ERR`). Default: none.
    */
   signal?: AbortSignal | null | undefined;
-  /** In a worker of `node:cluster`: share the address with no other worker. Default: `false`. */
+  /**
+   * In a worker of `node:cluster`: do not share the address with other workers. Default: `false`.
+   */
   exclusive?: boolean | null | undefined;
   /**
-   * Replace the file of a Unix socket if its server is dead: the file is a socket, and a connection
-   * to it is refused. See below. Default: `false`.
+   * Replace the file of a Unix socket if its server is dead, which means that a connection to the
+   * socket is refused. See below. Default: `false`.
    */
   unlink_stale?: boolean | null | undefined;
   /**
@@ -544,7 +550,10 @@ export interface ListenOptions {
    * and to `mode`, as with `net`. Default: `false`.
    */
   readableAll?: boolean | null | undefined;
-  /** The same for the permissions to write (`0o222`): every user may connect. Default: `false`. */
+  /**
+   * Add the permissions to write (`0o222`) in the same way, so that every user may connect.
+   * Default: `false`.
+   */
   writableAll?: boolean | null | undefined;
   /**
    * Descriptor of a socket that another process has bound, in place of `path`, `address` and
@@ -552,27 +561,27 @@ export interface ListenOptions {
    */
   fd?: number | null | undefined;
   /**
-   * Listen on the socket that systemd passes (`LISTEN_FDS`), or, with a text, on the one of that
+   * Listen on the socket that systemd passes (`LISTEN_FDS`). A string selects the socket by its
    * name (`FileDescriptorName=`). Without systemd, the server listens at its own address. Default:
    * `false`.
    */
   systemd?: boolean | string | null | undefined;
   /**
-   * Connections that may wait to be accepted. The system may have a lower limit. A socket of `fd`
-   * or `systemd` that listens already keeps its backlog by default. Default: `511`.
+   * Number of connections that may wait to be accepted. The system may have a lower limit. A socket
+   * of `fd` or `systemd` that is listening already keeps its backlog by default. Default: `511`.
    */
   backlog?: number | null | undefined;
-  /** Take no IPv4 connections at the IPv6 address `::`. Default: `false`. */
+  /** Accept no IPv4 connections at the IPv6 address `::`. Default: `false`. */
   ipv6_only?: boolean | null | undefined;
-  /** The same, as `net` names it. Default: `false`. */
+  /** The same as `ipv6_only`, under the name that `net` uses. Default: `false`. */
   ipv6Only?: boolean | null | undefined;
   /**
    * Let other sockets with this option listen on the same port; the system distributes connections
-   * among them. Only on Linux; elsewhere `listen()` rejects with `ENOTSUP`. It implies `exclusive`.
-   * Default: `false`.
+   * among them. Linux only: on other systems `listen()` rejects with `ENOTSUP`. It implies
+   * `exclusive`. Default: `false`.
    */
   reuse_port?: boolean | null | undefined;
-  /** The same, as `net` names it. Default: `false`. */
+  /** The same as `reuse_port`, under the name that `net` uses. Default: `false`. */
   reusePort?: boolean | null | undefined;
   // end of options of listen()
 }
@@ -581,9 +590,9 @@ export interface ListenOptions {
 export interface CloseOptions {
   // generated by "npm run reference": options of close()
   /**
-   * Time in which requests and callbacks in flight may be answered. A connection ends as soon as
-   * neither side owes the other an answer, and at the end of the time in any case. `0`: all
-   * connections end at once. In milliseconds. Default: `0`.
+   * Time to answer pending requests and callbacks. A connection ends as soon as neither side owes
+   * the other an answer, at the latest after this time. `0`: all connections end at once. In
+   * milliseconds. Default: `0`.
    */
   grace?: number | null | undefined;
   // end of options of close()
@@ -641,21 +650,21 @@ export interface ClusterStats {
   published: number;
   /** Messages received from other nodes, heartbeats excepted. */
   received: number;
-  /** Bytes that the broker has not confirmed, and 256 for each message. */
+  /** Bytes of messages that the broker has not confirmed, plus 256 for each message. */
   held_bytes: number;
   /** Messages published again after the broker was away. */
   republished: number;
   /** Messages of other nodes that had arrived before. */
   duplicates: number;
-  /** Gaps in the messages of other nodes to all clients. */
+  /** Gaps in the sequence of messages of other nodes to all clients. */
   gaps: number;
-  /** Messages that were lost in these gaps. */
+  /** Messages of other nodes to all clients that were lost. */
   missed: number;
   /** Messages that were not sent to other nodes. */
   lost: number;
   /**
-   * Messages that were not accepted: malformed, badly signed, of another kind of server, or refused
-   * by the broker.
+   * Messages that were not accepted: malformed, with a wrong signature, of another kind of server,
+   * or refused by the broker.
    */
   refused: number;
   // end of figures of a cluster
@@ -671,13 +680,13 @@ export interface SockhopStats {
   // generated by "npm run reference": figures
   /** Connections that are open now. */
   connections: number;
-  /** Attempts to connect that are under way; always 0 for a server. */
+  /** Attempts to connect that are in progress; always 0 for a server. */
   connecting: number;
-  /** Accepted connections whose TLS handshake is not done; always 0 for a client. */
+  /** Accepted connections whose TLS handshake is in progress; always 0 for a client. */
   handshaking_connections: number;
   /** Accepted connections whose session has not started yet; always 0 for a client. */
   starting_connections: number;
-  /** Open connections that this side has ended, and that wait for the end of the peer. */
+  /** Open connections that this side has ended and the peer has not. */
   ending_connections: number;
   /** Open connections that the program has paused. */
   paused_connections: number;
@@ -696,7 +705,7 @@ export interface SockhopStats {
   /** Bytes that wait to be sent now. */
   queued_bytes: number;
   /**
-   * Received bytes that wait to be delivered now, each message with 32 bytes in addition to its
+   * Received bytes that wait to be delivered now; each message counts 32 bytes in addition to its
    * text.
    */
   unread_bytes: number;
@@ -707,29 +716,29 @@ export interface SockhopStats {
   /** Messages that were not sent because of `slow_consumer`. */
   refused_messages: number;
   /**
-   * Times that reading of a connection stopped at `receive_high_water_mark`, or at the mark of all
+   * How often reading a connection stopped at `receive_high_water_mark` or at the mark of all
    * connections.
    */
   receive_marks: number;
-  /** Times that the bytes that wait for a peer reached `send_high_water_mark`. */
+  /** How often the bytes that wait for a peer reached `send_high_water_mark`. */
   send_marks: number;
   /** Messages that wait in the offline queue now; always 0 for a server. */
   offline_messages: number;
-  /** Bytes of these messages. */
+  /** Bytes of the messages in the offline queue now. */
   offline_bytes: number;
   /** Requests that wait for the last packet of their answer now. */
   pending_requests: number;
   /** Callbacks that wait for an answer now. */
   pending_callbacks: number;
-  /** Those of them that have waited longer than 1 s. */
+  /** Callbacks that have waited longer than 1 s for an answer. */
   callbacks_over_1s: number;
-  /** Those of them that have waited longer than 10 s. */
+  /** Callbacks that have waited longer than 10 s for an answer. */
   callbacks_over_10s: number;
-  /** Those of them that have waited longer than 60 s. */
+  /** Callbacks that have waited longer than 60 s for an answer. */
   callbacks_over_60s: number;
   /**
-   * Time that the oldest callback has waited, in milliseconds; exact to 100 ms. `null` if there is
-   * none.
+   * Time that the oldest callback has waited, in milliseconds, with an accuracy of 100 ms. `null`
+   * if no callback waits.
    */
   oldest_callback: number | null;
   /** Messages that were not sent because the offline queue was full. */
@@ -748,32 +757,31 @@ export interface SockhopStats {
   idle_timeouts: number;
   /** Connections cut off because of `slow_consumer`. */
   slow_consumers: number;
-  /** Frames that are not JSON, or do not have the form of their kind of message. */
+  /** Frames that are not JSON or not a valid message. */
   bad_frames: number;
   /** Callbacks and calls that were not answered before their connection ended. */
   lost_callbacks: number;
   /**
-   * TLS handshakes of clients that failed, for any reason, those of `handshake_timeouts` included;
+   * TLS handshakes of clients that failed for any reason, including those of `handshake_timeouts`;
    * always 0 for a client.
    */
   failed_handshakes: number;
   /** Attempts of `auto_reconnect`; always 0 for a server. */
   reconnect_attempts: number;
   /**
-   * Connections that `close({ grace })` has cut at the end of the grace period; always 0 for a
-   * client.
+   * Connections that `close({ grace })` cut at the end of the grace period; always 0 for a client.
    */
   cut_connections: number;
-  /** Attempts of `auto_reconnect` that failed, for any reason; always 0 for a server. */
+  /** Attempts of `auto_reconnect` that failed for any reason; always 0 for a server. */
   failed_reconnects: number;
   /**
-   * Time that the last answered ping took, in milliseconds; of a server, the longest of all
+   * Round-trip time of the last answered ping, in milliseconds; for a server, the longest of all
    * connections. `null` before the first answer.
    */
   round_trip: number | null;
   /**
-   * Code of the error that the last failed attempt to connect ended with, or its message if it has
-   * no code. `null` if none has failed, and for a server.
+   * Error code of the last failed attempt to connect, or the message if the error has no code.
+   * `null` if no attempt has failed, and for a server.
    */
   last_connect_error: string | null;
   // end of figures
@@ -1621,7 +1629,7 @@ export interface ObjectBufferOptions {
   terminator?: Terminator | null | undefined;
   /**
    * `true`: a received frame that is not JSON is delivered as a string, and values that are not
-   * objects can be sent to a JSON peer. Otherwise both are errors. Default: `false`.
+   * objects can be sent to a JSON peer. `false`: both are errors. Default: `false`.
    */
   allow_non_objects?: boolean | null | undefined;
   // end of options of an ObjectBuffer

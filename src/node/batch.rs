@@ -72,7 +72,7 @@ pub(super) struct Batch<'index> {
 }
 
 impl Batch<'_> {
-    /// Lays out `events`; answers its text, and its extras or undefined. An event that cannot be
+    /// Lays out `events`; returns its text, and its extras or undefined. An event that cannot be
     /// laid out does not affect the others.
     pub(super) fn encode(
         env: sys::napi_env,

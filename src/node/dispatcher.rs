@@ -121,7 +121,7 @@ impl JsDispatcher {
         })
     }
 
-    /// Lays out the next batch; answers its text, and its extras or undefined. `None` if there are
+    /// Lays out the next batch; returns its text, and its extras or undefined. `None` if there are
     /// no events, or JavaScript has not finished the last batch.
     pub(super) fn next_batch(&self) -> Result<Option<[sys::napi_value; 2]>> {
         if self.is_released() {

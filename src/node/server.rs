@@ -123,7 +123,7 @@ impl SockhopServer {
 
     /// Sends a text of `length` UTF-16 units to every connection, or to those in `group`, except
     /// those whose ids are in `except`. A `BroadcastDone` event with `id` follows, unless that is
-    /// 0. Answers how many connections there are, those in `except` included.
+    /// 0. Returns how many connections there are, those in `except` included.
     #[napi(catch_unwind)]
     pub fn deliver(
         &self,

@@ -43,8 +43,7 @@ const SOCKHOP_CODES = {
     remedy: 'Pass a `Buffer`',
   },
   ERR_OBJECTBUFFER_BAD_BUFFER_DATA: {
-    cause:
-      'A received frame is not JSON or not a valid message. It was skipped',
+    cause: 'A received frame is not JSON or not a valid message. It was skipped',
     remedy: 'Check the peer and `terminator`; `allow_non_objects` accepts any text',
   },
   ERR_TOO_MANY_SHAPES: {
@@ -55,7 +54,8 @@ const SOCKHOP_CODES = {
   ERR_VALUES_UNSUPPORTED: {
     cause:
       'The option `values` is `"rich"`, and the peer, the connection or a method of the program only supports JSON. The connection was closed, or the call had no effect',
-    remedy: 'Set `values: "rich"` on both ends or on none; the `cause` of the error has the details',
+    remedy:
+      'Set `values: "rich"` on both ends or on none; the `cause` of the error has the details',
   },
   ERR_OBJECTBUFFER_BAD_OBJECT: {
     cause: 'The argument of `obj2buf()`, or of `send()` to a JSON peer, is not an object',
@@ -210,7 +210,8 @@ const NODE_CODES = {
     remedy: 'Pass a connection without TLS',
   },
   ERR_SOCKHOP_BINDING: {
-    cause: 'There is no native binding for the platform, or it cannot be loaded; `require` throws this error',
+    cause:
+      'There is no native binding for the platform, or it cannot be loaded; `require` throws this error',
     remedy: 'The message names the reason and the remedy',
   },
 };

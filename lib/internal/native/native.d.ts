@@ -13,7 +13,7 @@ export declare class Connection {
    */
   hasLoopbackPeer(): boolean
   /**
-   * Sends a text of `length` UTF-16 units. Answers 0 if the kernel has all of it; the position
+   * Sends a text of `length` UTF-16 units. Returns 0 if the kernel has all of it; the position
    * in the outgoing stream at which a `Flushed` event follows; -1 if the connection is closed
    * for sending; -2 if the policy for slow consumers refuses it.
    */
@@ -34,16 +34,16 @@ export declare class Connection {
   hold(on: boolean): void
   /** How many bytes wait for the kernel, and the position at which a `Flushed` event follows. */
   waiting(): [number, number]
-  /** Ends the outgoing direction after the sent bytes. Answers as `write` does. */
+  /** Ends the outgoing direction after the sent bytes. Returns the same as `write`. */
   end(): number
   /**
-   * Begins to read, unless `paused`. Answers whether the other end is in this environment: then
+   * Begins to read, unless `paused`. Returns whether the other end is in this environment: then
    * the messages of both are in the event queue already.
    */
   start(paused: boolean): boolean
   /** Reads once before `start`: the bytes become a `Raw` event and no frames. */
   readEarly(): void
-  /** Stops reading before `start`. Answers how many bytes are in `Raw` events, past and future. */
+  /** Stops reading before `start`. Returns how many bytes are in `Raw` events, past and future. */
   stopEarly(): number
   /** Takes the beginning of a frame that was read before `start`. */
   beginFrame(bytes: Uint8Array): void
@@ -60,7 +60,7 @@ export declare class Connection {
   /** Sends the next ping on this connection alone, or finds it dead. */
   ping(): void
   /**
-   * As `ping`, but JavaScript sends the ping, which is the last of `pings`. Answers whether
+   * As `ping`, but JavaScript sends the ping, which is the last of `pings`. Returns whether
    * there is one.
    */
   nextPing(): boolean
@@ -140,9 +140,9 @@ export declare class Framer {
    */
   constructor(terminatorText: string, maxMessageSize: number)
   /**
-   * Takes a chunk; answers `[text, ends, fits]`: the frames that it completes as one string, the
+   * Takes a chunk; returns `[text, ends, fits]`: the frames that it completes as one string, the
    * end of each in it, and whether all are within the limit. For a single frame within the limit
-   * it answers the text alone, because the arrays cost more than everything else.
+   * it returns the text alone, because the arrays cost more than everything else.
    */
   push(chunk: Uint8Array): string | [string, Uint32Array, boolean]
   /** The bytes of the incomplete frame. */
@@ -181,7 +181,7 @@ export declare class SockhopClient {
   /** A client that is not connected; its events carry `id`. */
   constructor(queue: EventQueue, id: number, options: ConnectionOptions)
   /**
-   * Begins an attempt, over TLS if there is `tls`, and answers its number. The next endpoint is
+   * Begins an attempt, over TLS if there is `tls`, and returns its number. The next endpoint is
    * tried when the previous one has failed or taken `pace` milliseconds.
    */
   connect(endpoints: Array<Endpoint>, pace: number, timeout: number, tls?: TlsClientConfig | undefined | null): number
@@ -209,7 +209,7 @@ export declare class SockhopServer {
   /**
    * Sends a text of `length` UTF-16 units to every connection, or to those in `group`, except
    * those whose ids are in `except`. A `BroadcastDone` event with `id` follows, unless that is 0.
-   * Answers how many connections there are, those in `except` included.
+   * Returns how many connections there are, those in `except` included.
    */
   deliver(text: unknown, length: number, group: string | undefined | null, except: Array<number> | undefined | null, id: number): number
   /** As `deliver`, for the bytes of a frame, and to every connection. */
@@ -504,7 +504,7 @@ export interface PingRecord {
 }
 
 /**
- * Reads the line of a message of another node. Writes its numbers to `fields`, and answers the id
+ * Reads the line of a message of another node. Writes its numbers to `fields`, and returns the id
  * of the node. `null`: the message is malformed, or of another version; then the first field is 1.
  */
 export declare function readClusterLine(bytes: Uint8Array, fields: Float64Array): string | null

@@ -49,7 +49,8 @@ const LISTEN_OPTIONS = [
     takers: ['listen()'],
     kind: 'flag',
     default: false,
-    meaning: 'Add the permissions to write (`0o222`) in the same way, so that every user may connect',
+    meaning:
+      'Add the permissions to write (`0o222`) in the same way, so that every user may connect',
   },
   {
     name: 'fd',

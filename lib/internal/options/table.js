@@ -412,7 +412,7 @@ const OPTIONS = [
     max: Number.MAX_SAFE_INTEGER,
     native: { receiveHighWaterMark: same },
     meaning:
-      'Received bytes of one connection that may wait to be delivered. At the mark, reading stops until the program has caught up. Each message counts 32 bytes in addition to its text. All connections of a thread also share a mark of 32 MiB, and one connection may use at most half of what is free below it',
+      'Received bytes of one connection that may wait to be delivered. At the mark, reading stops until the program has caught up. Each message counts 32 bytes in addition to its text. All connections of a thread also share a mark of 32 MiB, and one connection may use at most half of its free part',
   },
   {
     name: 'send_high_water_mark',
@@ -525,7 +525,8 @@ const OPTIONS = [
     default: 16 * MIB,
     unit: 'bytes',
     max: Number.MAX_SAFE_INTEGER,
-    meaning: 'Size of the messages that may wait for the broker. Each message counts 256 bytes in addition to its own',
+    meaning:
+      'Size of the messages that may wait for the broker. Each message counts 256 bytes in addition to its own',
   },
   {
     name: 'hold_time',

@@ -22,9 +22,7 @@ const FIGURES = {
   starting_connections: gauge(
     'Accepted connections whose session has not started yet; always 0 for a client',
   ),
-  ending_connections: gauge(
-    'Open connections that this side has ended and the peer has not',
-  ),
+  ending_connections: gauge('Open connections that this side has ended and the peer has not'),
   paused_connections: gauge('Open connections that the program has paused'),
   opened_connections: counter('Connections opened'),
   handshakes: counter('TLS handshakes of opened connections'),
@@ -68,7 +66,9 @@ const CLUSTER_FIGURES = {
   nodes: gauge('Nodes that are in the cluster now, this one included'),
   published: counter('Messages published, heartbeats excepted'),
   received: counter('Messages received from other nodes, heartbeats excepted'),
-  held_bytes: gauge('Bytes of messages that the broker has not confirmed, plus 256 for each message'),
+  held_bytes: gauge(
+    'Bytes of messages that the broker has not confirmed, plus 256 for each message',
+  ),
   republished: counter('Messages published again after the broker was away'),
   duplicates: counter('Messages of other nodes that had arrived before'),
   gaps: counter('Gaps in the sequence of messages of other nodes to all clients'),
