@@ -19,9 +19,9 @@ export declare class Connection {
    */
   write(text: unknown, length: number): number
   /**
-   * As `write`, for `count` frames whose texts are concatenated. `numbers` has three of each: the
-   * length of its text in UTF-16 units, and the begin and the end of its data in `bytes`. A frame
-   * without data is a text frame, with its terminator; the others are of `kind`.
+   * As `write`, for `count` frames whose texts are concatenated. `numbers` has three of each:
+   * the length of its text in UTF-16 units, and the begin and the end of its data in `bytes`. A
+   * frame without data is a text frame, with its terminator; the others are of `kind`.
    */
   writeFrames(text: unknown, length: number, bytes: Uint8Array, numbers: Uint32Array, count: number, kind: number): number
   /** Accepts binary frames, once the peer has announced them. */
@@ -202,21 +202,21 @@ export declare class SockhopServer {
   /** Accepts at a socket that is bound, and takes its descriptor over if that succeeds. */
   listenOn(id: number, fd: number, backlog?: number | undefined | null, tls?: TlsAcceptor | undefined | null): Listener | ListenFailure
   /**
-   * A listener that does not accept: `adopt` takes connections that were accepted elsewhere. With
-   * `endpoint`, it binds that, and other code accepts at a duplicate of its descriptor.
+   * A listener that does not accept: `adopt` takes connections that were accepted elsewhere.
+   * With `endpoint`, it binds that, and other code accepts at a duplicate of its descriptor.
    */
   listenElsewhere(id: number, tls?: TlsAcceptor | undefined | null, endpoint?: Endpoint | undefined | null, options?: ListenOptions | undefined | null): Listener | ListenFailure
   /**
    * Sends a text of `length` UTF-16 units to every connection, or to those in `group`, except
-   * those whose ids are in `except`. A `BroadcastDone` event with `id` follows, unless that is 0.
-   * Returns how many connections there are, those in `except` included.
+   * those whose ids are in `except`. A `BroadcastDone` event with `id` follows, unless that is
+   * 0. Returns how many connections there are, those in `except` included.
    */
   deliver(text: unknown, length: number, group: string | undefined | null, except: Array<number> | undefined | null, id: number): number
   /** As `deliver`, for the bytes of a frame, and to every connection. */
   deliverFrame(frame: Uint8Array, id: number): number
   /**
-   * As `deliver`, for a message of another node, or for several that `read_cluster_run` has read:
-   * their payloads, bare or in envelopes.
+   * As `deliver`, for a message of another node, or for several that `read_cluster_run` has
+   * read: their payloads, bare or in envelopes.
    */
   deliverMessage(message: Uint8Array, bare: boolean, group?: string | undefined | null, except?: Array<number> | undefined | null): number
   /**
@@ -258,8 +258,8 @@ export declare class SockhopSession {
 /** Secures the connections of a server's listeners. */
 export declare class TlsAcceptor {
   /**
-   * At most `max_handshakes` run at a time, and each may take `handshake_timeout` milliseconds; 0
-   * is no limit.
+   * At most `max_handshakes` run at a time, and each may take `handshake_timeout` milliseconds;
+   * 0 is no limit.
    */
   constructor(config: TlsServerConfig, maxHandshakes: number, handshakeTimeout: number)
   /** New connections are secured by `config`. */
@@ -288,7 +288,7 @@ export declare class TlsTrustStore {
   constructor(pem?: Uint8Array | undefined | null)
 }
 
-/** The words of OpenSSL for the code that Node has for an error of a certificate. */
+/** OpenSSL's description of the error of a certificate for which Node has this code. */
 export declare function certificateReason(code: string): string | null
 
 /** The indices of the fields that [`read_cluster_line`] and [`read_cluster_run`] write. */
@@ -414,8 +414,8 @@ export declare enum EventKind {
    */
   ConnectFailed = 15,
   /**
-   * A client of a listener did not complete the TLS handshake: `[number, what, ends, certificates,
-   * code]` among the extras, see `Batch::handshake_failed`.
+   * A client of a listener did not complete the TLS handshake:
+   * `[number, what, ends, certificates, code]` among the extras, see `Batch::handshake_failed`.
    */
   HandshakeFailed = 16,
 }
