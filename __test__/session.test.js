@@ -5,9 +5,11 @@ const { EventEmitter } = require('node:events');
 const net = require('node:net');
 const { describe, it } = require('node:test');
 const { record } = require('./support/event-log.js');
+const { unixPath } = require('./support/addresses.js');
 const { deadline, turn, until } = require('./support/deadline.js');
 const impl = require('./support/impl.js');
-const { startClient, startServer } = require('./support/local.js');
+const { makeClient, startClient, startServer } = require('./support/local.js');
+const { program } = require('./support/program.js');
 const { rawClient } = require('./support/raw.js');
 
 const limit = { timeout: 600_000 };
@@ -344,6 +346,17 @@ describe('a session class of the user', () => {
     assert.equal(good.client.connected, true);
   });
 
+  it('is missed if _from_socket() returns nothing: the client is refused', limit, async (t) => {
+    const session_type = { _from_socket() {} };
+    const { log, where } = await startServer(t, { session_type });
+    const wire = await rawClient(t, where);
+    const [error] = (await log.next('error')).args;
+    assert.equal(error.name, 'TypeError');
+    assert.match(error.message, /result of _from_socket\(\) must be a session/);
+    await wire.next('close');
+    assert.deepEqual(log.names(), ['error'], 'no connect, no disconnect');
+  });
+
   it('is made by the static _from_socket(), which a class may replace', limit, async (t) => {
     const calls = [];
     class Special extends impl.session {
@@ -439,6 +452,97 @@ describe('a session that cannot start', () => {
       assert.deepEqual(received.map(({ args }) => args[0]).sort(), [1, 2]);
       assert.equal(server.sockets.length, 2);
       assert.equal(server.sessions.length, 2);
+    });
+  }
+});
+
+describe('a session that asks its client in start()', () => {
+  /** A client that answers calls and requests. */
+  async function answeringClient(t, where) {
+    const { client, log } = makeClient(t, where);
+    client.on('receive', (object, { callback }) => callback({ answer: object }));
+    client.on('request', async (request, response) => {
+      await response.write({ answer: request.data });
+      await response.end();
+    });
+    await client.connect();
+    return { client, log };
+  }
+
+  it('gets the answers after start() has resolved', limit, async (t) => {
+    const answers = [];
+    class Curious extends impl.session {
+      async start() {
+        answers.push(this.call({ n: 1 }));
+        answers.push(this.request({ n: 2 }).then((stream) => stream.next()));
+        answers.push((await this.request({ n: 3 })).all().then(([first]) => first));
+      }
+    }
+    const { where } = await startServer(t, { session_type: Curious });
+    await answeringClient(t, where);
+    await until(() => answers.length === 3, 'the session asks');
+    const [called, ...requested] = await Promise.all(answers);
+    assert.deepEqual(called, { answer: { n: 1 } });
+    assert.deepEqual(
+      requested.map(({ data }) => data),
+      [{ answer: { n: 2 } }, { answer: { n: 3 } }],
+    );
+  });
+
+  for (const [how, end] of [
+    ['rejects', () => Promise.reject(new Error('not today'))],
+    ['has not resolved when the server closes', (server) => server.close()],
+  ]) {
+    it(`hears that there is no answer if start() ${how}`, limit, async (t) => {
+      const asked = [];
+      class Curious extends impl.session {
+        async start() {
+          asked.push(this.call({ n: 1 }));
+          const stream = await this.request({ n: 2 });
+          asked.push(stream.next());
+          for (const answer of asked) answer.catch(() => {});
+          await end(this.server);
+        }
+      }
+      const { server, where } = await startServer(t, { session_type: Curious });
+      const wire = await rawClient(t, where);
+      await wire.next('close');
+      assert.equal(asked.length, 2);
+      for (const answer of asked) {
+        await assert.rejects(deadline(answer, 'the answer'), { code: 'ERR_SOCKET_DESTROYED' });
+      }
+      const { pending_callbacks, pending_requests } = server.stats();
+      assert.deepEqual(
+        { pending_callbacks, pending_requests },
+        { pending_callbacks: 0, pending_requests: 0 },
+      );
+    });
+  }
+
+  for (const method of ['call', 'request']) {
+    it(`is warned if start() waits for the answer to its ${method}()`, limit, async (t) => {
+      const main = async (sockhop, { path, method: name }) => {
+        process.on('warning', ({ code, message }) => console.log(`${code} ${message}`));
+        class Stuck extends sockhop.session {
+          async start() {
+            const answer = await this[name]({ n: 1 });
+            await answer.next?.();
+          }
+        }
+        const server = new sockhop.server({ path, session_type: Stuck });
+        server.on('error', () => {});
+        await server.listen();
+        const clients = [1, 2].map(() => new sockhop.client({ path }));
+        for (const client of clients) {
+          client.on('receive', (_object, { callback }) => callback({}));
+          client.on('request', (_request, response) => response.send({}));
+          await client.connect();
+        }
+      };
+      const child = program(t, main, { path: unixPath(t), method });
+      const warning = await child.line((text) => text.startsWith('SOCKHOP_ANSWER_IN_START '));
+      assert.ok(warning.includes(`${method}()`), warning);
+      assert.match(warning, /handler of "connect"/);
     });
   }
 });

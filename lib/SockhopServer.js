@@ -339,6 +339,7 @@ class SockhopServer extends native.SockhopServer {
     }
     const channel = this.#connections.channelOf(sock);
     if (channel === null) return Promise.reject(parts().noSocket(sock));
+    this.#connections.onQuestion(channel, 'request()');
     return channel.request(object, config);
   }
 
@@ -365,6 +366,7 @@ class SockhopServer extends native.SockhopServer {
     if (!object) throw nothingToSend('call', object);
     const channel = this.#channelTo(sock);
     if (channel === null) return Promise.reject(parts().noSocket(sock));
+    this.#connections.onQuestion(channel, 'call()');
     return parts().call(channel, object, config);
   }
 
@@ -382,6 +384,7 @@ class SockhopServer extends native.SockhopServer {
    * @throws as `send()`, if there is a client or a cluster
    */
   sendall(object, options) {
+    if (options) parts().options.checkBroadcastOptions(options);
     const sendHere = () => this.#broadcaster.send(object);
     if (!this.#cluster?.hasEngine && !options?.except) return sendHere();
     if (!object) throw nothingToSend('sendall', object);
@@ -421,9 +424,11 @@ class SockhopServer extends native.SockhopServer {
   /**
    * Ends all connections and stops pinging; the server goes on listening.
    *
+   * @param {[]} args nothing: a callback is not called, and causes a warning
    * @returns {Promise<void[]>}
    */
-  disconnect() {
+  disconnect(...args) {
+    if (typeof args[0] === 'function') parts().options.warnOfCallback('disconnect()', args[0]);
     this.ping(0);
     return Promise.all([...this._sockets].map((sock) => this.kill_socket(sock)));
   }

@@ -6,6 +6,7 @@ const { handledRejection, idleTimeout } = require('../errors/errors.js');
 const { explain } = require('../errors/explanations.js');
 const { makeChannel } = require('../messaging/channels.js');
 const native = require('../native/classes.js');
+const { invalidValue } = require('../options/kinds.js');
 const { nextTick, setImmediate } = require('../real-timers.js');
 const SockhopError = require('../../SockhopError.js');
 const SockhopSession = require('../../SockhopSession.js');
@@ -23,6 +24,7 @@ const {
 
 /** Parts that few servers need, see late.js. */
 const load = {
+  earlyQuestions: late(() => require('./early-questions.js')),
   figures: late(() => require('../stats/snapshot.js')),
   halfOpen: late(() => require('./half-open.js').HalfOpenConnections),
   streams: late(() => require('../transport/stream-transport.js')),
@@ -52,9 +54,7 @@ class ServerConnections {
   #listed = null;
   /** The cluster of the server, if it watches the connections. */
   #watcher = null;
-  /**
-   * Channels with callbacks whose connections are over and whose `disconnect` is yet to be emitted.
-   */
+  /** Channels with callbacks whose connections are over and whose `disconnect` is yet to be emitted. */
   #leaving = new Set();
   /** With the option `allow_half_open`: @type {?HalfOpenConnections} */
   #halfOpen = null;
@@ -126,19 +126,41 @@ class ServerConnections {
     const onError = (err) => this.#handlers.reportError(err, channel);
     socket.on('error', onError);
     this.#starting.add(socket);
+    // The session may send a request before it has started.
+    this.#server._response_stream_maps.set(socket, null);
     try {
       this.#applyDecodingOptions(channel);
-      channel.session = await this.#server._session_type._from_socket(socket, this.#server);
+      channel.session =
+        (await this.#server._session_type._from_socket(socket, this.#server)) ?? throwNoSession();
     } catch (err) {
       this.#starting.delete(socket);
       this.#end(channel);
-      this.#refuse(socket, err);
+      this.#refuse(channel, err);
       return;
     }
     socket.removeListener('error', onError);
     // close() may have ended the connection meanwhile.
     if (this.#starting.delete(socket)) this.#register(socket, channel);
     else this.#end(channel);
+  }
+
+  /** Ends a connection whose session has not started. No question to the peer will be answered. */
+  #cut(channel) {
+    const { socket } = channel;
+    socket.end();
+    socket.destroy();
+    this.#takeStreams(socket)?.stop();
+    channel.stopTimeouts();
+    channel.close();
+  }
+
+  /** @returns {TimedMap|null|undefined} the response streams of a connection that is over */
+  #takeStreams(socket) {
+    const maps = this.#server._response_stream_maps;
+    // Not the map's own get(), which would make one for a socket that has none.
+    const streams = Map.prototype.get.call(maps, socket);
+    maps.delete(socket);
+    return streams;
   }
 
   /** Decodes a new connection as the program's options say now, if it has changed them. */
@@ -156,10 +178,10 @@ class ServerConnections {
    *
    * @throws the program's error, if it listens for none
    */
-  #refuse(socket, err) {
+  #refuse(channel, err) {
     const server = this.#server;
-    socket.end();
-    socket.destroy();
+    const { socket } = channel;
+    this.#cut(channel);
     diagnostics.error.publish({ server, socket, error: err });
     if (server.listenerCount('error') === 0) throw err;
     server.emit('error', err, socket, SockhopSession[kFailedSessions].get(socket) ?? null);
@@ -172,7 +194,6 @@ class ServerConnections {
     if (socket.encrypted) this.#handshakes += 1;
     server._sockets.push(socket);
     server._sessions.push(session);
-    server._response_stream_maps.set(socket, null);
     this.#listed?.add(channel);
     channel.transport[kStopPreSessionReading]();
     if (isNative) {
@@ -263,9 +284,7 @@ class ServerConnections {
     channel.stopTimeouts();
     // A listener of `disconnect` may look for the callbacks that were not answered.
     if (channel.pendingCallbacks > 0) this.#leaving.add(channel);
-    // Not the map's own get(), which would make one for a socket that has none.
-    const streams = Map.prototype.get.call(server._response_stream_maps, socket);
-    server._response_stream_maps.delete(socket);
+    const streams = this.#takeStreams(socket);
     socket.destroy();
     streams?.stop();
     ended.then(() => {
@@ -307,6 +326,17 @@ class ServerConnections {
     });
   }
 
+  /**
+   * A session asks its client something. Before it has started, the answer is not read.
+   *
+   * @param {MessageChannel} channel
+   * @param {string} method
+   */
+  onQuestion({ session, socket }, method) {
+    if (session !== null || !this.#starting.has(socket)) return;
+    load.earlyQuestions().watchEarlyQuestion(method, () => this.#starting.has(socket));
+  }
+
   /** How many sessions are starting. */
   get startingCount() {
     return this.#starting.size;
@@ -321,8 +351,7 @@ class ServerConnections {
     const count = this.#starting.size;
     for (const socket of this.#starting) {
       this.#starting.delete(socket);
-      socket.end();
-      socket.destroy();
+      this.#cut(this.channelOf(socket));
     }
     return count;
   }
@@ -468,6 +497,11 @@ class ServerConnections {
     if (channels.every((channel) => channel?.isPingedNatively())) this.#server[native.kPing]();
     else for (const channel of channels) channel?.sendPing();
   }
+}
+
+/** A program's `_from_socket()` has returned nothing. */
+function throwNoSession() {
+  throw invalidValue('The result of _from_socket()', 'a session, or a promise of one', undefined);
 }
 
 /** The options of decoding. */
