@@ -108,6 +108,20 @@ describe('an answer', () => {
     }
   });
 
+  it('throws ERR_BAD_DATA if it is null or has no constructor', limit, async (t) => {
+    const { log, server, where } = await startServer(t);
+    const { client, log: clientLog } = await startClient(t, where);
+    client.send({ q: 1 }, () => {});
+    server.send((await log.next('connect')).args[0], { q: 2 }, () => {});
+    const metas = await Promise.all([log.next('receive'), clientLog.next('receive')]);
+    for (const { args } of metas) {
+      const [, { callback }] = args;
+      for (const data of [null, Object.create(null)]) {
+        assert.throws(() => callback(data), { name: 'TypeError', code: 'ERR_BAD_DATA' });
+      }
+    }
+  });
+
   it('counts once, also when it comes twice', limit, async (t) => {
     const { client, log, wire } = await clientOnWire(t);
     let calls = 0;

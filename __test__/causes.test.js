@@ -11,12 +11,14 @@ const net = require('node:net');
 const path = require('node:path');
 const { describe, it } = require('node:test');
 const { temporaryDirectory } = require('./support/addresses.js');
+const { issue } = require('./support/certificates.js');
 const { cleanup } = require('./support/cleanup.js');
 const impl = require('./support/impl.js');
 const { implementations } = require('./support/implementations.js');
 const { clientOnWire, makeClient, startClient, startServer } = require('./support/local.js');
 const { program } = require('./support/program.js');
 const { rawClient } = require('./support/raw.js');
+const { onNodeOnly } = require('./support/runtime.js');
 
 const limit = { timeout: 600_000 };
 const LONGEST = process.platform === 'linux' ? 107 : 103;
@@ -307,6 +309,44 @@ describe('a client with TLS', () => {
       assert.equal(err.code, 'ETIMEDOUT');
     },
   );
+});
+
+describe('the option ca of a client', {
+  skip: onNodeOnly('other runtimes have their own TLS'),
+}, () => {
+  for (const [name, options] of [
+    ['native TLS', {}],
+    ['OpenSSL', { ciphers: 'DEFAULT' }],
+  ]) {
+    it(`that is the name of a file is the cause of the error, with ${name}`, limit, async (t) => {
+      const { cert, key } = await issue({ name: 'localhost' });
+      const { server } = await startServer(t, { ssl_options: { cert, key } }, { port: 0 });
+      const { port } = server.server.address();
+      for (const ca of ['ca.pem', [Buffer.from('ca.pem')]]) {
+        const { client } = makeClient(t, { port }, { ssl_options: { ca, ...options } });
+        const err = await client.connect().then(assert.fail, (e) => e);
+        assert.equal(err.code, 'DEPTH_ZERO_SELF_SIGNED_CERT');
+        assert.match(err.cause.message, /"ca" of "ssl_options" has no certificate in PEM.*file/);
+      }
+      const { client } = makeClient(t, { port }, { ssl: true, ssl_options: options });
+      const err = await client.connect().then(assert.fail, (e) => e);
+      assert.deepEqual([err.code, err.cause], ['DEPTH_ZERO_SELF_SIGNED_CERT', undefined]);
+    });
+  }
+});
+
+describe('an error of listen() that is not handled', () => {
+  it('is shown without a line of this package', limit, async (t) => {
+    const { server } = await startServer(t, {}, { port: 0 });
+    const main = (sockhop, { port }) => {
+      new sockhop.server({ port }).listen();
+    };
+    const { port } = server.server.address();
+    const { code, stderr } = await program(t, main, { port }).ended();
+    assert.equal(code, 1);
+    assert.match(stderr, /Error: listen EADDRINUSE: address already in use/);
+    assert.doesNotMatch(stderr, /\blib\b/);
+  });
 });
 
 describe('an exception of a handler that is not caught', () => {

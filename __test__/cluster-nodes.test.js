@@ -376,6 +376,25 @@ describe('the option "cluster"', limit, () => {
   const { nats } = require('../lib/cluster/nats.js');
   const { redis } = require('../lib/cluster/redis.js');
 
+  it('refuses an engine of another server, which goes on with it', async (t) => {
+    const { MemoryBus } = require('../lib/cluster/memory.js');
+    const engine = memory({ bus: new MemoryBus() });
+    const first = new impl.server({ port: 0, cluster: engine });
+    const second = new impl.server({ port: 0, cluster: { engine } });
+    cleanup(t, () => Promise.all([first.close(), second.close()]));
+    await first.listen();
+    await assert.rejects(second.listen(), {
+      name: 'TypeError',
+      code: 'ERR_INVALID_ARG_VALUE',
+      message: /"options\.cluster\.engine".*each server needs one of its own/,
+    });
+    assert.equal(second.server.listening, false);
+    assert.equal(first.cluster.state, 'up');
+    await first.close();
+    await second.listen();
+    assert.equal(second.cluster.state, 'up');
+  });
+
   it('names what it must be', () => {
     const make = (cluster) => new impl.server({ cluster });
     const engine = memory();

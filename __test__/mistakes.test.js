@@ -5,6 +5,7 @@
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
+const { inspect } = require('node:util');
 const { unixPath } = require('./support/addresses.js');
 const impl = require('./support/impl.js');
 const { makeClient, startServer } = require('./support/local.js');
@@ -91,6 +92,66 @@ describe('an option that the package does not read', () => {
     const [warning, ...more] = await warningsOf(t, { client: [{ ssl: true, ca: 'PEM' }] });
     assert.deepEqual(more, []);
     assert.match(warning.message, /"ca".*"ssl_options"/);
+  });
+
+  for (const [name, value, meant, side] of [
+    ['requestCerts', true, 'requestCert', 'server'],
+    ['serverName', 'example.org', 'servername', 'client'],
+    ['rejectUnauthorised', false, 'rejectUnauthorized', 'client'],
+    ['cas', 'PEM', 'ca', 'client'],
+    ['certs', 'PEM', 'cert', 'server'],
+    ['privateKey', 'PEM', 'key', 'server'],
+  ]) {
+    it(`${name} in ssl_options causes a warning that suggests ${meant}`, limit, async (t) => {
+      const ssl_options = { [name]: value };
+      const [warning, ...more] = await warningsOf(t, { [side]: [{ ssl_options }] });
+      assert.deepEqual(more, []);
+      assert.equal(warning.code, 'SOCKHOP_UNKNOWN_OPTION');
+      assert.match(
+        warning.message,
+        new RegExp(`"${name}" of "ssl_options" is unknown.*"${meant}"`),
+      );
+    });
+  }
+
+  it('options of tls, and of the connection, are not mentioned', limit, async (t) => {
+    const ssl_options = {
+      ca: 'PEM',
+      ciphers: 'DEFAULT',
+      host: 'example.org',
+      lookup: () => {},
+      servername: 'example.org',
+      requestCert: true,
+      unrelated: true,
+    };
+    const of = [{ ssl_options }];
+    assert.deepEqual(await warningsOf(t, { client: of, server: of }), []);
+  });
+
+  it('a place of addresses may have misspelt names as well', limit, async (t) => {
+    const addresses = [{ host: 'example.org', prot: 5000 }];
+    const warnings = await warningsOf(t, { client: [{ addresses }] });
+    assert.deepEqual(
+      warnings.map(({ message }) =>
+        message.match(/"(\w+)" of a place of "addresses".*"(\w+)"/)?.slice(1),
+      ),
+      [
+        ['host', 'address'],
+        ['prot', 'port'],
+      ],
+    );
+  });
+
+  it('options of a cluster may have misspelt names as well', limit, async (t) => {
+    const main = async (sockhop) => {
+      process.on('warning', ({ code, message }) => console.log(code, message));
+      const verbs = ['open', 'subscribe', 'unsubscribe', 'publish', 'flush', 'pending', 'close'];
+      const engine = Object.fromEntries(verbs.map((verb) => [verb, () => {}]));
+      new sockhop.server({ cluster: { engine, prefx: 'shop' } });
+    };
+    const { lines, stderr } = await program(t, main).ended();
+    assert.equal(lines.length, 1, stderr);
+    assert.match(lines[0], /^SOCKHOP_UNKNOWN_OPTION .*"prefx" of "cluster".*"prefix"/);
   });
 
   it('a name that is the program’s own is not mentioned', limit, async (t) => {
@@ -221,6 +282,8 @@ describe('a value that means something else than it seems to', () => {
     ['localhost:5000', /without a port \(set "address" to 'localhost' and "port" to 5000\)/],
     ['127.0.0.1:80', /without a port \(set "address" to '127\.0\.0\.1' and "port" to 80\)/],
     ['[::1]:80', /without a port \(set "address" to '::1' and "port" to 80\)/],
+    [' localhost', /without white space/],
+    ['localhost\n', /without white space/],
     ['[::1]', /without brackets \(set "address" to '::1'\)/],
     ['/run/a.sock', /set "path" instead/],
     ['unix:///run/a.sock', /set "path" instead/],
@@ -239,6 +302,27 @@ describe('a value that means something else than it seems to', () => {
   for (const address of ['::1', 'fe80::1%lo', '127.0.0.1', 'localhost', 'a_b.example']) {
     it(`the address ${address} is one`, limit, () => {
       assert.equal(new impl.client({ address }).address, address);
+    });
+  }
+
+  for (const [name, value, message] of [
+    ['port', Number.NaN, /"options\.port" property is NaN, and means the default/],
+    ['debug', 'false', /"options\.debug" property 'false' means true/],
+    ['ssl', 'no', /"options\.ssl" property 'no' means true/],
+    ['ssl', { ca: 'PEM' }, /"options\.ssl" property is an object.*"ssl_options"/],
+    ['ssl_options', { requestCert: 1 }, /"requestCert" of "ssl_options" has no effect: only true/],
+  ]) {
+    it(`${name}: ${inspect(value)} is warned of`, limit, async (t) => {
+      const main = async (sockhop, given) => {
+        process.on('warning', ({ code, message: text }) => console.log(code, text));
+        const received = given.isNaN ? Number.NaN : given.value;
+        new sockhop.client({ [given.name]: received });
+      };
+      const argument = { name, value, isNaN: Number.isNaN(value) };
+      const { lines, stderr } = await program(t, main, argument).ended();
+      assert.equal(lines.length, 1, stderr);
+      assert.match(lines[0], /^SOCKHOP_OPTION_VALUE /);
+      assert.match(lines[0], message);
     });
   }
 
@@ -318,5 +402,79 @@ describe('listen() and connect() with arguments', () => {
     assert.equal(lines.length, 2, lines.join('\n'));
     assert.match(lines[0], /^SOCKHOP_IGNORED_OPTION .*"port" of listen\(\)/);
     assert.match(lines[1], /^SOCKHOP_IGNORED_OPTION .*"host" of connect\(\)/);
+  });
+});
+
+describe('a method with an argument that it does not take', () => {
+  it('is warned of once for each method', limit, async (t) => {
+    const main = async (sockhop, { path }) => {
+      process.on('warning', ({ code, message }) => console.log(code, message));
+      const callback = () => console.log('the callback is called');
+      const server = new sockhop.server({ path });
+      await server.listen();
+      const client = new sockhop.client({ path });
+      const connected = new Promise((resolve) => {
+        server.once('connect', resolve);
+      });
+      await client.connect();
+      await connected;
+      await server.sendall({ a: 1 }, callback);
+      await server.sendall({ a: 1 }, callback);
+      await client.disconnect(callback);
+      await client.disconnect(callback);
+      await server.close(callback);
+      await server.close(callback);
+    };
+    const { lines, stderr } = await program(t, main, { path: unixPath(t) }).ended();
+    assert.equal(lines.length, 3, stderr);
+    for (const [index, method] of ['sendall', 'disconnect', 'close'].entries()) {
+      assert.match(
+        lines[index],
+        new RegExp(`^SOCKHOP_IGNORED_OPTION The last argument of ${method}\\(\\) .*no callback`),
+      );
+    }
+  });
+
+  for (const [call, message] of [
+    ['close(5000)', /close\(\).*\{ grace: 5000 \}/],
+    ['close({ timeout: 5000 })', /"timeout" of close\(\).*"grace"/],
+    ['sendall({}, { excpet: "id" })', /"excpet" of sendall\(\).*"except"/],
+    ['sendall({}, server.sockets[0])', /sendall\(\).*send\(\) takes a socket/],
+  ]) {
+    it(`${call} is warned of`, limit, async (t) => {
+      const main = async (sockhop, given) => {
+        process.on('warning', ({ message: text }) => console.log(text));
+        const server = new sockhop.server({ path: given.path });
+        await server.listen();
+        const client = new sockhop.client({ path: given.path });
+        const connected = new Promise((resolve) => {
+          server.once('connect', resolve);
+        });
+        await client.connect();
+        await connected;
+        await new Function('server', `return server.${given.call}`)(server);
+        await client.disconnect();
+        await server.close();
+      };
+      const { lines, stderr } = await program(t, main, { path: unixPath(t), call }).ended();
+      assert.equal(lines.length, 1, stderr);
+      assert.match(lines[0], message);
+    });
+  }
+
+  it('is not mentioned if an event or map() has passed it', limit, async (t) => {
+    const main = async (sockhop, { path }) => {
+      process.on('warning', ({ message }) => console.log(message));
+      const server = new sockhop.server({ path });
+      server.on('error', () => {});
+      await server.listen();
+      const client = new sockhop.client({ path });
+      await client.connect();
+      await Promise.all([{ a: 1 }, { a: 2 }].map(server.sendall, server));
+      await client.disconnect('SIGTERM', 15);
+      await server.close('SIGTERM', 15);
+    };
+    const { lines, code, stderr } = await program(t, main, { path: unixPath(t) }).ended();
+    assert.deepEqual({ lines, code, stderr }, { lines: [], code: 0, stderr: '' });
   });
 });

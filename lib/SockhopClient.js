@@ -389,9 +389,11 @@ class SockhopClient extends native.SockhopClient {
   /**
    * Ends the connection (FIN) or the attempt to connect; stops reconnecting and pinging.
    *
+   * @param {[]} args nothing: a callback is not called, and causes a warning
    * @returns {Promise<void>}
    */
-  disconnect() {
+  disconnect(...args) {
+    if (typeof args[0] === 'function') parts().options.warnOfCallback('disconnect()', args[0]);
     this._auto_reconnect = false;
     this.ping(0);
     this.#connection.attempt?.cancel(parts().errors.disconnected());

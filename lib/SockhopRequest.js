@@ -336,7 +336,7 @@ class SockhopResponseReadableStream extends EventEmitter {
     };
   }
 
-  /** Events that a program itself emits, as a test does, reach promises and iterators as well. */
+  /** A program may emit events itself, as a test does: then promises and iterators get them, too. */
   emit(event, ...args) {
     const isOwn = this.#isOwnEvent || this.#ended;
     this.#isOwnEvent = false;

@@ -122,7 +122,7 @@ async function groupMessages(nodes, clients, bytes, sessions) {
   return sum((await spentOn(nodes, () => send(GROUP_MESSAGES))).process);
 }
 
-/** The cost of idle nodes. */
+/** What nodes cost that nobody uses. */
 async function idle(nodes) {
   const { process } = await spentOn(nodes, async () => {
     await delay(2000);

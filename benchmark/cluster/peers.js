@@ -1,4 +1,4 @@
-// The packages that the benchmark compares.
+// What the benchmark compares.
 
 /** How many processes a peer has, unless it says otherwise. */
 const NODES = 4;

@@ -47,7 +47,7 @@ pub(crate) struct Entry {
     pub(crate) guard: Option<CompletionGuard>,
 }
 
-/// The work that is left to the caller of [`BroadcastLog::append`].
+/// What the caller of [`BroadcastLog::append`] has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Appended {
     /// Distribute the entries: no thread does.

@@ -41,7 +41,7 @@ pub(crate) enum ReaderKind {
     Loop,
 }
 
-/// The interface of a connection for its reader state.
+/// What the reader state asks of its connection.
 pub(crate) trait ReaderOps {
     /// Keeps the descriptor open while it lives.
     type Stream;

@@ -1,5 +1,4 @@
-//! The state that the connections of one JavaScript environment (the main thread, or a worker)
-//! share.
+//! What the connections of one JavaScript environment (the main thread, or a worker) share.
 
 use super::batch::EventBatch;
 use super::event::Event;

@@ -310,7 +310,7 @@ class ConnectAttempt {
   }
 
   #timeOut() {
-    const how = { ssl: this.#connection.options.ssl, late: true };
+    const how = { ...this.#connection.options, late: true };
     // The program may have been busy, and the connection may be there and not yet reported.
     setImmediate(() => this.#fail(describeAttempt(timedOut(), this.#target, how)));
   }
@@ -322,7 +322,7 @@ class ConnectAttempt {
   #fail(err, isEmitted = false) {
     if (this.#isOver) return;
     debug?.('%s: could not connect: %s', clientName(this.#connection.client), err.message);
-    describeAttempt(err, this.#target, { ssl: this.#connection.options.ssl });
+    describeAttempt(err, this.#target, this.#connection.options);
     this.#end();
     // The program itself has ended the attempt: in 1.8.4 the promise stays pending.
     if (err.code === 'ERR_SOCKET_DESTROYED') tolerate(this.#promise);

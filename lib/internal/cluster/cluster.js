@@ -6,7 +6,7 @@ const { diagnostics } = require('../diagnostics.js');
 const { abortError, handledRejection } = require('../errors/errors.js');
 const { isPayload } = require('../messaging/payloads.js');
 const { throwUncaught } = require('../native/dispatcher.js');
-const { outOfRange } = require('../options/kinds.js');
+const { invalidValue, outOfRange } = require('../options/kinds.js');
 const { CLUSTER_DEFAULTS } = require('../options/options.js');
 const { alreadyListening, notRunning } = require('../server/listener.js');
 const { CLUSTER_FIGURES } = require('../stats/figures.js');
@@ -34,6 +34,9 @@ const parsed = (line) => {
     throw new BadLine('malformed');
   }
 };
+
+/** The cluster that each engine belongs to, as long as its server listens. */
+const clusterOf = new WeakMap();
 
 /**
  * The servers of many processes as one: `server.cluster`.
@@ -104,7 +107,7 @@ class SockhopCluster extends EventEmitter {
     });
   }
 
-  // ---- state ------------------------------------------------------------------------------------
+  // ---- what the cluster is ----------------------------------------------------------------------
 
   /** The id of this node, a new one at each `listen()`. @type {string} */
   get node() {
@@ -294,6 +297,9 @@ class SockhopCluster extends EventEmitter {
   async listen(listen, signal) {
     if (this.#isJoining) throw alreadyListening();
     if (this.#settings === null || this.#membership !== null || signal?.aborted) return listen();
+    const { engine } = this.#settings;
+    if ((clusterOf.get(engine) ?? this) !== this) throw engineInUse(engine);
+    clusterOf.set(engine, this);
     const membership = new Membership(this.#settings, {
       handlers: this.#handlers(),
       runHandlers: this.#runHandlers(),
@@ -334,6 +340,8 @@ class SockhopCluster extends EventEmitter {
     this.#executor.close();
     this.#questions.close();
     await membership.leave();
+    // The server may listen again already.
+    if (this.#membership === null) clusterOf.delete(this.#settings.engine);
     for (const [name, value] of Object.entries(statsOf(membership))) {
       this.#past[name] = (this.#past[name] ?? 0) + value;
     }
@@ -479,7 +487,7 @@ function joinError(err, signal) {
  * @param {boolean} isBare
  * @param {function({type: string, json: string}): Promise} use
  * @returns {Promise}
- * @throws {TypeError} for a value that cannot be sent
+ * @throws {TypeError} for what cannot be sent
  */
 function encoded(object, isBare, use) {
   let payload;
@@ -491,6 +499,13 @@ function encoded(object, isBare, use) {
   }
   return use(payload);
 }
+
+const engineInUse = (engine) =>
+  invalidValue(
+    'The "options.cluster.engine" property',
+    'an engine that no other server uses: each server needs one of its own',
+    engine,
+  );
 
 /**
  * @param {string | string[]} [except]

@@ -76,7 +76,7 @@ class Heartbeats {
     return this.#since;
   }
 
-  /** The content of a heartbeat of this node. */
+  /** What this node tells of itself. */
   get details() {
     const { sessions } = this.#describe();
     return {

@@ -109,7 +109,7 @@ class Parcels {
     });
   }
 
-  /** Publishes the gathered messages. */
+  /** Publishes what has gathered. */
   send() {
     if (this.#parcels.size === 0) return;
     const parcels = this.#parcels;
@@ -119,7 +119,7 @@ class Parcels {
     }
   }
 
-  /** Discards the gathered messages. */
+  /** Forgets what has gathered. */
   discard() {
     this.#parcels = new Map();
     this.#bytes = 0;

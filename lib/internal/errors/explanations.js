@@ -174,15 +174,27 @@ function causeOfFrame(text) {
 function explain(err, meaning) {
   if (meaning === undefined) return err;
   // The cause is made here, so a stack trace of it would tell nothing.
+  const value = withoutStack(() => new Error(meaning));
+  Object.defineProperty(err, 'cause', { value, configurable: true, writable: true });
+  return err;
+}
+
+/**
+ * Makes an error that is not the fault of the code that makes it. Without a stack trace, Node does
+ * not show a line of this package if nothing handles it.
+ *
+ * @template {Error} E
+ * @param {function(): E} make
+ * @returns {E}
+ */
+function withoutStack(make) {
   const { stackTraceLimit } = Error;
   Error.stackTraceLimit = 0;
   try {
-    const value = new Error(meaning);
-    Object.defineProperty(err, 'cause', { value, configurable: true, writable: true });
+    return make();
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
   }
-  return err;
 }
 
 /**
@@ -206,6 +218,21 @@ const NOT_TLS = [
   'ERR_SSL_HTTP_REQUEST',
 ];
 
+/** Codes of Node for a server whose certificate no authority vouches for. */
+const UNTRUSTED = [
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+];
+
+/** Whether the option `ca` has no certificate in PEM, but the name of a file for example. */
+function isNoAuthority(ca) {
+  const texts = [ca].flat().filter((each) => typeof each === 'string' || ArrayBuffer.isView(each));
+  return texts.length > 0 && !texts.some((each) => Buffer.from(each).includes('-----BEGIN '));
+}
+
 /**
  * Adds the endpoint of a failed attempt to connect to an error that does not name it, and explains
  * an attempt at TLS.
@@ -215,10 +242,17 @@ const NOT_TLS = [
  * @param {?{path?: string, address?: string, port?: number}} where
  * @param {object} how
  * @param {boolean} how.ssl whether the attempt uses TLS
+ * @param {object} how.ssl_options
  * @param {boolean} [how.late] whether it exceeded `connect_timeout`
  * @returns {E} the same
  */
-function describeAttempt(err, where, { ssl, late = false }) {
+function describeAttempt(err, where, { ssl, ssl_options, late = false }) {
+  if (UNTRUSTED.includes(err.code) && isNoAuthority(ssl_options.ca)) {
+    return explain(
+      err,
+      'The option "ca" of "ssl_options" has no certificate in PEM. It is the text of the certificates, not the name of a file.',
+    );
+  }
   const isPlain = NOT_TLS.includes(err.code);
   const isCut = ssl && err.code === 'ECONNRESET';
   if (!late && !isPlain && !isCut) return err;
@@ -242,4 +276,4 @@ function describeAttempt(err, where, { ssl, late = false }) {
     : err;
 }
 
-module.exports = { causeOfPath, describeAttempt, describeFrame, explain };
+module.exports = { causeOfPath, describeAttempt, describeFrame, explain, withoutStack };

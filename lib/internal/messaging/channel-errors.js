@@ -1,6 +1,6 @@
 'use strict';
 
-const { describeFrame, explain } = require('../errors/explanations.js');
+const { describeFrame, explain, withoutStack } = require('../errors/explanations.js');
 const SockhopError = require('../../SockhopError.js');
 
 /*
@@ -18,14 +18,9 @@ const SockhopError = require('../../SockhopError.js');
  *   `cause` if they are known
  */
 function badFrame(text, { address, port }) {
-  const { stackTraceLimit } = Error;
-  Error.stackTraceLimit = 0;
-  let err;
-  try {
-    err = new SockhopError('Skipping corrupted data in buffer', 'ERR_OBJECTBUFFER_BAD_BUFFER_DATA');
-  } finally {
-    Error.stackTraceLimit = stackTraceLimit;
-  }
+  const err = withoutStack(
+    () => new SockhopError('Skipping corrupted data in buffer', 'ERR_OBJECTBUFFER_BAD_BUFFER_DATA'),
+  );
   if (address !== undefined) err.address = address;
   if (port !== undefined) err.port = port;
   return text === undefined ? err : describeFrame(err, text);

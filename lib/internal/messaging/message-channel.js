@@ -237,7 +237,7 @@ class MessageChannel {
   }
 
   /**
-   * Handles a message by its type. Kept short, so that V8 compiles it and `emit()` into the caller.
+   * Handles a message by its type. It is short, so that V8 compiles it and `emit()` into the caller.
    *
    * @param {*} message
    * @param {string} [text] of the message; left out if it comes from a method of the program
@@ -471,6 +471,8 @@ class MessageChannel {
       }
       if (!isEncoded) text = answerEnvelope(data, id);
     } catch (err) {
+      if (data?.constructor === undefined || data.constructor === null)
+        throw errors.noPayload(data);
       // A peer may send an id that is nested too deep to be written. It waits for no answer.
       if (typeof id === 'object' && isWritable(data)) return;
       throw err;

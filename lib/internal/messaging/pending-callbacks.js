@@ -131,7 +131,7 @@ class PendingCallbacks {
         if (this.#timer === null) this.#startTimer(expires - now);
         return;
       }
-      // A handler of another callback may have removed this one from a renewed map.
+      // The program may have taken it out of a renewed map, when it was told of another one.
       if (!this.#remove(count)) continue;
       pending.abandon();
       this.#onTimeout();

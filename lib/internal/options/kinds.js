@@ -14,6 +14,12 @@ const { kFigures, kTarget } = require('../symbols.js');
 /** For a value that may be a mistake, see late.js. */
 const loadMistakes = late(() => require('./mistakes.js'));
 
+/** Warns of names that are unknown and like one that is known. */
+function warnOfOptions(whose, given, known) {
+  const isUnknown = (name) => !known.includes(name);
+  if (Object.keys(given).some(isUnknown)) loadMistakes().warnOfOptions(whose, given, { known });
+}
+
 /** The longest delay of `setTimeout()`, which turns a longer one into 1 ms. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
@@ -74,6 +80,7 @@ function checkPort(subject, value, option) {
  * @returns {string|null} why a text cannot be an address, with the remedy; null if it can be one
  */
 function notAnAddress(text) {
+  if (/\s/.test(text)) return 'without white space';
   const [, protocol, authority] = /^([a-z][a-z0-9+.-]*):\/\/([^/?#]*)/i.exec(text) ?? [];
   if (authority === '' || (protocol === undefined && text.includes('/'))) {
     return 'not a path (for a Unix socket set "path" instead)';
@@ -135,9 +142,10 @@ function checkAddresses(subject, value, { place }) {
   const places = value.map((entry, index) => {
     // The subject is like 'The "options.addresses" property'.
     const each = (field) => subject.replace('" ', `[${index}]${field}" `);
-    if (typeof entry !== 'object' || entry === null) {
+    if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) {
       throw invalidType(each(''), 'an object, { address, port } or { path }', entry);
     }
+    warnOfOptions('a place of "addresses"', entry, ['path', 'address', 'port']);
     if (entry.path) return { path: checkPath(each('.path'), entry.path) };
     return {
       path: null,
@@ -243,14 +251,23 @@ function checkFileMode(subject, value) {
   throw outOfRange(subject, expected, value);
 }
 
+/** Any value that is not falsy is true, as in 1.8.4. */
+function checkFlag(subject, value) {
+  if (typeof value === 'string') loadMistakes().warnOfFlag(subject, value);
+  return true;
+}
+
 function checkSystemd(subject, value) {
   if (typeof value === 'boolean' || typeof value === 'string') return value;
   throw invalidType(subject, 'true, or the name of a socket ("FileDescriptorName=")', value);
 }
 
 function checkTlsOptions(subject, value, { whose = 'tls.connect()' }) {
-  if (typeof value === 'object' && !Array.isArray(value)) return value;
-  throw invalidType(subject, `an object with options of ${whose}`, value);
+  if (typeof value !== 'object' || Array.isArray(value)) {
+    throw invalidType(subject, `an object with options of ${whose}`, value);
+  }
+  loadMistakes().warnOfTlsOptions(value);
+  return value;
 }
 
 /** As in 1.8.4, any value but "json" stands for a sockhop program. */
@@ -353,11 +370,12 @@ function checkSecret(subject, value) {
   const keys = Array.isArray(value) ? value : [value];
   const isKey = (key) => (typeof key === 'string' || key instanceof Uint8Array) && key.length > 0;
   if (keys.length > 0 && keys.every(isKey)) return [...keys];
-  throw invalidType(
-    subject,
-    'a key, a string or bytes that are not empty, or an array of keys, the first of which signs',
-    null,
+  const err = new TypeError(
+    `${subject} must be a key, a string or bytes that are not empty, or an array of keys, the first of which signs. ` +
+      `Received ${Array.isArray(value) ? 'an array with something else' : `a value of type ${typeof value}`}`,
   );
+  err.code = 'ERR_INVALID_ARG_TYPE';
+  throw err;
 }
 
 /**
@@ -393,7 +411,7 @@ const KINDS = {
   flag: {
     documented: 'boolean',
     declared: nullable('boolean'),
-    check: (_subject, value) => Boolean(value),
+    check: checkFlag,
   },
   strictFlag: {
     documented: 'boolean',

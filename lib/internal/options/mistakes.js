@@ -6,8 +6,10 @@
  * the process, once for each name.
  */
 
+const { inspect } = require('node:util');
+
 /** Names that programs use for an option, from `net`, `tls` and other packages. */
-const OTHER_NAMES = new Map([
+const OTHER_NAMES = [
   ['host', 'address'],
   ['hostname', 'address'],
   ['socketPath', 'path'],
@@ -24,7 +26,10 @@ const OTHER_NAMES = new Map([
   ['secure', 'ssl'],
   ['maxConnections', 'max_connections'],
   ['highWaterMark', 'receive_high_water_mark" or "send_high_water_mark'],
-]);
+  ['timeout', 'grace'],
+  ['certificate', 'cert'],
+  ['privateKey', 'key'],
+];
 
 const ON_THE_SOCKET = 'Call the method of the socket in a handler of "connect" instead.';
 const NOT_AVAILABLE = 'This package has no such option.';
@@ -66,6 +71,50 @@ const NOT_OF_LISTEN = new Map([
   ['blockList', 'Refuse the client in start() of its session instead.'],
   ['noDelay', 'Call sock.setNoDelay() in a handler of "connect" instead.'],
 ]);
+
+/** The options of `tls.connect()`, `tls.createServer()` and `tls.createSecureContext()`. */
+const TLS_OPTIONS = [
+  'ALPNCallback',
+  'ALPNProtocols',
+  'SNICallback',
+  'allowPartialTrustChain',
+  'ca',
+  'cert',
+  'checkServerIdentity',
+  'ciphers',
+  'clientCertEngine',
+  'crl',
+  'dhparam',
+  'ecdhCurve',
+  'enableTrace',
+  'handshakeTimeout',
+  'honorCipherOrder',
+  'key',
+  'maxVersion',
+  'minDHSize',
+  'minVersion',
+  'passphrase',
+  'pfx',
+  'privateKeyEngine',
+  'privateKeyIdentifier',
+  'pskCallback',
+  'pskIdentityHint',
+  'rejectUnauthorized',
+  'requestCert',
+  'requestOCSP',
+  'secureContext',
+  'secureOptions',
+  'secureProtocol',
+  'servername',
+  'session',
+  'sessionIdContext',
+  'sessionTimeout',
+  'sigalgs',
+  'ticketKeys',
+];
+
+/** Options of the connection, which `tls.connect()` takes as well. */
+const NET_OPTIONS = ['host', 'port', 'path', 'socket', 'timeout', ...WITHOUT_EFFECT.keys()];
 
 /** The names that this environment has warned of. */
 const warned = new Set();
@@ -151,8 +200,9 @@ function nearest(name, options) {
  * @param {string[]} names.known options that have an effect
  * @param {string[]} [names.silent] other names that need no warning
  * @param {string[]} [names.properties] properties of the object that are no options
+ * @param {string[]} [names.onByDefault] options for which false is no default
  */
-function warnOfOptions(whose, given, { known, silent = [], properties = [] }) {
+function warnOfOptions(whose, given, { known, silent = [], properties = [], onByDefault = [] }) {
   for (const name of Object.keys(given)) {
     if (known.includes(name) || silent.includes(name)) continue;
     // Names in capitals come from an environment that was spread into the options.
@@ -168,7 +218,9 @@ function warnOfOptions(whose, given, { known, silent = [], properties = [] }) {
       continue;
     }
     const meant = nearest(name, [...known, ...properties]);
-    if (meant === undefined || given[meant] || !given[name]) continue;
+    if (meant === undefined || given[meant]) continue;
+    const isChosen = given[name] === false ? onByDefault.includes(meant) : given[name];
+    if (!isChosen) continue;
     const remedy = properties.includes(meant)
       ? `If "${meant}" is meant, set the property: ${meant} is no option.`
       : `Did you mean "${meant}"?`;
@@ -180,4 +232,57 @@ function warnOfOptions(whose, given, { known, silent = [], properties = [] }) {
   }
 }
 
-module.exports = { NOT_OF_LISTEN, looksLike, plain, warn, warnOfOptions };
+/**
+ * Warns of names in `ssl_options` that `tls` does not know, and of a `requestCert` that it does not
+ * heed.
+ *
+ * @param {object} given
+ */
+function warnOfTlsOptions(given) {
+  warnOfOptions('"ssl_options"', given, {
+    known: TLS_OPTIONS,
+    silent: NET_OPTIONS,
+    onByDefault: ['rejectUnauthorized', 'honorCipherOrder'],
+  });
+  const { requestCert } = given;
+  if (!requestCert || requestCert === true) return;
+  warn(
+    'requestCert',
+    'SOCKHOP_OPTION_VALUE',
+    `The option "requestCert" of "ssl_options" has no effect: only true asks clients for a certificate. Received ${inspect(requestCert)}`,
+  );
+}
+
+/** Texts that a program may take for false. */
+const NEGATIVE = /^(false|no|off|0)$/i;
+
+/**
+ * Warns of an option that is true or false, and has a value that seems to mean something else.
+ *
+ * @param {string} subject the option in the message
+ * @param {*} value truthy
+ */
+function warnOfFlag(subject, value) {
+  if (typeof value !== 'string' || !NEGATIVE.test(value)) return;
+  warn(
+    subject,
+    'SOCKHOP_OPTION_VALUE',
+    `${subject} ${inspect(value)} means true, as every value does that is not falsy. Write true or false.`,
+  );
+}
+
+/** Warns of a number that the program seems to have computed from something undefined. */
+function warnOfNaN(subject) {
+  warn(`NaN ${subject}`, 'SOCKHOP_OPTION_VALUE', `${subject} is NaN, and means the default.`);
+}
+
+module.exports = {
+  NOT_OF_LISTEN,
+  looksLike,
+  plain,
+  warn,
+  warnOfFlag,
+  warnOfNaN,
+  warnOfOptions,
+  warnOfTlsOptions,
+};

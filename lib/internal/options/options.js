@@ -108,15 +108,16 @@ function read(taker, given, defaults = undefined) {
   if (defaults !== undefined) Object.assign(values, defaults);
   for (const { name, subject, check, isGiven, option } of steps) {
     const value = given[name];
-    if (!isGiven(value, taker) || isMethod(value, given, option)) continue;
+    if (!isGiven(value, taker) || isMethod(value, given, option)) {
+      if (Number.isNaN(value)) loadMistakes().warnOfNaN(subject);
+      continue;
+    }
     values[name] = check(subject, value, option);
   }
   return values;
 }
 
-/**
- * An object of a class may have a method with the name of an option, as an array has `values()`.
- */
+/** An object of a class may have a method with the name of an option, as an array has `values()`. */
 function isMethod(value, given, { name, kind }) {
   return typeof value === 'function' && kind !== 'sessionType' && !Object.hasOwn(given, name);
 }
@@ -126,14 +127,21 @@ function isMethod(value, given, { name, kind }) {
  *
  * @throws {TypeError} for a server with `ssl` and without a certificate
  */
-function usesTls({ ssl, ssl_options }, isServer) {
+function usesTls({ ssl, ssl_options }, given, isServer) {
   const hasOptions = Object.keys(ssl_options).length > 0;
   if (ssl && !hasOptions && isServer) {
     throw invalidValue(
       property('ssl'),
       'left out for a server without "ssl_options": TLS needs a certificate and its key, ' +
         'ssl_options: { cert, key }, as for tls.createServer()',
-      ssl,
+      given.ssl,
+    );
+  }
+  if (typeof given.ssl === 'object' && given.ssl !== null) {
+    warn(
+      'ssl',
+      'SOCKHOP_OPTION_VALUE',
+      `${property('ssl')} is an object, whose properties have no effect. Give it as "ssl_options" instead.`,
     );
   }
   return ssl || hasOptions;
@@ -157,6 +165,7 @@ function checkSecureContext(opts, hasTls) {
       opts,
     );
   }
+  loadMistakes().warnOfTlsOptions(opts);
   return opts;
 }
 
@@ -179,7 +188,7 @@ function normalizeClientOptions(opts, { defaults } = {}) {
   const given = checkOptions(opts);
   warnOfClientOptions(given);
   const settings = read('client', given, defaults);
-  settings.ssl = usesTls(settings, false);
+  settings.ssl = usesTls(settings, given, false);
   settings.auto_reconnect_max_interval = longestInterval(settings);
   checkValues(settings);
   return settings;
@@ -212,7 +221,7 @@ function normalizeServerOptions(opts, { defaults } = {}) {
   const given = checkOptions(opts);
   warnOfServerOptions(given);
   const settings = read('server', given, defaults);
-  settings.ssl = usesTls(settings, true);
+  settings.ssl = usesTls(settings, given, true);
   if (settings.cluster !== null) settings.cluster = readCluster(settings.cluster);
   checkValues(settings);
   return settings;
@@ -239,6 +248,7 @@ function checkValues({ values, codec, peer_type, debug, terminator, cluster = nu
  * @throws {TypeError|RangeError}
  */
 function readCluster(given) {
+  warnOfOptions('"cluster"', given, { known: namesOf('cluster') });
   const settings = read('cluster', given);
   const { heartbeat_interval: interval, node_timeout: timeout, engine, replay } = settings;
   if (replay > 0 && typeof engine.record !== 'function') {
@@ -386,10 +396,49 @@ function normalizeListenOptions(args, here) {
  * @throws {TypeError|RangeError} for a wrong value
  */
 function normalizeCloseOptions(opts) {
+  if (typeof opts === 'number' && opts > 0) {
+    warnOfArgument('close()', `an object with options such as { grace: ${opts} }`, opts);
+  }
+  warnOfCallback('close()', opts);
   const isPlain = typeof opts === 'object' && opts?.constructor === Object;
   if (!isPlain) return { grace: 0 };
   warnOfOptions('close()', opts, { known: namesOf('close()') });
   return read('close()', opts);
+}
+
+/** As in 1.8.4, such a value has no effect. */
+function warnOfArgument(method, expected, value) {
+  warn(
+    method,
+    'SOCKHOP_IGNORED_OPTION',
+    `The last argument of ${method} has no effect. It must be ${expected}. Received ${describe(value)}`,
+  );
+}
+
+/** Warns of a function in place of the options of a method. */
+function warnOfCallback(method, value) {
+  if (typeof value !== 'function') return;
+  const expected =
+    'left out: there is no callback, and the promise that it returns tells when it is done';
+  warnOfArgument(method, expected, value);
+}
+
+/** The names of the options of `sendall()`. */
+const BROADCAST_OPTIONS = ['local', 'except'];
+
+/**
+ * Warns of a mistake in the options of `sendall()`. A number is none: `sendall()` may be passed to
+ * `map()`.
+ *
+ * @param {*} opts
+ */
+function checkBroadcastOptions(opts) {
+  if (typeof opts === 'function') return warnOfCallback('sendall()', opts);
+  if (typeof opts !== 'object') return;
+  if (typeof opts.write === 'function') {
+    return warnOfArgument('sendall()', 'an object with options: send() takes a socket', opts);
+  }
+  warnOfOptions('sendall()', opts, { known: BROADCAST_OPTIONS });
 }
 
 /** The number of names that are remembered for a method; further names cause no warnings. */
@@ -438,12 +487,7 @@ const NO_REQUEST_OPTIONS = Object.freeze(read('request()', {}));
 function normalizeRequestOptions(config) {
   if (!config) return NO_REQUEST_OPTIONS;
   if (typeof config === 'object') return readOften('request()', config);
-  // As in 1.8.4, such a value has no effect.
-  warn(
-    'the options of request()',
-    'SOCKHOP_IGNORED_OPTION',
-    `The last argument of request() has no effect. It must be an object with options such as { timeout: 5000 }. Received ${describe(config)}`,
-  );
+  warnOfArgument('request()', 'an object with options such as { timeout: 5000 }', config);
   return NO_REQUEST_OPTIONS;
 }
 
@@ -527,6 +571,7 @@ function checkOf(name) {
 const checkTerminator = (subject, value) => checked(optionNamed('terminator'), subject, value);
 
 module.exports = {
+  checkBroadcastOptions,
   checkSecureContext,
   CLUSTER_DEFAULTS,
   namesOf,
@@ -545,4 +590,5 @@ module.exports = {
   checkPath: checkOf('path'),
   checkPort: checkOf('port'),
   checkTerminator,
+  warnOfCallback,
 };

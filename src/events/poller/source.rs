@@ -1,4 +1,4 @@
-//! The interface of connections and listeners for the poller that watches them.
+//! What a poller needs of the connections and listeners that it watches.
 
 use std::sync::Arc;
 use std::time::Instant;

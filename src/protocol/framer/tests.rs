@@ -1,4 +1,4 @@
-// The subjects of these tests are `framer` and `frames`.
+// `framer` and `frames` are what these tests are about.
 #![allow(clippy::similar_names)]
 
 use proptest::collection::vec;
