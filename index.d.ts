@@ -103,12 +103,12 @@ export type PeerType = 'Sockhop' | 'json';
 export type SlowConsumerPolicy = 'wait' | 'drop' | 'disconnect';
 
 /**
- * The order in which a client tries several servers: as they are listed (`in_order`), or another
- * one for each attempt (`random`).
+ * The order in which a client tries several servers: as they are listed (`in_order`), or in a new
+ * random order for each attempt (`random`).
  */
 export type AddressOrder = 'in_order' | 'random';
 
-/** The place of one of several servers: a `path`, or an `address` and `port`. */
+/** The address of one of several servers: a `path`, or an `address` and `port`. */
 export interface ServerAddress {
   /** Path of a Unix socket or a named pipe. It takes precedence over `address` and `port`. */
   path?: string | null | undefined;
@@ -145,21 +145,21 @@ export interface SockhopOptions {
    */
   peer_type?: PeerType | (string & NonNullable<unknown>) | null | undefined;
   /**
-   * `"auto"`: messages are binary where both ends of a connection are this package. `"json"`: they
-   * are always JSON. Default: `"auto"`.
+   * `"auto"`: messages are binary if both ends of a connection use this package. `"json"`: they are
+   * always JSON. Default: `"auto"`.
    */
   codec?: 'auto' | 'json' | null | undefined;
   /**
    * `"rich"`, on both ends: Buffers, typed arrays, Dates, Maps, Sets, BigInts, `undefined`, `NaN`,
-   * infinite numbers and `-0` arrive as such. `"json"`: they arrive as JSON makes them. Default:
-   * `"json"`.
+   * infinite numbers and `-0` arrive unchanged. `"json"`: they arrive as JSON represents them.
+   * Default: `"json"`.
    */
   values?: 'json' | 'rich' | null | undefined;
   /** Text that ends each frame; it must not be empty. Default: `"\n"`. */
   terminator?: Terminator | null | undefined;
   /**
    * `true`: a received frame that is not JSON is delivered as a string, and values that are not
-   * objects can be sent to a JSON peer. Otherwise both are errors. Default: `false`.
+   * objects can be sent to a JSON peer. `false`: both are errors. Default: `false`.
    */
   allow_non_objects?: boolean | null | undefined;
   /**
@@ -173,40 +173,40 @@ export interface SockhopOptions {
   captureRejections?: boolean | undefined;
   /**
    * Length of the longest frame that is accepted, without its terminator. A longer frame closes the
-   * connection as soon as its length is certain. `Infinity` stands for the length of the longest
-   * string, `buffer.constants.MAX_STRING_LENGTH`. In bytes. Default: `134217728` (128 MiB).
+   * connection as soon as its length is certain. `Infinity` means the length of the longest string,
+   * `buffer.constants.MAX_STRING_LENGTH`. In bytes. Default: `134217728` (128 MiB).
    */
   max_message_size?: number | null | undefined;
   /**
-   * Number of callbacks of one connection that may wait for their answers, 8388608 at most.
+   * Number of callbacks of one connection that may wait for their answers, at most 8388608.
    * Default: `1000000`.
    */
   max_pending_callbacks?: number | null | undefined;
   /**
-   * Time after which a callback without an answer is forgotten. `0`: it waits as long as the
-   * connection lasts. With a time, an `error` event with the code `ERR_SOCKET_DESTROYED` also
-   * reports callbacks that wait when the peer or the network ends the connection. In milliseconds.
-   * Default: `0`.
+   * Time after which a callback without an answer is discarded. `0`: it waits as long as the
+   * connection lasts. With another value, an `error` event with the code `ERR_SOCKET_DESTROYED`
+   * also reports callbacks that are still waiting when the peer or the network ends the connection.
+   * In milliseconds. Default: `0`.
    */
   callback_timeout?: number | null | undefined;
   /** Time that a TLS handshake may take. In milliseconds. Default: `120000`. */
   handshake_timeout?: number | null | undefined;
   /**
-   * Time without a byte in either direction after which a connection ends. `0`: never. Pings,
-   * pongs, `sendall()` and parts of a message count, as they do for `sock.setTimeout()`. In
-   * milliseconds. Default: `0`.
+   * Time without a byte in either direction after which a connection is closed. `0`: never. Pings,
+   * pongs, `sendall()` and parts of a message count as activity, as they do for
+   * `sock.setTimeout()`. In milliseconds. Default: `0`.
    */
   idle_timeout?: number | null | undefined;
   /**
-   * Received bytes of one connection that may wait to be delivered. At the mark reading stops,
+   * Received bytes of one connection that may wait to be delivered. At the mark, reading stops
    * until the program has caught up. Each message counts 32 bytes in addition to its text. All
-   * connections of a thread share a further mark of 32 MiB, and one connection gets at most half of
-   * the part that is free. In bytes. Default: `1048576` (1 MiB).
+   * connections of a thread also share a mark of 32 MiB, and one connection may use at most half of
+   * its free part. In bytes. Default: `1048576` (1 MiB).
    */
   receive_high_water_mark?: number | null | undefined;
   /**
-   * Bytes of one connection that may wait to be sent before `slow_consumer` applies. The last
-   * message below the mark may exceed it. In bytes. Default: `16777216` (16 MiB).
+   * Bytes of one connection that may wait to be sent before `slow_consumer` applies. A message that
+   * begins below the mark may exceed it. In bytes. Default: `16777216` (16 MiB).
    */
   send_high_water_mark?: number | null | undefined;
   /**
@@ -229,47 +229,48 @@ export interface SockhopClientOptions extends SockhopOptions {
    */
   addresses?: readonly ServerAddress[] | null | undefined;
   /**
-   * Order in which an attempt tries the servers of `addresses`: as they are listed, or another one
-   * each time. Default: `"in_order"`.
+   * Order in which an attempt tries the servers of `addresses`: as they are listed, or a new random
+   * order for each attempt. Default: `"in_order"`.
    */
   address_order?: AddressOrder | null | undefined;
   /** Options of `tls.connect()`. Default: `{}`. */
   ssl_options?: ConnectionOptions | null | undefined;
   /**
    * Time between two attempts to connect while `auto_reconnect` is on and there is no connection,
-   * counted from the construction of the client. With a factor or a jitter it is the time before
-   * the first attempt, counted from the end of the connection. In milliseconds. Default: `2000`.
+   * counted from the construction of the client. With a factor or a jitter it is the delay of the
+   * first attempt, counted from the end of the connection. In milliseconds. Default: `2000`.
    */
   auto_reconnect_interval?: number | null | undefined;
   /**
-   * Factor by which the time before an attempt of `auto_reconnect` grows with each attempt. A
-   * connection that lasts at least `auto_reconnect_interval` resets the time. Default: `1`.
+   * Factor by which the delay before an attempt of `auto_reconnect` grows with each attempt. A
+   * connection that lasts at least `auto_reconnect_interval` resets the delay. Default: `1`.
    */
   auto_reconnect_factor?: number | null | undefined;
   /**
-   * Longest time before an attempt of `auto_reconnect`. It must not be shorter than
-   * `auto_reconnect_interval`, and the default is never shorter. In milliseconds. Default: `30000`.
+   * Longest delay before an attempt of `auto_reconnect`. It must not be shorter than
+   * `auto_reconnect_interval`; a longer interval raises the default. In milliseconds. Default:
+   * `30000`.
    */
   auto_reconnect_max_interval?: number | null | undefined;
   /**
-   * Part of the time before an attempt of `auto_reconnect` that is random, from 0 to 1: with `0.5`
-   * each time is between half of it and the whole, with `1` between nothing and the whole. Clients
-   * that lose their server together then come back one after the other. Default: `0`.
+   * Random part of the delay before an attempt of `auto_reconnect`, from 0 to 1: with `0.5` each
+   * delay is between half of it and all of it, with `1` between 0 and all of it. Clients that lose
+   * their server together then do not all come back at the same moment. Default: `0`.
    */
   auto_reconnect_jitter?: number | null | undefined;
   /**
-   * Number of messages that may wait while there is no connection. They leave in order after
+   * Number of messages that may wait while there is no connection. They are sent in order after
    * `connect`. `0`: `send()` rejects without a connection. Default: `0`.
    */
   offline_queue?: number | null | undefined;
   /**
-   * Bytes of the messages that may wait in the offline queue. In bytes. Default: `16777216` (16
-   * MiB).
+   * Total size of the messages that may wait in the offline queue. In bytes. Default: `16777216`
+   * (16 MiB).
    */
   offline_queue_bytes?: number | null | undefined;
   /**
-   * Time that `connect()` may take, with the TLS handshake; with `addresses` the time for each
-   * server. In milliseconds. Default: `5000`.
+   * Time that `connect()` may take, including the TLS handshake. With `addresses` it is the time
+   * for each server. In milliseconds. Default: `5000`.
    */
   connect_timeout?: number | null | undefined;
   // end of options of a client
@@ -286,25 +287,28 @@ export interface SockhopServerOptions<Session extends SockhopSession = SockhopSe
   ssl_options?: TlsOptions | null | undefined;
   /**
    * Class of the session of each connection, or an object with a function `_from_socket(sock,
-   * server)` that makes one. Default: `SockhopSession`.
+   * server)` that creates one. Default: `SockhopSession`.
    */
   session_type?: SessionClass<Session> | SessionMaker | null | undefined;
-  /** Go on with a connection whose peer has ended its direction and reads on. Default: `false`. */
+  /**
+   * Keep a connection open if its peer has ended its own direction but still reads. Default:
+   * `false`.
+   */
   allow_half_open?: boolean | null | undefined;
   /**
-   * Number of connections that may be open at a time. Further ones are closed at once. Connections
-   * whose session has not started yet count. Default: `Infinity`.
+   * Number of connections that may be open at a time, including those whose session has not started
+   * yet. Further connections are closed at once. Default: `Infinity`.
    */
   max_connections?: number | null | undefined;
   /**
-   * Number of TLS handshakes that may run at a time. Further clients wait for their turn, within
-   * `handshake_timeout`. While they wait, a handshake that takes more than three seconds ends with
-   * `ERR_TLS_HANDSHAKE_TIMEOUT`. Default: `512`.
+   * Number of TLS handshakes that may run at a time. Further clients wait for their turn, for at
+   * most `handshake_timeout`. While clients wait, a handshake that takes more than three seconds
+   * ends with `ERR_TLS_HANDSHAKE_TIMEOUT`. Default: `512`.
    */
   max_handshakes?: number | null | undefined;
   /**
-   * An engine, or an object with one and with the options of a cluster: servers with engines of the
-   * same broker act as one. Default: none.
+   * An engine, or an object with an engine and other options of a cluster. Servers whose engines
+   * use the same broker act as one. Default: none.
    */
   cluster?: ClusterEngine | ClusterOptions | '' | false | null | undefined;
   // end of options of a server
@@ -315,31 +319,35 @@ export type ClusterSecret = string | Uint8Array;
 
 /**
  * Passes messages between the nodes of a cluster, over a broker. `sockhop/cluster/nats`,
- * `sockhop/cluster/redis` and `sockhop/cluster/memory` make some; a program may bring its own.
+ * `sockhop/cluster/redis`, `sockhop/cluster/workers` and `sockhop/cluster/memory` create engines; a
+ * program may use its own.
  */
 export interface ClusterEngine {
   readonly name: string;
-  /** Whether `a.b.*` can be subscribed to, for all subjects with one more part. */
+  /** Whether the engine can subscribe to `a.b.*`, which means all subjects with one more part. */
   readonly wildcards: boolean;
-  /** Fulfilled when the broker is reached. It may be called again after `close()`. */
+  /** Fulfilled when the broker can be reached. It may be called again after `close()`. */
   open(host: ClusterEngineHost): Promise<{ max_payload: number }>;
   /**
-   * Fulfilled when the broker has confirmed the subscription, after the next reconnect if it is away.
-   * A second subscription to a subject counts as the first one.
+   * Fulfilled when the broker has confirmed the subscription. If the broker is away, that is after
+   * the next reconnect. A second subscription to the same subject has no further effect.
    */
   subscribe(subject: string): Promise<void>;
   unsubscribe(subject: string): Promise<void>;
-  /** Never throws and never waits. Messages keep their order, and are dropped while it is away. */
+  /**
+   * Never throws and never waits. Messages keep their order. They are dropped while the broker is
+   * away.
+   */
   publish(subject: string, bytes: Uint8Array, ticket?: number): void;
-  /** Fulfilled when the broker has all that was published before; rejects if the link broke. */
+  /** Fulfilled when the broker has everything published before; rejects if the connection broke. */
   flush(): Promise<void>;
-  /** Bytes that are not with the broker yet. */
+  /** The number of bytes that the broker has not received yet. */
   pending(): number;
-  /** Closes what `open()` has made, and not what the program has passed. */
+  /** Closes the connections that `open()` has made, and none that the program has passed. */
   close(): Promise<void>;
   /**
-   * For the option `replay`, with `position()` and `read()`: has the broker keep the last messages of
-   * a subject, those of other nodes as well.
+   * Needed for the option `replay`, with `position()` and `read()`: tells the broker to keep the last
+   * `length` messages of a subject, including those of other nodes.
    */
   record?(subject: string, length: number): Promise<void>;
   /** The position of the last message that is kept. */
@@ -348,18 +356,18 @@ export interface ClusterEngine {
   read?(position: unknown): AsyncIterable<Uint8Array>;
 }
 
-/** What an engine reports to. */
+/** The functions by which an engine reports to its node. */
 export interface ClusterEngineHost {
-  /** A subject that is the node's own; an engine may subscribe to `<inbox>.*` for itself. */
+  /** A subject of this node alone; an engine may subscribe to `<inbox>.*` for itself. */
   readonly inbox: string;
-  /** A message has arrived. The messages of this node may come back. */
+  /** A message has arrived. It may be one that this node has published. */
   deliver(subject: string, bytes: Uint8Array): void;
   /**
-   * The broker is reached again, and all subscriptions are made anew; or it is lost. While `open()`
-   * waits: an attempt to reach it has failed.
+   * `true`: the broker can be reached again, and all subscriptions have been renewed. `false`: the
+   * broker is lost or, while `open()` waits, an attempt to reach it has failed.
    */
   state(up: boolean, cause?: Error): void;
-  /** The subject of the message with that ticket had no subscriber. */
+  /** The subject of the message with this ticket has no subscriber. */
   nobody(ticket: number): void;
   /** The broker does not permit this node to publish to a subject. */
   denied(subject: string, cause: Error): void;
@@ -371,13 +379,13 @@ export interface ClusterOptions {
   /** Passes messages between the nodes. */
   engine: ClusterEngine;
   /**
-   * The first part of every subject or channel: clusters that share a broker need different ones. 1
+   * First part of every subject or channel. Clusters that share a broker need different prefixes. 1
    * to 32 of the characters `A-Z`, `a-z`, `0-9`, `_` and `-`. Default: `"sockhop"`.
    */
   prefix?: string | null | undefined;
   /**
-   * Key with which messages between nodes are signed. Of an array, the first one signs and each one
-   * is accepted. Default: none.
+   * Key that signs messages between nodes. With an array, the first key signs, and signatures of
+   * all keys are accepted. Default: none.
    */
   secret?: ClusterSecret | ClusterSecret[] | null | undefined;
   /**
@@ -386,43 +394,43 @@ export interface ClusterOptions {
    */
   join_timeout?: number | null | undefined;
   /**
-   * Time between heartbeats. With more than 100 nodes it is at least 10 ms a node. In milliseconds.
-   * Default: `1000`.
+   * Time between heartbeats. With more than 100 nodes it is at least 10 ms for each node. In
+   * milliseconds. Default: `1000`.
    */
   heartbeat_interval?: number | null | undefined;
   /**
-   * Silence after which a node counts as gone, at least three heartbeats. Time in which this node
-   * could not hear does not count. In milliseconds. Default: `3500`.
+   * Time without a message after which a node counts as gone, at least three heartbeats. Time in
+   * which this node itself could not receive does not count. In milliseconds. Default: `3500`.
    */
   node_timeout?: number | null | undefined;
   /**
-   * Time to wait for another node to carry out an operation, the client's answer not included. In
-   * milliseconds. Default: `5000`.
+   * Time to wait for another node to carry out an operation, without the time of the client's
+   * answer. In milliseconds. Default: `5000`.
    */
   request_timeout?: number | null | undefined;
   /**
-   * Bytes of messages that may wait for the broker, 256 more for each message. In bytes. Default:
-   * `16777216` (16 MiB).
+   * Size of the messages that may wait for the broker. Each message counts 256 bytes in addition to
+   * its own. In bytes. Default: `16777216` (16 MiB).
    */
   hold_size?: number | null | undefined;
   /**
-   * Time after the loss of the broker in which messages are held for it. Later ones are refused
-   * with `ERR_CLUSTER_AWAY`. In milliseconds. Default: `30000`.
+   * Time after the loss of the broker during which messages are held for it. Later messages are
+   * refused with `ERR_CLUSTER_AWAY`. In milliseconds. Default: `30000`.
    */
   hold_time?: number | null | undefined;
   /**
-   * Time that held messages wait, when the broker is back, for the nodes that were there before. In
-   * milliseconds. Default: `2000`.
+   * When the broker is back: time that held messages wait until the nodes that were there before
+   * are back as well. In milliseconds. Default: `2000`.
    */
   rejoin_time?: number | null | undefined;
   /**
-   * Number of messages to all clients that the broker keeps, from which a node that lost the broker
-   * reads those that it missed. `0`: it keeps none. Default: `0`.
+   * Number of messages to all clients that the broker keeps. A node that lost the broker reads the
+   * messages that it missed from there. `0`: the broker keeps none. Default: `0`.
    */
   replay?: number | null | undefined;
   /**
-   * Groups with a subscription of their own. Beyond that number the groups of a shard share one, if
-   * the engine can subscribe to patterns. Default: `50000`.
+   * Number of groups with a subscription of their own. Beyond it, the groups of a shard share a
+   * subscription, if the engine can subscribe to patterns. Default: `50000`.
    */
   max_exact_groups?: number | null | undefined;
   // end of options of a cluster
@@ -476,8 +484,8 @@ export interface SendOptions {
 export interface CallOptions {
   // generated by "npm run reference": options of call()
   /**
-   * Time to wait for the answer. Without one the call waits as long as the connection lasts. In
-   * milliseconds. Default: `callback_timeout`.
+   * Time to wait for the answer. Without a timeout, the call waits as long as the connection lasts.
+   * In milliseconds. Default: `callback_timeout`.
    */
   timeout?: number | null | undefined;
   /**
@@ -497,7 +505,7 @@ export interface MetricsOptions {
    */
   labels?: Record<string, string | number | boolean> | null | undefined;
   /**
-   * Further clients and servers whose figures are part of the text. Those with the same role and
+   * Further clients and servers to include in the text. The figures of those with the same role and
    * endpoint are added up. Default: `[]`.
    */
   others?: readonly (AnyClient | AnyServer)[] | null | undefined;
@@ -519,15 +527,17 @@ export interface AbortOptions {
 export interface ListenOptions {
   // generated by "npm run reference": options of listen()
   /**
-   * When it is aborted, the server stops listening, and open connections stay, as with `net`. A
-   * `listen()` that is not done rejects with an `AbortError` (`ABORT_ERR`). Default: none.
+   * When it is aborted, the server stops listening; open connections stay, as with `net`. If
+   * `listen()` is still pending, it rejects with an `AbortError` (`ABORT_ERR`). Default: none.
    */
   signal?: AbortSignal | null | undefined;
-  /** In a worker of `node:cluster`: share the address with no other worker. Default: `false`. */
+  /**
+   * In a worker of `node:cluster`: do not share the address with other workers. Default: `false`.
+   */
   exclusive?: boolean | null | undefined;
   /**
-   * Replace the file of a Unix socket if its server is dead: the file is a socket, and a connection
-   * to it is refused. See below. Default: `false`.
+   * Replace the file of a Unix socket if its server is dead, which means that a connection to the
+   * socket is refused. See below. Default: `false`.
    */
   unlink_stale?: boolean | null | undefined;
   /**
@@ -540,7 +550,10 @@ export interface ListenOptions {
    * and to `mode`, as with `net`. Default: `false`.
    */
   readableAll?: boolean | null | undefined;
-  /** The same for the permissions to write (`0o222`): every user may connect. Default: `false`. */
+  /**
+   * Add the permissions to write (`0o222`) in the same way, so that every user may connect.
+   * Default: `false`.
+   */
   writableAll?: boolean | null | undefined;
   /**
    * Descriptor of a socket that another process has bound, in place of `path`, `address` and
@@ -548,27 +561,27 @@ export interface ListenOptions {
    */
   fd?: number | null | undefined;
   /**
-   * Listen on the socket that systemd passes (`LISTEN_FDS`), or, with a text, on the one of that
+   * Listen on the socket that systemd passes (`LISTEN_FDS`). A string selects the socket by its
    * name (`FileDescriptorName=`). Without systemd, the server listens at its own address. Default:
    * `false`.
    */
   systemd?: boolean | string | null | undefined;
   /**
-   * Connections that may wait to be accepted. The system may have a lower limit. A socket of `fd`
-   * or `systemd` that listens already keeps its backlog by default. Default: `511`.
+   * Number of connections that may wait to be accepted. The system may have a lower limit. A socket
+   * of `fd` or `systemd` that is listening already keeps its backlog by default. Default: `511`.
    */
   backlog?: number | null | undefined;
-  /** Take no IPv4 connections at the IPv6 address `::`. Default: `false`. */
+  /** Accept no IPv4 connections at the IPv6 address `::`. Default: `false`. */
   ipv6_only?: boolean | null | undefined;
-  /** The same, as `net` names it. Default: `false`. */
+  /** The same as `ipv6_only`, under the name that `net` uses. Default: `false`. */
   ipv6Only?: boolean | null | undefined;
   /**
    * Let other sockets with this option listen on the same port; the system distributes connections
-   * among them. Only on Linux; elsewhere `listen()` rejects with `ENOTSUP`. It implies `exclusive`.
-   * Default: `false`.
+   * among them. Linux only: on other systems `listen()` rejects with `ENOTSUP`. It implies
+   * `exclusive`. Default: `false`.
    */
   reuse_port?: boolean | null | undefined;
-  /** The same, as `net` names it. Default: `false`. */
+  /** The same as `reuse_port`, under the name that `net` uses. Default: `false`. */
   reusePort?: boolean | null | undefined;
   // end of options of listen()
 }
@@ -577,9 +590,9 @@ export interface ListenOptions {
 export interface CloseOptions {
   // generated by "npm run reference": options of close()
   /**
-   * Time in which requests and callbacks in flight may be answered. A connection ends as soon as
-   * neither side owes the other an answer, and at the end of the time in any case. `0`: all
-   * connections end at once. In milliseconds. Default: `0`.
+   * Time to answer pending requests and callbacks. A connection ends as soon as neither side owes
+   * the other an answer, at the latest after this time. `0`: all connections end at once. In
+   * milliseconds. Default: `0`.
    */
   grace?: number | null | undefined;
   // end of options of close()
@@ -601,7 +614,7 @@ export type RemoteCallback<Reply = Anything> = (object: Reply, meta: CallbackMet
 export interface ClientReceiveMeta<Out = Sendable> {
   /** The class name of the object; `undefined` for a JSON value without an envelope. */
   type: string | undefined;
-  /** Sends an answer; undefined unless the peer asked for one. */
+  /** Sends an answer. It is undefined unless the peer asked for one. */
   callback?: (object: Out) => void;
 }
 
@@ -612,15 +625,15 @@ export interface ServerReceiveMeta<
 > {
   /** The class name of the object; `undefined` for a JSON value without an envelope. */
   type: string | undefined;
-  /** The connection that the object came from. */
+  /** The connection over which the object came. */
   socket: SockhopSocket;
   /** The session of that connection. */
   session: Session;
-  /** Sends an answer, by default an empty object; undefined unless the peer asked for one. */
+  /** Sends an answer, by default an empty object. It is undefined unless the peer asked for one. */
   callback?: (object?: Out) => void;
 }
 
-/** The connection and the session that a request came from. */
+/** The connection and the session from which a request came. */
 export interface ServerRequestMeta<Session extends SockhopSession = SockhopSession> {
   socket: SockhopSocket;
   session: Session;
@@ -637,21 +650,21 @@ export interface ClusterStats {
   published: number;
   /** Messages received from other nodes, heartbeats excepted. */
   received: number;
-  /** Bytes that the broker has not confirmed, and 256 for each message. */
+  /** Bytes of messages that the broker has not confirmed, plus 256 for each message. */
   held_bytes: number;
   /** Messages published again after the broker was away. */
   republished: number;
   /** Messages of other nodes that had arrived before. */
   duplicates: number;
-  /** Gaps in the messages of other nodes to all clients. */
+  /** Gaps in the sequence of messages of other nodes to all clients. */
   gaps: number;
-  /** Messages that were lost in these gaps. */
+  /** Messages of other nodes to all clients that were lost. */
   missed: number;
   /** Messages that were not sent to other nodes. */
   lost: number;
   /**
-   * Messages that were not accepted: malformed, badly signed, of another kind of server, or refused
-   * by the broker.
+   * Messages that were not accepted: malformed, with a wrong signature, of another kind of server,
+   * or refused by the broker.
    */
   refused: number;
   // end of figures of a cluster
@@ -667,13 +680,13 @@ export interface SockhopStats {
   // generated by "npm run reference": figures
   /** Connections that are open now. */
   connections: number;
-  /** Attempts to connect that are under way; always 0 for a server. */
+  /** Attempts to connect that are in progress; always 0 for a server. */
   connecting: number;
-  /** Accepted connections whose TLS handshake is not done; always 0 for a client. */
+  /** Accepted connections whose TLS handshake is in progress; always 0 for a client. */
   handshaking_connections: number;
   /** Accepted connections whose session has not started yet; always 0 for a client. */
   starting_connections: number;
-  /** Open connections that this side has ended, and that wait for the end of the peer. */
+  /** Open connections that this side has ended and the peer has not. */
   ending_connections: number;
   /** Open connections that the program has paused. */
   paused_connections: number;
@@ -692,7 +705,7 @@ export interface SockhopStats {
   /** Bytes that wait to be sent now. */
   queued_bytes: number;
   /**
-   * Received bytes that wait to be delivered now, each message with 32 bytes in addition to its
+   * Received bytes that wait to be delivered now; each message counts 32 bytes in addition to its
    * text.
    */
   unread_bytes: number;
@@ -703,29 +716,29 @@ export interface SockhopStats {
   /** Messages that were not sent because of `slow_consumer`. */
   refused_messages: number;
   /**
-   * Times that reading of a connection stopped at `receive_high_water_mark`, or at the mark of all
+   * How often reading a connection stopped at `receive_high_water_mark` or at the mark of all
    * connections.
    */
   receive_marks: number;
-  /** Times that the bytes that wait for a peer reached `send_high_water_mark`. */
+  /** How often the bytes that wait for a peer reached `send_high_water_mark`. */
   send_marks: number;
   /** Messages that wait in the offline queue now; always 0 for a server. */
   offline_messages: number;
-  /** Bytes of these messages. */
+  /** Bytes of the messages in the offline queue now. */
   offline_bytes: number;
   /** Requests that wait for the last packet of their answer now. */
   pending_requests: number;
   /** Callbacks that wait for an answer now. */
   pending_callbacks: number;
-  /** Those of them that have waited longer than 1 s. */
+  /** Callbacks that have waited longer than 1 s for an answer. */
   callbacks_over_1s: number;
-  /** Those of them that have waited longer than 10 s. */
+  /** Callbacks that have waited longer than 10 s for an answer. */
   callbacks_over_10s: number;
-  /** Those of them that have waited longer than 60 s. */
+  /** Callbacks that have waited longer than 60 s for an answer. */
   callbacks_over_60s: number;
   /**
-   * Time that the oldest callback has waited, in milliseconds; exact to 100 ms. `null` if there is
-   * none.
+   * Time that the oldest callback has waited, in milliseconds, with an accuracy of 100 ms. `null`
+   * if no callback waits.
    */
   oldest_callback: number | null;
   /** Messages that were not sent because the offline queue was full. */
@@ -744,32 +757,31 @@ export interface SockhopStats {
   idle_timeouts: number;
   /** Connections cut off because of `slow_consumer`. */
   slow_consumers: number;
-  /** Frames that are not JSON, or do not have the form of their kind of message. */
+  /** Frames that are not JSON or not a valid message. */
   bad_frames: number;
   /** Callbacks and calls that were not answered before their connection ended. */
   lost_callbacks: number;
   /**
-   * TLS handshakes of clients that failed, for any reason, those of `handshake_timeouts` included;
+   * TLS handshakes of clients that failed for any reason, including those of `handshake_timeouts`;
    * always 0 for a client.
    */
   failed_handshakes: number;
   /** Attempts of `auto_reconnect`; always 0 for a server. */
   reconnect_attempts: number;
   /**
-   * Connections that `close({ grace })` has cut at the end of the grace period; always 0 for a
-   * client.
+   * Connections that `close({ grace })` cut at the end of the grace period; always 0 for a client.
    */
   cut_connections: number;
-  /** Attempts of `auto_reconnect` that failed, for any reason; always 0 for a server. */
+  /** Attempts of `auto_reconnect` that failed for any reason; always 0 for a server. */
   failed_reconnects: number;
   /**
-   * Time that the last answered ping took, in milliseconds; of a server, the longest of all
+   * Round-trip time of the last answered ping, in milliseconds; for a server, the longest of all
    * connections. `null` before the first answer.
    */
   round_trip: number | null;
   /**
-   * Code of the error that the last failed attempt to connect ended with, or its message if it has
-   * no code. `null` if none has failed, and for a server.
+   * Error code of the last failed attempt to connect, or the message if the error has no code.
+   * `null` if no attempt has failed, and for a server.
    */
   last_connect_error: string | null;
   // end of figures
@@ -843,21 +855,21 @@ export type AnyError = SockhopError | NodeJS.ErrnoException;
 // ----------------------------------------------------------------------------------------------
 // sockets
 
-/** A connection, in the form of a `net.Socket`. All events of a connection have the same object. */
 /** The process at the other end of a Unix socket, as the system recorded it at `connect()`. */
 export interface PeerCredentials {
-  /** Its id, or `null` if it is in a PID namespace that this process cannot see. */
+  /** Its process id, or `null` if it is in a PID namespace that this process cannot see. */
   pid: number | null;
-  /** Its user. */
+  /** Its user id. */
   uid: number;
-  /** Its group. */
+  /** Its group id. */
   gid: number;
 }
 
+/** A connection, in the form of a `net.Socket`. All events of a connection have the same object. */
 export class SockhopSocket extends Socket {
   /**
-   * The process of the peer of a Unix socket; `null` for TCP, and if the connection had ended before
-   * the property was read first.
+   * The process of the peer of a Unix socket; `null` for TCP, and if the connection ended before the
+   * property was read for the first time.
    */
   get peer_credentials(): PeerCredentials | null;
   /** Whether the connection uses TLS. */
@@ -903,14 +915,14 @@ export interface SockhopClientEvents<In = Anything, Out = Sendable> {
   /** The connection has ended, on either side. Emitted once for each `connect`. */
   disconnect: [sock: SockhopSocket];
   /**
-   * An attempt of `auto_reconnect` begins. `attempt` is its number since the last connection that
-   * held, from 1; `delay` is the time in ms that the client was to wait for it; `lastError` is the
-   * error of the attempt or connection before it.
+   * An attempt of `auto_reconnect` begins. `attempt` is its number, from 1, since the last connection
+   * that lasted at least `auto_reconnect_interval`; `delay` is the delay before it in milliseconds;
+   * `lastError` is the error of the previous attempt or connection.
    */
   reconnecting: [attempt: number, delay: number, lastError: AnyError | null];
-  /** The server sent an object. */
+  /** The server has sent an object. */
   receive: [object: In, meta: ClientReceiveMeta<Out>];
-  /** The server sent a request. */
+  /** The server has sent a request. */
   request: [req: SockhopRequest<In>, res: SockhopResponseWriteableStream<Out>];
   /** An error that no promise reports, such as a bad frame. */
   error: [err: AnyError];
@@ -1020,9 +1032,9 @@ export class SockhopClient<In = Anything, Out = Sendable> extends Emitter<
   /** The figures of this client. */
   stats(): SockhopStats;
   /**
-   * The figures of `stats()` in OpenMetrics text, for a scrape of Prometheus.
+   * The figures of `stats()` in the OpenMetrics text format, for Prometheus.
    *
-   * @throws TypeError for labels and others of a wrong type
+   * @throws TypeError for `labels` or `others` of a wrong type
    */
   metrics(options?: MetricsOptions): string;
   /** `disconnect()`, for `await using`. */
@@ -1042,9 +1054,9 @@ export interface SockhopServerEvents<
   connect: [sock: SockhopSocket, session: Session];
   /** The connection of a client and its session have ended. */
   disconnect: [sock: SockhopSocket, session: Session];
-  /** A client sent an object. */
+  /** A client has sent an object. */
   receive: [object: In, meta: ServerReceiveMeta<Session, Out>];
-  /** A client sent a request. */
+  /** A client has sent a request. */
   request: [
     req: SockhopRequest<In>,
     res: SockhopResponseWriteableStream<Out>,
@@ -1111,7 +1123,8 @@ export class SockhopServer<
   close(options?: { grace?: 0 | null | undefined }): Promise<void>;
   /**
    * Accepts no more connections, and ends each one when neither side owes the other an answer. At
-   * the end of the grace period the others are cut. The promise is fulfilled with their number.
+   * the end of the grace period the remaining connections are cut. The promise is fulfilled with
+   * their number.
    */
   close(options: CloseOptions): Promise<number>;
   /** Whether `close({ grace })` waits for answers that are in flight. */
@@ -1128,9 +1141,9 @@ export class SockhopServer<
   get_bound_address(): string;
   /**
    * Changes options of TLS for new connections, such as `cert` and `key` before they expire. Options
-   * that are left out stay, and so do open connections.
+   * that are left out keep their values, and open connections are not affected.
    *
-   * @throws TypeError for an option that cannot be used, with Node's code; then nothing has changed
+   * @throws TypeError with Node's code for an option that cannot be used; then nothing changes
    */
   set_secure_context(options: TlsOptions): void;
   /**
@@ -1155,13 +1168,14 @@ export class SockhopServer<
    */
   call<Reply = Anything>(sock: Socket, object: Out, options?: CallOptions): Promise<Reply>;
   /**
-   * Sends an object to all clients, with the option `cluster` to those of all nodes. The promise is
-   * fulfilled when the operating system has accepted it for each client of this server that
-   * `slow_consumer` does not leave out, and when it is with the broker, or held for it. It rejects
-   * with ERR_CLUSTER_AWAY, ERR_CLUSTER_CLOSED or ERR_CLUSTER_TOO_LARGE.
+   * Sends an object to all clients. With the option `cluster`, these are the clients of all nodes.
+   * The promise is fulfilled when the operating system has accepted the message for each client of
+   * this server, except those that `slow_consumer` leaves out, and the broker has the message or it
+   * is held for the broker. It rejects with ERR_CLUSTER_AWAY, ERR_CLUSTER_CLOSED or
+   * ERR_CLUSTER_TOO_LARGE.
    */
   sendall(object: Out, options?: SendAllOptions): Promise<unknown>;
-  /** The servers of many processes as one. */
+  /** The cluster of this server: the servers of many processes act as one. */
   readonly cluster: SockhopCluster<Session, Out>;
   /**
    * Sends a request to one client, as the client's `request()` does. Rejects with ERR_NO_SOCKET
@@ -1191,9 +1205,9 @@ export class SockhopServer<
   /** The figures of this server and all its connections. */
   stats(): SockhopStats;
   /**
-   * The figures of `stats()` in OpenMetrics text, for a scrape of Prometheus.
+   * The figures of `stats()` in the OpenMetrics text format, for Prometheus.
    *
-   * @throws TypeError for labels and others of a wrong type
+   * @throws TypeError for `labels` or `others` of a wrong type
    */
   metrics(options?: MetricsOptions): string;
   /** `close()`, for `await using`. */
@@ -1205,19 +1219,20 @@ export class SockhopServer<
 
 /** Options of `sendall()`. */
 export interface SendAllOptions {
-  /** Whether only the clients of this server get it. */
+  /** `true`: only the clients of this server get the message. Default: `false`. */
   local?: boolean;
-  /** The ids of up to 100 sessions that do not get it. */
+  /** The ids of up to 100 sessions that do not get the message. */
   except?: string | string[];
 }
 
 /** A node of a cluster. */
 export interface ClusterNode {
   id: string;
-  /** Its clients, as its last heartbeat told. */
+  /** The number of its clients at its last heartbeat. */
   sessions: number;
-  /** When it was started, and when it was heard last, in milliseconds since 1970. */
+  /** When it was started, in milliseconds since 1970. */
   since: number;
+  /** When its last message arrived, in milliseconds since 1970. */
   last_heard: number;
   host: string;
   pid: number;
@@ -1227,15 +1242,17 @@ export interface ClusterNode {
 
 /** The events of `server.cluster` and their arguments. */
 export interface SockhopClusterEvents {
-  /** This node reaches the broker. */
+  /** This node can reach the broker. */
   up: [];
-  /** It does no longer. */
+  /** This node has lost the broker. */
   down: [err: Error];
+  /** Another node has joined the cluster. */
   node_up: [node: ClusterNode];
+  /** Another node has left the cluster, or was silent for `node_timeout`. */
   node_down: [node: ClusterNode, reason: 'left' | 'silent'];
-  /** Broadcasts of a node were lost on the way to this one. */
+  /** Messages of another node to all clients were lost on the way to this node. */
   gap: [details: { node: string; missed: number; since: Date }];
-  /** A message was not accepted; at most once in ten seconds for a reason. */
+  /** A message was not accepted. Emitted at most once in ten seconds for each reason. */
   refused: [details: { reason: string; from: string; error?: SockhopError }];
   /** Another node has called `emit_remote()`. */
   remote: [name: string, object: Anything, node: string];
@@ -1245,7 +1262,7 @@ export interface SockhopClusterEvents {
 export interface ClusterSessionHandle<Out = Sendable> {
   readonly id: string;
   readonly node: string;
-  /** As `server.send()`; fulfilled when the operating system of its node has the message. */
+  /** As `server.send()`. Fulfilled when the operating system of the node has accepted the message. */
   send<Reply = Anything>(object: Out, callback?: RemoteCallback<Reply>): Promise<void>;
   /** As `server.request()`. */
   request<Reply = Anything>(
@@ -1259,7 +1276,7 @@ export interface ClusterSessionHandle<Out = Sendable> {
   exists(): Promise<boolean>;
 }
 
-/** The nodes that did not answer a question in time. */
+/** The nodes that did not answer in time. */
 export interface ClusterAnswer {
   /** Whether all nodes have answered. */
   complete: boolean;
@@ -1273,18 +1290,18 @@ export interface ClusterGroup<Out = Sendable> {
   /**
    * Sends an object to all members. The promise is that of `sendall()`.
    *
-   * @param options `except`: the ids of up to 100 sessions that do not get it
+   * @param options `except`: the ids of up to 100 sessions that do not get the message
    */
   send(object: Out, options?: { except?: string | string[] }): Promise<unknown>;
-  /** The number of members. Nodes that do not answer within a second are missing. */
+  /** The number of members. Nodes that do not answer within a second are in `missing`. */
   count(): Promise<ClusterAnswer & { count: number }>;
   /** The ids of the members. The generator returns which nodes are missing. */
   ids(): AsyncGenerator<string, ClusterAnswer, void>;
 }
 
 /**
- * The servers of many processes as one. Without the option `cluster` it has the sessions of one
- * server.
+ * The cluster of a server: the servers of many processes act as one. Without the option `cluster` it
+ * has the sessions of one server.
  *
  * @typeParam Session the class of the sessions
  * @typeParam Out the type of objects to clients
@@ -1296,12 +1313,12 @@ export interface SockhopCluster<Session extends SockhopSession = SockhopSession,
   readonly state: 'alone' | 'joining' | 'up' | 'down' | 'closed';
   /** The nodes by their ids, this one included. */
   readonly nodes: Map<string, ClusterNode>;
-  /** The clients of all nodes, as the last heartbeats tell. */
+  /** The number of clients of all nodes at their last heartbeats. */
   count(): number;
   /**
    * The address of a session, on all nodes.
    *
-   * @throws SockhopError ERR_CLUSTER_NO_SESSION if it is not one of this server
+   * @throws SockhopError ERR_CLUSTER_NO_SESSION if it is not a session of this server
    */
   id_of(session: Session | Socket): string;
   /**
@@ -1310,9 +1327,9 @@ export interface SockhopCluster<Session extends SockhopSession = SockhopSession,
    */
   session(id: string): ClusterSessionHandle<Out>;
   /**
-   * Fulfilled when messages to the group that are published from now on arrive. Rejects with
-   * ERR_CLUSTER_NO_SESSION, with ERR_CLUSTER_AWAY if the broker does not confirm it, and with a
-   * RangeError for the 1,001st group of a session.
+   * Adds a session of this server to a group. Fulfilled when the session receives the messages to
+   * the group. Rejects with ERR_CLUSTER_NO_SESSION, with ERR_CLUSTER_AWAY if the broker does not
+   * confirm the subscription, and with a RangeError for the 1,001st group of a session.
    */
   join(session: Session | Socket, group: string): Promise<void>;
   leave(session: Session | Socket, group: string): Promise<void>;
@@ -1323,7 +1340,7 @@ export interface SockhopCluster<Session extends SockhopSession = SockhopSession,
    * @throws TypeError or RangeError for a value that is no name
    */
   group(name: string): ClusterGroup<Out>;
-  /** Has all other nodes emit `remote`. */
+  /** Makes all other nodes emit `remote`. */
   emit_remote(name: string, object: Anything): Promise<void>;
 }
 
@@ -1337,7 +1354,7 @@ export interface ClusterDiagnostics {
 }
 
 /**
- * A session with an id and groups, for programs that want them as methods. Its methods are those of
+ * A session with its id and groups as members, for programs that prefer them to the methods of
  * `server.cluster`.
  */
 export class ClusterSession<Out = Sendable, Server = AnyServer> extends SockhopSession<
@@ -1380,11 +1397,11 @@ export interface MessageDiagnostics {
   kind: 'message' | 'answer' | 'request' | 'response' | 'broadcast';
   /** The class name of the object. */
   type: string | undefined;
-  /** The same for a message and its answer; `undefined` for a message without one. */
+  /** The same for a message and its answer; `undefined` for a message that asks for no answer. */
   id: string | undefined;
   /** The object. */
   data: Anything;
-  /** Whether nothing follows the answer or the response; `undefined` for other messages. */
+  /** Whether this is the last packet of an answer; `undefined` for other messages. */
   last: boolean | undefined;
 }
 
@@ -1394,7 +1411,7 @@ export interface ErrorDiagnostics {
   client?: SockhopClient<Anything, Anything>;
   /** The server, if the error is one of a server. */
   server?: AnyServer;
-  /** The connection of a server that the error concerns, if it concerns one. */
+  /** The connection of a server that caused the error, if one did. */
   socket?: Socket;
   session?: SockhopSession;
   error: AnyError;
@@ -1404,8 +1421,8 @@ export interface ErrorDiagnostics {
 // session
 
 /**
- * The state that a server has for a client; programs extend it. Each connection has one session,
- * which is started before the event `connect` and ended before the event `disconnect`.
+ * The state that a server keeps for a client; programs extend this class. Each connection has one
+ * session, which is started before the event `connect` and ended before the event `disconnect`.
  *
  * @typeParam Out the type of objects to the client
  * @typeParam Server the type of the server
@@ -1433,9 +1450,9 @@ export class SockhopSession<Out = Sendable, Server = AnyServer> extends EventEmi
    * fulfilled. If it rejects, the server emits `error` and ends the connection.
    */
   start(): Promise<void>;
-  /** Tears the session down when the connection has ended; programs override it. */
+  /** Releases the session when the connection has ended; programs override it. */
   end(): Promise<void>;
-  /** Makes and starts a session. The server calls it for each connection. */
+  /** Creates and starts a session. The server calls it for each connection. */
   static _from_socket<S>(
     this: new (
       sock: SockhopSocket,
@@ -1449,14 +1466,14 @@ export class SockhopSession<Out = Sendable, Server = AnyServer> extends EventEmi
 // ---------------------------------------------------------------------------------------------
 // requests
 
-/** One packet of an answer, in the form of `next()`, `all()` and loops. */
+/** One packet of an answer, as `next()`, `all()` and loops return it. */
 export interface ResponsePacketPayload<T = Anything> {
   data: T;
   /** The class name of the data. */
   type: string;
 }
 
-/** A request: its data, their class name, and the id that its answers have. */
+/** A request: its data, the class name of the data, and the id of its answers. */
 export class SockhopRequest<T = Anything> {
   /** @throws TypeError (ERR_BAD_DATA) if `type` is left out and the data has no constructor */
   constructor(opts?: { uuid?: string; data?: T; type?: string });
@@ -1464,13 +1481,13 @@ export class SockhopRequest<T = Anything> {
   data: T;
   /** The class name of the data. */
   type: string;
-  /** Reads a message of a peer. `null`: it is not a request. Never throws. */
+  /** Reads a message of a peer. Returns `null` if it is not a request. Never throws. */
   static parse(message: unknown): SockhopRequest | null;
   /** @throws TypeError (ERR_BAD_DATA) if the data has no constructor */
   static from_data<T extends Sendable>(data: T): SockhopRequest<T>;
 }
 
-/** One packet of an answer, in the form it has on the wire. */
+/** One packet of an answer, as it is on the wire. */
 export class SockhopResponsePacket<T = Anything> {
   /** @throws TypeError (ERR_BAD_DATA) if `type` is left out and the data has no constructor */
   constructor(opts?: { uuid?: string; data?: T; type?: string; last?: boolean });
@@ -1482,7 +1499,7 @@ export class SockhopResponsePacket<T = Anything> {
   /** Whether the stream ends with this packet. */
   last: boolean;
   toJSON(): { uuid: string; type: string; data: T; last: boolean };
-  /** Reads a message of a peer. `null`: it is not a response packet. Never throws. */
+  /** Reads a message of a peer. Returns `null` if it is not a response packet. Never throws. */
   static parse(message: unknown): SockhopResponsePacket | null;
   /** @throws TypeError (ERR_BAD_DATA) if the data has no constructor */
   static for_data<T extends Sendable>(
@@ -1571,7 +1588,7 @@ export class SockhopResponseWriteableStream<Out = Sendable> {
 export class SockhopPing {
   constructor(fields?: Partial<SockhopPingFields>);
   _id: string;
-  /** The time when it was made. */
+  /** The time when it was created. */
   _created: Date | string;
   /** The time when the peer answered, or `null`. */
   _returned: Date | string | null;
@@ -1612,7 +1629,7 @@ export interface ObjectBufferOptions {
   terminator?: Terminator | null | undefined;
   /**
    * `true`: a received frame that is not JSON is delivered as a string, and values that are not
-   * objects can be sent to a JSON peer. Otherwise both are errors. Default: `false`.
+   * objects can be sent to a JSON peer. `false`: both are errors. Default: `false`.
    */
   allow_non_objects?: boolean | null | undefined;
   // end of options of an ObjectBuffer
@@ -1631,17 +1648,16 @@ export interface ObjectBufferEvents {
 export class ObjectBuffer extends Emitter<ObjectBufferEvents> {
   /** @throws TypeError for an invalid terminator */
   constructor(opts?: ObjectBufferOptions);
-  /** Takes the next bytes of a stream, and returns the objects that they complete. */
+  /** Decodes the next bytes of a stream, and returns the objects that they complete. */
   buf2obj(buffer: Buffer): Anything[];
-  /** The same, and the bytes of each frame without its terminator. */
+  /** The same, with the bytes of each frame, without its terminator. */
   buf2obj(buffer: Buffer, options: { return_buffers: true }): { value: Anything; buffer: Buffer }[];
   /** Returns the frame of an object, or `undefined` after an `error` event. */
   obj2buf(object: unknown): Buffer | undefined;
 }
 
-// ------------------------------------------------------------------------------------- the other
-// spellings
-
+// ------------------------------------------------------------------------------------------------
+// other names of the classes
 export {
   SockhopClient as client,
   SockhopClient as Client,

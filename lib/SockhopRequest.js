@@ -336,7 +336,7 @@ class SockhopResponseReadableStream extends EventEmitter {
     };
   }
 
-  /** A program may emit events itself, as a test does: then promises and iterators get them, too. */
+  /** Events that a program itself emits, as a test does, reach promises and iterators as well. */
   emit(event, ...args) {
     const isOwn = this.#isOwnEvent || this.#ended;
     this.#isOwnEvent = false;

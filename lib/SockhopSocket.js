@@ -120,7 +120,7 @@ class SockhopSocket extends WritingSocket {
       #channel in socket &&
       socket.#channel === null &&
       socket.#handlers === handlers;
-    // Reads the fields of the socket alone: with many sockets, each further object costs a cache miss.
+    // Reads only fields of the socket: with many sockets, each other object costs a cache miss.
     canBroadcastTo = (sockets, handlers) => {
       for (const socket of sockets) {
         if (!isSocketOf(socket, handlers) || socket.destroyed || hasCustomWrite(socket))

@@ -1,4 +1,4 @@
-// What the documents say of platforms, against the files that decide it.
+// The documents agree with the files that decide about platforms.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');

@@ -9,7 +9,7 @@
 // SOCKHOP_UNDER_TEST   the package to run against (directory or specifier); default: this one
 // SOCKHOP_18_DIR, SOCKHOP_16_DIR   unpacked originals; default: the development dependencies
 
-const { spawn, spawnSync } = require('node:child_process');
+const { spawn } = require('node:child_process');
 const fs = require('node:fs');
 const net = require('node:net');
 const os = require('node:os');
@@ -28,13 +28,18 @@ const SUITES = [
 ];
 const nameOf = ({ release, uses }) => release ?? uses;
 
-// The suites use fixed ports. Runs are therefore serial, and a port in use is reported.
+// The suites use fixed ports. Their runs in one network namespace are therefore serial, and a port in
+// use is reported.
 const PORTS = [...Array.from({ length: 11 }, (_, i) => 50000 + i), 50032];
 const OTHER_PORTS = [9876];
 // The ports lie where the system takes the local ports of connections from, and one that was used
 // for a connection stays taken for a minute.
 const PORT_PATIENCE_MS = 90_000;
 const RUN_DEADLINE_MS = 120_000;
+/** The suites that run at the same time, if each has ports of its own. */
+const SIDE_BY_SIDE = 2;
+/** Set in the environment of a process that runs in a network namespace. */
+const INSIDE = 'SOCKHOP_CONFORMANCE_INSIDE';
 
 function options(argv) {
   const found = { runs: 1, suites: SUITES, verbose: false };
@@ -149,35 +154,60 @@ function runOnce(suite, from, to, scratch) {
   });
 }
 
+/** Runs the command for one suite in a network namespace; resolves with whether it succeeded. */
+function runInNamespace(words, suite) {
+  const { runs, verbose } = suite;
+  const args = [__filename, '--suite', nameOf(suite), '--runs', String(runs)];
+  if (verbose) args.push('--verbose');
+  return new Promise((resolve, reject) => {
+    const [unshare, ...rest] = words;
+    const child = spawn(unshare, [...rest, process.execPath, ...args], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, [INSIDE]: '1' },
+    });
+    let output = '';
+    child.stdout.setEncoding('utf8').on('data', (text) => {
+      output += text;
+    });
+    child.once('error', reject);
+    child.once('close', (code) => {
+      process.stdout.write(output);
+      resolve(code === 0);
+    });
+  });
+}
+
 /**
- * Repeats the command in a network namespace of its own, if the system allows one. No other
- * connection can take the fixed ports there.
+ * Repeats the command for each suite in a network namespace of its own, if the system allows one. No
+ * other connection can take the fixed ports there, so two suites run side by side: they mostly wait.
  *
- * @returns {boolean} whether the suites have run in the namespace
+ * @returns {Promise<boolean>} whether the suites have run in namespaces
  */
-function doneInNamespace() {
-  const INSIDE = 'SOCKHOP_CONFORMANCE_INSIDE';
-  if (process.env[INSIDE]) return false;
-  const [unshare, ...words] = networkNamespace(
+async function doneInNamespaces({ runs, suites, verbose }) {
+  const words = networkNamespace(
     `echo ${PORTS[0]}-${PORTS.at(-1)} >/proc/sys/net/ipv4/ip_local_reserved_ports`,
   );
-  if (unshare === undefined) return false;
-  console.log('in a network namespace of its own');
-  const { status } = spawnSync(unshare, [...words, process.execPath, ...process.argv.slice(1)], {
-    stdio: 'inherit',
-    env: { ...process.env, [INSIDE]: '1' },
-  });
-  process.exitCode = status ?? 1;
+  if (words.length === 0) return false;
+  console.log('each suite in a network namespace of its own');
+  const waiting = suites.map((suite) => ({ ...suite, runs, verbose }));
+  let failed = false;
+  const lane = async () => {
+    while (waiting.length > 0) failed = !(await runInNamespace(words, waiting.shift())) || failed;
+  };
+  await Promise.all(Array.from({ length: SIDE_BY_SIDE }, lane));
+  process.exitCode = failed ? 1 : 0;
   return true;
 }
 
 async function main() {
   const { runs, suites, verbose } = options(process.argv.slice(2));
-  if (doneInNamespace()) return;
   const to = fs.realpathSync(underTest());
+  if (!process.env[INSIDE]) {
+    console.log(`package under test: ${path.relative(process.cwd(), to) || '.'}`);
+    if (await doneInNamespaces({ runs, suites, verbose })) return;
+  }
   const scratch = fs.mkdtempSync(path.join(os.tmpdir(), 'sockhop-conformance-'));
   let failed = 0;
-  console.log(`package under test: ${path.relative(process.cwd(), to) || '.'}`);
   try {
     for (let run = 1; run <= runs; run++) {
       for (const suite of suites) {

@@ -5,7 +5,7 @@
 // about half an hour. `page` runs nothing and writes the page from the records of earlier runs.
 //
 //   hostile         malformed inputs, on this package and on the original
-//   exactly-once    the account of messages, on this package and on the original
+//   exactly-once    the accounting of messages, on this package and on the original
 //   slow-consumers  clients that stop reading, with each policy
 //   fuzz            all fuzz targets
 //
@@ -68,7 +68,7 @@ const CHECKS = {
     ],
   },
   'exactly-once': {
-    title: 'Account of messages',
+    title: 'Message accounting',
     runs: (seconds) =>
       Object.entries(NAMES).map(([implementation, label]) => {
         const duration =

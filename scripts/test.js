@@ -58,10 +58,10 @@ function findTests(directory) {
 }
 
 /**
- * @param {number} [concurrency] the number of test files that run at the same time. Two lanes have
- *   tests of Node, so two in each of them use two processors
+ * @param {number} [concurrency] the number of test files that run at the same time. Two steps with
+ *   tests of Node run side by side, and half of their time is waiting
  */
-function nodeTestOptions(concurrency = 2) {
+function nodeTestOptions(concurrency = 3) {
   const [major, minor] = process.versions.node.split('.').map(Number);
   const options = ['--test', '--test-reporter=spec'];
   // Node 18 has neither; it runs a file at a time per spare processor.
@@ -71,27 +71,31 @@ function nodeTestOptions(concurrency = 2) {
   return options;
 }
 
-/** The test files at a time if no other lane has tests of Node: half of their time is waiting. */
+/** The test files at a time if no other step has tests of Node. */
 const CONCURRENCY_ALONE = 4;
 
 /**
- * The lanes run side by side, except that `AFTER_NODE` begins when those with tests of Node have
- * ended. The first prints as it goes; a step of another lane prints when it has ended. Tests of Node
- * mostly wait, so two lanes have them, with about as much work in each. The steps that compute have
- * the lowest priority and use the time in which the others leave a processor idle. Two lanes have
- * them, because each has steps that use one processor only.
+ * The kinds of steps. Those of `NODE` run tests of Node. Those of `COMPUTE` have the lowest priority
+ * and use the time in which the others leave a processor idle. Those of `AFTER_NODE` begin when the
+ * tests of Node have ended.
  */
-const Lane = Object.freeze({ NODE: 0, MORE_NODE: 1, COMPUTE: 2, MORE_COMPUTE: 3, AFTER_NODE: 4 });
-const ofNode = (lane) => lane === Lane.NODE || lane === Lane.MORE_NODE;
-const computes = (lane) => lane === Lane.COMPUTE || lane === Lane.MORE_COMPUTE;
+const Kind = Object.freeze({ NODE: 'node', COMPUTE: 'compute', AFTER_NODE: 'after-node' });
 
 /**
- * The steps, in the order of each lane.
+ * The steps of a kind that run side by side. Each begins when the one before it has ended, in the
+ * order of `STEPS`, so that the lanes end at about the same time.
+ */
+const LANES = Object.freeze({ [Kind.NODE]: 2, [Kind.COMPUTE]: 2, [Kind.AFTER_NODE]: 1 });
+
+/**
+ * The steps, in the order in which those of a kind begin. Long ones come early. `clone` is between
+ * the steps that build into target/debug, which wait for each other. `fuzz` is late, because it uses
+ * both processors to its end.
  *
  * @typedef {object} Step
  * @property {string} name
  * @property {string} title
- * @property {number} lane
+ * @property {string} kind
  * @property {boolean} [daily] `npm test` runs it
  * @property {boolean} [canRepeat] it runs processes that other load can delay
  * @property {boolean} [needsCargoOnly] it may begin before the set-up has ended
@@ -104,23 +108,9 @@ const computes = (lane) => lane === Lane.COMPUTE || lane === Lane.MORE_COMPUTE;
 /** @type {Step[]} */
 const STEPS = [
   {
-    name: 'biome',
-    title: 'JavaScript: format and lint',
-    lane: Lane.MORE_COMPUTE,
-    daily: true,
-    command: () => [NODE, nodeModule('@biomejs/biome/bin/biome'), 'check', '--error-on-warnings'],
-  },
-  {
-    name: 'types',
-    title: 'Type declarations',
-    lane: Lane.MORE_COMPUTE,
-    daily: true,
-    command: () => [NODE, nodeModule('typescript/bin/tsc'), '-p', inRoot('__test__/types')],
-  },
-  {
     name: 'rustfmt',
     title: 'Rust: format',
-    lane: Lane.COMPUTE,
+    kind: Kind.COMPUTE,
     needsCargoOnly: true,
     daily: true,
     command: () => ['cargo', 'fmt', '--check'],
@@ -128,15 +118,38 @@ const STEPS = [
   {
     name: 'clippy',
     title: 'Rust: lint',
-    lane: Lane.COMPUTE,
+    kind: Kind.COMPUTE,
     needsCargoOnly: true,
     daily: true,
     command: () => ['cargo', 'clippy', '--all-targets', '--', '-D', 'warnings'],
   },
   {
+    name: 'biome',
+    title: 'JavaScript: format and lint',
+    kind: Kind.COMPUTE,
+    daily: true,
+    command: () => [NODE, nodeModule('@biomejs/biome/bin/biome'), 'check', '--error-on-warnings'],
+  },
+  {
+    name: 'types',
+    title: 'Type declarations',
+    kind: Kind.COMPUTE,
+    daily: true,
+    command: () => [NODE, nodeModule('typescript/bin/tsc'), '-p', inRoot('__test__/types')],
+  },
+  {
+    name: 'clone',
+    title: 'A fresh clone: npm start, and a package that builds its binding',
+    kind: Kind.COMPUTE,
+    canRepeat: true,
+    unless: () =>
+      !fs.existsSync(inRoot('.git')) && 'these files are no clone, whose commits could be cloned',
+    command: () => ['bash', inRoot('.ci/clone')],
+  },
+  {
     name: 'rust',
     title: 'Rust: tests of the layers below Node',
-    lane: Lane.COMPUTE,
+    kind: Kind.COMPUTE,
     needsCargoOnly: true,
     daily: true,
     // A test binary runs without Node, which provides the N-API functions.
@@ -145,7 +158,7 @@ const STEPS = [
   {
     name: 'node',
     title: 'Node: tests of the package',
-    lane: Lane.NODE,
+    kind: Kind.NODE,
     canRepeat: true,
     daily: true,
     command: ({ files, all }) => [
@@ -155,37 +168,9 @@ const STEPS = [
     ],
   },
   {
-    name: 'node-slow',
-    title: 'Node: tests of the package that take long',
-    lane: Lane.NODE,
-    canRepeat: true,
-    command: () => [NODE, ...nodeTestOptions(), ...findTests(inRoot('__test__')).filter(isSlow)],
-  },
-  {
-    name: 'readers',
-    title: 'Node: connections read by one reader alone, the runtime, then the event loop',
-    lane: Lane.NODE,
-    canRepeat: true,
-    command: () => [NODE, inRoot('scripts/readers.js'), ...nodeTestOptions()],
-  },
-  {
-    name: 'clustered',
-    title: 'Node: servers in a cluster over memory, in the tests of servers without one',
-    lane: Lane.MORE_NODE,
-    canRepeat: true,
-    command: () => [NODE, inRoot('scripts/clustered.js'), ...nodeTestOptions()],
-  },
-  {
-    name: 'network',
-    title: 'Node: interoperability byte by byte, then with delays',
-    lane: Lane.MORE_NODE,
-    canRepeat: true,
-    command: () => [NODE, inRoot('scripts/network.js'), ...nodeTestOptions()],
-  },
-  {
     name: 'runtimes',
     title: 'Node, Bun and Deno: the packed package on other versions and runtimes',
-    lane: Lane.MORE_NODE,
+    kind: Kind.NODE,
     canRepeat: true,
     unless: () =>
       (process.platform !== 'linux' || process.arch !== 'x64') &&
@@ -193,18 +178,46 @@ const STEPS = [
     command: () => [NODE, inRoot('scripts/runtimes.js')],
   },
   {
+    name: 'readers',
+    title: 'Node: connections read by one reader alone, the runtime, then the event loop',
+    kind: Kind.NODE,
+    canRepeat: true,
+    command: () => [NODE, inRoot('scripts/readers.js'), ...nodeTestOptions()],
+  },
+  {
+    name: 'node-slow',
+    title: 'Node: tests of the package that take long',
+    kind: Kind.NODE,
+    canRepeat: true,
+    command: () => [NODE, ...nodeTestOptions(), ...findTests(inRoot('__test__')).filter(isSlow)],
+  },
+  {
     name: 'packaging',
     title: 'Packaging: declarations, bundlers and test runners with the packages of a release',
-    lane: Lane.NODE,
+    kind: Kind.NODE,
     canRepeat: true,
     unless: () =>
       Number.parseInt(process.versions.node, 10) < 20 && 'the tools need Node 20 or newer',
     command: () => [NODE, inRoot('packaging/check.js')],
   },
   {
+    name: 'clustered',
+    title: 'Node: servers in a cluster over memory, in the tests of servers without one',
+    kind: Kind.NODE,
+    canRepeat: true,
+    command: () => [NODE, inRoot('scripts/clustered.js'), ...nodeTestOptions()],
+  },
+  {
+    name: 'network',
+    title: 'Node: interoperability byte by byte, then with delays',
+    kind: Kind.NODE,
+    canRepeat: true,
+    command: () => [NODE, inRoot('scripts/network.js'), ...nodeTestOptions()],
+  },
+  {
     name: 'model',
     title: 'Rust: every interleaving of the concurrent parts',
-    lane: Lane.COMPUTE,
+    kind: Kind.COMPUTE,
     needsCargoOnly: true,
     // Ends each large model after this number of interleavings, which a quiet machine tries in some 15
     // seconds; `npm run model` completes them.
@@ -214,35 +227,26 @@ const STEPS = [
   {
     name: 'fuzz',
     title: 'Fuzzing: every seed, then 15 seconds of each target, and a minute of the codec',
-    lane: Lane.MORE_COMPUTE,
+    kind: Kind.COMPUTE,
     note: () => rustMissing() && `only objectbuffer and codec: ${rustMissing()}`,
     command: () => [NODE, inRoot('scripts/fuzz.js'), 'all', '15', 'codec=60'],
   },
   {
-    name: 'clone',
-    title: 'A fresh clone: npm start, and a package that builds its binding',
-    lane: Lane.MORE_COMPUTE,
-    canRepeat: true,
-    unless: () =>
-      !fs.existsSync(inRoot('.git')) && 'these files are no clone, whose commits could be cloned',
-    command: () => ['bash', inRoot('.ci/clone')],
-  },
-  {
     name: 'soak',
     title: 'A minute of mixed load',
-    lane: Lane.MORE_COMPUTE,
+    kind: Kind.COMPUTE,
     command: () => [NODE, inRoot('scripts/soak.js'), '1', '--out', inRoot('target/soak')],
   },
   {
     name: 'audit',
     title: 'Licences, sources, versions and advisories of the dependencies',
-    lane: Lane.MORE_COMPUTE,
+    kind: Kind.COMPUTE,
     command: () => [NODE, inRoot('scripts/audit.js'), ...(process.env.CI ? ['--install'] : [])],
   },
   {
     name: 'conformance',
     title: "Conformance: the original's own tests, and both side by side",
-    lane: Lane.AFTER_NODE,
+    kind: Kind.AFTER_NODE,
     canRepeat: true,
     // The original's suites have time limits of 10 ms, so only steps with the lowest priority run
     // beside them. Five runs in CI show their races.
@@ -306,9 +310,9 @@ let counted = secondsOfChildren();
  * @returns {Promise<{failure: string | null, computed: number}>} how it failed, and its processor
  *   time in seconds
  */
-function execute([program, ...args], { env, lane }, output) {
+function execute([program, ...args], { env, kind }, output) {
   return new Promise((resolve) => {
-    const priority = computes(lane) ? os.constants.priority.PRIORITY_LOW : 0;
+    const priority = kind === Kind.COMPUTE ? os.constants.priority.PRIORITY_LOW : 0;
     const child = spawn(program, args, {
       cwd: ROOT,
       env: { ...environment(), ...env },
@@ -366,8 +370,9 @@ async function setUp(results) {
   results.set(SET_UP, { failure, seconds: secondsSince(began), computed });
 }
 
-async function runLane(steps, held, wanted, results, isSetUp) {
-  for (const step of steps) {
+/** Runs the first of the waiting steps, then the next one, until none is left. */
+async function runLane(waiting, held, wanted, results, isSetUp) {
+  for (let step = waiting.shift(); step; step = waiting.shift()) {
     if (!step.needsCargoOnly) await isSetUp;
     const reason = step.unless?.();
     if (reason) {
@@ -412,22 +417,22 @@ async function main(argv) {
   results.set(SET_UP, null);
   const steps = STEPS.filter((step) => isWanted(step, wanted));
   for (const step of steps) results.set(step, null);
-  const lanes = Object.values(Lane).filter((lane) => steps.some((step) => step.lane === lane));
+  const kinds = Object.values(Kind).filter((kind) => steps.some((step) => step.kind === kind));
   counted = secondsOfChildren();
   const isSetUp = setUp(results);
   // What the set-up says comes before the output of the steps, unless there is much to set up.
   await Promise.race([isSetUp, wait(SET_UP_MS, null, { ref: false })]);
-  const run = (lane) => {
-    const ofLane = steps.filter((step) => step.lane === lane);
-    // The first lane prints as it goes.
-    return runLane(ofLane, lane !== lanes[0], wanted, results, isSetUp);
+  const run = (kind) => {
+    const waiting = steps.filter((step) => step.kind === kind);
+    // One lane prints as it goes.
+    const held = (lane) => kind !== kinds[0] || lane > 0;
+    const lanes = Array.from({ length: LANES[kind] }, (_, lane) =>
+      runLane(waiting, held(lane), wanted, results, isSetUp),
+    );
+    return Promise.all(lanes);
   };
-  const testsOfNode = Promise.all(lanes.filter(ofNode).map(run));
-  await Promise.all([
-    testsOfNode,
-    ...lanes.filter(computes).map(run),
-    testsOfNode.then(() => Promise.all(lanes.filter((lane) => lane === Lane.AFTER_NODE).map(run))),
-  ]);
+  const testsOfNode = run(Kind.NODE);
+  await Promise.all([testsOfNode, run(Kind.COMPUTE), testsOfNode.then(() => run(Kind.AFTER_NODE))]);
   if (wanted.repeatFailed) await repeatFailed(steps, wanted, results);
 
   console.log('\n=== Summary ===');

@@ -24,7 +24,8 @@
 //! `Reader`.
 
 #![deny(unsafe_code)]
-// Where the target has no thread-local variables of its own, clippy does not see that they are `const`.
+// Where the target has no thread-local variables of its own, clippy does not see that they are
+// `const`.
 #![cfg_attr(windows, allow(clippy::missing_const_for_thread_local))]
 
 // Some of it is called by the poller only, which not every system has.

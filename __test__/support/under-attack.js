@@ -51,7 +51,7 @@ function messages(types) {
       );
     }
   }
-  return texts.map((text) => Buffer.from(`${text}\n`));
+  return Array.from(new Set(texts), (text) => Buffer.from(`${text}\n`));
 }
 
 /**

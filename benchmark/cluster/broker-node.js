@@ -3,7 +3,7 @@
 const { serveCommands } = require('./commands.js');
 
 const ALL = 'alone.a';
-/** What a node of this package puts in front of a message, in bytes. */
+/** The length of the line that a node of this package puts before a message, in bytes. */
 const LINE = 64;
 
 /** The client of a broker: it publishes bytes, and passes on those of its subjects. */

@@ -42,7 +42,7 @@ const TABLES = {
     ['elsewhereRate', 'changes/s, by another node', 0],
     ['elsewhere', 'JavaScript thread a change, µs', 1],
   ],
-  'Servers that nobody uses': [
+  'Idle servers': [
     ['idle', 'CPU a second and node, µs', 0],
     ['heap', 'JavaScript heap a session, bytes', 0],
   ],
@@ -144,7 +144,7 @@ function updateGuide(text) {
 const help = `Usage: npm run bench -- cluster [options]
 
 Compares clusters of this package with socket.io 4 and its adapters: messages to all clients, calls to
-a client of another node, groups, and servers that nobody uses. "NATS alone" and "Redis alone" are
+a client of another node, groups, and idle servers. "NATS alone" and "Redis alone" are
 programs that use the client of the broker for the same messages, and nothing else.
 
 Options:

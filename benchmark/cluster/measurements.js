@@ -122,7 +122,7 @@ async function groupMessages(nodes, clients, bytes, sessions) {
   return sum((await spentOn(nodes, () => send(GROUP_MESSAGES))).process);
 }
 
-/** What nodes cost that nobody uses. */
+/** The cost of idle nodes. */
 async function idle(nodes) {
   const { process } = await spentOn(nodes, async () => {
     await delay(2000);

@@ -1,4 +1,4 @@
-// What the benchmark compares.
+// The packages that the benchmark compares.
 
 /** How many processes a peer has, unless it says otherwise. */
 const NODES = 4;

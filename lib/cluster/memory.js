@@ -13,8 +13,8 @@ const matches = (pattern, subject) =>
   !subject.slice(pattern.length - 1).includes('.');
 
 /**
- * What the servers of one process share: it passes the messages of each to the others, in order and
- * in a later turn of the event loop.
+ * The bus that the servers of one process share. It passes the messages of each server to the
+ * others, in order and in a later turn of the event loop.
  *
  * For tests it can lose messages, delay them and be away.
  */
@@ -30,8 +30,8 @@ class MemoryBus {
   #isScheduled = false;
 
   /**
-   * For tests: sees each message before it is delivered, and returns what is delivered in its place:
-   * none, several or other ones.
+   * For tests: sees each message before it is delivered, and returns what is delivered in its
+   * place: none, several or other ones.
    *
    * @type {?function({subject: string, bytes: Uint8Array, engine: MemoryEngine}): object[]}
    */

@@ -65,7 +65,7 @@ class NatsEngine {
   /** @type {Map<string, Subscription>} */
   #subscriptions = new Map();
   #inbox = null;
-  /** What the server keeps. @type {?JetStreamLog} */
+  /** The messages that the server keeps. @type {?JetStreamLog} */
   #log = null;
   /** Bytes that the server has not confirmed. */
   #pending = 0;
@@ -226,8 +226,8 @@ class NatsEngine {
   async unsubscribe(subject) {
     const subscription = this.#subscriptions.get(subject);
     this.#subscriptions.delete(subject);
-    // One that replaces it in this tick is made first: the client drops what arrives for a
-    // subscription that has ended.
+    // A subscription that replaces it in this tick is made first, because the client drops messages
+    // for a subscription that has ended.
     await null;
     if (this.#subscriptions.has(subject)) await this.#confirmed();
     subscription?.end();

@@ -353,7 +353,7 @@ class RedisEngine {
     else if (this.#isReported) this.#host?.state(false, lost());
   }
 
-  /** What was published before is not confirmed any more. */
+  /** Messages that were published before will not be confirmed. */
   #forget() {
     this.#epoch += 1;
     this.#pending = 0;
@@ -460,7 +460,7 @@ class RedisEngine {
     answered.then(() => this.#unanswered.delete(answered));
   }
 
-  /** Adds a message to the stream. If that fails, nodes that miss the message are told of a gap. */
+  /** Adds a message to the stream. If that fails, nodes that miss the message report a gap. */
   #keep({ buffer, byteOffset, byteLength }, epoch) {
     const { subject, length } = this.#log;
     const bytes = Buffer.from(buffer, byteOffset, byteLength);

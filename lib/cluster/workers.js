@@ -11,12 +11,14 @@ const { clearTimeout, nextTick, setTimeout } = require('../internal/real-timers.
  * Bytes are latin1 text on the way, because a channel carries JSON by default.
  */
 
-/** The key by which these messages are told from those of the program. */
+/** The key that distinguishes these messages from those of the program. */
 const KEY = 'sockhop:cluster';
 
 const noop = () => {};
 
-/** How long a worker waits for the primary process before it tells why that may not answer, in ms. */
+/**
+ * How long a worker waits for the primary process before it reports why it may not answer, in ms.
+ */
 const PATIENCE_MS = 1000;
 
 /** The largest message, in bytes: a channel delays everything behind it. */

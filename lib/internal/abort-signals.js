@@ -3,8 +3,9 @@
 const { throwUncaught } = require('./native/dispatcher.js');
 
 /**
- * What is to be done when a signal is aborted. A signal has one listener for all of it: a program
- * may give one signal to any number of calls, and Node warns of more than ten listeners.
+ * The functions to call when a signal is aborted. A signal has one listener for all of them,
+ * because a program may use one signal for any number of calls, and Node warns of more than ten
+ * listeners.
  */
 class Abortions {
   #signal;
@@ -39,7 +40,7 @@ class Abortions {
       try {
         action();
       } catch (err) {
-        // An exception of a program's handler must not keep the others from being told.
+        // An exception of a program's handler must not prevent the other calls.
         throwUncaught(err);
       }
     }

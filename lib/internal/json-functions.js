@@ -1,8 +1,9 @@
 'use strict';
 
 /*
- * A program may replace JSON.parse() and JSON.stringify(), to revive dates or to leave out passwords
- * for example. Then its functions get all messages, as in 1.8.4, and no message is binary.
+ * A program may replace JSON.parse() and JSON.stringify(), to revive dates or to leave out
+ * passwords for example. Then its functions get all messages, as in 1.8.4, and no message is
+ * binary.
  */
 
 const { parse, stringify } = JSON;

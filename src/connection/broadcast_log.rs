@@ -47,7 +47,7 @@ pub(crate) struct Entry {
     pub(crate) guard: Option<CompletionGuard>,
 }
 
-/// What the caller of [`BroadcastLog::append`] has to do.
+/// The work that is left to the caller of [`BroadcastLog::append`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Appended {
     /// Distribute the entries: no thread does.

@@ -1,7 +1,7 @@
-//! The end of something that many connections do.
+//! The completion of an operation in which many connections take part.
 
 use std::sync::Arc;
 
-/// Something that happens when the last reference to it is dropped. A broadcast puts one into every
+/// An action that runs when its last reference is dropped. A broadcast puts a reference into every
 /// send queue, and is done when all of them are written or discarded.
 pub(crate) type CompletionGuard = Arc<dyn Send + Sync>;

@@ -26,7 +26,7 @@ pub struct Ping {
     sent: Instant,
 }
 
-/// What to do at a beat of the ping timer.
+/// The action at a beat of the ping timer.
 #[derive(Debug, PartialEq, Eq)]
 pub enum HeartbeatAction {
     /// Send this frame.

@@ -1,7 +1,7 @@
 //! One connection with one peer.
 //!
 //! ```text
-//! Connection         its state, and what the program can set (this file)
+//! Connection         its state and its settings (this file)
 //!   read             receives bytes, cuts them into frames, posts them
 //!   write            sends bytes
 //!   ping             sends pings and judges the answers
@@ -11,7 +11,7 @@
 //! reader_state       which thread reads, and whether a task is running
 //! reader_policy      which thread should read, by the traffic
 //! broadcast_log      broadcasts that wait for the connections of a server
-//! completion         tells when all connections have sent a broadcast
+//! completion         reports when all connections have sent a broadcast
 //! send_queue         bytes that wait for the kernel, in order
 //! linger             reads a closed connection a little longer, for the peer to get all bytes
 //! heartbeat          the pings that were sent, and their answers
@@ -89,7 +89,7 @@ struct Reader {
     many_pings: bool,
 }
 
-/// What [`Connection::write`] did with the bytes.
+/// The result of [`Connection::write`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WriteOutcome {
     /// The kernel has all of them, and all bytes before them.

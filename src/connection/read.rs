@@ -31,8 +31,8 @@ const READ_BUDGET: usize = 8 * READ_SIZE;
 /// The bytes of pongs that are sent in one write.
 const PONG_BATCH: usize = PONG_LIMIT / 2;
 
-/// What a ping takes of the read budget besides its bytes: answering it takes as long as reading
-/// this many bytes.
+/// The cost of a ping in the read budget, in addition to its bytes: answering it takes as long as
+/// reading this many bytes.
 const PING_COST: usize = 1024;
 
 /// After a read with this many pings, the next read asks for fewer bytes, because they may be

@@ -41,7 +41,7 @@ pub(crate) enum ReaderKind {
     Loop,
 }
 
-/// What the reader state asks of its connection.
+/// The interface of a connection for its reader state.
 pub(crate) trait ReaderOps {
     /// Keeps the descriptor open while it lives.
     type Stream;

@@ -172,8 +172,8 @@ impl<C: Receiver> Distribution<C> {
         }
     }
 
-    /// What the thread that appended an entry does for the distribution on the spot. Returns the
-    /// round that other threads have to go on with.
+    /// The part of the distribution that the thread which appended an entry does at once. Returns
+    /// the round that other threads have to continue.
     pub(crate) fn after(&self, appended: Appended) -> Option<Arc<Round>> {
         match appended {
             Appended::Unattended => self.begin(),

@@ -39,7 +39,8 @@ pub(super) fn register(stream: &Arc<Stream>) -> io::Result<StreamWatch> {
     StreamWatch::new(Arc::clone(stream), Interest::READABLE | Interest::WRITABLE)
 }
 
-/// A connection that was accepted elsewhere, and given to [`Listener::adopt`](super::Listener::adopt).
+/// A connection that was accepted elsewhere, and given to
+/// [`Listener::adopt`](super::Listener::adopt).
 #[derive(Debug)]
 pub enum Adopted {
     /// It is open.

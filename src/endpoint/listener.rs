@@ -459,8 +459,8 @@ impl AcceptQueue<'_> {
     }
 
     /// Accepts connections until it finds the other end of `ours`, and returns that. Appends the
-    /// events of all accepted connections to `events`. A client without an address is one of a pipe,
-    /// and its other end is accepted next.
+    /// events of all accepted connections to `events`. A client without an address is one of a
+    /// pipe, and its other end is accepted next.
     pub(crate) fn accept_ours(
         &self,
         ours: Option<&SockAddr>,

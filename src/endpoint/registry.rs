@@ -208,8 +208,8 @@ impl ConnectionRegistry {
         self.append(bytes.into(), 1, group, except, guard)
     }
 
-    /// As [`deliver`](Self::deliver), for `messages` broadcasts whose bytes follow each other, and of
-    /// which no event follows. The policy for slow consumers takes or drops them together.
+    /// As [`deliver`](Self::deliver), for `messages` broadcasts whose bytes follow each other, and
+    /// of which no event follows. The policy for slow consumers takes or drops them together.
     pub fn deliver_all(
         self: &Arc<Self>,
         bytes: impl Into<Bytes>,

@@ -1,4 +1,4 @@
-//! What the TLS handshakes of a server share: the configuration, their number, their failures.
+//! The state that the TLS handshakes of a server share: configuration, number, failures.
 
 use crate::events::error::HandshakeError;
 use crate::transport::tls::{ServerConfig, TlsError};

@@ -58,7 +58,7 @@ pub struct EventBatch<C> {
     pub has_binary: bool,
     /// The events, in order.
     pub events: Vec<Event<C>>,
-    /// What delivering the batch costs, in units of [`Event::turn_cost`].
+    /// The cost of delivering the batch, in units of [`Event::turn_cost`].
     cost: usize,
 }
 

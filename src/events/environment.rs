@@ -1,4 +1,5 @@
-//! What the connections of one JavaScript environment (the main thread, or a worker) share.
+//! The state that the connections of one JavaScript environment (the main thread, or a worker)
+//! share.
 
 use super::batch::EventBatch;
 use super::event::Event;

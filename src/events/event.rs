@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 /// A frame of this many bytes or more crosses the border as a string of its own.
 pub const LARGE_FRAME: usize = 64 * 1024;
-/// What a frame costs besides its bytes, so that a flood of empty frames reaches the marks, too.
+/// The cost of a frame in addition to its bytes, so that a flood of empty frames reaches the marks.
 const FRAME_OVERHEAD: usize = 32;
 /// A large frame costs JavaScript less per byte than small frames do.
 const LARGE_DISCOUNT: usize = 4;
 
-/// What a frame, or a chunk of raw bytes, of `length` bytes counts against the marks.
+/// The cost of a frame, or of a chunk of raw bytes, of `length` bytes against the marks.
 pub(crate) const fn queued_cost(length: usize) -> usize {
     length + FRAME_OVERHEAD
 }
@@ -26,7 +26,7 @@ pub enum Event<C> {
         connection: Arc<C>,
         /// The number of frames.
         count: u32,
-        /// What they count against the marks.
+        /// Their cost against the marks.
         queued_cost: usize,
     },
     /// One large frame.
@@ -150,7 +150,7 @@ impl<C> Event<C> {
         }
     }
 
-    /// What the event counts against the marks.
+    /// The cost of the event against the marks.
     pub(crate) fn queued_cost(&self) -> usize {
         match self {
             Self::Frames { queued_cost, .. } => *queued_cost,

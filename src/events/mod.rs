@@ -2,7 +2,7 @@
 //! runtime of the process. This layer knows connections only by the traits that they implement.
 //!
 //! ```text
-//! environment       what the connections of one JavaScript environment share: owns the others
+//! environment       state of all connections of one JavaScript environment: owns the others
 //!   queue           the events that JavaScript has not taken yet
 //!     batch         a part of them, the unit that crosses the border
 //!     event         a single one

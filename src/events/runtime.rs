@@ -21,7 +21,7 @@ const MAX_THREADS: usize = 256;
 /// once.
 const START_TIME: Duration = Duration::from_secs(10);
 
-/// The error number for a system that gives no more threads.
+/// The error number of a system that refuses further threads.
 const EAGAIN: i32 = if cfg!(target_vendor = "apple") {
     35
 } else if cfg!(windows) {
@@ -74,7 +74,7 @@ fn build() -> io::Result<Runtime> {
     result.recv_timeout(START_TIME).map_err(refused)?
 }
 
-/// Checks that the system gives `count` threads.
+/// Checks that the system allows `count` threads.
 fn try_threads(count: usize) -> io::Result<()> {
     let all = Mutex::new(());
     let until_all = all.lock();
@@ -117,7 +117,7 @@ pub(crate) fn spawn_owned(
     spawn(task).map(OwnedTask)
 }
 
-/// The number of worker threads that `SOCKHOP_THREADS` asks for; the default for nonsense.
+/// The number of worker threads that `SOCKHOP_THREADS` sets; the default if the value is invalid.
 fn threads(setting: Option<&str>) -> usize {
     setting
         .and_then(|text| text.trim().parse().ok())

@@ -1,6 +1,6 @@
-//! Lays out a batch of events for JavaScript: one string for the text of all small frames, the bytes
-//! of binary ones in a shared array, numbers in the index (see `event_kinds`), and a list of extras
-//! for everything else.
+//! Lays out a batch of events for JavaScript: one string for the text of all small frames, the
+//! bytes of binary ones in a shared array, numbers in the index (see `event_kinds`), and a list of
+//! extras for everything else.
 
 use super::address::family;
 use super::connection::Connection;
@@ -72,7 +72,7 @@ pub(super) struct Batch<'index> {
 }
 
 impl Batch<'_> {
-    /// Lays out `events`; answers its text, and its extras or undefined. An event that cannot be
+    /// Lays out `events`; returns its text, and its extras or undefined. An event that cannot be
     /// laid out does not affect the others.
     pub(super) fn encode(
         env: sys::napi_env,
@@ -291,8 +291,8 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// A record with an extra `[number, what, ends, code, reason]`: the error as an [`ErrorCode`], the
-    /// addresses of TCP or null, and for a refused certificate why it is not trusted, or null.
+    /// A record with an extra `[number, what, ends, code, reason]`: the error as an [`ErrorCode`],
+    /// the addresses of TCP or null, and for a refused certificate why it is not trusted, or null.
     fn handshake_failed(
         &mut self,
         listener: u64,
@@ -316,7 +316,8 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// `failures` has the index of each endpoint and its error. Without any, the attempt took too long.
+    /// `failures` has the index of each endpoint and its error. Without any, the attempt took too
+    /// long.
     fn connect_failed(
         &mut self,
         client: u64,

@@ -35,7 +35,7 @@ impl SockhopClient {
         })
     }
 
-    /// Begins an attempt, over TLS if there is `tls`, and answers its number. The next endpoint is
+    /// Begins an attempt, over TLS if there is `tls`, and returns its number. The next endpoint is
     /// tried when the previous one has failed or taken `pace` milliseconds.
     #[napi(catch_unwind)]
     pub fn connect(

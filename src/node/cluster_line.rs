@@ -44,7 +44,7 @@ fn fields_of<'a>(fields: &'a mut Float64ArraySlice<'_>) -> Result<&'a mut [f64]>
     Ok(fields)
 }
 
-/// Reads the line of a message of another node. Writes its numbers to `fields`, and answers the id
+/// Reads the line of a message of another node. Writes its numbers to `fields`, and returns the id
 /// of the node. `null`: the message is malformed, or of another version; then the first field is 1.
 #[napi(catch_unwind)]
 #[cfg_attr(

@@ -110,7 +110,7 @@ impl Connection {
         self.inner.has_loopback_peer()
     }
 
-    /// Sends a text of `length` UTF-16 units. Answers 0 if the kernel has all of it; the position
+    /// Sends a text of `length` UTF-16 units. Returns 0 if the kernel has all of it; the position
     /// in the outgoing stream at which a `Flushed` event follows; -1 if the connection is closed
     /// for sending; -2 if the policy for slow consumers refuses it.
     #[napi(catch_unwind)]
@@ -124,9 +124,9 @@ impl Connection {
         })
     }
 
-    /// As `write`, for `count` frames whose texts are concatenated. `numbers` has three of each: the
-    /// length of its text in UTF-16 units, and the begin and the end of its data in `bytes`. A frame
-    /// without data is a text frame, with its terminator; the others are of `kind`.
+    /// As `write`, for `count` frames whose texts are concatenated. `numbers` has three of each:
+    /// the length of its text in UTF-16 units, and the begin and the end of its data in `bytes`. A
+    /// frame without data is a text frame, with its terminator; the others are of `kind`.
     #[napi(catch_unwind)]
     pub fn write_frames(
         &self,
@@ -185,13 +185,13 @@ impl Connection {
         (number(queued as u64), number(position))
     }
 
-    /// Ends the outgoing direction after the sent bytes. Answers as `write` does.
+    /// Ends the outgoing direction after the sent bytes. Returns the same as `write`.
     #[napi(catch_unwind)]
     pub fn end(&self) -> f64 {
         answer(self.inner.end())
     }
 
-    /// Begins to read, unless `paused`. Answers whether the other end is in this environment: then
+    /// Begins to read, unless `paused`. Returns whether the other end is in this environment: then
     /// the messages of both are in the event queue already.
     #[napi(catch_unwind)]
     pub fn start(&self, paused: bool) -> bool {
@@ -204,7 +204,7 @@ impl Connection {
         self.inner.read_early();
     }
 
-    /// Stops reading before `start`. Answers how many bytes are in `Raw` events, past and future.
+    /// Stops reading before `start`. Returns how many bytes are in `Raw` events, past and future.
     #[napi(catch_unwind)]
     pub fn stop_early(&self) -> f64 {
         number(self.inner.stop_early())
@@ -252,7 +252,7 @@ impl Connection {
         self.inner.beat();
     }
 
-    /// As `ping`, but JavaScript sends the ping, which is the last of `pings`. Answers whether
+    /// As `ping`, but JavaScript sends the ping, which is the last of `pings`. Returns whether
     /// there is one.
     #[napi(catch_unwind)]
     pub fn next_ping(&self) -> bool {

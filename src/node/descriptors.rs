@@ -1,7 +1,7 @@
 //! Descriptors of Node: sockets that Node or the program has made, and duplicates for Node.
 //!
-//! On Windows sockets and pipes are handles, which Node does not show, and a descriptor is that of a
-//! file. So there is nothing to take over or to pass on.
+//! On Windows sockets and pipes are handles, which Node does not show, and a descriptor is that of
+//! a file. So there is nothing to take over or to pass on.
 
 #[cfg(unix)]
 pub(super) use unix::{adopt, close_inherited, inherit, of_listener, of_stream};

@@ -24,8 +24,8 @@ impl<T> SharedArray<T> {
         let mut actual = 0;
         let mut length = 0;
         let mut data = ptr::null_mut();
-        // SAFETY: the array belongs to the current call. The reference is strong until `release`, at
-        // the end of the environment: it is to an object of this package, not of the program.
+        // SAFETY: the array belongs to the current call. The reference is strong until `release`,
+        // at the end of the environment: it is to an object of this package, not of the program.
         unsafe {
             check_status!(sys::napi_get_typedarray_info(
                 env,
@@ -121,7 +121,7 @@ impl JsDispatcher {
         })
     }
 
-    /// Lays out the next batch; answers its text, and its extras or undefined. `None` if there are
+    /// Lays out the next batch; returns its text, and its extras or undefined. `None` if there are
     /// no events, or JavaScript has not finished the last batch.
     pub(super) fn next_batch(&self) -> Result<Option<[sys::napi_value; 2]>> {
         if self.is_released() {

@@ -63,7 +63,7 @@ pub enum EventKind {
     /// An attempt of a client failed: `[index of the endpoint, errno, syscall, ...]` among the
     /// extras; the number of the attempt follows the record.
     ConnectFailed = 15,
-    /// A client of a listener did not complete the TLS handshake: `[number, what, ends, certificates,
-    /// code]` among the extras, see `Batch::handshake_failed`.
+    /// A client of a listener did not complete the TLS handshake:
+    /// `[number, what, ends, certificates, code]` among the extras, see `Batch::handshake_failed`.
     HandshakeFailed = 16,
 }

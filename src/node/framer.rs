@@ -27,9 +27,9 @@ impl Framer {
         })
     }
 
-    /// Takes a chunk; answers `[text, ends, fits]`: the frames that it completes as one string, the
+    /// Takes a chunk; returns `[text, ends, fits]`: the frames that it completes as one string, the
     /// end of each in it, and whether all are within the limit. For a single frame within the limit
-    /// it answers the text alone, because the arrays cost more than everything else.
+    /// it returns the text alone, because the arrays cost more than everything else.
     #[napi(
         catch_unwind,
         ts_return_type = "string | [string, Uint32Array, boolean]"

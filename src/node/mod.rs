@@ -10,7 +10,7 @@
 //! framer         Framer, for bytes that come from JavaScript (ObjectBuffer, adopted streams)
 //! tls            TlsTrustStore, TlsClientConfig: the trusted authorities of a client, its TLS options
 //! tls_server     TlsServerConfig, TlsAcceptor: the TLS options of a server, its handshakes
-//! openssl        OpenSSL's verdict on certificates that rustls does not trust
+//! openssl        OpenSSL verifies certificates that rustls does not trust
 //! queue          EventQueue, one a JavaScript environment
 //!  |-- dispatcher   calls JavaScript with a batch of events
 //!  |-- batch        lays a batch out as one string and numbers; event_kinds names the numbers

@@ -1,5 +1,5 @@
-//! Keeps the library loaded. Node unloads it when the last environment that loaded it has ended, but
-//! the threads of the runtime run its code until the process ends.
+//! Keeps the library loaded. Node unloads it when the last environment that loaded it has ended,
+//! but the threads of the runtime run its code until the process ends.
 
 use std::ptr;
 use windows_sys::Win32::System::LibraryLoader::{

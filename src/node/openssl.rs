@@ -1,9 +1,9 @@
-//! The verdict of OpenSSL on chains of certificates.
+//! Verifies chains of certificates with OpenSSL.
 //!
-//! OpenSSL is part of the Node executable, which exports its functions for addons. They are looked up
-//! there once, so that a runtime without them can load this library. A chain is verified by the calls
-//! with which OpenSSL verifies the peer of a TLS connection, and with Node's settings: the verdict is
-//! that of Node's `tls`.
+//! OpenSSL is part of the Node executable, which exports its functions for addons. They are looked
+//! up there once, so that a runtime without them can load this library. A chain is verified by the
+//! calls with which OpenSSL verifies the peer of a TLS connection, and with Node's settings: the
+//! result is that of Node's `tls`.
 
 use crate::transport::tls::{ChainVerifier, Untrusted};
 #[cfg(unix)]
@@ -29,7 +29,7 @@ type Parse = unsafe extern "C" fn(Pointer, der: *mut *const c_uchar, length: c_l
 const VERSION_3: c_ulong = 0x3000_0000;
 /// `X509_V_FLAG_CRL_CHECK` and `X509_V_FLAG_CRL_CHECK_ALL`, which Node sets with a revocation list.
 const CHECK_REVOCATION: c_ulong = 0x4 | 0x8;
-/// `X509_V_ERR_UNSPECIFIED`: OpenSSL came to no verdict.
+/// `X509_V_ERR_UNSPECIFIED`: OpenSSL did not decide.
 const NO_VERDICT: c_int = 1;
 
 /// The names that Node has for the errors of OpenSSL, by their numbers in `x509_vfy.h`.
@@ -67,8 +67,8 @@ const CODES: [(c_int, &str); 28] = [
 /// The code of Node for the other errors.
 const UNSPECIFIED: &str = "UNSPECIFIED";
 
-/// Whether OpenSSL has begun to free its memory, at the end of the process. I/O threads run until the
-/// very end, so its functions run only while this is locked for reading.
+/// Whether OpenSSL has begun to free its memory, at the end of the process. I/O threads run until
+/// the very end, so its functions run only while this is locked for reading.
 static HAS_ENDED: RwLock<bool> = RwLock::new(false);
 
 /// OpenSSL calls it before it frees its memory.
@@ -76,7 +76,7 @@ unsafe extern "C" fn end() {
     *HAS_ENDED.write() = true;
 }
 
-/// Has OpenSSL go on after each error, as Node does: the last error is the verdict.
+/// Makes OpenSSL continue after each error, as Node does: the last error is the result.
 unsafe extern "C" fn go_on(_ok: c_int, _context: Pointer) -> c_int {
     1
 }
@@ -174,8 +174,8 @@ impl OpenSsl {
         Some(found)
     }
 
-    /// Verifies a chain, and returns the number of the error, 0 if it is trusted. None: OpenSSL cannot
-    /// read a certificate, or has no memory.
+    /// Verifies a chain, and returns the number of the error, 0 if it is trusted. None: OpenSSL
+    /// cannot read a certificate, or has no memory.
     fn verify(&self, store: &Owned, purpose: &CStr, chain: &[CertificateDer<'_>]) -> Option<c_int> {
         let chain = chain
             .iter()
@@ -240,8 +240,8 @@ impl OpenSsl {
 /// An object of OpenSSL, and the function that frees it.
 struct Owned(Pointer, Free);
 
-// SAFETY: only a store is shared between threads. OpenSSL locks it, and nothing changes it once it is
-// made.
+// SAFETY: only a store is shared between threads. OpenSSL locks it, and nothing changes it once it
+// is made.
 unsafe impl Send for Owned {}
 // SAFETY: as above.
 unsafe impl Sync for Owned {}
@@ -362,7 +362,7 @@ pub fn has_openssl() -> bool {
     OpenSsl::get().is_some()
 }
 
-/// The words of OpenSSL for the code that Node has for an error of a certificate.
+/// OpenSSL's description of the error of a certificate for which Node has this code.
 #[napi(catch_unwind)]
 #[cfg_attr(test, allow(dead_code))]
 pub fn certificate_reason(code: String) -> Option<String> {

@@ -91,8 +91,8 @@ impl SockhopServer {
         listener
     }
 
-    /// A listener that does not accept: `adopt` takes connections that were accepted elsewhere. With
-    /// `endpoint`, it binds that, and other code accepts at a duplicate of its descriptor.
+    /// A listener that does not accept: `adopt` takes connections that were accepted elsewhere.
+    /// With `endpoint`, it binds that, and other code accepts at a duplicate of its descriptor.
     #[napi(catch_unwind)]
     pub fn listen_elsewhere(
         &self,
@@ -122,8 +122,8 @@ impl SockhopServer {
     }
 
     /// Sends a text of `length` UTF-16 units to every connection, or to those in `group`, except
-    /// those whose ids are in `except`. A `BroadcastDone` event with `id` follows, unless that is 0.
-    /// Answers how many connections there are, those in `except` included.
+    /// those whose ids are in `except`. A `BroadcastDone` event with `id` follows, unless that is
+    /// 0. Returns how many connections there are, those in `except` included.
     #[napi(catch_unwind)]
     pub fn deliver(
         &self,
@@ -153,8 +153,8 @@ impl SockhopServer {
         count(self.registry.deliver(frame.to_vec(), None, &[], id))
     }
 
-    /// As `deliver`, for a message of another node, or for several that `read_cluster_run` has read:
-    /// their payloads, bare or in envelopes.
+    /// As `deliver`, for a message of another node, or for several that `read_cluster_run` has
+    /// read: their payloads, bare or in envelopes.
     #[napi(catch_unwind)]
     pub fn deliver_message(
         &self,

@@ -26,7 +26,7 @@ pub struct TlsIdentity {
 pub struct TlsClientTrust {
     /// The trusted certificates, in PEM.
     pub trusted: Uint8Array,
-    /// Those of which clients are told the names, in PEM.
+    /// The authorities whose names are sent to clients, in PEM.
     pub announced: Uint8Array,
     /// Revocation lists, in PEM.
     pub revoked: Uint8Array,
@@ -111,8 +111,8 @@ pub struct TlsAcceptor {
 
 #[napi]
 impl TlsAcceptor {
-    /// At most `max_handshakes` run at a time, and each may take `handshake_timeout` milliseconds; 0
-    /// is no limit.
+    /// At most `max_handshakes` run at a time, and each may take `handshake_timeout` milliseconds;
+    /// 0 is no limit.
     #[napi(constructor, catch_unwind)]
     pub fn new(config: &TlsServerConfig, max_handshakes: f64, handshake_timeout: f64) -> Self {
         Self {

@@ -123,8 +123,8 @@ impl MixedFramer {
         }
     }
 
-    /// Passes on the bytes that follow [`FAREWELL`] as they are. Returns those that have arrived, if
-    /// that was received already.
+    /// Passes on the bytes that follow [`FAREWELL`] as they are. Returns those that have arrived,
+    /// if that was received already.
     pub fn expect_bytes(&mut self) -> Vec<u8> {
         self.expects_bytes = true;
         if self.mode != Mode::Text {
@@ -278,9 +278,9 @@ impl MixedFramer {
         Ok(BinaryHeader::LENGTH + payload)
     }
 
-    /// Appends to the unfinished frame. The buffer has room for as many bytes again, and never grows
-    /// beyond the frame: the memory follows the bytes that have arrived, not the length that the
-    /// peer has announced.
+    /// Appends to the unfinished frame. The buffer has room for as many bytes again, and never
+    /// grows beyond the frame: the memory follows the bytes that have arrived, not the length that
+    /// the peer has announced.
     fn append(&mut self, bytes: &[u8], length: usize) {
         let needed = self.binary.len() + bytes.len();
         let capacity = self.binary.capacity();

@@ -17,8 +17,8 @@
 //! [`write_ping`] and [`write_pong`] write control frames, byte for byte as a JavaScript peer does.
 //! [`iso8601`] spells their dates.
 //!
-//! [`ClusterLine`] reads the messages that the nodes of a cluster of servers send to each other, and
-//! [`ClusterRun`] several that were sent together.
+//! [`ClusterLine`] reads the messages that the nodes of a cluster of servers send to each other,
+//! and [`ClusterRun`] several that were sent together.
 
 mod cluster_line;
 mod cluster_run;

@@ -20,8 +20,8 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Asks the kernel. The caller is in the context of the runtime, because tokio knows the call of
-    /// each system.
+    /// Asks the kernel. The caller is in the context of the runtime, because tokio knows the call
+    /// of each system.
     #[cfg(unix)]
     pub(super) fn of(socket: &Socket) -> io::Result<Self> {
         let duplicate = socket.as_fd().try_clone_to_owned()?;

@@ -79,8 +79,8 @@ impl Listening {
 }
 
 fn bind_inet(socket: &Socket, address: &SocketAddr, options: &ListenOptions) -> io::Result<()> {
-    // Allows binding a port in TIME_WAIT, as every server does. Windows allows that anyway, and takes
-    // this as the permission to bind a port that another socket has.
+    // Allows binding a port in TIME_WAIT, as every server does. Windows allows that anyway, and
+    // takes this as the permission to bind a port that another socket has.
     if cfg!(unix) {
         socket.set_reuse_address(true)?;
     }

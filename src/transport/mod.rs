@@ -198,8 +198,8 @@ impl Stream {
         self.tls.as_ref().is_some_and(|tls| tls.has_buffered())
     }
 
-    /// Whether a client with TLS has ended its direction without the `close_notify` that tells an end
-    /// from a connection that was cut.
+    /// Whether a client with TLS has ended its direction without the `close_notify` that tells an
+    /// end from a connection that was cut.
     pub(crate) fn is_truncated(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.is_truncated())
     }

@@ -29,7 +29,8 @@ function parseEndpoint(text) {
 }
 
 /**
- * Whether a text has the form of a port, host:port or a path, so that it may not be meant as a message.
+ * Whether a text has the form of a port, host:port or a path, so that it may not be meant as a
+ * message.
  *
  * @param {string} text
  */

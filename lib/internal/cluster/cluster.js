@@ -107,7 +107,7 @@ class SockhopCluster extends EventEmitter {
     });
   }
 
-  // ---- what the cluster is ----------------------------------------------------------------------
+  // ---- state ------------------------------------------------------------------------------------
 
   /** The id of this node, a new one at each `listen()`. @type {string} */
   get node() {
@@ -487,7 +487,7 @@ function joinError(err, signal) {
  * @param {boolean} isBare
  * @param {function({type: string, json: string}): Promise} use
  * @returns {Promise}
- * @throws {TypeError} for what cannot be sent
+ * @throws {TypeError} for a value that cannot be sent
  */
 function encoded(object, isBare, use) {
   let payload;

@@ -75,7 +75,7 @@ class Delivery {
     return true;
   }
 
-  /** The session of a member has started: what is sent to its groups from now on reaches it. */
+  /** The session of a member has started: messages to its groups reach it from now on. */
   enter({ channel, groups }) {
     for (const group of groups) this.#joinNatively(channel, group);
   }

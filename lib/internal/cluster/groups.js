@@ -169,7 +169,7 @@ class Groups {
     const groups = [...this.#shards.get(fullest)];
     this.#shared.add(fullest);
     this.#exact -= groups.length;
-    // What arrives over both meanwhile is dropped by its number.
+    // A message that arrives over both meanwhile is recognised by its number, and dropped.
     subscriptions.add(subjects.shard(fullest)).then(
       () => {
         for (const group of groups) subscriptions.remove(subjects.group(group).subject);

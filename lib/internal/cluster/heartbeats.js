@@ -76,7 +76,7 @@ class Heartbeats {
     return this.#since;
   }
 
-  /** What this node tells of itself. */
+  /** The content of a heartbeat of this node. */
   get details() {
     const { sessions } = this.#describe();
     return {

@@ -6,8 +6,8 @@
  *   SH1 <kind> <node> <seq> <bseq> <flags> <type length> <extra length> [<signature>]\n
  *
  * Lengths are in bytes. Fields that follow the signature are ignored, so that later versions can
- * add some; a line without a signature has "-" in its place then. Lines are read by the native side:
- * see src/protocol/cluster_line.rs for the limits of their fields.
+ * add some; a line without a signature has "-" in its place then. Lines are read by the native
+ * side: see src/protocol/cluster_line.rs for the limits of their fields.
  */
 
 const { ClusterField, readClusterLine, readClusterRun } = require('../native/classes.js');

@@ -23,7 +23,7 @@ function parseId(id) {
 class Member {
   /** The names of its groups: @type {Set<string>} */
   groups = new Set();
-  /** What is to be called when the session has ended: @type {?Map<function(): void, true>} */
+  /** The functions to call when the session has ended: @type {?Map<function(): void, true>} */
   #endings = null;
   /** @type {?Renewal} */
   #renewal = null;
@@ -53,7 +53,9 @@ class Member {
   }
 }
 
-/** The local sessions that have ids or groups: a session gets its number with the first use of it. */
+/**
+ * The local sessions that have ids or groups: a session gets its number with the first use of it.
+ */
 class Members {
   #connections;
   #onStart;

@@ -38,7 +38,7 @@ class Membership {
   #receiver;
   /** Reads missed messages; null without the option. @type {?Replay} */
   #replay;
-  /** Whether the engine is open and has subscribed to what every node gets. */
+  /** Whether the engine is open and has subscribed to the subjects that every node receives. */
   #isOpen = false;
   /** Ends the wait of `join()`. @type {?{resolve: Function, reject: Function}} */
   #joining = null;
@@ -231,7 +231,7 @@ class Membership {
     this.#events.down(err);
   }
 
-  /** Says goodbye. @returns {Promise<void>} */
+  /** Announces that this node leaves. @returns {Promise<void>} */
   async leave() {
     if (this.state === 'closed') return;
     const { isLinked } = this;
@@ -298,9 +298,9 @@ class Membership {
   }
 
   /**
-   * This node does not hear itself, although the engine reports the broker as reached. If the broker
-   * was only silent, the subscriptions stay: a broker may deliver a message for an old subscription
-   * alone after it has confirmed the new one, and the message would be lost.
+   * This node does not hear itself, although the engine reports the broker as reached. If the
+   * broker was only silent, the subscriptions stay: a broker may deliver a message for an old
+   * subscription alone after it has confirmed the new one, and the message would be lost.
    */
   onDeaf() {
     const areSubscriptionsLost = this.#isDeaf;

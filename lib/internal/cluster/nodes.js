@@ -11,7 +11,7 @@ const MAX_REMEMBERED = 1000;
 class OtherNode {
   /** The numbers of the last messages, by their subjects: @type {Map<string, number>} */
   #last = new Map();
-  /** The number of the last broadcast that arrived; null before the first word of the node. */
+  /** The number of the last broadcast that arrived; null before the first message of the node. */
   #bseq = null;
   /** A number that a heartbeat has confirmed, and whose broadcast has not arrived. */
   #missing = 0;
@@ -29,7 +29,7 @@ class OtherNode {
     this.lastHeard = 0;
     /** Whether it has heard this node since that reached the broker again. */
     this.isBack = true;
-    /** What its last heartbeat said. */
+    /** The content of its last heartbeat. */
     this.details = { sessions: 0, since: 0, host: '', pid: 0, version: '' };
     this.goneAt = 0;
   }

@@ -10,7 +10,7 @@ const { away, closed, noNode, nodeLost, remoteError, timedOut } = require('./err
 const MAX_WAITING = 100_000;
 
 /**
- * An operation that waits for the word of another node.
+ * An operation that waits for the answer of another node.
  *
  * @typedef {object} Waiting
  * @property {string} node
@@ -21,8 +21,8 @@ const MAX_WAITING = 100_000;
  */
 
 /**
- * The operations on sessions of other nodes. Each has a ticket, and ends with the answer of its node,
- * with the end of that node, or at its deadline.
+ * The operations on sessions of other nodes. Each has a ticket, and ends with the answer of its
+ * node, with the end of that node, or at its deadline.
  */
 class Operations {
   /** @type {function(): ?Membership} */
@@ -85,7 +85,7 @@ class Operations {
     return membership.refusal(message);
   }
 
-  /** The answer of a client to a message of this ticket is to be passed to a callback. */
+  /** Passes the answer of a client to the message with this ticket to a callback. */
   expectAnswer(node, ticket, callback) {
     this.#callbacks = this.#callbackRenewal.renew(this.#callbacks);
     this.#callbacks.set(ticket, { node, callback });
@@ -95,7 +95,7 @@ class Operations {
     if (this.#callbacks.delete(ticket)) this.#callbackRenewal.countRemoval();
   }
 
-  // ---- words of other nodes ---------------------------------------------------------------------
+  // ---- answers of other nodes -------------------------------------------------------------------
 
   /** Another node has done, or refused, an operation. */
   onConfirmed(node, extra) {

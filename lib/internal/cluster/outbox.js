@@ -13,7 +13,7 @@ const FLUSH_BYTES = 256 * 1024;
 const HIGH_WATER = 8 * 1024 * 1024;
 /** The time between two looks at the bytes that are not with the kernel, in ms. */
 const LOOK_MS = 10;
-/** What a message costs in addition to its bytes. */
+/** The cost of a message in addition to its bytes. */
 const OVERHEAD = 256;
 /** The queue is copied without the confirmed messages at its beginning beyond this number. */
 const COMPACT = 1024;

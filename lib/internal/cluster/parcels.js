@@ -109,7 +109,7 @@ class Parcels {
     });
   }
 
-  /** Publishes what has gathered. */
+  /** Publishes the gathered messages. */
   send() {
     if (this.#parcels.size === 0) return;
     const parcels = this.#parcels;
@@ -119,7 +119,7 @@ class Parcels {
     }
   }
 
-  /** Forgets what has gathered. */
+  /** Discards the gathered messages. */
   discard() {
     this.#parcels = new Map();
     this.#bytes = 0;

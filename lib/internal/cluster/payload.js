@@ -11,7 +11,7 @@ const { noPayload } = require('../messaging/channel-errors.js');
  * @param {*} data
  * @param {boolean} isBare whether clients get bare JSON, without an envelope
  * @returns {{type: string, json: string}} `json` is empty for a value that JSON leaves out
- * @throws {TypeError} for what cannot be sent; V8's error for a value that JSON cannot express
+ * @throws {TypeError} for a value that cannot be sent; V8's error for a value that JSON cannot express
  */
 function encode(data, isBare) {
   if (isBare) {
@@ -26,7 +26,7 @@ function encode(data, isBare) {
 }
 
 /**
- * What a message between nodes carries.
+ * The content of a message between nodes.
  *
  * @typedef {object} Content
  * @property {string} type

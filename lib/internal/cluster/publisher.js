@@ -5,9 +5,9 @@ const { FLAGS, read, signedParts, write } = require('./line.js');
 const { Outbox } = require('./outbox.js');
 const { placeOf } = require('./subjects.js');
 
-/** What the line may add to a message, in bytes. */
+/** The largest length that the line adds to a message, in bytes. */
 const LINE_RESERVE = 1024;
-/** What every engine takes, in bytes. */
+/** The length of messages that every engine accepts, in bytes. */
 const SMALLEST_MAX_PAYLOAD = 1024 * 1024;
 
 /** Numbers, signs and publishes the messages of a membership. */

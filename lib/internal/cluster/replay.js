@@ -10,7 +10,7 @@ const MAX_HELD_BYTES = 32 * 1024 * 1024;
  * a log that the broker keeps.
  *
  * A position in the log is noted at an interval. The oldest one is so old that all messages before
- * it have arrived, even if the loss of the broker was noticed late; what has arrived is dropped.
+ * it have arrived, even if the loss of the broker was noticed late. Repeated messages are dropped.
  */
 class Replay {
   /** @type {ClusterEngine} */

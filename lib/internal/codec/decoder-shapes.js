@@ -22,8 +22,8 @@ const registry = new FinalizationRegistry(({ key, count }) => {
 const budget = new CompilationBudget();
 
 /**
- * Defines a property, as JSON.parse() does it: `__proto__` is one like any other, and so is the name
- * of a property of Object.prototype that is read-only or has a setter.
+ * Defines a property, as JSON.parse() does it: `__proto__` is one like any other, and so is the
+ * name of a property of Object.prototype that is read-only or has a setter.
  */
 function define(object, name, value) {
   if (name in object) {

@@ -68,7 +68,7 @@ function refuse(reason) {
   throw new BadMessage(reason);
 }
 
-/** What the peer has defined on a connection. */
+/** The shapes and the beginning of ids that the peer has defined on a connection. */
 class Received {
   /** @type {Shape[]} */
   shapes = [];

@@ -44,7 +44,7 @@ const MAX_TYPES = 1024;
 
 const CIRCULAR = /^Converting circular structure/;
 
-/** What the writer of a shape has done. */
+/** The results of the writer of a shape. */
 const WRITTEN = 0;
 const HAS_OTHER_NAMES = 1;
 const HAS_TO_JSON = 2;

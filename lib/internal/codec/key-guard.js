@@ -1,9 +1,9 @@
 'use strict';
 
 /*
- * V8 finds numbers and BigInts in maps and sets by a hash that has no secret. A peer could send numbers
- * that all have the same one, and each would be compared with all before it: half a megabyte would
- * take ten seconds.
+ * V8 finds numbers and BigInts in maps and sets by a hash that has no secret. A peer could send
+ * numbers that all have the same one, and each would be compared with all before it: half a
+ * megabyte would take ten seconds.
  */
 
 /** Maps and sets with fewer numbers are quick in any case. */

@@ -4,9 +4,9 @@
  * How two ends of this package find out that both speak the codec. Other peers and programs do not
  * notice it.
  *
- * An end that can read binary frames makes an offer when a connection has some traffic: eight blanks
- * between the JSON of a message and its terminator. JSON.parse() ignores them. Clients and servers
- * have different blanks, so that a peer that returns its input makes no offer.
+ * An end that can read binary frames makes an offer when a connection has some traffic: eight
+ * blanks between the JSON of a message and its terminator. JSON.parse() ignores them. Clients and
+ * servers have different blanks, so that a peer that returns its input makes no offer.
  *
  * An end that gets an offer may send binary frames; a text frame of other blanks announces them,
  * which the native side understands (src/protocol/mixed_framer.rs). If it has made no offer itself,

@@ -467,8 +467,8 @@ function refuseCircle(value, err) {
  * @param {object} envelope
  * @param {function(Message): *} use gets the message: its parts hold until it returns
  * @returns {*} the result of `use`
- * @throws {TypeError} for a circle; {RangeError} for values that are too deep or too long; what a
- *   getter or toJSON() of the payload throws
+ * @throws {TypeError} for a circle; {RangeError} for values that are too deep or too long; the
+ *   exception of a getter or toJSON() of the payload
  */
 function encodeRich(envelope, use) {
   const outer = begin();

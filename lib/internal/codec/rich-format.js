@@ -54,7 +54,9 @@ const TYPED_ARRAYS = Object.freeze([
 const RICH_MESSAGE = 2;
 /** How deep arrays, objects, maps and sets may be nested. */
 const MAX_RICH_DEPTH = 500;
-/** The data of a frame in bytes. Its length has four bytes, and the native side uses three of them. */
+/**
+ * The data of a frame in bytes. Its length has four bytes, and the native side uses three of them.
+ */
 const MAX_DATA = 2 ** 31 - 1;
 
 module.exports = { Kind, MAX_DATA, MAX_RICH_DEPTH, RICH, RICH_MESSAGE, TYPED_ARRAYS };

@@ -5,7 +5,7 @@ const SEEN_LEFT = 64;
 /** How many messages may pass between two of them. */
 const MAX_PAUSE = 32;
 
-/** What the peer knows of one direction of a connection. */
+/** The shapes and ids that the peer knows, for one direction of a connection. */
 class ShapeTable {
   /** By the number of a shape in this process: its number on the connection. */
   numbers = [];

@@ -6,8 +6,8 @@ const { MAX_NAMES } = require('./format.js');
 const RECENT = 64;
 /**
  * After this many objects in a row of unknown shapes, or of shapes that none of the last objects
- * had, V8 stringifies the next ones: as many as SKIPPED or a half more, and each time twice as many.
- * The number is random, because objects may come in turns of any length.
+ * had, V8 stringifies the next ones: as many as SKIPPED or a half more, and each time twice as
+ * many. The number is random, because objects may come in turns of any length.
  */
 const MISSES = 8;
 const SKIPPED = 256;

@@ -1,21 +1,22 @@
 'use strict';
 
 /*
- * In 1.8.4 some promises never reject: those for answers, that of `listen()`, and that of `connect()`
- * after `disconnect()`. So programs ignore them, or call `then(callback)` alone, as in
- * `request(object).then((stream) => stream.next()).then(callback)`, and learn of an error by an event.
+ * In 1.8.4 some promises never reject: those for answers, that of `listen()`, and that of
+ * `connect()` after `disconnect()`. So programs ignore them, or call `then(callback)` alone, as in
+ * `request(object).then((stream) => stream.next()).then(callback)`, and learn of an error by an
+ * event.
  */
 
 const { then } = require('../originals.js');
 
 const noop = () => {};
 
-/** Promises whose rejection is the error of a stream, which its event reports, or the like. */
+/** Promises whose rejection repeats an error that an event reports. */
 const tolerated = new WeakSet();
 
 /**
- * Makes a rejection of a promise cause no unhandled rejection. It is to be called before the promise
- * rejects.
+ * Makes a rejection of a promise cause no unhandled rejection. It is to be called before the
+ * promise rejects.
  *
  * @param {Promise} promise of `chainable()`, if the program may call `then(callback)` alone
  */
@@ -24,7 +25,7 @@ function tolerate(promise) {
   then.call(promise, undefined, noop);
 }
 
-/** Those that `answersPromise()` has made are told by their prototype, which costs less. */
+/** Promises of `answersPromise()` are recognised by their prototype, which costs less. */
 const isTolerated = (promise) => promise instanceof AnswersPromise || tolerated.has(promise);
 
 /**

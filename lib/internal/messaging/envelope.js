@@ -43,10 +43,10 @@ function quoted(id) {
   return isPlain(id) ? `"${id}"` : JSON.stringify(id);
 }
 
-/** What follows the payload of a message with a callback. Its id is one of `uuid()`. */
+/** The text after the payload of a message with a callback. Its id comes from `uuid()`. */
 const withId = (id, closing) => `,"id":"${id}"${closing}`;
 
-/** What follows the payload of an answer. A peer may have chosen any id. */
+/** The text after the payload of an answer. The peer may have chosen any id. */
 const withCallbackId = (id) => `,"callback_id":${quoted(id)}}`;
 
 /**

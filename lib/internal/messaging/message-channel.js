@@ -237,7 +237,7 @@ class MessageChannel {
   }
 
   /**
-   * Handles a message by its type. It is short, so that V8 compiles it and `emit()` into the caller.
+   * Handles a message by its type. Kept short, so that V8 compiles it and `emit()` into the caller.
    *
    * @param {*} message
    * @param {string} [text] of the message; left out if it comes from a method of the program

@@ -58,8 +58,8 @@ function loadCodec() {
 const MAX_ID_LENGTH = 255;
 
 /**
- * The codec of one connection: what was offered, and what each end has defined. Connections without
- * traffic share one object.
+ * The codec of one connection: the offers, and the shapes and ids that each end has defined.
+ * Connections without traffic share one object.
  */
 class MessageCodec {
   /**
@@ -92,13 +92,13 @@ class MessageCodec {
   /** Whether the announcement of binary frames is sent. */
   #isSwitched = false;
   /**
-   * What this end has defined, once it may send binary frames; null: it sends JSON. Not private,
-   * because each message asks for it.
+   * The shapes and ids that this end has defined, once it may send binary frames; null: it sends
+   * JSON. Not private, because each message reads it.
    *
    * @type {?ShapeTable}
    */
   sent = null;
-  /** What the peer has defined: @type {?Received} */
+  /** The shapes and ids that the peer has defined: @type {?Received} */
   #received = null;
 
   /**
@@ -220,8 +220,8 @@ class MessageCodec {
   }
 
   /**
-   * As `withdraw()`, while the connection is still with this process: another one gets it, which may
-   * read JSON alone.
+   * As `withdraw()`, while the connection is still with this process: another one gets it, which
+   * may read JSON alone.
    */
   handOver(transport) {
     if (this.#isOffered) this.#withdrawBy(WITHDRAWAL, transport);

@@ -131,7 +131,7 @@ class PendingCallbacks {
         if (this.#timer === null) this.#startTimer(expires - now);
         return;
       }
-      // The program may have taken it out of a renewed map, when it was told of another one.
+      // A handler of another callback may have removed this one from a renewed map.
       if (!this.#remove(count)) continue;
       pending.abandon();
       this.#onTimeout();

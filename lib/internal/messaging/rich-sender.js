@@ -309,7 +309,9 @@ class RichSender {
     this.channel.transport[kTransmitControl](SWITCH + this.#options.terminator[1]);
   }
 
-  /** The socket is to be given to another process, which does not know what the peer has announced. */
+  /**
+   * The socket is to be given to another process, which does not know what the peer has announced.
+   */
   handOver() {
     throw errors.richHandOver();
   }

@@ -1,6 +1,7 @@
 'use strict';
 
-// The error of a binding that does not load. It names the cause where that can be found out, and the remedy.
+// The error of a binding that does not load. It names the cause where that can be found out, and
+// the remedy.
 
 const fs = require('node:fs');
 const { createRequire } = require('node:module');

@@ -21,10 +21,14 @@ class Failure {
 /** Requires a file by a computed name. A `require` made for that file works in a bundle, too. */
 const requireComputed = (file) => createRequire(file)(file);
 
-// The requests below are literal, and each is inside a `try` of its function: bundlers and file tracers follow only such
-// requests, and tolerate a missing file only there. `PLATFORM_TAGS` has the same tags.
+// The requests below are literal, and each is inside a `try` of its function: bundlers and file
+// tracers follow only such requests, and tolerate a missing file only there. `PLATFORM_TAGS` has
+// the same tags.
 
-/** Requires the file beside index.js: a binding that was built in a checkout, or in the installed package. */
+/**
+ * Requires the file beside index.js: a binding that was built in a checkout, or in the installed
+ * package.
+ */
 function requireFile(tag) {
   try {
     switch (tag) {

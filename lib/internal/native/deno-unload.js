@@ -12,8 +12,8 @@ const guarded = (method, isDropped) =>
   };
 
 /**
- * Guards the methods of native classes at the event `unload`, which Deno emits before it drops native
- * objects.
+ * Guards the methods of native classes at the event `unload`, which Deno emits before it drops
+ * native objects.
  *
  * @param {Object<string, function>} classes the exports of the binding
  * @param {function(): boolean} isDropped

@@ -116,14 +116,14 @@ function mustInterrupt() {
 /** The sockets of the first records of the batch under dispatch, as far as these are frames. */
 const receivers = [];
 let receiverCount = 0;
-/** What `findReceivers()` has read: V8 would leave out reads that have no effect. */
+/** The values that `findReceivers()` has read: V8 would leave out reads that have no effect. */
 let _idsRead = 0;
 /** An `AsyncResource` of Deno has no such method. */
 const hasTriggerId = typeof AsyncResource.prototype.triggerAsyncId === 'function';
 
 /**
- * Finds these sockets, and reads what the dispatch needs of each. With hundreds of connections none
- * of it is in a cache of the processor, which waits for the memory of several of these reads at once.
+ * Finds these sockets, and reads the fields of each that the dispatch needs. With hundreds of
+ * connections these are in no cache of the processor, which waits for several such reads at once.
  */
 function findReceivers() {
   const used = index[USED];
@@ -503,7 +503,8 @@ const readInLoop =
 /** How many activities keep the process alive. */
 let active = 0;
 
-// Async hooks see `dispatch` as a resource. Tools that look for open handles, such as Jest, ask this.
+// Async hooks see `dispatch` as a resource. Tools that look for open handles, such as Jest, ask
+// this.
 dispatch.hasRef = () => active > 0;
 
 const queue = new native.EventQueue(dispatch, index, bytes, readInLoop);

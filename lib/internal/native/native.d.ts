@@ -13,15 +13,15 @@ export declare class Connection {
    */
   hasLoopbackPeer(): boolean
   /**
-   * Sends a text of `length` UTF-16 units. Answers 0 if the kernel has all of it; the position
+   * Sends a text of `length` UTF-16 units. Returns 0 if the kernel has all of it; the position
    * in the outgoing stream at which a `Flushed` event follows; -1 if the connection is closed
    * for sending; -2 if the policy for slow consumers refuses it.
    */
   write(text: unknown, length: number): number
   /**
-   * As `write`, for `count` frames whose texts are concatenated. `numbers` has three of each: the
-   * length of its text in UTF-16 units, and the begin and the end of its data in `bytes`. A frame
-   * without data is a text frame, with its terminator; the others are of `kind`.
+   * As `write`, for `count` frames whose texts are concatenated. `numbers` has three of each:
+   * the length of its text in UTF-16 units, and the begin and the end of its data in `bytes`. A
+   * frame without data is a text frame, with its terminator; the others are of `kind`.
    */
   writeFrames(text: unknown, length: number, bytes: Uint8Array, numbers: Uint32Array, count: number, kind: number): number
   /** Accepts binary frames, once the peer has announced them. */
@@ -34,16 +34,16 @@ export declare class Connection {
   hold(on: boolean): void
   /** How many bytes wait for the kernel, and the position at which a `Flushed` event follows. */
   waiting(): [number, number]
-  /** Ends the outgoing direction after the sent bytes. Answers as `write` does. */
+  /** Ends the outgoing direction after the sent bytes. Returns the same as `write`. */
   end(): number
   /**
-   * Begins to read, unless `paused`. Answers whether the other end is in this environment: then
+   * Begins to read, unless `paused`. Returns whether the other end is in this environment: then
    * the messages of both are in the event queue already.
    */
   start(paused: boolean): boolean
   /** Reads once before `start`: the bytes become a `Raw` event and no frames. */
   readEarly(): void
-  /** Stops reading before `start`. Answers how many bytes are in `Raw` events, past and future. */
+  /** Stops reading before `start`. Returns how many bytes are in `Raw` events, past and future. */
   stopEarly(): number
   /** Takes the beginning of a frame that was read before `start`. */
   beginFrame(bytes: Uint8Array): void
@@ -60,7 +60,7 @@ export declare class Connection {
   /** Sends the next ping on this connection alone, or finds it dead. */
   ping(): void
   /**
-   * As `ping`, but JavaScript sends the ping, which is the last of `pings`. Answers whether
+   * As `ping`, but JavaScript sends the ping, which is the last of `pings`. Returns whether
    * there is one.
    */
   nextPing(): boolean
@@ -140,9 +140,9 @@ export declare class Framer {
    */
   constructor(terminatorText: string, maxMessageSize: number)
   /**
-   * Takes a chunk; answers `[text, ends, fits]`: the frames that it completes as one string, the
+   * Takes a chunk; returns `[text, ends, fits]`: the frames that it completes as one string, the
    * end of each in it, and whether all are within the limit. For a single frame within the limit
-   * it answers the text alone, because the arrays cost more than everything else.
+   * it returns the text alone, because the arrays cost more than everything else.
    */
   push(chunk: Uint8Array): string | [string, Uint32Array, boolean]
   /** The bytes of the incomplete frame. */
@@ -181,7 +181,7 @@ export declare class SockhopClient {
   /** A client that is not connected; its events carry `id`. */
   constructor(queue: EventQueue, id: number, options: ConnectionOptions)
   /**
-   * Begins an attempt, over TLS if there is `tls`, and answers its number. The next endpoint is
+   * Begins an attempt, over TLS if there is `tls`, and returns its number. The next endpoint is
    * tried when the previous one has failed or taken `pace` milliseconds.
    */
   connect(endpoints: Array<Endpoint>, pace: number, timeout: number, tls?: TlsClientConfig | undefined | null): number
@@ -202,21 +202,21 @@ export declare class SockhopServer {
   /** Accepts at a socket that is bound, and takes its descriptor over if that succeeds. */
   listenOn(id: number, fd: number, backlog?: number | undefined | null, tls?: TlsAcceptor | undefined | null): Listener | ListenFailure
   /**
-   * A listener that does not accept: `adopt` takes connections that were accepted elsewhere. With
-   * `endpoint`, it binds that, and other code accepts at a duplicate of its descriptor.
+   * A listener that does not accept: `adopt` takes connections that were accepted elsewhere.
+   * With `endpoint`, it binds that, and other code accepts at a duplicate of its descriptor.
    */
   listenElsewhere(id: number, tls?: TlsAcceptor | undefined | null, endpoint?: Endpoint | undefined | null, options?: ListenOptions | undefined | null): Listener | ListenFailure
   /**
    * Sends a text of `length` UTF-16 units to every connection, or to those in `group`, except
-   * those whose ids are in `except`. A `BroadcastDone` event with `id` follows, unless that is 0.
-   * Answers how many connections there are, those in `except` included.
+   * those whose ids are in `except`. A `BroadcastDone` event with `id` follows, unless that is
+   * 0. Returns how many connections there are, those in `except` included.
    */
   deliver(text: unknown, length: number, group: string | undefined | null, except: Array<number> | undefined | null, id: number): number
   /** As `deliver`, for the bytes of a frame, and to every connection. */
   deliverFrame(frame: Uint8Array, id: number): number
   /**
-   * As `deliver`, for a message of another node, or for several that `read_cluster_run` has read:
-   * their payloads, bare or in envelopes.
+   * As `deliver`, for a message of another node, or for several that `read_cluster_run` has
+   * read: their payloads, bare or in envelopes.
    */
   deliverMessage(message: Uint8Array, bare: boolean, group?: string | undefined | null, except?: Array<number> | undefined | null): number
   /**
@@ -258,8 +258,8 @@ export declare class SockhopSession {
 /** Secures the connections of a server's listeners. */
 export declare class TlsAcceptor {
   /**
-   * At most `max_handshakes` run at a time, and each may take `handshake_timeout` milliseconds; 0
-   * is no limit.
+   * At most `max_handshakes` run at a time, and each may take `handshake_timeout` milliseconds;
+   * 0 is no limit.
    */
   constructor(config: TlsServerConfig, maxHandshakes: number, handshakeTimeout: number)
   /** New connections are secured by `config`. */
@@ -288,7 +288,7 @@ export declare class TlsTrustStore {
   constructor(pem?: Uint8Array | undefined | null)
 }
 
-/** The words of OpenSSL for the code that Node has for an error of a certificate. */
+/** OpenSSL's description of the error of a certificate for which Node has this code. */
 export declare function certificateReason(code: string): string | null
 
 /** The indices of the fields that [`read_cluster_line`] and [`read_cluster_run`] write. */
@@ -414,8 +414,8 @@ export declare enum EventKind {
    */
   ConnectFailed = 15,
   /**
-   * A client of a listener did not complete the TLS handshake: `[number, what, ends, certificates,
-   * code]` among the extras, see `Batch::handshake_failed`.
+   * A client of a listener did not complete the TLS handshake:
+   * `[number, what, ends, certificates, code]` among the extras, see `Batch::handshake_failed`.
    */
   HandshakeFailed = 16,
 }
@@ -504,7 +504,7 @@ export interface PingRecord {
 }
 
 /**
- * Reads the line of a message of another node. Writes its numbers to `fields`, and answers the id
+ * Reads the line of a message of another node. Writes its numbers to `fields`, and returns the id
  * of the node. `null`: the message is malformed, or of another version; then the first field is 1.
  */
 export declare function readClusterLine(bytes: Uint8Array, fields: Float64Array): string | null
@@ -543,7 +543,7 @@ export interface TlsAgreement {
 export interface TlsClientTrust {
   /** The trusted certificates, in PEM. */
   trusted: Uint8Array
-  /** Those of which clients are told the names, in PEM. */
+  /** The authorities whose names are sent to clients, in PEM. */
   announced: Uint8Array
   /** Revocation lists, in PEM. */
   revoked: Uint8Array

@@ -3,11 +3,17 @@
 const fs = require('node:fs');
 const path = require('node:path');
 
-/** The directory of the package. In a bundle that is no directory of the package, and in an ES module not even known. */
+/**
+ * The directory of the package. In a bundle that is no directory of the package, and in an ES
+ * module not even known.
+ */
 const PACKAGE_ROOT =
   typeof __dirname === 'string' ? path.join(__dirname, '..', '..', '..') : process.cwd();
 
-/** The platforms that have a package of their own, `sockhop-native-<tag>`, in the spelling of napi-rs. */
+/**
+ * The platforms that have a package of their own, `sockhop-native-<tag>`, in the spelling of
+ * napi-rs.
+ */
 const PLATFORM_TAGS = [
   'darwin-arm64',
   'darwin-x64',
@@ -31,8 +37,8 @@ function readBytes(file, position, length) {
 }
 
 /**
- * Reads the path of the dynamic loader from the program headers of an ELF file. Tools that patch executables move it to
- * the end of the file.
+ * Reads the path of the dynamic loader from the program headers of an ELF file. Tools that patch
+ * executables move it to the end of the file.
  * @param {number} file a descriptor
  * @returns {string | null} null for a file that names none: one that is linked statically, or is no ELF file
  */
@@ -73,9 +79,10 @@ function reportNamesMusl() {
 }
 
 /**
- * The C library a Linux process runs on: a binding built against the other one does not load. The executable names its
- * dynamic loader (`/lib/ld-musl-x86_64.so.1`); where it names none, because the loader itself was started with Node as
- * its argument, or cannot be read, a diagnostic report lists the loaded libraries.
+ * The C library a Linux process runs on: a binding built against the other one does not load. The
+ * executable names its dynamic loader (`/lib/ld-musl-x86_64.so.1`); where it names none, because
+ * the loader itself was started with Node as its argument, or cannot be read, a diagnostic report
+ * lists the loaded libraries.
  * @returns {'gnu' | 'musl'}
  */
 function libc() {

@@ -1,4 +1,7 @@
 'use strict';
 
-/** The version of this package. `npm run release` writes it; bundlers cannot always load package.json. */
+/**
+ * The version of this package. `npm run release` writes it; bundlers cannot always load
+ * package.json.
+ */
 exports.VERSION = '0.1.0';

@@ -52,7 +52,7 @@ const CALL_OPTIONS = [
     shown: 'callback_timeout',
     leftOut: '"callback_timeout"',
     meaning:
-      'Time to wait for the answer. Without one the call waits as long as the connection lasts',
+      'Time to wait for the answer. Without a timeout, the call waits as long as the connection lasts',
   },
   {
     name: 'signal',
@@ -78,7 +78,7 @@ const CALL_OPTIONS = [
     default: Object.freeze([]),
     shown: '[]',
     meaning:
-      'Further clients and servers whose figures are part of the text. Those with the same role and endpoint are added up',
+      'Further clients and servers to include in the text. The figures of those with the same role and endpoint are added up',
   },
 ];
 

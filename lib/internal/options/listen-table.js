@@ -10,14 +10,14 @@ const LISTEN_OPTIONS = [
     kind: 'signal',
     shown: 'none',
     meaning:
-      'When it is aborted, the server stops listening, and open connections stay, as with `net`. A `listen()` that is not done rejects with an `AbortError` (`ABORT_ERR`)',
+      'When it is aborted, the server stops listening; open connections stay, as with `net`. If `listen()` is still pending, it rejects with an `AbortError` (`ABORT_ERR`)',
   },
   {
     name: 'exclusive',
     takers: ['listen()'],
     kind: 'flag',
     default: false,
-    meaning: 'In a worker of `node:cluster`: share the address with no other worker',
+    meaning: 'In a worker of `node:cluster`: do not share the address with other workers',
   },
   {
     name: 'unlink_stale',
@@ -25,7 +25,7 @@ const LISTEN_OPTIONS = [
     kind: 'flag',
     default: false,
     meaning:
-      'Replace the file of a Unix socket if its server is dead: the file is a socket, and a connection to it is refused. See [below](#serverlistenoptions)',
+      'Replace the file of a Unix socket if its server is dead, which means that a connection to the socket is refused. See [below](#serverlistenoptions)',
   },
   {
     name: 'mode',
@@ -49,7 +49,8 @@ const LISTEN_OPTIONS = [
     takers: ['listen()'],
     kind: 'flag',
     default: false,
-    meaning: 'The same for the permissions to write (`0o222`): every user may connect',
+    meaning:
+      'Add the permissions to write (`0o222`) in the same way, so that every user may connect',
   },
   {
     name: 'fd',
@@ -66,7 +67,7 @@ const LISTEN_OPTIONS = [
     kind: 'systemd',
     default: false,
     meaning:
-      'Listen on the socket that systemd passes (`LISTEN_FDS`), or, with a text, on the one of that name (`FileDescriptorName=`). Without systemd, the server listens at its own address',
+      'Listen on the socket that systemd passes (`LISTEN_FDS`). A string selects the socket by its name (`FileDescriptorName=`). Without systemd, the server listens at its own address',
   },
   {
     name: 'backlog',
@@ -77,21 +78,21 @@ const LISTEN_OPTIONS = [
     unit: 'connections',
     max: 2 ** 31 - 1,
     meaning:
-      'Connections that may wait to be accepted. The system may have a lower limit. A socket of `fd` or `systemd` that listens already keeps its backlog by default',
+      'Number of connections that may wait to be accepted. The system may have a lower limit. A socket of `fd` or `systemd` that is listening already keeps its backlog by default',
   },
   {
     name: 'ipv6_only',
     takers: ['listen()'],
     kind: 'flag',
     default: false,
-    meaning: 'Take no IPv4 connections at the IPv6 address `::`',
+    meaning: 'Accept no IPv4 connections at the IPv6 address `::`',
   },
   {
     name: 'ipv6Only',
     takers: ['listen()'],
     kind: 'flag',
     default: false,
-    meaning: 'The same, as `net` names it',
+    meaning: 'The same as `ipv6_only`, under the name that `net` uses',
   },
   {
     name: 'reuse_port',
@@ -99,14 +100,14 @@ const LISTEN_OPTIONS = [
     kind: 'flag',
     default: false,
     meaning:
-      'Let other sockets with this option listen on the same port; the system distributes connections among them. Only on Linux; elsewhere `listen()` rejects with `ENOTSUP`. It implies `exclusive`',
+      'Let other sockets with this option listen on the same port; the system distributes connections among them. Linux only: on other systems `listen()` rejects with `ENOTSUP`. It implies `exclusive`',
   },
   {
     name: 'reusePort',
     takers: ['listen()'],
     kind: 'flag',
     default: false,
-    meaning: 'The same, as `net` names it',
+    meaning: 'The same as `reuse_port`, under the name that `net` uses',
   },
   {
     name: 'grace',
@@ -115,7 +116,7 @@ const LISTEN_OPTIONS = [
     default: 0,
     leftOut: 'none',
     meaning:
-      'Time in which requests and callbacks in flight may be answered. A connection ends as soon as neither side owes the other an answer, and at the end of the time in any case. `0`: all connections end at once',
+      'Time to answer pending requests and callbacks. A connection ends as soon as neither side owes the other an answer, at the latest after this time. `0`: all connections end at once',
   },
 ];
 

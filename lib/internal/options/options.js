@@ -117,7 +117,9 @@ function read(taker, given, defaults = undefined) {
   return values;
 }
 
-/** An object of a class may have a method with the name of an option, as an array has `values()`. */
+/**
+ * An object of a class may have a method with the name of an option, as an array has `values()`.
+ */
 function isMethod(value, given, { name, kind }) {
   return typeof value === 'function' && kind !== 'sessionType' && !Object.hasOwn(given, name);
 }

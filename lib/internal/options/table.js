@@ -99,7 +99,7 @@ const OPTIONS = [
     values: ['in_order', 'random'],
     declared: 'AddressOrder | null | undefined',
     meaning:
-      'Order in which an attempt tries the servers of `addresses`: as they are listed, or another one each time',
+      'Order in which an attempt tries the servers of `addresses`: as they are listed, or a new random order for each attempt',
   },
   {
     name: 'ssl',
@@ -132,7 +132,7 @@ const OPTIONS = [
     default: undefined,
     shown: 'SockhopSession',
     meaning:
-      'Class of the [session](#sockhopsession) of each connection, or an object with a function `_from_socket(sock, server)` that makes one',
+      'Class of the [session](#sockhopsession) of each connection, or an object with a function `_from_socket(sock, server)` that creates one',
   },
   {
     name: 'auto_reconnect_interval',
@@ -140,7 +140,7 @@ const OPTIONS = [
     kind: 'milliseconds',
     default: 2000,
     meaning:
-      'Time between two attempts to connect while `auto_reconnect` is on and there is no connection, counted from the construction of the client. With a factor or a jitter it is the time before the first attempt, counted from the end of the connection',
+      'Time between two attempts to connect while `auto_reconnect` is on and there is no connection, counted from the construction of the client. With a factor or a jitter it is the delay of the first attempt, counted from the end of the connection',
   },
   {
     name: 'auto_reconnect_factor',
@@ -148,7 +148,7 @@ const OPTIONS = [
     kind: 'factor',
     default: 1,
     meaning:
-      'Factor by which the time before an attempt of `auto_reconnect` grows with each attempt. A connection that lasts at least `auto_reconnect_interval` resets the time',
+      'Factor by which the delay before an attempt of `auto_reconnect` grows with each attempt. A connection that lasts at least `auto_reconnect_interval` resets the delay',
   },
   {
     name: 'auto_reconnect_max_interval',
@@ -159,7 +159,7 @@ const OPTIONS = [
     shown: '30000',
     leftOut: '30000, or "auto_reconnect_interval" if that is longer',
     meaning:
-      'Longest time before an attempt of `auto_reconnect`. It must not be shorter than `auto_reconnect_interval`, and the default is never shorter',
+      'Longest delay before an attempt of `auto_reconnect`. It must not be shorter than `auto_reconnect_interval`; a longer interval raises the default',
   },
   {
     name: 'auto_reconnect_jitter',
@@ -167,7 +167,7 @@ const OPTIONS = [
     kind: 'fraction',
     default: 0,
     meaning:
-      'Part of the time before an attempt of `auto_reconnect` that is random, from 0 to 1: with `0.5` each time is between half of it and the whole, with `1` between nothing and the whole. Clients that lose their server together then come back one after the other',
+      'Random part of the delay before an attempt of `auto_reconnect`, from 0 to 1: with `0.5` each delay is between half of it and all of it, with `1` between 0 and all of it. Clients that lose their server together then do not all come back at the same moment',
   },
   {
     name: 'offline_queue',
@@ -177,7 +177,7 @@ const OPTIONS = [
     unit: 'messages',
     max: Number.POSITIVE_INFINITY,
     meaning:
-      'Number of messages that may wait while there is no connection, see [Offline](docs/reconnecting.md#offline). They leave in order after `connect`. `0`: `send()` rejects without a connection',
+      'Number of messages that may wait while there is no connection, see [Offline](docs/reconnecting.md#offline). They are sent in order after `connect`. `0`: `send()` rejects without a connection',
     limits: [
       {
         error: 'ERR_OFFLINE_QUEUE_FULL',
@@ -194,7 +194,7 @@ const OPTIONS = [
     default: 16 * MIB,
     unit: 'bytes',
     max: Number.MAX_SAFE_INTEGER,
-    meaning: 'Bytes of the messages that may wait in the offline queue',
+    meaning: 'Total size of the messages that may wait in the offline queue',
   },
   {
     name: 'connect_timeout',
@@ -202,7 +202,7 @@ const OPTIONS = [
     kind: 'milliseconds',
     default: 5000,
     meaning:
-      'Time that `connect()` may take, with the TLS handshake; with `addresses` the time for each server',
+      'Time that `connect()` may take, including the TLS handshake. With `addresses` it is the time for each server',
   },
   {
     name: 'allow_half_open',
@@ -211,7 +211,7 @@ const OPTIONS = [
     default: false,
     native: { allowHalfOpen: same },
     meaning:
-      'Go on with a connection whose peer has ended its direction and reads on, see [Half-open connections](#half-open-connections)',
+      'Keep a connection open if its peer has ended its own direction but still reads, see [Half-open connections](#half-open-connections)',
   },
   {
     name: 'response_timeout',
@@ -237,7 +237,7 @@ const OPTIONS = [
     values: ['auto', 'json'],
     declared: "'auto' | 'json' | null | undefined",
     meaning:
-      '`"auto"`: messages are binary where both ends of a connection are this package, see [The codec](#the-codec). `"json"`: they are always JSON',
+      '`"auto"`: messages are binary if both ends of a connection use this package, see [The codec](#the-codec). `"json"`: they are always JSON',
   },
   {
     name: 'values',
@@ -247,7 +247,7 @@ const OPTIONS = [
     values: ['json', 'rich'],
     declared: "'json' | 'rich' | null | undefined",
     meaning:
-      '`"rich"`, on both ends: Buffers, typed arrays, Dates, Maps, Sets, BigInts, `undefined`, `NaN`, infinite numbers and `-0` arrive as such, see [Rich values](#rich-values). `"json"`: they arrive as JSON makes them',
+      '`"rich"`, on both ends: Buffers, typed arrays, Dates, Maps, Sets, BigInts, `undefined`, `NaN`, infinite numbers and `-0` arrive unchanged, see [Rich values](#rich-values). `"json"`: they arrive as JSON represents them',
   },
   {
     name: 'terminator',
@@ -264,7 +264,7 @@ const OPTIONS = [
     kind: 'strictFlag',
     default: false,
     meaning:
-      '`true`: a received frame that is not JSON is delivered as a string, and values that are not objects can be sent to a JSON peer. Otherwise both are errors',
+      '`true`: a received frame that is not JSON is delivered as a string, and values that are not objects can be sent to a JSON peer. `false`: both are errors',
   },
   {
     name: 'debug',
@@ -292,7 +292,7 @@ const OPTIONS = [
     max: constants.MAX_STRING_LENGTH,
     native: { maxMessageSize: same },
     meaning:
-      'Length of the longest frame that is accepted, without its terminator. A longer frame closes the connection as soon as its length is certain. `Infinity` stands for the length of the longest string, `buffer.constants.MAX_STRING_LENGTH`',
+      'Length of the longest frame that is accepted, without its terminator. A longer frame closes the connection as soon as its length is certain. `Infinity` means the length of the longest string, `buffer.constants.MAX_STRING_LENGTH`',
     limits: [
       {
         error: 'ERR_MESSAGE_TOO_LARGE',
@@ -311,7 +311,7 @@ const OPTIONS = [
     unit: 'connections',
     max: Number.POSITIVE_INFINITY,
     meaning:
-      'Number of connections that may be open at a time. Further ones are closed at once. Connections whose session has not started yet count',
+      'Number of connections that may be open at a time, including those whose session has not started yet. Further connections are closed at once',
     limits: [
       {
         error: 'ERR_TOO_MANY_CONNECTIONS',
@@ -330,7 +330,7 @@ const OPTIONS = [
     unit: 'callbacks',
     max: Number.POSITIVE_INFINITY,
     meaning:
-      'Number of callbacks of one connection that may wait for their answers, 8388608 at most',
+      'Number of callbacks of one connection that may wait for their answers, at most 8388608',
     limits: [
       {
         error: 'ERR_TOO_MANY_CALLBACKS',
@@ -347,7 +347,7 @@ const OPTIONS = [
     isLimit: true,
     default: 0,
     meaning:
-      'Time after which a callback without an answer is forgotten. `0`: it waits as long as the connection lasts. With a time, an `error` event with the code `ERR_SOCKET_DESTROYED` also reports callbacks that wait when the peer or the network ends the connection',
+      'Time after which a callback without an answer is discarded. `0`: it waits as long as the connection lasts. With another value, an `error` event with the code `ERR_SOCKET_DESTROYED` also reports callbacks that are still waiting when the peer or the network ends the connection',
     limits: [
       {
         error: 'ERR_CALLBACK_TIMEOUT',
@@ -383,7 +383,7 @@ const OPTIONS = [
     unit: 'handshakes',
     max: 1_000_000,
     meaning:
-      'Number of TLS handshakes that may run at a time. Further clients wait for their turn, within `handshake_timeout`. While they wait, a handshake that takes more than three seconds ends with `ERR_TLS_HANDSHAKE_TIMEOUT`',
+      'Number of TLS handshakes that may run at a time. Further clients wait for their turn, for at most `handshake_timeout`. While clients wait, a handshake that takes more than three seconds ends with `ERR_TLS_HANDSHAKE_TIMEOUT`',
   },
   {
     name: 'idle_timeout',
@@ -392,7 +392,7 @@ const OPTIONS = [
     isLimit: true,
     default: 0,
     meaning:
-      'Time without a byte in either direction after which a connection ends. `0`: never. Pings, pongs, `sendall()` and parts of a message count, as they do for `sock.setTimeout()`',
+      'Time without a byte in either direction after which a connection is closed. `0`: never. Pings, pongs, `sendall()` and parts of a message count as activity, as they do for `sock.setTimeout()`',
     limits: [
       {
         error: 'ERR_IDLE_TIMEOUT',
@@ -412,7 +412,7 @@ const OPTIONS = [
     max: Number.MAX_SAFE_INTEGER,
     native: { receiveHighWaterMark: same },
     meaning:
-      'Received bytes of one connection that may wait to be delivered. At the mark reading stops, until the program has caught up. Each message counts 32 bytes in addition to its text. All connections of a thread share a further mark of 32 MiB, and one connection gets at most half of the part that is free',
+      'Received bytes of one connection that may wait to be delivered. At the mark, reading stops until the program has caught up. Each message counts 32 bytes in addition to its text. All connections of a thread also share a mark of 32 MiB, and one connection may use at most half of its free part',
   },
   {
     name: 'send_high_water_mark',
@@ -424,7 +424,7 @@ const OPTIONS = [
     max: Number.MAX_SAFE_INTEGER,
     native: { sendHighWaterMark: same },
     meaning:
-      'Bytes of one connection that may wait to be sent before `slow_consumer` applies. The last message below the mark may exceed it',
+      'Bytes of one connection that may wait to be sent before `slow_consumer` applies. A message that begins below the mark may exceed it',
   },
   {
     name: 'slow_consumer',
@@ -460,7 +460,7 @@ const OPTIONS = [
     default: null,
     shown: 'none',
     meaning:
-      'An engine, or an object with one and with the options of a cluster: servers with engines of the same broker act as one, see [Clusters](#clusters)',
+      'An engine, or an object with an engine and other options of a cluster. Servers whose engines use the same broker act as one, see [Clusters](#clusters)',
   },
   {
     name: 'engine',
@@ -475,7 +475,7 @@ const OPTIONS = [
     kind: 'prefix',
     default: 'sockhop',
     meaning:
-      'The first part of every subject or channel: clusters that share a broker need different ones. 1 to 32 of the characters `A-Z`, `a-z`, `0-9`, `_` and `-`',
+      'First part of every subject or channel. Clusters that share a broker need different prefixes. 1 to 32 of the characters `A-Z`, `a-z`, `0-9`, `_` and `-`',
   },
   {
     name: 'secret',
@@ -484,7 +484,7 @@ const OPTIONS = [
     default: null,
     shown: 'none',
     meaning:
-      'Key with which messages between nodes are signed. Of an array, the first one signs and each one is accepted',
+      'Key that signs messages between nodes. With an array, the first key signs, and signatures of all keys are accepted',
   },
   {
     name: 'join_timeout',
@@ -500,7 +500,7 @@ const OPTIONS = [
     takers: CLUSTER,
     kind: 'milliseconds',
     default: 1000,
-    meaning: 'Time between heartbeats. With more than 100 nodes it is at least 10 ms a node',
+    meaning: 'Time between heartbeats. With more than 100 nodes it is at least 10 ms for each node',
   },
   {
     name: 'node_timeout',
@@ -508,7 +508,7 @@ const OPTIONS = [
     kind: 'milliseconds',
     default: 3500,
     meaning:
-      'Silence after which a node counts as gone, at least three heartbeats. Time in which this node could not hear does not count',
+      'Time without a message after which a node counts as gone, at least three heartbeats. Time in which this node itself could not receive does not count',
   },
   {
     name: 'request_timeout',
@@ -516,7 +516,7 @@ const OPTIONS = [
     kind: 'milliseconds',
     default: 5000,
     meaning:
-      "Time to wait for another node to carry out an operation, the client's answer not included",
+      "Time to wait for another node to carry out an operation, without the time of the client's answer",
   },
   {
     name: 'hold_size',
@@ -525,7 +525,8 @@ const OPTIONS = [
     default: 16 * MIB,
     unit: 'bytes',
     max: Number.MAX_SAFE_INTEGER,
-    meaning: 'Bytes of messages that may wait for the broker, 256 more for each message',
+    meaning:
+      'Size of the messages that may wait for the broker. Each message counts 256 bytes in addition to its own',
   },
   {
     name: 'hold_time',
@@ -533,7 +534,7 @@ const OPTIONS = [
     kind: 'milliseconds',
     default: 30_000,
     meaning:
-      'Time after the loss of the broker in which messages are held for it. Later ones are refused with `ERR_CLUSTER_AWAY`',
+      'Time after the loss of the broker during which messages are held for it. Later messages are refused with `ERR_CLUSTER_AWAY`',
   },
   {
     name: 'rejoin_time',
@@ -541,7 +542,7 @@ const OPTIONS = [
     kind: 'milliseconds',
     default: 2000,
     meaning:
-      'Time that held messages wait, when the broker is back, for the nodes that were there before',
+      'When the broker is back: time that held messages wait until the nodes that were there before are back as well',
   },
   {
     name: 'replay',
@@ -551,7 +552,7 @@ const OPTIONS = [
     unit: 'messages',
     max: 1_000_000,
     meaning:
-      'Number of messages to all clients that the broker keeps, from which a node that lost the broker reads those that it missed, see [Replay](docs/cluster.md#replay). `0`: it keeps none',
+      'Number of messages to all clients that the broker keeps. A node that lost the broker reads the messages that it missed from there, see [Replay](docs/cluster.md#replay). `0`: the broker keeps none',
   },
   {
     name: 'max_exact_groups',
@@ -561,7 +562,7 @@ const OPTIONS = [
     unit: 'groups',
     max: Number.MAX_SAFE_INTEGER,
     meaning:
-      'Groups with a subscription of their own. Beyond that number the groups of a shard share one, if the engine can subscribe to patterns',
+      'Number of groups with a subscription of their own. Beyond it, the groups of a shard share a subscription, if the engine can subscribe to patterns',
   },
   ...LISTEN_OPTIONS,
   ...CALL_OPTIONS,

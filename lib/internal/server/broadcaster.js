@@ -174,8 +174,8 @@ class Broadcaster {
     const { length } = text;
     const done = this.#pending.add(id, sockets.length);
     this.#server[kDeliver](text, length, null, null, id);
-    // The promise of a message that has left at the call is fulfilled before clients in this process
-    // receive it.
+    // The promise of a message that has left at the call is fulfilled before clients in this
+    // process receive it.
     dispatchSoon();
     if (isUniform && !hasExceptions()) {
       this.#connections.broadcastCount += 1;

@@ -171,7 +171,9 @@ function nativeOptions(how, address) {
   };
 }
 
-/** The options of `net.Server#listen()` that the native side supports without options of its own. */
+/**
+ * The options of `net.Server#listen()` that the native side supports without options of its own.
+ */
 const PLAIN_OPTIONS = ['port', 'host', 'path', 'backlog', 'exclusive'];
 
 /**

@@ -84,9 +84,9 @@ class Listener extends Server {
   #clusterServer = null;
   /** Node's handle on a duplicate of the descriptor; made when `_handle` is read. */
   #handle = null;
-  /** How many connections the native listener has accepted, as far as this was told. */
+  /** How many connections of the native listener were reported to this object. */
   #acceptedCount = 0;
-  /** How many it has accepted in all, once it is closed. */
+  /** How many connections the native listener has accepted in all, once it is closed. */
   #finalCount = 0;
   /** Whether close() accepts the connections that wait in the kernel. */
   #acceptsWaiting = false;
@@ -291,7 +291,7 @@ class Listener extends Server {
 
   /** @param {object} native the native listener, which does not accept; it is closed if Node fails */
   #acceptThroughNode(native, args, check) {
-    // What Node accepts has no descriptor on Windows, so that OpenSSL secures it.
+    // On Windows a connection that Node accepts has no descriptor, so OpenSSL secures it.
     const usesOpenssl = this.#usesOpenssl || (this.#tls !== null && !load.handles().areDescriptors);
     const openssl = usesOpenssl ? new (load.openssl())(this, this.#tls) : null;
     const clusterServer = new (load.clusterServer())(native, this, openssl);
@@ -383,7 +383,7 @@ class Listener extends Server {
     return socket;
   }
 
-  /** Whether there are as many connections as there may be, with `more` that are not emitted yet. */
+  /** Whether the limit of connections is reached, counting `more` that are not emitted yet. */
   isFull(more) {
     return this.#openCount + more >= this.#connectionLimit;
   }
@@ -510,7 +510,7 @@ class Listener extends Server {
     this.#acceptsWaiting = on;
   }
 
-  /** Closes the native listener. The connections that it has accepted last are yet to be emitted. */
+  /** Closes the native listener. Its last accepted connections are still to be emitted. */
   #closeNative() {
     if (!this.#acceptsWaiting || this.#clusterServer !== null) this.#native.close();
     else this.#finalCount = this.#native.closeAfterAccepting();

@@ -93,8 +93,8 @@ class OpensslHandshakes {
   }
 
   /**
-   * While others wait, no handshake takes longer than PATIENCE_MS, and none waits longer than it may
-   * take.
+   * While others wait, no handshake takes longer than PATIENCE_MS, and none waits longer than it
+   * may take.
    */
   #watch() {
     if (this.#timer !== null || this.#waiting.length === 0) return;

@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * The pings of a server by its sockets, as they are when the program reads them. A change to the map
- * is one to the pings that were sent, as in 1.8.4.
+ * The pings of a server by its sockets, as they are when the program reads them. A change to the
+ * map is one to the pings that were sent, as in 1.8.4.
  */
 class PingsOfSockets extends Map {
   /**

@@ -54,7 +54,9 @@ class ServerConnections {
   #listed = null;
   /** The cluster of the server, if it watches the connections. */
   #watcher = null;
-  /** Channels with callbacks whose connections are over and whose `disconnect` is yet to be emitted. */
+  /**
+   * Channels with callbacks whose connections are over and whose `disconnect` is yet to be emitted.
+   */
   #leaving = new Set();
   /** With the option `allow_half_open`: @type {?HalfOpenConnections} */
   #halfOpen = null;

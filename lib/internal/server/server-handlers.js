@@ -122,7 +122,10 @@ class ServerHandlers extends MessageHandlers {
     reportError(this.target, err, null, null);
   }
 
-  /** Emits the error of a client that did not complete the TLS handshake, which is counted elsewhere. */
+  /**
+   * Emits the error of a client that did not complete the TLS handshake, which is counted
+   * elsewhere.
+   */
   onHandshakeFailed(err) {
     diagnostics.error.publish({ server: this.target, error: err });
     reportError(this.target, err, null, null);

@@ -2,7 +2,9 @@
 
 const { now, setTimeout } = require('../real-timers.js');
 
-/** How exact the clock is, in ms. Times are small integers of this unit, which need no box in V8. */
+/**
+ * How exact the clock is, in ms. Times are small integers of this unit, which need no box in V8.
+ */
 const TICK_MS = 100;
 
 const readClock = () => Math.floor(now() / TICK_MS);

@@ -28,7 +28,7 @@ const TRAFFIC = {
   bytes_sent: counter('Bytes sent'),
   queued_bytes: gauge('Bytes that wait to be sent now'),
   unread_bytes: gauge(
-    'Received bytes that wait to be delivered now, each message with 32 bytes in addition to its text',
+    'Received bytes that wait to be delivered now; each message counts 32 bytes in addition to its text',
   ),
   loop_connections: gauge('Open connections that the event loop reads'),
   thread_connections: gauge('Open connections that the I/O threads read'),
@@ -39,7 +39,7 @@ const OTHER_COUNTERS = [
   {
     error: 'ERR_OBJECTBUFFER_BAD_BUFFER_DATA',
     counter: 'bad_frames',
-    counts: 'Frames that are not JSON, or do not have the form of their kind of message',
+    counts: 'Frames that are not JSON or not a valid message',
   },
   {
     counter: 'lost_callbacks',
@@ -48,7 +48,7 @@ const OTHER_COUNTERS = [
   {
     counter: 'failed_handshakes',
     counts:
-      'TLS handshakes of clients that failed, for any reason, those of `handshake_timeouts` included; always 0 for a client',
+      'TLS handshakes of clients that failed for any reason, including those of `handshake_timeouts`; always 0 for a client',
   },
   {
     counter: 'reconnect_attempts',
@@ -57,11 +57,11 @@ const OTHER_COUNTERS = [
   {
     counter: 'cut_connections',
     counts:
-      'Connections that `close({ grace })` has cut at the end of the grace period; always 0 for a client',
+      'Connections that `close({ grace })` cut at the end of the grace period; always 0 for a client',
   },
   {
     counter: 'failed_reconnects',
-    counts: 'Attempts of `auto_reconnect` that failed, for any reason; always 0 for a server',
+    counts: 'Attempts of `auto_reconnect` that failed for any reason; always 0 for a server',
   },
 ];
 

@@ -48,7 +48,7 @@ const REASONS = {
   267: 'unexpected eof while reading',
 };
 
-/** What a client did whose handshake failed, by the codes of the errors that need more words. */
+/** Explanations of failed handshakes, by the codes of the errors that need one. */
 const CAUSES = {
   ERR_SSL_WRONG_VERSION_NUMBER:
     'The client does not use TLS: it sent plain text to a server with TLS.',

@@ -67,8 +67,8 @@ class Usage {
 const INITIAL_USAGE = Object.freeze(new Usage());
 
 /**
- * For the constructor of net.Socket. It copies the options and adds the last three to the copy. They
- * are named here, because V8 otherwise gives each copy a hidden class of its own, and then the
+ * For the constructor of net.Socket. It copies the options and adds the last three to the copy.
+ * They are named here, because V8 otherwise gives each copy a hidden class of its own, and then the
  * constructor of a socket takes 5 µs instead of 0.2.
  */
 const STREAM_OPTIONS = {

@@ -54,7 +54,10 @@ class SentPings {
     return this.#pings;
   }
 
-  /** Concludes the pings that the program has put into the list, which the native side does not know. */
+  /**
+   * Concludes the pings that the program has put into the list, which the native side does not
+   * know.
+   */
   answered(pong) {
     for (const ping of this.#pings) {
       if (!this.#byId.has(ping?._id)) ping?.conclude_with_pong?.(pong);

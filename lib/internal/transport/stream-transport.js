@@ -89,7 +89,7 @@ class StreamTransport {
   /** Whether reading has stopped because of them. */
   #isStopped = false;
   #hasStarted = false;
-  /** What has arrived between the start of the session and `connect`: @type {?Uint8Array[]} */
+  /** Bytes that arrived between the start of the session and `connect`: @type {?Uint8Array[]} */
   #early = null;
   #earlyLength = 0;
   /** Intervals of `ping()` in a row in which no bytes moved. */

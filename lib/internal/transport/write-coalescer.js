@@ -177,7 +177,7 @@ class WritePacing {
   }
 
   /**
-   * Forgets the last write if it makes no difference to what follows.
+   * Forgets the last write if it does not affect later ones.
    *
    * @returns {boolean} whether this is as it was when it was made
    */

@@ -231,7 +231,9 @@ class WritingSocket extends ConnectionSocket {
     return this.#coalescer.pushBinary(encoded.text, isAwaited, encoded.from, encoded.to);
   }
 
-  /** Sends a frame at its call, if `kCanWriteNow()` is true: its bytes need not stay as they are. */
+  /**
+   * Sends a frame at its call, if `kCanWriteNow()` is true: its bytes need not stay as they are.
+   */
   [kTransmitBytes](bytes) {
     this.#messagesSent += 1;
     const batch = new WriteBatch();
@@ -503,7 +505,7 @@ class WritingSocket extends ConnectionSocket {
     nextTick(resumeNativeWrites, this);
   }
 
-  /** An end without a last chunk holds nothing up: what was written before has left, or waits. */
+  /** An end without a last chunk delays nothing: earlier writes have left already, or wait. */
   #prepareEnd(chunk) {
     if (chunk !== undefined && chunk !== null && typeof chunk !== 'function') {
       this.#beginProgramBytes();
@@ -562,8 +564,8 @@ class WritingSocket extends ConnectionSocket {
     this[kFlush]();
     const sent = this[kConnection].end();
     if (this[kConnection].hasLoopbackPeer()) dispatchSoon();
-    // In a later tick, as with a `net.Socket`: a socket that is destroyed at once emits no `finish`.
-    // A connection that is closed has ended.
+    // In a later tick, as with a `net.Socket`: a socket that is destroyed at once emits no
+    // `finish`. A connection that is closed has ended.
     if (sent === CLOSED || sent === WRITTEN) nextTick(callback);
     else this.#settle(sent, callback);
   }

@@ -35,8 +35,8 @@ const UNASKED_BYTES: u64 = 64 * 1024;
 /// How often the runtime checks that the event loop still takes its turns. A peer that pings faster
 /// than four times in twice this interval may find a blocked program dead.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
-/// After this many looks in a row between which the event loop took no turn, the runtime waits until
-/// there is something to read again.
+/// After this many looks in a row between which the event loop took no turn, the runtime waits
+/// until there is something to read again.
 const QUIET_LOOKS: u32 = 5;
 const NOW: Timespec = Timespec {
     tv_sec: 0,
@@ -183,8 +183,8 @@ impl<C: PolledConnection> Poller<C> {
         }
         // The more connections are ready, the less each of them is read in this turn.
         let share = ready.len();
-        // All are looked up before the first one is read: with hundreds of connections the processor
-        // waits for the memory of several of them at once.
+        // All are looked up before the first one is read: with hundreds of connections the
+        // processor waits for the memory of several of them at once.
         let to_read: Vec<Arc<C>> = {
             let connections = self.connections.lock();
             keys()
@@ -313,7 +313,7 @@ mod tests {
             let turns = (1..100).find(|_| {
                 talker.write_all(frame.as_bytes()).unwrap();
                 let received = connections[0].counters().bytes_in;
-                // What was written arrives at some time.
+                // Written bytes arrive after some time.
                 while connections[0].counters().bytes_in == received {
                     poller.turn();
                 }

@@ -1,4 +1,4 @@
-//! What a poller needs of the connections and listeners that it watches.
+//! The interface of connections and listeners for the poller that watches them.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-// `framer` and `frames` are what these tests are about.
+// The subjects of these tests are `framer` and `frames`.
 #![allow(clippy::similar_names)]
 
 use proptest::collection::vec;

@@ -96,7 +96,7 @@ fn without_an_offer_everything_is_text() {
     assert!(found.iter().all(|frame| frame[0] == b'T'));
 }
 
-/// What is received of `stream`; bytes in a row are joined.
+/// The items received from `stream`; consecutive bytes are joined.
 fn received(framer: &mut MixedFramer, stream: &[u8], size: usize) -> Vec<Vec<u8>> {
     let mut joined: Vec<Vec<u8>> = Vec::new();
     for entry in frames(framer, stream.chunks(size).map(<[u8]>::to_vec)) {

@@ -1,5 +1,5 @@
-//! The types that every system has in a form of its own, chosen when the crate is compiled. No other
-//! module of the layers above knows descriptors, except to pass one of Node on.
+//! The types that every system has in a form of its own, chosen when the crate is compiled. No
+//! other module of the layers above knows descriptors, except to pass one of Node on.
 //!
 //! - `RawSocket`: a socket that connects, or is connected, and that no stream owns yet
 //! - `Link`: the connected socket of a stream
@@ -8,8 +8,8 @@
 //!   poller watches it
 //! - `SocketFile`: the file that a listener has made
 //!
-//! On Unix a socket is a descriptor, which the runtime and the poller take turns to watch. On Windows
-//! the runtime watches a socket from its beginning to its end.
+//! On Unix a socket is a descriptor, which the runtime and the poller take turns to watch. On
+//! Windows the runtime watches a socket from its beginning to its end.
 
 #[cfg(windows)]
 pub(crate) mod pipe;

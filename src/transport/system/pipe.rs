@@ -1,11 +1,12 @@
 //! Named pipes of Windows.
 //!
-//! A pipe has several instances of one name, each for one connection. A server has one instance that
-//! waits for a client, and makes the next one when that is connected. A client that finds none waits
-//! a moment.
+//! A pipe has several instances of one name, each for one connection. A server has one instance
+//! that waits for a client, and makes the next one when that is connected. A client that finds none
+//! waits a moment.
 //!
-//! A pipe has no end of one direction. As libuv does, the side that has ended its direction reads on
-//! while bytes arrive, and then takes the connection for ended; closing it is the end for the peer.
+//! A pipe has no end of one direction. As libuv does, the side that has ended its direction reads
+//! on while bytes arrive, and then takes the connection for ended; closing it is the end for the
+//! peer.
 
 use parking_lot::Mutex;
 use std::future::Future;
@@ -70,7 +71,7 @@ pub(crate) struct Pipe {
     runtime: Handle,
 }
 
-/// What a pipe and its writing task share. The pipe is closed when both have dropped it.
+/// The state that a pipe and its writing task share. The pipe is closed when both have dropped it.
 #[derive(Debug)]
 struct Shared {
     end: End,
@@ -114,8 +115,8 @@ impl Shared {
         }
     }
 
-    /// The writing task. A peer that does not read holds it while the pipe is open, and for a limited
-    /// time after that.
+    /// The writing task. A peer that does not read holds it while the pipe is open, and for a
+    /// limited time after that.
     async fn write(self: Arc<Self>) {
         tokio::select! {
             () = self.write_all() => {}

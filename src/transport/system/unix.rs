@@ -74,8 +74,9 @@ impl Link {
     pub(crate) fn new(socket: RawSocket) -> io::Result<Self> {
         let RawSocket(socket) = socket;
         socket.set_nonblocking(true)?;
-        // macOS refuses this where the peer of a Unix socket is gone already, whose bytes must still be read. A socket that
-        // was accepted or created here has the option from the beginning.
+        // macOS refuses this where the peer of a Unix socket is gone already, whose bytes must
+        // still be read. A socket that was accepted or created here has the option from the
+        // beginning.
         #[cfg(target_vendor = "apple")]
         let _ = socket.set_nosigpipe(true);
         Ok(Self(socket))
@@ -88,9 +89,10 @@ impl Link {
     }
 
     pub(crate) fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        // The system call itself: that of the C library is a point of cancellation, which costs more
-        // than a part of a small message. It is not `read()`, for which the kernel looks at the
-        // inode of the socket as well, and waits for its memory if there are hundreds of connections.
+        // The system call itself: that of the C library is a point of cancellation, which costs
+        // more than a part of a small message. It is not `read()`, for which the kernel looks at
+        // the inode of the socket as well, and waits for its memory if there are hundreds of
+        // connections.
         let (_, count) = rustix::net::recv(&self.0, buffer, RecvFlags::empty())?;
         Ok(count)
     }
@@ -129,8 +131,8 @@ impl<T: Deref<Target: AsRef<Link>>> AsRawFd for Owner<T> {
 pub(crate) struct Watch<T: Deref<Target: AsRef<Link>>>(AsyncFd<Owner<T>>);
 
 impl<T: Deref<Target: AsRef<Link>>> Watch<T> {
-    /// Registers a link, which must not be registered elsewhere. The caller is in the context of the
-    /// runtime.
+    /// Registers a link, which must not be registered elsewhere. The caller is in the context of
+    /// the runtime.
     pub(crate) fn new(owner: T, interest: Interest) -> io::Result<Self> {
         watch(Owner(owner), interest).map(Self)
     }

@@ -42,7 +42,7 @@ pub struct ClientTrust {
 
 impl ClientTrust {
     /// Trusts clients with a certificate of `authorities`, and the chains that `openssl` trusts.
-    /// Clients are told the names of the authorities in `announced`, a text in PEM.
+    /// The names of the authorities in `announced`, a text in PEM, are sent to clients.
     pub fn new(
         authorities: TrustStore,
         announced: &[u8],

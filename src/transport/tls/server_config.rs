@@ -10,7 +10,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use std::sync::Arc;
 
-/// What a server asks of its clients.
+/// Whether a server asks its clients for a certificate.
 #[derive(Debug)]
 pub enum ClientCertificates {
     /// It asks for no certificate.
@@ -24,10 +24,10 @@ pub enum ClientCertificates {
 /// The program's options for a server.
 #[derive(Debug)]
 pub struct ServerOptions<'a> {
-    /// The server's certificate chains with their keys, in PEM. The first one that suits a client is
-    /// used.
+    /// The server's certificate chains with their keys, in PEM. The first one that suits a client
+    /// is used.
     pub identities: Vec<(&'a [u8], &'a [u8])>,
-    /// What it asks of clients.
+    /// Whether it asks clients for a certificate.
     pub clients: ClientCertificates,
     /// The protocols that it speaks (ALPN), the preferred one first.
     pub protocols: Vec<Vec<u8>>,

@@ -1,5 +1,5 @@
-//! Verifies signatures of a handshake by a certificate that rustls cannot read: one of version 1, or
-//! one with a critical extension that rustls does not know. OpenSSL decides about its trust.
+//! Verifies signatures of a handshake by a certificate that rustls cannot read: one of version 1,
+//! or one with a critical extension that rustls does not know. OpenSSL decides about its trust.
 
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::WebPkiSupportedAlgorithms;
@@ -18,8 +18,8 @@ pub(super) fn key_of(
     Ok(certificate.public_key().raw.to_vec().into())
 }
 
-/// As [`rustls::crypto::verify_tls12_signature`], by a key without a certificate. TLS 1.3 has such a
-/// function in rustls.
+/// As [`rustls::crypto::verify_tls12_signature`], by a key without a certificate. TLS 1.3 has such
+/// a function in rustls.
 pub(super) fn verify_tls12_signature_by_key(
     message: &[u8],
     key: &SubjectPublicKeyInfoDer<'_>,

@@ -45,7 +45,7 @@ pub struct Agreement {
     pub resumed: bool,
 }
 
-/// What a handshake waits for.
+/// The event that a handshake waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HandshakeState {
     /// Bytes from the peer.
@@ -87,8 +87,8 @@ enum Trust {
 }
 
 impl Trust {
-    /// Why the peer is not trusted after a handshake. One that a server requires a certificate of was
-    /// verified during the handshake, unless it has `resumed` an earlier session.
+    /// Why the peer is not trusted after a handshake. One that a server requires a certificate of
+    /// was verified during the handshake, unless it has `resumed` an earlier session.
     fn verdict(&self, chain: &[CertificateDer<'_>], resumed: bool) -> Option<Untrusted> {
         match self {
             Self::Servers(trust) => trust.verify(chain).err(),

@@ -118,7 +118,7 @@ impl Pair {
         }
     }
 
-    /// What the server has read.
+    /// The plaintext that the server has read.
     fn plaintext(&mut self) -> Vec<u8> {
         let mut bytes = vec![0; 256 * 1024];
         let count = self.server.reader().read(&mut bytes).unwrap_or(0);

@@ -59,7 +59,7 @@ const options = clientOptions({
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-/** What is counted while the clients work. */
+/** The counts and times of a measurement. */
 class Measurement {
   isOver = false;
   messages = 0;
@@ -69,7 +69,7 @@ class Measurement {
   /** The times of answers, in ns. */
   times = createHistogram();
 
-  /** Forgets the messages so far, of the time of warming up. */
+  /** Discards the counts of the warm-up. */
   reset() {
     this.messages = 0;
     this.times.reset();
@@ -94,7 +94,7 @@ const ASK = {
   },
 };
 
-/** Asks again and again, until the measurement or the connection is over. */
+/** Sends questions until the measurement or the connection is over. */
 async function askOn(client, { mode, payload, timeout }, measurement) {
   const ask = ASK[mode];
   while (!measurement.isOver && client.connected) {
@@ -155,7 +155,7 @@ function pause(ms, stopped) {
 
 const noop = () => {};
 
-/** Lets the clients work for the time, and shows how far it is. */
+/** Lets the clients work for a time, and shows the progress. */
 async function measure(clients, job, { duration, warmUp, ended }) {
   const measurement = new Measurement();
   const loops = clients.flatMap((client) =>

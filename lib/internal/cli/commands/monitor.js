@@ -44,7 +44,7 @@ function urlOf(text) {
 /** q, Ctrl-C and Ctrl-D: the terminal gives them all as keys. */
 const END_KEYS = ['q', '\u0003', '\u0004'];
 
-/** The view on the terminal. It uses the other screen, so that nothing of it stays. */
+/** The view on the terminal. It uses the alternate screen, so that it leaves no traces. */
 class Screen {
   #url;
   #interval;
@@ -87,7 +87,7 @@ class Screen {
   }
 }
 
-/** Looks again and again, until it is told to stop. */
+/** Updates the view until the program is to stop. */
 async function look(url, { interval, count, timeout }, { signal, pause, show }) {
   const dashboard = new Dashboard();
   let failed = false;

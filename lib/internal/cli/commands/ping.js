@@ -42,7 +42,7 @@ function summaryOf(times) {
   };
 }
 
-/** Pings until the count is reached or the program is told to stop. */
+/** Pings until the count is reached or the program is to stop. */
 async function pingUntil(stopped, client, { count, interval, timeout }, onAnswer) {
   const probe = new PingProbe(client);
   const times = [];
