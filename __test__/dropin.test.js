@@ -339,6 +339,51 @@ describe('a socket', () => {
     });
   }
 
+  it('shows all messages of a burst to an emit() that is wrapped before it', limit, async (t) => {
+    const { server, client, sock } = await pair(t);
+    for (const [target, socket, send] of [
+      [client, client.socket, (n) => server.send(sock, { n })],
+      [server, sock, (n) => client.send({ n })],
+    ]) {
+      const received = new Promise((resolve) => {
+        target.on('receive', ({ n }) => n === 5 && resolve());
+      });
+      const { emit } = socket;
+      let seen = '';
+      socket.emit = function (event, ...args) {
+        if (event === 'data') seen += args[0];
+        return emit.call(this, event, ...args);
+      };
+      for (let n = 0; n < 6; n++) send(n);
+      await deadline(received, 'the messages');
+      await until(() => seen.split('\n').length === 7, 'their bytes');
+      const lines = seen.trim().split('\n');
+      assert.deepEqual(
+        lines.map((line) => JSON.parse(line).data.n),
+        [0, 1, 2, 3, 4, 5],
+      );
+    }
+  });
+
+  it('shows the rest of a message to an emit() that is wrapped in its middle', limit, async (t) => {
+    const { server, client, sock } = await pair(t);
+    server.on('receive', (object, { callback }) => callback?.(object));
+    client.socket.write('{"type":"Whole","data":1}\n{"type":"Part",');
+    await deadline(once(server, 'receive'), 'the first message');
+    const { emit } = sock;
+    let seen = '';
+    sock.emit = function (event, ...args) {
+      if (event === 'data') seen += args[0];
+      return emit.call(this, event, ...args);
+    };
+    client.socket.write('"data":2}\n{"type":"Whole","data":3}\n');
+    await deadline(
+      until(() => seen.endsWith('"data":3}\n'), 'the bytes'),
+      'the bytes',
+    );
+    assert.ok(seen.includes('"data":2}\n'), seen);
+  });
+
   it('delivers a message that a test pushes', limit, async (t) => {
     const { server, client, sock } = await pair(t);
     for (const [target, socket] of [

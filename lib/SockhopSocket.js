@@ -33,6 +33,7 @@ const {
   kUncountFrame,
 } = require('./internal/symbols.js');
 const { slowConsumer } = require('./internal/errors/errors.js');
+const { fromNetwork } = require('./internal/errors/network-errors.js');
 const { INITIAL_READING, Reading } = require('./internal/transport/reading.js');
 const {
   WritingSocket,
@@ -185,8 +186,7 @@ class SockhopSocket extends WritingSocket {
     if (this.emit !== emit) this.#noticeOwnEmit();
     // Messages that a handler of `connect` has sent.
     this[kFlush]();
-    const paused = this.#isPaused();
-    if (this[kConnection].start(paused || this[kIsHandleInUse])) dispatchSoon();
+    if (this[kConnection].start(this.#isPaused() || this[kIsHandleInUse])) dispatchSoon();
   }
 
   /** A stream with a listener of `readable` counts as paused, although its program reads it. */
@@ -243,15 +243,15 @@ class SockhopSocket extends WritingSocket {
   /** @returns {boolean} false if the socket takes no more frames */
   [kOnFrame](text) {
     if (this.#reading.isListenerRemoved) return this.#passMade(text);
-    const isFirstShown = this.emit !== emit && this.#noticeOwnEmit();
+    if (this.emit !== emit) this.#noticeOwnEmit();
     if (this.timeout) this._unrefTimer?.();
     this.#messagesReceived += 1;
-    const { isRawMade } = this.#reading;
+    const { isRawMade, awaitsRaw } = this.#reading;
     this.#channel?.receive(text);
     if (isRawMade || (this.#reading.isRawEnabled && this.#beginsToMakeRaw())) {
       const shown = this.#channel?.codec?.shown(text) ?? text;
       if (shown !== '' || text === '') this.#pushMade(shown);
-    } else if (isFirstShown) this.#pushRaw(Buffer.from(text + this.#channel.options.terminator[0]));
+    } else if (awaitsRaw) this.#pushRaw(Buffer.from(text + this.#channel.options.terminator[0]));
     return !this[kIsOver];
   }
 
@@ -291,6 +291,7 @@ class SockhopSocket extends WritingSocket {
 
   [kOnRawBytes](bytes) {
     if (this[kIsOver]) return;
+    if (this.#reading.awaitsRaw) this.#reading.awaitsRaw = false;
     if (this.#reading.preSessionReader !== null) {
       if (this.timeout) this._unrefTimer?.();
       this.#reading.preSessionReader.received(bytes);
@@ -332,7 +333,7 @@ class SockhopSocket extends WritingSocket {
   }
 
   [kOnError](errno, syscall) {
-    this.destroy(errno === 0 ? slowConsumer() : systemError(-errno, syscall));
+    this.destroy(fromNetwork(errno === 0 ? slowConsumer() : systemError(-errno, syscall)));
   }
 
   [kOnUnresponsive]() {
@@ -370,9 +371,7 @@ class SockhopSocket extends WritingSocket {
   }
 
   resume() {
-    if (this.#programListeners() === 0) {
-      this.#ownReading().resumedByProgram = true;
-    }
+    if (this.#programListeners() === 0) this.#ownReading().resumedByProgram = true;
     if (!this[kIsHandleInUse]) this[kConnection].resume();
     return super.resume();
   }
@@ -431,12 +430,11 @@ class SockhopSocket extends WritingSocket {
     return super.emit(event, ...args);
   }
 
-  /** The program has wrapped `emit()`, which sees `data`. @returns {boolean} whether only now */
+  /** The program has wrapped `emit()`, which sees `data`, also that of frames read already. */
   #noticeOwnEmit() {
-    if (this.#reading.isRawEnabled || this.#reading.isListenerRemoved) return false;
-    this.#enableRawFor('data');
+    if (this.#reading.isRawEnabled || this.#reading.isListenerRemoved) return;
+    this.#enableRawFor('data', true);
     if (this.readableFlowing === null) super.resume();
-    return true;
   }
 
   /** The stream emits bytes, the first of which the program has put there. */
@@ -545,14 +543,17 @@ class SockhopSocket extends WritingSocket {
     this.#channel?.codec?.leave(this);
   }
 
-  /** A listener of raw bytes is added: the native side delivers them, too. */
-  #enableRawFor(event) {
+  /** The native side delivers raw bytes, too; `isLate`: also those of frames it has read already. */
+  #enableRawFor(event, isLate = false) {
     if (event !== 'data' && event !== 'readable') return;
     const reading = this.#ownReading();
     reading.isRawEnabled = true;
     if (reading.isRawMade) return;
     if (!reading.isListenerRemoved && this.#mustMakeRaw()) this.#makeRaw(true);
-    else this[kConnection].setRaw(true);
+    else if (isLate) {
+      reading.awaitsRaw = true;
+      this[kConnection].beginRaw();
+    } else this[kConnection].setRaw(true);
   }
 
   /**

@@ -349,6 +349,15 @@ impl Connection {
         self.raw.store(on, Ordering::Release);
     }
 
+    /// Hands over raw bytes besides frames from now on. A first raw event separates the frames that
+    /// were read before from those whose bytes follow; it has the beginning of the next frame.
+    pub fn begin_raw(self: &Arc<Self>) {
+        // The lock keeps the reader out.
+        let reader = self.reader.lock();
+        self.raw.store(true, Ordering::Release);
+        self.post_raw(reader.framer.pending());
+    }
+
     /// Whether pings and pongs are handed over as frames. The configuration may demand it, too.
     pub fn set_show_control(&self, on: bool) {
         let on = on || self.config.show_control;

@@ -234,6 +234,13 @@ impl Connection {
         self.inner.set_raw(on);
     }
 
+    /// Turns `Raw` events on. The first one comes after the frames that were read before, and has the
+    /// beginning of the next frame, which may be empty.
+    #[napi(catch_unwind)]
+    pub fn begin_raw(&self) {
+        self.inner.begin_raw();
+    }
+
     /// Passes pings and pongs to JavaScript as frames, which then answers them.
     #[napi(catch_unwind)]
     pub fn set_show_control(&self, on: bool) {

@@ -248,7 +248,8 @@ class ClientConnection {
       if (text.includes('ECONNRESET')) return over();
       if (reconnects && text.includes('This socket is closed')) return over();
       try {
-        if (!reconnects || !text.includes('ECONNREFUSED')) this.#handlers.reportError(err);
+        if (!reconnects || !text.includes('ECONNREFUSED'))
+          this.#handlers.onSocketError(err, channel);
       } finally {
         // An error that the program emits does not end the connection.
         if (socket.destroyed) over();

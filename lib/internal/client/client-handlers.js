@@ -3,7 +3,7 @@
 const ObjectBuffer = require('../../ObjectBuffer.js');
 const { diagnostics } = require('../diagnostics.js');
 const { idleTimeout, ignoreRejection } = require('../errors/errors.js');
-const { reportError } = require('../errors/report-error.js');
+const { reportError, reportSocketError } = require('../errors/report-error.js');
 const { MessageHandlers } = require('../messaging/handlers.js');
 const { kMaxFrameSize } = require('../symbols.js');
 
@@ -84,6 +84,12 @@ class ClientHandlers extends MessageHandlers {
   reportError(err) {
     this.limits.count(err);
     this.emitError(err);
+  }
+
+  onSocketError(err, channel) {
+    this.limits.count(err);
+    diagnostics.error.publish({ client: this.target, error: err });
+    reportSocketError(this.target, err, channel);
   }
 
   /** Emits an error that no limit counts, such as that of an attempt to reconnect. */

@@ -4,6 +4,7 @@ const { EventEmitter } = require('node:events');
 
 const { formatAddress } = require('../transport/addresses.js');
 const timing = require('../real-timers.js');
+const { isOfProgram } = require('./network-errors.js');
 
 /**
  * Time between two warnings of a kind, in ms: a peer that misbehaves all the time must not fill the
@@ -45,6 +46,15 @@ function reportError(emitter, err, ...context) {
   warn(emitter, err);
 }
 
+/**
+ * As `reportError`, for an error that the socket of a channel emits. One that the program has made is
+ * an exception if it has no listener, as in Node.
+ */
+function reportSocketError(emitter, err, channel, ...context) {
+  if (isOfProgram(err, channel)) emitter.emit('error', err, ...context);
+  else reportError(emitter, err, ...context);
+}
+
 function warn(emitter, err) {
   if (!warnings.has(emitter)) warnings.set(emitter, new Map());
   const byCode = warnings.get(emitter);
@@ -76,4 +86,4 @@ function details(err) {
   return lines.filter(Boolean).join('\n') || undefined;
 }
 
-module.exports = { reportError };
+module.exports = { reportError, reportSocketError };

@@ -35,6 +35,8 @@ const { LimitCounters } = require('../stats/stats.js');
  *   for packets
  * @property {function(Error, MessageChannel): void} reportError counts and emits an error that a
  *   peer or the network caused
+ * @property {function(*, MessageChannel): void} onSocketError counts and emits an error that a socket
+ *   emits, which may be the program's
  * @property {function(MessageChannel): void} onDeadSocket something is sent over a socket that is
  *   destroyed
  * @property {function(MessageChannel): void} onUnresponsive the peer left too many pings unanswered

@@ -592,7 +592,7 @@ class MessageChannel {
   /** The socket of a server's connection emits an error. */
   onSocketError(err) {
     // As 1.8.4: listeners of the program on the socket get `end`, too.
-    if (err.code !== 'ECONNRESET') this.#handlers.reportError(err, this);
+    if (err.code !== 'ECONNRESET') this.#handlers.onSocketError(err, this);
     else if (!this.#isOver) this.socket.emit('end');
   }
 }

@@ -53,6 +53,11 @@ export declare class Connection {
   resume(): void
   /** Turns `Raw` events on or off; frames follow in either case. */
   setRaw(on: boolean): void
+  /**
+   * Turns `Raw` events on. The first one comes after the frames that were read before, and has the
+   * beginning of the next frame, which may be empty.
+   */
+  beginRaw(): void
   /** Passes pings and pongs to JavaScript as frames, which then answers them. */
   setShowControl(on: boolean): void
   /** Has `Raw` events and no frames. To be called before `start`. */

@@ -125,7 +125,7 @@ class ServerConnections {
   /** Starts the session of a new connection; then the connection is listed, announced and read. */
   async #admit(socket, channel) {
     // A session may write before it has started.
-    const onError = (err) => this.#handlers.reportError(err, channel);
+    const onError = (err) => this.#handlers.onSocketError(err, channel);
     socket.on('error', onError);
     this.#starting.add(socket);
     // The session may send a request before it has started.

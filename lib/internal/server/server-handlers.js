@@ -3,7 +3,7 @@
 const ObjectBuffer = require('../../ObjectBuffer.js');
 const SockhopError = require('../../SockhopError.js');
 const { diagnostics } = require('../diagnostics.js');
-const { reportError } = require('../errors/report-error.js');
+const { reportError, reportSocketError } = require('../errors/report-error.js');
 const { ignoreRejection } = require('../errors/errors.js');
 const { MessageHandlers } = require('../messaging/handlers.js');
 const { kMaxFrameSize } = require('../symbols.js');
@@ -113,6 +113,13 @@ class ServerHandlers extends MessageHandlers {
     this.limits.count(err);
     diagnostics.error.publish({ server: this.target, socket, session, error: err });
     reportError(this.target, err, socket, session);
+  }
+
+  onSocketError(err, channel) {
+    const { socket, session } = channel;
+    this.limits.count(err);
+    diagnostics.error.publish({ server: this.target, socket, session, error: err });
+    reportSocketError(this.target, err, channel, socket, session);
   }
 
   /** Counts and emits an error that belongs to no connection. The server goes on listening. */

@@ -24,6 +24,11 @@ class Reading {
    * their JSON.
    */
   isRawMade = false;
+  /**
+   * Whether the frames that come before the first raw bytes were read without them, so that the
+   * bytes are made of the frames.
+   */
+  awaitsRaw = false;
   /** Whether the native side is paused until the program has read the bytes in the stream. */
   isFull = false;
   /** Whether the stream itself is emitting `data`. */

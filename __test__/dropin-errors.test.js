@@ -1,0 +1,56 @@
+'use strict';
+
+// Errors that the program itself makes on a socket. With SOCKHOP_UNDER_TEST=sockhop-1.8 the same
+// tests pass on the original.
+
+const assert = require('node:assert/strict');
+const { once } = require('node:events');
+const { describe, it } = require('node:test');
+const { unixPath } = require('./support/addresses.js');
+const { cleanup } = require('./support/cleanup.js');
+const { deadline } = require('./support/deadline.js');
+const { makeClient, startServer } = require('./support/local.js');
+
+const limit = { timeout: 600_000 };
+
+/** A server and a client that are connected, and have no `error` listener. */
+async function pair(t) {
+  const { server, where } = await startServer(t, {}, { path: unixPath(t) });
+  const { client } = makeClient(t, where);
+  const arrived = once(server, 'connect');
+  await client.connect();
+  const [sock] = await deadline(arrived, 'the connection');
+  for (const target of [client, server]) target.removeAllListeners('error');
+  return { server, client, sock };
+}
+
+/** The next uncaught exception, which the test runner does not see. */
+function nextUncaught(t) {
+  const others = process.listeners('uncaughtException');
+  process.removeAllListeners('uncaughtException');
+  cleanup(t, () => {
+    process.removeAllListeners('uncaughtException');
+    for (const listener of others) process.on('uncaughtException', listener);
+  });
+  return new Promise((resolve) => process.once('uncaughtException', resolve));
+}
+
+describe('without an error listener, an error of the program', () => {
+  for (const side of ['client', 'server']) {
+    it(`in destroy() of a socket of a ${side} is an uncaught exception`, limit, async (t) => {
+      const { client, sock } = await pair(t);
+      const socket = side === 'client' ? client.socket : sock;
+      const uncaught = nextUncaught(t);
+      const err = new Error('of the program');
+      socket.destroy(err);
+      assert.equal(await deadline(uncaught, 'the exception'), err);
+    });
+
+    it(`that it emits on a socket of a ${side} is thrown by emit()`, limit, async (t) => {
+      const { client, sock } = await pair(t);
+      const socket = side === 'client' ? client.socket : sock;
+      const err = new Error('of the program');
+      assert.throws(() => socket.emit('error', err), err);
+    });
+  }
+});
