@@ -4,7 +4,7 @@ const assert = require('node:assert/strict');
 const test = require('node:test');
 
 const { PendingCallbacks } = require('../lib/internal/messaging/pending-callbacks.js');
-const { countOf, lastParts, uuid } = require('../lib/internal/messaging/ids.js');
+const { countOf, lastParts, uuid } = require('../lib/internal/ids.js');
 
 test('a callback is found by its id alone, and once', () => {
   const callbacks = new PendingCallbacks();

@@ -4,7 +4,7 @@ const assert = require('node:assert/strict');
 const test = require('node:test');
 const { Worker } = require('node:worker_threads');
 
-const { countOf, lastParts, uuid } = require('../lib/internal/messaging/ids.js');
+const { countOf, lastParts, uuid } = require('../lib/internal/ids.js');
 
 const V4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 
@@ -64,7 +64,7 @@ test('two workers draw different ids', { timeout: 600_000 }, async () => {
     const { uuid } = require(workerData);
     parentPort.postMessage(Array.from({ length: 1000 }, () => uuid()));
   `;
-  const workerData = require.resolve('../lib/internal/messaging/ids.js');
+  const workerData = require.resolve('../lib/internal/ids.js');
   const lists = await Promise.all(
     [1, 2].map(
       () =>

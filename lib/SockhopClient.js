@@ -30,7 +30,7 @@ const parts = late(() => ({
 /** For methods that few programs call. */
 const load = {
   callbacks: late(() => require('./internal/messaging/send-callbacks.js').SendCallbacks),
-  formatAddress: late(() => require('./internal/transport/addresses.js').formatAddress),
+  formatAddress: late(() => require('./internal/format-address.js').formatAddress),
   metrics: late(() => require('./internal/stats/metrics.js').openMetrics),
   payloads: late(() => require('./internal/messaging/payloads.js')),
   pings: late(() => require('./internal/ping-interval.js').setPingInterval),

@@ -1,6 +1,6 @@
 'use strict';
 
-const { uuid } = require('./internal/messaging/ids.js');
+const { uuid } = require('./internal/ids.js');
 const { kOriginalMethods } = require('./internal/symbols.js');
 
 // A peer may send any JSON in place of a ping or pong.

@@ -17,7 +17,7 @@ const {
 const { nextTick } = require('./internal/real-timers.js');
 const { markTarget, supportProxies } = require('./internal/proxy-support.js');
 const { answersPromise } = require('./internal/messaging/bare-then.js');
-const { uuid: makeUuid } = require('./internal/messaging/ids.js');
+const { uuid: makeUuid } = require('./internal/ids.js');
 
 /**
  * @returns {string} the type of a payload: the name of its class

@@ -1,6 +1,6 @@
 'use strict';
 
-const { formatAddress } = require('../transport/addresses.js');
+const { formatAddress } = require('../format-address.js');
 
 const DEFAULT = { address: '127.0.0.1', port: 50000 };
 

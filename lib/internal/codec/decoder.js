@@ -6,7 +6,7 @@
  * once. So a message makes no more values than it has bytes.
  */
 
-const { idOf } = require('../messaging/ids.js');
+const { idOf } = require('../ids.js');
 const { Shape } = require('./decoder-shapes.js');
 const {
   Flag,

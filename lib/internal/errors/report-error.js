@@ -2,7 +2,7 @@
 
 const { EventEmitter } = require('node:events');
 
-const { formatAddress } = require('../transport/addresses.js');
+const { formatAddress } = require('../format-address.js');
 const timing = require('../real-timers.js');
 const { isOfProgram } = require('./network-errors.js');
 

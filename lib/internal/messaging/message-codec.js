@@ -10,7 +10,7 @@ const {
   WITHDRAWAL,
 } = require('../codec/negotiation.js');
 const { diagnostics } = require('../diagnostics.js');
-const { countOf } = require('./ids.js');
+const { countOf } = require('../ids.js');
 const { late } = require('../late.js');
 const { isParseReplaced, isStringifyReplaced, stringify } = require('../json-functions.js');
 const { showMessage } = require('./observed.js');

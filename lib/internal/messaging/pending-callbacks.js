@@ -6,7 +6,7 @@ const { throwUncaught } = require('../native/dispatcher.js');
 const { Renewal } = require('../renewal.js');
 const { coarseTime } = require('../stats/coarse-clock.js');
 const { callbackTimedOut, callbacksLost } = require('./channel-errors.js');
-const { countOf, idOf, lastParts, uuid } = require('./ids.js');
+const { countOf, idOf, lastParts, uuid } = require('../ids.js');
 
 /**
  * A callback that waits for its answer. It runs in the asynchronous context of the `send()` it was

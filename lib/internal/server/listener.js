@@ -12,7 +12,8 @@ const { withoutStack } = require('../errors/explanations.js');
 const { systemError } = require('../errors/system-errors.js');
 const { Server } = require('../originals.js');
 const { SockhopSocket } = require('../../SockhopSocket.js');
-const { displayedEndpoint, formatAddress, socketName } = require('../transport/addresses.js');
+const { displayedEndpoint, socketName } = require('../transport/addresses.js');
+const { formatAddress } = require('../format-address.js');
 const {
   inCluster,
   nativeOptions,

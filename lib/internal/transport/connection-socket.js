@@ -3,7 +3,8 @@
 const { AsyncResource } = require('node:async_hooks');
 
 const { late } = require('../late.js');
-const { displayedEndpoint, formatAddress } = require('./addresses.js');
+const { displayedEndpoint } = require('./addresses.js');
+const { formatAddress } = require('../format-address.js');
 const { countException } = require('./broadcast-exceptions.js');
 const { cannotHandOver } = require('../errors/errors.js');
 const { sockets, changeActive, dispatchSoon } = require('../native/dispatcher.js');
