@@ -238,7 +238,7 @@ function destroy(client) {
 
 const lost = () => new Error('The connection to the Redis server is lost');
 const notConnected = () =>
-  new Error('The client of redis() is not connected: call its connect() before listen()');
+  new Error('The client of redis() is not connected: call connect() of the client before listen()');
 
 /** An answer of the server, which begins with a code. */
 const isAnswer = (err) => /^[A-Z]{3,} /.test(err?.message);

@@ -63,7 +63,7 @@ const PLACE = {
 
 /** @type {Object<string, CliOption>} */
 const OUTPUT = {
-  json: { type: 'boolean', meaning: 'Print one JSON object a line, for scripts' },
+  json: { type: 'boolean', meaning: 'Print one JSON object per line, for scripts' },
   help: { type: 'boolean', short: 'h', meaning: 'Print this help' },
 };
 

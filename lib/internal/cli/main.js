@@ -39,9 +39,9 @@ function overview() {
     `"${NAME} <command> --help" explains a command. "${NAME} --version" prints the version.`,
     '',
     'exit codes:',
-    '  0  it worked                          3  no answer in time',
+    '  0  success                            3  no answer in time',
     '  1  the connection failed, or ended    4  the answer is not the expected one',
-    '  2  a wrong argument',
+    '  2  an argument is wrong',
     '',
   ].join('\n');
 }

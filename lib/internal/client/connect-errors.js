@@ -25,8 +25,7 @@ function endpointError({ path, address, port }, errno, syscall) {
   const isItself = syscall === CONNECT_ITSELF;
   const err = systemError(-errno, isItself ? 'connect' : syscall, path ?? address, port);
   if (isItself) {
-    err.message +=
-      ': no server listens there, and the client had been connected to itself, by its own port';
+    err.message += ': no server listens there, and TCP had connected the client to its own port';
   } else if (!path && AT_ONCE.includes(err.code)) {
     err.message += ` - Local (${isIPv6(address) ? '::' : '0.0.0.0'}:0)`;
   }
@@ -65,13 +64,13 @@ function serversFailed(errors) {
 const noServer = () =>
   explain(
     new SockhopError('Socket was destroyed', 'ERR_SOCKET_DESTROYED'),
-    'None of the servers could be connected to',
+    'The client could not connect to any of its servers',
   );
 
 const timedOut = () => new Error('Timeout exceeded on connect()');
 
 const cancelled = () =>
-  new SockhopError('The attempt to connect was given up', 'ERR_SOCKET_DESTROYED');
+  new SockhopError('The attempt to connect was cancelled', 'ERR_SOCKET_DESTROYED');
 
 const disconnected = () =>
   new SockhopError('disconnect() was called while connecting', 'ERR_SOCKET_DESTROYED');

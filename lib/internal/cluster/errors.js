@@ -31,7 +31,7 @@ function notJoinedInTime(timeout, cause) {
  */
 function denied(prefix, cause) {
   return new SockhopError(
-    `The broker refuses it: ${cause?.message ?? cause}. Its account must be allowed to publish and to subscribe to all subjects or channels that begin with "${prefix}."`,
+    `The broker refuses the message or the subscription: ${cause?.message ?? cause}. The account of this node must be allowed to publish and to subscribe to all subjects or channels that begin with "${prefix}."`,
     'ERR_CLUSTER_DENIED',
     { cause },
   );
@@ -65,14 +65,14 @@ function noSession(id) {
 
 function nodeLost(node) {
   return new SockhopError(
-    `Node ${node} is gone: whether it did the operation is unknown`,
+    `Node ${node} is gone: it is unknown whether it did the operation`,
     'ERR_CLUSTER_NODE_LOST',
   );
 }
 
 function timedOut(node, timeout) {
   return new SockhopError(
-    `Node ${node} did not answer within ${timeout} ms ("request_timeout"): whether it did the operation is unknown`,
+    `Node ${node} did not answer within ${timeout} ms ("request_timeout"): it is unknown whether it did the operation`,
     'ERR_CLUSTER_TIMEOUT',
   );
 }

@@ -61,12 +61,12 @@ const slowConsumer = () =>
 /** @param {{encrypted: boolean}} socket that was to be sent to another process */
 function cannotHandOver({ encrypted }) {
   if (encrypted) {
-    const err = new TypeError('A connection with TLS cannot be given to another process');
+    const err = new TypeError('A connection with TLS cannot be passed to another process');
     err.code = 'ERR_INVALID_HANDLE_TYPE';
     return err;
   }
   return new SockhopError(
-    'The connection cannot be given to another process while something that was sent waits for the peer: wait for ' +
+    'The connection cannot be passed to another process while sent data waits for the peer: wait for ' +
       'send(), or the callback of write(), first',
     'ERR_BACKPRESSURE',
   );

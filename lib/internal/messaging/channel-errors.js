@@ -90,7 +90,7 @@ const richCluster = () =>
 const richHandOver = () =>
   explain(
     new SockhopError(
-      'The option "values" is "rich", and such a connection cannot be given to another process',
+      'The option "values" is "rich", and such a connection cannot be passed to another process',
       'ERR_VALUES_UNSUPPORTED',
     ),
     'Leave "values" out for connections that child.send() passes on.',

@@ -40,8 +40,8 @@ const WITHOUT_EFFECT = new Map([
   ['keepAliveInitialDelay', 'Call sock.setKeepAlive() in a handler of "connect" instead.'],
   ['pauseOnConnect', ON_THE_SOCKET],
   ['allowHalfOpen', 'A server has the option "allow_half_open".'],
-  ['family', 'Give an IP address of the family as "address" instead.'],
-  ['lookup', 'Give the IP address that it finds as "address" instead.'],
+  ['family', 'Set "address" to an IP address of that family instead.'],
+  ['lookup', 'Set "address" to the IP address that it returns instead.'],
   ['localAddress', NOT_AVAILABLE],
   ['localPort', NOT_AVAILABLE],
   ...[
@@ -55,8 +55,8 @@ const WITHOUT_EFFECT = new Map([
     'readableAll',
     'writableAll',
     'exclusive',
-  ].map((name) => [name, `Give it to listen() of a server instead: listen({ ${name} }).`]),
-  ['signal', 'Give it to connect() or listen() instead: connect({ signal }).'],
+  ].map((name) => [name, `Pass it to listen() of a server instead: listen({ ${name} }).`]),
+  ['signal', 'Pass it to connect() or listen() instead: connect({ signal }).'],
   ['rejectUnauthorized', 'Put it into "ssl_options" instead.'],
   ['servername', 'Put it into "ssl_options" instead.'],
   ['checkServerIdentity', 'Put it into "ssl_options" instead.'],
@@ -67,7 +67,10 @@ const WITHOUT_EFFECT = new Map([
 /** Options that `listen()` refuses, each with its remedy. */
 const NOT_OF_LISTEN = new Map([
   ...WITHOUT_EFFECT,
-  ['highWaterMark', 'Give the server "receive_high_water_mark" or "send_high_water_mark" instead.'],
+  [
+    'highWaterMark',
+    'Set "receive_high_water_mark" or "send_high_water_mark" of the server instead.',
+  ],
   ['blockList', 'Refuse the client in start() of its session instead.'],
   ['noDelay', 'Call sock.setNoDelay() in a handler of "connect" instead.'],
 ]);
@@ -222,7 +225,7 @@ function warnOfOptions(whose, given, { known, silent = [], properties = [], onBy
     const isChosen = given[name] === false ? onByDefault.includes(meant) : given[name];
     if (!isChosen) continue;
     const remedy = properties.includes(meant)
-      ? `If "${meant}" is meant, set the property: ${meant} is no option.`
+      ? `If "${meant}" is meant, set the property: ${meant} is not an option.`
       : `Did you mean "${meant}"?`;
     warn(
       name,

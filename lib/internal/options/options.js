@@ -338,7 +338,7 @@ function normalizeCallOptions(method, args, here) {
   if (typeof opts === 'function') {
     throw invalidType(
       `The argument of ${method}()`,
-      'left out, or an object with options: it takes no callback (the promise that it returns tells when it is done)',
+      'left out, or an object with options: it takes no callback (await the promise that it returns)',
       opts,
     );
   }
@@ -358,7 +358,7 @@ function normalizeCallOptions(method, args, here) {
     warn(
       `${method}() ${name}`,
       'SOCKHOP_IGNORED_OPTION',
-      `The option "${name}" of ${method}() has no effect: give it to the constructor, or set the property of the ${whose} instead.`,
+      `The option "${name}" of ${method}() has no effect: pass it to the constructor, or set the property of the ${whose} instead.`,
     );
   }
   const taker = `${method}()`;
@@ -507,7 +507,7 @@ function normalizeAnswerOptions(config) {
   if (typeof config === 'object') return readOften('call()', config);
   throw invalidType(
     'The last argument of call()',
-    'left out, or an object with options such as { timeout: 5000 }: it takes no callback (the promise that it returns is the answer)',
+    'left out, or an object with options such as { timeout: 5000 }: it takes no callback (await the promise that it returns for the answer)',
     config,
   );
 }

@@ -538,7 +538,10 @@ function noSocket(socket) {
     return explain(err, 'Pass the socket, as in server.send(meta.socket, object).');
   return typeof socket.write === 'function'
     ? err
-    : explain(err, 'It is no socket. The socket is the first argument: server.send(sock, object).');
+    : explain(
+        err,
+        'It is not a socket. The socket is the first argument: server.send(sock, object).',
+      );
 }
 
 module.exports = { ServerConnections, noSocket };

@@ -15,7 +15,7 @@ const options = clientOptions({
   mode: {
     value: 'MODE',
     short: 'm',
-    meaning: 'What is measured: call (the default), request, or send, which waits for no answer',
+    meaning: 'Kind of messages: call (the default), request, or send, which waits for no answer',
     convert: (text) => {
       if (MODES.includes(text)) return text;
       throw new UsageError(`must be one of ${MODES.join(', ')}`);
@@ -31,7 +31,7 @@ const options = clientOptions({
   },
   'warm-up': {
     value: 'SECONDS',
-    meaning: 'Time before that, which does not count (a tenth of it, at most 1)',
+    meaning: 'Time to warm up before the measurement (a tenth of it, at most 1)',
     convert: number({ min: 0, max: 86_400, isInteger: false }),
   },
   clients: {
@@ -259,8 +259,8 @@ module.exports = {
   summary: 'Measures how many messages a server answers',
   usage: '[endpoint]',
   details: [
-    'The other machine runs "sockhop-native listen --echo --quiet", or any server that answers. This side',
-    'takes processor time as well: measure between two machines, or mind that both share one.',
+    'Start "sockhop-native listen --echo --quiet" on another machine, or use any server that answers. On',
+    'a single machine the result shows what both sides need together.',
   ],
   options,
   examples: [

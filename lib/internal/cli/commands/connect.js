@@ -17,8 +17,8 @@ const HELP = [
   'A line is a message: JSON, the name of a class with JSON, or a plain text.',
   '  {"hello":"world"}           Order {"item":"tea"}           hello',
   '',
-  '  :call MESSAGE      sends it, and waits for the answer',
-  '  :request MESSAGE   sends a request, and prints each packet of the answer',
+  '  :call MESSAGE      sends MESSAGE and waits for the answer',
+  '  :request MESSAGE   sends a request and prints each packet of the answer',
   '  :ping              measures the time of a ping',
   '  :stats             figures of this connection',
   '  :help              this text',
@@ -176,7 +176,7 @@ async function run({ values, endpoint }) {
 }
 
 module.exports = {
-  summary: 'Opens a prompt that sends messages and prints what comes',
+  summary: 'Opens a prompt that sends messages and prints received ones',
   usage: '[endpoint]',
   details: [
     'Without a terminal it reads the lines of standard input. The history of the prompt is in',

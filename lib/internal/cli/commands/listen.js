@@ -11,7 +11,7 @@ const { parseMessage } = require('../messages.js');
 const { Printer, printable, showObject } = require('../text.js');
 
 const options = serverOptions({
-  echo: { type: 'boolean', short: 'e', meaning: 'Answer with the object that came' },
+  echo: { type: 'boolean', short: 'e', meaning: 'Answer with the received object' },
   reply: { value: 'OBJECT', short: 'r', meaning: 'Answer with OBJECT', convert: parseMessage },
   quiet: { type: 'boolean', short: 'q', meaning: 'Print no messages' },
   metrics: {

@@ -13,18 +13,18 @@ const options = {
   interval: {
     value: 'MS',
     short: 'i',
-    meaning: 'Time between two looks (1000)',
+    meaning: 'Time between two updates (1000)',
     convert: milliseconds,
     default: 1000,
   },
   count: {
     value: 'N',
     short: 'c',
-    meaning: 'Stop after N looks; without it Ctrl-C stops',
+    meaning: 'Stop after N updates; without it Ctrl-C stops',
     convert: number({ min: 1 }),
     default: Number.POSITIVE_INFINITY,
   },
-  timeout: { ...timeout, meaning: 'Time that a look may take (5000)' },
+  timeout: { ...timeout, meaning: 'Time that an update may take (5000)' },
   json,
   help,
 };
@@ -38,7 +38,7 @@ function urlOf(text) {
   } catch {
     // The message below says what it must be.
   }
-  throw new UsageError(`the place must be the URL of metrics, or a port. Received "${text}"`);
+  throw new UsageError(`the argument must be the URL of metrics, or a port. Received "${text}"`);
 }
 
 /** q, Ctrl-C and Ctrl-D: the terminal gives them all as keys. */

@@ -22,7 +22,7 @@ const options = clientOptions({
     convert: milliseconds,
     default: 1000,
   },
-  quiet: { type: 'boolean', short: 'q', meaning: 'Print the statistics alone' },
+  quiet: { type: 'boolean', short: 'q', meaning: 'Print only the statistics' },
 });
 
 /** @returns {?number} ms, exact to the microsecond */
