@@ -326,7 +326,7 @@ describe('a node over Redis', { ...limit, skip: noRedis }, () => {
     const broker = await startRedisServer(t);
     const client = createClient({ url: `redis://127.0.0.1:${broker.port}` });
     const message = await refusalOf(t, redis(client), { join_timeout: 500 });
-    assert.match(message, /not connected: call its connect\(\)/);
+    assert.match(message, /not connected: call connect\(\) of the client/);
   });
 
   it('refuses the URL of another broker, and does not show its password', () => {

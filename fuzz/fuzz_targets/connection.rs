@@ -10,7 +10,7 @@ use sockhop_native::connection::{
     Config, Connection, Environment, Event, SlowConsumer, WriteOutcome,
 };
 use sockhop_native::events::poller::Poller;
-use sockhop_native::protocol::{Control, Terminator, control};
+use sockhop_native::protocol::{Control, control};
 use sockhop_native::transport::Stream;
 use std::io::{ErrorKind, Read};
 use std::time::{Duration, Instant};
@@ -173,14 +173,9 @@ fn frames(stream: &[u8], limit: usize) -> (Vec<Vec<u8>>, bool) {
 }
 
 fuzz_target!(|input: Input<'_>| {
-    let newline = Terminator::new("\n").unwrap();
     let limit = if input.small_messages { 200 } else { NO_LIMIT };
     let config = Config {
-        receive_terminator: newline.clone(),
-        transmit_terminator: newline,
         max_message_size: limit,
-        bare: false,
-        show_control: false,
         receive_high_water_mark: if input.small_marks { 100 } else { 1 << 20 },
         send_high_water_mark: if input.small_marks { 5_000 } else { 16 << 20 },
         slow_consumer: if input.drop {
@@ -188,8 +183,7 @@ fuzz_target!(|input: Input<'_>| {
         } else {
             SlowConsumer::Wait
         },
-        allow_half_open: false,
-        marks: std::sync::Arc::default(),
+        ..Config::for_tests()
     };
     let poller = input.event_loop.then(|| Poller::new().unwrap());
     // The event loop's turn when its descriptor is readable, and once more when it is not.

@@ -71,10 +71,10 @@ pub struct Config {
     pub marks: Arc<Marks>,
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl Config {
-    /// The defaults of the package, for tests.
-    pub(crate) fn for_tests() -> Self {
+    /// The defaults of the package, for tests and fuzz targets.
+    pub fn for_tests() -> Self {
         let newline = Terminator::new("\n").unwrap();
         Self {
             receive_terminator: newline.clone(),
