@@ -201,6 +201,10 @@ const NODE_CODES = {
     cause: 'A port is out of range (a `RangeError`)',
     remedy: 'The message names the range',
   },
+  ERR_STREAM_WRITE_AFTER_END: {
+    cause: 'The program wrote bytes to a socket that has ended, as with `net`',
+    remedy: 'Do not call `write()` after `end()` or after the `end` event of the socket',
+  },
   ERR_TLS_HANDSHAKE_TIMEOUT: {
     cause: 'The TLS handshake took longer than `handshake_timeout`',
     remedy: 'Set a longer `handshake_timeout`',

@@ -1,11 +1,11 @@
 'use strict';
 
 /*
- * Tells the errors of a connection that come from its peer or the network from those that the
- * program has made.
+ * Distinguishes the errors of a connection that its peer or the network caused from those that the
+ * program caused.
  */
 
-/** Errors that the native side has found. */
+/** Errors that the native side has reported. */
 const networkErrors = new WeakSet();
 
 /** The codes of a write after the peer has ended the connection. */
@@ -22,9 +22,9 @@ function fromNetwork(err) {
 }
 
 /**
- * Whether an error that the socket of a channel emits is the program's: it has called
- * `destroy(err)`, emitted `error` itself, or misused the stream. An error of a stream that the
- * program has brought is not known to be.
+ * Whether the program caused an error that the socket of a channel emits: it called `destroy(err)`,
+ * emitted `error` itself, or misused the stream. For a stream that the program brings this is not
+ * known.
  *
  * @param {*} err
  * @param {{isNative: boolean, socket: net.Socket}} channel
