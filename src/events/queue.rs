@@ -17,8 +17,8 @@ use std::sync::Arc;
 /// All readers stop when this many bytes, over all connections, wait for JavaScript.
 const HIGH_WATER_MARK: usize = 32 << 20;
 /// Turns do not get shorter than this because many connections take turns, but only because
-/// JavaScript is slow.
-const MIN_SHARED_TURN: usize = 16 * 1024;
+/// JavaScript is slow. Two of them fill a batch; shorter ones would be copied to share it.
+const MIN_SHARED_TURN: usize = 32 * 1024;
 /// A batch that took JavaScript this many slices of time was too long.
 const SLOW_SLICES: u32 = 2;
 /// The number of emptied batches that are kept for reuse while nothing is queued.
@@ -119,8 +119,8 @@ impl<C: Source> Batches<C> {
         Arc::as_ptr(connection).addr()
     }
 
-    /// The length of a turn, if a connection alone may have `longest`. A round of many flooding
-    /// connections takes about as long as four such turns.
+    /// The length of a turn, if a connection alone may have `longest`. A round of four to eight
+    /// flooding connections takes about as long as four such turns.
     fn turn(&self, longest: usize) -> usize {
         (4 * longest / (self.waiting.len() + 1)).clamp(longest.min(MIN_SHARED_TURN), longest)
     }
