@@ -31,7 +31,7 @@ const PACKAGE = path.join(CACHE, 'package');
  * The number of runtimes that run at the same time, each in its own network namespace if the system
  * allows it.
  */
-const LANES = 2;
+const LANES = 3;
 const LIMIT_MS = 35 * 60 * 1000;
 const FILE_LIMIT_MS = 6 * 60 * 1000;
 
@@ -252,7 +252,7 @@ const kinds = {
       .filter((name) => name.endsWith('.test.js') && isWanted(name))
       .map((name) => path.join(TESTS, name));
     const options = ['--test', '--test-reporter=spec'];
-    // The other lane uses the other processor. Node 18 does not have this option.
+    // The other lanes use the time in which a file waits. Node 18 does not have this option.
     if (runtime.name !== 'node-18') options.push('--test-concurrency=1');
     const env = {
       // Tests start Node by name as well, which must find this version.

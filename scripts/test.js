@@ -83,14 +83,15 @@ const Kind = Object.freeze({ NODE: 'node', COMPUTE: 'compute', AFTER_NODE: 'afte
 
 /**
  * The steps of a kind that run side by side. Each begins when the one before it has ended, in the
- * order of `STEPS`, so that the lanes end at about the same time.
+ * order of `STEPS`, so that the lanes end at about the same time. Three compute, because parts of
+ * each use one processor only, such as the last crate of a build.
  */
-const LANES = Object.freeze({ [Kind.NODE]: 2, [Kind.COMPUTE]: 2, [Kind.AFTER_NODE]: 1 });
+const LANES = Object.freeze({ [Kind.NODE]: 2, [Kind.COMPUTE]: 3, [Kind.AFTER_NODE]: 1 });
 
 /**
- * The steps, in the order in which those of a kind begin. Long ones come early. `clone` is between
- * the steps that build into target/debug, which wait for each other. `fuzz` is late, because it uses
- * both processors to its end.
+ * The steps, in the order in which those of a kind begin. Long ones come early. `clippy`, `rust` and
+ * `model` build into the same directory, where one waits for the other, so they begin at different
+ * times.
  *
  * @typedef {object} Step
  * @property {string} name
@@ -145,6 +146,13 @@ const STEPS = [
     unless: () =>
       !fs.existsSync(inRoot('.git')) && 'these files are no clone, whose commits could be cloned',
     command: () => ['bash', inRoot('.ci/clone')],
+  },
+  {
+    name: 'fuzz',
+    title: 'Fuzzing: every seed, then 15 seconds of each target, and a minute of the codec',
+    kind: Kind.COMPUTE,
+    note: () => rustMissing() && `only objectbuffer and codec: ${rustMissing()}`,
+    command: () => [NODE, inRoot('scripts/fuzz.js'), 'all', '15', 'codec=60'],
   },
   {
     name: 'rust',
@@ -223,13 +231,6 @@ const STEPS = [
     // seconds; `npm run model` completes them.
     env: { LOOM_MAX_PERMUTATIONS: '150000' },
     command: () => [NODE, inRoot('scripts/model.js')],
-  },
-  {
-    name: 'fuzz',
-    title: 'Fuzzing: every seed, then 15 seconds of each target, and a minute of the codec',
-    kind: Kind.COMPUTE,
-    note: () => rustMissing() && `only objectbuffer and codec: ${rustMissing()}`,
-    command: () => [NODE, inRoot('scripts/fuzz.js'), 'all', '15', 'codec=60'],
   },
   {
     name: 'soak',
