@@ -9,6 +9,7 @@ const path = require('node:path');
 const { describe, it } = require('node:test');
 const vm = require('node:vm');
 
+const { COMPILED_AFTER } = require('../lib/internal/codec/compiling.js');
 const { BadMessage, Received, TooManyShapes } = require('../lib/internal/codec/decoder.js');
 const { encode } = require('../lib/internal/codec/encoder.js');
 const { ShapeTable } = require('../lib/internal/codec/shape-table.js');
@@ -19,6 +20,7 @@ const {
   decodeFrame,
   frameOfEncoded,
   randomOf,
+  shapedFrame,
 } = require('./support/codec.js');
 
 const LONG = 'abcdefghijklmnopqrstuvwxyz'.repeat(40);
@@ -502,6 +504,54 @@ describe('bytes of a hostile peer', () => {
           ),
         );
     }, TooManyShapes);
+  });
+
+  it('have a function compiled after as many objects over many connections as over one', (t) => {
+    let compiled = 0;
+    const original = globalThis.Function;
+    t.after(() => {
+      globalThis.Function = original;
+    });
+    globalThis.Function = new Proxy(original, {
+      construct(target, args) {
+        compiled += 1;
+        return new target(...args);
+      },
+    });
+    const names = ['over many connections'];
+    const read = (received, isFirst) =>
+      decodeFrame(received, shapedFrame(isFirst ? names : null, 1, 0)).data;
+    const connections = Array.from({ length: COMPILED_AFTER }, () => new Received());
+    for (const received of connections) read(received, true);
+    assert.equal(compiled, 0);
+    for (const received of connections) read(received, false);
+    assert.equal(compiled, 1);
+    for (const received of connections) {
+      assert.deepEqual(read(received, false), [{ 'over many connections': 1 }]);
+    }
+    assert.equal(compiled, 1);
+  });
+
+  it('are not kept in memory as names without limit', () => {
+    const program = `
+      const { Received } = require('./lib/internal/codec/decoder.js');
+      const { decodeFrame, shapedFrame } = require('./__test__/support/codec.js');
+      const define = (i) => {
+        const name = 'n' + i + '-'.repeat(50);
+        decodeFrame(new Received(), shapedFrame(Array(60).fill(name), 2, 0));
+      };
+      const heap = () => {
+        gc();
+        return process.memoryUsage().heapUsed;
+      };
+      for (let i = 0; i < 2000; i++) define(i);
+      const before = heap();
+      for (let i = 2000; i < 10_000; i++) define(i);
+      console.log(heap() - before < 4e6);`;
+    const cwd = path.dirname(__dirname);
+    const options = { cwd, encoding: 'utf8' };
+    const said = execFileSync(process.execPath, ['--expose-gc', '-e', program], options);
+    assert.equal(said, 'true\n');
   });
 
   it('have functions compiled as loops earn them, and do not keep others from theirs', () => {

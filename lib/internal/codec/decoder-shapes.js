@@ -2,22 +2,32 @@
 
 /*
  * The shapes of objects that peers send: their names, and functions that read the values and make
- * the object. Connections share compiled functions while they are in use.
+ * the object. Such a function depends on the names alone, so connections share it. They count the
+ * objects together, too: many connections with a few objects each need it as much as one with many.
  */
 
 const { COMPILED_AFTER, CompilationBudget, areCompilable } = require('./compiling.js');
 
-/** How many compiled functions connections share, and the names in all of them. */
-const MAX_SHARED = 4096;
-const MAX_SHARED_NAMES = 32 * 1024;
+/**
+ * How many lists of names are counted, and the names in all of them. Then the counts begin anew for
+ * connections that define shapes later.
+ */
+const MAX_COUNTED = 1024;
+const MAX_COUNTED_NAMES = 8 * 1024;
+/** How many compiled functions exist, and the names in all of them. */
+const MAX_READERS = 4096;
+const MAX_READER_NAMES = 32 * 1024;
 
-/** @type {Map<string, WeakRef<function(): object>>} by the names */
-const shared = new Map();
-let sharedNames = 0;
+/** @type {Map<string, SharedReader>} by the names */
+const counted = new Map();
+let countedNames = 0;
+/** The compiled functions that are in use: @type {Map<string, WeakRef<function(): object>>} */
+const readers = new Map();
+let readerNames = 0;
 const registry = new FinalizationRegistry(({ key, count }) => {
-  sharedNames -= count;
+  readerNames -= count;
   // Another function for these names may have been made meanwhile.
-  if (shared.get(key)?.deref() === undefined) shared.delete(key);
+  if (readers.get(key)?.deref() === undefined) readers.delete(key);
 });
 const budget = new CompilationBudget();
 
@@ -58,25 +68,66 @@ function compileReader(names, read, absent) {
   return new Function(...Object.keys(parts), code)(...Object.values(parts));
 }
 
+const knownReader = (key) => readers.get(key)?.deref() ?? null;
+
 /** @returns {?function(): object} null if it must not be compiled, or not yet */
-function compiledReader(names, read, absent) {
-  const key = JSON.stringify(names);
-  const known = shared.get(key)?.deref();
-  if (known !== undefined) return known;
-  if (shared.size >= MAX_SHARED || sharedNames + names.length > MAX_SHARED_NAMES) return null;
+function newReader(key, names, read, absent) {
+  if (readers.size >= MAX_READERS || readerNames + names.length > MAX_READER_NAMES) return null;
   if (!areCompilable(names) || !budget.spend()) return null;
   const reader = compileReader(names, read, absent);
-  shared.set(key, new WeakRef(reader));
-  sharedNames += names.length;
+  readers.set(key, new WeakRef(reader));
+  readerNames += names.length;
   registry.register(reader, { key, count: names.length });
   return reader;
+}
+
+/** The compiled function for a list of names, and the objects before it, of all connections. */
+class SharedReader {
+  #key;
+  #reader;
+  /** How many objects loops have read. */
+  #count;
+
+  constructor(key, count) {
+    this.#key = key;
+    this.#count = count;
+    this.#reader = knownReader(key);
+  }
+
+  /** @returns {SharedReader} for these names, of which a loop has read so many objects */
+  static for(names, count) {
+    const key = JSON.stringify(names);
+    const known = counted.get(key);
+    if (known !== undefined) return known;
+    if (counted.size >= MAX_COUNTED || countedNames + names.length > MAX_COUNTED_NAMES) {
+      counted.clear();
+      countedNames = 0;
+    }
+    const made = new SharedReader(key, count);
+    counted.set(key, made);
+    countedNames += names.length;
+    return made;
+  }
+
+  /** @returns {?function(): object} for the next object; null: a loop is to read it */
+  next(names, read, absent) {
+    if (this.#reader !== null) return this.#reader;
+    this.#count += 1;
+    if (this.#count % (COMPILED_AFTER + 1) === 0) {
+      budget.earn(COMPILED_AFTER + 1);
+      const key = this.#key;
+      this.#reader = knownReader(key) ?? newReader(key, names, read, absent);
+    }
+    return this.#reader;
+  }
 }
 
 /** A list of names that a peer has defined on a connection. */
 class Shape {
   #names;
-  /** How many objects the loop has read. */
-  #count = 0;
+  #isUsed = false;
+  /** Looked up for the second object, because most shapes of a hostile peer have one. */
+  #shared = null;
 
   /**
    * @param {string[]} names any strings, also repeated
@@ -91,15 +142,15 @@ class Shape {
 
   #readByLoop(read, absent) {
     const names = this.#names;
-    this.#count += 1;
-    if (this.#count % (COMPILED_AFTER + 1) === 0) {
-      budget.earn(COMPILED_AFTER + 1);
-      const reader = compiledReader(names, read, absent);
+    if (this.#isUsed) {
+      this.#shared ??= SharedReader.for(names, 1);
+      const reader = this.#shared.next(names, read, absent);
       if (reader !== null) {
         this.read = reader;
         return reader();
       }
     }
+    this.#isUsed = true;
     const values = new Array(names.length);
     for (let i = 0; i < names.length; i++) values[i] = read();
     return makeObject(names, values, absent);
