@@ -83,7 +83,7 @@ describe('the zone of an IPv6 address', () => {
     }
   });
 
-  it('may be one that there is not: the error is that of net', limit, async (t) => {
+  it('may be unknown: the error is that of net', limit, async (t) => {
     const where = { address: 'fe80::1%no-such-link', port: await freePort() };
     const { client } = makeClient(t, where);
     const plain = net.connect(where.port, where.address);

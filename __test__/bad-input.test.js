@@ -75,7 +75,7 @@ describe('connect() that is refused', () => {
     assert.equal(log.count('connect') + log.count('disconnect'), 0);
   });
 
-  it("rejects with Node's own error at a path nobody listens on any more", limit, async (t) => {
+  it("rejects with Node's own error at a path whose server has ended", limit, async (t) => {
     const where = { path: unixPath(t) };
     const abandoned = program(
       t,
@@ -210,7 +210,7 @@ describe('listen() that fails', () => {
     assert.equal((await log.next('error')).args[0], error);
   });
 
-  it('is no unhandled rejection where an error listener took it', limit, async (t) => {
+  it('causes no unhandled rejection if an error listener got the error', limit, async (t) => {
     const { where } = await startServer(t);
     const loser = program(
       t,
@@ -412,7 +412,7 @@ describe('send() of values that cannot be sent', () => {
     assert.equal((await wire.frame()).data, 'fine');
   });
 
-  it("rejects with V8's message where JSON cannot say it", limit, async (t) => {
+  it("rejects with V8's message where JSON cannot represent the value", limit, async (t) => {
     const { client, wire } = await clientOnWire(t);
     const { server, log, where } = await startServer(t);
     const serverWire = await rawClient(t, where);

@@ -142,7 +142,7 @@ describe('the promises of sendall()', () => {
 });
 
 describe('groups of connections', () => {
-  it('get what is delivered while a connection is a member, in the order of the calls', async (t) => {
+  it('get messages that are delivered while a connection is a member, in the order of the calls', async (t) => {
     const { server, clients } = await startWithClients(t, MANY);
     for (const one of clients) assert.equal(server[kJoin](connectionOf(one), 'room'), true);
     const [leaver, stayer] = clients;
@@ -160,7 +160,7 @@ describe('groups of connections', () => {
     assert.equal(stayed.length, 200);
   });
 
-  it('leave out connections by their ids, and tell how many there are', async (t) => {
+  it('leave out connections by their ids, and report the number of members', async (t) => {
     const { server, clients } = await startWithClients(t, 3);
     const [first, second, third] = clients;
     server[kJoin](connectionOf(first), 'room');

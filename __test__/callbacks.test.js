@@ -217,8 +217,8 @@ describe('many questions', () => {
   });
 });
 
-describe('a callback that is not to be had', () => {
-  it('is refused when it is no function', limit, async (t) => {
+describe('a callback that is not possible', () => {
+  it('is refused when it is not a function', limit, async (t) => {
     const { client } = await clientOnWire(t);
     const { server, socket } = await serverOnWire(t);
     assert.throws(() => client.send({}, 'callback'), { code: 'ERR_REMOTE_CALLBACK_TYPE' });

@@ -348,7 +348,7 @@ describe('one AbortSignal', () => {
     assert.equal(getEventListeners(signal, 'abort').length, 0);
   });
 
-  it('ends all of it although a listener of the program throws', limit, async (t) => {
+  it('ends all calls although a listener of the program throws', limit, async (t) => {
     const { client } = await pair(t);
     const controller = new AbortController();
     const { signal } = controller;

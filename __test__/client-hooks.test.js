@@ -75,7 +75,7 @@ describe('the reconnect timer of a client', () => {
     assert.equal((await run.ended()).code, 0);
   });
 
-  it('lets go of a client that nothing else refers to', limit, async (t) => {
+  it('does not keep a client from being collected', limit, async (t) => {
     const run = program(
       t,
       async (sockhop) => {
@@ -270,7 +270,7 @@ describe('dns.lookup() that the program replaced', () => {
   });
 });
 
-describe('what a client is told and tells', () => {
+describe('the messages that a client sends and receives', () => {
   it('includes null in json mode', limit, async (t) => {
     const { client, wire } = await clientOnWire(t, { peer_type: 'json' });
     await client.send(null);

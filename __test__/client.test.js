@@ -386,7 +386,7 @@ describe('a client over a Unix socket', () => {
 });
 
 describe('auto_reconnect', () => {
-  it('connects by itself, and says so once', limit, async (t) => {
+  it('connects by itself, and emits connect once', limit, async (t) => {
     const where = { port: await freePort() };
     const { client, log } = makeClient(t, where, { auto_reconnect_interval: 20 });
     client.auto_reconnect = true;
@@ -400,7 +400,7 @@ describe('auto_reconnect', () => {
     assert.deepEqual(log.names(), ['connect']);
   });
 
-  it('stays quiet about refused attempts', limit, async (t) => {
+  it('emits no error for refused attempts', limit, async (t) => {
     const where = { port: await freePort() };
     const { client, log } = makeClient(t, where, { auto_reconnect_interval: 10 });
     client.auto_reconnect = true;

@@ -123,7 +123,7 @@ for (const { name, skip, start } of brokers) {
       assert.deepEqual({ subject, text }, { subject: 'x.g.7.room', text: 'this shard' });
     });
 
-    it('tells that nobody listens to a subject, for a message with a ticket', async (t) => {
+    it('reports that a subject has no subscriber, for a message with a ticket', async (t) => {
       const broker = await start(t);
       const a = await open(t, broker, 'x.n.a');
       await a.engine.subscribe('x.n.a');

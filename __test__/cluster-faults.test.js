@@ -59,7 +59,7 @@ describe('a cluster whose broker is at fault', limit, () => {
     assert.ok(b.server.stats().cluster.duplicates >= 11);
   });
 
-  it('tells how many broadcasts of a node were lost, at the next one', async (t) => {
+  it('reports how many broadcasts of a node were lost, at the next one', async (t) => {
     const { bus, nodes } = await startOnBus(t, 2);
     const [a, b] = nodes;
     const { log } = await b.client();
@@ -77,7 +77,7 @@ describe('a cluster whose broker is at fault', limit, () => {
     assert.deepEqual(await received(log), { n: 5 });
   });
 
-  it('tells it by a heartbeat, if no broadcast follows', async (t) => {
+  it('reports them at a heartbeat if no broadcast follows', async (t) => {
     const { bus, nodes } = await startOnBus(t, 2);
     const [a, b] = nodes;
     bus.fault = ofEach((entry) => (kindOf(entry) === 'A' ? [] : [entry]));
@@ -121,7 +121,7 @@ describe('a cluster whose broker is at fault', limit, () => {
     assert.deepEqual(await received(log), { n: 1 });
   });
 
-  it('holds at most hold_size, and then rejects what is for other nodes', async (t) => {
+  it('holds at most hold_size, and then rejects messages to other nodes', async (t) => {
     const { bus, nodes } = await startOnBus(t, 2, { hold_size: 20_000 });
     const [a, b] = nodes;
     const [onA, onB] = [await a.client(), await b.client()];
@@ -195,7 +195,7 @@ describe('a cluster whose broker is at fault', limit, () => {
     assert.deepEqual(await received(log), { n: 1 });
   });
 
-  it('refuses what other programs publish on its subjects, and goes on', async (t) => {
+  it('refuses messages that other programs publish on its subjects, and continues', async (t) => {
     const { bus, nodes } = await startOnBus(t, 2);
     const [a, b] = nodes;
     const { log } = await b.client();

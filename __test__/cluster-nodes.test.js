@@ -123,7 +123,7 @@ for (const { name, skip, start } of brokers) {
       assert.equal(await gone.exists(), false);
     });
 
-    it('sends to the members of a group on all nodes, and to nobody else', async (t) => {
+    it('sends to the members of a group on all nodes, and to no other session', async (t) => {
       const broker = await start(t);
       const { a, b, onA, onB } = await twoNodes(t, broker);
       const other = await b.client();

@@ -159,7 +159,7 @@ describe('a node over NATS', { ...limit, skip: noNats }, () => {
     }
   });
 
-  it('tells that messages to groups and nodes are refused, and rejects what waits for them', async (t) => {
+  it('reports that messages to groups and nodes are refused, and rejects operations that wait for them', async (t) => {
     const broker = await startNatsServer(
       t,
       account('publish: { deny: ["sockhop.g.>", "sockhop.n.>"] }, subscribe: ">"'),
@@ -227,7 +227,7 @@ describe('a node over NATS', { ...limit, skip: noNats }, () => {
   });
 
   for (const client of ['@nats-io/transport-node', 'nats']) {
-    it(`says that a connection of ${client} has given up, and how it would not`, async (t) => {
+    it(`reports that a connection of ${client} has given up, and names the option that prevents it`, async (t) => {
       const broker = await startNatsServer(t, '');
       const { connect } = require(client);
       const connection = await connect({

@@ -64,7 +64,7 @@ describe('a node with replay, over memory', limit, () => {
     return [memory({ bus }), memory({ bus })];
   };
 
-  it('gets what it has missed, once and in order, before what is sent later', async (t) => {
+  it('gets the messages that it missed, once and in order, before later ones', async (t) => {
     const engines = onBus();
     const { b, got, send } = await twoNodes(t, engines, { replay: 100 });
     await send(1, 5);
@@ -81,7 +81,7 @@ describe('a node with replay, over memory', limit, () => {
     assert.deepEqual(b.log.all('gap'), []);
   });
 
-  it('is told of what the broker does not keep any more', async (t) => {
+  it('reports messages that the broker no longer keeps', async (t) => {
     const engines = onBus();
     const { a, b, got, send } = await twoNodes(t, engines, { replay: 10 });
     await send(1, 5);
@@ -96,7 +96,7 @@ describe('a node with replay, over memory', limit, () => {
     assert.equal(b.log.count('gap'), 1);
   });
 
-  it('goes on without what it has missed if that cannot be read', async (t) => {
+  it('continues without the missed messages if they cannot be read', async (t) => {
     const engines = onBus();
     const { b, got, send } = await twoNodes(t, engines, { replay: 100 });
     await send(1, 5);
@@ -217,7 +217,7 @@ for (const { name, skip, start, engine } of LOGS) {
 }
 
 describe('a node with replay, over NATS without JetStream', { ...limit, skip: noNats }, () => {
-  it('says what is missing', async (t) => {
+  it('says that NATS needs JetStream', async (t) => {
     const broker = await startNatsServer(t, '');
     const server = new impl.server({
       port: 0,

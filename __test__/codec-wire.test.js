@@ -344,7 +344,7 @@ describe('a program that reads the bytes', limit, () => {
     assert.equal(both.log.count('receive'), GREETINGS);
   });
 
-  it('tells a peer of it only once that has made an offer', async (t) => {
+  it('withdraws its offer only if the peer has made one', async (t) => {
     for (const readsAlone of [true, false]) {
       const { client, wire } = await clientOnWire(t);
       for (let i = 0; i < MessageCodec.WEIGHT_BEFORE_OFFER; i++) client.send({ i });
@@ -598,7 +598,7 @@ describe('another peer', limit, () => {
     assert.equal(log.count('error'), 0);
   });
 
-  it('that returns what it gets is no other end of this package', async (t) => {
+  it('that returns all bytes is not taken for an end of this package', async (t) => {
     const { client, log, wire } = await clientOnWire(t);
     wire.socket.pipe(wire.socket);
     for (let i = 0; i < GREETINGS + 20; i++) {
@@ -641,7 +641,7 @@ describe('another peer', limit, () => {
 });
 
 describe('a slow consumer', limit, () => {
-  it('gets what is sent after messages were dropped', async (t) => {
+  it('gets messages that are sent after others were dropped', async (t) => {
     const both = await pair(t, { slow_consumer: 'drop', send_high_water_mark: 20_000 });
     await acquaint(both);
     both.socket.pause();

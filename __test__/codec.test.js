@@ -212,13 +212,13 @@ function assertCarried(make, times = 40) {
 describe('a payload through the codec', () => {
   for (const [name, make] of Object.entries(VALUES)) {
     const times = name === 'many numbers' ? 3 : 40;
-    it(`is what JSON makes of it: ${name}`, () => {
+    it(`arrives as through JSON: ${name}`, () => {
       assertCarried(make, times);
       assertCarried(() => ({ inner: make(), list: [make()] }), times);
     });
   }
 
-  it('is what JSON makes of it for any value', () => {
+  it('arrives as through JSON for any value', () => {
     const seed = Number(process.env.CODEC_SEED ?? Date.now() % 1e9);
     const random = randomOf(seed);
     const direction = new Direction();

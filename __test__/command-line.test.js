@@ -103,7 +103,7 @@ describe('the command line', () => {
     await Promise.all(Object.entries(mistakes).map(refuse));
   });
 
-  it('without a binding says why and what to do, without a stack', limit, async (t) => {
+  it('without a binding prints the reason and the remedy, without a stack', limit, async (t) => {
     const env = { SOCKHOP_NATIVE_BINDING: path.join(temporaryDirectory(t), 'none.node') };
     for (const args of [['--help'], ['send', '50000', 'x']]) {
       const { code, stdout, stderr } = await run(t, args, { env });
@@ -145,7 +145,7 @@ describe('send', () => {
     }
   });
 
-  it('waits for the answer, and tells by its exit code what it is', limit, async (t) => {
+  it('waits for the answer, and reports the result by its exit code', limit, async (t) => {
     const { endpoint } = await originalServer(t);
     const called = await run(t, ['send', '--call', endpoint, 'Order {"a":1}']);
     assert.equal(called.code, 0);
@@ -216,7 +216,7 @@ describe('send', () => {
 });
 
 describe('listen', () => {
-  it('prints what clients do, and answers', limit, async (t) => {
+  it('prints the events of clients, and answers their messages', limit, async (t) => {
     const command = start(t, ['listen', '--echo', '127.0.0.1:0']);
     const [, port] = await command.output(/^listening on 127\.0\.0\.1:(\d+)\n/);
     const client = await originalClient(t, { port: Number(port) });
@@ -492,7 +492,7 @@ describe('connect', () => {
 
 describe('bench', () => {
   for (const mode of ['call', 'request', 'send']) {
-    it(`counts what a server reads (${mode})`, limit, async (t) => {
+    it(`counts the messages that a server reads (${mode})`, limit, async (t) => {
       const { server, endpoint } = await originalServer(t);
       // The original gathers small packets: this one answers at once.
       server.on('connect', (socket) => socket.setNoDelay(true));
@@ -608,7 +608,7 @@ describe('monitor', () => {
     assert.equal((await monitor.ended()).code, 0);
   });
 
-  it('tells what it cannot read', limit, async (t) => {
+  it('reports metrics that it cannot read', limit, async (t) => {
     const port = await freePort();
     const refused = await run(t, ['monitor', '--count', '1', `${port}`]);
     assert.equal(refused.code, 1);

@@ -271,7 +271,7 @@ describe('a disk that is full', () => {
 });
 
 describe('an address', () => {
-  it("that is nobody's: connect() and listen() say so", limit, async () => {
+  it('that no machine has: connect() and listen() report it', limit, async () => {
     // For documentation; no machine has it.
     const server = new impl.server({ port: 1234, address: '192.0.2.1' });
     record(server);

@@ -98,7 +98,7 @@ describe('close({ grace })', () => {
       assert.equal(await deadline(closed, 'the server to close'), 0);
     });
 
-    it(`waits for what it has asked ${name}`, limit, async (t) => {
+    it(`waits for the answer of ${name} to its question`, limit, async (t) => {
       const { server, where } = await startServer(t);
       const client = await connect(t, where);
       const asked = new Promise((resolve) => {
@@ -123,7 +123,7 @@ describe('close({ grace })', () => {
       assert.equal(await deadline(closed, 'the server to close'), 0);
     });
 
-    it(`answers what ${name} sent before it could know of the end`, limit, async (t) => {
+    it(`answers messages that ${name} sent before it could know of the end`, limit, async (t) => {
       const { server, where } = await startServer(t);
       const client = await connect(t, where);
       await arrived(server, 1);
@@ -216,35 +216,39 @@ describe('close({ grace })', () => {
     });
   }
 
-  it('tells the server and each session, also one that starts later', limit, async (t) => {
-    let begin;
-    const mayBegin = new Promise((resolve) => {
-      begin = resolve;
-    });
-    const told = [];
-    class Told extends impl.session {
-      async start() {
-        this.on('draining', () => told.push(this));
-        if (this.server.sessions.length > 0) await mayBegin;
+  it(
+    'emits draining on the server and each session, also on one that starts later',
+    limit,
+    async (t) => {
+      let begin;
+      const mayBegin = new Promise((resolve) => {
+        begin = resolve;
+      });
+      const told = [];
+      class Told extends impl.session {
+        async start() {
+          this.on('draining', () => told.push(this));
+          if (this.server.sessions.length > 0) await mayBegin;
+        }
       }
-    }
-    const { server, where } = await startServer(t, { session_type: Told });
-    server.on('draining', () => told.push(server));
-    server.on('receive', (_object, { callback }) => callback({}));
-    await startClient(t, where);
-    await arrived(server, 1);
-    const { client: late } = await startClient(t, where);
-    await until(() => server.server.connections === 2, 'the second connection is accepted');
-    const answer = ask((...args) => late.send(...args), { a: 1 });
-    const [first] = server.sessions;
-    const closed = server.close({ grace: LONG });
-    assert.deepEqual(told, [server, first]);
-    begin();
-    await deadline(answer, 'the answer to the second client');
-    assert.equal(await deadline(closed, 'the server to close'), 0);
-    assert.equal(told.length, 3);
-    assert.ok(told[2] instanceof Told);
-  });
+      const { server, where } = await startServer(t, { session_type: Told });
+      server.on('draining', () => told.push(server));
+      server.on('receive', (_object, { callback }) => callback({}));
+      await startClient(t, where);
+      await arrived(server, 1);
+      const { client: late } = await startClient(t, where);
+      await until(() => server.server.connections === 2, 'the second connection is accepted');
+      const answer = ask((...args) => late.send(...args), { a: 1 });
+      const [first] = server.sessions;
+      const closed = server.close({ grace: LONG });
+      assert.deepEqual(told, [server, first]);
+      begin();
+      await deadline(answer, 'the answer to the second client');
+      assert.equal(await deadline(closed, 'the server to close'), 0);
+      assert.equal(told.length, 3);
+      assert.ok(told[2] instanceof Told);
+    },
+  );
 
   it('ends other connections while one waits for its answer', limit, async (t) => {
     const { server, where } = await startServer(t);
@@ -373,7 +377,7 @@ describe('close({ grace })', () => {
     assert.equal(server.server.listening, true);
   });
 
-  it('is not asked for by the arguments of an event', limit, async (t) => {
+  it('is not turned on by the arguments of an event', limit, async (t) => {
     const { server, where } = await startServer(t);
     const { client } = await startClient(t, where);
     client.send({ a: 1 }, () => {});

@@ -142,7 +142,7 @@ describe('a value that is not an object', () => {
   });
 });
 
-describe('a promise that a program ignores, or chains to by then(callback) alone', () => {
+describe('a promise that a program ignores, or on which it only calls then(callback)', () => {
   it('ends no program if disconnect() comes before the connection', limit, async (t) => {
     const outcome = await run(
       t,

@@ -432,7 +432,7 @@ describe('a socket', () => {
     );
   });
 
-  it('delivers what a session puts back after its first line', limit, async (t) => {
+  it('delivers data that a session puts back after its first line', limit, async (t) => {
     class Greeted extends impl.session {
       async start() {
         const [chunk] = await once(this.sock, 'data');

@@ -149,7 +149,7 @@ for (const [name, { server: Server, session: Session }] of [
       assert.deepEqual(await received(log, 1), [1]);
     });
 
-    it('reads all there is with an iterator', limit, async (t) => {
+    it('reads all available data with an iterator', limit, async (t) => {
       const texts = gate();
       const { log, socket, server } = await serve(t, async (sock) => {
         let text = '';
@@ -236,7 +236,7 @@ for (const [name, { server: Server, session: Session }] of [
       assert.deepEqual(await received(log, 1), [1]);
     });
 
-    it('hears of an end that comes meanwhile', limit, async (t) => {
+    it('notices an end that comes meanwhile', limit, async (t) => {
       const { socket } = await serve(t, async (sock) => {
         sock.resume();
         await once(sock, 'end');
@@ -287,23 +287,27 @@ for (const [name, { server: Server, session: Session }] of [
       assert.equal(log.count('error'), 0);
     });
 
-    it('gets all messages of a peer that said good-bye before it resolved', limit, async (t) => {
-      const wait = gate();
-      const { log, socket } = await serve(t, async (sock) => {
-        const text = await header(sock);
-        await wait.promise;
-        return text;
-      });
-      const count = 1500;
-      const all = Array.from({ length: count }, (_, n) => n);
-      socket.end(`${line}\r\n${all.map(message).join('')}`);
-      for (let n = 0; n < 20; n += 1) await turn();
-      wait.open();
-      await log.next('disconnect');
-      const seen = log.all('receive').map(({ args: [object] }) => object);
-      assert.deepEqual(seen, all);
-      assert.deepEqual([log.names()[0], log.names().at(-1)], ['connect', 'disconnect']);
-    });
+    it(
+      'gets all messages of a peer that ended the connection before it resolved',
+      limit,
+      async (t) => {
+        const wait = gate();
+        const { log, socket } = await serve(t, async (sock) => {
+          const text = await header(sock);
+          await wait.promise;
+          return text;
+        });
+        const count = 1500;
+        const all = Array.from({ length: count }, (_, n) => n);
+        socket.end(`${line}\r\n${all.map(message).join('')}`);
+        for (let n = 0; n < 20; n += 1) await turn();
+        wait.open();
+        await log.next('disconnect');
+        const seen = log.all('receive').map(({ args: [object] }) => object);
+        assert.deepEqual(seen, all);
+        assert.deepEqual([log.names()[0], log.names().at(-1)], ['connect', 'disconnect']);
+      },
+    );
 
     it('receives a flood after its header whole and in order', limit, async (t) => {
       const { log, socket } = await serve(t, header);

@@ -167,10 +167,10 @@ describe('messages sent in the tick before process.exit() arrive:', () => {
     }
   }
 
-  it('with last words of a server', limit, async (t) => {
+  it('with the last messages of a server', limit, async (t) => {
     await times(repeat(), 1, async () => {
       const where = await endpoint(t, 'unix');
-      const { child, closed } = leaver(t, 'with last words of a server', where);
+      const { child, closed } = leaver(t, 'with the last messages of a server', where);
       await deadline(new Promise((resolve) => child.once('message', resolve)), 'the server');
       const logs = await Promise.all(
         Array.from({ length: 10 }, async () => {

@@ -181,7 +181,7 @@ describe('Nagle left on', { skip: notOn('bun', 'its own sockets have it off') },
     return send;
   }
 
-  it('a client is through before a socket with Nagle on is', limit, async (t) => {
+  it('a client is done before a socket with Nagle on', limit, async (t) => {
     const raw = await rawServer(t, undefined, { noDelay: true });
     const { client, log } = await startClient(t, raw.where);
     answerEverySecond(await raw.accept());
@@ -196,7 +196,7 @@ describe('Nagle left on', { skip: notOn('bun', 'its own sockets have it off') },
     assert.equal(winner, 'client');
   });
 
-  it('a server is through before a socket with Nagle on is', limit, async (t) => {
+  it('a server is done before a socket with Nagle on', limit, async (t) => {
     const { server, log, wire } = await serverOnWire(t);
     wire.socket.setNoDelay(true);
     answerEverySecond(wire);
@@ -334,7 +334,7 @@ describe('listen() on a taken port', () => {
     assert.deepEqual(args.slice(1), [null, null]);
   });
 
-  it('is no unhandled rejection when an error listener took it', limit, async (t) => {
+  it('causes no unhandled rejection if an error listener got the error', limit, async (t) => {
     const { where } = await startServer(t);
     const second = new impl.server(where);
     const log = record(second);

@@ -203,7 +203,7 @@ describe('an overridden method', () => {
     );
   });
 
-  it('emit() takes errors that no listener is there for', limit, async (t) => {
+  it('emit() receives errors that have no listener', limit, async (t) => {
     const taken = [];
     class Taking extends impl.server {
       emit(name, ...args) {
@@ -412,7 +412,7 @@ describe('a socket', () => {
     },
   );
 
-  it('that emits data in a test is read as if a peer had said it', limit, async (t) => {
+  it('that emits data in a test is read as if a peer had sent it', limit, async (t) => {
     const { server, client, sock } = await pair(t);
     for (const [end, stream] of [
       [server, sock],

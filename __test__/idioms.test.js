@@ -138,7 +138,7 @@ describe('captureRejections', () => {
       assert.equal(err.message, 'out of the handler');
     });
 
-    it(`gives it to a ${role} that takes it in hand`, limit, async (t) => {
+    it(`gives the rejection to a ${role} that handles it`, limit, async (t) => {
       const { client, server, sock } = await pair(t, {
         [`${role}Options`]: { captureRejections: true },
       });
@@ -303,7 +303,7 @@ describe('AbortSignal', () => {
     assert.deepEqual(counts, Array(9).fill(0));
   });
 
-  it('may be null, and nothing else that is none', limit, async (t) => {
+  it('may be null, and must be an AbortSignal otherwise', limit, async (t) => {
     const { where } = await startServer(t);
     const { client } = makeClient(t, where);
     assert.throws(() => client.connect({ signal: {} }), { code: 'ERR_INVALID_ARG_TYPE' });
@@ -461,7 +461,7 @@ describe('diagnostics_channel', () => {
     assert.equal(errors(late)[0].error.code, 'EADDRINUSE');
   });
 
-  it('publishes messages of both directions, and what they are', limit, async (t) => {
+  it('publishes messages of both directions, with their kinds', limit, async (t) => {
     const { server, client, sock, session } = await pair(t);
     const messages = subscribe(t, 'sockhop:message');
     class Widget {

@@ -211,7 +211,7 @@ async function numbers(wire, count) {
 }
 
 for (const transport of transports) {
-  describe(`data that has left over ${transport}`, limit, () => {
+  describe(`data that has been sent over ${transport}`, limit, () => {
     for (const [who, { main, expected }] of Object.entries(clients)) {
       it(`is all that was sent by ${who}`, async (t) => {
         const raw = await rawServer(t, await endpoint(t, transport));

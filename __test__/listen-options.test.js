@@ -79,7 +79,7 @@ describe('unlink_stale', () => {
     await answersAt(t, where);
   });
 
-  it('leaves a server alone that lives, or is stopped', limit, async (t) => {
+  it('leaves a server alone that runs, or is suspended', limit, async (t) => {
     const where = { path: unixPath(t) };
     const other = listener(t, where);
     await other.line('up');
@@ -91,7 +91,7 @@ describe('unlink_stale', () => {
     await answersAt(t, where);
   });
 
-  it('leaves everything alone that is no socket', limit, async (t) => {
+  it('leaves files alone that are not sockets', limit, async (t) => {
     const directory = temporaryDirectory(t);
     const file = path.join(directory, 'file');
     const link = path.join(directory, 'link');
@@ -108,7 +108,7 @@ describe('unlink_stale', () => {
     assert.ok(fs.lstatSync(folder).isDirectory());
   });
 
-  it('lets one of many servers win that start at a time', limit, async (t) => {
+  it('lets exactly one of many servers listen that start at the same time', limit, async (t) => {
     for (let round = 0; round < 3; round += 1) {
       const where = { path: await staleFile(t) };
       const programs = Array.from({ length: 6 }, () => listener(t, where, { unlink_stale: true }));
@@ -192,7 +192,7 @@ describe('the permissions of the file', () => {
     }
   });
 
-  it('are refused where they are none', limit, async (t) => {
+  it('are refused where there is no file', limit, async (t) => {
     const server = new impl.server({ path: unixPath(t) });
     for (const mode of [0o1000, -1, 0.5, '999', '7777', {}]) {
       assert.throws(() => server.listen({ mode }), {
@@ -324,22 +324,26 @@ describe('listen({ fd })', { skip: cannotBind }, () => {
     assert.equal(await waiting, second.child.pid);
   });
 
-  it('refuses a descriptor that is none, and one that is no socket', limit, async (t) => {
-    const server = new impl.server();
-    await assert.rejects(server.listen({ fd: 100_000 }), { code: 'EBADF', syscall: 'listen' });
-    const file = fs.openSync(__filename);
-    cleanup(t, () => fs.closeSync(file));
-    await assert.rejects(server.listen({ fd: file }), { code: 'ENOTSOCK', syscall: 'listen' });
-    // It was not taken over.
-    assert.ok(fs.fstatSync(file).isFile());
-    for (const fd of [-1, 1.5, '3']) {
-      assert.throws(() => server.listen({ fd }), {
-        code: /^ERR_(OUT_OF_RANGE|INVALID_ARG_TYPE)$/,
-        message: /"options\.fd" property/,
-      });
-    }
-    assert.throws(() => server.listen({ fd: {} }), { code: 'ERR_INVALID_ARG_TYPE' });
-  });
+  it(
+    'refuses a number that is not a descriptor, and a descriptor that is not a socket',
+    limit,
+    async (t) => {
+      const server = new impl.server();
+      await assert.rejects(server.listen({ fd: 100_000 }), { code: 'EBADF', syscall: 'listen' });
+      const file = fs.openSync(__filename);
+      cleanup(t, () => fs.closeSync(file));
+      await assert.rejects(server.listen({ fd: file }), { code: 'ENOTSOCK', syscall: 'listen' });
+      // It was not taken over.
+      assert.ok(fs.fstatSync(file).isFile());
+      for (const fd of [-1, 1.5, '3']) {
+        assert.throws(() => server.listen({ fd }), {
+          code: /^ERR_(OUT_OF_RANGE|INVALID_ARG_TYPE)$/,
+          message: /"options\.fd" property/,
+        });
+      }
+      assert.throws(() => server.listen({ fd: {} }), { code: 'ERR_INVALID_ARG_TYPE' });
+    },
+  );
 
   it('refuses permissions, which are those of the other process', limit, async () => {
     for (const how of [{ mode: 0o600 }, { readableAll: true }, { writableAll: true }]) {
@@ -490,7 +494,7 @@ describe('how an address is bound', () => {
   }
 });
 
-describe('an option that listen() cannot heed', () => {
+describe('an option that listen() cannot use', () => {
   it('is refused if it is one of net, with the remedy', limit, () => {
     const server = new impl.server({ port: 0 });
     for (const [name, remedy] of [
@@ -545,7 +549,7 @@ describe('an option that listen() cannot heed', () => {
   });
 
   const skip = onNodeOnly('other runtimes have their own TLS');
-  it('is heeded if OpenSSL secures the connections', { ...limit, skip }, async (t) => {
+  it('is used if OpenSSL secures the connections', { ...limit, skip }, async (t) => {
     const authority = await hierarchy();
     const identity = { cert: authority.chain, key: authority.server.key };
     const where = { path: await staleFile(t) };

@@ -136,7 +136,7 @@ describe('metrics()', () => {
     assert.equal(code, client.stats().last_connect_error);
   });
 
-  it('goes behind the text of a registry of prom-client', withParser, async (t) => {
+  it('can be appended to the text of a registry of prom-client', withParser, async (t) => {
     const { server } = await startServer(t);
     const registry = new Registry(Registry.OPENMETRICS_CONTENT_TYPE);
     const orders = new Counter({ name: 'orders', help: 'Orders.', registers: [registry] });

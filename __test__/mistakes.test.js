@@ -62,7 +62,7 @@ describe('an option that the package does not read', () => {
     assert.equal(warnings.length, 1);
   });
 
-  it('is a server’s as much as a client’s', limit, async (t) => {
+  it('is reported for a server as for a client', limit, async (t) => {
     const [{ message }] = await warningsOf(t, { server: [{ maxConnections: 5 }] });
     assert.match(message, /"maxConnections" of a SockhopServer.*"max_connections"/);
   });
@@ -128,7 +128,7 @@ describe('an option that the package does not read', () => {
     assert.deepEqual(await warningsOf(t, { client: of, server: of }), []);
   });
 
-  it('a place of addresses may have misspelt names as well', limit, async (t) => {
+  it('an entry of addresses may have misspelt names as well', limit, async (t) => {
     const addresses = [{ host: 'example.org', prot: 5000 }];
     const warnings = await warningsOf(t, { client: [{ addresses }] });
     assert.deepEqual(
@@ -300,7 +300,7 @@ describe('a value that means something else than it seems to', () => {
   }
 
   for (const address of ['::1', 'fe80::1%lo', '127.0.0.1', 'localhost', 'a_b.example']) {
-    it(`the address ${address} is one`, limit, () => {
+    it(`the address ${address} is accepted`, limit, () => {
       assert.equal(new impl.client({ address }).address, address);
     });
   }
@@ -336,7 +336,7 @@ describe('a value that means something else than it seems to', () => {
     }
   });
 
-  it('a server with a certificate that is none does not listen', limit, async () => {
+  it('a server with an invalid certificate does not listen', limit, async () => {
     const server = new impl.server({ port: 0, ssl_options: { key: 'k', cert: 'c' } });
     await assert.rejects(server.listen(), {
       name: 'TypeError',
@@ -358,7 +358,7 @@ describe('listen() and connect() with arguments', () => {
     message,
   });
 
-  it('throw for a place, and say where it belongs', limit, () => {
+  it('throw for an address, and say where it belongs', limit, () => {
     for (const place of [5001, '5001', 'localhost', '/run/a.sock']) {
       assert.throws(
         () => new impl.server().listen(place),
@@ -376,7 +376,7 @@ describe('listen() and connect() with arguments', () => {
     assert.throws(() => new impl.client().connect(() => {}), refused(/connect\(\).*promise/));
   });
 
-  it('take the place that is theirs already, null and undefined', limit, async (t) => {
+  it('accept the address that they use anyway, null and undefined', limit, async (t) => {
     const where = { path: unixPath(t) };
     const { server } = await startServer(t, {}, where);
     for (const argument of [where.path, null, undefined]) {
@@ -387,7 +387,7 @@ describe('listen() and connect() with arguments', () => {
     }
   });
 
-  it('warn of a place among the options', limit, async (t) => {
+  it('warn of an address among the options', limit, async (t) => {
     const main = async (sockhop) => {
       process.on('warning', ({ code, message }) => console.log(code, message));
       const server = new sockhop.server({ port: 0 });

@@ -76,7 +76,7 @@ describe('a path on Windows', suite, () => {
     assert.equal(server.sessions.length, 40);
   });
 
-  it('gets what was sent just before the end of a connection', limit, async (t) => {
+  it('delivers data that was sent just before the end of a connection', limit, async (t) => {
     const { log, where } = await startServer(t, {}, { path: unixPath(t) });
     const { client } = await startClient(t, where);
     for (let number = 0; number < 100; number += 1) client.send({ number });

@@ -70,7 +70,7 @@ describe('a message without a connection', () => {
     );
   });
 
-  it('leaves after what a listener of connect sends', limit, async (t) => {
+  it('is sent after the messages of a listener of connect', limit, async (t) => {
     const { client, where } = await offlineClient(t);
     client.send({ number: 1 });
     client.on('connect', () => client.send({ number: 0 }));

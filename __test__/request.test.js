@@ -156,7 +156,7 @@ test('a stream emits data and type of each packet, and ends with the last one', 
   ]);
 });
 
-test('a stream that ended hears nothing and ends no second time', () => {
+test('a stream that has ended receives nothing and does not end again', () => {
   const s = stream();
   const events = trace(s);
   s.end();
@@ -242,7 +242,7 @@ test('all() gives all packets from the call on', DEADLINE, async () => {
   assert.deepEqual(await s.all(), []);
 });
 
-test('all() rejects rather than give a part', DEADLINE, async () => {
+test('all() rejects rather than return a part of the answer', DEADLINE, async () => {
   const s = stream();
   const err = failure();
   const all = s.all();

@@ -235,7 +235,7 @@ describe('a rich message', () => {
     assert.throws(() => richFrame(nested(MAX_RICH_DEPTH + 1)), { code: 'ERR_OUT_OF_RANGE' });
   });
 
-  it('passes on what a getter throws, and carries the next message', () => {
+  it('passes on the exception of a getter, and carries the next message', () => {
     const value = {
       get a() {
         throw new Error('mine');

@@ -67,7 +67,7 @@ const ask = (send) =>
     send(resolve).catch(reject);
   });
 
-describe('rich values arrive as what they were', () => {
+describe('rich values arrive unchanged', () => {
   for (const transport of transports) {
     it(`in every kind of message, both ways (${transport})`, limit, async (t) => {
       const { server, log, client, clientLog, socket } = await pair(t, { transport });

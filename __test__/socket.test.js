@@ -65,7 +65,7 @@ describe('the socket of a connection', { timeout: 600_000 }, () => {
     assert.ok(most < 4 << 20, `${most} bytes waited for the program`);
   });
 
-  it("is read on, and silently, when nobody listens to 'readable' any more", async (t) => {
+  it("is read without a listener of 'readable' once the last one is removed", async (t) => {
     const { server, log, where } = await startServer(t);
     const wire = await rawClient(t, where);
     const [{ args }] = await log.take('connect', 1);

@@ -169,7 +169,7 @@ const ways = {
     });
   },
 
-  'with last words of a server': async () => {
+  'with the last messages of a server': async () => {
     const server = new Server(where);
     await server.listen();
     process.send('listening');
