@@ -147,6 +147,19 @@ describe('a node over NATS', { ...limit, skip: noNats }, () => {
     assert.match(err.message, /could not be joined: .*authorization violation/i);
   });
 
+  it('says where it was to be', async (t) => {
+    const nowhere = `127.0.0.1:${await freePort()}`;
+    for (const given of [
+      `nats://name:secret@${nowhere}`,
+      { servers: [nowhere], token: 'secret' },
+    ]) {
+      const message = await refusalOf(t, nats(given), { join_timeout: 1500 });
+      assert.match(message, /connection refused|ECONNREFUSED/);
+      assert.ok(message.includes(`NATS at ${nowhere}`), message);
+      assert.doesNotMatch(message, /secret|name/);
+    }
+  });
+
   it('says which permission is missing for heartbeats', async (t) => {
     for (const permissions of [
       'publish: "other.>", subscribe: "sockhop.>"',

@@ -45,6 +45,8 @@ describe('an option that the package does not read', () => {
     ['max_mesage_size', 'max_message_size'],
     ['auto_reconnect_intervall', 'auto_reconnect_interval'],
     ['autoReconnect', 'auto_reconnect'],
+    ['auto_reconnect_timeout', 'auto_reconnect_interval'],
+    ['reconnectDelay', 'auto_reconnect_interval'],
   ]) {
     it(`${name} causes a warning that suggests ${meant}`, limit, async (t) => {
       const [warning, ...more] = await warningsOf(t, { client: [{ [name]: 1 }] });

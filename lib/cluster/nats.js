@@ -124,7 +124,7 @@ class NatsEngine {
         });
       } catch (err) {
         if (this.#host !== host) throw err;
-        host.state(false, err);
+        host.state(false, withServers(err, this.#options));
       }
       let timer;
       await new Promise((resolve) => {
@@ -302,6 +302,16 @@ function checkVersion({ headers, version }) {
 
 /** A URL: its scheme, its credentials and the rest. */
 const URL_PARTS = /^(?:([^/?#@]*):\/\/)?(?:([^/?#]*)@)?(.+)$/;
+
+/** The server of the client's default. */
+const DEFAULT_SERVER = '127.0.0.1:4222';
+
+/** The client's errors of an attempt to connect do not name the servers. */
+function withServers(err, { servers = DEFAULT_SERVER, port }) {
+  const tried = port === undefined ? [servers].flat() : [`127.0.0.1:${port}`];
+  const places = tried.map((server) => URL_PARTS.exec(server)?.[3]);
+  return new Error(`${err.message} (NATS at ${places.join(', ')})`, { cause: err });
+}
 
 /**
  * The client takes no credentials from a URL, and TLS only if the server asks for it.
