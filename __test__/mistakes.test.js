@@ -116,6 +116,18 @@ describe('an option that the package does not read', () => {
     });
   }
 
+  for (const [name, missing] of [
+    ['cert', 'key'],
+    ['key', 'cert'],
+  ]) {
+    it(`${name} of a client without ${missing} is warned of`, limit, async (t) => {
+      const client = [{ ssl_options: { [name]: 'PEM' } }, { ssl_options: { cert: 'a', key: 'b' } }];
+      const [warning, ...more] = await warningsOf(t, { client });
+      assert.deepEqual(more, []);
+      assert.match(warning.message, new RegExp(`"${name}" of "ssl_options".*without "${missing}"`));
+    });
+  }
+
   it('options of tls, and of the connection, are not mentioned', limit, async (t) => {
     const ssl_options = {
       ca: 'PEM',
@@ -404,6 +416,26 @@ describe('listen() and connect() with arguments', () => {
     assert.equal(lines.length, 2, lines.join('\n'));
     assert.match(lines[0], /^SOCKHOP_IGNORED_OPTION .*"port" of listen\(\)/);
     assert.match(lines[1], /^SOCKHOP_IGNORED_OPTION .*"host" of connect\(\)/);
+  });
+});
+
+describe('a client that was not told to connect', () => {
+  it('is warned of once when it sends, and not after connect()', limit, async (t) => {
+    const main = async (sockhop, { path }) => {
+      process.on('warning', ({ code, message }) => console.log(code, message));
+      for (const n of [1, 2]) new sockhop.client({ path }).send({ n });
+      const later = new sockhop.client({ path });
+      await later.connect().catch(() => {});
+      await later.send({ n: 3 }).catch(() => {});
+      const again = new sockhop.client({ path });
+      again.auto_reconnect = true;
+      await again.send({ n: 4 }).catch(() => {});
+      await again.disconnect();
+    };
+    const { code, lines, stderr } = await program(t, main, { path: unixPath(t) }).ended();
+    assert.equal(code, 0, stderr);
+    assert.equal(lines.length, 1, lines.join('\n'));
+    assert.match(lines[0], /^SOCKHOP_NOT_CONNECTED .*not sent.*connect\(\)/);
   });
 });
 

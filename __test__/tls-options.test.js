@@ -7,6 +7,7 @@ const { once } = require('node:events');
 const net = require('node:net');
 const tls = require('node:tls');
 const { before, describe, it } = require('node:test');
+const { freePort } = require('./support/addresses.js');
 const { cleanup } = require('./support/cleanup.js');
 const { hierarchy, issue } = require('./support/certificates.js');
 const { deadline } = require('./support/deadline.js');
@@ -229,6 +230,43 @@ describe('an option that takes OpenSSL', () => {
       await talk(made);
     });
   }
+
+  for (const [name, value] of [
+    ['servername', 5],
+    ['checkServerIdentity', true],
+    ['checkServerIdentity', undefined],
+    ['ALPNProtocols', 'sockhop'],
+    ['session', 5],
+  ]) {
+    it(`a wrong ${name} (${value}) rejects connect(), and no socket connects`, limit, async (t) => {
+      const accepted = [];
+      const server = net.createServer((socket) => accepted.push(socket));
+      cleanup(t, () => server.close());
+      server.listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const where = { port: server.address().port };
+      const { client } = makeClient(t, where, { ssl: true, ssl_options: { [name]: value } });
+      await assert.rejects(client.connect(), {
+        name: 'TypeError',
+        code: 'ERR_INVALID_ARG_TYPE',
+        message: new RegExp(`"options\\.ssl_options\\.${name}" property must be`),
+      });
+      // A connection that was begun before would be accepted before this one.
+      const last = net.connect(where.port, '127.0.0.1');
+      const [first] = await once(server, 'connection');
+      assert.equal(first.remotePort, last.localPort);
+      assert.equal(accepted.length, 1);
+      for (const socket of [first, last]) socket.destroy();
+    });
+  }
+
+  it('the name of a file in place of its contents is explained', limit, async (t) => {
+    const ssl_options = { cert: 'cert.pem', key: 'key.pem' };
+    const { client } = makeClient(t, { port: await freePort() }, { ssl_options });
+    const err = await client.connect().then(assert.fail, (e) => e);
+    assert.match(err.code, /^ERR_OSSL_/);
+    assert.match(err.cause.message, /"cert", "key" .* contents of files, not their names/);
+  });
 
   it('that is gone from Node is an error that names it', limit, async (t) => {
     const at = await secureServer(t, identity());

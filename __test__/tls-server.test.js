@@ -378,6 +378,12 @@ describe('listen() with TLS', { skip }, () => {
       'ERR_INVALID_ARG_VALUE',
       /ssl_options\.ca" property/,
     ],
+    [
+      'the name of a protocol in place of a list',
+      () => ({ ALPNProtocols: 'sockhop' }),
+      'ERR_INVALID_ARG_TYPE',
+      /\.ALPNProtocols" property must be an array of names/,
+    ],
     ['ciphers that do not exist', () => ({ ciphers: 'x' }), 'ERR_SSL_NO_CIPHER_MATCH', /cipher/],
     [
       'a version that does not exist',

@@ -31,6 +31,7 @@ const parts = late(() => ({
 const load = {
   callbacks: late(() => require('./internal/messaging/send-callbacks.js').SendCallbacks),
   formatAddress: late(() => require('./internal/format-address.js').formatAddress),
+  mistakes: late(() => require('./internal/options/mistakes.js')),
   metrics: late(() => require('./internal/stats/metrics.js').openMetrics),
   payloads: late(() => require('./internal/messaging/payloads.js')),
   pings: late(() => require('./internal/ping-interval.js').setPingInterval),
@@ -306,7 +307,10 @@ class SockhopClient extends native.SockhopClient {
   /** @returns {MessageChannel} for an object; without a connection or a queue one that refuses it */
   #channelFor(object) {
     const connection = this.#connection;
-    return connection.channelFor(object) ?? connection.absentChannel;
+    const channel = connection.channelFor(object);
+    if (channel !== null) return channel;
+    if (this._socket === undefined && !this.#reconnector.enabled) load.mistakes().warnOfNoConnect();
+    return connection.absentChannel;
   }
 
   /**

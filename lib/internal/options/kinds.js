@@ -262,11 +262,16 @@ function checkSystemd(subject, value) {
   throw invalidType(subject, 'true, or the name of a socket ("FileDescriptorName=")', value);
 }
 
-function checkTlsOptions(subject, value, { whose = 'tls.connect()' }) {
+/** The function of Node whose options a client takes. */
+const CONNECTING = 'tls.connect()';
+
+function checkTlsOptions(subject, value, { whose = CONNECTING }) {
   if (typeof value !== 'object' || Array.isArray(value)) {
     throw invalidType(subject, `an object with options of ${whose}`, value);
   }
-  loadMistakes().warnOfTlsOptions(value);
+  const { warnOfHalfIdentity, warnOfTlsOptions } = loadMistakes();
+  warnOfTlsOptions(value);
+  if (whose === CONNECTING) warnOfHalfIdentity(value);
   return value;
 }
 

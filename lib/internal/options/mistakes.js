@@ -261,6 +261,27 @@ function warnOfTlsOptions(given) {
   );
 }
 
+/** Warns of a certificate of a client without its key, or the other way: Node ignores it. */
+function warnOfHalfIdentity({ cert, key, pfx, secureContext, privateKeyIdentifier }) {
+  if (Boolean(cert) === Boolean(key) || pfx || secureContext || privateKeyIdentifier) return;
+  const [name, missing] = cert ? ['cert', 'key'] : ['key', 'cert'];
+  warn(
+    `${name} without ${missing}`,
+    'SOCKHOP_IGNORED_OPTION',
+    `The option "${name}" of "ssl_options" has no effect without "${missing}": the client has no certificate.`,
+  );
+}
+
+/** Warns of a message of a client that was never told to connect: the rejection may go unnoticed. */
+function warnOfNoConnect() {
+  warn(
+    'no connect()',
+    'SOCKHOP_NOT_CONNECTED',
+    'A message of a SockhopClient was not sent, because the program has not called connect() or turned auto_reconnect on. ' +
+      'The promise of send() rejects.',
+  );
+}
+
 /** Texts that a program may take for false. */
 const NEGATIVE = /^(false|no|off|0)$/i;
 
@@ -290,7 +311,9 @@ module.exports = {
   plain,
   warn,
   warnOfFlag,
+  warnOfHalfIdentity,
   warnOfNaN,
+  warnOfNoConnect,
   warnOfOptions,
   warnOfTlsOptions,
 };

@@ -146,6 +146,13 @@ function checkAll(options) {
     const message = `"options.ssl_options" cannot be used: ${err.message}`;
     throw unusable(message, err.code ?? 'ERR_INVALID_ARG_VALUE', err);
   }
+  const { ALPNProtocols: protocols } = options;
+  if (!protocols || Array.isArray(protocols) || ArrayBuffer.isView(protocols)) return;
+  // Node ignores any other value.
+  throw unusable(
+    `${property('ALPNProtocols')} must be an array of names, or a Buffer`,
+    'ERR_INVALID_ARG_TYPE',
+  );
 }
 
 module.exports = { checkAll, completeChain, readIdentities, unusable };
