@@ -5,6 +5,7 @@
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
+const net = require('node:net');
 const { describe, it } = require('node:test');
 const { unixPath } = require('./support/addresses.js');
 const { cleanup } = require('./support/cleanup.js');
@@ -51,6 +52,47 @@ describe('without an error listener, an error of the program', () => {
       const socket = side === 'client' ? client.socket : sock;
       const err = new Error('of the program');
       assert.throws(() => socket.emit('error', err), err);
+    });
+  }
+});
+
+describe('without an error listener, a peer that resets its connection', () => {
+  const bytes = Buffer.alloc(300_000, 'x');
+  // events.once() would listen for `error`.
+  const next = (server, event) => new Promise((resolve) => server.once(event, resolve));
+  const writers = {
+    'writes again and again': (sock) => setInterval(() => sock.write(bytes), 1),
+    'holds writes back': (sock) =>
+      setInterval(() => {
+        sock.cork();
+        sock.write('a');
+        setImmediate(() => sock.uncork());
+      }, 1),
+    'ends the socket after a write': (sock) => setInterval(() => sock.end(bytes), 1),
+    'sends messages among its writes': (sock, server) =>
+      setInterval(() => {
+        sock.write(bytes);
+        server.send(sock, { bytes: `${bytes}` }).catch(() => {});
+      }, 1),
+  };
+  for (const [does, write] of Object.entries(writers)) {
+    it(`does not end a program that ${does}`, limit, async (t) => {
+      const { server, where } = await startServer(t);
+      server.removeAllListeners('error');
+      server.on('connect', (sock) => {
+        const timer = write(sock, server);
+        sock.on('close', () => setImmediate(() => clearInterval(timer)));
+      });
+      for (let n = 0; n < 40; n++) {
+        const peer = net.connect(where.port, where.address);
+        await deadline(once(peer, 'connect'), 'the connection');
+        const ended = next(server, 'disconnect');
+        peer.write('{"type":"Object","data":{}}\n');
+        if (n % 2 === 0) peer.resume();
+        if (n % 4 < 2) await deadline(next(server, 'receive'), 'the message');
+        peer.resetAndDestroy();
+        await deadline(ended, 'the end of the connection');
+      }
     });
   }
 });

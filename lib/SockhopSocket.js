@@ -33,7 +33,6 @@ const {
   kUncountFrame,
 } = require('./internal/symbols.js');
 const { slowConsumer } = require('./internal/errors/errors.js');
-const { fromNetwork } = require('./internal/errors/network-errors.js');
 const { INITIAL_READING, Reading } = require('./internal/transport/reading.js');
 const {
   WritingSocket,
@@ -333,7 +332,7 @@ class SockhopSocket extends WritingSocket {
   }
 
   [kOnError](errno, syscall) {
-    this.destroy(fromNetwork(errno === 0 ? slowConsumer() : systemError(-errno, syscall)));
+    this.destroy(errno === 0 ? slowConsumer() : systemError(-errno, syscall));
   }
 
   [kOnUnresponsive]() {

@@ -4,7 +4,7 @@ const { EventEmitter } = require('node:events');
 
 const { formatAddress } = require('../format-address.js');
 const timing = require('../real-timers.js');
-const { isOfProgram } = require('./network-errors.js');
+const { isOfProgram } = require('./program-errors.js');
 
 /**
  * Time between two warnings of a kind, in ms: a peer that misbehaves all the time must not fill the

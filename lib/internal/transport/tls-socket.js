@@ -1,7 +1,6 @@
 'use strict';
 
 const { SockhopSocket } = require('../../SockhopSocket.js');
-const { fromNetwork } = require('../errors/network-errors.js');
 const { kAttachConnection, kMarkConnected, kOnError } = require('../symbols.js');
 const { alertError } = require('../tls/tls-errors.js');
 const { supportProxies } = require('../proxy-support.js');
@@ -53,7 +52,7 @@ class SockhopTlsSocket extends SockhopSocket {
   }
 
   [kOnError](errno, syscall) {
-    if (syscall === 'tls') this.destroy(fromNetwork(alertError(errno)));
+    if (syscall === 'tls') this.destroy(alertError(errno));
     else super[kOnError](errno, syscall);
   }
 

@@ -10,7 +10,6 @@ const {
   slowConsumer,
   socketDestroyed,
 } = require('../errors/errors.js');
-const { fromNetwork } = require('../errors/network-errors.js');
 const { dispatchSoon, throwUncaught } = require('../native/dispatcher.js');
 const { Socket, write: netWrite } = require('../originals.js');
 const { supportProxies } = require('../proxy-support.js');
@@ -355,7 +354,7 @@ class WritingSocket extends ConnectionSocket {
     if (super.writableLength >= send_high_water_mark && slow_consumer !== 'wait') {
       this.#countRefused(batch);
       this.#settle(REFUSED, (err) => batch.settle(err));
-      if (slow_consumer === 'disconnect') this.destroy(fromNetwork(slowConsumer()));
+      if (slow_consumer === 'disconnect') this.destroy(slowConsumer());
       return;
     }
     super.write(bytes, (err) => batch.settle(err ? socketDestroyed() : null));
