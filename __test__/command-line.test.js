@@ -624,3 +624,60 @@ describe('monitor', () => {
     assert.match(wrong.stderr, /must be the URL of metrics, or a port/);
   });
 });
+
+describe('the guide to the command line', () => {
+  const GUIDE = path.join(__dirname, '..', 'docs', 'command-line.md');
+  const shown = fs
+    .readFileSync(GUIDE, 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('npx sockhop-native '));
+
+  /** The arguments of a command as it stands in the text, for other ports. */
+  const argumentsOf = (line, ports) =>
+    line
+      .match(/'[^']*'|\S+/g)
+      .slice(2)
+      .map((word) => ports[word] ?? word.replace(/^'|'$/g, ''));
+
+  /** How each command ends: by itself, at the end of its input, or by Ctrl-C. */
+  const ENDS = {
+    send: (command) => command.endInput(),
+    bench: (command) => command.endInput(),
+    connect: (command) => command.endInput(),
+    ping: async (command) => {
+      await command.output(/seq=1 /);
+      command.kill('SIGINT');
+    },
+    monitor: async (command) => {
+      await command.output(/127\.0\.0\.1/);
+      command.kill('SIGINT');
+    },
+  };
+
+  it('shows every command', limit, () => {
+    const names = new Set(shown.map((line) => line.split(' ')[2]));
+    assert.deepEqual([...names].sort(), [...Object.keys(ENDS), 'listen'].sort());
+  });
+
+  for (const line of shown.filter((each) => !each.includes(' listen '))) {
+    it(`shows one that works: ${line}`, limit, async (t) => {
+      const ports = { 50000: String(await freePort()), 9464: String(await freePort()) };
+      // The server of the guide answers with the object that came.
+      const reply = line.includes('--expect') ? ['--reply', '{"ok":true}'] : ['--echo'];
+      const server = start(t, [
+        'listen',
+        ...reply,
+        '--quiet',
+        '--metrics',
+        ports[9464],
+        ports[50000],
+      ]);
+      await server.output(/listening on/);
+      await server.output(/metrics at/);
+      const command = start(t, argumentsOf(line, ports));
+      await ENDS[line.split(' ')[2]](command);
+      const { code, stderr } = await command.ended();
+      assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
+    });
+  }
+});
