@@ -36,6 +36,8 @@ function nextUncaught(t) {
   return new Promise((resolve) => process.once('uncaughtException', resolve));
 }
 
+const ERR_BAD_OBJECT = { code: 'ERR_OBJECTBUFFER_BAD_OBJECT' };
+
 describe('without an error listener, an error of the program', () => {
   for (const side of ['client', 'server']) {
     it(`in destroy() of a socket of a ${side} is an uncaught exception`, limit, async (t) => {
@@ -54,6 +56,65 @@ describe('without an error listener, an error of the program', () => {
       assert.throws(() => socket.emit('error', err), err);
     });
   }
+
+  for (const way of ['destroy()', 'emit()']) {
+    it(`in ${way} in a handler of the client's disconnect is not lost`, limit, async (t) => {
+      const { server, client, sock } = await pair(t);
+      const uncaught = nextUncaught(t);
+      const err = new Error('of the program');
+      client.on('disconnect', (socket) => {
+        if (way === 'destroy()') socket.destroy(err);
+        else socket.emit('error', err);
+      });
+      server.kill_socket(sock);
+      assert.equal(await deadline(uncaught, 'the exception'), err);
+    });
+  }
+
+  it('that its ObjectBuffer emits is thrown', limit, async (t) => {
+    const { server, client } = await pair(t);
+    const err = new Error('of the program');
+    for (const buffer of [client._objectbuffer, server._objectbuffers[0]]) {
+      assert.throws(() => buffer.emit('error', err), err);
+      assert.throws(() => buffer.obj2buf('no object'), ERR_BAD_OBJECT);
+      assert.throws(() => buffer.buf2obj(5), { code: 'ERR_OBJECTBUFFER_BAD_BUFFER' });
+    }
+  });
+});
+
+describe('an error of the program', () => {
+  it('on a socket that is over is emitted by the client', limit, async (t) => {
+    const { client } = await pair(t);
+    const errors = [];
+    client.on('error', (err) => errors.push(err.message));
+    const { socket } = client;
+    await client.disconnect();
+    socket.emit('error', new Error('after the end'));
+    assert.deepEqual(errors, ['after the end']);
+  });
+
+  it('in the ObjectBuffer that a server encodes with is thrown, not emitted', limit, async (t) => {
+    const { server } = await pair(t);
+    const errors = [];
+    server.on('error', (err) => errors.push(err));
+    assert.throws(() => server._encoding_objectbuffer.obj2buf('no object'), ERR_BAD_OBJECT);
+    assert.deepEqual(errors, []);
+  });
+});
+
+describe('after a message of the program in a handler of disconnect', () => {
+  it('the client refuses messages as one that is not connected', limit, async (t) => {
+    const { server, client, sock } = await pair(t);
+    const left = once(client, 'disconnect');
+    client.once('disconnect', () => client._send_message('no object').catch(() => {}));
+    client.on('error', () => {});
+    server.kill_socket(sock);
+    await deadline(left, 'the disconnect');
+    await assert.rejects(client.send({}), {
+      code: 'ERR_SOCKET_DESTROYED',
+      message: 'Client unable to send() - socket has been destroyed',
+    });
+  });
 });
 
 describe('without an error listener, a peer that resets its connection', () => {

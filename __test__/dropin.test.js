@@ -288,6 +288,19 @@ describe('server.server', () => {
   }
 });
 
+describe('meta.callback', () => {
+  it('has a name, which is shown when a program logs meta', limit, async (t) => {
+    const { server, client, sock } = await pair(t);
+    const asked = [once(client, 'receive'), once(server, 'receive')];
+    server.send(sock, { a: 1 }, () => {});
+    client.send({ a: 1 }, () => {});
+    for (const question of asked) {
+      const [, { callback }] = await deadline(question, 'the question');
+      assert.equal(callback.name, 'callback');
+    }
+  });
+});
+
 describe('a socket', () => {
   it('has a listener of data, by each way to look for it', limit, async (t) => {
     const { client, sock } = await pair(t);
@@ -382,6 +395,12 @@ describe('a socket', () => {
       'the bytes',
     );
     assert.ok(seen.includes('"data":2}\n'), seen);
+  });
+
+  it('of a server has the listener as server and _server', limit, async (t) => {
+    const { server, sock } = await pair(t);
+    assert.equal(sock.server, server.server);
+    assert.equal(sock._server, server.server);
   });
 
   it('delivers a message that a test pushes', limit, async (t) => {

@@ -3,6 +3,7 @@
 const { late } = require('../late.js');
 const { diagnostics } = require('../diagnostics.js');
 const { handledRejection } = require('../errors/errors.js');
+const { isOfProgram } = require('../errors/program-errors.js');
 const { makeChannel } = require('../messaging/channels.js');
 const { typeName } = require('../messaging/payloads.js');
 const { isPeerDraining } = require('../messaging/ping-answers.js');
@@ -237,14 +238,17 @@ class ClientConnection {
       else over();
     });
     socket.on('error', (err) => {
-      if (this.client._socket !== socket) return;
-      if (isConnecting()) return attempt.cancel(err);
-      // The error of a failed attempt has rejected the promise of connect().
-      if (this.channel !== channel) return;
-      this.lastError = err;
+      if (this.client._socket === socket && isConnecting()) return attempt.cancel(err);
       // By the text, as in 1.8.4: a program may emit errors without a code.
       const text = String(err);
       const reconnects = this.#reconnector.enabled;
+      if (!isCurrent()) {
+        const isExpected = reconnects && /ECONNREFUSED|This socket is closed/.test(text);
+        // The error of a failed attempt has rejected the promise of connect().
+        if (isExpected || err === this.lastError || !isOfProgram(err, channel)) return;
+        return this.#handlers.onSocketError(err, channel);
+      }
+      this.lastError = err;
       if (text.includes('ECONNRESET')) return over();
       if (reconnects && text.includes('This socket is closed')) return over();
       try {
@@ -352,8 +356,9 @@ class ClientConnection {
       leaving?.close();
       if (this.#leaving === leaving) this.#leaving = null;
       if (socket) {
-        // A handler of 'disconnect' may have assigned a new socket.
+        // A handler of 'disconnect' may have assigned a new socket, or sent over this one.
         if (client._socket === socket) client._socket = null;
+        if (this.channel?.socket === socket) this.channel = null;
         socket.destroy();
         client._response_stream_map.stop(asked);
       }

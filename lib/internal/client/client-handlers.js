@@ -3,7 +3,7 @@
 const ObjectBuffer = require('../../ObjectBuffer.js');
 const { diagnostics } = require('../diagnostics.js');
 const { idleTimeout, ignoreRejection } = require('../errors/errors.js');
-const { reportError, reportSocketError } = require('../errors/report-error.js');
+const { isBadFrame, reportError, reportSocketError } = require('../errors/report-error.js');
 const { MessageHandlers } = require('../messaging/handlers.js');
 const { kMaxFrameSize } = require('../symbols.js');
 
@@ -45,7 +45,10 @@ class ClientHandlers extends MessageHandlers {
         allow_non_objects,
         [kMaxFrameSize]: max_message_size,
       });
-      buffer.on('error', (err) => this.reportError(err));
+      buffer.on('error', (err) => {
+        if (this.isDecoding || isBadFrame(err)) this.reportError(err);
+        else this.target.emit('error', err);
+      });
       this.objectBuffer = buffer;
     }
     return this.decoding;

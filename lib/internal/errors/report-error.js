@@ -55,6 +55,9 @@ function reportSocketError(emitter, err, channel, ...context) {
   else reportError(emitter, err, ...context);
 }
 
+/** Whether an error of an ObjectBuffer is the peer's. Others are mistakes of the program. */
+const isBadFrame = (err) => err?.code === 'ERR_OBJECTBUFFER_BAD_BUFFER_DATA';
+
 function warn(emitter, err) {
   if (!warnings.has(emitter)) warnings.set(emitter, new Map());
   const byCode = warnings.get(emitter);
@@ -86,4 +89,4 @@ function details(err) {
   return lines.filter(Boolean).join('\n') || undefined;
 }
 
-module.exports = { reportError, reportSocketError };
+module.exports = { isBadFrame, reportError, reportSocketError };

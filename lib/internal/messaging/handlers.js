@@ -56,6 +56,8 @@ class MessageHandlers {
    * @type {?ObjectBuffer}
    */
   decoding = null;
+  /** Whether an ObjectBuffer decodes bytes of a peer, which may cause the errors that it emits. */
+  isDecoding = false;
   /** Made when the program reads `_send_callbacks`: @type {?SendCallbacks} */
   callbacks = null;
   /**

@@ -14,7 +14,7 @@ function replyFunction(channel, id) {
   const { handlers } = channel;
   let isOwed = true;
   channel.owedAnswers += 1;
-  return handlers.replyFunction((data) => {
+  const callback = (data) => {
     const { target, originalMethods } = handlers;
     if (target._trigger_remote_callback === originalMethods._trigger_remote_callback) {
       channel.reply(id, data);
@@ -22,7 +22,8 @@ function replyFunction(channel, id) {
     // A program may answer a message more than once.
     if (isOwed) channel.owedAnswers -= 1;
     isOwed = false;
-  });
+  };
+  return handlers.replyFunction(callback);
 }
 
 module.exports = { replyFunction };

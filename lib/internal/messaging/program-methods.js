@@ -73,11 +73,14 @@ function receiveBytes(channel, bytes, reportBadFrame) {
   const { handlers } = channel;
   const decoder = handlers.decoder(channel);
   let messages;
+  handlers.isDecoding = true;
   try {
     messages = decoder.buf2obj(bytes);
   } catch (err) {
     // A fault of the program's decoder, not of the peer.
     return throwUncaught(err);
+  } finally {
+    handlers.isDecoding = false;
   }
   for (const message of messages) {
     if (channel.socket?.destroyed) return;

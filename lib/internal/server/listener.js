@@ -379,6 +379,7 @@ class Listener extends Server {
     this.#openCount += 1;
     this._connections = this.#openCount;
     socket.server = this;
+    socket._server = this;
     this.#scope.runInAsyncScope(this.emit, this, 'connection', socket);
     if (this.#native === null && this.#acceptedCount === this.#finalCount) this.#forget();
     return socket;

@@ -3,7 +3,7 @@
 const ObjectBuffer = require('../../ObjectBuffer.js');
 const SockhopError = require('../../SockhopError.js');
 const { diagnostics } = require('../diagnostics.js');
-const { reportError, reportSocketError } = require('../errors/report-error.js');
+const { isBadFrame, reportError, reportSocketError } = require('../errors/report-error.js');
 const { ignoreRejection } = require('../errors/errors.js');
 const { MessageHandlers } = require('../messaging/handlers.js');
 const { kMaxFrameSize } = require('../symbols.js');
@@ -73,12 +73,14 @@ class ServerHandlers extends MessageHandlers {
       allow_non_objects,
       [kMaxFrameSize]: max_message_size,
     });
-    buffer.on('error', (err) => {
-      if (channel) this.reportError(err, channel);
-      // As in 1.8.4: the error of an encoder belongs to no connection.
-      else this.reportServerError(err);
-    });
+    // As in 1.8.4, nothing listens to an encoder: it throws its errors.
+    if (channel !== null) buffer.on('error', (err) => this.#onBufferError(err, channel));
     return buffer;
+  }
+
+  #onBufferError(err, channel) {
+    if (this.isDecoding || isBadFrame(err)) this.reportError(err, channel);
+    else this.target.emit('error', err, channel.socket, channel.session);
   }
 
   sourceOf({ socket, session }) {
@@ -94,7 +96,9 @@ class ServerHandlers extends MessageHandlers {
    * object.
    */
   replyFunction(reply) {
-    return (data = {}) => reply(data);
+    // Its name is shown when a program logs `meta`.
+    const callback = (data = {}) => reply(data);
+    return callback;
   }
 
   onRequest(request, response, { socket, session }) {
