@@ -157,3 +157,16 @@ describe('without an error listener, a peer that resets its connection', () => {
     });
   }
 });
+
+describe('without an error listener, a program that leaves a loop over the data of a socket', () => {
+  it('ends the connection, and not the process', limit, async (t) => {
+    const { client, server, sock } = await pair(t);
+    const ended = new Promise((resolve) => server.once('disconnect', resolve));
+    client.send({ n: 1 });
+    for await (const bytes of sock) {
+      assert.ok(bytes.length > 0);
+      break;
+    }
+    await deadline(ended, 'the end of the connection');
+  });
+});

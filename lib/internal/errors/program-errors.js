@@ -3,7 +3,7 @@
 const SockhopError = require('../../SockhopError.js');
 
 /** Codes of the streams of Node and of TLS: whether a write meets an end depends on the peer. */
-const STREAM_CODE = /^(EPIPE$|ERR_STREAM_|ERR_SOCKET_|ERR_SSL_|ERR_TLS_)/;
+const STREAM_CODE = /^(EPIPE$|ABORT_ERR$|ERR_STREAM_|ERR_SOCKET_|ERR_SSL_|ERR_TLS_)/;
 
 /**
  * Whether the program made an error that the socket of a channel emits: it called `destroy(err)` or
