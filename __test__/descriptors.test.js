@@ -63,6 +63,45 @@ function prepared(t, wrapper, preparation, main, argument) {
 }
 
 describe('without descriptors', () => {
+  it('a server’s program may use for the first time what loads files', limit, async (t) => {
+    const run = frugal(t, async (sockhop) => {
+      const say = (message) => console.log(JSON.stringify(message));
+      process.on('uncaughtException', ({ code, message }) => say({ uncaught: code, message }));
+      const server = new sockhop.server({ port: 0, captureRejections: true });
+      server.on('error', ({ code, message }) => say({ error: code, message }));
+      server.on('connect', (_sock, session) => {
+        const held = [];
+        try {
+          for (;;) held.push(require('node:fs').openSync('/dev/null'));
+        } catch ({ code }) {
+          say({ code, held: held.length > 0 });
+        }
+        for (const use of [
+          () => server.stats(),
+          () => server.metrics(),
+          () => server.ping(60_000),
+          () => server.cluster.join(session, 'all'),
+          () => session.request({ a: 1 }, { timeout: 60_000 }),
+          () => new sockhop.client({ port: server.port }).connect().catch(() => {}),
+        ]) {
+          use();
+          say({ used: String(use) });
+        }
+        say({ done: true });
+      });
+      await server.listen();
+      say({ port: server.server.address().port });
+    });
+    const { port } = await run.log.next('line', ({ port: there }) => there > 0);
+    const socket = net.connect(port, '127.0.0.1');
+    cleanup(t, () => socket.destroy());
+    socket.on('error', () => {});
+    const { code, held } = await run.log.next('line', (line) => line.code !== undefined);
+    assert.deepEqual({ code, held }, { code: 'EMFILE', held: true });
+    const end = await run.log.next('line', (line) => line.done || line.uncaught || line.error);
+    assert.deepEqual(end, { name: 'line', done: true });
+  });
+
   it(
     'a server emits one error, keeps its connections, and accepts others when there is room',
     limit,

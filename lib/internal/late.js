@@ -7,7 +7,7 @@
  * The rule: code that a peer, the network or the system may require at any time, and code that
  * sends messages, is loaded with the first client or server, because loading a file takes a
  * descriptor, and there may be none left later. Options of the program and rarely used methods load
- * their own parts.
+ * their own parts; a process with a server keeps descriptors for them.
  *
  * In Jest all parts are loaded with the package: after `resetModules()`, a later `require()` would
  * give a part its own copies of modules that the package has loaded before.
@@ -17,6 +17,50 @@
 require('./json-functions.js');
 require('./originals.js');
 require('./real-timers.js');
+
+const { closeSync, openSync } = require('node:fs');
+const { devNull } = require('node:os');
+
+/**
+ * How many descriptors a process with a server keeps. Peers may take all others, and loading a file
+ * takes one. Each time that one is given back, a new connection may take it.
+ */
+const RESERVED = 3;
+
+/** The descriptors that are kept: @type {number[]} */
+const reserve = [];
+/** Whether a server has listened. */
+let isKept = false;
+
+/** On Windows peers cannot take all descriptors; Deno asks its user before a file is opened. */
+const mayReserve = process.platform !== 'win32' && !process.versions.deno && !process.versions.bun;
+
+/** Peers can connect from now on. */
+function reserveDescriptors() {
+  isKept = mayReserve;
+  if (isKept) fillReserve();
+}
+
+function fillReserve() {
+  try {
+    while (reserve.length < RESERVED) reserve.push(openSync(devNull));
+  } catch {
+    // The system or the program does not allow it.
+  }
+}
+
+/** Loads a part; without a free descriptor, with those of the reserve. */
+function loadPart(load) {
+  for (;;) {
+    try {
+      return load();
+    } catch (err) {
+      const isOutOfDescriptors = err.code === 'EMFILE' || err.code === 'ENFILE';
+      if (!isOutOfDescriptors || reserve.length === 0) throw err;
+      closeSync(reserve.pop());
+    }
+  }
+}
 
 const inJest = process.env.JEST_WORKER_ID !== undefined;
 
@@ -28,9 +72,12 @@ const inJest = process.env.JEST_WORKER_ID !== undefined;
 function late(load) {
   let part = inJest ? load() : undefined;
   return () => {
-    part ??= load();
+    if (part === undefined) {
+      part = loadPart(load);
+      if (isKept) fillReserve();
+    }
     return part;
   };
 }
 
-module.exports = { late };
+module.exports = { late, reserveDescriptors };

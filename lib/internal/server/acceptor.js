@@ -4,6 +4,7 @@ const net = require('node:net');
 
 const { diagnostics } = require('../diagnostics.js');
 const { abortError } = require('../errors/errors.js');
+const { reserveDescriptors } = require('../late.js');
 const { chainable, tolerate } = require('../messaging/bare-then.js');
 const { invalidValue } = require('../options/kinds.js');
 const { throwUncaught } = require('../native/dispatcher.js');
@@ -87,6 +88,7 @@ class Acceptor {
    * @returns {Promise<net.Server>}
    */
   listen(listener, target, how) {
+    reserveDescriptors();
     const isOwn = listener.listen === Listener.prototype.listen;
     const listening = chainable(
       isOwn
