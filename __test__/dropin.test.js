@@ -288,6 +288,16 @@ describe('server.server', () => {
   }
 });
 
+describe('a message that a test gives to _on_recieved_object() of a server', () => {
+  it('has no session if the test gives none', limit, async (t) => {
+    const server = new impl.server({ path: unixPath(t) });
+    const metas = [];
+    server.on('receive', (_, meta) => metas.push(meta));
+    server._on_recieved_object({ type: 'A', data: 1 });
+    assert.deepEqual(metas, [{ type: 'A', socket: undefined, session: undefined }]);
+  });
+});
+
 describe('meta.callback', () => {
   it('has a name, which is shown when a program logs meta', limit, async (t) => {
     const { server, client, sock } = await pair(t);
@@ -395,6 +405,27 @@ describe('a socket', () => {
       'the bytes',
     );
     assert.ok(seen.includes('"data":2}\n'), seen);
+  });
+
+  it('ends its connection when a test pushes the end', limit, async (t) => {
+    for (const side of ['client', 'server']) {
+      const { server, client, sock } = await pair(t);
+      const left = [once(client, 'disconnect'), once(server, 'disconnect')];
+      (side === 'client' ? client.socket : sock).push(null);
+      await deadline(Promise.all(left), 'the disconnects');
+    }
+  });
+
+  it('that is told to connect while it is connected ends with EISCONN', limit, async (t) => {
+    const { server, where, log } = await startServer(t);
+    const { client } = makeClient(t, where);
+    const arrived = once(server, 'connect');
+    await client.connect();
+    const [sock] = await deadline(arrived, 'the connection');
+    sock.connect(where.port, where.address);
+    const [err, socket] = (await log.next('error')).args;
+    assert.equal(err.code, 'EISCONN');
+    assert.equal(socket, sock);
   });
 
   it('of a server has the listener as server and _server', limit, async (t) => {

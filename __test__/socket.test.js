@@ -32,6 +32,16 @@ async function text(socket) {
 }
 
 describe('the socket of a connection', { timeout: 600_000 }, () => {
+  it('refuses to connect again when it is over, and names the remedy', async (t) => {
+    const { client } = await pair(t);
+    const { socket } = client;
+    await client.disconnect();
+    assert.throws(() => socket.connect(1), {
+      code: 'ERR_SOCKET_DESTROYED',
+      message: /call connect\(\) of the client/,
+    });
+  });
+
   it("is read no faster than a listener of 'readable' reads", async (t) => {
     const { server, log, where } = await startServer(t);
     const wire = await rawClient(t, where);

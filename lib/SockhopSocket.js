@@ -394,8 +394,9 @@ class SockhopSocket extends WritingSocket {
     const isRead = isForPackage && this.#hasStarted && !this.#reading.isListenerRemoved;
     if (isRead) this.#ownReading().unshifted += Buffer.byteLength(chunk, encoding);
     const result = this.#runInStream(method, chunk, encoding);
-    // To the program the stream flows, because the package reads it.
-    if (isRead && this.readableFlowing === null) super.resume();
+    // To the program the stream flows, because the package reads it. Without that it has no end.
+    const isShown = isRead || (chunk === null && this.#hasStarted);
+    if (isShown && this.readableFlowing === null) super.resume();
     return result;
   }
 

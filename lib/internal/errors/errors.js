@@ -72,6 +72,12 @@ function cannotHandOver({ encrypted }) {
   );
 }
 
+const cannotConnectAgain = () =>
+  new SockhopError(
+    'A socket whose connection is over cannot connect again: call connect() of the client',
+    'ERR_SOCKET_DESTROYED',
+  );
+
 // ---- rejections ----------------------------------------------------------------------------------
 
 const noop = () => {};
@@ -93,6 +99,7 @@ function handledRejection(err) {
 
 module.exports = {
   abortError,
+  cannotConnectAgain,
   cannotHandOver,
   handledRejection,
   idleTimeout,

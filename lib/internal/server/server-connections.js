@@ -431,7 +431,7 @@ class ServerConnections {
       const transport = new (load.unavailable())(() => handledRejection(noSocket(socket)));
       channel.attachStream(socket, transport);
     }
-    channel.session ??= session ?? null;
+    channel.session ??= session;
     return channel;
   }
 

@@ -6,7 +6,8 @@ const { late } = require('../late.js');
 const { displayedEndpoint } = require('./addresses.js');
 const { formatAddress } = require('../format-address.js');
 const { countException } = require('./broadcast-exceptions.js');
-const { cannotHandOver } = require('../errors/errors.js');
+const { cannotConnectAgain, cannotHandOver } = require('../errors/errors.js');
+const { systemError } = require('../errors/system-errors.js');
 const { sockets, changeActive, dispatchSoon } = require('../native/dispatcher.js');
 const { Socket } = require('../originals.js');
 const { markTarget, supportProxies } = require('../proxy-support.js');
@@ -173,6 +174,16 @@ class ConnectionSocket extends Socket {
       this.#connection.close(true);
     }
     return this.destroy();
+  }
+
+  /**
+   * As with a `net.Socket`, an error while the socket is connected.
+   *
+   * @throws {SockhopError} if the connection is over
+   */
+  connect() {
+    if (this.#isOver) throw cannotConnectAgain();
+    return this.destroy(systemError(this.connecting ? 'EALREADY' : 'EISCONN', 'connect'));
   }
 
   get pending() {
