@@ -5,6 +5,7 @@
 // node:cluster, and its primary process passes the messages on.
 
 const nodeCluster = require('node:cluster');
+const { setTimeout: delay } = require('node:timers/promises');
 
 const { SockhopServer } = require('../..');
 const { nats } = require('../../lib/cluster/nats.js');
@@ -17,6 +18,14 @@ const EVENTS = ['up', 'down', 'node_up', 'node_down', 'gap', 'refused', 'remote'
 
 /** How long a node tries to join, in ms: long enough for a busy machine. */
 const JOIN_TIMEOUT = 120_000;
+
+/** The time between two looks at a condition, in ms. */
+const LOOK = 10;
+
+/** Resolves when a condition holds, of whose changes not all are events. */
+async function until(condition) {
+  while (!condition()) await delay(LOOK);
+}
 
 function run({ engine, url, options, port = 0 }) {
   const cluster = { engine: engines[engine](url), join_timeout: JOIN_TIMEOUT, ...options };
@@ -56,8 +65,10 @@ function run({ engine, url, options, port = 0 }) {
       return { sent, refused };
     },
     call: async (name, ...args) => (await server.cluster[name](...args)) ?? null,
-    nodes: () => [...server.cluster.nodes.keys()],
-    count: () => server.cluster.count(),
+    /** Resolves when this node knows that many nodes, itself included. */
+    knows: (count) => until(() => server.cluster.nodes.size === count),
+    /** Resolves when this node knows that many clients of all nodes. */
+    counts: (clients) => until(() => server.cluster.count() === clients),
     stats: () => server.stats().cluster,
     /** An operation on a session of any node; resolves with its result or the code of its error. */
     session: async (id, method, ...args) => {

@@ -4,7 +4,7 @@ const { fork } = require('node:child_process');
 const net = require('node:net');
 const path = require('node:path');
 const { cleanup } = require('./cleanup.js');
-const { deadline, pause, until } = require('./deadline.js');
+const { deadline, until } = require('./deadline.js');
 const { EventLog } = require('./event-log.js');
 const impl = require('./impl.js');
 
@@ -51,12 +51,12 @@ class NodeProcess extends EventLog {
 
   /** Resolves when this node knows that many nodes, itself included. */
   async knows(count) {
-    while ((await this.do('nodes')).length !== count) await pause();
+    await this.do('knows', count);
   }
 
   /** Resolves when this node knows that many clients of all nodes. */
   async counts(clients) {
-    while ((await this.do('count')) !== clients) await pause();
+    await this.do('counts', clients);
   }
 
   /** A client of this node, with the numbers that it gets from each sender, and its session's id. */
