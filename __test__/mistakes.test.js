@@ -419,6 +419,65 @@ describe('listen() and connect() with arguments', () => {
   });
 });
 
+describe('a listener for an event that does not exist', () => {
+  /** The warnings of a process whose client and server have listeners for these events. */
+  async function warningsOfEvents(t, events) {
+    const main = async (sockhop, given) => {
+      process.on('warning', ({ code, message }) => console.log(code, message));
+      const server = new sockhop.server({ path: given.path });
+      const client = new sockhop.client({ path: given.path });
+      for (const name of given.server) server.on(name, () => {});
+      for (const name of given.client) client.on(name, () => {});
+      for (let n = 0; n < 2; n += 1) {
+        const connected = new Promise((resolve) => {
+          server.prependOnceListener('connect', () => setImmediate(resolve));
+        });
+        await (server.server.listening ? null : server.listen());
+        await client.connect();
+        await connected;
+        await client.disconnect();
+      }
+      await server.close();
+    };
+    const { code, lines, stderr } = await program(t, main, {
+      path: unixPath(t),
+      ...events,
+    }).ended();
+    assert.equal(code, 0, stderr);
+    return lines;
+  }
+
+  for (const [name, meant] of [
+    ['recieve', 'receive'],
+    ['Request', 'request'],
+    ['disconect', 'disconnect'],
+    ['errors', 'error'],
+  ]) {
+    it(`${name} is warned of once, for a client as for a server`, limit, async (t) => {
+      for (const [side, other] of [
+        ['client', 'server'],
+        ['server', 'client'],
+      ]) {
+        const [warning, ...more] = await warningsOfEvents(t, { [side]: [name], [other]: [] });
+        assert.deepEqual(more, []);
+        assert.match(
+          warning,
+          new RegExp(`^SOCKHOP_UNKNOWN_EVENT A Sockhop${side} .*"${name}".*"${meant}"`, 'i'),
+        );
+      }
+    });
+  }
+
+  it(
+    'is not mentioned if it is the program’s own, or beside the one that is meant',
+    limit,
+    async (t) => {
+      const own = ['message', 'data', 'connected', 'close', 'newListener', 'receive', 'recieve'];
+      assert.deepEqual(await warningsOfEvents(t, { client: own, server: own }), []);
+    },
+  );
+});
+
 describe('a client that was not told to connect', () => {
   it('is warned of once when it sends, and not after connect()', limit, async (t) => {
     const main = async (sockhop, { path }) => {

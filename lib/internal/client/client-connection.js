@@ -307,6 +307,7 @@ class ClientConnection {
     if (socket.encrypted) this.#handshakes += 1;
     diagnostics.connect.publish({ client: this.client, socket });
     this.client.emit('connect', socket);
+    this.#handlers.checkEvents();
   }
 
   /** An attempt has failed; `isEmitted`: its socket emits the error, too. */

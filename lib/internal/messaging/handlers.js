@@ -1,8 +1,25 @@
 'use strict';
 
 const { isCodecAllowed } = require('../codec/negotiation.js');
+const { late } = require('../late.js');
 const { idleCodec } = require('./message-codec.js');
 const { LimitCounters } = require('../stats/stats.js');
+
+/** For an event that may be a mistake, see late.js. */
+const loadMistakes = late(() => require('../options/mistakes.js'));
+
+/** The events of clients and servers. */
+const EVENTS = [
+  'connect',
+  'disconnect',
+  'receive',
+  'request',
+  'error',
+  'sending',
+  'received',
+  'reconnecting',
+  'draining',
+];
 
 /**
  * The methods that a message channel calls. `ClientHandlers` and `ServerHandlers` implement it with
@@ -65,6 +82,8 @@ class MessageHandlers {
    * with.
    */
   isRetyped = false;
+  /** Whether the events that the program listens to were compared with those that there are. */
+  #knowsEvents = false;
   /** While the server ends its connections one by one: @type {?import('../server/drain.js').Drain} */
   drain = null;
 
@@ -101,6 +120,14 @@ class MessageHandlers {
     this.isRetyped = true;
     for (const channel of channels) channel?.setPeerType(this.options);
     return this.options;
+  }
+
+  /** There is a connection: the program has added most of its listeners. */
+  checkEvents() {
+    if (this.#knowsEvents) return;
+    this.#knowsEvents = true;
+    const others = this.target.eventNames().filter((name) => !EVENTS.includes(name));
+    if (others.length > 0) loadMistakes().warnOfEvents(this.target, others, EVENTS);
   }
 
   listenerCount(event) {

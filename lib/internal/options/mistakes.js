@@ -282,6 +282,26 @@ function warnOfNoConnect() {
   );
 }
 
+/**
+ * Warns of listeners for an event that differs by one letter from one that has no listener.
+ *
+ * @param {EventEmitter} target a client or server
+ * @param {Array<string|symbol>} others names of events that it does not emit
+ * @param {string[]} events those that it emits
+ */
+function warnOfEvents(target, others, events) {
+  for (const name of others) {
+    if (typeof name !== 'string') continue;
+    const meant = events.find((event) => distance(plain(name), event) <= 1);
+    if (meant === undefined || target.listenerCount(meant) > 0) continue;
+    warn(
+      `event ${name}`,
+      'SOCKHOP_UNKNOWN_EVENT',
+      `A ${target.constructor.name} has a listener for "${name}", which is no event of it. Did you mean "${meant}"?`,
+    );
+  }
+}
+
 /** Texts that a program may take for false. */
 const NEGATIVE = /^(false|no|off|0)$/i;
 
@@ -310,6 +330,7 @@ module.exports = {
   looksLike,
   plain,
   warn,
+  warnOfEvents,
   warnOfFlag,
   warnOfHalfIdentity,
   warnOfNaN,

@@ -212,6 +212,7 @@ class ServerConnections {
     this.#limitIdleTime(socket, channel);
     this.#handlers.drain?.add(channel);
     this.#emitLater('connect', channel, () => {
+      this.#handlers.checkEvents();
       if (socket.destroyed) return channel.onConnectionOver();
       channel.start();
       this.#handlers.drain?.tell(channel);
