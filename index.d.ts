@@ -1323,7 +1323,7 @@ export interface SockhopCluster<Session extends SockhopSession = SockhopSession,
   id_of(session: Session | Socket): string;
   /**
    * @param id as `id_of()` returns it, on any node
-   * @throws TypeError for a value that is no id
+   * @throws TypeError for a value that is not an id
    */
   session(id: string): ClusterSessionHandle<Out>;
   /**
@@ -1337,7 +1337,7 @@ export interface SockhopCluster<Session extends SockhopSession = SockhopSession,
   groups_of(session: Session | Socket): Set<string>;
   /**
    * @param name of 1 to 1,024 bytes
-   * @throws TypeError or RangeError for a value that is no name
+   * @throws TypeError or RangeError for a value that is not a name
    */
   group(name: string): ClusterGroup<Out>;
   /** Makes all other nodes emit `remote`. */

@@ -25,7 +25,8 @@ exports.SockhopSession = SockhopSession;
 exports.ClusterSession = ClusterSession;
 exports.SockhopError = SockhopError;
 
-// Classes that the package itself makes objects of. Each is loaded when it is needed, or read here.
+// Classes of which the package itself creates objects. Each one is loaded when the package needs
+// it, or when the program reads it here.
 exports.SockhopSocket = undefined;
 exports.SockhopPing = undefined;
 exports.SockhopPong = undefined;

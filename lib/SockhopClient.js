@@ -13,7 +13,7 @@ const {
 const { kFigures, kTakeQueued, kTarget } = require('./internal/symbols.js');
 const SockhopError = require('./SockhopError.js');
 
-/** Everything that a client needs, with the first one. */
+/** Loads everything that a client needs. The first client calls it. */
 const parts = late(() => ({
   ...require('./internal/client/client-connection.js'),
   ...require('./internal/client/client-handlers.js'),
@@ -27,7 +27,7 @@ const parts = late(() => ({
   ...require('./internal/errors/errors.js'),
 }));
 
-/** For methods that few programs call. */
+/** Parts for rarely used methods. */
 const load = {
   callbacks: late(() => require('./internal/messaging/send-callbacks.js').SendCallbacks),
   formatAddress: late(() => require('./internal/format-address.js').formatAddress),

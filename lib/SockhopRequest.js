@@ -557,7 +557,7 @@ class SockhopResponseWriteableStream {
     this.#setEnded(true);
     const sent = Promise.resolve(sending).catch((err) => {
       this.#setEnded(false);
-      // The requesting side has gone, which is no mistake of the responding program.
+      // The requesting side has gone, which is not a mistake of the responding program.
       if (err?.code === 'ERR_SOCKET_DESTROYED') sent.catch(() => {});
       throw err;
     });

@@ -15,7 +15,7 @@ const { kCall, kFigures, kTarget } = require('./internal/symbols.js');
 const SockhopError = require('./SockhopError.js');
 const SockhopSession = require('./SockhopSession.js');
 
-/** Everything that a server needs, with the first one. */
+/** Loads everything that a server needs. The first server calls it. */
 const parts = late(() => ({
   ...require('./internal/messaging/calls.js'),
   ...require('./internal/server/acceptor.js'),
@@ -29,7 +29,7 @@ const parts = late(() => ({
   ...require('./internal/errors/explanations.js'),
 }));
 
-/** For options and methods that few programs use. */
+/** Parts for rarely used options and methods. */
 const load = {
   callbacks: late(() => require('./internal/messaging/send-callbacks.js').SendCallbacks),
   channelErrors: late(() => require('./internal/messaging/channel-errors.js')),
@@ -134,7 +134,7 @@ class SockhopServer extends native.SockhopServer {
     return this._sessions;
   }
 
-  /** The servers of many processes as one. @type {SockhopCluster} */
+  /** The cluster of this server. @type {SockhopCluster} */
   get cluster() {
     return this.#ownCluster();
   }

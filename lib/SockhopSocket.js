@@ -283,7 +283,7 @@ class SockhopSocket extends WritingSocket {
     return !this[kIsOver];
   }
 
-  /** A control frame is no message. */
+  /** A control frame is not a message. */
   [kUncountFrame]() {
     this.#messagesReceived -= 1;
   }
@@ -301,7 +301,7 @@ class SockhopSocket extends WritingSocket {
       this.#channel?.receiveBytes(bytes);
     }
     const { isListenerRemoved, isRawEnabled, isRawMade } = this.#reading;
-    // After FAREWELL of the peer they follow frames of which bytes were made.
+    // After the peer's FAREWELL, they follow frames that were converted to bytes.
     if (isRawEnabled && (!isRawMade || isListenerRemoved)) this.#pushRaw(bytes);
   }
 
@@ -543,7 +543,7 @@ class SockhopSocket extends WritingSocket {
     this.#channel?.codec?.leave(this);
   }
 
-  /** The native side delivers raw bytes, too; `isLate`: also those of frames it has read already. */
+  /** The native side delivers raw bytes, too; `isLate`: also those of frames that it has read. */
   #enableRawFor(event, isLate = false) {
     if (event !== 'data' && event !== 'readable') return;
     const reading = this.#ownReading();
@@ -557,8 +557,8 @@ class SockhopSocket extends WritingSocket {
   }
 
   /**
-   * Whether raw bytes have to be made of frames. A peer that has sent messages since the offer, and
-   * none of its own, is no end of this package: its bytes may be those of another protocol.
+   * Whether frames must be converted to raw bytes. A peer that sends messages after the offer and
+   * makes none itself does not use this package: its bytes may be those of another protocol.
    */
   #mustMakeRaw() {
     if (this.#offeredAt < 0 || this.#channel?.codec?.isOver) return false;
@@ -574,7 +574,7 @@ class SockhopSocket extends WritingSocket {
     return true;
   }
 
-  /** Begins or ends to make raw bytes of all frames, pings and pongs included. */
+  /** Starts or stops converting all frames to raw bytes, including pings and pongs. */
   #makeRaw(on) {
     const reading = this.#ownReading();
     if (on && !reading.isListenerRemoved) this.#channel?.codec?.withdraw(this);

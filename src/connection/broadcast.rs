@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 impl Connection {
-    /// The send queue, with all broadcasts so far in it. Code that sends, ends, or looks at the
-    /// queue on behalf of the program takes it by this.
+    /// Locks the send queue after adding all broadcasts so far to it. Code that acts on behalf of
+    /// the program uses this function.
     pub(super) fn lock_send_queue(self: &Arc<Self>) -> MutexGuard<'_, SendQueue> {
         let mut send_queue = self.send_queue.lock();
         if let Some(subscription) = send_queue.subscription_if_behind() {
@@ -22,7 +22,7 @@ impl Connection {
         send_queue
     }
 
-    /// Takes the entries of a round, as far as it has not taken them before.
+    /// Takes those entries of a round that it has not taken yet.
     pub(crate) fn take_entries(self: &Arc<Self>, log: &Arc<BroadcastLog>, entries: &[Arc<Entry>]) {
         let mut send_queue = self.send_queue.lock();
         if send_queue.subscription(log).is_none() {

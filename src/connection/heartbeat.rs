@@ -38,7 +38,8 @@ pub enum HeartbeatAction {
 /// The progress of a connection's bytes. Each count only grows.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Progress {
-    /// Bytes received, without pings and pongs: those that answer nothing are no sign of life.
+    /// Bytes received, without pings and pongs: those that answer nothing do not show that the peer
+    /// is alive.
     pub received: u64,
     /// Bytes that the kernel accepted.
     pub sent: u64,

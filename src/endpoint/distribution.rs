@@ -15,16 +15,16 @@ const PART: usize = 64;
 
 /// A connection, as the distribution needs it.
 pub(crate) trait Receiver {
-    /// Takes and sends entries, as far as it has not taken them before.
+    /// Takes and sends those entries that it has not taken yet.
     fn take(self: &Arc<Self>, log: &Arc<BroadcastLog>, entries: &[Arc<Entry>]);
 }
 
-/// Some entries that are given to their connections.
+/// A round: entries that are being given to their connections.
 pub(crate) struct Round {
     entries: Vec<Arc<Entry>>,
     /// The groups whose members take the entries; `None` stands for all connections.
     sources: Vec<Option<GroupId>>,
-    /// The source and the place in it that follow the parts that were taken.
+    /// The source and the place at which the next part begins.
     next: Mutex<(usize, usize)>,
     /// The number of threads that take part.
     threads: AtomicUsize,

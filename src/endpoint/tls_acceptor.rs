@@ -37,7 +37,7 @@ pub struct TlsAcceptor {
 #[derive(Debug, Default)]
 struct Queue {
     waiting: usize,
-    /// How many others have given way, and their turns are not taken yet.
+    /// How many handshakes have made room for others whose turn has not begun yet.
     yielded: usize,
 }
 
@@ -132,7 +132,7 @@ impl TlsAcceptor {
         }
     }
 
-    /// Whether one more waits than others have given way to.
+    /// Whether more handshakes wait than others have made room for.
     fn gives_way(&self) -> bool {
         let mut queue = self.queue.lock();
         let is_wanted = queue.waiting > queue.yielded;

@@ -66,7 +66,7 @@ mod windows {
     use crate::transport::{Listening, Stream};
     use std::io;
 
-    /// A descriptor is no socket. `lib/internal/server/listen-place.js` refuses it first.
+    /// A descriptor is not a socket. `lib/internal/server/listen-place.js` refuses it first.
     pub(crate) fn inherit(_: i32, _: Option<i32>) -> io::Result<Listening> {
         Err(io::ErrorKind::Unsupported.into())
     }

@@ -7,7 +7,7 @@ use std::mem;
 /// The first byte of a binary frame. No text in UTF-8 contains it.
 const MARK: u8 = 0xff;
 
-/// The text frame after which the sender may send binary frames. It is no JSON.
+/// The text frame after which the sender may send binary frames. It is not JSON.
 pub const SWITCH: &[u8] = b"\t\t\t\t\t\t\t\t";
 
 /// The text frame after which the sender sends no binary frames any more, and maybe no frames at

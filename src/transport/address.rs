@@ -29,7 +29,7 @@ impl Address {
             Self::Inet(inet) => Ok(SockAddr::from(*inet)),
             #[cfg(unix)]
             Self::Unix(path) => SockAddr::unix(Path::new(path.as_deref().unwrap_or_default())),
-            // A pipe is no socket.
+            // A pipe is not a socket.
             #[cfg(windows)]
             Self::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
         }

@@ -148,7 +148,7 @@ class SockhopCluster extends EventEmitter {
   /**
    * @param {string} id as `id_of()` returns it, on any node
    * @returns {SessionHandle}
-   * @throws {TypeError} for a value that is no id
+   * @throws {TypeError} for a value that is not an id
    */
   session(id) {
     return new SessionHandle(id, parseId(id), this.#sessions);
@@ -180,7 +180,7 @@ class SockhopCluster extends EventEmitter {
   /**
    * @param {string} name
    * @returns {GroupHandle}
-   * @throws {TypeError | RangeError} for a value that is no name
+   * @throws {TypeError | RangeError} for a value that is not a name
    */
   group(name) {
     return new GroupHandle(name, {

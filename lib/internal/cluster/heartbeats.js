@@ -10,7 +10,7 @@ const VERSIONS = [1];
 /** Beyond this many nodes the interval grows, by this many ms a node. */
 const MANY_NODES = 100;
 const MS_PER_NODE = 10;
-/** How much later than due a turn may count, as a share of the interval. */
+/** The longest time between two turns that counts as heard, as a multiple of the interval. */
 const LONGEST_TURN = 1.5;
 /** The longest name of a host, and the longest version, in characters. */
 const MAX_TEXT = 255;

@@ -25,7 +25,7 @@ const isName = (name) =>
 /** The shapes by their names: each node has the nodes of the names that may follow. */
 const root = { shape: null, next: new Map() };
 let count = 0;
-/** How often lists of names that are no shapes have appeared. */
+/** How often lists of names that are not shapes have appeared. */
 const candidates = new Map();
 
 function find(names) {

@@ -5,16 +5,16 @@ const { MAX_NAMES } = require('./format.js');
 /** How many of the last shapes at a site are known besides the last two. */
 const RECENT = 64;
 /**
- * After this many objects in a row of unknown shapes, or of shapes that none of the last objects
- * had, V8 stringifies the next ones: as many as SKIPPED or a half more, and each time twice as
- * many. The number is random, because objects may come in turns of any length.
+ * After this many objects in a row whose shapes are unknown, or differ from those of the last
+ * objects, V8 stringifies the next SKIPPED objects or up to half as many more, and twice as many
+ * each further time. The number is random, because objects may come in turns of any length.
  */
 const MISSES = 8;
 const SKIPPED = 256;
 const MAX_SKIPPED = 8192;
 /**
- * Then the names of objects are compared with those of the objects before, while V8 still
- * stringifies: until this many objects have names that repeat, or this many have others.
+ * While V8 still stringifies, the names of objects are then compared with those of earlier objects,
+ * until this many have names that repeat, or this many have other names.
  */
 const COMPARED = 24;
 

@@ -220,8 +220,7 @@ class MessageCodec {
   }
 
   /**
-   * As `withdraw()`, while the connection is still with this process: another one gets it, which
-   * may read JSON alone.
+   * As `withdraw()`, before the connection is passed to another process, which may read only JSON.
    */
   handOver(transport) {
     if (this.#isOffered) this.#withdrawBy(WITHDRAWAL, transport);

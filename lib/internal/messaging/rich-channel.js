@@ -95,7 +95,7 @@ class RichChannel extends MessageChannel {
     try {
       envelope = decodeRich(...frame);
     } catch {
-      // It is none.
+      // It is not a ping.
     }
     const isEnvelope =
       typeof envelope === 'object' &&

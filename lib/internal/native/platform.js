@@ -4,7 +4,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 
 /**
- * The directory of the package. In a bundle that is no directory of the package, and in an ES
+ * The directory of the package. In a bundle that is not a directory of the package, and in an ES
  * module not even known.
  */
 const PACKAGE_ROOT =
@@ -40,7 +40,7 @@ function readBytes(file, position, length) {
  * Reads the path of the dynamic loader from the program headers of an ELF file. Tools that patch
  * executables move it to the end of the file.
  * @param {number} file a descriptor
- * @returns {string | null} null for a file that names none: one that is linked statically, or is no ELF file
+ * @returns {string | null} null for a file that names none: one that is linked statically, or is not an ELF file
  */
 function dynamicLoader(file) {
   const header = readBytes(file, 0, 64);

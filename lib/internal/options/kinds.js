@@ -437,7 +437,7 @@ const KINDS = {
     documented: 'string',
     declared: nullable('string'),
     check: checkChoice,
-    // The method values() of a map, or of an object of the program, is no option.
+    // The method values() of a map, or of an object of the program, is not an option.
     isGiven: (value) => Boolean(value) && typeof value !== 'function',
   },
   peerType: {

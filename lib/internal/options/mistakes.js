@@ -207,7 +207,7 @@ function nearest(name, options) {
  * @param {object} names
  * @param {string[]} names.known options that have an effect
  * @param {string[]} [names.silent] other names that need no warning
- * @param {string[]} [names.properties] properties of the object that are no options
+ * @param {string[]} [names.properties] properties of the object that are not options
  * @param {string[]} [names.onByDefault] options for which false is no default
  */
 function warnOfOptions(whose, given, { known, silent = [], properties = [], onByDefault = [] }) {

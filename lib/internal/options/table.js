@@ -128,7 +128,7 @@ const OPTIONS = [
     name: 'session_type',
     takers: SERVER,
     kind: 'sessionType',
-    // The server passes it in: the class of sessions is no dependency of the options.
+    // The server passes it in: the class of sessions is not a dependency of the options.
     default: undefined,
     shown: 'SockhopSession',
     meaning:

@@ -169,7 +169,7 @@ class Listener extends Server {
       : this.#beginThroughNode(callback ? args.slice(0, -1) : args);
     if (callback) this.once('listening', callback);
     begun.catch((err) => {
-      // To close a server before it listens, or to abort its signal, is no error to `net`.
+      // To close a server before it listens, or to abort its signal, is not an error to `net`.
       if (err.code === 'ABORT_ERR' || err.code === 'ERR_SERVER_NOT_RUNNING') return;
       nextTick(() => this.emit('error', err));
     });

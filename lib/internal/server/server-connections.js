@@ -423,7 +423,7 @@ class ServerConnections {
   }
 
   /**
-   * The channel for a message that a program says to have come over a socket, which may be none.
+   * The channel for a message that a program passes in with a socket, which may be anything.
    */
   receivingChannel(socket, session) {
     let channel = this.channelOf(socket);
@@ -477,7 +477,7 @@ class ServerConnections {
     };
   }
 
-  /** @returns {?object} null for an object in `server.sockets` that is no stream */
+  /** @returns {?object} null for an object in `server.sockets` that is not a stream */
   #trafficOf(channel) {
     if (channel === null) return null;
     const traffic = channel.transport[kTraffic]();

@@ -46,11 +46,11 @@ const {
  *   values; not of a native connection
  * @property {boolean} [kMayTransmitFrames] whether the peer of a stream can get such messages: then
  *   its own are read from now on
- * @property {function(string): void} kTransmitControl sends a text frame that is no message
+ * @property {function(string): void} kTransmitControl sends a text frame that is not a message
  * @property {boolean} kMayTransmitBinary whether messages can be sent as binary frames
  * @property {function(): boolean} kOfferBinary accepts binary frames of the peer from now on; false
  *   if that is not possible
- * @property {function(): void} kUncountFrame the last received frame was no message
+ * @property {function(): void} kUncountFrame the last received frame was not a message
  * @property {function(Buffer): Promise<null>} kWriteBytes sends the bytes of a message that the
  *   program has encoded
  * @property {function(): ?QueuedMessage} [kTakeQueued] the message that was sent last, if it waits
