@@ -1,9 +1,10 @@
-// Assembles the packages of a release: the main package without binaries and sources of Rust, and one for each binding.
+// Assembles the packages of a release: the main package without binaries and sources of Rust, and
+// one for each binding.
 //
 //   node packaging/assemble.js <directory> <file.node>...
 //
-// `npm pack` in a checkout makes another package, which is whole by itself: it has the binding of the machine, and the
-// sources to build one.
+// `npm pack` in a checkout makes another package, which is whole by itself: it has the binding of
+// the machine, and the sources to build one.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -16,10 +17,15 @@ const { targetOf } = require('./targets.js');
 
 const ROOT = path.dirname(__dirname);
 
-/** Files that only a checkout and its own `npm pack` have: what it takes to build the binding, and the binding. */
+/**
+ * Files that only a checkout and its own `npm pack` have: what it takes to build the binding, and
+ * the binding.
+ */
 const BUILD_FILES = /^(src\/|scripts\/|build\.rs$|Cargo\.(toml|lock)$|[^/]+\.node$)/;
 
-/** What programs and registries read of package.json. The rest is of use in a checkout only. */
+/**
+ * The fields of package.json that programs and registries read. Only a checkout needs the others.
+ */
 const MAIN_FIELDS = [
   'name',
   'version',
@@ -42,7 +48,10 @@ const SHARED_FIELDS = ['version', 'license', 'author', 'type', 'engines'];
 
 const pick = (names) => Object.fromEntries(names.map((name) => [name, manifest[name]]));
 
-/** The fields that name the publisher: those of publisher.json, or of the repository whose workflow this runs in. */
+/**
+ * The fields that name the publisher: those of publisher.json, or of the repository whose workflow
+ * this runs in.
+ */
 function publisherFields() {
   const fields = Object.entries(publisher).filter(([, value]) => value !== null);
   const { GITHUB_SERVER_URL: host, GITHUB_REPOSITORY: name } = process.env;
@@ -57,7 +66,9 @@ function writeManifest(directory, fields) {
   fs.writeFileSync(path.join(directory, 'package.json'), text);
 }
 
-/** The files that the checkout's own `npm pack` would pack, without those that are there to build. */
+/**
+ * The files that the checkout's own `npm pack` would pack, without those that are there to build.
+ */
 function mainFiles() {
   const answer = JSON.parse(
     run(npmCommand('pack', '--dry-run', '--json', '--ignore-scripts', '--loglevel=error'), {

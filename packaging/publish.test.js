@@ -1,4 +1,4 @@
-// What is refused before anything is uploaded. The rehearsal publishes for real, to a registry of its own.
+// Releases that are refused before anything is uploaded. The rehearsal publishes to a registry of its own.
 
 const assert = require('node:assert/strict');
 const { spawnSync } = require('node:child_process');

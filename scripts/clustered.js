@@ -2,7 +2,7 @@
 
 /*
  * Runs test files of servers with each server in a cluster over memory: to its clients and its
- * program, a server in a cluster behaves as one that is in none. Arguments are options for Node's
+ * program, a server in a cluster behaves like one without. Arguments are options for Node's
  * test runner.
  */
 
@@ -13,8 +13,8 @@ const { runSuites } = require('./suites');
 const CLUSTERED = path.join(__dirname, '..', '__test__', 'support', 'clustered.js');
 
 /**
- * The test files of what a server does with its clients. Others compare the figures of stats(), or
- * the memory of broadcasts, which are kept for the broker as well.
+ * The test files about a server and its clients. Other files compare the figures of stats(), or the
+ * memory of broadcasts, and a cluster keeps broadcasts for the broker as well.
  */
 const FILES = [
   'callbacks',

@@ -4,11 +4,11 @@
 //
 //   framer       the division into chunks does not change the frames       (cargo-fuzz)
 //   envelope     pings and pongs are read as a plain JSON parser does      (cargo-fuzz)
-//   cluster_line a message of another node is divided without a rest      (cargo-fuzz)
+//   cluster_line a message of another node is parsed completely or refused (cargo-fuzz)
 //   connection   a connection behaves like a model of it                   (cargo-fuzz)
-//   tls          a server's end of TLS reads only what its client said     (cargo-fuzz)
+//   tls          a server's end of TLS reads only data of its client       (cargo-fuzz)
 //   objectbuffer ObjectBuffer returns the same as that of the original     (JavaScript)
-//   codec        payloads are those of JSON, and bytes are values or errors (JavaScript)
+//   codec        payloads arrive as through JSON; bytes are values or errors (JavaScript)
 //   all          all targets for this number of seconds, two at a time
 //
 // `npm run fuzz -- all 15 codec=60`: all targets for 15 seconds, but `codec` for 60.

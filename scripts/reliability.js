@@ -9,9 +9,9 @@
 //   slow-consumers  clients that stop reading, with each policy
 //   fuzz            all fuzz targets
 //
-// `--seconds` is the duration of each run of `exactly-once` and `fuzz`. The figures of `npm run
-// soak` and
-// `npm run bench:memory` are read from benchmark/results, where these commands write them.
+// `--seconds` is the duration of each run of `exactly-once` and `fuzz`. The figures of
+// `npm run soak` and `npm run bench:memory` are read from benchmark/results, where these commands
+// write them.
 
 const { spawn } = require('node:child_process');
 const { once } = require('node:events');

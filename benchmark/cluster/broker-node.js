@@ -1,4 +1,4 @@
-// A process with the client of a broker and nothing else: what the broker itself costs.
+// A process with only the client of a broker, which shows the cost of the broker itself.
 
 const { serveCommands } = require('./commands.js');
 

@@ -1,5 +1,5 @@
-// What is measured of a peer. All times are in microseconds of processor time, unless they say
-// otherwise: a busy machine changes them less than rates.
+// The measurements of a peer. Times are in microseconds of processor time unless stated otherwise,
+// because a busy machine changes them less than rates.
 
 const { start, startNodes } = require('./processes.js');
 const { BROKER_CLIENT, SOCKET_IO, SOCKHOP } = require('./peers.js');

@@ -2,9 +2,8 @@ const fs = require('node:fs');
 const path = require('node:path');
 
 /**
- * The table in the README of the package: a few workloads over TCP, for readers who want to know how
- * fast the package is and no more. It is between two comments there, and is written again with the
- * results.
+ * The table in the README of the package: three workloads over TCP. It is between two comments, and
+ * is written again with the results.
  */
 
 const README = path.join(__dirname, '..', '..', 'README.md');
