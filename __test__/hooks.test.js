@@ -221,6 +221,60 @@ describe('an overridden method', () => {
     assert.deepEqual(taken, ['ERR_OBJECTBUFFER_BAD_BUFFER_DATA']);
   });
 
+  it('_end_socket() that does not end the socket is called once for an end', limit, async (t) => {
+    const { server, client, sock } = await pair(t);
+    const { socket } = client;
+    let calls = 0;
+    client._end_socket = () => {
+      calls += 1;
+    };
+    const closed = once(socket, 'close');
+    server.kill_socket(sock);
+    await deadline(closed, 'the end of the socket');
+    assert.equal(calls, 1);
+    delete client._end_socket;
+    client._end_socket();
+  });
+
+  it('send() that throws makes sendall() throw', limit, async (t) => {
+    const { server } = await pair(t);
+    const err = new Error('of the program');
+    server.send = () => {
+      throw err;
+    };
+    assert.throws(() => server.sendall({ a: 1 }), err);
+  });
+
+  it('listenerCount() does not decide whether errors are emitted', limit, async (t) => {
+    const { server, client, sock } = await pair(t);
+    for (const [target, write] of [
+      [client, () => sock.write('no JSON\n')],
+      [server, () => client.socket.write('no JSON\n')],
+    ]) {
+      target.listenerCount = () => 0;
+      const code = new Promise((resolve) => target.once('error', (err) => resolve(err.code)));
+      write();
+      assert.equal(await deadline(code, 'the error'), 'ERR_OBJECTBUFFER_BAD_BUFFER_DATA');
+    }
+  });
+
+  it('_on_response_packet() gets a packet with the fields of 1.8.4 alone', limit, async (t) => {
+    const { server, client } = await pair(t);
+    server.removeAllListeners('request');
+    server.on('request', (_request, response) => response.send({ b: 1 }));
+    const { _on_response_packet: original } = client;
+    const packet = new Promise((resolve) => {
+      client._on_response_packet = function spy(arrived) {
+        resolve(arrived);
+        return original.call(this, arrived);
+      };
+    });
+    const { uuid } = await client.request({ a: 1 });
+    const found = await deadline(packet, 'the packet');
+    assert.deepEqual(Reflect.ownKeys(found).sort(), ['data', 'last', 'type', 'uuid']);
+    assert.deepEqual({ ...found }, { uuid, data: { b: 1 }, type: 'Object', last: true });
+  });
+
   it('_send() of a response stream sees its packets', limit, async (t) => {
     const { server, client } = await pair(t);
     const packets = [];

@@ -17,39 +17,8 @@ const {
 const { nextTick } = require('./internal/real-timers.js');
 const { markTarget, supportProxies } = require('./internal/proxy-support.js');
 const { answersPromise } = require('./internal/messaging/bare-then.js');
+const { isPacket, typeOf, withValidType } = require('./internal/messaging/packet-fields.js');
 const { uuid: makeUuid } = require('./internal/ids.js');
-
-/**
- * @returns {string} the type of a payload: the name of its class
- * @throws {TypeError} for null, undefined and an object without a constructor
- */
-function typeOf(data) {
-  const dataClass = data?.constructor;
-  if (dataClass === undefined || dataClass === null) {
-    const err = new TypeError(
-      `Cannot send ${data === null || data === undefined ? data : 'an object without a constructor'}: ` +
-        'the type of a message is the name of its constructor',
-    );
-    err.code = 'ERR_BAD_DATA';
-    throw err;
-  }
-  return dataClass.name;
-}
-
-/**
- * Whether a message of a peer has the fields of a request or a response packet, with usable values.
- */
-function isPacket(message) {
-  if (typeof message !== 'object' || message === null || Array.isArray(message)) return false;
-  const { uuid, data, type } = message;
-  if (uuid && typeof uuid !== 'string' && typeof uuid !== 'number') return false;
-  if (typeof type === 'string' && type !== '') return true;
-  return data === undefined || (data !== null && typeof data.constructor !== 'object');
-}
-
-/** A type that is not a string is ignored, and made from the payload again. */
-const withValidType = (message) =>
-  typeof message.type === 'string' ? message : { ...message, type: undefined };
 
 /**
  * A request, as both sides see it: its payload and type, and the id of its answers.
@@ -90,6 +59,9 @@ class SockhopRequest {
  * One packet of an answer.
  */
 class SockhopResponsePacket {
+  /** That of its message, in characters. Programs print and compare packets, so it is private. */
+  #textLength = 0;
+
   /**
    * @param {object} [opts]
    * @param {string} [opts.uuid] the id of the request; default: a new id
@@ -103,6 +75,14 @@ class SockhopResponsePacket {
     this.data = data;
     this.type = type || typeOf(data);
     this.last = last;
+  }
+
+  get [kTextLength]() {
+    return #textLength in this ? this.#textLength : 0;
+  }
+
+  set [kTextLength](length) {
+    if (#textLength in this) this.#textLength = length;
   }
 
   /** The fields that are sent, in the order of 1.8.4. */

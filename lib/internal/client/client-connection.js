@@ -230,12 +230,17 @@ class ClientConnection {
     const over = () => {
       if (isCurrent() && !isConnecting()) this.client._end_socket();
     };
-    socket.on('end', over);
+    let hasEnded = false;
+    socket.on('end', () => {
+      hasEnded = !isConnecting();
+      over();
+    });
     socket.on('close', () => {
       // A test of the program may emit it: the connection goes on, as in 1.8.4.
       if (socket.destroyed === false) return;
       if (isConnecting()) attempt.cancel(cancelled());
-      else over();
+      // A program may have replaced _end_socket(), which 1.8.4 calls once.
+      else if (!hasEnded) over();
     });
     socket.on('error', (err) => {
       if (this.client._socket === socket && isConnecting()) return attempt.cancel(err);

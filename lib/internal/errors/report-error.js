@@ -6,6 +6,8 @@ const { formatAddress } = require('../format-address.js');
 const timing = require('../real-timers.js');
 const { isOfProgram } = require('./program-errors.js');
 
+const { listenerCount } = EventEmitter.prototype;
+
 /**
  * Time between two warnings of a kind, in ms: a peer that misbehaves all the time must not fill the
  * program's log.
@@ -29,7 +31,8 @@ const warnings = new WeakMap();
  * @param {...*} context further arguments of the event
  */
 function reportError(emitter, err, ...context) {
-  if (emitter.listenerCount('error') > 0) {
+  // Not a method of the program: 1.8.4 does not ask how many listeners there are.
+  if (listenerCount.call(emitter, 'error') > 0) {
     emitter.emit('error', err, ...context);
     return;
   }

@@ -118,7 +118,8 @@ class Broadcaster {
     const sockets = server._sockets;
     // server.send() throws for it, and so does this.
     if (!object) return Promise.all(sockets.map((socket) => server.send(socket, object)));
-    const send = async (socket) => server.send(socket, object);
+    // An exception of the program's own send() is thrown here, as in 1.8.4.
+    const send = (socket) => Promise.resolve(server.send(socket, object));
     return Promise.all(sockets.map((socket) => send(socket).catch(tolerateLeftOut)));
   }
 
