@@ -3,8 +3,8 @@
 const SockhopSession = require('./SockhopSession.js');
 
 /**
- * A session with an id and groups, for programs that want them as methods: `server.cluster` has the
- * same for sessions of any class.
+ * A session with its id and groups as members. `server.cluster` has the same for sessions of any
+ * class.
  */
 class ClusterSession extends SockhopSession {
   /** The address of this session, on all nodes. @type {string} */

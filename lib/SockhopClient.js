@@ -415,11 +415,11 @@ class SockhopClient extends native.SockhopClient {
   }
 
   /**
-   * The figures of `stats()` in OpenMetrics text, for a scrape of Prometheus.
+   * The figures of `stats()` in the OpenMetrics text format, for Prometheus.
    *
    * @param {{labels?: object, others?: Array<SockhopClient|SockhopServer>}} [opts]
    * @returns {string}
-   * @throws {TypeError} for labels and others of a wrong type
+   * @throws {TypeError} for `labels` or `others` of a wrong type
    */
   metrics(opts) {
     return load.metrics()(this, parts().options.normalizeMetricsOptions(opts));

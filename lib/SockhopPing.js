@@ -7,8 +7,7 @@ const { kOriginalMethods } = require('./internal/symbols.js');
 const fieldsOf = (value) => (typeof value === 'object' && value !== null ? value : {});
 
 /**
- * A question whether the peer is alive, with the times at which it was sent, answered and
- * concluded.
+ * Asks whether the peer is alive, and has the times at which it was sent, answered and concluded.
  *
  * The property names are those of the protocol.
  */

@@ -371,8 +371,8 @@ class SockhopServer extends native.SockhopServer {
   }
 
   /**
-   * Sends an object to every client, with the option `cluster` to those of all nodes. Its text is
-   * made once, and the native side sends it.
+   * Sends an object to every client; with the option `cluster`, to those of all nodes. It is
+   * serialized once, and the native side sends it.
    *
    * @param {*} object
    * @param {{local?: boolean, except?: string|string[]}} [options] `local`: to the clients of this
@@ -471,7 +471,7 @@ class SockhopServer extends native.SockhopServer {
     }
     const [cut] = await Promise.all([drain.finished, closed]);
     this.#handlers.drain = null;
-    // Until now other nodes could answer through the sessions.
+    // Until now, other nodes could still answer requests of the sessions.
     await this.#cluster?.close();
     return cut;
   }
@@ -497,11 +497,11 @@ class SockhopServer extends native.SockhopServer {
   }
 
   /**
-   * The figures of `stats()` in OpenMetrics text, for a scrape of Prometheus.
+   * The figures of `stats()` in the OpenMetrics text format, for Prometheus.
    *
    * @param {{labels?: object, others?: Array<SockhopClient|SockhopServer>}} [opts]
    * @returns {string}
-   * @throws {TypeError} for labels and others of a wrong type
+   * @throws {TypeError} for `labels` or `others` of a wrong type
    */
   metrics(opts) {
     return load.metrics().openMetrics(this, parts().options.normalizeMetricsOptions(opts));

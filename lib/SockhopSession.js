@@ -10,8 +10,8 @@ const { kCall, kFailedSessions } = require('./internal/symbols.js');
 const INTERNAL = ['_events', '_eventsCount', '_maxListeners', '_sock', '_server'];
 
 /**
- * The server's side of one connection, made to be extended. It adds the connection to the
- * broadcasts and pings of the server when it has started.
+ * The state that a server keeps for one connection; programs extend it. When it has started, it
+ * adds the connection to the broadcasts and pings of the server.
  */
 class SockhopSession extends native.SockhopSession {
   /** The sessions whose start() failed, by their sockets: only an `error` event shows them. */
@@ -88,7 +88,7 @@ class SockhopSession extends native.SockhopSession {
 
   /**
    * To be overridden: prepares the session. The server calls it for every new connection, and waits
-   * for it before it emits `connect` or reads messages; a rejection ends the connection.
+   * for it before it emits `connect` or reads messages. If it rejects, the connection ends.
    *
    * @virtual
    * @returns {Promise<void>}
@@ -96,7 +96,7 @@ class SockhopSession extends native.SockhopSession {
   async start() {}
 
   /**
-   * To be overridden: cleans the session up. The server calls it when the connection is over, and
+   * To be overridden: releases the session. The server calls it when the connection is over, and
    * waits for it before it emits `disconnect`.
    *
    * @virtual

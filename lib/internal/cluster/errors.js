@@ -38,7 +38,7 @@ function denied(prefix, cause) {
 }
 
 /** The heartbeats of a node do not come back to it, although the broker is reached. */
-function deaf() {
+function notHeard() {
   return new Error(
     'The broker does not deliver the heartbeats of this node to itself: its subscriptions are lost, its account may not publish or subscribe, or its client has an option such as noEcho',
   );
@@ -112,7 +112,7 @@ function remoteError({ code, message }) {
 module.exports = {
   away,
   closed,
-  deaf,
+  notHeard,
   denied,
   noNode,
   noSession,

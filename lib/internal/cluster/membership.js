@@ -3,7 +3,7 @@
 const { randomBytes } = require('node:crypto');
 
 const { clearTimeout, setTimeout } = require('../real-timers.js');
-const { closed, deaf, denied, notJoined, notJoinedInTime } = require('./errors.js');
+const { closed, notHeard, denied, notJoined, notJoinedInTime } = require('./errors.js');
 const { Heartbeats } = require('./heartbeats.js');
 const { Nodes } = require('./nodes.js');
 const { Publisher } = require('./publisher.js');
@@ -305,7 +305,7 @@ class Membership {
   onDeaf() {
     const areSubscriptionsLost = this.#isDeaf;
     this.#isDeaf = true;
-    this.#lose(deaf());
+    this.#lose(notHeard());
     if (areSubscriptionsLost) this.#renew();
     else this.#awaitAnswer();
   }

@@ -8,7 +8,7 @@ const { placeOf } = require('./subjects.js');
 /** How many other nodes there may be. */
 const MAX_NODES = 1000;
 /** How many nodes that do not belong to the cluster are remembered. */
-const MAX_STRANGERS = 1000;
+const MAX_INCOMPATIBLE = 1000;
 
 /**
  * Receives messages for a membership: checks where each one comes from, drops those that arrived
@@ -28,7 +28,7 @@ class Receiver {
   /** @type {function({node: string, missed: number, since: Date}): void} */
   #onGap;
   /** Nodes of other kinds of peers or versions. */
-  #strangers = new Set();
+  #incompatible = new Set();
 
   /**
    * @param {Membership} membership
@@ -76,7 +76,7 @@ class Receiver {
     // Its own messages come back, and heartbeats are never gathered.
     if (run?.node === id) return true;
     const pass = this.#runHandlers.get(run?.kind);
-    if (pass === undefined || this.#strangers.has(run.node)) return false;
+    if (pass === undefined || this.#incompatible.has(run.node)) return false;
     if (subjects.kindOf(subject) !== placeOf(run.kind)) return false;
     const node = nodes.get(run.node);
     if (node.hasReceived(subject, run.seq) || !pass(run)) return false;
@@ -117,7 +117,7 @@ class Receiver {
   #accepts(line, subject, bytes) {
     const { subjects, nodes, counters } = this.#membership;
     const { node: id, kind, seq } = line;
-    if (this.#strangers.has(id) && kind !== 'H') return false;
+    if (this.#incompatible.has(id) && kind !== 'H') return false;
     if (!this.#isAuthentic(line, subject, bytes)) return false;
     if (subjects.kindOf(subject) !== placeOf(kind)) throw new BadLine('malformed');
     const node = nodes.get(id);
@@ -156,12 +156,12 @@ class Receiver {
     const isTooMany = !nodes.isUp(line.node) && nodes.size >= MAX_NODES;
     const objection = isTooMany ? 'too many nodes' : this.#heartbeats.objection(extra);
     if (objection !== null) {
-      if (this.#strangers.size >= MAX_STRANGERS) this.#strangers.clear();
-      this.#strangers.add(line.node);
+      if (this.#incompatible.size >= MAX_INCOMPATIBLE) this.#incompatible.clear();
+      this.#incompatible.add(line.node);
       refusals.add(objection, line.node);
       return;
     }
-    this.#strangers.delete(line.node);
+    this.#incompatible.delete(line.node);
     const node = nodes.get(line.node);
     if (!this.#membership.isBehind) {
       this.#countMissed(node, node.receivedHeartbeat(line.bseq, extra.c));

@@ -218,7 +218,7 @@ const NOT_TLS = [
   'ERR_SSL_HTTP_REQUEST',
 ];
 
-/** Codes of Node for a server whose certificate no authority vouches for. */
+/** Codes of Node for a server whose certificate no trusted authority has signed. */
 const UNTRUSTED = [
   'DEPTH_ZERO_SELF_SIGNED_CERT',
   'SELF_SIGNED_CERT_IN_CHAIN',

@@ -194,10 +194,10 @@ const checkFraction = (subject, value) =>
   checkNumber(subject, value, 'a number >= 0 and <= 1 (left out, it is 0)', [0, 1]);
 
 /** An integer from 1 to the `max` of the option; `Infinity` stands for that. */
-function checkCount(subject, value, { unit, max, default: usual, shown }) {
+function checkCount(subject, value, { unit, max, default: standard, shown }) {
   const count = toNumber(value);
   const range = max === Number.POSITIVE_INFINITY ? '' : ` and <= ${max}`;
-  const expected = `a number of ${unit}, an integer >= 1${range}, or Infinity (left out, or 0, it is ${shown ?? usual})`;
+  const expected = `a number of ${unit}, an integer >= 1${range}, or Infinity (left out, or 0, it is ${shown ?? standard})`;
   if (count === undefined) throw invalidType(subject, expected, value);
   if (count === Number.POSITIVE_INFINITY) return max;
   if (Number.isInteger(count) && count >= 1 && count <= max) return count;
@@ -290,10 +290,10 @@ function checkPeerType(_subject, value) {
   return 'Sockhop';
 }
 
-function checkChoice(subject, value, { values, default: usual }) {
+function checkChoice(subject, value, { values, default: standard }) {
   if (values.includes(value)) return value;
   const choices = values.map((choice) => `"${choice}"`).join(', ');
-  throw invalidValue(subject, `one of ${choices} (left out, it is "${usual}")`, value);
+  throw invalidValue(subject, `one of ${choices} (left out, it is "${standard}")`, value);
 }
 
 /** @throws {TypeError} ERR_INVALID_ARG_TYPE */
@@ -426,7 +426,7 @@ const KINDS = {
   milliseconds: {
     documented: 'number, ms',
     declared: nullable('number'),
-    check: (subject, value, { default: usual, leftOut = usual || 'never' }) =>
+    check: (subject, value, { default: standard, leftOut = standard || 'never' }) =>
       checkMilliseconds(subject, value, `left out, or 0, it is ${leftOut}`),
   },
   factor: { documented: 'number', declared: nullable('number'), check: checkFactor },

@@ -50,7 +50,7 @@ const defaultOf = (option) =>
  * The options of each taker: their names, the steps that read them, the default values, and the
  * options whose default is another object each time.
  *
- * @type {Map<string, {options: object[], names: string[], steps: Step[], usual: object,
+ * @type {Map<string, {options: object[], names: string[], steps: Step[], standard: object,
  *   fresh: object[]}>}
  */
 const byTaker = new Map();
@@ -72,7 +72,7 @@ function optionsOf(taker) {
       options,
       names,
       steps,
-      usual: copied(Object.fromEntries(read.map((option) => [option.name, defaultOf(option)]))),
+      standard: copied(Object.fromEntries(read.map((option) => [option.name, defaultOf(option)]))),
       fresh: read.filter((option) => typeof option.default === 'function'),
     };
     byTaker.set(taker, found);
@@ -102,8 +102,8 @@ function checked(option, subject, value, taker) {
  * @throws {TypeError|RangeError} for the first option that has a wrong value
  */
 function read(taker, given, defaults = undefined) {
-  const { steps, usual, fresh } = optionsOf(taker);
-  const values = copied(usual);
+  const { steps, standard, fresh } = optionsOf(taker);
+  const values = copied(standard);
   for (const option of fresh) values[option.name] = option.default();
   if (defaults !== undefined) Object.assign(values, defaults);
   for (const { name, subject, check, isGiven, option } of steps) {
@@ -543,12 +543,12 @@ function normalizeSendOptions(config) {
  */
 const NATIVE_FIELDS = OPTIONS.filter(({ native }) => native !== undefined).flatMap((option) =>
   Object.entries(option.native).map(([field, convert]) => {
-    return { field, convert, name: option.name, usual: convert(defaultOf(option)) };
+    return { field, convert, name: option.name, standard: convert(defaultOf(option)) };
   }),
 );
 
 const NATIVE_DEFAULTS = copied(
-  Object.fromEntries(NATIVE_FIELDS.map(({ field, usual }) => [field, usual])),
+  Object.fromEntries(NATIVE_FIELDS.map(({ field, standard }) => [field, standard])),
 );
 
 /** The part of the settings of a client or server that the native side needs. */

@@ -89,12 +89,12 @@ function handshakeTimedOut() {
  * @param {string} what `tls`, `handshake`, `handshake timeout` or `certificate`; the native side has
  *   the numbers of each
  * @param {?Array} ends of TCP: address, port and family of this end and of the client
- * @param {{code: string, message: string}} [verdict] on a certificate that was refused
+ * @param {{code: string, message: string}} [refusal] on a certificate that was refused
  * @returns {Error} with the `code` of Node, and the `address` and `port` of the client
  */
-function handshakeError(number, what, ends, verdict) {
+function handshakeError(number, what, ends, refusal) {
   const [, , , address, port] = ends ?? [];
-  return describeHandshake(errorOf(number, what, verdict), address, port);
+  return describeHandshake(errorOf(number, what, refusal), address, port);
 }
 
 /**
@@ -109,12 +109,12 @@ function describeHandshake(err, address, port) {
   return explain(err, CAUSES[err.code]);
 }
 
-function errorOf(number, what, verdict) {
+function errorOf(number, what, refusal) {
   switch (what) {
     case 'tls':
       return alertError(number);
     case 'certificate':
-      return Object.assign(new Error(verdict.message), { code: verdict.code });
+      return Object.assign(new Error(refusal.message), { code: refusal.code });
     case 'handshake timeout':
       return handshakeTimedOut();
     default:

@@ -89,7 +89,7 @@ enum Trust {
 impl Trust {
     /// Why the peer is not trusted after a handshake. One that a server requires a certificate of
     /// was verified during the handshake, unless it has `resumed` an earlier session.
-    fn verdict(&self, chain: &[CertificateDer<'_>], resumed: bool) -> Option<Untrusted> {
+    fn refusal(&self, chain: &[CertificateDer<'_>], resumed: bool) -> Option<Untrusted> {
         match self {
             Self::Servers(trust) => trust.verify(chain).err(),
             Self::Clients { required, .. } if *required && !resumed => None,
@@ -332,7 +332,7 @@ impl Session {
         };
         Agreement {
             certificates: chain.iter().map(|der| der.to_vec()).collect(),
-            untrusted: trust.verdict(chain, resumed),
+            untrusted: trust.refusal(chain, resumed),
             tls13: self.connection.protocol_version() == Some(ProtocolVersion::TLSv1_3),
             cipher: self
                 .connection
