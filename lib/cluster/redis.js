@@ -153,7 +153,7 @@ class NodeRedis {
     else if (!this.#publisher.isOpen) onState(notConnected());
   }
 
-  /** A client tries again by itself, but that of a cluster does not at first. */
+  /** A client of one server retries by itself; one of a cluster does not if it fails at first. */
   async #connect(client) {
     while (!this.#isClosed) {
       try {
@@ -472,7 +472,7 @@ class RedisEngine {
   #onRefused(subject, epoch, err) {
     if (epoch !== this.#epoch || !this.#isUp) return;
     if (isDenial(err)) this.#host?.denied?.(subject, err);
-    // The connection to a single server tells by itself that it is lost.
+    // The connection to a single server emits an event when it is lost.
     else if (this.#isSharded || isAnswer(err)) this.#fail(err);
   }
 

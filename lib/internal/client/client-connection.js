@@ -38,7 +38,7 @@ const OF_A_CONNECTION = new Set(['SockhopPing', 'SockhopPong', 'SockhopResponseP
 class ClientConnection {
   /** The handlers that channels report to. */
   #handlers;
-  /** Tells whether the client connects again by itself. */
+  /** Knows whether the client reconnects by itself. */
   #reconnector;
   /** The setter of `socket`, before a program replaces it. */
   #setSocket;

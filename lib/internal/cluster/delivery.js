@@ -18,7 +18,7 @@ const SENT = Promise.resolve();
  *
  * The native side has the connections of all groups, and sends to them on threads of its own, so
  * that the time on this thread does not grow with their number. Connections that it does not have,
- * and those to which the program writes by itself, are sent to from here.
+ * and those to which the program itself writes, are served from here.
  */
 class Delivery {
   #server;

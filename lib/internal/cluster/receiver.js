@@ -67,7 +67,7 @@ class Receiver {
   /**
    * Has messages to all clients, or to a group, passed on without a look at each.
    *
-   * @returns {boolean} false if each has to be received by itself
+   * @returns {boolean} false if each message must be received separately
    */
   #receiveRun(subject, bytes) {
     const { id, state, subjects, nodes, counters } = this.#membership;

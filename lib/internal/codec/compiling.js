@@ -7,8 +7,8 @@
  *
  * To compile the function of a shape takes as long as a loop takes for up to 140 objects. So a
  * process compiles a number of functions when they are in use, and each further one only when loops
- * have served OBJECTS_PER_FUNCTION more objects. Peers that send ever new shapes, on however many
- * connections, therefore cause little more work than the loops do.
+ * have served OBJECTS_PER_FUNCTION more objects. Peers that keep sending new shapes, on any number
+ * of connections, therefore cause little more work than the loops do.
  */
 
 const PLAIN_NAME = /^[\w $.:@/-]{1,64}$/;

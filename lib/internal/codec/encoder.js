@@ -146,7 +146,7 @@ function writeStringified(value, key, absent) {
   else writeJson(json.slice(JSON.stringify(`${key}`).length + 2, -1));
 }
 
-/** Has V8 stringify a deep object by itself: inside of another one V8 may be less deep. */
+/** Makes V8 stringify a deep object alone: inside another object, V8 reaches less deep. */
 function writeDeep(value, key, absent) {
   if (typeof value.toJSON === 'function') return writeStringified(value, key, absent);
   writeJson(JSON.stringify(value));
@@ -250,7 +250,7 @@ function writeIfKnown(value, site) {
   return false;
 }
 
-/** Whether V8 is to stringify a value, because the objects before it had ever other shapes. */
+/** Whether V8 must stringify a value, because the objects before it kept changing their shapes. */
 function isLeftToV8(value, site) {
   if (site.skip > 0) {
     site.skip -= 1;
@@ -399,7 +399,7 @@ encoded.release = () => {
   if (claims === 0 && !isWriting) discard();
 };
 
-/** The buffer has no message that is to be sent. */
+/** The buffer has no message that must still be sent. */
 function discard() {
   at = 0;
   if (out.length > KEPT_CAPACITY) useBuffer(Buffer.allocUnsafeSlow(FIRST_CAPACITY));
@@ -443,7 +443,7 @@ function encode(shapes, type, data, flag = 0, id = '', count = -1) {
       out[start] |= Flag.QUOTED;
     }
   } catch (err) {
-    // V8 has found a circle in a part of the payload: its message is to be that of the whole.
+    // V8 has found a circle in a part of the payload: the error must describe the whole payload.
     if (err instanceof TypeError && CIRCULAR.test(err.message)) JSON.stringify(data);
     throw err;
   } finally {

@@ -15,8 +15,8 @@ const noop = () => {};
 const tolerated = new WeakSet();
 
 /**
- * Makes a rejection of a promise cause no unhandled rejection. It is to be called before the
- * promise rejects.
+ * Makes a rejection of a promise cause no unhandled rejection. Call it before the promise
+ * rejects.
  *
  * @param {Promise} promise of `chainable()`, if the program may call `then(callback)` alone
  */

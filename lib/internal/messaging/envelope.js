@@ -92,7 +92,7 @@ const typeOf = (madeBy) => (madeBy === Object ? 'Object' : madeBy.name);
 const isForV8 = (data, type) =>
   typeof data.toJSON === 'function' || typeof type !== 'string' || isStringifyReplaced();
 
-/** @returns {string} the envelope of a payload as far as the payload */
+/** @returns {string} the envelope of a payload, up to and including the payload */
 function headOf(data, type) {
   const { prefix, sizeHint } = type === 'Object' ? ofObjects : (kinds.get(type) ?? newKind(type));
   const json = stringify(data, sizeHint);

@@ -57,7 +57,7 @@ class RichFrame {
 }
 
 /**
- * The codec of a channel with `values: "rich"`, in the place of a MessageCodec: writes messages,
+ * The codec of a channel with `values: "rich"`, in place of a MessageCodec: writes messages,
  * and keeps them until the peer has announced that it reads them.
  */
 class RichSender {
@@ -310,7 +310,7 @@ class RichSender {
   }
 
   /**
-   * The socket is to be given to another process, which does not know what the peer has announced.
+   * Before the socket is passed to another process, which does not know the peer's announcement.
    */
   handOver() {
     throw errors.richHandOver();

@@ -113,7 +113,7 @@ function mustInterrupt() {
   return true;
 }
 
-/** The sockets of the first records of the batch under dispatch, as far as these are frames. */
+/** The sockets of the first records of the batch under dispatch, until one is not a frame. */
 const receivers = [];
 let receiverCount = 0;
 /** The values that `findReceivers()` has read: V8 would leave out reads that have no effect. */

@@ -117,7 +117,7 @@ class Acceptor {
     return listening;
   }
 
-  /** Has a server that the program put in the place of `server.server` listen. */
+  /** Makes a server listen that the program has assigned to `server.server`. */
   #listenElsewhere(listener, target, how) {
     if (this.#tls !== null) return Promise.reject(replacedWithTls());
     const listening = listenOn(listener, target, how);

@@ -11,7 +11,7 @@ const { kSize, kTraffic } = require('../symbols.js');
  */
 const LOOK_INTERVAL_MS = 10;
 
-/** A connection that was not told yet, because its `connect` is to be emitted first. */
+/** Marks a connection without a ping yet, because its `connect` must be emitted first. */
 const UNTOLD = Symbol('untold');
 
 const noop = () => {};

@@ -81,7 +81,7 @@ class Listener extends Server {
   #isClosing = false;
   /** Identifies the call of listen() that is under way: @type {?object} */
   #opening = null;
-  /** Accepts in the place of the native side: @type {?ClusterServer} */
+  /** Accepts in place of the native side: @type {?ClusterServer} */
   #clusterServer = null;
   /** Node's handle on a duplicate of the descriptor; made when `_handle` is read. */
   #handle = null;
