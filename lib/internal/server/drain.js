@@ -6,13 +6,13 @@ const { SockhopPing } = require('../../SockhopPing.js');
 const { kSize, kTraffic } = require('../symbols.js');
 
 /**
- * The time between two looks at the connections, in ms. Answers, time-outs, aborted requests and
- * bytes that the kernel takes all settle a debt, and a look finds each of them.
+ * The time between two checks of the connections, in ms. An answer, a timeout, an abort, or bytes
+ * that the kernel accepts can complete the work of a connection, and the next check finds it.
  */
-const LOOK_INTERVAL_MS = 10;
+const CHECK_INTERVAL_MS = 10;
 
 /** Marks a connection without a ping yet, because its `connect` must be emitted first. */
-const UNTOLD = Symbol('untold');
+const AWAITS_CONNECT = Symbol('awaits connect');
 
 const noop = () => {};
 
@@ -85,13 +85,13 @@ class Drain {
 
   /** Adds a connection whose session has started. */
   add(channel) {
-    this.#pings.set(channel, UNTOLD);
+    this.#pings.set(channel, AWAITS_CONNECT);
     if (this.#isCut) this.#cut(channel);
   }
 
   /** Tells the session of a connection, and pings the peer. */
   tell(channel) {
-    if (this.#pings.get(channel) !== UNTOLD) return;
+    if (this.#pings.get(channel) !== AWAITS_CONNECT) return;
     // A peer that has ended its direction cannot answer, and sends no more.
     const isSilent = channel.options.peer_type === 'json' || channel.socket.readableEnded;
     if (isSilent) this.#pings.set(channel, null);
@@ -123,7 +123,7 @@ class Drain {
 
   /** The peer has ended its direction, and reads on. */
   onPeerEnd(channel) {
-    if (this.#pings.get(channel) !== UNTOLD) this.#pings.set(channel, null);
+    if (this.#pings.get(channel) !== AWAITS_CONNECT) this.#pings.set(channel, null);
   }
 
   /** A connection is over. */
@@ -139,7 +139,7 @@ class Drain {
     if (isDone && this.#isListenerClosed) {
       clearTimeout(this.#graceTimer);
       this.#finish(this.#cutCount);
-    } else realTimers.setTimeout(() => this.#look(), LOOK_INTERVAL_MS);
+    } else realTimers.setTimeout(() => this.#look(), CHECK_INTERVAL_MS);
   }
 
   /** Whether one side owes the other an answer, or bytes wait for the kernel. */

@@ -4,10 +4,10 @@ const realTimers = require('../real-timers.js');
 const { kTraffic } = require('../symbols.js');
 
 /**
- * The time between two looks at the connections, in ms: that is how long a peer waits for the end
- * after it has got its last answer.
+ * The time between two checks of the connections, in ms: a peer waits that long for the end after
+ * its last answer.
  */
-const LOOK_INTERVAL_MS = 10;
+const CHECK_INTERVAL_MS = 10;
 
 const noop = () => {};
 
@@ -53,7 +53,7 @@ class HalfOpenConnections {
 
   #lookLater() {
     // The connections keep the process alive.
-    realTimers.setTimeout(() => this.#look(), LOOK_INTERVAL_MS).unref?.();
+    realTimers.setTimeout(() => this.#look(), CHECK_INTERVAL_MS).unref?.();
   }
 
   #look() {
