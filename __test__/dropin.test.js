@@ -298,6 +298,36 @@ describe('a message that a test gives to _on_recieved_object() of a server', () 
   });
 });
 
+describe('_send_message() with a value that JSON cannot express', () => {
+  it('sends the word undefined', limit, async (t) => {
+    const { client, sock } = await pair(t, { allow_non_objects: true });
+    let bytes = '';
+    sock.on('data', (chunk) => {
+      bytes += chunk;
+    });
+    await client._send_message(Symbol('no JSON'));
+    await client._send_message({ type: 'A', data: 1 });
+    await until(() => bytes.endsWith('"data":1}\n'), 'the next message');
+    assert.equal(bytes, 'undefined\n{"type":"A","data":1}\n');
+  });
+});
+
+describe('the constructor of a value', () => {
+  it('is not read twice for a JSON peer', limit, async (t) => {
+    const { client, log } = await pair(t, { peer_type: 'json' });
+    let reads = 0;
+    const value = {
+      get constructor() {
+        reads += 1;
+        return 'made by hand';
+      },
+    };
+    await client.send(value);
+    await log.next('receive');
+    assert.equal(reads, 1);
+  });
+});
+
 describe('meta.callback', () => {
   it('has a name, which is shown when a program logs meta', limit, async (t) => {
     const { server, client, sock } = await pair(t);

@@ -379,7 +379,7 @@ class MessageChannel {
     let closing = '}';
     let ticket = null;
     // Read once: it takes 20 ns if each object has other properties.
-    const madeBy = data?.constructor;
+    const madeBy = this.#jsonMode ? null : data?.constructor;
     if (this.#jsonMode) {
       if (callback) throw errors.callbackOfJsonPeer();
       if (!this.#allowNonObjects && typeof data !== 'object') return this.#refuseNonObject();
@@ -512,7 +512,7 @@ class MessageChannel {
       // Most are requests and response packets, which are waited for.
       if (this.#codec?.encodePacket(message, this.transport)) {
         sent = this.#codec.transmit(this.transport, true);
-      } else text = JSON.stringify(message);
+      } else text = String(JSON.stringify(message));
     } catch (err) {
       return Promise.reject(err);
     }
