@@ -132,8 +132,9 @@ class ServerConnections {
     this.#server._response_stream_maps.set(socket, null);
     try {
       this.#applyDecodingOptions(channel);
-      channel.session =
-        (await this.#server._session_type._from_socket(socket, this.#server)) ?? throwNoSession();
+      channel.session = await this.#server._session_type._from_socket(socket, this.#server);
+      // A program may do without sessions by null.
+      if (channel.session === undefined) throwNoSession();
     } catch (err) {
       this.#starting.delete(socket);
       this.#end(channel);
