@@ -9,6 +9,7 @@ const { describe, it } = require('node:test');
 const { promisify } = require('node:util');
 
 const { OF_CLIENT } = require('../lib/internal/codec/negotiation.js');
+const { unixPath } = require('./support/addresses.js');
 
 const ROOT = path.dirname(__dirname);
 const limit = { timeout: 90_000 };
@@ -22,13 +23,13 @@ const limit = { timeout: 90_000 };
  * @returns {Promise<*>} what the program gives to `done()`
  */
 async function run(program, shell = '') {
+  const endings = [];
+  const socket = unixPath({ after: (end) => endings.push(end) });
   const text = `
     const net = require('node:net');
     const tls = require('node:tls');
     const root = ${JSON.stringify(ROOT)};
-    const path = process.platform === 'win32'
-      ? '\\\\\\\\.\\\\pipe\\\\sockhop-loading-' + process.pid
-      : require('node:path').join(require('node:os').tmpdir(), 'sockhop-loading-' + process.pid);
+    const path = ${JSON.stringify(socket)};
     const Sockhop = require(root);
     const loaded = () => Object.keys(require.cache)
       .filter((file) => file.startsWith(root) && file.endsWith('.js'))
@@ -43,8 +44,12 @@ async function run(program, shell = '') {
     shell === ''
       ? [process.execPath, '-e', text]
       : ['/bin/sh', '-c', `${shell}; exec "$0" -e "$1"`, process.execPath, text];
-  const { stdout } = await promisify(execFile)(file, args);
-  return JSON.parse(stdout);
+  try {
+    const { stdout } = await promisify(execFile)(file, args);
+    return JSON.parse(stdout);
+  } finally {
+    for (const end of endings) await end();
+  }
 }
 
 /** A client, with a server of `net` that answers its message by one of its own. */
@@ -80,8 +85,8 @@ describe('the package', () => {
   });
 
   for (const [end, program, most] of [
-    ['client', CLIENT, 78],
-    ['server', SERVER, 78],
+    ['client', CLIENT, 80],
+    ['server', SERVER, 80],
   ]) {
     it(`loads for a ${end} what it needs for messages`, limit, async () => {
       const files = await run(program);
