@@ -114,7 +114,7 @@ class Receiver {
     try {
       meta.callback({ n: object.n });
     } catch {
-      // Whoever asked has gone.
+      // The asking client has gone.
     }
   }
 }
@@ -380,7 +380,7 @@ async function run({ seconds = 60, clients = 50, seed = 1, implementation = 'nat
   for (const [direction, { count }] of sent) {
     const id = direction.slice(0, direction.lastIndexOf('/'));
     if (broken.has(id) || unfinished.has(direction) || !received.has(direction)) continue;
-    // Both ends said good-bye at once, and neither listened any more.
+    // Both ends ended the connection at the same time, and neither read any further.
     if (sent.has(`${id}/up`) && sent.has(`${id}/down`)) continue;
     account.verified += 1;
     account.verified_messages += count;

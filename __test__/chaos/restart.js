@@ -18,14 +18,14 @@ const TICK_MS = 20;
 /** The longest time that a server takes to answer, in ms. */
 const LONGEST_ANSWER_MS = 60;
 
-/** What the parent tells the process with the clients. */
+/** The messages from the parent to the process with the clients. */
 const AWAY = 'the server is away';
 
 const tell = (message) => process.connected && process.send(message);
 
 // ---- in the child processes -------------------------------------------------------------------
 
-/** Serves until it is told to stop. It reports each call that it gets, and how it was closed. */
+/** Serves until the parent stops it. Reports each call that arrives, and how it was closed. */
 async function serve(sockhop, { port, grace, seed }) {
   const random = randomFrom(seed);
   // An answer to a connection that was cut is an exception, which becomes an `error` event.

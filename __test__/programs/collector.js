@@ -73,7 +73,7 @@ const ask = (client, object) =>
 
 /** Each case leaves its objects to the collector. `held` has the objects that the program keeps. */
 const cases = {
-  /** That the others can fail. */
+  /** Shows that the other cases can fail. */
   async 'what is still held'(watch, place, held) {
     held.server = watch.see('server', await backdrop(place));
     const client = watch.see('client', new sockhop.client(place));

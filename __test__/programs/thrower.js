@@ -29,7 +29,7 @@ const once = (emitter, event) =>
   new Promise((resolve) => emitter.once(event, (...args) => resolve(args)));
 const numbers = (count) => Array.from({ length: count }, (_, n) => n);
 
-/** What cannot be written as JSON, for the program's own reason. */
+/** A value that cannot be written as JSON, because code of the program throws. */
 const faulty = {
   toJSON: () => ({ toJSON: () => throwIn('toJSON') }),
   getter: () => ({

@@ -17,7 +17,7 @@ const PATIENCE_MS = 60_000;
 function start(task, where, more = {}) {
   return new Worker(path.join(__dirname, 'worker.js'), {
     workerData: { task, where, ...more },
-    // What a worker has to say of its death is looked at here.
+    // The reports of a worker about its end are examined here.
     stderr: plan.kind === 'throw',
   });
 }

@@ -88,7 +88,7 @@ const tasks = {
     }
   },
 
-  /** It has an accident, in a handler. */
+  /** It throws, in a handler. */
   throw: async () => {
     const { server, clients } = await pair();
     server.on('receive', () => {

@@ -72,7 +72,7 @@ class PeerProcess {
     );
   }
 
-  /** Ends the process without giving it a chance to say good-bye. */
+  /** Kills the process, so that it cannot end its connections. */
   async kill() {
     this.#child.kill('SIGKILL');
     await this.exited;
