@@ -36,7 +36,7 @@ function tunnel(inner) {
   return outer;
 }
 
-/** Calls `told` with uncaught exceptions, which the test runner does not see meanwhile. */
+/** Passes uncaught exceptions to `told`; the test runner does not see them meanwhile. */
 function surfaced(t, told) {
   const others = process.listeners('uncaughtException');
   process.removeAllListeners('uncaughtException');

@@ -855,7 +855,7 @@ describe('the API, row by row: SockhopError', () => {
     try {
       use(buffer);
     } catch {
-      // What follows the event is not the question here.
+      // This test is not about the time after the event.
     }
     return found;
   };
@@ -1014,7 +1014,7 @@ describe('the API, row by row: requests', () => {
     assert.equal(stream.uuid, request.uuid);
   });
 
-  /** What a writeable stream hands to the client or session it was built on. */
+  /** The packets that a writeable stream passes to its client or session. */
   const recorder = () => {
     const messages = [];
     const sockhopLike = {

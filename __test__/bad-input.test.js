@@ -378,7 +378,7 @@ describe('send() of values that cannot be sent', () => {
     return object;
   };
 
-  /** What `JSON.stringify` says of a value. */
+  /** The text or the error of `JSON.stringify` for a value. */
   const messageOfV8 = (value) => {
     try {
       JSON.stringify({ data: value });

@@ -24,7 +24,7 @@ const limit = { timeout: 600_000 };
 const LONGEST = process.platform === 'linux' ? 107 : 103;
 const TEXT = 'Skipping corrupted data in buffer';
 
-/** What a program sees of an error, without the cause. */
+/** The properties of an error that a program sees, without the cause. */
 const traits = (err) => ({ message: err.message, string: String(err), ...err });
 
 /** The socket file of a server that was killed. */

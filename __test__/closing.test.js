@@ -101,7 +101,7 @@ describe('a closed session', () => {
     async (t) => {
       const child = serverThat(t, 'greet and end', 1);
       const port = await portOf(child);
-      /** What the server says to a client that stays. */
+      /** The message of the server to a client that stays. */
       const greeting = async () => {
         const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
         cleanup(t, () => socket.destroy());

@@ -1,7 +1,7 @@
 'use strict';
 
-// Nodes in processes of their own, while brokers restart, nodes are killed or stopped, and links are
-// cut. Every message has a number, so that each loss and each duplicate shows.
+// Nodes in processes of their own, while brokers restart, nodes are killed or stopped, and links
+// are cut. Every message has a number, so that each loss and each duplicate shows.
 
 const assert = require('node:assert/strict');
 const os = require('node:os');
@@ -180,7 +180,8 @@ for (const real of REAL) {
       await delay(10_000);
       await broker.start();
       const back = Date.now();
-      // Every client gets a message that another node sends from now on, and all questions are answered.
+      // Every client gets a message that another node sends from now on, and all questions are
+      // answered.
       const reached = nodes.flatMap((node, n) =>
         node.clients.map((client) => {
           const from = (n + 1) % NODES;
@@ -375,7 +376,7 @@ for (const real of REAL) {
         .reduce((sum, { args: [{ missed }] }) => sum + missed, 0);
       assert.equal(gaps, ofFirst - got.length);
       assert.equal(new Set(got).size, got.length);
-      // What the cut node sent meanwhile was held, and reached everybody.
+      // Messages of the cut node were held meanwhile, and then reached all clients.
       assert.deepEqual(refused, []);
       await assertAllGot(clientsOf(nodes), [[1, ofCut]]);
       assert.ok(clientsOf(nodes).every(({ isDisconnected }) => !isDisconnected));

@@ -165,7 +165,8 @@ for (const { name, skip, start } of brokers) {
       await a.log.next('up');
       await b.log.next('up');
       await deadline(late, 'the subscription that was made meanwhile');
-      // A client on a busy machine may lose its new connection again. What is published then is lost.
+      // A client on a busy machine may lose its new connection again. Messages that are published
+      // then are lost.
       let isOver = false;
       const publishUntilItArrives = async (subject, text) => {
         const isThere = () => a.log.all('message').some((one) => one.text === text);

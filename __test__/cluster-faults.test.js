@@ -1,6 +1,6 @@
 'use strict';
 
-// What nodes make of a broker that loses, repeats, delays and reorders messages. The broker is one in
+// Nodes with a broker that loses, repeats, delays and reorders messages. The broker is one in
 // memory, so that each fault is exact.
 
 const assert = require('node:assert/strict');

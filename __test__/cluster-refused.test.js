@@ -1,6 +1,6 @@
 'use strict';
 
-// What a node says when it cannot join, or when its broker refuses something: wrong addresses and
+// The errors of a node that cannot join, or whose broker refuses something: wrong addresses and
 // passwords, accounts with too few permissions, brokers that are too old, clients with odd options.
 
 const assert = require('node:assert/strict');
@@ -208,7 +208,8 @@ describe('a node over NATS', { ...limit, skip: noNats }, () => {
 
   it('says that the server is too old', async (t) => {
     const broker = await startNatsServer(t, '');
-    // A server before 2.2 does not announce headers: the rest of its greeting is that of the real one.
+    // A server before 2.2 does not announce headers: the rest of its greeting is that of the real
+    // one.
     const proxy = net.createServer((near) => {
       const far = net.connect(broker.port, '127.0.0.1');
       far.once('data', (greeting) => {

@@ -1,6 +1,6 @@
 'use strict';
 
-// What a node gets of the messages to all clients that it has missed, with the option `replay`.
+// The messages to all clients that a node has missed and reads later, with the option `replay`.
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');

@@ -65,7 +65,7 @@ async function startSending(t, makeClient) {
   return { cluster, a, b, id, got, others, stop, moreThan };
 }
 
-/** All messages have arrived, once and in order, but for those that `gap` has told. */
+/** All messages have arrived, once and in order, except those that `gap` has reported. */
 async function assertNoneMissedInSilence({ b, got, stop }) {
   const sent = stop();
   await until(() => got.at(-1) === sent, 'the last message arrives', PATIENCE);

@@ -292,7 +292,7 @@ describe('a payload through the codec', () => {
     const direction = new Direction();
     for (let i = 0; i < 5; i++) {
       assert.throws(() => direction.carry(bad()), thrown);
-      // What the broken message had defined is defined again.
+      // The shapes of the broken message are defined again.
       assert.deepEqual(direction.carry({ a: { b: 1 }, c: i }), { a: { b: 1 }, c: i });
     }
   });

@@ -430,7 +430,7 @@ describe('connect', () => {
     await first.output(/ll/);
     first.type('{"n":1}\r');
     await first.output(/answer \{ got: \{ n: 1 \}, type: 'Object' \}/);
-    // What comes meanwhile stands above the line that is being typed.
+    // Messages that arrive meanwhile are above the line that is being typed.
     first.type('half');
     await first.output(/half/);
     await server.sendall({ news: 1 });

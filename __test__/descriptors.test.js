@@ -349,7 +349,7 @@ describe('an address', () => {
         const late = new sockhop.server({ port: 0, address });
         late.on('error', () => {});
         await late.listen().catch(({ code }) => say({ outcome: code }));
-        // What is sent meanwhile waits in the kernel, which tries again.
+        // Data that is sent meanwhile waits in the kernel, which tries again.
         const sent = client.send('meanwhile');
         execSync(`ip addr add ${address}/32 dev lo`);
         // Enough for a busy machine.

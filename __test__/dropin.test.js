@@ -651,7 +651,7 @@ describe('a stream of answers', () => {
           await asked;
           await Promise.all(streams.map((stream) => new Promise((r) => stream.once('end', r))));
           await new Promise((resolve) => setImmediate(resolve));
-          // What is not of the stream is told.
+          // An error that is not the stream's is reported.
           request().then(() => {
             throw new Error('of the callback');
           });

@@ -1,6 +1,6 @@
 'use strict';
 
-// `start()` of a session may read its socket. What both packages do alike runs on both.
+// `start()` of a session may read its socket. Tests of common behaviour run on both packages.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');

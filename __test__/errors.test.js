@@ -13,7 +13,7 @@ const { systemError } = require('../lib/internal/errors/system-errors.js');
 
 const DEADLINE = { timeout: 600_000 };
 
-/** What a program can tell one error from another by. */
+/** The properties by which a program distinguishes errors. */
 const traits = (err) => ({ message: err.message, name: err.name, string: String(err), ...err });
 
 const failure = async (emitter) => (await once(emitter, 'error'))[0];

@@ -19,7 +19,7 @@ const EXAMPLES = path.join(__dirname, '..', 'examples');
 /** For a program on a busy machine; a quiet one needs a second. */
 const DEADLINE_MS = 300_000;
 
-/** What each prints, to the letter. */
+/** The exact output of each example. */
 const OUTPUT = {
   chat: [
     'Ada hears room: Ada came in',
@@ -67,7 +67,7 @@ const OUTPUT = {
   ],
 };
 
-/** What those print that show a feature of this package. */
+/** The output of the examples that show a feature of this package. */
 const OWN_OUTPUT = {
   failover: [
     'answered by the primary',

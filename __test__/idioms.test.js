@@ -1,6 +1,6 @@
 'use strict';
 
-// What a program of today expects of anything that emits, connects and is closed.
+// The idioms of Node that programs expect of emitters, connections and servers.
 
 const assert = require('node:assert/strict');
 const diagnostics = require('node:diagnostics_channel');
@@ -607,7 +607,7 @@ describe('stats()', () => {
       for (const { log: each } of others) await each.next('receive');
       assert.equal(server.stats().messages_sent, 4);
 
-      // What is over still counts, and is open no more.
+      // A closed connection still counts, and is no longer open.
       const before = server.stats();
       const gone = once(server, 'disconnect');
       await server.kill_socket(sock);

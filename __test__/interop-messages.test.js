@@ -5,7 +5,7 @@ const { matrix } = require('./support/matrix.js');
 const { expected, typeOf } = require('./support/payload.js');
 const { runtime } = require('./support/runtime.js');
 
-/** What both sides can send. */
+/** The values that both sides can send. */
 const payloads = {
   'a plain object': { value: { a: 1, nested: { list: [1, null, 'x'], no: false } } },
   'an empty object': { value: {} },
@@ -21,7 +21,7 @@ const payloads = {
   'an object with keys of the envelope': { value: { type: 'SockhopPing', id: 'i', data: null } },
 };
 
-/** What only a client lets through: a server takes them for missing data. */
+/** Values that only a client sends: a server takes them for missing data. */
 const falsyPayloads = {
   'the number zero': { value: 0 },
   'the empty string': { value: '' },

@@ -123,7 +123,7 @@ for (const role of Object.keys(roles)) {
       assert.equal(error.code, 'ERR_TOO_MANY_CALLBACKS');
       assert.equal(side.stats().refused_callbacks, 1);
       assert.equal(side.stats().pending_callbacks, 2);
-      // What needs no answer still goes out, and an answer makes room.
+      // Messages without a callback are still sent, and an answer makes room.
       await send({ i: 3 });
       const { id } = await wire.frame();
       wire.write({ type: 'Number', data: 7, callback_id: id }, { type: 'Number', data: 0 });
@@ -419,7 +419,7 @@ describe('sendall', () => {
       assert.equal(messages_sent, 200 - refused_messages);
       assert.ok(queued_bytes <= MIB + 200_000);
       assert.equal(log.count('error') + log.count('disconnect'), 0);
-      // What it was not left out of, it keeps waiting for; that ends with its connection.
+      // The promises of messages that it still gets stay pending until its connection ends.
       await server.disconnect();
       await deadline(Promise.all(all), 'the promises of sendall()');
     });

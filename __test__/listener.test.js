@@ -387,7 +387,7 @@ for (const [name, { server: Server, client: Client, session: Session }] of [
       const mock = new Mock();
       const sent = server.send(mock, { a: 1 });
       assert.deepEqual(mock.written, ['{"type":"Object","data":{"a":1}}\n']);
-      // What its callback is given.
+      // The arguments of its callback.
       assert.equal(await sent, undefined);
       server.send(mock, { b: 2 }, () => {});
       assert.match(mock.written[1], /^{"type":"Object","data":{"b":2},"id":"[^"]+"}\n$/);

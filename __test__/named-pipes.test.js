@@ -16,7 +16,7 @@ const original = require(implementations.original);
 const limit = { timeout: 600_000 };
 const suite = { skip: process.platform !== 'win32' && 'only Windows has named pipes' };
 
-/** What an attempt to connect, or to listen, rejects with. */
+/** The error with which an attempt to connect, or to listen, rejects. */
 async function codeOf(attempt) {
   const error = await attempt.then(
     () => null,

@@ -49,7 +49,7 @@ const internal = (() => {
   return names;
 })();
 
-/** What each class of 1.8.4 has: names that mean the same to both. */
+/** The members of each class of 1.8.4, which both packages have. */
 const known = {
   client: new Set([
     ...namesOn(original.client.prototype),

@@ -33,7 +33,7 @@ function watched(Class, options) {
   return { buffer, errors };
 }
 
-/** What a buffer makes of chunks: the objects of each call, and the errors. */
+/** The results of a buffer for chunks: the objects of each call, and the errors. */
 function feed(Class, options, chunks) {
   const { buffer, errors } = watched(Class, options);
   // Buffers are copied, because buf2obj may keep the one it is given.

@@ -1,6 +1,6 @@
 'use strict';
 
-// What is sent, and under which label, where the two packages could read a call differently.
+// The values and labels that are sent in calls that the two packages could read differently.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');

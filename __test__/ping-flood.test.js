@@ -15,7 +15,7 @@ const PING = '{"type":"SockhopPing","data":{"_id":"1"}}\n';
 const PINGS = Math.floor((192 * 1024) / PING.length);
 const text = (data) => `{"type":"String","data":"${data}"}\n`;
 
-// What is looked at is the event loop's own reader.
+// The subject is the reader of the event loop.
 process.env.SOCKHOP_READER = 'loop';
 const noPoller = process.platform !== 'linux' && 'the event loop reads on Linux alone';
 

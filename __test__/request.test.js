@@ -32,7 +32,7 @@ function trace(readable) {
   return events;
 }
 
-/** What a for-await loop over the stream sees, and how it ends. */
+/** The packets of a for-await loop over the stream, and its end. */
 async function loop(readable, seen = []) {
   for await (const item of readable) seen.push(item);
   return seen;

@@ -243,7 +243,7 @@ const cases = {
   ],
 };
 
-/** What Node's own client comes to. */
+/** The result of Node's own client. */
 async function reference(t, port, options) {
   const socket = tls.connect({ host: '127.0.0.1', port, ...options });
   cleanup(t, () => socket.destroy());
@@ -255,7 +255,7 @@ async function reference(t, port, options) {
   });
 }
 
-/** What this package's client comes to, and whether it went by itself. */
+/** The result of this package's client. */
 async function outcome(t, port, ssl_options) {
   const { client } = makeClient(t, { port }, { ssl: true, ssl_options });
   try {

@@ -1,6 +1,6 @@
 'use strict';
 
-// What clients of a server with TLS may do to it, and what the others notice: nothing.
+// Clients that attack a server with TLS do not affect its other clients.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');

@@ -1,6 +1,6 @@
 'use strict';
 
-// Servers with TLS: who is there, what the program is told, and what is refused. With the option
+// Servers with TLS: connections, their properties, and refusals. With the option
 // "sigalgs" OpenSSL secures the connections, and nothing else may differ.
 
 const assert = require('node:assert/strict');

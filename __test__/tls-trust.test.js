@@ -25,7 +25,7 @@ const FUTURE = [10, 20];
 const { KeyUsageFlags: USAGE } = x509;
 
 const leaf = { name: 'localhost', names: ['localhost', '127.0.0.1'] };
-/** What one end calls the purpose of the other. */
+/** The purpose that a certificate needs at each end. */
 const purposes = { client: CLIENT_AUTHENTICATION, server: SERVER_AUTHENTICATION };
 const otherEnd = { client: 'server', server: 'client' };
 
@@ -266,7 +266,7 @@ function visit(t, port, identity) {
   return socket;
 }
 
-/** What Node's server comes to. */
+/** The result of Node's server. */
 async function nodesVerdict(t, { identity, trust }) {
   const server = tls.createServer({
     ...serverIdentity(),
@@ -344,7 +344,7 @@ describe('a server trusts a client whose certificate rustls cannot read', { skip
 /** The properties of an error that a program can compare. */
 const told = ({ code, message, reason, host }) => ({ code, message, reason, host });
 
-/** What Node's client comes to. */
+/** The result of Node's client. */
 function reference(t, port, options) {
   const socket = tls.connect({ port, host: '127.0.0.1', ...options });
   cleanup(t, () => socket.destroy());

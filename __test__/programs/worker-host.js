@@ -17,7 +17,7 @@ const PATIENCE_MS = 60_000;
 function start(task, where, more = {}) {
   return new Worker(path.join(__dirname, 'worker.js'), {
     workerData: { task, where, ...more },
-    // The reports of a worker about its end are examined here.
+    // Captures the error output of a worker that throws.
     stderr: plan.kind === 'throw',
   });
 }
