@@ -8,7 +8,7 @@ const path = require('node:path');
 const { describe, it } = require('node:test');
 const { promisify } = require('node:util');
 
-const { OF_CLIENT } = require('../lib/internal/codec/negotiation.js');
+const { OF_CLIENT, SWITCH } = require('../lib/internal/codec/negotiation.js');
 const { unixPath } = require('./support/addresses.js');
 
 const ROOT = path.dirname(__dirname);
@@ -85,8 +85,8 @@ describe('the package', () => {
   });
 
   for (const [end, program, most] of [
-    ['client', CLIENT, 80],
-    ['server', SERVER, 80],
+    ['client', CLIENT, 78],
+    ['server', SERVER, 78],
   ]) {
     it(`loads for a ${end} what it needs for messages`, limit, async () => {
       const files = await run(program);
@@ -178,52 +178,55 @@ describe('the package', () => {
 });
 
 describe('a process without a free descriptor', { skip: process.platform === 'win32' }, () => {
-  it(
-    'sends and gets messages, errors and an offer of the codec, for which no file is loaded',
-    limit,
-    async () => {
-      const log = await run(
-        `
-      const fs = require('node:fs');
-      const log = [];
-      const server = new Sockhop.server({ path });
-      server.on('error', ({ code }) => log.push(code));
-      server.on('request', ({ data }) => log.push(data));
-      server.on('receive', (object, { socket }) => {
-        log.push(object);
-        if (object === 1) return;
-        server.sendall(object);
-        server.request(socket, {});
-        server.call(socket, {}).catch(() => {});
-        server.send(socket, {}, () => done(log));
-      });
-      await server.listen();
-      const peer = net.connect(path);
-      await new Promise((resolve) => server.once('connect', resolve));
-      try {
-        for (;;) fs.openSync('/dev/null');
-      } catch ({ code }) {
-        log.push(code);
-      }
-      peer.write(${JSON.stringify(`{"type":"Object","data":1}${OF_CLIENT}
-`)});
-      peer.write('not JSON\\n');
-      peer.write('{"type":"SockhopRequest","data":{"uuid":"a","type":"String","data":"b"}}\\n');
-      peer.write('{"type":"Object","data":2}\\n');
-      let text = '';
-      peer.on('data', (chunk) => {
-        text += chunk;
-        const ids = [...text.matchAll(/"id":"([^"]*)"/g)].map(([, id]) => id);
-        if (ids.length < 2 || !text.includes('"data":2') || !text.includes('SockhopRequest')) return;
-        peer.write('{"type":"Object","data":{},"callback_id":"' + ids[1] + '"}\\n');
-      });
-    `,
-        'ulimit -n 100',
-      );
-      const bad = 'ERR_OBJECTBUFFER_BAD_BUFFER_DATA';
-      assert.deepEqual(log, ['EMFILE', 1, bad, 'b', 2]);
-    },
-  );
+  /** Messages of every kind; `offer` follows the first one, and `isEnough` is code of the peer. */
+  const conversation = (offer, isEnough) => `
+    const fs = require('node:fs');
+    const log = [];
+    const server = new Sockhop.server({ path });
+    server.on('error', ({ code }) => log.push(code));
+    server.on('request', ({ data }) => log.push(data));
+    server.on('receive', (object, { socket }) => {
+      log.push(object);
+      if (object === 1) return;
+      server.sendall(object);
+      server.request(socket, {});
+      server.call(socket, {}).catch(() => {});
+      server.send(socket, {}, () => done([...log, loaded().length - before]));
+    });
+    await server.listen();
+    const peer = net.connect(path);
+    await new Promise((resolve) => server.once('connect', resolve));
+    try {
+      for (;;) fs.openSync('/dev/null');
+    } catch ({ code }) {
+      log.push(code);
+    }
+    const before = loaded().length;
+    peer.write(${JSON.stringify(`{"type":"Object","data":1}${offer}\n`)});
+    peer.write('not JSON\\n');
+    peer.write('{"type":"SockhopRequest","data":{"uuid":"a","type":"String","data":"b"}}\\n');
+    peer.write('{"type":"Object","data":2}\\n');
+    let text = '';
+    peer.on('data', (chunk) => {
+      text += chunk;
+      ${isEnough}
+    });
+  `;
+  const log = ['EMFILE', 1, 'ERR_OBJECTBUFFER_BAD_BUFFER_DATA', 'b', 2];
+
+  it('sends and gets messages and errors, for which no file is loaded', limit, async () => {
+    const answerTheLast = `
+      const ids = [...text.matchAll(/"id":"([^"]*)"/g)].map(([, id]) => id);
+      if (ids.length < 2 || !text.includes('"data":2') || !text.includes('SockhopRequest')) return;
+      peer.write('{"type":"Object","data":{},"callback_id":"' + ids[1] + '"}\\n');
+    `;
+    assert.deepEqual(await run(conversation('', answerTheLast), 'ulimit -n 100'), [...log, 0]);
+  });
+
+  it('loads the codec for an offer, by the descriptors that it keeps', limit, async () => {
+    const waitForBinary = `if (text.includes(${JSON.stringify(`${SWITCH}\n`)})) done(log);`;
+    assert.deepEqual(await run(conversation(OF_CLIENT, waitForBinary), 'ulimit -n 100'), log);
+  });
 });
 
 describe('a function that a program replaces after it has loaded the package', () => {

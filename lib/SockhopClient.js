@@ -30,7 +30,7 @@ const parts = late(() => ({
 /** Parts for rarely used methods. */
 const load = {
   callbacks: late(() => require('./internal/messaging/send-callbacks.js').SendCallbacks),
-  formatAddress: late(() => require('./internal/format-address.js').formatAddress),
+  formatAddress: late(() => require('./internal/addresses.js').formatAddress),
   mistakes: late(() => require('./internal/options/mistakes.js')),
   metrics: late(() => require('./internal/stats/metrics.js').openMetrics),
   payloads: late(() => require('./internal/messaging/payloads.js')),

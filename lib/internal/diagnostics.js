@@ -9,7 +9,7 @@
 const diagnostics_channel = require('node:diagnostics_channel');
 const { debuglog } = require('node:util');
 
-const { formatAddress } = require('./format-address.js');
+const { formatAddress } = require('./addresses.js');
 
 /** A channel on which publishing costs nothing without subscribers. */
 class Channel {

@@ -1,6 +1,6 @@
 'use strict';
 
-const { formatAddress } = require('../format-address.js');
+const { formatAddress } = require('../addresses.js');
 
 const DEFAULT = { address: '127.0.0.1', port: 50000 };
 

@@ -3,7 +3,7 @@
 const { late } = require('../late.js');
 const { diagnostics } = require('../diagnostics.js');
 const { handledRejection } = require('../errors/errors.js');
-const { isOfProgram } = require('../errors/program-errors.js');
+const { isOfProgram } = require('../errors/report-error.js');
 const { makeChannel } = require('../messaging/channels.js');
 const { typeName } = require('../messaging/payloads.js');
 const { isPeerDraining } = require('../messaging/ping-answers.js');

@@ -2,9 +2,9 @@
 
 const { EventEmitter } = require('node:events');
 
-const { formatAddress } = require('../format-address.js');
+const SockhopError = require('../../SockhopError.js');
+const { formatAddress } = require('../addresses.js');
 const timing = require('../real-timers.js');
-const { isOfProgram } = require('./program-errors.js');
 
 const { listenerCount } = EventEmitter.prototype;
 
@@ -21,6 +21,24 @@ const WARNING_INTERVAL = 10_000;
  * @type {WeakMap<EventEmitter, Map<string, {next: number, omitted: number}>>}
  */
 const warnings = new WeakMap();
+
+/** Codes of the streams of Node and of TLS: whether a write meets an end depends on the peer. */
+const STREAM_CODE = /^(EPIPE$|ABORT_ERR$|ERR_STREAM_|ERR_SOCKET_|ERR_SSL_|ERR_TLS_)/;
+
+/**
+ * Whether the program made an error that the socket of a channel emits: it called `destroy(err)` or
+ * emitted `error` itself. An error that a peer can cause must never pass, because without a listener
+ * it ends the process. Of a stream that the program brings this is not known.
+ *
+ * @param {*} err
+ * @param {{isNative: boolean}} channel
+ */
+function isOfProgram(err, { isNative }) {
+  if (!isNative || err instanceof SockhopError) return false;
+  const isOfSystem = typeof err?.errno === 'number';
+  const isOfStream = typeof err?.code === 'string' && STREAM_CODE.test(err.code);
+  return !isOfSystem && !isOfStream;
+}
 
 /**
  * Reports an error that a peer or the network caused. Without a listener for `error` it becomes a
@@ -92,4 +110,4 @@ function details(err) {
   return lines.filter(Boolean).join('\n') || undefined;
 }
 
-module.exports = { isBadFrame, reportError, reportSocketError };
+module.exports = { isOfProgram, isBadFrame, reportError, reportSocketError };

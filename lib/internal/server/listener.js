@@ -12,8 +12,7 @@ const { withoutStack } = require('../errors/explanations.js');
 const { systemError } = require('../errors/system-errors.js');
 const { Server } = require('../originals.js');
 const { SockhopSocket } = require('../../SockhopSocket.js');
-const { displayedEndpoint, socketName } = require('../transport/addresses.js');
-const { formatAddress } = require('../format-address.js');
+const { displayedEndpoint, formatAddress, socketName } = require('../addresses.js');
 const {
   inCluster,
   nativeOptions,

@@ -3,8 +3,7 @@
 const { AsyncResource } = require('node:async_hooks');
 
 const { late } = require('../late.js');
-const { displayedEndpoint } = require('./addresses.js');
-const { formatAddress } = require('../format-address.js');
+const { displayedEndpoint, formatAddress } = require('../addresses.js');
 const { countException } = require('./broadcast-exceptions.js');
 const { cannotConnectAgain, cannotHandOver } = require('../errors/errors.js');
 const { systemError } = require('../errors/system-errors.js');

@@ -2,7 +2,7 @@
 
 const dns = require('node:dns');
 
-const { interleaveFamilies } = require('./addresses.js');
+const { interleaveFamilies } = require('../addresses.js');
 
 /**
  * The addresses of a host name, from the current `dns.lookup()`, which a program may have replaced.
