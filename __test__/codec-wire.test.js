@@ -517,14 +517,31 @@ describe('another peer', limit, () => {
     assert.match(OF_CLIENT + OF_SERVER, /^[\t ]+$/);
   });
 
-  it('gets the blanks behind the message after one of a megabyte', async (t) => {
+  it('gets the blanks behind the message after a long one with many values', async (t) => {
     const { client, wire } = await clientOnWire(t);
-    client.send({ text: 'x'.repeat(1024 * 1024) });
+    client.send({ list: Array(20_000).fill(1) });
     await turn();
     client.send({ i: 1 });
     const frames = await wire.take('frame', 2);
     assert.equal(frames[0].text.at(-1), '}');
     assert.equal(frames[1].text, `{"type":"Object","data":{"i":1}}${OF_CLIENT}`);
+  });
+
+  it('gets no blanks after as many characters in long strings, but after many of these', async (t) => {
+    const { client, wire } = await clientOnWire(t);
+    const before = 5;
+    for (let i = 0; i < before; i++) {
+      client.send({ list: Array(1024).fill('x'.repeat(1021)) });
+      await turn();
+    }
+    client.send({ i: 1 });
+    const [last] = (await wire.take('frame', before + 1)).slice(-1);
+    assert.equal(last.text, '{"type":"Object","data":{"i":1}}');
+    for (let i = 0; i < 2; i++) client.send({ text: 'x'.repeat(32 * 1024 * 1024) });
+    await turn();
+    client.send({ i: 2 });
+    const frames = await wire.take('frame', 3);
+    assert.equal(frames[2].text, `{"type":"Object","data":{"i":2}}${OF_CLIENT}`);
   });
 
   it('gets no blanks in the turn of the event loop in which the traffic was', async (t) => {

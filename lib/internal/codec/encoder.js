@@ -225,9 +225,10 @@ function writeObject(value, key, site, absent) {
 /**
  * Writes an object whose shape differs from that of the last one at its site, if it is known.
  *
+ * @param {number} [appearances] of its names that are counted
  * @returns {boolean} false if V8 is to stringify it
  */
-function writeIfKnown(value, site) {
+function writeIfKnown(value, site, appearances = 1) {
   const { other } = site;
   if (other !== null && other.write(value) === WRITTEN) {
     site.other = site.shape;
@@ -241,7 +242,7 @@ function writeIfKnown(value, site) {
     writeTag(Tag.EMPTY);
     return true;
   }
-  const shape = shapeOf(names, makeShape);
+  const shape = shapeOf(names, makeShape, appearances);
   if (shape !== null && shape !== site.shape && shape.write(value) === WRITTEN) {
     site.found(shape);
     return true;
@@ -519,7 +520,8 @@ function writePayload(data, site) {
     if (result === WRITTEN) return true;
     if (result === HAS_TO_JSON) return false;
   } else if (typeof data.toJSON === 'function') return false;
-  return writeIfKnown(data, site);
+  // Before the first shape, messages were JSON, and their names have probably appeared in them.
+  return writeIfKnown(data, site, table.shapes.length === 0 ? 2 : 1);
 }
 
 /**

@@ -54,8 +54,8 @@ class MessageChannel {
   /** Made by the first request: @type {?SentRequests} */
   #requests = null;
   #codec;
-  /** The weight of the messages before that with the offer of the codec. */
-  #untilOffer = MessageCodec.WEIGHT_BEFORE_OFFER;
+  /** The weight that is left for messages before the one with the offer of the codec. */
+  #weight = MessageCodec.WEIGHT_BEFORE_OFFER;
   /** Of payloads in JSON mode: @type {?SizeHint} */
   #sizeHint = null;
   #isOver = false;
@@ -214,17 +214,18 @@ class MessageChannel {
     this.#codec?.onRefused();
   }
 
-  /** @returns {string} the end of a text frame, with an offer of the codec if it is to be made */
-  #ending(text) {
+  /** @returns {string} a text frame, with an offer of the codec if it is to be made */
+  #framed(text) {
     const codec = this.#codec;
-    return codec === null || !codec.mayOffer ? this.#terminator : this.#offering(text);
+    return codec === null || !codec.mayOffer ? text + this.#terminator : this.#offering(text);
   }
 
   #offering(text) {
-    if (this.#untilOffer <= 0) return this.ownCodec().offer(this.transport) + this.#terminator;
-    this.#untilOffer -= MessageCodec.weightOf(text);
-    if (this.#untilOffer <= 0) this.ownCodec().offerSoon();
-    return this.#terminator;
+    if (this.#weight <= 0) return text + this.ownCodec().offer(this.transport) + this.#terminator;
+    const frame = text + this.#terminator;
+    this.#weight -= MessageCodec.weightOf(frame);
+    if (this.#weight <= 0) this.ownCodec().offerSoon();
+    return frame;
   }
 
   /**
@@ -422,7 +423,7 @@ class MessageChannel {
     // First, because a program that sees the message may send others: the encoder has one buffer.
     let sent = isEncoded ? this.#codec.transmit(this.transport, ticket !== null) : null;
     if (isShown) showMessage(this, 'sending', this.#messageOf(data, ticket), text);
-    if (!isEncoded && closing === '}') text += this.#ending(text);
+    if (!isEncoded && closing === '}') text = this.#framed(text);
     sent ??= this.transport[kTransmit](text, ticket !== null);
     if (ticket === null) return sent;
     // A message that was not sent gets no answer. After a broken connection, close() forgets all. A
@@ -488,8 +489,7 @@ class MessageChannel {
       showMessage(this, 'sending', message, text);
     }
     if (isEncoded) return;
-    if (programMethods.encodesItself(this))
-      this.transport[kTransmit](text + this.#ending(text), true);
+    if (programMethods.encodesItself(this)) this.transport[kTransmit](this.#framed(text), true);
     else {
       this.#sendEncoded({ type: data.constructor.name, data, callback_id: id }).catch(noop);
     }
@@ -517,7 +517,7 @@ class MessageChannel {
       return Promise.reject(err);
     }
     if (this.#debug || messages.hasSubscribers) showMessage(this, 'sending', message, text);
-    return sent ?? this.transport[kTransmit](text + this.#ending(text), true);
+    return sent ?? this.transport[kTransmit](this.#framed(text), true);
   }
 
   /**
