@@ -27,19 +27,28 @@ const { startRedisCluster } = require('./redis-cluster.js');
 
 const ENGINE_WORKER = path.join(__dirname, '..', 'programs', 'engine-worker.js');
 
-/** Resolves when something accepts connections on a port of the loopback interface. */
-async function accepting(port, child) {
-  for (;;) {
-    if (child.exitCode !== null) throw new Error(`the broker has ended with ${child.exitCode}`);
-    const isOpen = await new Promise((resolve) => {
-      const socket = net.connect(port, '127.0.0.1');
-      socket.once('connect', () => {
-        resolve(true);
-        socket.destroy();
-      });
-      socket.once('error', () => resolve(false));
+/**
+ * The answer of a program at a port of the loopback interface to a request, until it has a pattern;
+ * null if the connection ends before.
+ */
+function answerAt(port, request, pattern) {
+  return new Promise((resolve) => {
+    let answer = '';
+    const socket = net.connect(port, '127.0.0.1', () => socket.write(request));
+    socket.setEncoding('latin1').on('data', (more) => {
+      answer += more;
+      if (pattern.test(answer)) socket.destroy();
     });
-    if (isOpen) return;
+    socket.on('error', () => {});
+    socket.on('close', () => resolve(pattern.test(answer) ? answer : null));
+  });
+}
+
+/** Resolves when a broker answers at its port, or has ended: another program may have taken it. */
+async function untilAnswered(port, child, { request, end, isOwn }) {
+  while (child.exitCode === null) {
+    const answer = await answerAt(port, request, end);
+    if (answer !== null && isOwn(answer, child)) return;
     await delay(20);
   }
 }
@@ -54,29 +63,56 @@ function isStopped(pid) {
   });
 }
 
+/**
+ * The request with which each broker shows that it is ready, and whether it is the one of a process:
+ * by the name of a nats-server, and by the process id of a redis-server that tells it.
+ */
+const GREETINGS = {
+  'nats-server': {
+    request: '',
+    end: /\r\n/,
+    isOwn: (answer, { spawnargs }) =>
+      answer.includes(`"server_name":"${spawnargs[spawnargs.indexOf('--name') + 1]}"`),
+  },
+  'redis-server': {
+    request: 'INFO server\r\n',
+    end: /process_id:\d+\r|^-/,
+    isOwn: (answer, { pid }) => answer.startsWith('-NO') || answer.includes(`process_id:${pid}\r`),
+  },
+};
+
 /** A server program of a broker: it can be killed and started again on the same port. */
 class BrokerProcess {
   #program;
   #argumentsFor;
+  #greeting;
   #directory;
   #child = null;
 
-  constructor(t, program, argumentsFor) {
-    this.#program = program;
+  constructor(t, name, argumentsFor) {
+    this.#program = findProgram(name);
+    this.#greeting = GREETINGS[name];
     this.#argumentsFor = argumentsFor;
     this.#directory = temporaryDirectory(t);
     cleanup(t, () => this.stop());
   }
 
+  /** The second time on the same port. */
   async start() {
-    this.port ??= await freePort();
-    const child = spawn(this.#program, this.#argumentsFor(this.port, this.#directory), {
-      cwd: this.#directory,
-      stdio: 'ignore',
-      env: environmentOf(this.#program),
-    });
-    this.#child = child;
-    await deadline(accepting(this.port, child), `${this.#program} to accept connections`);
+    const isFirst = this.port === undefined;
+    for (let attempt = 0; attempt < (isFirst ? 10 : 1); attempt++) {
+      if (isFirst) this.port = await freePort();
+      const child = spawn(this.#program, this.#argumentsFor(this.port, this.#directory), {
+        cwd: this.#directory,
+        stdio: 'ignore',
+        env: environmentOf(this.#program),
+      });
+      this.#child = child;
+      const answered = untilAnswered(this.port, child, this.#greeting);
+      await deadline(answered, `${this.#program} to accept connections`);
+      if (child.exitCode === null) return;
+    }
+    throw new Error(`${this.#program} has ended with ${this.#child.exitCode}`);
   }
 
   /** The broker does nothing until `resume()`, and its connections stay open. */
@@ -101,7 +137,9 @@ class BrokerProcess {
   }
 }
 
-const NATS_ARGUMENTS = (port) => ['-a', '127.0.0.1', '-p', String(port)];
+/** The name of each nats-server of this process, which it sends to its clients. */
+const natsName = (port) => `sockhop-${process.pid}-${port}`;
+const NATS_ARGUMENTS = (port) => ['-a', '127.0.0.1', '-p', `${port}`, '--name', natsName(port)];
 
 const REDIS_ARGUMENTS = (port, directory) =>
   `--bind 127.0.0.1 --port ${port} --appendonly no --dir ${directory}`
@@ -123,7 +161,7 @@ class ClientsOfTest {
 
 /** A nats-server with a configuration of its own, a text. */
 async function startNatsServer(t, configuration) {
-  const broker = new BrokerProcess(t, findProgram('nats-server'), (port, directory) => {
+  const broker = new BrokerProcess(t, 'nats-server', (port, directory) => {
     const file = path.join(directory, 'nats.conf');
     fs.writeFileSync(file, configuration);
     return [...NATS_ARGUMENTS(port), '-c', file];
@@ -134,7 +172,7 @@ async function startNatsServer(t, configuration) {
 
 /** A redis-server with further arguments. */
 async function startRedisServer(t, ...more) {
-  const broker = new BrokerProcess(t, findProgram('redis-server'), (port, directory) => [
+  const broker = new BrokerProcess(t, 'redis-server', (port, directory) => [
     ...REDIS_ARGUMENTS(port, directory),
     ...more,
   ]);
@@ -143,7 +181,7 @@ async function startRedisServer(t, ...more) {
 }
 
 async function startNats(t, client) {
-  const broker = new BrokerProcess(t, findProgram('nats-server'), NATS_ARGUMENTS);
+  const broker = new BrokerProcess(t, 'nats-server', NATS_ARGUMENTS);
   await broker.start();
   const clients = new ClientsOfTest(t);
   const { connect } = require(client);
@@ -168,7 +206,7 @@ async function startNats(t, client) {
 }
 
 async function startRedis(t, makeClient) {
-  const broker = new BrokerProcess(t, findProgram('redis-server'), REDIS_ARGUMENTS);
+  const broker = new BrokerProcess(t, 'redis-server', REDIS_ARGUMENTS);
   await broker.start();
   const clients = new ClientsOfTest(t);
   return {
