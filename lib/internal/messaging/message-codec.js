@@ -76,10 +76,10 @@ class MessageCodec {
   static WEIGHT_BEFORE_OFFER = 32;
 
   /**
-   * A long message weighs as many as its values, of which the commas are an estimate. Long strings
-   * cost little in JSON: 1 MB of them takes 30 messages to save what loading the codec costs.
+   * A long message weighs more the more values it has. They are estimated by the commas, because a
+   * few messages of long strings would not save the time that loading the codec takes.
    *
-   * @param {string} frame that is to be written, so that it is made one piece of memory only once
+   * @param {string} frame as it is written, because V8 copies its parts into one piece for a sample
    * @returns {number} for `WEIGHT_BEFORE_OFFER`
    */
   static weightOf(frame) {
