@@ -27,6 +27,12 @@ const { devNull } = require('node:os');
  */
 const RESERVED = 3;
 
+/**
+ * The codes with which Node refuses to load a file without a descriptor. The last one is that of
+ * Node 24 and later, which look for a `package.json` beside the file.
+ */
+const OUT_OF_DESCRIPTORS = new Set(['EMFILE', 'ENFILE', 'ERR_INVALID_PACKAGE_CONFIG']);
+
 /** The descriptors that are kept: @type {number[]} */
 const reserve = [];
 /** Whether a server has listened. */
@@ -55,8 +61,7 @@ function loadPart(load) {
     try {
       return load();
     } catch (err) {
-      const isOutOfDescriptors = err.code === 'EMFILE' || err.code === 'ENFILE';
-      if (!isOutOfDescriptors || reserve.length === 0) throw err;
+      if (!OUT_OF_DESCRIPTORS.has(err.code) || reserve.length === 0) throw err;
       closeSync(reserve.pop());
     }
   }
