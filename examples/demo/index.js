@@ -227,4 +227,9 @@ class Demonstration {
   }
 }
 
-new Demonstration().run();
+const demonstration = new Demonstration();
+// The reader has left, such as `head`.
+process.stdout.on('error', (error) =>
+  demonstration.fail(`the output cannot be written: ${error.message}`),
+);
+demonstration.run();
