@@ -28,10 +28,11 @@ const { devNull } = require('node:os');
 const RESERVED = 3;
 
 /**
- * The codes with which Node refuses to load a file without a descriptor. The last one is that of
- * Node 24 and later, which look for a `package.json` beside the file.
+ * Whether a file was not loaded for want of a descriptor. The last code is that of Node 24 and later,
+ * which look for a `package.json` beside the file.
  */
-const OUT_OF_DESCRIPTORS = new Set(['EMFILE', 'ENFILE', 'ERR_INVALID_PACKAGE_CONFIG']);
+const isOutOfDescriptors = ({ code }) =>
+  code === 'EMFILE' || code === 'ENFILE' || code === 'ERR_INVALID_PACKAGE_CONFIG';
 
 /** The descriptors that are kept: @type {number[]} */
 const reserve = [];
@@ -61,7 +62,7 @@ function loadPart(load) {
     try {
       return load();
     } catch (err) {
-      if (!OUT_OF_DESCRIPTORS.has(err.code) || reserve.length === 0) throw err;
+      if (!isOutOfDescriptors(err) || reserve.length === 0) throw err;
       closeSync(reserve.pop());
     }
   }
