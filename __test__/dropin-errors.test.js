@@ -9,7 +9,8 @@ const net = require('node:net');
 const { describe, it } = require('node:test');
 const { unixPath } = require('./support/addresses.js');
 const { cleanup } = require('./support/cleanup.js');
-const { deadline } = require('./support/deadline.js');
+const { deadline, until } = require('./support/deadline.js');
+const impl = require('./support/impl.js');
 const { makeClient, startServer } = require('./support/local.js');
 
 const limit = { timeout: 600_000 };
@@ -168,5 +169,53 @@ describe('without an error listener, a program that leaves a loop over the data 
       break;
     }
     await deadline(ended, 'the end of the connection');
+  });
+});
+
+describe('without an error listener, a peer that leaves while a session starts', () => {
+  it('does not end a program whose start() sends', limit, async (t) => {
+    let failures = 0;
+    class Greeting extends impl.session {
+      async start() {
+        try {
+          for (;;) {
+            await this.send({ bytes: 'x'.repeat(100_000) });
+            await new Promise(setImmediate);
+          }
+        } catch (err) {
+          failures += 1;
+          throw err;
+        }
+      }
+    }
+    const { server, where } = await startServer(t, { session_type: Greeting });
+    server.removeAllListeners('error');
+    for (let n = 1; n <= 20; n++) {
+      const peer = net.connect(where.port, where.address);
+      await deadline(once(peer, n % 2 === 0 ? 'data' : 'connect'), 'the connection');
+      peer.resetAndDestroy();
+      await until(() => failures === n, 'the failure of start()');
+    }
+    // A rejection that is not handled would be reported meanwhile.
+    await new Promise(setImmediate);
+    assert.deepEqual(server.sockets, []);
+  });
+
+  it('does not end a program whose end() sends', limit, async (t) => {
+    class Polite extends impl.session {
+      async end() {
+        await this.send({ bye: 1 });
+      }
+    }
+    const { server, where } = await startServer(t, { session_type: Polite });
+    server.removeAllListeners('error');
+    for (let n = 0; n < 10; n++) {
+      const ended = new Promise((resolve) => server.once('disconnect', resolve));
+      const peer = net.connect(where.port, where.address);
+      await deadline(once(peer, 'connect'), 'the connection');
+      if (n % 2 === 0) peer.resetAndDestroy();
+      else peer.end();
+      await deadline(ended, 'the end of the session');
+    }
   });
 });

@@ -4,6 +4,7 @@ const { late } = require('../late.js');
 const { diagnostics } = require('../diagnostics.js');
 const { handledRejection, idleTimeout } = require('../errors/errors.js');
 const { explain } = require('../errors/explanations.js');
+const { isOfProgram, reportError } = require('../errors/report-error.js');
 const { makeChannel } = require('../messaging/channels.js');
 const native = require('../native/classes.js');
 const { invalidValue } = require('../options/kinds.js');
@@ -184,10 +185,13 @@ class ServerConnections {
   #refuse(channel, err) {
     const server = this.#server;
     const { socket } = channel;
+    const isPeers = isOfPeer(err, socket);
     this.#cut(channel);
     diagnostics.error.publish({ server, socket, error: err });
+    const session = SockhopSession[kFailedSessions].get(socket) ?? null;
+    if (isPeers) return reportError(server, err, socket, session);
     if (server.listenerCount('error') === 0) throw err;
-    server.emit('error', err, socket, SockhopSession[kFailedSessions].get(socket) ?? null);
+    server.emit('error', err, socket, session);
   }
 
   #register(socket, channel) {
@@ -307,6 +311,7 @@ class ServerConnections {
     } catch (err) {
       diagnostics.error.publish({ server, socket, session, error: err });
       if (server.listenerCount('error') > 0) server.emit_async('error', err, socket, session);
+      else if (isOfPeer(err, socket)) reportError(server, err, socket, session);
       // The error is the program's, not the peer's: it must not pass unnoticed.
       else nextTick(() => Promise.reject(err));
     }
@@ -501,6 +506,15 @@ class ServerConnections {
     if (channels.every((channel) => channel?.isPingedNatively())) this.#server[native.kPing]();
     else for (const channel of channels) channel?.sendPing();
   }
+}
+
+/**
+ * Whether `start()` or `end()` of a session has failed as its peer can cause: a peer may leave, or not
+ * read, while they send, and that must not end the process.
+ */
+function isOfPeer(err, socket) {
+  if (err instanceof SockhopError) return true;
+  return socket.destroyed && !isOfProgram(err, { isNative: true });
 }
 
 /** A program's `_from_socket()` has returned nothing. */
