@@ -27,7 +27,7 @@ const {
 } = require('../lib/internal/codec/negotiation.js');
 const { MessageCodec } = require('../lib/internal/messaging/message-codec.js');
 const { endpoint } = require('./support/addresses.js');
-const { frameOfEncoded, shapedFrame } = require('./support/codec.js');
+const { countCompilations, frameOfEncoded, shapedFrame } = require('./support/codec.js');
 const { deadline, turn } = require('./support/deadline.js');
 const { implementations } = require('./support/implementations.js');
 const { clientOnWire, makeClient, startClient, startServer } = require('./support/local.js');
@@ -815,17 +815,7 @@ describe('a hostile peer that has the offer', limit, () => {
   });
 
   it('has few functions compiled for shapes that it sends over ever new connections', async (t) => {
-    let compiled = 0;
-    const original = globalThis.Function;
-    t.after(() => {
-      globalThis.Function = original;
-    });
-    globalThis.Function = new Proxy(original, {
-      construct(target, args) {
-        compiled += 1;
-        return new target(...args);
-      },
-    });
+    const compilations = countCompilations(t);
     const OBJECTS = COMPILED_AFTER + 1;
     const connections = 10;
     for (let i = 0; i < connections; i++) {
@@ -837,8 +827,11 @@ describe('a hostile peer that has the offer', limit, () => {
       wire.socket.destroy();
     }
     const objects = connections * MAX_SHAPES * OBJECTS;
-    assert.ok(compiled > 0);
-    assert.ok(compiled <= MAX_CREDIT + objects / OBJECTS_PER_FUNCTION, `compiled ${compiled}`);
+    assert.ok(compilations.count > 0);
+    assert.ok(
+      compilations.count <= MAX_CREDIT + objects / OBJECTS_PER_FUNCTION,
+      `compiled ${compilations.count}`,
+    );
   });
 
   it('is cut off by the header of a frame above the limit', async (t) => {

@@ -9,6 +9,22 @@ const { encodeRich } = require('../../lib/internal/codec/rich-encoder.js');
 const { RICH_MESSAGE } = require('../../lib/internal/codec/rich-format.js');
 const { OF_CLIENT, OF_SERVER } = require('../../lib/internal/codec/negotiation.js');
 
+/** @returns {{count: number}} how many functions the codec compiles until the end of the test */
+function countCompilations(t) {
+  const compilations = { count: 0 };
+  const original = globalThis.Function;
+  t.after(() => {
+    globalThis.Function = original;
+  });
+  globalThis.Function = new Proxy(original, {
+    construct(target, args) {
+      compilations.count += 1;
+      return new target(...args);
+    },
+  });
+  return compilations;
+}
+
 /** The bytes of the message that was encoded last. */
 function frameOfEncoded() {
   const { text, from, to, buffer } = encoded;
@@ -241,6 +257,7 @@ module.exports = {
   anyRichValue,
   anyValue,
   carryRich,
+  countCompilations,
   decodeFrame,
   decodeRichFrame,
   frameOfEncoded,
