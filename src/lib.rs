@@ -15,7 +15,7 @@
 //! ```
 //!
 //! A message from a peer passes [`connection`] (read), [`protocol`] (framed), [`events::queue`]
-//! (queued) and `node::batch` (laid out for `lib/` as one text). One to a peer passes `lib/`
+//! (queued) and `node::batch` (laid out for `lib/` as one text). A message to a peer passes `lib/`
 //! (text), `node::connection` (bytes) and [`connection::send_queue`].
 //!
 //! Lock order, where two are held: the `AcceptGate` of a listener before the `Reader` of a
@@ -28,7 +28,7 @@
 // `const`.
 #![cfg_attr(windows, allow(clippy::missing_const_for_thread_local))]
 
-// Some of it is called by the poller only, which not every system has.
+// Only the poller calls some of it, and not every system has a poller.
 #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 pub mod connection;
 pub mod endpoint;

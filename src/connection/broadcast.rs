@@ -1,4 +1,4 @@
-//! Broadcasts of the server, as one connection takes them.
+//! Takes the broadcasts of a server, for one connection.
 
 use super::broadcast_log::{BroadcastLog, Entry, Membership, Subscription};
 use super::config::SlowConsumer;
@@ -22,13 +22,13 @@ impl Connection {
         send_queue
     }
 
-    /// Takes those entries of a round that it has not taken yet.
+    /// Takes the entries of a round that this connection has not taken yet.
     pub(crate) fn take_entries(self: &Arc<Self>, log: &Arc<BroadcastLog>, entries: &[Arc<Entry>]) {
         let mut send_queue = self.send_queue.lock();
         if send_queue.subscription(log).is_none() {
             return;
         }
-        // Taken out, because the entries go to the same send queue.
+        // The subscription is taken out, because the entries go to the queue that contains it.
         let mut subscription = send_queue.set_subscription(None);
         let taken = entries.iter().filter(|entry| {
             let mut subscription = subscription.iter_mut();
@@ -71,9 +71,9 @@ impl Connection {
         Some(f(send_queue.subscription(log)?.memberships()))
     }
 
-    /// Sends broadcasts to this connection: at once as far as the kernel takes them, otherwise by
-    /// the task. While the program writes bytes of its own, they are left out: such a program sends
-    /// broadcasts itself.
+    /// Sends broadcasts over this connection. The task sends the bytes that the kernel does not
+    /// take at once. While the program writes bytes of its own, broadcasts are skipped, because
+    /// such a program sends them itself.
     fn send_entries<'a>(
         self: &Arc<Self>,
         send_queue: &mut SendQueue,
@@ -109,7 +109,7 @@ impl Connection {
         false
     }
 
-    /// Writes queued bytes as far as the kernel takes them; the task does the rest.
+    /// Writes as many queued bytes as the kernel takes. The task writes the rest.
     pub(super) fn flush_locked(self: &Arc<Self>, send_queue: &mut SendQueue) {
         let (result, reported) = send_queue.progress();
         match result {

@@ -1,10 +1,10 @@
 //! The broadcasts of a server that some of its connections have not taken yet.
 //!
-//! The thread that broadcasts appends an entry and goes on. The runtime has each connection take
-//! the entries (`endpoint/distribution.rs`). A connection that sends something by itself takes its
-//! entries first, so that its peer gets everything in the order in which it was sent.
+//! The thread that broadcasts only appends an entry. Threads of the runtime make each connection
+//! take the entries (`endpoint/distribution.rs`). A connection that sends something by itself takes
+//! its entries first, so that its peer gets everything in the order in which it was sent.
 //!
-//! The invariants, which `npm run model` checks on this very code together with the send queue:
+//! The invariants, which `npm run model` checks on this code together with the send queue:
 //!
 //! - A connection takes each entry once, in order, and before anything that was sent after it.
 //! - An entry is removed when all of its connections have taken it.
@@ -22,8 +22,7 @@ pub(crate) type GroupId = u64;
 
 /// The most entries that the connections take in one round.
 const ENTRIES_PER_ROUND: usize = 64;
-/// From this number of entries on, and from this number of bytes on, the thread that appends helps
-/// to distribute them.
+/// With this many entries, or this many bytes, the appending thread helps to distribute them.
 const CROWDED_ENTRIES: usize = 256;
 const CROWDED_BYTES: usize = 4 << 20;
 
@@ -50,11 +49,11 @@ pub(crate) struct Entry {
 /// The work that is left to the caller of [`BroadcastLog::append`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Appended {
-    /// Distribute the entries: no thread does.
+    /// The caller distributes the entries, because no thread does.
     Unattended,
     /// Nothing.
     Attended,
-    /// Help the threads that distribute the entries.
+    /// The caller helps the threads that distribute the entries.
     Crowded,
 }
 
@@ -147,7 +146,7 @@ pub(crate) struct Membership {
     pub(crate) place: u32,
 }
 
-/// The part that a connection has in the broadcasts of its server.
+/// The subscription of a connection to the broadcasts of its server.
 pub(crate) struct Subscription {
     log: Arc<BroadcastLog>,
     /// The position of the next entry that it has to take.
@@ -156,7 +155,7 @@ pub(crate) struct Subscription {
 }
 
 impl Subscription {
-    /// A connection that enters the server now: the entries so far are not for it.
+    /// The subscription of a connection that enters the server now. Earlier entries are not for it.
     pub(crate) fn new(log: &Arc<BroadcastLog>) -> Self {
         Self {
             log: Arc::clone(log),
@@ -180,7 +179,7 @@ impl Subscription {
         &mut self.memberships
     }
 
-    /// All entries that it has not looked at, and counts them as taken.
+    /// Returns all entries that it has not looked at, and counts them as taken.
     pub(crate) fn take_all(&mut self, id: u64) -> Vec<Arc<Entry>> {
         let (mut missed, end) = self.log.since(self.taken);
         self.taken = end;

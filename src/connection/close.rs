@@ -15,7 +15,7 @@ enum CloseMode {
     Graceful,
     /// With a reset.
     Reset,
-    /// Not at all: a duplicate of the descriptor lives on.
+    /// Not at all, because a duplicate of the descriptor is still in use.
     Detach,
 }
 
@@ -31,9 +31,9 @@ impl Connection {
         self.close_with(CloseMode::Reset);
     }
 
-    /// Releases the connection without ending it, because a duplicate of its descriptor lives on.
-    /// Returns whether it did so: not with TLS, whose state is here, and not while bytes wait to be
-    /// sent.
+    /// Releases the connection without ending it, because a duplicate of its descriptor is still in
+    /// use. Does nothing and returns false with TLS, whose state is here, and while bytes wait to
+    /// be sent.
     pub fn detach(self: &Arc<Self>) -> bool {
         let ready = !self.lock_send_queue().is_pending()
             && self
@@ -57,7 +57,7 @@ impl Connection {
                 self.send_queue.lock()
             };
             if mode == CloseMode::Graceful {
-                // The position is not reported any more.
+                // The position is no longer reported.
                 let _ = send_queue.progress();
             }
             (
@@ -107,9 +107,9 @@ impl Connection {
         }
     }
 
-    /// Reads the bytes of a peer that sends no more.
+    /// Reads the remaining bytes of a peer that has ended its direction.
     pub(super) fn read_remaining(self: &Arc<Self>) {
-        // Bounded, because this is the event loop's thread. The reader continues by itself.
+        // Bounded, because this runs on the event loop's thread. The reader reads the rest later.
         for _ in 0..LAST_READS {
             if self.read() != ReadStop::Budget {
                 return;

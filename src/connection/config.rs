@@ -25,12 +25,12 @@ pub struct Marks {
 }
 
 impl Marks {
-    /// A connection stopped reading, because JavaScript has not taken the bytes before.
+    /// A connection stopped reading, because JavaScript has not taken earlier bytes.
     pub(super) fn count_receive(&self) {
         self.receive.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The bytes that wait for a peer were below the mark, and are not any more.
+    /// The bytes that wait for a peer have reached the mark.
     pub(super) fn count_send(&self) {
         self.send.fetch_add(1, Ordering::Relaxed);
     }
@@ -65,7 +65,7 @@ pub struct Config {
     pub receive_high_water_mark: usize,
     /// Bytes that may wait for a peer before `slow_consumer` applies.
     pub send_high_water_mark: usize,
-    /// The policy that applies then.
+    /// The policy that applies at `send_high_water_mark`.
     pub slow_consumer: SlowConsumer,
     /// Counts how often the marks are reached.
     pub marks: Arc<Marks>,

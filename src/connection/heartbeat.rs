@@ -38,8 +38,8 @@ pub enum HeartbeatAction {
 /// The progress of a connection's bytes. Each count only grows.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Progress {
-    /// Bytes received, without pings and pongs: those that answer nothing do not show that the peer
-    /// is alive.
+    /// Bytes received, except pings and pongs: a pong that answers nothing does not show that the
+    /// peer is alive.
     pub received: u64,
     /// Bytes that the kernel accepted.
     pub sent: u64,
@@ -144,12 +144,12 @@ impl Heartbeat {
         }
     }
 
-    /// Forgets the pings without an answer: their answers may have arrived and not been read yet.
+    /// Forgets the unanswered pings, because their answers may have arrived without being read yet.
     pub fn forget_unanswered(&mut self) {
         self.pings.retain(|ping| ping.finished.is_some());
     }
 
-    /// Forgets all pings, because the timer starts anew or stops.
+    /// Forgets all pings, because the timer restarts or stops.
     pub fn clear(&mut self) {
         self.pings.clear();
     }

@@ -1,4 +1,4 @@
-//! Reads a closed connection a little longer, if its peer has not ended yet.
+//! Continues to read a closed connection for a short time if its peer has not ended its side.
 //!
 //! Closing a socket with unread bytes resets the connection, and the peer may lose the bytes that
 //! were sent to it last. So a task reads such a connection and discards the bytes. The task owns

@@ -12,7 +12,7 @@ use loom::thread;
 use std::io::{self, ErrorKind, IoSlice};
 
 /// A connection around the real reader state. Received bytes are a count, bytes to send are a flag.
-/// The environment's thread looks at `watched` in place of a poller, and tasks run one after the
+/// The environment's thread looks at `watched` instead of a poller, and tasks run one after the
 /// other on a thread of their own.
 struct Line {
     reader_state: ReaderState,
@@ -20,7 +20,7 @@ struct Line {
     reader: Mutex<(Option<std::sync::Arc<()>>, usize)>,
     pending: Mutex<bool>,
     watched: Mutex<bool>,
-    /// The bytes that were read and that the environment has not taken.
+    /// The bytes that were read and not yet taken by the environment.
     unread: ReceiveWindow,
     /// The number of tasks that were started and have not begun, and whether no more will follow.
     tasks: Mutex<(usize, bool)>,
@@ -87,7 +87,7 @@ impl Line {
         line
     }
 
-    /// As `Connection::read`. Returns whether reading was stopped.
+    /// Like `Connection::read`. Returns whether reading was stopped.
     fn read(&self) -> bool {
         let mut reader = self.reader.lock();
         loop {
@@ -106,14 +106,14 @@ impl Line {
         }
     }
 
-    /// As `Connection::read_in_loop`.
+    /// Like `Connection::read_in_loop`.
     fn read_in_loop(self: &std::sync::Arc<Self>) {
         if self.reader_state.kind() != ReaderKind::Loop || self.read() {
             self.reader_state.stop_watching(self);
         }
     }
 
-    /// As `Connection::run`. With `joins`, the task moves the connection to the event loop after
+    /// Like `Connection::run`. With `joins`, the task moves the connection to the event loop after
     /// each read.
     fn run(self: &std::sync::Arc<Self>, joins: bool) {
         let reader_state = &self.reader_state;
@@ -213,7 +213,7 @@ impl Line {
         }
     }
 
-    /// As `Connection::close`, with a peer that has not ended.
+    /// Like `Connection::close`, with a peer that has not ended.
     fn close(self: &std::sync::Arc<Self>) {
         self.reader_state.stop();
         *self.pending.lock() = false;
@@ -296,7 +296,7 @@ fn a_reader_that_takes_over_misses_nothing_while_the_other_pauses_and_takes() {
     bounded(|| {
         let line = Line::new(ReaderKind::Loop, 1);
         let runtime = line.run_tasks(false);
-        // A turn that the runtime takes in place of a blocked event loop finds a flood.
+        // The runtime takes a turn instead of a blocked event loop, and finds a flood.
         let other = {
             let line = std::sync::Arc::clone(&line);
             thread::spawn(move || line.reader_state.move_to_runtime(&line))
@@ -477,7 +477,7 @@ impl Way {
         })
     }
 
-    /// As `Connection::write`. Returns the position to wait for.
+    /// Like `Connection::write`. Returns the position to wait for.
     fn write(self: &std::sync::Arc<Self>, bytes: &'static [u8]) -> Option<u64> {
         let mut send_queue = self.send_queue.lock();
         let waits = send_queue.write(bytes, Bytes::copy_from_slice).unwrap();
@@ -487,7 +487,7 @@ impl Way {
         waits
     }
 
-    /// As `Connection::end`.
+    /// Like `Connection::end`.
     fn end(self: &std::sync::Arc<Self>) -> Option<u64> {
         let mut send_queue = self.send_queue.lock();
         let waits = send_queue.end().unwrap();
@@ -497,7 +497,7 @@ impl Way {
         waits
     }
 
-    /// As `Connection::flush`, by the task.
+    /// Like `Connection::flush`, by the task.
     fn flush(self: &std::sync::Arc<Self>) {
         let mut send_queue = self.send_queue.lock();
         let (result, reported) = send_queue.progress();

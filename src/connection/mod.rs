@@ -63,7 +63,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-/// The id of the next connection. Ids of a debug build soon need more than 32 bits, so that tests
+/// The id of the next connection. In a debug build, ids soon need more than 32 bits, so that tests
 /// cover such ids.
 pub(crate) static NEXT_ID: AtomicU64 = AtomicU64::new(if cfg!(debug_assertions) {
     (1 << 32) - 4
@@ -116,7 +116,7 @@ pub struct Counters {
     pub refused: u64,
     /// Received bytes that JavaScript has not taken.
     pub unread: u64,
-    /// The event loop reads the connection, and no thread of the runtime.
+    /// The event loop reads the connection, and not a thread of the runtime.
     pub in_loop: bool,
 }
 
@@ -139,7 +139,8 @@ pub struct Connection {
     send_queue: Mutex<SendQueue>,
     /// Which thread reads, and whether a task is running.
     reader_state: ReaderState,
-    /// The number of writes, by which the reader tells a dialogue from traffic without answers.
+    /// The number of writes, by which the reader distinguishes a dialogue from traffic without
+    /// answers.
     writes: AtomicU32,
     /// The program listens to raw bytes.
     raw: AtomicBool,
@@ -151,7 +152,7 @@ pub struct Connection {
     peer_ended: AtomicBool,
     /// The end of the connection was reported, as `Ended` or `Failed`.
     end_reported: AtomicBool,
-    /// An event reported that the connection broke, or nothing is to be reported any more.
+    /// An event reported that the connection broke, or no further event may report it.
     break_reported: AtomicBool,
     /// Received bytes that JavaScript has not taken.
     unread: ReceiveWindow,
@@ -162,11 +163,11 @@ pub struct Connection {
     bytes_in: AtomicU64,
     /// The bytes of pings and pongs among `bytes_in`.
     control_bytes: AtomicU64,
-    /// When bytes were received, or sent without the program's doing, in milliseconds since
-    /// `began`.
+    /// When bytes were last received, or last sent by other code than the program, in milliseconds
+    /// since `began`.
     last_activity: AtomicU64,
     began: Instant,
-    /// Present once the program pings.
+    /// Present once the program has sent a ping.
     heartbeat: Mutex<Option<Box<Heartbeat>>>,
     /// The other end, if it is in this process.
     loopback_peer: OnceLock<Weak<Connection>>,
@@ -184,7 +185,7 @@ impl std::fmt::Debug for Connection {
 }
 
 impl Connection {
-    /// As `open`, for the fuzz target of the connection, which brings its own stream.
+    /// Like `open`, for the fuzz target of the connection, which brings its own stream.
     #[cfg(fuzzing)]
     pub fn over(stream: Stream, config: Config, environment: &Arc<Environment>) -> Arc<Self> {
         Self::open(stream, Arc::new(config), Arc::clone(environment), None)
@@ -205,9 +206,9 @@ impl Connection {
             peer: stream.peer_address(),
         };
         let framer = MixedFramer::new(config.receive_terminator.clone(), config.max_message_size);
-        // Decrypting is work for the runtime's threads, until it turns out to be little. Besides,
-        // data that came with the handshake is in TLS's buffer already, and the kernel will not
-        // announce it.
+        // The runtime's threads decrypt, until it turns out that there is little to decrypt. Also,
+        // the kernel does not announce data that came with the handshake, because TLS has already
+        // buffered it.
         let reads_in = if environment.poller().is_some() && !stream.is_secure() {
             ReaderKind::Loop
         } else {
@@ -323,7 +324,7 @@ impl Connection {
     }
 
     /// Hands over raw bytes and no frames once the peer has said that it sends no more binary
-    /// frames. The program reads alone.
+    /// frames. From then on only the program reads.
     pub fn expect_bytes(self: &Arc<Self>) {
         let mut reader = self.reader.lock();
         let pending = reader.framer.expect_bytes();
@@ -395,7 +396,7 @@ impl Connection {
             .store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// The time since bytes were received, or were sent without the program's doing.
+    /// The time since bytes were last received, or last sent by other code than the program.
     pub fn silence(&self) -> Duration {
         let active = Duration::from_millis(self.last_activity.load(Ordering::Relaxed));
         self.began.elapsed().saturating_sub(active)

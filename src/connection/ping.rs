@@ -25,8 +25,8 @@ impl Connection {
             return None;
         }
         // The answers may follow bytes that this program has not taken, or that are not even read
-        // yet. A program that paused the socket finds the peer dead all the same, as with the
-        // JavaScript package.
+        // yet. If the program paused the socket, its peer counts as dead nevertheless, as in
+        // sockhop 1.8.4.
         let may_have_answers = read_state == ReadState::Flowing
             && (self.unread.is_stopped() || self.has_unread_input());
         // Before locking the heartbeat, because a reader holds its own lock when it locks the

@@ -73,8 +73,8 @@ impl Connection {
         self.read_up_to(&mut self.reader.lock(), READ_BUDGET, Instant::now())
     }
 
-    /// `now` is the time of all reads, because each look at the clock takes a part of the time of a
-    /// small message.
+    /// `now` is the time of all reads, because reading the clock takes a noticeable part of the
+    /// time of a small message.
     fn read_up_to(self: &Arc<Self>, reader: &mut Reader, budget: usize, now: Instant) -> ReadStop {
         let Reader {
             stream: Some(stream),
@@ -279,8 +279,8 @@ impl Connection {
         }
     }
 
-    /// Reports once that the peer ended its direction, or that the connection broke. Of a
-    /// connection that may be half open, both are reported, in this order.
+    /// Reports once that the peer ended its direction, or that the connection broke. If the
+    /// connection may be half open, both are reported, in this order.
     pub(super) fn report_end(self: &Arc<Self>, error: Option<ConnectionError>) {
         self.reader_state.stop();
         let is_reported = self.end_reported.swap(true, Ordering::AcqRel);

@@ -5,7 +5,7 @@
 //! the poller has to serve has no task; a thread that has work for a task starts one. Pausing,
 //! reaching a mark and closing happen in between, on any thread.
 //!
-//! The invariants, which `npm run model` checks on this very code:
+//! The invariants, which `npm run model` checks on this code:
 //!
 //! - Whatever can be read, or waits to be sent, is served by the poller or by a task.
 //! - The poller does not watch a connection that must not be read there: its descriptor would stay

@@ -1,7 +1,7 @@
 //! Bytes that wait to be sent over one connection, in order.
 //!
-//! The invariants, which `npm run model` checks on this very code together with the reader state:
-//! all accepted bytes reach the stream once and in order, and FIN follows them. Every position that
+//! The invariants, which `npm run model` checks on this code together with the reader state: all
+//! accepted bytes reach the stream once and in order, and FIN follows them. Every position that
 //! JavaScript waits for is reported.
 
 use super::broadcast_log::{BroadcastLog, Subscription};

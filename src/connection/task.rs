@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::io::Interest;
 
-/// A stream that the runtime watches, and for which interest.
+/// A stream that the runtime watches, and the readiness that it watches for.
 type Registration = (Interest, StreamWatch);
 
 impl Connection {

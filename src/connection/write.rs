@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// How long these reads wait for a program that does not take the bytes, and the pause between
+/// How long the last reads wait for a program that does not take the bytes, and the pause between
 /// them.
 const LAST_READS_TIME: Duration = Duration::from_secs(30);
 
@@ -26,7 +26,7 @@ impl Connection {
         self.write_with(bytes, Bytes::copy_from_slice)
     }
 
-    /// As [`write`](Self::write), for a part of the bytes that the program writes by itself. The
+    /// Like [`write`](Self::write), for a part of the bytes that the program writes by itself. The
     /// policy for slow consumers never drops it, because the bytes after a missing part would be
     /// worthless.
     pub fn write_part(self: &Arc<Self>, bytes: &[u8]) -> WriteOutcome {
@@ -37,7 +37,7 @@ impl Connection {
         self.write_locked(&mut send_queue, bytes, Bytes::copy_from_slice)
     }
 
-    /// As [`write`](Self::write), for a buffer that need not be copied if it has to wait.
+    /// Like [`write`](Self::write), for a buffer that need not be copied if it has to wait.
     pub fn write_owned(self: &Arc<Self>, bytes: Vec<u8>) -> WriteOutcome {
         let mut send_queue = self.lock_send_queue();
         let bytes = Bytes::from(bytes);
@@ -141,7 +141,7 @@ impl Connection {
         (send_queue.queued(), position.unwrap_or(0))
     }
 
-    /// Writes queued bytes as far as the kernel takes them; the task does the rest.
+    /// Writes as many queued bytes as the kernel takes. The task writes the rest.
     pub(crate) fn flush(self: &Arc<Self>) {
         let mut send_queue = self.send_queue.lock();
         self.flush_locked(&mut send_queue);
@@ -175,7 +175,7 @@ impl Connection {
         }
     }
 
-    /// Gives up the sending direction. Bytes that the peer sent before are still read, then the
+    /// Gives up the sending direction. Bytes that the peer has sent are still read, and then the
     /// program gets the error.
     pub(super) fn abort_sending(
         self: &Arc<Self>,

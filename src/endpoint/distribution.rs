@@ -62,7 +62,7 @@ impl Round {
     }
 }
 
-/// The connections and the groups of a server, and the broadcasts that they have yet to take.
+/// The connections and the groups of a server, and the broadcasts that they have not taken yet.
 pub(crate) struct Distribution<C> {
     pub(crate) log: Arc<BroadcastLog>,
     pub(crate) all: Mutex<Roster<C>>,
@@ -84,7 +84,7 @@ impl<C> Default for Distribution<C> {
 
 impl<C: Receiver> Distribution<C> {
     /// Begins the next round, in which the calling thread takes part. `None`: there are no entries,
-    /// and the next thread that appends one has to distribute it.
+    /// and the next thread that appends one must distribute it.
     ///
     /// Only the thread for which [`Appended::Unattended`] was returned, or which was the last to
     /// leave a round, calls this.

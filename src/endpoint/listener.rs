@@ -221,7 +221,7 @@ impl Listener {
         ListeningSocket::new(socket, environment.poller().is_some() && !is_secure)
     }
 
-    /// Takes over a connection that was accepted elsewhere, and of which nothing was read.
+    /// Takes over a connection that was accepted elsewhere, and from which nothing was read.
     ///
     /// # Errors
     /// A system error if the socket cannot be served.
@@ -299,8 +299,8 @@ impl Listener {
         Arc::strong_count(&self.places) - 1
     }
 
-    /// Duplicates the descriptor of the listening socket. `None`: it is closed, or listens
-    /// elsewhere.
+    /// Duplicates the descriptor of the listening socket. `None`: it is closed, or other code
+    /// accepts.
     #[cfg(unix)]
     pub fn duplicate(&self) -> Option<OwnedFd> {
         self.hold(|queue| queue?.socket.as_fd().try_clone_to_owned().ok())
@@ -363,7 +363,7 @@ impl Listener {
         self.hold(|queue| queue.map_or(Ok(true), AcceptQueue::serve))
     }
 
-    /// As `accept`, for the task: when the runtime finds that a connection waits.
+    /// Like `accept`, for the task: called when the runtime finds that a connection waits.
     fn poll_accept(&self, context: &mut Context<'_>) -> Poll<Option<Result<bool, SystemError>>> {
         self.gate.hold(|socket| {
             let Some(socket) = socket else {

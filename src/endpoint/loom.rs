@@ -41,7 +41,7 @@ impl Gate {
         });
     }
 
-    /// As `Listener::close`. Returns whether this call closed it.
+    /// Like `Listener::close`. Returns whether this call closed it.
     fn close(&self) -> bool {
         if let Some(listeners) = self.listeners.upgrade() {
             listeners.remove(self);

@@ -208,8 +208,8 @@ impl ConnectionRegistry {
         self.append(bytes.into(), 1, group, except, guard)
     }
 
-    /// As [`deliver`](Self::deliver), for `messages` broadcasts whose bytes follow each other, and
-    /// of which no event follows. The policy for slow consumers takes or drops them together.
+    /// Like [`deliver`](Self::deliver), for `messages` broadcasts whose bytes follow each other. No
+    /// event follows. The policy for slow consumers takes or drops them together.
     pub fn deliver_all(
         self: &Arc<Self>,
         bytes: impl Into<Bytes>,
@@ -220,7 +220,7 @@ impl ConnectionRegistry {
         self.append(bytes.into(), messages, group, except, None)
     }
 
-    /// Appends broadcasts, and then sends them, or has them sent.
+    /// Appends broadcasts, and then sends them or lets the runtime send them.
     fn append(
         self: &Arc<Self>,
         bytes: Bytes,
@@ -270,7 +270,7 @@ impl ConnectionRegistry {
         members.map_or_else(Vec::new, |members| members.iter().cloned().collect())
     }
 
-    /// Has the runtime go on with a round in which the calling thread takes part.
+    /// Makes the runtime continue a round in which the calling thread takes part.
     fn serve_in_runtime(self: &Arc<Self>, round: Arc<Round>) {
         let registry = Arc::clone(self);
         // Listening has started the runtime.
@@ -282,7 +282,7 @@ impl ConnectionRegistry {
 
     /// Takes part in a round, and in those that follow it.
     ///
-    /// Boxed, because `recruit`, which this calls, spawns it.
+    /// The future is boxed, because it calls `recruit`, which spawns this function.
     fn serve(self: Arc<Self>, mut round: Arc<Round>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
             let mut part = Vec::new();
@@ -299,7 +299,7 @@ impl ConnectionRegistry {
         })
     }
 
-    /// Has other threads take part in a round, if it has many connections.
+    /// Makes other threads take part in a round, if it has many connections.
     fn recruit(self: &Arc<Self>, round: &Arc<Round>) {
         let Ok(runtime) = runtime::start() else {
             return;

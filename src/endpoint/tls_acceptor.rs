@@ -13,7 +13,7 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 const PATIENCE: Duration = Duration::from_secs(3);
 /// The least time between two reports of failures of one kind.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
-/// More kinds than the alerts of TLS and the errors of the system can be.
+/// The most kinds of failures: more than there are alerts of TLS and errors of the system.
 const MAX_KINDS: usize = 512;
 
 /// The handshakes of a server.
@@ -21,7 +21,7 @@ const MAX_KINDS: usize = 512;
 pub struct TlsAcceptor {
     /// New connections get it.
     config: Mutex<Arc<ServerConfig>>,
-    /// How long a handshake may take, with the time that it waits for its turn.
+    /// How long a handshake may take, including the time that it waits for its turn.
     pub(super) timeout: Duration,
     /// Handshakes that have their turn. A client that has sent nothing yet needs none.
     turns: Semaphore,

@@ -31,7 +31,7 @@ pub trait Source {
     /// The connection's turn at the queue.
     fn turn(&self) -> &Turn;
 
-    /// JavaScript took events that count `amount` out of the queue.
+    /// JavaScript took events with a cost of `amount` out of the queue.
     fn release(self: &Arc<Self>, amount: usize);
 }
 

@@ -109,7 +109,7 @@ impl Drop for OwnedTask {
     }
 }
 
-/// As [`spawn`], for a task that ends when the result is dropped.
+/// Like [`spawn`], for a task that ends when the result is dropped.
 #[cfg(target_os = "linux")]
 pub(crate) fn spawn_owned(
     task: impl Future<Output = ()> + Send + 'static,

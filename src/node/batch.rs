@@ -32,9 +32,10 @@ const ENOMEM: i32 = 12;
 
 /// How to report an event that cannot be laid out.
 enum Fallback {
-    /// A message of a connection that cannot become a value of JavaScript is too large.
+    /// A message that cannot become a value of JavaScript is reported as too large.
     TooLarge(Arc<connection::Connection>),
-    /// A new connection cannot: it is closed, and the attempt of a client that made it fails.
+    /// A new connection that cannot be laid out is closed, and the attempt of the client that made
+    /// it fails.
     Close(Arc<connection::Connection>, Option<(u64, u32)>),
     /// No peer can cause this.
     Skip,
@@ -67,7 +68,7 @@ pub(super) struct Batch<'index> {
     extras: Vec<sys::napi_value>,
     /// The text of the frames became a string.
     has_text: bool,
-    /// Every frame has two numbers: some are binary.
+    /// Some frames are binary, so every frame has two numbers.
     has_binary: bool,
 }
 

@@ -68,7 +68,7 @@ pub fn read_cluster_line(
     Ok(Some(line.node.to_owned()))
 }
 
-/// As [`read_cluster_line`], for messages that were published as one and that `deliver_messages`
+/// Like [`read_cluster_line`], for messages that were published as one and that `deliver_messages`
 /// can pass on together. Writes the fields of the first one. `null`: they are not alike.
 #[napi(catch_unwind)]
 #[cfg_attr(

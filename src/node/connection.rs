@@ -12,11 +12,11 @@ use napi_derive::napi;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The answer of `write` when the kernel has everything.
+/// The result of `write` when the kernel has everything.
 const WRITTEN: f64 = 0.0;
-/// Its answer on a connection that is closed for sending.
+/// Its result on a connection that is closed for sending.
 const CLOSED: f64 = -1.0;
-/// Its answer when the policy for slow consumers refuses the bytes.
+/// Its result when the policy for slow consumers refuses the bytes.
 const REFUSED: f64 = -2.0;
 
 fn answer(sent: WriteOutcome) -> f64 {
@@ -44,7 +44,7 @@ pub struct PingRecord {
 /// The process at the other end of a Unix socket.
 #[napi(object)]
 pub struct PeerCredentials {
-    /// Its id, if the system tells.
+    /// Its id, if the system reports it.
     pub pid: Option<i32>,
     /// Its user.
     pub uid: u32,
@@ -124,7 +124,7 @@ impl Connection {
         })
     }
 
-    /// As `write`, for `count` frames whose texts are concatenated. `numbers` has three of each:
+    /// Like `write`, for `count` frames whose texts are concatenated. `numbers` has three of each:
     /// the length of its text in UTF-16 units, and the begin and the end of its data in `bytes`. A
     /// frame without data is a text frame, with its terminator; the others are of `kind`.
     #[napi(catch_unwind)]
@@ -160,13 +160,14 @@ impl Connection {
         self.inner.offer_binary();
     }
 
-    /// Has `Raw` events and no frames once the peer has said that it sends no more binary frames.
+    /// Switches to `Raw` events without frames once the peer has said that it sends no more binary
+    /// frames.
     #[napi(catch_unwind)]
     pub fn expect_bytes(&self) {
         self.inner.expect_bytes();
     }
 
-    /// As `write`, for bytes that the program writes.
+    /// Like `write`, for bytes that the program writes.
     #[napi(catch_unwind)]
     pub fn write_bytes(&self, bytes: Uint8Array) -> f64 {
         answer(self.inner.write_part(&bytes))
@@ -247,7 +248,7 @@ impl Connection {
         self.inner.set_show_control(on);
     }
 
-    /// Has `Raw` events and no frames. To be called before `start`.
+    /// Switches to `Raw` events without frames. To be called before `start`.
     #[napi(catch_unwind)]
     pub fn set_bytes_only(&self) {
         self.inner.set_bytes_only();
@@ -259,7 +260,7 @@ impl Connection {
         self.inner.beat();
     }
 
-    /// As `ping`, but JavaScript sends the ping, which is the last of `pings`. Returns whether
+    /// Like `ping`, but JavaScript sends the ping, which is the last of `pings`. Returns whether
     /// there is one.
     #[napi(catch_unwind)]
     pub fn next_ping(&self) -> bool {
@@ -282,8 +283,8 @@ impl Connection {
         self.inner.with_stream(descriptors::of_stream).unwrap_or(-1)
     }
 
-    /// Drops the connection without ending it, because a duplicate of its descriptor lives on.
-    /// False if bytes wait to be sent, or it is secure. No event follows.
+    /// Drops the connection without ending it, because a duplicate of its descriptor is still in
+    /// use. False if bytes wait to be sent, or with TLS. No event follows.
     #[napi(catch_unwind)]
     pub fn release(&self) -> bool {
         self.inner.detach()
@@ -386,8 +387,8 @@ impl Connection {
         self.inner.give_back(amount as usize);
     }
 
-    /// For how many milliseconds no bytes came, and none left but those that JavaScript has
-    /// written.
+    /// The time in milliseconds since bytes last arrived, or last left other than by a write of
+    /// JavaScript.
     #[napi(catch_unwind)]
     pub fn idle_time(&self) -> f64 {
         self.inner.silence().as_secs_f64() * 1000.0

@@ -53,7 +53,7 @@ mod unix {
         listener.duplicate().map_or(-1, IntoRawFd::into_raw_fd)
     }
 
-    /// As `of_listener`, for a connection.
+    /// Like `of_listener`, for a connection.
     pub(crate) fn of_stream(stream: &Stream) -> i32 {
         stream.duplicate().map_or(-1, IntoRawFd::into_raw_fd)
     }
@@ -84,7 +84,7 @@ mod windows {
         -1
     }
 
-    /// As `of_listener`, for a connection.
+    /// Like `of_listener`, for a connection.
     pub(crate) fn of_stream(_: &Stream) -> i32 {
         -1
     }

@@ -9,8 +9,8 @@ use std::cell::Cell;
 use std::ptr;
 use std::sync::Arc;
 
-/// A typed array that JavaScript shares with this side. The reference keeps its memory alive and
-/// where it is.
+/// A typed array that JavaScript shares with this side. The reference keeps its memory alive and in
+/// place.
 struct SharedArray<T> {
     reference: sys::napi_ref,
     data: *mut T,
@@ -65,8 +65,9 @@ pub(super) struct JsDispatcher {
     env: sys::napi_env,
     /// The function, and the arrays; null when the environment has ended.
     references: Cell<[sys::napi_ref; 3]>,
-    /// Async hooks see calls from the event loop under it; null where there are none. It is made
-    /// only where the event loop reads: Deno has no handle scope in which to destroy it at the end.
+    /// The context under which async hooks see calls from the event loop; null where there are
+    /// none. It is made only where the event loop reads: Deno has no handle scope in which to
+    /// destroy it at the end.
     context: sys::napi_async_context,
     index: SharedArray<u32>,
     bytes: SharedArray<u8>,
@@ -188,7 +189,7 @@ impl JsDispatcher {
         }
     }
 
-    /// As [`dispatch`](Self::dispatch), in a callback of libuv, which has no scope of Node.
+    /// Like [`dispatch`](Self::dispatch), in a callback of libuv, which has no scope of Node.
     #[cfg(unix)]
     pub(super) fn dispatch_from_loop(&self) {
         if self.is_released() {

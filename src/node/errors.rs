@@ -53,8 +53,8 @@ pub(super) fn handshake_error_code(error: &HandshakeError) -> ErrorCode {
     }
 }
 
-/// Reports an error of the program as uncaught. Unlike `throw` in JavaScript, it has Node show the
-/// line of the program that made the error.
+/// Reports an error of the program as uncaught. Unlike `throw` in JavaScript, it makes Node show
+/// the line of the program that made the error.
 // In a build of the Rust tests no code refers to it.
 #[cfg_attr(test, allow(dead_code))]
 #[napi(catch_unwind)]

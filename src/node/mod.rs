@@ -31,7 +31,7 @@
 //! This is the only place with `unsafe`; each block says why it is sound.
 
 #![allow(unsafe_code)]
-// napi's macros make public items of what is private to this crate, and want owned arguments.
+// The macros of napi make private items of this crate public, and require owned arguments.
 #![allow(unreachable_pub, clippy::needless_pass_by_value)]
 
 mod address;

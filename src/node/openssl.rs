@@ -202,7 +202,8 @@ impl OpenSsl {
             (self.set_callback)(context.0, go_on);
             (self.verify)(context.0);
             let error = (self.error)(context.0);
-            // Otherwise a later failure of another connection would have these as its reason.
+            // Otherwise a later failure of another connection would report these errors as its
+            // reason.
             (self.clear_errors)();
             Some(error)
         }
@@ -293,7 +294,7 @@ pub(super) struct Verifier {
     peer: Peer,
     /// The trusted certificates and the revocation lists, in PEM.
     pem: (Vec<u8>, Vec<u8>),
-    /// Made of them for the first chain: most programs never ask.
+    /// Made from them for the first chain, because most programs never need it.
     store: OnceLock<Option<Owned>>,
 }
 

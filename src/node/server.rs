@@ -91,8 +91,9 @@ impl SockhopServer {
         listener
     }
 
-    /// A listener that does not accept: `adopt` takes connections that were accepted elsewhere.
-    /// With `endpoint`, it binds that, and other code accepts at a duplicate of its descriptor.
+    /// Makes a listener that does not accept: `adopt` takes connections that were accepted
+    /// elsewhere. With `endpoint`, it binds that, and other code accepts at a duplicate of its
+    /// descriptor.
     #[napi(catch_unwind)]
     pub fn listen_elsewhere(
         &self,
@@ -146,14 +147,14 @@ impl SockhopServer {
         })
     }
 
-    /// As `deliver`, for the bytes of a frame, and to every connection.
+    /// Like `deliver`, for the bytes of a frame, and to every connection.
     #[napi(catch_unwind)]
     pub fn deliver_frame(&self, frame: Uint8ArraySlice<'_>, id: f64) -> u32 {
         let id = Some(id_of(id)).filter(|id| *id > 0);
         count(self.registry.deliver(frame.to_vec(), None, &[], id))
     }
 
-    /// As `deliver`, for a message of another node, or for several that `read_cluster_run` has
+    /// Like `deliver`, for a message of another node, or for several that `read_cluster_run` has
     /// read: their payloads, bare or in envelopes.
     #[napi(catch_unwind)]
     pub fn deliver_message(

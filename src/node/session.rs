@@ -59,8 +59,8 @@ impl SockhopSession {
 }
 
 /// Adds a connection to a server, because its session has started. False if `session` has entered
-/// for another connection already, or was not constructed as a session: a Proxy, an object that
-/// inherits from one. A function, so that one call does all of it.
+/// for another connection already, or was not constructed as a session (a Proxy, or an object that
+/// inherits from a session). This is a function and not a method, so that one call does both.
 #[napi(catch_unwind)]
 #[cfg_attr(
     test,

@@ -94,8 +94,8 @@ fn append_utf8(value: &Unknown<'_>, length: usize, out: &mut Vec<u8>, more: usiz
     Ok(())
 }
 
-/// Whether a string of `length` UTF-16 units stands for itself between quotes in JSON. With
-/// `ascii_only`, no other string does.
+/// Whether JSON contains a string of `length` UTF-16 units unchanged between its quotes. With
+/// `ascii_only`, true only for ASCII.
 #[napi(catch_unwind)]
 #[cfg_attr(
     test,
@@ -105,7 +105,7 @@ pub fn is_plain(text: Unknown<'_>, length: u32, ascii_only: bool) -> Result<bool
     with_utf8(&text, length, |bytes| {
         let mut all = 0;
         for chunk in bytes.chunks(PLAIN_LOOK) {
-            // All of a chunk and without a branch, so that the compiler vectorises it.
+            // Checks the whole chunk without a branch, so that the compiler vectorises the loop.
             let (escaped, bits) = chunk.iter().fold((0, 0), |(escaped, bits), byte| {
                 let below = u8::from(*byte < 0x20);
                 let escaped = escaped | below | u8::from(*byte == b'"');
@@ -293,7 +293,7 @@ fn prefix_of_units(text: &[u8], units: usize) -> usize {
     text.len()
 }
 
-/// As [`frames`], where some frames are binary. Their text becomes a part of the string, and they
+/// Like [`frames`], where some frames are binary. Their text becomes a part of the string, and they
 /// are copied to `bytes` as a whole. `ends` gets two numbers of each frame: its end in the string,
 /// and its end in `bytes`.
 pub(super) fn mixed_frames(

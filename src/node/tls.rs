@@ -91,7 +91,7 @@ impl TlsClientConfig {
 pub struct TlsUntrusted {
     /// The code of Node.
     pub code: String,
-    /// The words of OpenSSL.
+    /// The message of OpenSSL.
     pub reason: String,
 }
 

@@ -11,7 +11,7 @@ pub(super) fn number(value: u64) -> f64 {
     value as f64
 }
 
-/// How many connections there are: fewer than 2^32 descriptors.
+/// A number of connections, which fits, because a process has fewer than 2^32 descriptors.
 pub(super) fn count(amount: usize) -> u32 {
     u32::try_from(amount).unwrap_or(u32::MAX)
 }

@@ -22,9 +22,8 @@ unsafe impl Send for Waker {}
 unsafe impl Sync for Waker {}
 
 impl Waker {
-    /// Has `callback` called in the event loop of `env` when another thread wakes it. N-API wants a
-    /// function of JavaScript as well, which is not called; async hooks see it as
-    /// the resource.
+    /// Makes the event loop of `env` call `callback` when another thread wakes it. N-API requires a
+    /// function of JavaScript as well, which is not called; async hooks see it as the resource.
     pub(super) fn arm(
         &self,
         env: sys::napi_env,
@@ -35,7 +34,7 @@ impl Waker {
         Ok(())
     }
 
-    /// Has the callback run soon; from any thread.
+    /// Makes the callback run soon. Any thread may call this.
     pub(super) fn wake(&self) {
         if let Some(function) = *self.0.lock() {
             // SAFETY: while it is in the slot, the environment has not destroyed it. The status
@@ -50,7 +49,7 @@ impl Waker {
         }
     }
 
-    /// Keeps the event loop of `env` alive, or lets it end; on its thread.
+    /// Keeps the event loop of `env` alive, or lets it end. Called on its thread.
     pub(super) fn set_keep_alive(&self, env: sys::napi_env, on: bool) {
         if let Some(function) = *self.0.lock() {
             // SAFETY: the function is alive while it is in the slot, and this is its environment's

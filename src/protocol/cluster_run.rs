@@ -1,5 +1,5 @@
-//! Several messages of a node that it has published as one, and that are alike, so that they can be
-//! passed on together.
+//! Several similar messages of a node that it has published as one, so that they can be passed on
+//! together.
 //!
 //! ```text
 //! SHM1\n, then for each message its length in four bytes, the highest first, and its bytes

@@ -56,7 +56,7 @@ pub struct PingBody {
 /// - is longer than [`MAX_CONTROL_FRAME`],
 /// - has `data` that is not an object, or in one of the four fields a value that cannot be
 ///   represented: nested deeper than 125 levels, or a number beyond the range of a double,
-/// - has a field `draining` in its `data`, by which a server tells that it is going to end the
+/// - has a field `draining` in its `data`, by which a server announces that it is going to end the
 ///   connection. JavaScript answers it, and sends nothing after the answer.
 ///
 /// Most other frames are recognised by their size or by one quick search.

@@ -112,7 +112,8 @@ impl Framer {
         outcome
     }
 
-    /// As [`push`](Self::push), but takes no bytes after the first frame. Returns how many it took.
+    /// Like [`push`](Self::push), but takes no bytes after the first frame. Returns how many it
+    /// took.
     pub(super) fn push_one(
         &mut self,
         chunk: &[u8],

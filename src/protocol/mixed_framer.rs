@@ -1,4 +1,4 @@
-//! Cuts a stream in which binary frames may stand among text frames.
+//! Cuts a stream in which binary frames may occur among text frames.
 
 use super::framer::{Frame, FrameTooLarge, Framer, LARGE};
 use super::terminator::Terminator;
@@ -89,7 +89,7 @@ enum Mode {
     Bytes,
 }
 
-/// As [`Framer`], for a peer that may send binary frames once they are
+/// Like [`Framer`], for a peer that may send binary frames once they are
 /// [offered](Self::offer_binary) to it.
 #[derive(Debug)]
 pub struct MixedFramer {
@@ -140,7 +140,7 @@ impl MixedFramer {
     ///
     /// # Errors
     ///
-    /// As [`Framer::push`].
+    /// Like [`Framer::push`].
     pub fn push(
         &mut self,
         chunk: &[u8],
@@ -218,7 +218,7 @@ impl MixedFramer {
                 }
                 FAREWELL if expects_bytes => next = Mode::Bytes,
                 FAREWELL => next = Mode::Text,
-                // After bytes that its sender had begun to send before.
+                // FAREWELL follows bytes that its sender had begun to send before.
                 other if expects_bytes && other.ends_with(FAREWELL) => {
                     next = Mode::Bytes;
                     sink(Incoming::Bytes(&other[..other.len() - FAREWELL.len()]));

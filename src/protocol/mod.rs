@@ -15,7 +15,7 @@
 //!    pass through unopened, and the JavaScript engine parses their JSON.
 //!
 //! [`write_ping`] and [`write_pong`] write control frames, byte for byte as a JavaScript peer does.
-//! [`iso8601`] spells their dates.
+//! [`iso8601`] formats their dates.
 //!
 //! [`ClusterLine`] reads the messages that the nodes of a cluster of servers send to each other,
 //! and [`ClusterRun`] several that were sent together.

@@ -1,11 +1,11 @@
-//! Dates as JavaScript's JSON spells them.
+//! Dates in the format of JavaScript's JSON.
 
 use time::OffsetDateTime;
 
 /// The last millisecond of a JavaScript `Date`.
 const LAST_MS: u64 = 8_640_000_000_000_000;
 
-/// Spells a time, in milliseconds since 1970 UTC, as `Date.prototype.toISOString` does:
+/// Formats a time, in milliseconds since 1970 UTC, as `Date.prototype.toISOString` does:
 /// `2026-11-22T19:36:34.886Z`. Years after 9999 have a sign and six digits. A time beyond the range
 /// of a `Date` becomes its last millisecond.
 #[must_use]

@@ -11,7 +11,7 @@ use tokio::net::UnixStream;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Credentials {
     /// Its id; `None` if it runs in a PID namespace that this process cannot see, or if the system
-    /// does not tell.
+    /// does not report it.
     pub pid: Option<i32>,
     /// Its user.
     pub uid: u32,
@@ -34,7 +34,7 @@ impl Credentials {
         })
     }
 
-    /// Sockets of Windows do not tell.
+    /// Windows does not report the peer of a socket.
     #[cfg(windows)]
     pub(super) fn of(_: &Socket) -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())

@@ -30,7 +30,7 @@ impl DescriptorQuota {
         self.max.store(max, Ordering::Relaxed);
     }
 
-    /// Whether there is no descriptor for another connection beside `open` ones. If closed
+    /// Whether there is no descriptor for another connection in addition to `open` ones. If closed
     /// connections take descriptors, one of them is asked to close its own.
     pub(crate) fn is_exhausted(self: &Arc<Self>, open: usize) -> bool {
         let max = self.max.load(Ordering::Relaxed);

@@ -116,7 +116,7 @@ fn listens(socket: &Socket) -> io::Result<bool> {
     socket.is_listener()
 }
 
-/// Other systems do not tell. To listen once more changes only the backlog.
+/// Other systems do not report it. Listening once more only changes the backlog.
 #[cfg(all(unix, not(target_os = "linux")))]
 #[allow(clippy::unnecessary_wraps)] // as on Linux
 fn listens(_: &Socket) -> io::Result<bool> {

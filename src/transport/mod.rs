@@ -90,7 +90,7 @@ impl Stream {
         Self::of(socket.into())
     }
 
-    /// As [`new`](Self::new), for a socket of any kind.
+    /// Like [`new`](Self::new), for a socket of any kind.
     pub(crate) fn of(socket: RawSocket) -> io::Result<Self> {
         let link = Link::new(socket)?;
         let inet = link.socket().is_some_and(|socket| {
@@ -130,7 +130,7 @@ impl Stream {
         })
     }
 
-    /// As [`secure`](Self::secure), for an accepted socket of a server.
+    /// Like [`secure`](Self::secure), for an accepted socket of a server.
     pub fn into_secure(self, config: &ServerConfig) -> io::Result<Self> {
         let tls = TlsStream::server(config).map_err(io::Error::other)?;
         Ok(Self {
@@ -182,7 +182,7 @@ impl Stream {
         self.link.recv(buffer)
     }
 
-    /// Whether received bytes wait to be read, as far as the system tells: not those of a pipe.
+    /// Whether received bytes wait to be read. The system does not report those of a pipe.
     pub(crate) fn has_waiting(&self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
         self.has_buffered()
@@ -198,13 +198,13 @@ impl Stream {
         self.tls.as_ref().is_some_and(|tls| tls.has_buffered())
     }
 
-    /// Whether a client with TLS has ended its direction without the `close_notify` that tells an
-    /// end from a connection that was cut.
+    /// Whether a client with TLS has ended its direction without `close_notify`, which
+    /// distinguishes an end from a connection that was cut.
     pub(crate) fn is_truncated(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.is_truncated())
     }
 
-    /// The size of the kernel's send buffer in bytes; 0 if the system does not tell.
+    /// The size of the kernel's send buffer in bytes; 0 if the system does not report it.
     pub(crate) fn send_buffer(&self) -> u64 {
         let size = self.socket().map(|socket| socket.send_buffer_size());
         size.and_then(Result::ok).unwrap_or_default() as u64
@@ -247,8 +247,7 @@ impl Stream {
 
     /// The process at the other end of a Unix socket. The caller is in the context of the runtime.
     ///
-    /// # Errors
-    /// The system does not tell, for example because the socket is one of TCP.
+    /// # Errors The system does not report it, for example because the socket is a TCP socket.
     pub fn peer_credentials(&self) -> io::Result<Credentials> {
         match self.socket() {
             Some(socket) if !self.inet => Credentials::of(&socket),
@@ -261,7 +260,7 @@ impl Stream {
         self.link.socket()
     }
 
-    /// The socket of TCP.
+    /// The TCP socket.
     fn inet_socket(&self) -> Option<impl Deref<Target = Socket>> {
         self.socket().filter(|_| self.inet)
     }

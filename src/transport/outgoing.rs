@@ -9,7 +9,7 @@ pub trait Outgoing {
     /// gone.
     fn send(&self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// As [`send`](Self::send), for several pieces.
+    /// Like [`send`](Self::send), for several pieces.
     fn send_vectored(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
 
     /// Gives the kernel the bytes that are held; `WouldBlock` if it does not take all of them.

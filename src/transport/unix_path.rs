@@ -16,8 +16,8 @@ pub(super) fn listen(
 ) -> io::Result<(Socket, Option<SocketFile>)> {
     let socket = new_socket(address)?;
     let name = address.to_sock_addr()?;
-    // Held until this listens: a second server that starts sees no socket that is bound, and looks
-    // stale because it does not listen yet.
+    // Held until this server listens. Otherwise a second server could find a bound socket that does
+    // not listen yet, and take it for stale.
     let _lock = if options.unlink_stale && !path.starts_with('\0') {
         Some(DirectoryLock::of(path)?)
     } else {
@@ -51,7 +51,8 @@ pub(super) fn listen(
 
 /// Removes the file of a Unix socket that no server has open. Returns whether the path is free.
 fn remove_stale(address: &Address, path: &str) -> io::Result<bool> {
-    // Looked at before the connection, so that a file which replaces it meanwhile stays.
+    // The file is looked at before connecting, so that a file which replaces it in the meantime
+    // stays.
     let file = SocketFile::of(path);
     match new_socket(address)?.connect(&address.to_sock_addr()?) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),

@@ -62,7 +62,7 @@ impl Line {
         })
     }
 
-    /// As `Connection::lock_send_queue`, with `f` while it is locked.
+    /// Like `Connection::lock_send_queue`, with `f` while it is locked.
     fn with_send_queue<R>(&self, f: impl FnOnce(&mut SendQueue<Sink>) -> R) -> R {
         let mut send_queue = self.send_queue.lock();
         if let Some(subscription) = send_queue.subscription_if_behind() {
@@ -72,7 +72,7 @@ impl Line {
         f(&mut send_queue)
     }
 
-    /// As `Connection::write`.
+    /// Like `Connection::write`.
     fn write(&self, bytes: &'static [u8]) {
         let waits = self.with_send_queue(|queue| queue.write(bytes, Bytes::copy_from_slice));
         assert_eq!(waits.unwrap(), None);
@@ -83,7 +83,7 @@ impl Line {
     }
 }
 
-/// As `Connection::send_entries`.
+/// Like `Connection::send_entries`.
 fn send<'a>(queue: &mut SendQueue<Sink>, entries: impl Iterator<Item = &'a Arc<Entry>>) {
     for entry in entries {
         queue.push(entry.bytes.clone(), entry.guard.clone());
@@ -92,7 +92,7 @@ fn send<'a>(queue: &mut SendQueue<Sink>, entries: impl Iterator<Item = &'a Arc<E
 }
 
 impl Receiver for Line {
-    /// As `Connection::take_entries`.
+    /// Like `Connection::take_entries`.
     fn take(self: &Arc<Self>, log: &Arc<BroadcastLog>, entries: &[Arc<Entry>]) {
         let mut queue = self.send_queue.lock();
         if queue.subscription(log).is_none() {
@@ -111,7 +111,7 @@ impl Receiver for Line {
 /// A server around the real distribution. Its runtime is one thread.
 struct Server {
     distribution: Distribution<Line>,
-    /// Rounds that the runtime has yet to serve, and whether no more will follow.
+    /// Rounds that the runtime has not served yet, and whether no more will follow.
     rounds: Mutex<(Vec<Arc<Round>>, bool)>,
     work: Notify,
 }
@@ -125,20 +125,20 @@ impl Server {
         })
     }
 
-    /// As `ConnectionRegistry::add`.
+    /// Like `ConnectionRegistry::add`.
     fn add(&self, line: &Arc<Line>) -> u32 {
         let log = &self.distribution.log;
         line.with_send_queue(|queue| queue.set_subscription(Some(Subscription::new(log))));
         self.distribution.all.lock().add(Arc::clone(line))
     }
 
-    /// As `ConnectionRegistry::remove`, for a connection without groups.
+    /// Like `ConnectionRegistry::remove`, for a connection without groups.
     fn remove(&self, line: &Line, place: u32) {
         line.with_send_queue(|queue| queue.set_subscription(None));
         drop(self.distribution.all.lock().remove(place));
     }
 
-    /// As `ConnectionRegistry::join`. Returns the id of the group.
+    /// Like `ConnectionRegistry::join`. Returns the id of the group.
     fn join(&self, line: &Arc<Line>, name: &str) -> Membership {
         let Distribution { log, groups, .. } = &self.distribution;
         line.with_send_queue(|queue| {
@@ -152,7 +152,7 @@ impl Server {
         })
     }
 
-    /// As `ConnectionRegistry::leave`.
+    /// Like `ConnectionRegistry::leave`.
     fn leave(&self, line: &Line, Membership { group, place }: Membership) {
         let Distribution { log, groups, .. } = &self.distribution;
         line.with_send_queue(|queue| {
@@ -162,7 +162,7 @@ impl Server {
         drop(groups.lock().remove(group, place));
     }
 
-    /// As `ConnectionRegistry::deliver`, which leaves the sending to the runtime.
+    /// Like `ConnectionRegistry::deliver`, which leaves the sending to the runtime.
     fn deliver(&self, bytes: &'static [u8], group: Option<u64>, guard: Option<CompletionGuard>) {
         let audience = Audience {
             group,
@@ -196,7 +196,7 @@ impl Server {
         })
     }
 
-    /// As `ConnectionRegistry::serve`.
+    /// Like `ConnectionRegistry::serve`.
     fn serve(&self, mut round: Arc<Round>) {
         let mut part = Vec::new();
         loop {

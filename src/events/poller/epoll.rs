@@ -6,7 +6,7 @@
 //! waits for. When it is readable, that thread calls [`turn`](Poller::turn) and reads them itself.
 //!
 //! Nothing here depends on the calling thread. While JavaScript is busy with a computation, the
-//! runtime takes the turns (see [`WATCH_INTERVAL`]), so that pings are answered all the same. It
+//! runtime takes the turns (see [`WATCH_INTERVAL`]), so that pings are answered nevertheless. It
 //! looks for that only while something arrives now and then: an idle process has no timer.
 
 use super::id_hasher::IdHasher;
@@ -58,7 +58,7 @@ pub struct Poller<C> {
     turns: AtomicU64,
     /// Bytes read without asking what is ready; each turn counts as some bytes, too.
     unasked: AtomicU64,
-    /// Takes turns in place of a blocked event loop.
+    /// Takes turns instead of a blocked event loop.
     watch: Mutex<Option<OwnedTask>>,
 }
 
@@ -208,7 +208,7 @@ impl<C: PolledConnection> Poller<C> {
         self.listeners.lock().is_empty()
     }
 
-    /// Has the runtime take turns in place of a blocked event loop from now on.
+    /// Makes the runtime take turns instead of a blocked event loop from now on.
     fn watch(self: &Arc<Self>) {
         let mut watch = self.watch.lock();
         if watch.is_some() {

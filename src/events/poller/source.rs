@@ -11,9 +11,9 @@ pub trait PolledConnection: Send + Sync + 'static {
     /// The bytes received so far.
     fn bytes_received(&self) -> u64;
 
-    /// Reads on the event loop's thread, or on the runtime in place of a blocked event loop.
-    /// `share` is the number of connections that are read in this turn, which began at `now`.
-    /// Returns whether there was anything to read.
+    /// Reads on the event loop's thread, or on the runtime instead of a blocked event loop. `share`
+    /// is the number of connections that are read in this turn, which began at `now`. Returns
+    /// whether there was anything to read.
     fn read_in_loop(self: &Arc<Self>, share: usize, now: Instant) -> bool;
 }
 

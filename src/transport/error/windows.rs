@@ -88,7 +88,7 @@ pub(super) fn number(code: i32) -> i32 {
     }
 }
 
-/// As `number`, for the codes of everything but sockets.
+/// Like `number`, for the codes of everything but sockets.
 fn number_of_pipe(code: u32) -> i32 {
     match code {
         ERROR_ELEVATION_REQUIRED => EACCES,

@@ -1,5 +1,5 @@
-//! The types that every system has in a form of its own, chosen when the crate is compiled. No
-//! other module of the layers above knows descriptors, except to pass one of Node on.
+//! The types that differ between systems, chosen when the crate is compiled. Modules of the layers
+//! above use descriptors only to pass one of Node on.
 //!
 //! - `RawSocket`: a socket that connects, or is connected, and that no stream owns yet
 //! - `Link`: the connected socket of a stream

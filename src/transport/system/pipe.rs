@@ -4,9 +4,9 @@
 //! that waits for a client, and makes the next one when that is connected. A client that finds none
 //! waits a moment.
 //!
-//! A pipe has no end of one direction. As libuv does, the side that has ended its direction reads
-//! on while bytes arrive, and then takes the connection for ended; closing it is the end for the
-//! peer.
+//! A pipe has no end of one direction. As in libuv, the side that has ended its direction continues
+//! to read while bytes arrive, and then treats the connection as ended. The peer sees the end when
+//! the pipe is closed.
 
 use parking_lot::Mutex;
 use std::future::Future;
@@ -64,9 +64,9 @@ pub(crate) struct Pipe {
     shared: Arc<Shared>,
     /// This side has ended its direction.
     has_ended: AtomicBool,
-    /// Tells a reader that waits.
+    /// Notifies a waiting reader.
     ending: Notify,
-    /// No byte came for a while after that, so the connection is over.
+    /// No byte came for some time after that, so the connection is over.
     is_over: AtomicBool,
     runtime: Handle,
 }
@@ -76,9 +76,9 @@ pub(crate) struct Pipe {
 struct Shared {
     end: End,
     outgoing: Mutex<Outgoing>,
-    /// Tells that there is room for further bytes.
+    /// Notifies that there is room for further bytes.
     room: Notify,
-    /// Tells that the pipe is closed, apart from the bytes that wait.
+    /// Notifies that the pipe is closed, apart from the bytes that wait.
     closing: Notify,
 }
 
@@ -185,7 +185,7 @@ impl Pipe {
         }
     }
 
-    /// Takes bytes, which are written even if the pipe is closed meanwhile.
+    /// Takes bytes, which are written even if the pipe is closed in the meantime.
     pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         self.send_vectored(&[IoSlice::new(bytes)])
     }
@@ -220,7 +220,7 @@ impl Pipe {
         Ok(taken)
     }
 
-    /// Ends the sending direction: the reader takes the connection for ended when no more bytes
+    /// Ends the sending direction: the reader treats the connection as ended when no more bytes
     /// come.
     pub(crate) fn shutdown_write(&self) {
         self.has_ended.store(true, Ordering::Release);
@@ -385,8 +385,9 @@ impl ListeningPipe {
     /// Takes the instance that a client has connected to, and makes the next one.
     pub(crate) fn accept(&self) -> io::Result<RawPipe> {
         let mut next = self.next.lock();
-        // Not the future that the task of the listener polls: it would forget its waker. Also for a
-        // client that is known to have connected, because the task may not have begun to wait.
+        // This polls a future of its own, because the future of the listener's task would forget
+        // its waker. It polls also for a client that is known to have connected, because the task
+        // may not have begun to wait.
         let mut context = Context::from_waker(Waker::noop());
         let is_connected = pin!(next.pipe.connect()).poll(&mut context).is_ready();
         if !is_connected && !next.is_connected {
@@ -405,8 +406,8 @@ impl ListeningPipe {
         self.next.lock().is_connected = true;
     }
 
-    /// Waits until a client has connected. A client that has gone meanwhile counts: reading finds
-    /// its end.
+    /// Waits until a client has connected. A client that has left in the meantime counts: reading
+    /// finds its end.
     pub(crate) fn poll_connected(&self, context: &mut Context<'_>) -> Poll<()> {
         let mut next = self.next.lock();
         if !next.is_connected && next.connecting.as_mut().poll(context).is_pending() {

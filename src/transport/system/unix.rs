@@ -89,10 +89,10 @@ impl Link {
     }
 
     pub(crate) fn recv(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        // The system call itself: that of the C library is a point of cancellation, which costs
-        // more than a part of a small message. It is not `read()`, for which the kernel looks at
-        // the inode of the socket as well, and waits for its memory if there are hundreds of
-        // connections.
+        // The system call itself: that of the C library is a cancellation point, which costs a
+        // noticeable part of the time of a small message. It is not `read()`, for which the kernel
+        // looks at the inode of the socket as well, and waits for its memory if there are hundreds
+        // of connections.
         let (_, count) = rustix::net::recv(&self.0, buffer, RecvFlags::empty())?;
         Ok(count)
     }

@@ -1,7 +1,7 @@
 //! Sockets of TCP, and named pipes, on the types of tokio.
 //!
 //! The runtime watches a socket while it exists, so everything here is made in the context of the
-//! runtime. mio, below tokio, announces a socket anew only after an operation that it knows of has
+//! runtime. mio, below tokio, announces a socket again only after an operation that it knows of has
 //! found the socket not ready. Reads and writes go to the socket directly, as on other systems, so
 //! `clear` tells mio.
 
@@ -189,8 +189,8 @@ pub(crate) struct Readiness<'a, T> {
 }
 
 impl<T: Deref<Target: AsRef<Link>>> Readiness<'_, T> {
-    /// It turned out not to be ready any more: the next wait is for the kernel. A pipe was told by
-    /// the operation that found it out.
+    /// It turned out not to be ready any more: the next wait is for the kernel. For a pipe, the
+    /// operation that found this out has cleared it already.
     pub(crate) fn clear(&mut self) {
         if let Link::Tcp(socket) = self.owner.as_ref() {
             clear(socket, self.interest);

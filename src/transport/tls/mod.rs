@@ -16,8 +16,8 @@
 //! A client decides about the server's certificate after the handshake, before the connection is
 //! read or written. [`TrustStore`] follows the chain; JavaScript compares names, because the
 //! program may replace that check. A server decides about a client's certificate with
-//! [`ClientTrust`] during the handshake, if it requires one, so that the client gets the alert that
-//! says why. On both ends a chain that rustls trusts is trusted, and a [`ChainVerifier`] decides
+//! [`ClientTrust`] during the handshake, if it requires one, so that the client gets an alert with
+//! the reason. On both ends a chain that rustls trusts is trusted, and a [`ChainVerifier`] decides
 //! about the others.
 
 mod certificate_rules;

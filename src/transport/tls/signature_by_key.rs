@@ -18,7 +18,7 @@ pub(super) fn key_of(
     Ok(certificate.public_key().raw.to_vec().into())
 }
 
-/// As [`rustls::crypto::verify_tls12_signature`], by a key without a certificate. TLS 1.3 has such
+/// Like [`rustls::crypto::verify_tls12_signature`], by a key without a certificate. TLS 1.3 has such
 /// a function in rustls.
 pub(super) fn verify_tls12_signature_by_key(
     message: &[u8],

@@ -68,7 +68,7 @@ pub(crate) struct TlsStream {
     unsent: AtomicBool,
     /// There is something to read that the kernel will not announce.
     buffered: AtomicBool,
-    /// The stream of a client ended without `close_notify`: data at its end may be missing.
+    /// The stream of a client ended without `close_notify`, so data at its end may be missing.
     truncated: AtomicBool,
 }
 
@@ -87,8 +87,8 @@ enum Trust {
 }
 
 impl Trust {
-    /// Why the peer is not trusted after a handshake. One that a server requires a certificate of
-    /// was verified during the handshake, unless it has `resumed` an earlier session.
+    /// Why the peer is not trusted after a handshake. A client that must have a certificate was
+    /// verified during the handshake, unless it has `resumed` an earlier session.
     fn refusal(&self, chain: &[CertificateDer<'_>], resumed: bool) -> Option<Untrusted> {
         match self {
             Self::Servers(trust) => trust.verify(chain).err(),
@@ -116,8 +116,8 @@ struct Session {
     paused: bool,
     /// See [`TlsStream::is_truncated`].
     truncated: bool,
-    /// The first bytes that a client sent, and their number: a client without TLS is told from one
-    /// that makes mistakes.
+    /// The first bytes that a client sent, and their number. They distinguish a client without TLS
+    /// from one that makes mistakes.
     greeting: ([u8; 4], u8),
 }
 
@@ -200,7 +200,8 @@ impl TlsStream {
                 if let (Trust::Clients { required: true, .. }, Some(error)) =
                     (&self.trust, &agreement.untrusted)
                 {
-                    // Trusted in the session that was resumed, and no longer.
+                    // The certificate was trusted in the session that was resumed, but no longer
+                    // is.
                     return Err(io::Error::other(TlsError::Refused(error.clone())));
                 }
                 let _ = self.agreement.set(agreement);
@@ -363,8 +364,8 @@ impl Session {
                     continue;
                 }
                 Err(error) if would_block(&error) => {}
-                // FIN without close_notify. Node treats it like any other end; a server tells the
-                // end of half a message apart.
+                // FIN without close_notify. Node treats it like any other end; a server
+                // distinguishes an end in the middle of a message.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     self.truncated = matches!(self.connection, Connection::Server(_));
                     return Ok(filled);
