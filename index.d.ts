@@ -556,7 +556,7 @@ export interface ListenOptions {
    */
   writableAll?: boolean | null | undefined;
   /**
-   * Descriptor of a socket that another process has bound, in place of `path`, `address` and
+   * Descriptor of a socket that another process has bound, instead of `path`, `address` and
    * `port`. The server takes it over and closes it. Default: none.
    */
   fd?: number | null | undefined;

@@ -46,7 +46,7 @@ describe('a payload of the benchmark', () => {
       for (const seq of [0, 1, 999, 1000]) {
         const arrived = copy(payload.make(seq), payload.values);
         assert.ok(payload.matches(arrived, seq), `no. ${seq}`);
-        assert.ok(!payload.matches(arrived, seq + 1), `no. ${seq} in place of the next`);
+        assert.ok(!payload.matches(arrived, seq + 1), `no. ${seq} instead of the next`);
       }
       assert.ok(!payload.matches({}, undefined), 'an object without a number');
       const { seq, ...rest } = copy(payload.make(1000), payload.values);

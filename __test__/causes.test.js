@@ -214,7 +214,7 @@ describe('a bad frame', () => {
 });
 
 describe('send()', () => {
-  it('with options in place of a callback says where they belong', limit, async (t) => {
+  it('with options instead of a callback says where they belong', limit, async (t) => {
     const { client } = await clientOnWire(t);
     const refused = (err) => {
       assert.equal(err.message, 'remote_callback must be a function');
@@ -230,7 +230,7 @@ describe('send()', () => {
     await assert.rejects(server.send({ write: null }, { a: 1 }), { code: 'ERR_NO_SOCKET' });
   });
 
-  it('to a session or to meta, in place of its socket, says so', limit, async () => {
+  it('to a session or to meta, instead of its socket, says so', limit, async () => {
     const server = new impl.server();
     const session = new impl.session({ write() {} }, server);
     for (const [wrong, remedy] of [

@@ -130,7 +130,7 @@ describe('connect()', () => {
     assert.equal(first.log.count('connect'), 1);
   });
 
-  it('connects to the path, if there is one, in place of the port', limit, async (t) => {
+  it('connects to the path, if there is one, instead of the port', limit, async (t) => {
     const overPath = await startServer(t, {}, { path: unixPath(t) });
     const overPort = await startServer(t);
     const { client } = makeClient(t, { path: overPath.where.path, port: overPort.where.port });

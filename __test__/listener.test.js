@@ -529,7 +529,7 @@ for (const [name, { server: Server, client: Client, session: Session }] of [
   });
 }
 
-describe('a net.Server in place of server.server', () => {
+describe('a net.Server instead of server.server', () => {
   it(
     'rejects, and throws nothing, when one of net.createServer() finds the address taken',
     limit,

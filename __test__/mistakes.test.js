@@ -243,7 +243,7 @@ describe('an option of one message that the package does not read', () => {
     assert.equal((await warningsOfMessages(t, options)).length, 1);
   });
 
-  it('a number in place of the options of request() is warned of', limit, async (t) => {
+  it('a number instead of the options of request() is warned of', limit, async (t) => {
     const main = async (sockhop, { path }) => {
       process.on('warning', ({ code, message }) => console.log(JSON.stringify({ code, message })));
       const server = new sockhop.server({ path });

@@ -91,7 +91,7 @@ describe('listen()', () => {
     assert.equal(server.get_bound_address(), '127.0.0.1');
   });
 
-  it('listens on a path, if there is one, in place of the port', limit, async (t) => {
+  it('listens on a path, if there is one, instead of the port', limit, async (t) => {
     const path = unixPath(t);
     const server = new impl.server({ path, port: 1 });
     t.after(() => server.close());

@@ -260,7 +260,7 @@ describe('an option that takes OpenSSL', () => {
     });
   }
 
-  it('the name of a file in place of its contents is explained', limit, async (t) => {
+  it('the name of a file instead of its contents is explained', limit, async (t) => {
     const ssl_options = { cert: 'cert.pem', key: 'key.pem' };
     const { client } = makeClient(t, { port: await freePort() }, { ssl_options });
     const err = await client.connect().then(assert.fail, (e) => e);

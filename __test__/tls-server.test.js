@@ -379,7 +379,7 @@ describe('listen() with TLS', { skip }, () => {
       /ssl_options\.ca" property/,
     ],
     [
-      'the name of a protocol in place of a list',
+      'the name of a protocol instead of a list',
       () => ({ ALPNProtocols: 'sockhop' }),
       'ERR_INVALID_ARG_TYPE',
       /\.ALPNProtocols" property must be an array of names/,

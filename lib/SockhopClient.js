@@ -39,7 +39,7 @@ const load = {
 };
 
 /**
- * A client: at most one connection to a server, which it can make again by itself.
+ * A client has at most one connection to a server, and can reconnect by itself.
  *
  * @fires SockhopClient#connect (socket)
  * @fires SockhopClient#disconnect (socket)
@@ -49,7 +49,7 @@ const load = {
  * @fires SockhopClient#error (err)
  */
 class SockhopClient extends native.SockhopClient {
-  /** The current socket with its channel, and the attempt to connect. */
+  /** Has the current socket with its channel, and the attempt to connect. */
   #connection;
   /** Connects again while `auto_reconnect` is on. */
   #reconnector;
@@ -179,7 +179,7 @@ class SockhopClient extends native.SockhopClient {
     return this.#handlers.callbacks;
   }
 
-  /** As `connected`, and writable as in 1.8.4. */
+  /** The value of `connected`, but writable as in 1.8.4. */
   get _connected() {
     return this.#connection.connected;
   }
@@ -238,8 +238,8 @@ class SockhopClient extends native.SockhopClient {
     // The program itself ended the attempt.
     if (err.code === 'ERR_SOCKET_DESTROYED' || !this.#reconnector.enabled) return;
     this.#handlers.limits.failed_reconnects += 1;
-    // Reconnecting is for servers that do not listen yet. One address of a name may fail in another
-    // way.
+    // Reconnecting is for servers that do not listen yet. One address of a name may fail for
+    // another reason.
     const isRefused = [err, ...(err.errors ?? [])].some(({ code }) => code === 'ECONNREFUSED');
     if (!isRefused) this.#handlers.emitError(err);
   }
@@ -267,7 +267,7 @@ class SockhopClient extends native.SockhopClient {
   }
 
   /**
-   * @returns {string} the IP address this end of the connection has
+   * @returns {string} the IP address of this end of the connection
    * @throws {SockhopError} ERR_NO_SOCKET while not connected
    */
   get_bound_address() {

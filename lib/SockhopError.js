@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * An error of this package; its `code` tells it from others. The `name` stays `Error`, because
- * programs print and compare the result of `String(err)`.
+ * An error of this package; its `code` distinguishes it from others. The `name` stays `Error`,
+ * because programs print and compare the result of `String(err)`.
  *
  * @property {string} [code] one of the codes of API.md
  */

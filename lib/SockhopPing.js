@@ -3,11 +3,12 @@
 const { uuid } = require('./internal/ids.js');
 const { kOriginalMethods } = require('./internal/symbols.js');
 
-// A peer may send any JSON in place of a ping or pong.
+// A peer may send any JSON instead of a ping or pong.
 const fieldsOf = (value) => (typeof value === 'object' && value !== null ? value : {});
 
 /**
- * Asks whether the peer is alive, and has the times at which it was sent, answered and concluded.
+ * A ping asks whether the peer is alive. It has the times at which it was sent, answered and
+ * concluded.
  *
  * The property names are those of the protocol.
  */
@@ -62,7 +63,7 @@ class SockhopPong {
     this._finished = _finished || null;
   }
 
-  /** When the answer arrived. Only the sender of the ping knows. @type {?(Date|string)} */
+  /** When the answer arrived, which only the sender of the ping knows. @type {?(Date|string)} */
   get finished() {
     return this._finished;
   }

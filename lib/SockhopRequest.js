@@ -59,7 +59,10 @@ class SockhopRequest {
  * One packet of an answer.
  */
 class SockhopResponsePacket {
-  /** That of its message, in characters. Programs print and compare packets, so it is private. */
+  /**
+   * The length of its message, in characters. It is private, because programs print and compare
+   * packets.
+   */
   #textLength = 0;
 
   /**
@@ -133,22 +136,23 @@ class SockhopResponseReadableStream extends EventEmitter {
    */
   #held = null;
   /**
-   * The calls of `next()`: the next packet settles them and ends the stream. Null for none.
+   * The pending calls of `next()`: the next packet settles them and ends the stream. Null if there
+   * are none.
    *
    * @type {?{resolve: Function, reject: Function}[]}
    */
   #nexts = null;
   /**
-   * The calls of `all()` and the iterators. Null for none.
+   * The pending calls of `all()`, and the iterators. Null if there are none.
    *
    * @type {?Set<{packet: Function, end: Function}>}
    */
   #followers = null;
-  /** The characters of the packets that iterators keep. */
+  /** The number of characters of the packets that iterators keep. */
   #kept = 0;
   /** Whether the next event is emitted by the stream itself. */
   #isOwnEvent = false;
-  /** Counts them for the connection; null without one. @type {?Backlog} */
+  /** Counts these characters for the connection; null without one. @type {?Backlog} */
   [kBacklog] = null;
 
   /**
@@ -316,7 +320,10 @@ class SockhopResponseReadableStream extends EventEmitter {
     };
   }
 
-  /** Events that a program itself emits, as a test does, reach promises and iterators as well. */
+  /**
+   * Events that a program emits itself, for example in a test, reach promises and iterators as
+   * well.
+   */
   emit(event, ...args) {
     const isOwn = this.#isOwnEvent || this.#ended;
     this.#isOwnEvent = false;
@@ -456,7 +463,7 @@ class SockhopResponseWriteableStream {
    * sent.
    */
   #ended = false;
-  /** Counts the answers that are owed, this one among them: @type {?MessageChannel} */
+  /** Counts the answers that are owed, including this one: @type {?MessageChannel} */
   #channel = null;
 
   /**
@@ -557,8 +564,8 @@ class SockhopResponseWriteableStream {
 }
 
 /**
- * A rejection that the program may ignore: a packet too many is a mistake, but must not end the
- * process as an unhandled rejection.
+ * A rejection that the program may ignore: a packet after the last one is a mistake, but must not
+ * end the process as an unhandled rejection.
  */
 function refused(message, meaning) {
   const promise = Promise.reject(explain(new SockhopError(message, 'ERR_RESPONSE_SEND'), meaning));

@@ -61,7 +61,7 @@ class SockhopServer extends native.SockhopServer {
   #handlers;
   /** The connections with their sessions and channels. */
   #connections;
-  /** Makes the listener, and has it listen and close. */
+  /** Makes the listener, and makes it listen and close. */
   #acceptor;
   /** Sends messages to all clients. */
   #broadcaster;
@@ -471,7 +471,8 @@ class SockhopServer extends native.SockhopServer {
     }
     const [cut] = await Promise.all([drain.finished, closed]);
     this.#handlers.drain = null;
-    // Until now, other nodes could still answer requests of the sessions.
+    // The cluster is left only now, because other nodes could still answer requests of the
+    // sessions.
     await this.#cluster?.close();
     return cut;
   }

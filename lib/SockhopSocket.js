@@ -78,8 +78,8 @@ let countBroadcast;
 
 /**
  * The socket of one connection: a `net.Socket` to the program, and the native transport of a
- * message channel. Its first two layers have the connection (`ConnectionSocket`) and everything
- * that is sent (`WritingSocket`); this one has everything that is received.
+ * message channel. The first of three layers handles the connection (`ConnectionSocket`), the
+ * second one sending (`WritingSocket`), and this one receiving.
  *
  * Frames go from the native side to the channel without passing the stream. The stream gets raw
  * bytes only while the program listens to `data` or `readable`, and before its session has started.
@@ -96,7 +96,10 @@ class SockhopSocket extends WritingSocket {
   /** Whether the package reads the socket, or will when it starts. */
   #isReadByPackage = false;
   #messagesReceived = 0;
-  /** How many messages had been received when the peer was first offered binary frames; or -1. */
+  /**
+   * How many messages had been received when binary frames were first offered to the peer; -1
+   * before that.
+   */
   #offeredAt = -1;
   #reading = INITIAL_READING;
 
@@ -132,7 +135,7 @@ class SockhopSocket extends WritingSocket {
       isSocketOf(socket, handlers) && socket.#channel.isNative && countSent(socket, length);
   }
 
-  /** The state of reading, to be changed. */
+  /** Returns a state of reading that this socket may change. */
   #ownReading() {
     if (this.#reading === INITIAL_READING) this.#reading = new Reading();
     return this.#reading;
@@ -193,10 +196,10 @@ class SockhopSocket extends WritingSocket {
     return this.isPaused() && this.listenerCount('readable') === 0;
   }
 
-  /** Node's handle was read, and nothing has taken it: the native side reads on. */
+  /** Node's handle was read, but nothing has taken it: the native side continues to read. */
   [kOnHandleUnused]() {
     if (!this.#hasStarted) {
-      // The stream may have asked for more meanwhile.
+      // The stream may have asked for more in the meantime.
       this[kConnection].resume();
       if (this._readableState.reading) this._read();
     } else if (!this.#isPaused()) this[kConnection].resume();
@@ -254,13 +257,13 @@ class SockhopSocket extends WritingSocket {
     return !this[kIsOver];
   }
 
-  /** The program, which reads alone, gets a text frame. */
+  /** Only the program reads, and it gets a text frame. */
   #passMade(text) {
     const message = this.#channel === null ? text : takeOffer(this.#channel, text);
     return message === '' && text !== '' ? !this[kIsOver] : this.#pushMade(message);
   }
 
-  /** As `kOnFrame`, for a binary frame: ranges of a text and of bytes. */
+  /** Like `kOnFrame`, for a binary frame: ranges of a text and of bytes. */
   [kOnBinaryFrame](text, start, end, bytes, from, to) {
     if (this.emit !== emit) this.#noticeOwnEmit();
     if (this.timeout) this._unrefTimer?.();
@@ -394,7 +397,8 @@ class SockhopSocket extends WritingSocket {
     const isRead = isForPackage && this.#hasStarted && !this.#reading.isListenerRemoved;
     if (isRead) this.#ownReading().unshifted += Buffer.byteLength(chunk, encoding);
     const result = this.#runInStream(method, chunk, encoding);
-    // To the program the stream flows, because the package reads it. Without that it has no end.
+    // To the program the stream flows, because the package reads it. Otherwise it would emit no
+    // `end`.
     const isShown = isRead || (chunk === null && this.#hasStarted);
     if (isShown && this.readableFlowing === null) super.resume();
     return result;
@@ -430,14 +434,14 @@ class SockhopSocket extends WritingSocket {
     return super.emit(event, ...args);
   }
 
-  /** The program has wrapped `emit()`, which sees `data`, also that of frames read already. */
+  /** The program has wrapped `emit()`, which also sees `data` of frames that were read already. */
   #noticeOwnEmit() {
     if (this.#reading.isRawEnabled || this.#reading.isListenerRemoved) return;
     this.#enableRawFor('data', true);
     if (this.readableFlowing === null) super.resume();
   }
 
-  /** The stream emits bytes, the first of which the program has put there. */
+  /** The stream emits bytes, and the program has put the first of them there. */
   #receiveUnshifted(chunk) {
     const bytes = Buffer.from(chunk);
     const length = Math.min(bytes.length, this.#reading.unshifted);
@@ -543,7 +547,10 @@ class SockhopSocket extends WritingSocket {
     this.#channel?.codec?.leave(this);
   }
 
-  /** The native side delivers raw bytes, too; `isLate`: also those of frames that it has read. */
+  /**
+   * Makes the native side deliver raw bytes as well; `isLate`: also those of frames that it has
+   * read.
+   */
   #enableRawFor(event, isLate = false) {
     if (event !== 'data' && event !== 'readable') return;
     const reading = this.#ownReading();

@@ -11,7 +11,7 @@ const noop = () => {};
  * A map that removes each value after a time.
  *
  * Each value may have a callback, which is called once when the value is removed, with the reason:
- * `"overwritten"`, `"deleted"`, `"timed-out"` or `"stopped"`. The value is out of the map by then,
+ * `"overwritten"`, `"deleted"`, `"timed-out"` or `"stopped"`. The value has left the map by then,
  * so the callback may change the map.
  */
 class TimedMap {
@@ -32,8 +32,8 @@ class TimedMap {
   }
 
   /**
-   * key -> [value, timer, callback]. Programs read it. Made when it is needed: most maps stay
-   * empty.
+   * key -> [value, timer, callback]. Programs read it. It is made when it is needed, because most
+   * maps stay empty.
    */
   get _map() {
     this.#map ??= new Map();

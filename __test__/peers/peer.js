@@ -91,7 +91,7 @@ class Client extends Actor {
     return ask((callback) => this.subject.send(build(spec), callback));
   }
 
-  /** As `ask()`, by the promise of this package. */
+  /** Like `ask()`, by the promise of this package. */
   async call(spec, options) {
     return { data: await this.subject.call(build(spec), options) };
   }

@@ -11,7 +11,7 @@ const STEP = process.env.SOCKHOP_NETWORK ? 60_000 : 30_000;
 const SLOWNESS = Math.min(16, Math.max(4, os.loadavg()[0] / os.cpus().length));
 
 /**
- * Rejects with a message that names the awaited event, in place of the test runner's own time-out,
+ * Rejects with a message that names the awaited event, instead of the test runner's own time-out,
  * which names the test only.
  *
  * @template T

@@ -91,7 +91,7 @@ class Cell {
    * A client connected to a server.
    *
    * @param {object} [options] for both sides
-   * @param {object} [clientOptions] for the client, in place of the first
+   * @param {object} [clientOptions] for the client, instead of the first
    */
   async connect(options = {}, clientOptions = options) {
     const { server, where } = await this.server(options);

@@ -14,7 +14,7 @@ const { Wire } = require('./raw.js');
  *
  * @param {object} t the test context
  * @param {object} options of `tls.createServer()`
- * @param {(socket: tls.TLSSocket) => void} [onConnection] in place of a `Wire`
+ * @param {(socket: tls.TLSSocket) => void} [onConnection] instead of a `Wire`
  */
 async function secureServer(t, options, onConnection = undefined, port = 0) {
   const log = new EventLog();

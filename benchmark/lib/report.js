@@ -60,7 +60,7 @@ function textTable(workload, entries) {
     .join('\n');
 }
 
-/** A reason in place of figures must not widen a column. */
+/** A reason instead of figures must not widen a column. */
 function shortCell(row, i) {
   return row.length === 2 && i === 1 ? '' : (row[i] ?? '');
 }

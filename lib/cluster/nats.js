@@ -71,7 +71,7 @@ class NatsEngine {
   #pending = 0;
   /** Whether the connection has lost its server. */
   #isDown = false;
-  /** Calls that wait for the server to be back. @type {Function[]} */
+  /** Calls that wait until the server can be reached again. @type {Function[]} */
   #waiting = [];
   /** The confirmation that is asked for at the end of this tick. @type {?Promise<void>} */
   #confirmation = null;
@@ -240,7 +240,7 @@ class NatsEngine {
       this.#connection.publish(subject, bytes, options);
       this.#pending += bytes.length;
     } catch {
-      // The connection is closed: `flush()` tells.
+      // The connection is closed, which `flush()` reports.
     }
   }
 
@@ -306,7 +306,7 @@ const URL_PARTS = /^(?:([^/?#@]*):\/\/)?(?:([^/?#]*)@)?(.+)$/;
 /** The server of the client's default. */
 const DEFAULT_SERVER = '127.0.0.1:4222';
 
-/** The client's errors of an attempt to connect do not name the servers. */
+/** The client's errors for a failed attempt to connect do not name the servers. */
 function withServers(err, { servers = DEFAULT_SERVER, port }) {
   const tried = port === undefined ? [servers].flat() : [`127.0.0.1:${port}`];
   const places = tried.map((server) => URL_PARTS.exec(server)?.[3]);

@@ -8,7 +8,7 @@ const noop = () => {};
 const MAX_PAYLOAD = 512 * 1024 * 1024;
 /** How many subscriptions one command makes. */
 const CHUNK = 1000;
-/** The time between two attempts at what has failed, in ms. */
+/** The time before something that has failed is tried again, in ms. */
 const RETRY_MS = 250;
 /** The longest time between two attempts to connect of a client that this package makes, in ms. */
 const LONGEST_RECONNECT_MS = 500;
@@ -61,7 +61,7 @@ class IoRedis {
     for (const client of [this.#publisher, subscriber]) {
       client.on('ready', this.#onState);
       client.on('close', this.#onState);
-      // One server of a cluster is away, or belongs to it no longer.
+      // One server of a cluster is away, or no longer belongs to it.
       client.on('-node', this.#onBroken);
     }
     if (this.#isOwn) this.#publisher.on('error', onState);
@@ -115,7 +115,7 @@ class IoRedis {
 
 /** The events of a client of `@redis/client` after which its state may be another one. */
 const STATE_EVENTS = ['ready', 'connect', 'end', 'disconnect', 'error', 'reconnecting'];
-/** That of a client of a cluster by which one server is away. */
+/** The event of a client of a cluster when one server is away. */
 const BROKEN_EVENT = 'node-reconnecting';
 
 /** Two connections of `@redis/client`, or of `redis`, which contains it. */
@@ -296,7 +296,7 @@ class RedisEngine {
   #isSharded;
   #subjects = new Set();
   #isUp = false;
-  /** Whether the host knows that the server is reached: `open()` tells it the first time. */
+  /** Whether the host knows that the server is reached: `open()` reports it the first time. */
   #isReported = false;
   /** Counts the connections, so that a confirmation of an earlier one does not count. */
   #epoch = 0;
@@ -304,7 +304,7 @@ class RedisEngine {
   #pending = 0;
   /** The messages that no server of a cluster has confirmed. @type {Set<Promise<void>>} */
   #unanswered = new Set();
-  /** Calls that wait for the server to be back. @type {Function[]} */
+  /** Calls that wait until the server can be reached again. @type {Function[]} */
   #waiting = [];
   /** End the waits for answers of the server. @type {Set<function(Error): void>} */
   #answers = new Set();

@@ -7,7 +7,7 @@ import type { ClusterEngine } from '../../index';
 export function workers(): ClusterEngine;
 
 /**
- * Has the primary process pass messages between its workers. Further calls do nothing.
+ * Makes the primary process pass messages between its workers. Further calls do nothing.
  *
  * @throws Error in a worker
  */

@@ -161,7 +161,7 @@ class Relay {
 let theRelay = null;
 
 /**
- * Has the primary process pass messages between the workers. Further calls do nothing.
+ * Makes the primary process pass messages between the workers. Further calls do nothing.
  *
  * @throws {Error} in a worker
  */

@@ -66,7 +66,7 @@ function onAbort(signal, action) {
     found = new Abortions(signal);
     abortions.set(signal, found);
   }
-  // A new function, because the same one may be given for two calls.
+  // A new function, because the same action may be given for two calls.
   const own = () => action();
   found.add(own);
   return () => found.remove(own);

@@ -3,7 +3,7 @@
 const net = require('node:net');
 const os = require('node:os');
 
-/** The default of Node 18, which has no function for it, in ms. */
+/** The default of Node, in ms; Node 18 has no function that returns it. */
 const ATTEMPT_DELAY_MS = 250;
 
 /**

@@ -13,7 +13,7 @@
  * give a part its own copies of modules that the package has loaded before.
  */
 
-// Parts that are loaded late compare functions with those that there are now.
+// Parts that are loaded late compare functions with the current ones, which these modules keep.
 require('./json-functions.js');
 require('./originals.js');
 require('./real-timers.js');
@@ -28,8 +28,8 @@ const { devNull } = require('node:os');
 const RESERVED = 3;
 
 /**
- * Whether a file was not loaded for want of a descriptor. The last code is that of Node 24 and later,
- * which look for a `package.json` beside the file.
+ * Whether a file was not loaded because there was no free descriptor. The last code is that of Node
+ * 24 and later, which look for a `package.json` next to the file.
  */
 const isOutOfDescriptors = ({ code }) =>
   code === 'EMFILE' || code === 'ENFILE' || code === 'ERR_INVALID_PACKAGE_CONFIG';

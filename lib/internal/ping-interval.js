@@ -3,8 +3,8 @@
 const options = require('./options/options.js');
 
 /**
- * Has a client or server send pings at an interval, or stops that. The pings that were sent before
- * are forgotten.
+ * Makes a client or server send pings at an interval, or stop sending them. The pings that were
+ * sent before are forgotten.
  *
  * @param {SockhopClient|SockhopServer} endpoint has the timer as its `interval_timer`
  * @param {number} delay in ms; 0 stops

@@ -55,7 +55,7 @@ function supportProxies({ prototype }, except = []) {
 }
 
 /**
- * Assigns the property, as EventEmitter does with the symbols of its own. To define one that is not
+ * Assigns the property, as EventEmitter does with its own symbols. Defining a property that is not
  * enumerable takes 15 times as long.
  *
  * @param {object} object under construction

@@ -235,8 +235,8 @@ impl Connection {
         self.inner.set_raw(on);
     }
 
-    /// Turns `Raw` events on. The first one comes after the frames that were read before, and has the
-    /// beginning of the next frame, which may be empty.
+    /// Turns `Raw` events on. The first one comes after the frames that were read before, and has
+    /// the beginning of the next frame, which may be empty.
     #[napi(catch_unwind)]
     pub fn begin_raw(&self) {
         self.inner.begin_raw();

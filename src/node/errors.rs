@@ -10,7 +10,7 @@ use napi::{Env, JsValue, sys};
 use napi_derive::napi;
 
 /// An error as `lib/` gets it: a number, and the system call that returned it. Errors that no
-/// system call returned have one of these names in place of the system call, and a number of their
+/// system call returned have one of these names instead of the system call, and a number of their
 /// own:
 ///
 /// - `tls`: TLS failed on a connection; the number is [`TlsError::number`](crate::transport::tls::TlsError::number).

@@ -25,7 +25,7 @@ pub struct ListenFailure {
 pub struct ListenOptions {
     /// How many connections may wait to be accepted.
     pub backlog: i32,
-    /// The permissions of the file of a Unix socket, in place of those that the umask leaves.
+    /// The permissions of the file of a Unix socket, instead of those that the umask leaves.
     pub mode: Option<u32>,
     /// Permissions that are added to them.
     pub added_mode: u32,

@@ -50,7 +50,7 @@ function file(name) {
 
 /** @type {Object<string, CliOption>} */
 const PLACE = {
-  unix: { value: 'PATH', meaning: 'Use the Unix socket at PATH in place of an endpoint' },
+  unix: { value: 'PATH', meaning: 'Use the Unix socket at PATH instead of an endpoint' },
   peer: {
     value: 'json',
     meaning: 'The peer speaks bare JSON, without types, callbacks and requests',

@@ -28,7 +28,7 @@ function makeClient(values, endpoint, more = {}) {
   });
 }
 
-/** Has a client connect. @throws {Error} whose message names the endpoint */
+/** Connects a client. @throws {Error} whose message names the endpoint */
 async function connect(client, endpoint) {
   try {
     await client.connect();

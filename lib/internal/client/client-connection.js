@@ -79,7 +79,7 @@ class ClientConnection {
     this.options = options;
     this.#handlers = handlers;
     this.#reconnector = reconnector;
-    // Messages must not get to a socket whose server may be passed over for the next one.
+    // Messages must not be written to a socket whose server may be given up for the next one.
     if (options.offline_queue > 0 || options.addresses !== null) {
       this.#offline = new (load.offlineQueue())(handlers);
     }
@@ -109,7 +109,7 @@ class ClientConnection {
     this.#reconnector.setState(this.state);
   }
 
-  /** The attempt under way, which may be cancelled: @type {?(ConnectAttempt|ServerTour)} */
+  /** The attempt in progress, which may be cancelled: @type {?(ConnectAttempt|ServerTour)} */
   get attempt() {
     return this.#tour ?? this.#attempt;
   }
@@ -287,7 +287,10 @@ class ClientConnection {
     socket[kMarkConnected](announce);
   }
 
-  /** With rich values: @returns {Promise<void>|undefined} the server has said that it takes them */
+  /**
+   * With rich values: @returns {Promise<void>|undefined} fulfilled when the server has announced
+   * that it takes them
+   */
   #whenReady(channel) {
     return channel.ready?.catch((err) => {
       this.lastError = err;
@@ -298,7 +301,7 @@ class ClientConnection {
     });
   }
 
-  /** As `end()`, but an error of the program's handler is thrown later, as an uncaught one. */
+  /** Like `end()`, but an error of the program's handler is thrown later, as an uncaught one. */
   #endSafely() {
     try {
       this.client._end_socket();
@@ -332,8 +335,8 @@ class ClientConnection {
   }
 
   /**
-   * Sends everything that has gathered, then FIN. As in 1.8.4, the socket is destroyed and the
-   * answers are given up before `disconnect` is emitted.
+   * Sends all collected messages, then FIN. As in 1.8.4, the socket is destroyed and the waiting
+   * callbacks are discarded before `disconnect` is emitted.
    */
   finish() {
     const { _socket: socket, _response_stream_map: streams } = this.client;
@@ -406,7 +409,7 @@ class ClientConnection {
     return this.#sendsNow() ? this.#sendingChannel() : this.#waitingChannel(typeName(object));
   }
 
-  /** The same for a message in its envelope. */
+  /** Like `channelFor()`, for a message in its envelope. */
   channelForMessage(message) {
     return this.#sendsNow() ? this.#sendingChannel() : this.#waitingChannel(message?.type);
   }
@@ -431,7 +434,10 @@ class ClientConnection {
     return OF_A_CONNECTION.has(type) ? this.channel : this.#offline.channel;
   }
 
-  /** Whether messages do not wait: there is no queue, or the server gets them, as far as known. */
+  /**
+   * Whether messages need not wait: there is no queue, or there seems to be a connection to the
+   * server.
+   */
   #sendsNow() {
     if (this.#offline === null) return true;
     if (this.options.offline_queue === 0) return this.state !== 'connecting';
@@ -440,7 +446,7 @@ class ClientConnection {
     return !socket.destroyed && !socket.writableEnded;
   }
 
-  /** The messages that waited for a connection leave. */
+  /** Sends the messages that waited for a connection. */
   #sendWaiting() {
     if (this.#sendsNow()) this.#offline?.leaveBy(this.channel);
   }
@@ -457,7 +463,8 @@ class ClientConnection {
 
   /**
    * The channel for a client that is not connected: it reports the same mistakes, and sends
-   * nothing. As in 1.8.4, the missing connection comes before a value that is not an object.
+   * nothing. As in 1.8.4, it reports the missing connection rather than a value that is not an
+   * object.
    */
   get absentChannel() {
     const options = { ...this.options, debug: false, allow_non_objects: true };

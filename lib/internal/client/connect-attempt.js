@@ -58,7 +58,7 @@ class ConnectAttempt {
   #timer = null;
   /** Whether later attempts begin with OpenSSL if this one succeeds with it. */
   #prefersOpenssl = false;
-  /** Whether the attempt has succeeded, failed or been cancelled. */
+  /** Whether the attempt has succeeded or failed, or was cancelled. */
   #isOver = false;
   /** Keeps the process alive during the attempt. */
   #keepAlive = new KeepAlive();
@@ -67,9 +67,9 @@ class ConnectAttempt {
   /** Cancels the attempt when it is aborted: @type {?AbortSignal} */
   #signal;
   #stopListening = () => {};
-  /** That of `connect()`: @type {?Promise<void>} */
+  /** The promise of `connect()`: @type {?Promise<void>} */
   #promise = null;
-  /** Settle it. */
+  /** Settle that promise. */
   #resolve = null;
   #reject = null;
 
@@ -120,7 +120,7 @@ class ConnectAttempt {
 
   async #connect() {
     const { client } = this.#connection;
-    // The time of looking up a name counts.
+    // The time for looking up the name counts as well.
     this.#timer = setTimeout(() => this.#timeOut(), client._connect_timeout);
     this.#timer?.unref?.();
     try {
@@ -173,7 +173,10 @@ class ConnectAttempt {
     this.#number = client[kConnect](endpoints, attemptDelay(), 0, this.#connector?.client);
   }
 
-  /** The native side has connected. An attempt that is over for it has another number, or none. */
+  /**
+   * The native side has connected. An attempt that is over on this side has another number, or
+   * none.
+   */
   connected(number, nativeConnection) {
     if (number !== this.#number) nativeConnection.close(false);
     else this.#scope.runInAsyncScope(this.#connected, this, nativeConnection);
@@ -348,7 +351,7 @@ class ConnectAttempt {
 function targetOf({ path, address, port }) {
   if (path) return { path: options.checkPath('The "path" property', path) };
   const checkedPort = options.checkPort('The "port" property', port);
-  // As `net` does it where a program has assigned no address.
+  // As `net` does if a program has assigned no address.
   const host = address || 'localhost';
   return { address: options.checkAddress('The "address" property', host), port: checkedPort };
 }

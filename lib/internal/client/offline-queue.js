@@ -28,16 +28,16 @@ class QueuedMessage {
     this.content = content;
     this.isAwaited = isAwaited;
     this.length = content instanceof RichFrame ? content.length : Buffer.byteLength(content);
-    /** Settled as that of `send()`: @type {Promise<null>} */
+    /** Settled as the promise of `send()` is: @type {Promise<null>} */
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    // As every promise of send(), it may be ignored.
+    // Like every promise of send(), it may be ignored.
     this.promise.catch(noop);
   }
 
-  /** Whether no socket has got it yet. */
+  /** Whether it was not written to a socket yet. */
   get isWaiting() {
     return this.#queue.has(this);
   }
@@ -80,8 +80,8 @@ class QueuedMessage {
 }
 
 /**
- * The messages of a client that no socket has got yet: they leave in order when there is a
- * connection.
+ * The messages of a client that were not written to a socket yet. They leave in order when there is
+ * a connection.
  *
  * It is the transport of a message channel, which serializes the messages when the program sends
  * them, and keeps their callbacks.
@@ -189,7 +189,7 @@ class OfflineQueue extends UnavailableTransport {
     }
   }
 
-  /** The program disconnects: nothing leaves. */
+  /** The program disconnects, so nothing is sent. */
   discard(err) {
     for (const message of this.#messages) message.withdraw(err);
     this.#channel?.close();

@@ -10,13 +10,15 @@ const { Backoff } = require('./backoff.js');
  * At steady times, as in 1.8.4, a timer runs from the construction of the client on, so that
  * `auto_reconnect` takes effect at its next beat. It keeps the process alive while `auto_reconnect`
  * is on, unless the program called `unref()` on it. At growing or random times, the timer of an
- * attempt starts when the client has neither a connection nor an attempt. Only a client with
- * `auto_reconnect` on is kept from being collected.
+ * attempt starts when the client has neither a connection nor an attempt. Only `auto_reconnect`
+ * keeps a client from being garbage collected.
  */
 class Reconnector {
   #client;
   #backoff;
-  /** The client, while `auto_reconnect` is on: keeps it from being collected. */
+  /**
+   * The client, while `auto_reconnect` is on: this reference keeps it from being garbage collected.
+   */
   #retained = null;
   /** The value that the program assigned to `auto_reconnect`. */
   #enabled = false;

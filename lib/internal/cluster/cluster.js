@@ -129,7 +129,7 @@ class SockhopCluster extends EventEmitter {
     return nodes;
   }
 
-  /** @returns {number} the clients of all nodes, as the last heartbeats tell */
+  /** @returns {number} the clients of all nodes, as reported by the last heartbeats */
   count() {
     return this.#server._sockets.length + (this.#membership?.nodes.sessions ?? 0);
   }
@@ -191,7 +191,7 @@ class SockhopCluster extends EventEmitter {
   }
 
   /**
-   * Has the other nodes emit `remote`.
+   * Makes the other nodes emit `remote`.
    *
    * @param {string} name
    * @param {*} object
@@ -263,7 +263,7 @@ class SockhopCluster extends EventEmitter {
     return this.#connections.options.peer_type === 'json';
   }
 
-  /** The channels of those ids that are of this node. */
+  /** The channels of those ids that belong to this node. */
   #channelsOf(ids) {
     if (ids.length === 0) return NOBODY;
     const channels = new Set();
@@ -420,7 +420,7 @@ class SockhopCluster extends EventEmitter {
   }
 
   #onConfirmation(node, extra) {
-    // The asking node of a request tells how much of the answer it has taken.
+    // The asking node of a request reports how much of the answer it has taken.
     if (extra.w !== undefined || extra.stop === true) this.#executor.onStreamControl(node, extra);
     else this.#operations.onConfirmed(node, extra);
   }

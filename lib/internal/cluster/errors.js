@@ -99,7 +99,7 @@ function closed() {
 }
 
 /**
- * @param {{code: string, message: string}} told by another node
+ * @param {{code: string, message: string}} told the report of another node
  * @returns {SockhopError}
  */
 function remoteError({ code, message }) {

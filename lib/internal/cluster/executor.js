@@ -32,7 +32,9 @@ function answerOf(data, type) {
   }
 }
 
-/** Does what other nodes ask for with the sessions of this one, and confirms it to them. */
+/**
+ * Carries out the operations that other nodes request on sessions of this node, and confirms them.
+ */
 class Executor {
   #server;
   #members;
@@ -103,7 +105,7 @@ class Executor {
     this.#confirm(line.node, line.extra(), object, operation);
   }
 
-  /** Does an operation, and tells the other node that it is done, or why not. */
+  /** Carries out an operation, and reports the result to the other node. */
   async #confirm(node, extra, object, operation) {
     try {
       const member = this.#members.numbered(extra.s);

@@ -155,7 +155,7 @@ class Groups {
     }
   }
 
-  /** Has all groups of the fullest shard share one subscription, and gives up their own. */
+  /** Makes all groups of the fullest shard share one subscription, and gives up their own. */
   #share() {
     let fullest;
     let most = 0;

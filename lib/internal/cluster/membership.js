@@ -63,7 +63,7 @@ class Membership {
   isLinked = false;
   /** Whether messages wait for other nodes that were there before an outage. */
   isRejoining = false;
-  /** Whether this node did not hear itself for too long, and still does not. */
+  /** Whether this node has not heard itself for too long. */
   #isDeaf = false;
   nodes = new Nodes();
   counters = { published: 0, received: 0, duplicates: 0, gaps: 0, missed: 0, lost: 0 };
@@ -134,7 +134,7 @@ class Membership {
     return this.#replay?.isBehind === true;
   }
 
-  /** As `cluster.nodes` shows this node. */
+  /** Like `cluster.nodes` shows this node. */
   get info() {
     return { id: this.id, ...this.#heartbeats.details, last_heard: Date.now() };
   }
@@ -316,7 +316,7 @@ class Membership {
     try {
       await this.#engine.flush();
     } catch {
-      // The engine tells that the broker is away.
+      // The engine reports that the broker is away.
       this.#retry(() => this.#awaitAnswer());
       return;
     }

@@ -91,7 +91,7 @@ class OtherNode {
     return missed;
   }
 
-  /** As `cluster.nodes` shows it. */
+  /** Like `cluster.nodes` shows it. */
   get info() {
     return { id: this.id, ...this.details, last_heard: this.lastHeard };
   }

@@ -14,7 +14,7 @@ const MAX_WAITING = 100_000;
  *
  * @typedef {object} Waiting
  * @property {string} node
- * @property {number} due when it is given up
+ * @property {number} due when the operation is given up
  * @property {Kept} message
  * @property {function(object): void} resolve
  * @property {function(Error): void} reject
@@ -53,7 +53,7 @@ class Operations {
   }
 
   /**
-   * Has another node do something.
+   * Makes another node carry out an operation.
    *
    * @param {string} node
    * @param {string} kind

@@ -87,7 +87,7 @@ class Parcels {
   }
 
   /**
-   * Publishes a message, at the end of the tick at the latest.
+   * Publishes a message, no later than the end of the tick.
    *
    * @param {Kept} message
    */

@@ -60,7 +60,7 @@ class Publisher {
     return size > this.#limit ? tooLarge(size, this.#limit) : null;
   }
 
-  /** As `publish()` of the membership. */
+  /** Like `publish()` of the membership. */
   publish(kind, subject, { type, extra, json }, ticket) {
     const place = placeOf(kind);
     if (place === 'all') this.#bseq += 1;
@@ -79,7 +79,7 @@ class Publisher {
     return this.outbox.push({ subject, bytes, ticket, bseq: this.#bseq, isToNode });
   }
 
-  /** As `publishUnkept()` of the membership. */
+  /** Like `publishUnkept()` of the membership. */
   publishUnkept(kind, subject, extra) {
     this.outbox.publishGathered();
     this.#seq += 1;

@@ -65,7 +65,7 @@ class Receiver {
   }
 
   /**
-   * Has messages to all clients, or to a group, passed on without a look at each.
+   * Passes messages to all clients, or to a group, on together, without looking at each.
    *
    * @returns {boolean} false if each message must be received separately
    */

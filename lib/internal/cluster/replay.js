@@ -52,7 +52,7 @@ class Replay {
     return this.#held !== null;
   }
 
-  /** Has the broker keep a log. @returns {Promise<void>} */
+  /** Makes the broker keep a log. @returns {Promise<void>} */
   async prepare() {
     await this.#engine.record(this.#subject, this.#length);
     this.#positions = [await this.#engine.position()];

@@ -9,8 +9,8 @@
 const { COMPILED_AFTER, CompilationBudget, areCompilable } = require('./compiling.js');
 
 /**
- * How many lists of names are counted, and the names in all of them. Then the counts begin anew for
- * connections that define shapes later.
+ * How many lists of names are counted, and the names in all of them. Beyond these limits, the
+ * counts start again for connections that define shapes later.
  */
 const MAX_COUNTED = 1024;
 const MAX_COUNTED_NAMES = 8 * 1024;
@@ -132,7 +132,7 @@ class Shape {
   /**
    * @param {string[]} names any strings, also repeated
    * @param {function(): *} read reads the next value
-   * @param {symbol} absent the value in place of a property that is left out
+   * @param {symbol} absent the value instead of a property that is left out
    */
   constructor(names, read, absent) {
     this.#names = names;

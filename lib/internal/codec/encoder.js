@@ -139,7 +139,7 @@ function writeOther(value, key, absent) {
   else writeStringified(value, key, absent);
 }
 
-/** Has V8 stringify a value as the property of an object, because its toJSON() gets the key. */
+/** Makes V8 stringify a value as the property of an object, because its toJSON() gets the key. */
 function writeStringified(value, key, absent) {
   const json = JSON.stringify({ [key]: value });
   if (json === '{}') writeTag(absent);

@@ -50,7 +50,7 @@ const Flag = Object.freeze({
   RESET: 8,
   /** The text is JSON of the text, because it has half a surrogate pair. */
   QUOTED: 16,
-  /** In place of the count of an id, its length follows in one byte, and it is in the text. */
+  /** Instead of the count of an id, its length follows in one byte, and it is in the text. */
   TEXT_ID: 32,
 });
 

@@ -15,7 +15,7 @@
 
 const OF_CLIENT = '\t\t \t  \t\t';
 const OF_SERVER = '\t \t\t \t \t';
-/** A text frame: the offer does not hold any more. */
+/** A text frame: the offer is no longer valid. */
 const WITHDRAWAL = '\t \t \t \t\t';
 /**
  * A text frame: the same, and no binary frames follow. The program of the sender has turned to its

@@ -22,7 +22,7 @@ const { Kind, TYPED_ARRAYS } = require('./rich-format.js');
  * @property {function(): DataView} view of these
  * @property {function(): boolean} isOwn whether these bytes are those of this message, and stay
  * @property {function(): *} read reads a value
- * @property {symbol} absent the value in place of a property that is left out
+ * @property {symbol} absent the value instead of a property that is left out
  * @property {function(): void} enter a value begins that contains others
  * @property {function(): void} leave it ends
  * @property {function(string): never} refuse

@@ -448,7 +448,7 @@ function restore(outer) {
 }
 
 /**
- * Has V8 throw its own error for a circle, which names the properties. A circle through a map or
+ * Makes V8 throw its own error for a circle, which names the properties. A circle through a map or
  * set is none to V8.
  */
 function refuseCircle(value, err) {

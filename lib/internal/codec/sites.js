@@ -2,7 +2,7 @@
 
 const { MAX_NAMES } = require('./format.js');
 
-/** How many of the last shapes at a site are known besides the last two. */
+/** How many of the last shapes at a site are known in addition to the last two. */
 const RECENT = 64;
 /**
  * After this many objects in a row whose shapes are unknown, or differ from those of the last

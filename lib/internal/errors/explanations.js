@@ -21,7 +21,7 @@ const HTTP = /^(?:[A-Z]{3,10} \S{1,2048} HTTP\/\d|HTTP\/\d)/;
 /** Whether a line of /proc/net/unix has the flag of a listening socket. */
 const isListening = (line) => line.split(/\s+/, 4)[3] === '00010000';
 
-/** Whether a process listens on a Unix socket; null where the system does not tell. */
+/** Whether a process listens on a Unix socket; null where the system does not report it. */
 function isListenedOn(where) {
   try {
     const sockets = fs.readFileSync('/proc/net/unix', 'utf8').split('\n');
@@ -93,7 +93,7 @@ function causeOfListen(code, where) {
 /** The names of pipes of Windows. */
 const PIPE_NAME = /^[\\/]{2}[.?][\\/]pipe[\\/]./i;
 
-/** As `causeOfPath`, on Windows. */
+/** Like `causeOfPath`, on Windows. */
 function causeOfPipe(code, syscall, where) {
   if (!PIPE_NAME.test(where)) {
     return `On Windows a path is that of a named pipe, and begins with \\\\.\\pipe\\ as in \\\\.\\pipe\\name.`;
@@ -173,7 +173,7 @@ function causeOfFrame(text) {
  */
 function explain(err, meaning) {
   if (meaning === undefined) return err;
-  // The cause is made here, so a stack trace of it would tell nothing.
+  // The cause is made here, so its stack trace would say nothing about the fault.
   const value = withoutStack(() => new Error(meaning));
   Object.defineProperty(err, 'cause', { value, configurable: true, writable: true });
   return err;

@@ -68,8 +68,8 @@ function reportError(emitter, err, ...context) {
 }
 
 /**
- * As `reportError`, for an error that the socket of a channel emits. One that the program has made is
- * an exception if it has no listener, as in Node.
+ * Like `reportError`, for an error that the socket of a channel emits. One that the program has
+ * made is an exception if it has no listener, as in Node.
  */
 function reportSocketError(emitter, err, channel, ...context) {
   if (isOfProgram(err, channel)) emitter.emit('error', err, ...context);

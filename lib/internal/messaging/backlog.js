@@ -62,9 +62,9 @@ class Backlog {
     if (this.#retained > this.#length) this.review();
   }
 
-  /** Tells the transport how much counts as unread now. */
+  /** Reports to the transport how much counts as unread now. */
   review() {
-    // For most requests.
+    // This is true for most requests.
     if (this.#length === 0 && this.#retained === 0) return;
     const counted = this.#somethingElsePending() ? 0 : Math.max(0, this.#length - this.#allowance);
     const target = counted - (counted % STEP);

@@ -14,11 +14,11 @@ const noop = () => {};
  * channel, as a callback without a common timeout.
  */
 class Call {
-  /** Of a pending callback: 0, because a call has a timer of its own. */
+  /** Member of a pending callback: 0, because a call has its own timer. */
   expires = 0;
-  /** The beginning of its id. */
+  /** The beginning of the id of its message. */
   prefix = '';
-  /** Of a pending callback: when the message was sent. */
+  /** Member of a pending callback: when the message was sent. */
   since = coarseTime();
   #channel;
   #timeout;
@@ -36,7 +36,7 @@ class Call {
   constructor(channel, { timeout = channel.options.callback_timeout, signal }) {
     this.#channel = channel;
     this.#timeout = timeout;
-    /** Of a pending callback: takes the answer. */
+    /** Member of a pending callback: takes the answer. */
     this.callback = noop;
     /** The answer: @type {Promise<*>} */
     this.promise = new Promise((resolve, reject) => {
@@ -68,12 +68,12 @@ class Call {
     this.callback(data, meta);
   }
 
-  /** Of a pending callback: the connection is over. */
+  /** Member of a pending callback: the connection is over. */
   end() {
     this.fail(callUnanswered());
   }
 
-  /** Of a pending callback: it is forgotten. */
+  /** Member of a pending callback: it is forgotten. */
   abandon() {
     this.fail(callUnanswered());
   }

@@ -12,8 +12,8 @@ const { conclude_with_pong, unanswered } = SockhopPing[kOriginalMethods];
 const withOwnPings = new WeakSet();
 
 /**
- * The program sends a ping of its own, which it may have put among those of the channel. So this
- * side is to see the pong.
+ * The program sends its own ping, which it may have put among those of the channel. JavaScript must
+ * therefore see the pong.
  *
  * @param {MessageChannel} channel
  */

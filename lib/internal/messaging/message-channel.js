@@ -54,7 +54,7 @@ class MessageChannel {
   /** Made by the first request: @type {?SentRequests} */
   #requests = null;
   #codec;
-  /** The weight that is left for messages before the one with the offer of the codec. */
+  /** The weight of messages that remains before the message with the offer of the codec. */
   #weight = MessageCodec.WEIGHT_BEFORE_OFFER;
   /** Of payloads in JSON mode: @type {?SizeHint} */
   #sizeHint = null;
@@ -124,7 +124,9 @@ class MessageChannel {
 
   // ---- receiving --------------------------------------------------------------------------------
 
-  /** As `receive()`, but an error of the program's handler is thrown later, as an uncaught one. */
+  /**
+   * Like `receive()`, but an error of the program's handler is thrown later, as an uncaught one.
+   */
   receiveSafely(text) {
     try {
       this.receive(text);
@@ -265,7 +267,8 @@ class MessageChannel {
       case 'SockhopResponsePacket':
         return receiveResponse(this, message, text);
       case 'SockhopHandshake':
-        // A peer of sockhop 2.x asks for the abilities of this side. No answer means: those of 1.8.
+        // A peer of sockhop 2.x asks for the abilities of this side. No answer means the abilities
+        // of 1.8.
         if (!this.#jsonMode && isHandshake(message)) return;
     }
     if (this.#jsonMode) {
@@ -325,7 +328,7 @@ class MessageChannel {
     return programMethods.decodesItself(this);
   }
 
-  /** Has the native side show pings and pongs if a method of the program is to see them. */
+  /** Makes the native side show pings and pongs if a method of the program must see them. */
   updateShowControl() {
     const isDraining = this.#handlers.drain !== null;
     const isShown = isDraining || programMethods.receivesThroughProgram(this.#handlers);
@@ -371,7 +374,7 @@ class MessageChannel {
    *
    * @param {*} data
    * @param {function(*, {type: string}): void} [callback] called with the answer
-   * @param {Call} [call] waits for the answer in place of the callback
+   * @param {Call} [call] waits for the answer instead of the callback
    * @returns {Promise<void>}
    * @throws {SockhopError} ERR_REMOTE_CALLBACK_TYPE; {TypeError} for null and undefined
    */
@@ -379,7 +382,7 @@ class MessageChannel {
     let text;
     let closing = '}';
     let ticket = null;
-    // Read once: it takes 20 ns if each object has other properties.
+    // The class is read once, which takes 20 ns if each object has other properties.
     const madeBy = this.#jsonMode ? null : data?.constructor;
     if (this.#jsonMode) {
       if (callback) throw errors.callbackOfJsonPeer();
@@ -420,7 +423,8 @@ class MessageChannel {
         return handledRejection(refusal);
       }
     }
-    // First, because a program that sees the message may send others: the encoder has one buffer.
+    // This comes first, because a program that sees the message may send others, and the encoder
+    // has one buffer.
     let sent = isEncoded ? this.#codec.transmit(this.transport, ticket !== null) : null;
     if (isShown) showMessage(this, 'sending', this.#messageOf(data, ticket), text);
     if (!isEncoded && closing === '}') text = this.#framed(text);
@@ -451,7 +455,8 @@ class MessageChannel {
     if (this.socket?.destroyed) return this.transport[kTransmit]('');
     const err = errors.notAnObject();
     const { isServer, target } = this.#handlers;
-    // As in 1.8.4: a client emits it. Otherwise it must not pass unnoticed.
+    // As in 1.8.4, a client emits the error if it has a listener. Otherwise the rejection counts as
+    // unhandled, so that the program notices it.
     if (isServer || target.listenerCount('error') === 0) return Promise.reject(err);
     this.#handlers.reportError(err, this);
     return handledRejection(err);
@@ -482,7 +487,7 @@ class MessageChannel {
       this.#handlers.onDeadSocket(this);
       throw errors.replyToDestroyedSocket();
     }
-    // First, as in send().
+    // The codec comes first, as in send().
     if (isEncoded) this.#codec.transmit(this.transport, true);
     if (this.#debug || messages.hasSubscribers) {
       const message = { type: data.constructor.name, data, callback_id: id };
@@ -591,7 +596,7 @@ class MessageChannel {
 
   /** The socket of a server's connection emits an error. */
   onSocketError(err) {
-    // As 1.8.4: listeners of the program on the socket get `end`, too.
+    // As in 1.8.4, listeners of the program on the socket get `end` as well.
     if (err.code !== 'ECONNRESET') this.#handlers.onSocketError(err, this);
     else if (!this.#isOver) this.socket.emit('end');
   }

@@ -226,7 +226,7 @@ class MessageCodec {
     if (this.#isOffered) this.#withdrawOnceKnown(WITHDRAWAL, transport);
   }
 
-  /** As `withdraw()`, for good: the program may write anything. */
+  /** Like `withdraw()`, for good: the program may write anything. */
   leave(transport) {
     if (this.#isOffered || this.sent !== null) this.#withdrawOnceKnown(FAREWELL, transport);
   }
@@ -237,7 +237,8 @@ class MessageCodec {
   }
 
   /**
-   * As `withdraw()`, before the connection is passed to another process, which may read only JSON.
+   * Like `withdraw()`, before the connection is passed to another process, which may read only
+   * JSON.
    */
   handOver(transport) {
     if (this.#isOffered) this.#withdrawBy(WITHDRAWAL, transport);

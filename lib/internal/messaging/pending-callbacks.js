@@ -100,7 +100,7 @@ class PendingCallbacks {
    *
    * @param {{id: string, count: number, prefix: string}} ticket
    * @param {function(*, {type: string}): void} callback
-   * @param {?Call} [call] that waits for the answer in place of the callback
+   * @param {?Call} [call] that waits for the answer instead of the callback
    */
   add({ id, count, prefix }, callback, call = null) {
     this.#byCount = this.#renewal.renew(this.#byCount);
@@ -187,7 +187,7 @@ class PendingCallbacks {
     }
   }
 
-  /** As `take()`, by the count of an id. */
+  /** Like `take()`, by the count of an id. */
   takeCount(count) {
     const pending = this.#byCount.get(count);
     if (pending === undefined) return null;
@@ -206,7 +206,7 @@ class PendingCallbacks {
     return pending && idOf(count, pending.prefix);
   }
 
-  /** As `take()`, but the callback stays. */
+  /** Like `take()`, but the callback stays. */
   find(id) {
     const count = countOf(id);
     const pending = count < 0 ? undefined : this.#byCount.get(count);

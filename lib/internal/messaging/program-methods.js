@@ -63,7 +63,7 @@ function receivesThroughProgram({ target, originalMethods }) {
 }
 
 /**
- * Has the program's decoder decode bytes.
+ * Makes the program's decoder decode bytes.
  *
  * @param {MessageChannel} channel
  * @param {Buffer} bytes

@@ -57,7 +57,7 @@ class RichFrame {
 }
 
 /**
- * The codec of a channel with `values: "rich"`, in place of a MessageCodec: writes messages,
+ * The codec of a channel with `values: "rich"`, instead of a MessageCodec: writes messages,
  * and keeps them until the peer has announced that it reads them.
  */
 class RichSender {
@@ -196,7 +196,7 @@ class RichSender {
     return true;
   }
 
-  /** As `encode()` of a MessageCodec. */
+  /** Like `encode()` of a MessageCodec. */
   encode(data, madeBy, _transport, ticket = null, answers = undefined) {
     const message = { type: madeBy.name, data };
     if (ticket !== null) message.id = ticket.id;

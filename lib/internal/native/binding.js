@@ -26,7 +26,7 @@ const requireComputed = (file) => createRequire(file)(file);
 // the same tags.
 
 /**
- * Requires the file beside index.js: a binding that was built in a checkout, or in the installed
+ * Requires the file next to index.js: a binding that was built in a checkout, or in the installed
  * package.
  */
 function requireFile(tag) {

@@ -55,7 +55,7 @@ const {
 
 /** How long a flood may delay timers and other I/O of the program, in ms. */
 const SLICE_MS = 1;
-/** At most so many frames between two looks at the clock; the first look is after one frame. */
+/** The most frames between two readings of the clock; the first reading is after one frame. */
 const FRAMES_PER_LOOK = 32;
 
 /**
@@ -96,7 +96,7 @@ function throwUncaught(err) {
   });
 }
 
-/** When the program's timers get their turn; 0 before the first look at the clock. */
+/** When the program's timers get their turn; 0 before the first reading of the clock. */
 let deadline = 0;
 
 /** @returns {boolean} whether the slice of time is used up */
@@ -106,7 +106,7 @@ function timeIsUp() {
   return now > deadline;
 }
 
-/** As `timeIsUp`, within a batch. The native side makes the next batches shorter by the count. */
+/** Like `timeIsUp`, within a batch. The native side makes the next batches shorter by the count. */
 function mustInterrupt() {
   if (!timeIsUp()) return false;
   index[INTERRUPTIONS] += 1;
@@ -146,7 +146,7 @@ function findReceivers() {
   _idsRead = sum;
 }
 
-/** Keeps no closed socket in memory. */
+/** Clears the list, so that it keeps no closed socket in memory. */
 function forgetReceivers() {
   for (let i = 0; i < receiverCount; i++) receivers[i] = undefined;
   receiverCount = 0;
@@ -233,7 +233,7 @@ class Batch {
         if (socket !== undefined && !socket[kOnFrame](text)) socket = undefined;
         look -= 1;
         if (look === 0 && frame < count) {
-          // A handler may be slow: the first looks come after few frames.
+          // A handler may be slow, so the clock is first read after few frames.
           if (frames < FRAMES_PER_LOOK) frames *= 2;
           look = frames;
           if (mustInterrupt()) {
@@ -256,7 +256,7 @@ class Batch {
     return !interrupted;
   }
 
-  /** As `#receiveFrames()`, where some frames are binary. */
+  /** Like `#receiveFrames()`, where some frames are binary. */
   #receiveMixedFrames(receiver) {
     const ends = this.#at + 4;
     const count = index[this.#at + 3];

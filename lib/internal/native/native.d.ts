@@ -19,7 +19,7 @@ export declare class Connection {
    */
   write(text: unknown, length: number): number
   /**
-   * As `write`, for `count` frames whose texts are concatenated. `numbers` has three of each:
+   * Like `write`, for `count` frames whose texts are concatenated. `numbers` has three of each:
    * the length of its text in UTF-16 units, and the begin and the end of its data in `bytes`. A
    * frame without data is a text frame, with its terminator; the others are of `kind`.
    */
@@ -28,7 +28,7 @@ export declare class Connection {
   offerBinary(): void
   /** Has `Raw` events and no frames once the peer has said that it sends no more binary frames. */
   expectBytes(): void
-  /** As `write`, for bytes that the program writes. */
+  /** Like `write`, for bytes that the program writes. */
   writeBytes(bytes: Uint8Array): number
   /** Holds pings, pongs and broadcasts back while the program writes bytes of its own. */
   hold(on: boolean): void
@@ -65,7 +65,7 @@ export declare class Connection {
   /** Sends the next ping on this connection alone, or finds it dead. */
   ping(): void
   /**
-   * As `ping`, but JavaScript sends the ping, which is the last of `pings`. Returns whether
+   * Like `ping`, but JavaScript sends the ping, which is the last of `pings`. Returns whether
    * there is one.
    */
   nextPing(): boolean
@@ -217,10 +217,10 @@ export declare class SockhopServer {
    * 0. Returns how many connections there are, those in `except` included.
    */
   deliver(text: unknown, length: number, group: string | undefined | null, except: Array<number> | undefined | null, id: number): number
-  /** As `deliver`, for the bytes of a frame, and to every connection. */
+  /** Like `deliver`, for the bytes of a frame, and to every connection. */
   deliverFrame(frame: Uint8Array, id: number): number
   /**
-   * As `deliver`, for a message of another node, or for several that `read_cluster_run` has
+   * Like `deliver`, for a message of another node, or for several that `read_cluster_run` has
    * read: their payloads, bare or in envelopes.
    */
   deliverMessage(message: Uint8Array, bare: boolean, group?: string | undefined | null, except?: Array<number> | undefined | null): number
@@ -466,7 +466,7 @@ export interface ListenFailure {
 export interface ListenOptions {
   /** How many connections may wait to be accepted. */
   backlog: number
-  /** The permissions of the file of a Unix socket, in place of those that the umask leaves. */
+  /** The permissions of the file of a Unix socket, instead of those that the umask leaves. */
   mode?: number
   /** Permissions that are added to them. */
   addedMode: number
@@ -515,7 +515,7 @@ export interface PingRecord {
 export declare function readClusterLine(bytes: Uint8Array, fields: Float64Array): string | null
 
 /**
- * As [`read_cluster_line`], for messages that were published as one and that `deliver_messages`
+ * Like [`read_cluster_line`], for messages that were published as one and that `deliver_messages`
  * can pass on together. Writes the fields of the first one. `null`: they are not alike.
  */
 export declare function readClusterRun(bytes: Uint8Array, fields: Float64Array): string | null

@@ -12,7 +12,10 @@ const net = require('node:net');
 /** Whether the sockets of Node have descriptors. On Windows they do not. */
 const areDescriptors = process.platform !== 'win32';
 
-/** Not on Bun and Deno, whose sockets would read through such a handle, too. */
+/**
+ * Whether there are such handles. On Bun and Deno there are none, because their sockets would read
+ * through them as well.
+ */
 const exist =
   areDescriptors && process.versions.bun === undefined && process.versions.deno === undefined;
 
@@ -42,7 +45,7 @@ function isTaken(handle) {
  */
 function ofListener(fd) {
   if (fd < 0) return null;
-  // Older than any way to say it that is documented, and in every version of Node.
+  // This function is not documented, but every version of Node has it.
   const handle = net._createServerHandle?.(null, null, null, fd);
   if (typeof handle === 'object') return handle;
   fs.closeSync(fd);

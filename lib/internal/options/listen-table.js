@@ -59,7 +59,7 @@ const LISTEN_OPTIONS = [
     default: null,
     shown: 'none',
     meaning:
-      'Descriptor of a socket that another process has bound, in place of `path`, `address` and `port`. The server takes it over and closes it',
+      'Descriptor of a socket that another process has bound, instead of `path`, `address` and `port`. The server takes it over and closes it',
   },
   {
     name: 'systemd',

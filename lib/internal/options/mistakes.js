@@ -241,8 +241,7 @@ function warnOfOptions(whose, given, { known, silent = [], properties = [], onBy
 }
 
 /**
- * Warns of names in `ssl_options` that `tls` does not know, and of a `requestCert` that it does not
- * heed.
+ * Warns of names in `ssl_options` that `tls` does not know, and of a `requestCert` that it ignores.
  *
  * @param {object} given
  */
@@ -261,7 +260,10 @@ function warnOfTlsOptions(given) {
   );
 }
 
-/** Warns of a certificate of a client without its key, or the other way: Node ignores it. */
+/**
+ * Warns of a client's certificate without its key, and of a key without its certificate: Node
+ * ignores both.
+ */
 function warnOfHalfIdentity({ cert, key, pfx, secureContext, privateKeyIdentifier }) {
   if (Boolean(cert) === Boolean(key) || pfx || secureContext || privateKeyIdentifier) return;
   const [name, missing] = cert ? ['cert', 'key'] : ['key', 'cert'];
@@ -272,7 +274,10 @@ function warnOfHalfIdentity({ cert, key, pfx, secureContext, privateKeyIdentifie
   );
 }
 
-/** Warns of a message of a client that was never told to connect: the rejection may go unnoticed. */
+/**
+ * Warns of a message of a client for which `connect()` was never called: the rejection may go
+ * unnoticed.
+ */
 function warnOfNoConnect() {
   warn(
     'no connect()',

@@ -417,7 +417,7 @@ function warnOfArgument(method, expected, value) {
   );
 }
 
-/** Warns of a function in place of the options of a method. */
+/** Warns of a function instead of the options of a method. */
 function warnOfCallback(method, value) {
   if (typeof value !== 'function') return;
   const expected =

@@ -47,8 +47,8 @@ const same = (value) => value;
  * @property {number} [max] of a count
  * @property {string[]} [values] of a choice
  * @property {object} [place] the defaults of each place, of several
- * @property {string} [leftOut] of a time: the value for one that is left out, where the default
- *   does not tell it
+ * @property {string} [leftOut] of a time: the value for one that is left out, if it is not the
+ *   default
  * @property {string} [declared] the type in index.d.ts, where it is not that of the kind
  * @property {boolean} [isLimit] it is in the table of limits of API.md
  * @property {Limit[]} [limits]

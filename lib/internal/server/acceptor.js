@@ -27,8 +27,8 @@ function isNetReplaced() {
 }
 
 /**
- * Makes the listeners of a server, hands their connections to the server, and has them listen and
- * close.
+ * Makes the listeners of a server, makes them listen and close, and hands their connections to the
+ * server.
  */
 class Acceptor {
   /** The public object, for which errors are emitted. */
@@ -80,7 +80,7 @@ class Acceptor {
   }
 
   /**
-   * Has a listener listen for the server.
+   * Makes a listener listen for the server.
    *
    * @param {net.Server} listener `server.server`
    * @param {{path: ?string, address: string, port: number}} target

@@ -35,7 +35,7 @@ const LEFT_OUT = [
 class Broadcaster {
   /** The public object, whose `send()` a program may override. */
   #server;
-  /** The handlers of the server: they tell its sockets from those of others. */
+  /** The handlers of the server, which distinguish its sockets from those of others. */
   #handlers;
   /** @type {import('./server-connections.js').ServerConnections} */
   #connections;

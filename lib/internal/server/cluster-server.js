@@ -3,7 +3,7 @@
 const { Server } = require('../originals.js');
 
 /**
- * Listens and accepts in place of the native side: on an address that workers of `node:cluster`
+ * Listens and accepts instead of the native side: on an address that workers of `node:cluster`
  * share, on a descriptor that listens already, or with options that only `net` has. It passes the
  * descriptors of its connections, unread, to the native side.
  */
@@ -70,7 +70,7 @@ class ClusterServer extends Server {
     }
   }
 
-  /** Has the cluster wait for a connection. */
+  /** Makes the cluster wait for a connection. */
   track(socket) {
     this.#openCount += 1;
     socket.once('close', () => {

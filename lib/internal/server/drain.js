@@ -62,7 +62,7 @@ class Drain {
   }
 
   /**
-   * Tells the sessions, and begins to end the connections.
+   * Notifies the sessions, and begins to end the connections.
    *
    * @param {Promise<void>} closed fulfilled when the listener is closed
    */
@@ -89,7 +89,7 @@ class Drain {
     if (this.#isCut) this.#cut(channel);
   }
 
-  /** Tells the session of a connection, and pings the peer. */
+  /** Notifies the session of a connection, and pings the peer. */
   tell(channel) {
     if (this.#pings.get(channel) !== AWAITS_CONNECT) return;
     // A peer that has ended its direction cannot answer, and sends no more.
@@ -121,7 +121,7 @@ class Drain {
     if (id && pong?._id === id) this.#pings.set(channel, null);
   }
 
-  /** The peer has ended its direction, and reads on. */
+  /** The peer has ended its direction, and continues to read. */
   onPeerEnd(channel) {
     if (this.#pings.get(channel) !== AWAITS_CONNECT) this.#pings.set(channel, null);
   }

@@ -13,7 +13,7 @@ const noop = () => {};
 
 /**
  * The connections of a server with `allow_half_open` whose peers have ended their direction and
- * read on.
+ * continue to read.
  *
  * Each is ended as soon as it owes the peer no answer. Only the program knows whether a JSON peer
  * waits for one, so the program ends such a connection. A connection to which nothing was sent for

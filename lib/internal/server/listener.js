@@ -76,11 +76,11 @@ class Listener extends Server {
   #maxConnections;
   /** How many accepted sockets are not destroyed. */
   #openCount = 0;
-  /** Whether `close` is yet to be emitted, because connections are open. */
+  /** Whether `close` is still to be emitted, because connections are open. */
   #isClosing = false;
   /** Identifies the call of listen() that is under way: @type {?object} */
   #opening = null;
-  /** Accepts in place of the native side: @type {?ClusterServer} */
+  /** Accepts instead of the native side: @type {?ClusterServer} */
   #clusterServer = null;
   /** Node's handle on a duplicate of the descriptor; made when `_handle` is read. */
   #handle = null;
@@ -168,7 +168,7 @@ class Listener extends Server {
       : this.#beginThroughNode(callback ? args.slice(0, -1) : args);
     if (callback) this.once('listening', callback);
     begun.catch((err) => {
-      // To close a server before it listens, or to abort its signal, is not an error to `net`.
+      // For `net` it is no error to close a server before it listens, or to abort its signal.
       if (err.code === 'ABORT_ERR' || err.code === 'ERR_SERVER_NOT_RUNNING') return;
       nextTick(() => this.emit('error', err));
     });
@@ -202,7 +202,7 @@ class Listener extends Server {
     await this.#announce(path ?? this.#inheritedPath(), signal);
   }
 
-  /** Has Node listen on a descriptor, or with options that only `net` has. */
+  /** Makes Node listen on a descriptor, or with options that only `net` has. */
   #beginThroughNode(args) {
     const opening = {};
     this.#opening = opening;
@@ -266,7 +266,7 @@ class Listener extends Server {
     this.#native = result;
   }
 
-  /** Has Node accept at a file that the native side makes, because Node has no options for it. */
+  /** Makes Node accept at a file that the native side makes, because Node has no options for it. */
   #listenAtFile(path, how, check) {
     const bound = [{ path: socketName(path) }, nativeOptions(how)];
     const native = this.#server[kListenElsewhere](this.#id, undefined, ...bound);
@@ -276,7 +276,7 @@ class Listener extends Server {
   }
 
   /**
-   * Has Node listen and accept.
+   * Makes Node listen and accept.
    *
    * @param {Array} args of `net.Server#listen()`
    * @param {function(): void} check throws if this was closed meanwhile
@@ -399,7 +399,7 @@ class Listener extends Server {
     this.#reportHandshake(this.#tls.failure(...failure));
   }
 
-  /** As `handshakeFailed`, if OpenSSL found out. */
+  /** Like `handshakeFailed`, for a handshake of OpenSSL. */
   opensslFailed(err, client) {
     const failure = this.#tls.opensslFailure(err, client);
     if (failure !== null) this.#reportHandshake(failure);

@@ -56,7 +56,8 @@ class ServerConnections {
   /** The cluster of the server, if it watches the connections. */
   #watcher = null;
   /**
-   * Channels with callbacks whose connections are over and whose `disconnect` is yet to be emitted.
+   * Channels with callbacks whose connections are over and whose `disconnect` is still to be
+   * emitted.
    */
   #leaving = new Set();
   /** With the option `allow_half_open`: @type {?HalfOpenConnections} */
@@ -180,7 +181,7 @@ class ServerConnections {
   /**
    * Ends a connection whose session did not start.
    *
-   * @throws the program's error, if it listens for none
+   * @throws the program's error, if the program does not listen for errors
    */
   #refuse(channel, err) {
     const server = this.#server;
@@ -237,9 +238,9 @@ class ServerConnections {
   }
 
   /**
-   * Has broadcasts and pings reach a connection, by its session. If the program's session is no
-   * native one, or has entered for another connection, a native session of this package takes its
-   * place.
+   * Lets broadcasts and pings reach a connection, through its session. If the program's session is
+   * no native one, or has entered for another connection, a native session of this package takes
+   * its place.
    */
   #enter(channel) {
     const server = this.#server;
@@ -274,7 +275,7 @@ class ServerConnections {
   unregister(channel) {
     const { socket, session } = channel;
     const server = this.#server;
-    // At the beginning of its end() the session still finds its socket among those of the server.
+    // When its end() begins, the session still finds its socket among those of the server.
     const ended = this.#endSession(socket, session);
     const index = server._sockets.indexOf(socket);
     if (index >= 0) {

@@ -143,7 +143,7 @@ class ServerHandlers extends MessageHandlers {
   }
 
   /**
-   * The listener has closed a connection because there were as many as there may be.
+   * The listener has closed a connection because the limit of connections was reached.
    *
    * @param {number} max
    * @param {boolean} isProgramLimit whether the program has set the limit on the listener itself:
@@ -159,8 +159,8 @@ class ServerHandlers extends MessageHandlers {
   }
 
   /**
-   * 1.8.4 emits `end` on the socket, and so does this: listeners of the program on the socket get
-   * it, too.
+   * Emits `end` on the socket, as 1.8.4 does, because listeners of the program on the socket get it
+   * as well.
    */
   onDeadSocket({ socket }) {
     socket.emit('end');

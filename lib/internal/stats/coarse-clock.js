@@ -26,7 +26,7 @@ function scheduleTick() {
 
 /**
  * The time at the last tick, for the age of something that every message may have: reading the real
- * clock would cost each of them more than all other bookkeeping. The clock ticks while it is used.
+ * clock would cost each message more than all other bookkeeping. The clock ticks while it is used.
  *
  * @returns {number} for `ageOf()`
  */

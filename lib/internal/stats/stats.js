@@ -80,7 +80,7 @@ const counterOf = new Map(
   ]),
 );
 
-/** How often each limit of a client or server was met since it was made. */
+/** How often each limit of a client or server was reached since it was made. */
 class LimitCounters {
   constructor() {
     for (const { counter: name, isTraffic } of COUNTERS) if (!isTraffic) this[name] = 0;

@@ -118,7 +118,7 @@ function readIdentities({ cert, key, pfx, SNICallback, pskCallback, passphrase }
 }
 
 /**
- * Completes a chain by trusted certificates, as OpenSSL does.
+ * Completes a chain with trusted certificates, as OpenSSL does.
  *
  * @param {crypto.X509Certificate[]} chain
  * @param {?Trust} trust
@@ -135,7 +135,7 @@ function completeChain(chain, trust) {
 }
 
 /**
- * Has Node check all options.
+ * Makes Node check all options.
  *
  * @throws {Error} Node's, with a message that names the option
  */

@@ -26,7 +26,7 @@ class SessionDetails {
   #parseChain;
   /** The certificates that this end trusts, which complete the chain. */
   #trust;
-  /** Why the peer is not trusted, if it is accepted all the same: @type {?string} */
+  /** Why the peer is not trusted, if it is accepted nevertheless: @type {?string} */
   authorizationError = null;
   /** Whether a server has asked the client for a certificate, and trusts it. */
   isAuthorized = false;
@@ -53,7 +53,7 @@ class SessionDetails {
   }
 
   /**
-   * As `tls.TLSSocket#getPeerCertificate()`: with `detailed`, each certificate has its issuer's.
+   * Like `tls.TLSSocket#getPeerCertificate()`: with `detailed`, each certificate has its issuer's.
    */
   peerCertificate(detailed) {
     const [own, ...unused] = this.#parseChain();

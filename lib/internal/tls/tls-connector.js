@@ -56,7 +56,7 @@ function identityOf({ cert, key, ca }, trust) {
   if (chains?.length !== 1 || keys?.length !== 1 || keys[0].includes('ENCRYPTED')) return null;
   const chain = certificatesIn(chains);
   if (chain === null) return null;
-  // OpenSSL completes the chain by the certificates of the option `ca`.
+  // OpenSSL completes the chain with the certificates of the option `ca`.
   if (ca && chain.length === 1 && !trust.certificates.every(isSelfIssued)) return null;
   return { cert: Buffer.from(chain.join('\n')), key: Buffer.from(keys[0]) };
 }
@@ -160,7 +160,7 @@ class TlsConnector {
     return { details };
   }
 
-  /** Whether Node refuses the server too, and for this reason in the same words. */
+  /** Whether Node also refuses the server, with the same message. */
   #isDecided(code) {
     const isWorded = !this.#rejectUnauthorized || !ADVISES || !ADVISED.includes(code);
     return this.#trust.isDecisive && isWorded;

@@ -3,7 +3,10 @@
 const { explain } = require('../errors/explanations.js');
 const { systemError } = require('../errors/system-errors.js');
 
-/** The alerts of TLS as OpenSSL words them; numbers above 255 are faults that this side found. */
+/**
+ * The alerts of TLS, with the messages of OpenSSL. Numbers above 255 are faults that this side
+ * found.
+ */
 const REASONS = {
   10: 'sslv3 alert unexpected message',
   20: 'sslv3 alert bad record mac',

@@ -217,7 +217,7 @@ class TlsServer {
   }
 
   /**
-   * As `failure()`, for a handshake of OpenSSL.
+   * Like `failure()`, for a handshake of OpenSSL.
    *
    * @param {Error} err of `tlsClientError`
    * @param {{authorizationError: ?string, address: ?string, port: ?number}} client

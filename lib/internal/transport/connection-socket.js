@@ -93,8 +93,8 @@ function textOf(pong) {
 
 /**
  * The first of three layers of a `SockhopSocket`: a `net.Socket` that is backed by a native
- * connection. It has the connection from its beginning to its end, and the properties, time-outs
- * and options of `net.Socket` that are those of the connection.
+ * connection. It handles the connection from its beginning to its end, and the properties,
+ * time-outs and options of `net.Socket` that concern the connection.
  */
 class ConnectionSocket extends Socket {
   /** The native connection, or a PendingConnection while there is none. */
@@ -127,7 +127,7 @@ class ConnectionSocket extends Socket {
     return this.#connection;
   }
 
-  /** The state of usage, to be changed. */
+  /** Returns a state of usage that this socket may change. */
   #ownUsage() {
     if (this.#usage === INITIAL_USAGE) this.#usage = new Usage();
     return this.#usage;
@@ -230,7 +230,8 @@ class ConnectionSocket extends Socket {
   // ---- time-outs and options --------------------------------------------------------------------
 
   /**
-   * The timer of net.Socket has fired. Bytes that only the native side has seen are activity, too.
+   * The timer of net.Socket has fired. Bytes that only the native side has seen count as activity
+   * as well.
    */
   _onTimeout() {
     this.#stopTimeoutTimer();
@@ -380,7 +381,7 @@ class ConnectionSocket extends Socket {
 
   /**
    * Node's handle. Programs read its descriptor. Node uses it to send the connection to another
-   * process, and gives it to a `tls.TLSSocket`, which then reads in place of the native side.
+   * process, and gives it to a `tls.TLSSocket`, which then reads instead of the native side.
    */
   get _handle() {
     // The constructor of net.Socket reads it before there is a connection.

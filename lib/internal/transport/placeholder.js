@@ -1,6 +1,6 @@
 'use strict';
 
-/** Of a placeholder: the position in the outgoing stream that it waits for. */
+/** Property of a placeholder: the position in the outgoing stream that it waits for. */
 const position = Symbol('position');
 
 /**

@@ -4,7 +4,8 @@ const { Framer } = require('./framer.js');
 const { throwUncaught } = require('../native/dispatcher.js');
 
 /**
- * Of the base classes: the methods of SockhopSocket would count the listener as one of the program.
+ * These are methods of the base classes, because those of SockhopSocket would count the listener as
+ * one of the program.
  */
 const { prependListener, removeListener } = require('../originals.js');
 
@@ -23,7 +24,7 @@ const { prependListener, removeListener } = require('../originals.js');
  *
  * Bytes pass the stream as with any `net.Socket`: the kernel is read once each time the stream has
  * room. When the server takes over, the bytes that the program has not read are divided into frames
- * here. Then the native side reads on.
+ * here. Then the native side continues to read.
  */
 class PreSessionReader {
   #socket;
@@ -118,8 +119,8 @@ class PreSessionReader {
       try {
         socket.push(this.#afterStop.shift());
       } catch (err) {
-        // A listener of the program has thrown. The bytes that follow are for the server all the
-        // same.
+        // A listener of the program has thrown. The bytes that follow are for the server
+        // nevertheless.
         throwUncaught(err);
       }
     }

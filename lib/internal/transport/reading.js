@@ -7,7 +7,7 @@
 class Reading {
   /** While the program reads before its session has started: @type {?PreSessionReader} */
   preSessionReader = null;
-  /** Whether the program has called `resume()` while it listened to no bytes. */
+  /** Whether the program has called `resume()` without listening to bytes. */
   resumedByProgram = false;
   /** Whether the channel gets pings and pongs, too. */
   showsControl = false;
@@ -20,8 +20,8 @@ class Reading {
   /** Whether the program listens to raw bytes. */
   isRawEnabled = false;
   /**
-   * Whether those are made of frames, because the peer may send binary frames: the program gets
-   * their JSON.
+   * Whether the raw bytes are made from frames, because the peer may send binary frames: the
+   * program gets their JSON.
    */
   isRawMade = false;
   /**

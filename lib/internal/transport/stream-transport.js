@@ -82,9 +82,9 @@ class StreamTransport {
   #corked = -1;
   #tickEndScheduled = false;
   #maxMessageSize;
-  /** Bytes that were delivered and count as unread. */
+  /** The number of bytes that were delivered and count as unread. */
   #retained = 0;
-  /** Reading stops at this many of them. */
+  /** Reading stops at this many unread bytes. */
   #highWaterMark;
   /** Whether reading has stopped because of them. */
   #isStopped = false;

@@ -59,7 +59,7 @@ const {
  * @property {function(): void} kStartReading begins to give frames to the channel
  * @property {function(boolean): void} kSetShowControl whether pings and pongs of the peer are given
  *   to the channel, too
- * @property {function(): void} kSetBytesOnly gives bytes to the channel in place of frames; before
+ * @property {function(): void} kSetBytesOnly gives bytes to the channel instead of frames; before
  *   `kStartReading`
  * @property {function(number): void} kRetain counts bytes that were delivered as unread again: past
  *   "receive_high_water_mark" reading stops

@@ -77,7 +77,7 @@ class Senders {
       try {
         sender.onTickEnd();
       } catch (err) {
-        // A stream of the program may throw. The others are flushed all the same.
+        // A stream of the program may throw. The others are flushed nevertheless.
         throwUncaught(err);
       }
     }
@@ -108,8 +108,8 @@ function callAtTickEnd(sender) {
 }
 
 /**
- * As `callAtTickEnd()`. While the native side calls, that call is the tick: its end costs less than
- * a tick of Node.
+ * Like `callAtTickEnd()`. While the native side calls, that call is the tick: its end costs less
+ * than a tick of Node.
  */
 function callAtDispatchEnd(sender) {
   if (!isDispatching()) callAtTickEnd(sender);
@@ -217,7 +217,7 @@ class WriteBatch {
 
   settle(err) {
     if (err) this.reject(err);
-    // As the callback of a socket's write() gets null.
+    // Fulfilled with null, like the callback of a socket's write().
     else this.resolve(null);
   }
 }
@@ -230,8 +230,8 @@ const resting = [];
 const RESTING_LIMIT = 1024;
 
 /**
- * Joins the messages of a burst into one write for its connection, at the end of the tick at the
- * latest.
+ * Joins the messages of a burst into one write for its connection, no later than the end of the
+ * tick.
  */
 class WriteCoalescer {
   #socket;
@@ -272,7 +272,8 @@ class WriteCoalescer {
    * @returns {Promise<null>} settled by the socket
    */
   push(text, isAwaited) {
-    // Short, so that V8 inlines it: every message to a peer without the codec passes it.
+    // This method is short, so that V8 inlines it: every message to a peer without the codec passes
+    // it.
     if (this.#frames !== null) return this.pushBinary(text, isAwaited, 0, 0);
     if (this.#length === 0 || text.length > LONGEST_PIECE) {
       return this.#begin(text, isAwaited, 0, 0);
@@ -287,7 +288,7 @@ class WriteCoalescer {
   }
 
   /**
-   * The same for a binary frame.
+   * Like `push()`, for a binary frame.
    *
    * @param {string} text
    * @param {boolean} isAwaited

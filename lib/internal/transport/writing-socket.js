@@ -60,7 +60,7 @@ function emitDrain(socket) {
   if (socket.listenerCount('drain') > 0 && socket.writableLength === 0) socket.emit('drain');
 }
 
-/** A callback of the program may throw: the other writes are settled all the same. */
+/** A callback of the program may throw: the other writes are settled nevertheless. */
 function settleAll(waiting, err) {
   for (const { settle } of waiting) {
     try {
@@ -139,7 +139,7 @@ class WritingSocket extends ConnectionSocket {
     };
   }
 
-  /** The state of writing, to be changed. */
+  /** Returns a state of writing that this socket may change. */
   #ownWriting() {
     if (this.#writing === INITIAL_WRITING) this.#writing = new Writing();
     return this.#writing;
@@ -410,8 +410,8 @@ class WritingSocket extends ConnectionSocket {
   }
 
   /**
-   * As a stream does it, `drain` follows a message of the high-water mark's length, even if the
-   * kernel took it at once.
+   * As for a stream, `drain` follows a message of the high-water mark's length, even if the kernel
+   * took it at once.
    */
   #drainSoon(length) {
     if (length < LEAST_HIGH_WATER_MARK || length < this.writableHighWaterMark) return;
@@ -470,7 +470,7 @@ class WritingSocket extends ConnectionSocket {
     this.#beginProgramBytes();
     const { burst } = this.#ownWriting();
     if (!isExiting() && burst.add(this, super.writableLength, chunk?.length ?? 0)) {
-      // At an exit, too, after which no tick follows.
+      // Also at an exit, because no tick follows it.
       callAtTickEnd({ onTickEnd: () => this[kResumeNativeWrites]() });
     }
     return super.write(chunk, encoding, callback);

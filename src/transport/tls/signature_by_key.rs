@@ -18,8 +18,8 @@ pub(super) fn key_of(
     Ok(certificate.public_key().raw.to_vec().into())
 }
 
-/// Like [`rustls::crypto::verify_tls12_signature`], by a key without a certificate. TLS 1.3 has such
-/// a function in rustls.
+/// Like [`rustls::crypto::verify_tls12_signature`], by a key without a certificate. For TLS 1.3,
+/// rustls has such a function.
 pub(super) fn verify_tls12_signature_by_key(
     message: &[u8],
     key: &SubjectPublicKeyInfoDer<'_>,

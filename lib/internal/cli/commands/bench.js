@@ -123,7 +123,7 @@ async function sendOn(client, { payload, timeout }, measurement) {
     }
     await turn();
   }
-  // The answer to a last message tells that the peer has read those before it.
+  // The answer to a last message shows that the peer has read those before it.
   if (client.connected) await client.call({ done: true }, { timeout });
 }
 

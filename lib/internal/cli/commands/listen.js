@@ -73,7 +73,10 @@ function watch(server, printer, { quiet }) {
   };
 }
 
-/** Answers what clients ask for, if the arguments say with what. */
+/**
+ * Answers messages and requests of clients with the object that the arguments name, if there is
+ * one.
+ */
 function answer(server, { echo, reply }, show) {
   const answerOf = (data) => (echo ? data : reply);
   // An object may be nested too deep to be written, or be null.

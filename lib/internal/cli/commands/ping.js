@@ -72,7 +72,7 @@ async function run({ values, endpoint }) {
   if (values.peer === 'json') throw new UsageError('a JSON peer answers no pings');
   const printer = new Printer(values.json);
   const where = formatEndpoint(endpoint);
-  // With "debug" the pongs are shown to JavaScript.
+  // With "debug", JavaScript gets the pongs.
   const client = makeClient(values, endpoint, { debug: true });
   client.on('error', (err) => process.stderr.write(`${printable(err.message)}\n`));
   const ended = interrupted();

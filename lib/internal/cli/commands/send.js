@@ -77,7 +77,7 @@ async function askAndPrint(client, message, values, printer) {
   return EXIT.unexpected;
 }
 
-/** The error for an endpoint in place of the message. */
+/** The error for an endpoint instead of the message. */
 function noMessage(given, endpoint) {
   return new UsageError(
     `there is no message to send: "${given}" is an endpoint, and the message comes after it.\n` +
