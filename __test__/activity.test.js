@@ -78,7 +78,7 @@ for (const transport of transports) {
           }));
       }
 
-      it('is idle when nothing comes any more', (t) =>
+      it('is idle when nothing arrives any more', (t) =>
         undisturbed(IDLE, async (idle) => {
           const { wire, socket } = await connect(t, transport, {});
           let last = 0;

@@ -69,7 +69,7 @@ describe('the zone of an IPv6 address', () => {
     .map(([name, end]) => [name, `${end}%${name}`]);
   const skip = link === undefined && 'no link has a link-local address here';
 
-  it('is taken by listen() and connect(), and shown as by net', { ...limit, skip }, async (t) => {
+  it('is accepted by listen() and connect(), and shown as by net', { ...limit, skip }, async (t) => {
     const { server } = await startServer(t, {}, { address, port: 0 });
     const { port } = server.server.address();
     assert.equal(server.server.address().address, address);
@@ -132,14 +132,14 @@ describe('an abstract Unix socket', () => {
     });
   }
 
-  it('without a listener refuses', { ...limit, skip }, async (t) => {
+  it('without a listener refuses a client', { ...limit, skip }, async (t) => {
     const path = unique();
     const { client } = makeClient(t, { path });
     await assert.rejects(client.connect(), { code: 'ECONNREFUSED', address: path });
   });
 });
 
-describe('a client that connects by itself and cannot', () => {
+describe('a client whose automatic attempts to connect fail', () => {
   const original = require(implementations.original);
 
   it('emits the reason, and counts it', limit, async (t) => {

@@ -236,7 +236,7 @@ describe('a stream that is given to a server', { timeout: 600_000 }, () => {
     await log.next('disconnect');
   });
 
-  it('may be a stand-in, of which no more is kept before `connect` than the limits allow', async (t) => {
+  it('may be a stand-in, whose data is kept before `connect` within the limits', async (t) => {
     const limits = { max_message_size: 1000, receive_high_water_mark: 500 };
     const { server, log } = await startServer(t, {}, { port: 0, ...limits });
     const started = (stream) => {
@@ -288,7 +288,7 @@ describe('a request with a signal', { timeout: 600_000 }, () => {
     assert.equal(client._response_stream_map._map.size, 0);
   });
 
-  it('is not made when the signal is aborted already', async (t) => {
+  it('is not sent if the signal is aborted already', async (t) => {
     const { server } = await startServer(t, {}, { port: 0 });
     const { client } = await startClient(t, { port: server.server.address().port });
     await assert.rejects(client.request('Q', { signal: AbortSignal.abort() }), {

@@ -69,7 +69,7 @@ const asked = (client, object) =>
 
 for (const transport of transports) {
   describe(`a loop over a stream of answers, over ${transport}`, () => {
-    it('has the peer wait while it is slower', limit, async (t) => {
+    it('makes the peer wait while it is slower', limit, async (t) => {
       const where = await endpoint(t, transport);
       await generous(t, where);
       const { client } = await startClient(t, where);
@@ -77,7 +77,7 @@ for (const transport of transports) {
       assert.ok(ahead < AHEAD, `${ahead} bytes ahead`);
     });
 
-    it('has the peer wait when the client has its own _on_recieved_object()', limit, async (t) => {
+    it('makes the peer wait when the client has its own _on_recieved_object()', limit, async (t) => {
       class Observed extends SockhopClient {
         _on_recieved_object(message) {
           super._on_recieved_object(message);
@@ -91,7 +91,7 @@ for (const transport of transports) {
       assert.ok(ahead < AHEAD, `${ahead} bytes ahead`);
     });
 
-    it('that is left lets the connection be read again', limit, async (t) => {
+    it('lets the connection be read again when it is left', limit, async (t) => {
       const where = await endpoint(t, transport);
       await generous(t, where);
       const { client } = await startClient(t, where);
@@ -100,7 +100,7 @@ for (const transport of transports) {
       assert.deepEqual(await asked(client, { after: 'the loop' }), { after: 'the loop' });
     });
 
-    it('may wait in it for the answer to a callback', limit, async (t) => {
+    it('may wait inside the loop for the answer to a callback', limit, async (t) => {
       const where = await endpoint(t, transport);
       await generous(t, where);
       const { client } = await startClient(t, where);
@@ -113,7 +113,7 @@ for (const transport of transports) {
       }
     });
 
-    it('may wait in it for a message', limit, async (t) => {
+    it('may wait inside the loop for a message', limit, async (t) => {
       const where = await endpoint(t, transport);
       await generous(t, where);
       const { client } = await startClient(t, where);
@@ -151,7 +151,7 @@ for (const transport of transports) {
 }
 
 describe('a loop over a stream of answers, over a stream that the program brought', () => {
-  it('has the peer wait while it is slower', limit, async (t) => {
+  it('makes the peer wait while it is slower', limit, async (t) => {
     const where = await endpoint(t);
     await generous(t, where);
     const { client } = makeClient(t, where);

@@ -48,7 +48,7 @@ describe('a client that reconnects with a factor', () => {
     assert.equal(last_connect_error, refused);
   });
 
-  it('goes on growing while the server ends each connection at once', limit, async (t) => {
+  it('waits longer and longer while the server ends each connection at once', limit, async (t) => {
     const raw = await rawServer(t);
     raw.server.on('connection', (socket) => socket.destroy());
     const { client, log } = makeClient(t, raw.where, {
@@ -69,7 +69,7 @@ describe('a client that reconnects with a factor', () => {
     );
   });
 
-  it('begins again with the interval after a connection that held', limit, async (t) => {
+  it('starts again with the interval after a connection that lasted', limit, async (t) => {
     const port = await freePort();
     const { client, log } = makeClient(t, { port }, GROWING);
     const attempts = attemptsOf(client);
@@ -160,7 +160,7 @@ describe('a client that reconnects with a factor', () => {
 });
 
 describe('clients that reconnect with a jitter', () => {
-  it('come back spread over the delay, and ever more slowly', limit, async (t) => {
+  it('come back at times spread over the delay, and less and less often', limit, async (t) => {
     const CLIENTS = 200;
     const INTERVAL = 400;
     const raw = await rawServer(t);

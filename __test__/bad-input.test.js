@@ -253,7 +253,7 @@ describe('listen() that fails', () => {
   });
 });
 
-describe('an option that makes no sense', () => {
+describe('an invalid option', () => {
   const isOptionError = (name, value) => (error) => {
     assert.ok(error instanceof TypeError || error instanceof RangeError, `${error}`);
     assert.ok(error.message.includes(name), `"${error.message}" does not name ${name}`);
@@ -264,7 +264,7 @@ describe('an option that makes no sense', () => {
   for (const role of ['client', 'server']) {
     for (const port of [70_000, -1, 1.5, 'http']) {
       it(
-        `port ${port} is refused by the ${role} when it is used at the latest`,
+        `port ${port} is refused by the ${role} no later than when it is used`,
         limit,
         async () => {
           const use = async () => {
@@ -345,7 +345,7 @@ describe('an option that makes no sense', () => {
     assert.equal(client.connected, true);
   });
 
-  it('a method of the object with the options is none', limit, () => {
+  it('a method of the object with the options is not taken for an option', limit, () => {
     for (const given of [[], new Map(), { values() {} }]) {
       assert.ok(new impl.client(given));
       assert.ok(new impl.server(given));

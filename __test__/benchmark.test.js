@@ -110,7 +110,7 @@ describe('a workload with the original at one end', () => {
 });
 
 describe('the delay of an event loop', () => {
-  it('is the time that is left of the turn at a random moment', () => {
+  it('is the rest of the turn at a random moment', () => {
     const turns = new Float64Array(5001);
     turns[1] = 799_000;
     // Events that come in the first 100 µs of these turns wait longer than 1.9 ms: 1 % of the time.

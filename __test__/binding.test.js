@@ -78,7 +78,7 @@ describe('the name of the binding', () => {
     assert.ok(PLATFORM_TAGS.includes(TAG), `${TAG} is not among ${PLATFORM_TAGS.join(', ')}`);
   });
 
-  it('tells glibc from musl as Node itself does', { skip: process.platform !== 'linux' }, () => {
+  it('distinguishes glibc from musl as Node itself does', { skip: process.platform !== 'linux' }, () => {
     const { glibcVersionRuntime } = process.report.getReport().header;
     assert.equal(TAG.split('-')[2], glibcVersionRuntime ? 'gnu' : 'musl');
   });
@@ -169,7 +169,7 @@ describe('loading the binding', () => {
 
   afterEach(() => fs.rmSync(directory, { recursive: true, force: true }));
 
-  it('takes the file beside the package', () => {
+  it('takes the file next to the package', () => {
     fs.copyFileSync(BINDING, path.join(directory, bindingFileName(TAG)));
     const { keys } = requireIn(directory, `./${NATIVE}/binding`);
     assert.deepEqual(keys, Object.keys(require(BINDING)));

@@ -175,7 +175,7 @@ describe('groups of connections', () => {
     ]);
   });
 
-  it('are left once, and joined once', async (t) => {
+  it('can be joined only once, and left only once', async (t) => {
     const { server, clients } = await startWithClients(t, 1);
     const connection = connectionOf(clients[0]);
     assert.equal(server[kLeaveGroup](connection, 'room'), false);

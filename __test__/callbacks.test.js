@@ -66,7 +66,7 @@ describe('a question on the wire', () => {
     assert.deepEqual(await wire.frame(), { type: 'String', data: 'text', callback_id: 'any id' });
   });
 
-  it('is answered with an empty object by a server with nothing to say', limit, async (t) => {
+  it('is answered with an empty object if the server passes no answer', limit, async (t) => {
     const { log, wire } = await serverOnWire(t);
     wire.write({ type: 'Object', data: {}, id: '1' });
     (await log.next('receive')).args[1].callback();
@@ -122,7 +122,7 @@ describe('an answer', () => {
     }
   });
 
-  it('counts once, also when it comes twice', limit, async (t) => {
+  it('counts once, even if it arrives twice', limit, async (t) => {
     const { client, log, wire } = await clientOnWire(t);
     let calls = 0;
     client.send({ q: 1 }, () => {
@@ -167,7 +167,7 @@ describe('an answer', () => {
 });
 
 describe('many questions', () => {
-  it('are answered in one go, both ways', limit, async (t) => {
+  it('are answered together, in both directions', limit, async (t) => {
     const { server, log, where } = await startServer(t);
     const { client } = await startClient(t, where);
     const [socket] = (await log.next('connect')).args;
@@ -185,7 +185,7 @@ describe('many questions', () => {
     }
   });
 
-  it('may be asked from within answers', limit, async (t) => {
+  it('may be asked in the callbacks of other questions', limit, async (t) => {
     const { server, where } = await startServer(t);
     const { client } = await startClient(t, where);
     server.on('receive', (n, { callback }) => callback(n - 1));
@@ -217,7 +217,7 @@ describe('many questions', () => {
   });
 });
 
-describe('a callback that is not possible', () => {
+describe('a callback that cannot be used', () => {
   it('is refused when it is not a function', limit, async (t) => {
     const { client } = await clientOnWire(t);
     const { server, socket } = await serverOnWire(t);
@@ -299,7 +299,7 @@ describe('callbacks that wait when the connection ends', () => {
     assert.equal(client.stats().lost_callbacks, 1);
   });
 
-  it('are counted only, without a time-out or if the program ends it', limit, async (t) => {
+  it('are only counted without a time-out, or if the program ends the connection', limit, async (t) => {
     const without = await clientOnWire(t);
     without.client.send({ a: 1 }, () => assert.fail('no answer'));
     await without.wire.frame();

@@ -94,7 +94,7 @@ describe('a call', () => {
     );
   });
 
-  it('rejects before session.end() is over, which may wait for it', limit, async (t) => {
+  it('rejects before session.end() has finished, which may wait for the rejection', limit, async (t) => {
     const ended = [];
     class Waiter extends impl.session {
       async start() {
@@ -154,7 +154,7 @@ describe('a call', () => {
     assert.equal(clientLog.count('error'), 0);
   });
 
-  it('takes callback_timeout if it has none, beside callbacks that time out', limit, async (t) => {
+  it('has callback_timeout as its timeout by default, as callbacks have', limit, async (t) => {
     const { server, client, sock, log } = await pair(t, { callback_timeout: 40 });
     client.on('receive', (object, { callback }) => object.answer && callback({ ok: true }));
     server.send(sock, { number: 1 }, () => assert.fail('it is not answered'));
@@ -273,14 +273,14 @@ describe('a call', () => {
     },
   );
 
-  it('ends if the program takes its callback away', limit, async (t) => {
+  it('ends if the program removes its callback', limit, async (t) => {
     const { client } = await pair(t);
     const call = client.call({ a: 1 });
     client._send_callbacks = {};
     assert.equal((await outcome(call)).code, 'ERR_SOCKET_DESTROYED');
   });
 
-  it('takes an answer from its own connection only', limit, async (t) => {
+  it('accepts an answer only from its own connection', limit, async (t) => {
     const { server, log, where, sock } = await pair(t);
     const call = server.call(sock, { a: 1 });
     const [id] = Object.keys(server._send_callbacks);

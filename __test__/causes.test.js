@@ -112,7 +112,7 @@ describe('a path', () => {
     }
   });
 
-  it('of the longest length there is works', limit, async (t) => {
+  it('of the greatest length works', limit, async (t) => {
     const directory = temporaryDirectory(t);
     const where = path.join(directory, 'x'.repeat(LONGEST - directory.length - 1));
     await startServer(t, {}, { path: where });
@@ -184,7 +184,7 @@ describe('a bad frame', () => {
     assert.match(detail, /^from 127\.0\.0\.1:\d+\nreceived: GET \/ HTTP\/1\.1\\x0d\nThis is HTTP/);
   });
 
-  it('does not keep the rest of a long one', limit, async (t) => {
+  it('does not keep the rest of a long frame in memory', limit, async (t) => {
     const main = async (sockhop, { frames, length }) => {
       const server = new sockhop.server({ port: 0 });
       const kept = [];
@@ -261,7 +261,7 @@ describe('send()', () => {
 });
 
 describe('a stream of answers', () => {
-  it('that its connection ended says so', limit, async (t) => {
+  it('that ended with its connection says so', limit, async (t) => {
     const { client, wire } = await clientOnWire(t);
     const stream = await client.request({ a: 1 });
     const ended = once(stream, 'end');

@@ -127,7 +127,7 @@ describe('a connection that is broken on purpose', () => {
     );
   }
 
-  it('is made again by itself, once for each time', limit, async (t) => {
+  it('is made again automatically, once for each break', limit, async (t) => {
     const { server, log, where } = await startServer(t);
     const { near } = await proxyTo(t, where, (number) =>
       number < 5 ? { reset: { after: 2000 } } : {},

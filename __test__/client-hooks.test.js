@@ -20,7 +20,7 @@ const limit = { timeout: 600_000 };
 
 describe('the reconnect timer of a client', () => {
   it(
-    'is there from construction on, and does not keep a process alive that only made a client',
+    'exists from construction on, and does not keep a process with an unused client alive',
     limit,
     async (t) => {
       const run = program(t, (sockhop) => {
@@ -75,7 +75,7 @@ describe('the reconnect timer of a client', () => {
     assert.equal((await run.ended()).code, 0);
   });
 
-  it('does not keep a client from being collected', limit, async (t) => {
+  it('does not keep a client from being garbage collected', limit, async (t) => {
     const run = program(
       t,
       async (sockhop) => {
@@ -94,7 +94,7 @@ describe('the reconnect timer of a client', () => {
   });
 
   it(
-    'beats from construction on: auto_reconnect that is turned on late has to wait for the rest',
+    'runs from construction on: auto_reconnect that is turned on later waits for the next beat',
     limit,
     async (t) => {
       const raw = await rawServer(t);
@@ -201,7 +201,7 @@ describe('options that are changed after the constructor', () => {
   });
 
   it(
-    'of a server: a terminator that is none ends the connection, and nothing else',
+    'of a server: an invalid terminator ends the connection, and nothing else',
     limit,
     async (t) => {
       const where = await endpoint(t);
@@ -262,7 +262,7 @@ describe('dns.lookup() that the program replaced', () => {
     assert.equal(server.get_bound_address(), '127.0.0.1');
   });
 
-  it('has its error reject connect()', limit, async (t) => {
+  it('rejects connect() with its error', limit, async (t) => {
     const failure = Object.assign(new Error('no such service'), { code: 'ENOSERVICE' });
     t.mock.method(dns, 'lookup', (...args) => process.nextTick(args.at(-1), failure));
     const { client } = makeClient(t, { address: 'backend.service', port: 1 });

@@ -14,7 +14,7 @@ const { rawServer } = require('./support/raw.js');
 const limit = { timeout: 600_000 };
 
 describe('a new client', () => {
-  it('has the defaults of the reference', limit, (t) => {
+  it('has the defaults of sockhop 1.8.4', limit, (t) => {
     const { client } = makeClient(t, {});
     assert.equal(client.address, '127.0.0.1');
     assert.equal(client.port, 50_000);
@@ -116,7 +116,7 @@ describe('connect()', () => {
     assert.equal(client.connected, true);
   });
 
-  it('goes where port and address say at that moment', limit, async (t) => {
+  it('connects to the port and address that are set at that moment', limit, async (t) => {
     const first = await startServer(t);
     const second = await startServer(t);
     const { client } = makeClient(t, { port: first.where.port, address: '127.0.0.1' });
@@ -158,7 +158,7 @@ describe('a connected client', () => {
     assert.equal(client.get_bound_address(), '127.0.0.1');
   });
 
-  it('frames messages as the reference does', limit, async (t) => {
+  it('frames messages as sockhop 1.8.4 does', limit, async (t) => {
     class Widget {
       constructor() {
         this.a = 1;
@@ -207,7 +207,7 @@ describe('a connected client', () => {
     assert.equal('callback' in first.args[1], false);
   });
 
-  it('gives a JSON value that is no envelope as undefined', limit, async (t) => {
+  it('delivers a JSON value that is not an envelope as undefined', limit, async (t) => {
     const { log, wire } = await clientOnWire(t);
     wire.write('{"a":1}', '[1]', '7', '"text"', 'true');
     const received = await log.take('receive', 5);
@@ -261,7 +261,7 @@ describe('a connected client', () => {
     );
   });
 
-  it('sends the object as it is at the call', limit, async (t) => {
+  it('sends the object as it is at the time of the call', limit, async (t) => {
     const { client, wire } = await clientOnWire(t);
     const object = { value: 'before' };
     const sent = client.send(object);
@@ -323,7 +323,7 @@ describe('the disconnect event of a client', () => {
     assert.equal(client.connected, true);
   });
 
-  it('may ask for a stream of answers, which the next connection brings', limit, async (t) => {
+  it('may send a request, which is answered over the next connection', limit, async (t) => {
     const { server, where } = await startServer(t);
     server.on('request', (request, response) => response.send({ asked: request.data }));
     const { client } = await startClient(t, where);

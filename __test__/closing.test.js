@@ -70,7 +70,7 @@ describe('descriptors of closed sessions', { skip: noDescriptors }, () => {
   const PEERS = 150;
   for (const how of ['destroy', 'end', 'greet and destroy', 'greet and end']) {
     it(
-      `stay within max_connections and 16 where the server does "${how}" to silent peers`,
+      `stay within max_connections + 16 if the server ends silent peers by "${how}"`,
       limit,
       async (t) => {
         const child = serverThat(t, how, MAX);
@@ -96,7 +96,7 @@ const LINGER_MS = 5000;
 
 describe('a closed session', () => {
   it(
-    'keeps no new client out, although its peer stays and the server takes one at a time',
+    'keeps no new client out, although its peer stays and the server serves one at a time',
     limit,
     async (t) => {
       const child = serverThat(t, 'greet and end', 1);
@@ -124,7 +124,7 @@ describe('a closed session', () => {
   );
 
   it(
-    'is reset at a peer that sends without end, once so many bytes were thrown away',
+    'is reset if its peer sends without end, after a number of bytes were discarded',
     limit,
     async (t) => {
       const child = serverThat(t, 'greet and destroy', 10);
@@ -149,7 +149,7 @@ describe('a closed session', () => {
   );
 
   it(
-    'leaves a peer that is slow to read, and goes on sending, all that it was sent before the end',
+    'delivers everything sent before its end to a peer that reads slowly and keeps sending',
     limit,
     async (t) => {
       const child = program(t, ({ server: Server }) => {

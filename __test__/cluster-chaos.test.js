@@ -144,7 +144,7 @@ for (const real of REAL) {
     skip: real.skip,
   }, () => {
     for (const outage of [200, 1000]) {
-      it(`loses nothing in silence, and repeats nothing, when the broker is away for ${outage} ms`, async (t) => {
+      it(`loses nothing silently, and repeats nothing, when the broker is away for ${outage} ms`, async (t) => {
         const broker = await real.start(t);
         const nodes = await startCluster(t, real, broker);
         await startSending(nodes);
@@ -213,7 +213,7 @@ for (const real of REAL) {
       );
     });
 
-    it('loses nothing in silence, and repeats nothing, when the broker restarts five times', async (t) => {
+    it('loses nothing silently, and repeats nothing, when the broker restarts five times', async (t) => {
       const broker = await real.start(t);
       const nodes = await startCluster(t, real, broker);
       await startSending(nodes);
@@ -300,7 +300,7 @@ for (const real of REAL) {
       await first.counts(6);
     });
 
-    it('counts a stopped node as gone, and loses nothing when it goes on', async (t) => {
+    it('counts a stopped node as gone, and loses nothing when it continues', async (t) => {
       const broker = await real.start(t);
       const nodes = await startCluster(t, real, broker);
       const [first, second, , sleeper] = nodes;
@@ -317,7 +317,7 @@ for (const real of REAL) {
       assert.deepEqual(sleeper.all('gap'), []);
     });
 
-    it('loses and repeats nothing when the broker stops answering, and goes on', async (t) => {
+    it('loses and repeats nothing when the broker stops answering and then continues', async (t) => {
       const broker = await real.start(t);
       const nodes = await startCluster(t, real, broker, { request_timeout: PATIENCE });
       await startSending(nodes);
@@ -342,7 +342,7 @@ for (const real of REAL) {
       }
     });
 
-    it('tells a node whose link was cut how many broadcasts it missed', async (t) => {
+    it('reports to a node whose link was cut how many broadcasts it missed', async (t) => {
       const broker = await real.start(t);
       const cutter = await startCutter(t, broker.port);
       const nodes = await startCluster(

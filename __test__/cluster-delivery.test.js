@@ -36,7 +36,7 @@ async function nodesWithClients(t, count, serverOptions) {
 }
 
 describe('messages of another node', () => {
-  it('with bytes arrive as those of a server without a cluster, by every way', async (t) => {
+  it('arrive as the same bytes as without a cluster, in every way of sending', async (t) => {
     const { a, b, clients } = await nodesWithClients(t, 1);
     const [{ session, id, log, client }] = clients;
     await b.cluster.join(session, 'room');
@@ -198,7 +198,7 @@ describe('a group', () => {
     assert.deepEqual(await objectsOf(client), [{ n: 1 }]);
   });
 
-  it('without members that are left gets nothing', async (t) => {
+  it('sends nothing to a session that has left it', async (t) => {
     const { b, clients } = await nodesWithClients(t, 2);
     const [leaver, stayer] = clients;
     for (const { session } of clients) await b.cluster.join(session, 'room');

@@ -72,7 +72,7 @@ for (const { name, skip, start } of brokers) {
       }
     });
 
-    it('brings an engine its own messages', async (t) => {
+    it('delivers its own messages to an engine', async (t) => {
       const broker = await start(t);
       const a = await open(t, broker, 'x.n.a');
       await a.engine.subscribe('x.h');
@@ -187,7 +187,7 @@ for (const { name, skip, start } of brokers) {
       assert.deepEqual(new Set(texts), new Set(['after', 'late']));
     });
 
-    it('ends its waits for a broker that is lost, also with a client of its own', async (t) => {
+    it('ends its waits if the broker is lost, also with a client that it has made', async (t) => {
       const broker = await start(t);
       if (broker.suspend === undefined) return t.skip('this broker cannot be suspended');
       const opened = [await open(t, broker, 'x.n.a'), await open(t, broker, 'x.n.b', broker.url())];

@@ -100,7 +100,7 @@ describe('a cluster whose broker is at fault', limit, () => {
     assert.equal(late.log.all('gap').length, 0);
   });
 
-  it('gives up an operation whose confirmation does not come', async (t) => {
+  it('gives up an operation whose confirmation does not arrive', async (t) => {
     const { bus, nodes } = await startOnBus(t, 2, { request_timeout: 200 });
     const [a, b] = nodes;
     const { id } = await b.client();
@@ -108,7 +108,7 @@ describe('a cluster whose broker is at fault', limit, () => {
     await assert.rejects(a.cluster.session(id).send({ n: 1 }), { code: 'ERR_CLUSTER_TIMEOUT' });
   });
 
-  it('drops an operation that has waited too long for the broker, and never does it', async (t) => {
+  it('drops an operation that has waited too long for the broker, and never carries it out', async (t) => {
     const { bus, nodes } = await startOnBus(t, 2, { request_timeout: 100 });
     const [a, b] = nodes;
     const { log, id } = await b.client();
@@ -148,7 +148,7 @@ describe('a cluster whose broker is at fault', limit, () => {
     assert.equal(b.log.all('gap').length, 0);
   });
 
-  it('waits after an outage until the other nodes are back, but not for ever', async (t) => {
+  it('waits after an outage until the other nodes are back, but not forever', async (t) => {
     const { bus, nodes } = await startOnBus(t, 3, { rejoin_time: 300 });
     const [a, b, c] = nodes;
     const { log } = await b.client();
@@ -182,7 +182,7 @@ describe('a cluster whose broker is at fault', limit, () => {
     assert.equal(made.mock.callCount() + ended.mock.callCount(), 0);
   });
 
-  it('subscribes anew when it does not hear itself any more', async (t) => {
+  it('subscribes again when it no longer hears itself', async (t) => {
     const { nodes } = await startOnBus(t, 2, { heartbeat_interval: 50, node_timeout: 200 });
     const [a, b] = nodes;
     const { log } = await a.client();
@@ -284,7 +284,7 @@ describe('a cluster whose broker is at fault', limit, () => {
     }
   });
 
-  it('draws another id if a second node has its own', async (t) => {
+  it('takes another id if a second node has the same one', async (t) => {
     const { bus, nodes } = await startOnBus(t, 2);
     const [a, b] = nodes;
     const before = a.cluster.node;
@@ -301,7 +301,7 @@ describe('a cluster whose broker is at fault', limit, () => {
 });
 
 describe('a node with many groups', limit, () => {
-  it('has the groups of a shard share a subscription, and loses and repeats nothing', async (t) => {
+  it('lets the groups of a shard share a subscription, and loses and repeats nothing', async (t) => {
     const { nodes } = await startOnBus(t, 2, { max_exact_groups: 50 });
     const [a, b] = nodes;
     const { log, session } = await b.client();
@@ -345,7 +345,7 @@ describe('a node with many groups', limit, () => {
     assert.deepEqual(step.value, { complete: true, missing: [] });
   });
 
-  it('gets a partial count when a node does not answer, and says whose is missing', async (t) => {
+  it('gets a partial count when a node does not answer, and the id of that node', async (t) => {
     const { bus, nodes } = await startOnBus(t, 3, { node_timeout: 60_000 });
     const [a, b, c] = nodes;
     for (const node of nodes) await node.cluster.join((await node.client()).session, 'room');

@@ -75,8 +75,8 @@ const KINDS = [
 ];
 const FIELDS = [...'akgnewosxcvpthqri', 'stop', 'code', 'message'];
 
-describe('a node that gets messages of strangers', limit, () => {
-  it('goes on after fields and payloads of any type in messages of every kind', async (t) => {
+describe('a node that gets messages from programs outside the cluster', limit, () => {
+  it('continues after fields and payloads of any type in messages of every kind', async (t) => {
     const { bus, nodes } = await startOnBus(t, 2);
     const [a, b] = nodes;
     const { log, session, id } = await b.client();
@@ -107,7 +107,7 @@ describe('a node that gets messages of strangers', limit, () => {
     assert.ok(b.server.stats().cluster.refused > 0);
   });
 
-  it('does not list a node whose heartbeat has other types than it should', async (t) => {
+  it('does not list a node whose heartbeat has fields of wrong types', async (t) => {
     const { bus, nodes } = await startOnBus(t, 1);
     const [a] = nodes;
     const bad = [
@@ -168,7 +168,7 @@ describe('a node that gets messages of strangers', limit, () => {
     }
   });
 
-  it('takes any name for a group, those of JavaScript included', async (t) => {
+  it('accepts any name for a group, including names of JavaScript', async (t) => {
     const { nodes } = await startOnBus(t, 2);
     const [a, b] = nodes;
     const { log, session } = await b.client();
@@ -198,7 +198,7 @@ describe('a node that signs', limit, () => {
   const secret = 'a key of the cluster';
   const signer = new Signer([secret]);
 
-  it('does nothing again when messages are recorded and sent again', async (t) => {
+  it('repeats nothing when recorded messages are sent again', async (t) => {
     const { bus, nodes } = await startOnBus(t, 2, { secret });
     const [a, b] = nodes;
     const { log, session, id } = await b.client();
@@ -267,7 +267,7 @@ describe('a node that signs', limit, () => {
     assert.deepEqual((await log.next('receive')).object, { n: 1 });
   });
 
-  it('does not take a node that has left for one that is back, because of its old heartbeats', async (t) => {
+  it('does not count a node that has left as back because of its old heartbeats', async (t) => {
     const { bus, nodes } = await startOnBus(t, 2, { secret });
     const [a, b] = nodes;
     const recorded = [];

@@ -49,7 +49,7 @@ describe('a message between nodes', () => {
     assert.equal(line.payload(), '1');
   });
 
-  it('is refused if it is of another version, or has not its form', () => {
+  it('is refused if it is of another version, or malformed', () => {
     assert.equal(refusal(Buffer.from(`SH2 A ${NODE} 1 1 0 0 0\n`)), 'version');
     for (const text of [
       '',
@@ -120,7 +120,7 @@ describe('the signature of a message between nodes', () => {
 });
 
 describe('the subjects of groups', () => {
-  it('are the names where these are plain, and a hash of them otherwise', () => {
+  it('are the names if these are plain, and hashes of the names otherwise', () => {
     const subjects = new Subjects('app', true);
     assert.match(subjects.group('room-5').subject, /^app\.g\.\d+\.room-5$/);
     for (const name of ['a b', 'a.b', '*', '>', 'x'.repeat(65), 'ü', '=x']) {

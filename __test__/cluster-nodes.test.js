@@ -38,7 +38,7 @@ const ask = (handle, object) =>
 
 for (const { name, skip, start } of brokers) {
   describe(`a cluster over ${name}`, { ...limit, skip }, () => {
-    it('brings sendall() to every client of every node, once and in order', async (t) => {
+    it('delivers sendall() to every client of every node, once and in order', async (t) => {
       const broker = await start(t);
       const { a, b, onA, onB } = await twoNodes(t, broker);
       for (let n = 1; n <= 50; n += 1) a.server.sendall({ n });
@@ -113,7 +113,7 @@ for (const { name, skip, start } of brokers) {
       await assert.rejects(handle.send({ late: 1 }), { code: 'ERR_CLUSTER_NO_SESSION' });
     });
 
-    it('rejects at once what is addressed to a node that is not there', async (t) => {
+    it('rejects messages to a node that does not exist at once', async (t) => {
       const broker = await start(t);
       const { a } = await twoNodes(t, broker);
       const gone = a.cluster.session(`${'x'.repeat(16)}.1`);
@@ -152,7 +152,7 @@ for (const { name, skip, start } of brokers) {
       assert.deepEqual(await of(other), []);
     });
 
-    it('takes a session out of its groups when it ends', async (t) => {
+    it('removes a session from its groups when it ends', async (t) => {
       const broker = await start(t);
       const { a, b, onB } = await twoNodes(t, broker);
       await b.cluster.join(onB.sock, 'room');
@@ -174,7 +174,7 @@ for (const { name, skip, start } of brokers) {
       assert.equal(a.log.all('remote').length, 0);
     });
 
-    it('tells the others at once when a node leaves', async (t) => {
+    it('informs the others at once when a node leaves', async (t) => {
       const broker = await start(t);
       const { a, b, onB } = await twoNodes(t, broker, { node_timeout: 60_000 });
       const node = b.cluster.node;
@@ -188,7 +188,7 @@ for (const { name, skip, start } of brokers) {
       await assert.rejects(b.server.sendall({ n: 1 }), { code: 'ERR_CLUSTER_CLOSED' });
     });
 
-    it('draws a new id when a server listens again, and finds the others', async (t) => {
+    it('takes a new id when a server listens again, and finds the others', async (t) => {
       const broker = await start(t);
       const { a, b } = await twoNodes(t, broker);
       const before = b.cluster.node;
@@ -376,7 +376,7 @@ describe('the option "cluster"', limit, () => {
   const { nats } = require('../lib/cluster/nats.js');
   const { redis } = require('../lib/cluster/redis.js');
 
-  it('refuses an engine of another server, which goes on with it', async (t) => {
+  it('refuses an engine of another server, which keeps using it', async (t) => {
     const { MemoryBus } = require('../lib/cluster/memory.js');
     const engine = memory({ bus: new MemoryBus() });
     const first = new impl.server({ port: 0, cluster: engine });
@@ -395,7 +395,7 @@ describe('the option "cluster"', limit, () => {
     assert.equal(second.cluster.state, 'up');
   });
 
-  it('names what it must be', () => {
+  it('names the values that it accepts', () => {
     const make = (cluster) => new impl.server({ cluster });
     const engine = memory();
     for (const [cluster, text] of [
@@ -438,7 +438,7 @@ describe('the option "cluster"', limit, () => {
     await assert.rejects(cluster.join({}, 'room'), { code: 'ERR_CLUSTER_NO_SESSION' });
   });
 
-  it('has listen() reject when the broker cannot be reached, and work later', async (t) => {
+  it('makes listen() reject when the broker cannot be reached, and succeed later', async (t) => {
     const { MemoryBus } = require('../lib/cluster/memory.js');
     const bus = new MemoryBus();
     bus.stop();
@@ -490,7 +490,7 @@ describe('the option "cluster"', limit, () => {
     assert.equal(stdout.trim(), 'ERR_CLUSTER_JOIN');
   });
 
-  it('has listen() reject as without a cluster if the program ends it while the server joins', async (t) => {
+  it('makes listen() reject as without a cluster if the program ends it while the server joins', async (t) => {
     const { MemoryBus } = require('../lib/cluster/memory.js');
     const bus = new MemoryBus();
     bus.stop();
@@ -515,7 +515,7 @@ describe('the option "cluster"', limit, () => {
     assert.equal(server.cluster.state, 'up');
   });
 
-  it('rejects with what the program throws while an object is serialized', async (t) => {
+  it('rejects with the exception of the program while an object is serialized', async (t) => {
     const { server } = await startNode(t, memory());
     const bad = {
       toJSON() {
@@ -537,7 +537,7 @@ describe('the option "cluster"', limit, () => {
     assert.deepEqual(await node.server.sendall({ n: 3 }, { except: id }), [null]);
   });
 
-  it('says why an engine has given up, and not that the time is over', async (t) => {
+  it('reports why an engine has given up, and not that the time is over', async (t) => {
     const engine = memory();
     engine.open = async () => {
       throw new Error('no package of the broker is installed');

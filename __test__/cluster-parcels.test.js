@@ -88,7 +88,7 @@ async function countedNodes(t, options) {
 }
 
 describe('the messages of one tick', limit, () => {
-  it('need one message of the broker if they are to one subject', async (t) => {
+  it('need one message of the broker if they have one subject', async (t) => {
     const { a, b, passed } = await countedNodes(t);
     const { log, id } = await b.client();
     for (const n of numbers(COUNT)) a.server.sendall({ n });
@@ -150,7 +150,7 @@ describe('the messages of one tick', limit, () => {
     assert.equal(b.server.stats().cluster.duplicates, 2);
   });
 
-  it('that are lost are reported at the next ones', async (t) => {
+  it('are reported when later ones arrive if they were lost', async (t) => {
     const { a, b, bus } = await countedNodes(t);
     const { log } = await b.client();
     await a.server.sendall({ n: 0 });
@@ -166,7 +166,7 @@ describe('the messages of one tick', limit, () => {
     assert.equal(b.log.all('gap').length, 1);
   });
 
-  it('need several if they are long', async (t) => {
+  it('need several messages of the broker if they are long', async (t) => {
     const { a, b, passed } = await countedNodes(t);
     const { log } = await b.client();
     const text = 'x'.repeat(10_000);

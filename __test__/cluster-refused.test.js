@@ -147,7 +147,7 @@ describe('a node over NATS', { ...limit, skip: noNats }, () => {
     assert.match(err.message, /could not be joined: .*authorization violation/i);
   });
 
-  it('says where it was to be', async (t) => {
+  it('names the address of the server, and no credentials', async (t) => {
     const nowhere = `127.0.0.1:${await freePort()}`;
     for (const given of [
       `nats://name:secret@${nowhere}`,
@@ -305,7 +305,7 @@ describe('a node over Redis', { ...limit, skip: noRedis }, () => {
       await log.next('up');
     });
 
-    it(`tells that messages are refused once an account has lost its permission, over ${name}`, async (t) => {
+    it(`reports that messages are refused once an account has lost its permission, over ${name}`, async (t) => {
       const broker = await startRedisWithAccount(t, '&sockhop.*');
       const engine = make(t);
       const a = await startNode(t, engine(redisUrl(broker)));

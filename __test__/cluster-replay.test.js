@@ -191,7 +191,7 @@ for (const { name, skip, start, engine } of LOGS) {
       assert.deepEqual(b.log.all('gap'), []);
     });
 
-    it('loses nothing in silence, and repeats nothing, when the broker restarts', async (t) => {
+    it('loses nothing silently, and repeats nothing, when the broker restarts', async (t) => {
       const broker = await start(t);
       const engines = [await engine(t, broker.port), await engine(t, broker.port)];
       const { a, b, got } = await twoNodes(t, engines, { replay: 100_000 });

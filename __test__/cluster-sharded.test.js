@@ -96,7 +96,7 @@ for (const [name, makeClient] of Object.entries({
   '@redis/client': nodeRedisCluster,
 })) {
   describe(`a cluster over a Redis Cluster, with ${name}`, { ...limit, skip: noRedis }, () => {
-    it('goes on when a master dies and its replica takes over, and loses nothing in silence', async (t) => {
+    it('continues when a master dies and its replica takes over, and loses nothing silently', async (t) => {
       const all = await startSending(t, makeClient);
       const { cluster, a, b, moreThan } = all;
       const owner = await cluster.ownerOf('sockhop.a');
@@ -111,7 +111,7 @@ for (const [name, makeClient] of Object.entries({
       assert.deepEqual([...a.log.all('node_down'), ...b.log.all('node_down')], []);
     });
 
-    it('goes on when the slots of its channels move to another master', async (t) => {
+    it('continues when the slots of its channels move to another master', async (t) => {
       const all = await startSending(t, makeClient);
       const { cluster, b, moreThan } = all;
       await moreThan(20);

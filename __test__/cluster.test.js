@@ -314,7 +314,7 @@ describe('a worker of a cluster', () => {
     });
   }
 
-  it('closes for itself alone, and may listen again', limit, async (t) => {
+  it('closes only its own listener, and may listen again', limit, async (t) => {
     const where = await endpoint(t);
     const cluster = new Cluster(t, { where });
     await cluster.start(2);
@@ -351,7 +351,7 @@ describe('a worker of a cluster', () => {
     assert.deepEqual((await connect(t, where, 3)).workers, [1, 1, 1]);
   });
 
-  it('has a limit of connections of its own', limit, async (t) => {
+  it('has its own limit of connections', limit, async (t) => {
     const where = await endpoint(t);
     const cluster = new Cluster(t, { where, options: { max_connections: 1 } });
     await cluster.start(2);

@@ -251,7 +251,7 @@ describe('two ends of this package', limit, () => {
     assert.equal(both.log.count('error'), 0);
   });
 
-  it('begin anew when a client reconnects', async (t) => {
+  it('start again when a client reconnects', async (t) => {
     const both = await pair(t);
     await acquaint(both);
     await both.client.disconnect();
@@ -266,7 +266,7 @@ describe('two ends of this package', limit, () => {
     );
   });
 
-  it('speak JSON where one of them has codec "json"', async (t) => {
+  it('speak JSON if one of them has codec "json"', async (t) => {
     for (const options of [
       [{ codec: 'json' }, {}],
       [{}, { codec: 'json' }],
@@ -401,7 +401,7 @@ describe('a program that reads the bytes', limit, () => {
   });
 });
 
-describe('two programs that turn to another protocol', limit, () => {
+describe('two programs that switch to another protocol', limit, () => {
   const OTHER = Buffer.from([1, 0xff, 1, 0xfe, 10, 0xff, 3, 0, 0xff]);
 
   /** Reads the socket alone; the function returned waits for so many bytes. */
@@ -428,7 +428,7 @@ describe('two programs that turn to another protocol', limit, () => {
     assert.ok(both.wire.all('down').some(({ text }) => text === SWITCH));
   }
 
-  it('have its bytes as they are if both begin at once', async (t) => {
+  it('receive its bytes unchanged if both begin at once', async (t) => {
     for (const shape of [undefined, { drip: true }]) {
       const both = await pair(t, {}, {}, shape);
       await exchangeBinary(both);
@@ -445,7 +445,7 @@ describe('two programs that turn to another protocol', limit, () => {
     }
   });
 
-  it('have its bytes as they are if one waits for the other', async (t) => {
+  it('receive its bytes unchanged if one waits for the other', async (t) => {
     for (const shape of [undefined, { drip: true }]) {
       const both = await pair(t, {}, {}, shape);
       await exchangeBinary(both);
@@ -463,7 +463,7 @@ describe('two programs that turn to another protocol', limit, () => {
     }
   });
 
-  it('have its bytes as they are if one of them has never removed the listener', async (t) => {
+  it('receive its bytes unchanged if one of them has never removed the listener', async (t) => {
     const both = await pair(t);
     await exchangeBinary(both);
     const readHere = readAlone(both.client.socket);
@@ -481,7 +481,7 @@ describe('a connection given to another process', {
   ...limit,
   skip: onNodeOnly('it has handles'),
 }, () => {
-  it('has messages of JSON from then on', async (t) => {
+  it('carries JSON messages from then on', async (t) => {
     const both = await pair(t);
     await acquaint(both);
     const child = fork(path.join(__dirname, 'programs', 'heir.js'), ['native'], { execArgv: [] });
@@ -500,7 +500,7 @@ describe('a connection given to another process', {
 });
 
 describe('another peer', limit, () => {
-  it('gets the JSON of 1.8.4, and once there is some traffic blanks behind one message', async (t) => {
+  it('gets the JSON of 1.8.4, and after some traffic one message with blanks after it', async (t) => {
     const { client, wire } = await clientOnWire(t);
     const before = MessageCodec.WEIGHT_BEFORE_OFFER;
     for (let i = 0; i < before; i++) client.send({ i });
@@ -517,7 +517,7 @@ describe('another peer', limit, () => {
     assert.match(OF_CLIENT + OF_SERVER, /^[\t ]+$/);
   });
 
-  it('gets the blanks behind the message after a long one with many values', async (t) => {
+  it('gets the blanks in the message that follows a long one with many values', async (t) => {
     const { client, wire } = await clientOnWire(t);
     client.send({ list: Array(20_000).fill(1) });
     await turn();
@@ -575,7 +575,7 @@ describe('another peer', limit, () => {
     assert.ok(frames.at(-1).text.endsWith(OF_CLIENT));
   }
 
-  it('may turn to another protocol, whose bytes reach a program that reads them, and it alone', async (t) => {
+  it('may switch to another protocol, whose bytes only reach a program that reads them', async (t) => {
     for (const readsAlone of [true, false]) {
       const { client, log, wire } = await clientOnWire(t);
       await offerFrom(client, wire);
@@ -803,7 +803,7 @@ describe('a hostile peer that has the offer', limit, () => {
     assert.equal(log.count('error'), 0);
   });
 
-  it('leaves no half of a message when it ends within a frame', async (t) => {
+  it('leaves no incomplete message when it ends within a frame', async (t) => {
     for (const kept of [1, HEADER - 1, HEADER, HEADER + 3]) {
       const { log, wire } = await attacker(t);
       const frame = goodFrame(['good']);
@@ -814,7 +814,7 @@ describe('a hostile peer that has the offer', limit, () => {
     }
   });
 
-  it('has few functions compiled for shapes that it sends over ever new connections', async (t) => {
+  it('causes few functions to be compiled for shapes that it sends over many connections', async (t) => {
     const compilations = countCompilations(t);
     const OBJECTS = COMPILED_AFTER + 1;
     const connections = 10;

@@ -335,7 +335,7 @@ describe('a payload through the codec', () => {
     }
   });
 
-  it('has the shapes of its objects once a direction', () => {
+  it('defines the shapes of its objects once for each direction', () => {
     const shapes = new ShapeTable();
     const make = (i) => ({ identification: i, description: 'x' });
     for (let i = 0; i < 3; i++) encode(shapes, 'Object', make(i));
@@ -382,7 +382,7 @@ describe('a payload through the codec', () => {
     });
   }
 
-  it('is carried where strings must not be compiled', () => {
+  it('is carried in a process that must not compile strings', () => {
     const script = `
       const assert = require('node:assert');
       assert.throws(() => new Function('return 1'), EvalError);
@@ -432,7 +432,7 @@ describe('bytes of a hostile peer', () => {
     assert.throws(() => decodeFrame(received, frame('', [0, 0, 0xa2, 0xc0, 0xc0, 1, 2, 3])));
   });
 
-  it('never use a character twice, or leave one', () => {
+  it('never use a character twice, or leave one unused', () => {
     assert.throws(() => decodeFrame(new Received(), frame('abc', [0, 0, 0xa2, 0x82, 0x82])));
     assert.throws(() => decodeFrame(new Received(), frame('abc', [0, 0, 0x82])));
     assert.equal(decodeFrame(new Received(), frame('abc', [0, 0, 0x83])).data, 'abc');
@@ -523,7 +523,7 @@ describe('bytes of a hostile peer', () => {
     assert.equal(compilations.count, 1);
   });
 
-  it('are not kept in memory as names without limit', () => {
+  it('do not fill the memory with names', () => {
     const program = `
       const { Received } = require('./lib/internal/codec/decoder.js');
       const { decodeFrame, shapedFrame } = require('./__test__/support/codec.js');
@@ -545,7 +545,7 @@ describe('bytes of a hostile peer', () => {
     assert.equal(said, 'true\n');
   });
 
-  it('have functions compiled as loops earn them, and do not keep others from theirs', () => {
+  it('have one more function compiled for a number of objects that loops read, as other bytes do', () => {
     const program = `
       let compiled = 0;
       globalThis.Function = new Proxy(Function, {

@@ -57,7 +57,7 @@ const jsonLines = (text) =>
     .map((line) => JSON.parse(line));
 
 describe('the command line', () => {
-  it('explains itself, its commands and its mistakes', limit, async (t) => {
+  it('explains itself, its commands and mistakes in arguments', limit, async (t) => {
     const overview = await run(t, ['--help']);
     assert.equal(overview.code, 0);
     const commands = Array.from(
@@ -593,7 +593,7 @@ describe('monitor', () => {
     assert.ok(stdout.endsWith('\u001b[?25h\u001b[?1049l'), 'the terminal is as before');
   });
 
-  it('goes on while the metrics cannot be read', limit, async (t) => {
+  it('continues while the metrics cannot be read', limit, async (t) => {
     const { command, port, url } = await listenWithMetrics(t);
     const monitor = start(t, ['monitor', '--interval', '50', url]);
     await monitor.output(/server 127\.0\.0\.1:\d+: nothing happens\n/);

@@ -26,7 +26,7 @@ function heldClient(t, port, options = {}) {
 }
 
 describe('the socket of a client that is connecting', () => {
-  it('is there at once, and the one that the client is connected with', limit, async (t) => {
+  it('exists at once, and is the socket of the later connection', limit, async (t) => {
     const raw = await rawServer(t);
     const { client, log } = makeClient(t, raw.where);
     assert.equal(client.socket, undefined);
@@ -47,7 +47,7 @@ describe('the socket of a client that is connecting', () => {
     assert.equal(socket.remotePort, raw.where.port);
   });
 
-  it('emits lookup, and after the connect of the client connect and ready', limit, async (t) => {
+  it('emits lookup, and then connect and ready after the connect event of the client', limit, async (t) => {
     const raw = await rawServer(t);
     const { client, find } = heldClient(t, raw.where.port);
     const events = [];
@@ -171,7 +171,7 @@ describe('the socket of a client that is connecting', () => {
     assert.equal(String((await bytes)[0]), '"raw"\n');
   });
 
-  it('holds no more than "send_high_water_mark" where that is to be refused', limit, async (t) => {
+  it('holds no more than "send_high_water_mark" if slow_consumer refuses more', limit, async (t) => {
     const { client } = heldClient(t, 1, { send_high_water_mark: 10, slow_consumer: 'drop' });
     const attempt = client.connect();
     client.send({ early: 'kept' }).catch(() => {});

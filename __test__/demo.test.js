@@ -49,7 +49,7 @@ describe('the demonstration', () => {
 
   afterEach(() => fs.rmSync(directory, { recursive: true, force: true }));
 
-  it('shows everything it promises and ends by itself, in time and without a trace', async () => {
+  it('shows everything that it promises, ends by itself in time, and leaves nothing behind', async () => {
     const { code, stdout, stderr, elapsed } = await demonstrate(directory);
     assert.equal(code, 0, stdout + stderr);
     assert.ok(elapsed < LIMIT_MS, `it took ${elapsed} ms`);

@@ -63,7 +63,7 @@ function prepared(t, wrapper, preparation, main, argument) {
 }
 
 describe('without descriptors', () => {
-  it('a server’s program may use for the first time what loads files', limit, async (t) => {
+  it('a program with a server may call methods for the first time that load files', limit, async (t) => {
     const run = frugal(t, async (sockhop) => {
       const say = (message) => console.log(JSON.stringify(message));
       process.on('uncaughtException', ({ code, message }) => say({ uncaught: code, message }));
@@ -318,7 +318,7 @@ describe('an address', () => {
     await server.close();
   });
 
-  it('that goes away takes no process with it, and serves again when it is back', {
+  it('that disappears ends no process, and serves again when it is back', {
     ...limit,
     skip: noNamespaces,
   }, async (t) => {

@@ -446,7 +446,7 @@ describe('a socket', () => {
     }
   });
 
-  it('that is told to connect while it is connected ends with EISCONN', limit, async (t) => {
+  it('whose connect() is called while it is connected ends with EISCONN', limit, async (t) => {
     const { server, where, log } = await startServer(t);
     const { client } = makeClient(t, where);
     const arrived = once(server, 'connect');
@@ -728,7 +728,7 @@ describe('a stream of answers', () => {
     assert.equal(ends.length, 1);
   });
 
-  it('tells by _end_called whether its last packet was sent', limit, async () => {
+  it('shows by _end_called whether its last packet was sent', limit, async () => {
     const sent = [];
     const sockhop = { _send_message: async (message) => sent.push(message.data.data) };
     const stream = SockhopResponseWriteableStream.from_request({ uuid: 'u' }, sockhop);

@@ -348,7 +348,7 @@ for (const [name, { server: Server, session: Session }] of [
       assert.equal(log.count('error'), 1);
     });
 
-    it('holds a message to its limit across the end of start()', limit, async (t) => {
+    it('applies the limit to a message that begins before the end of start()', limit, async (t) => {
       const { log, socket } = await serve(
         t,
         async (sock) => {

@@ -105,12 +105,12 @@ test('the same properties are own and enumerable', () => {
   ]);
 });
 
-test('the stack begins where the error was asked for', () => {
+test('the stack of an error begins at the code that makes it', () => {
   const [, frame] = systemError('ECONNRESET', 'read').stack.split('\n');
   assert.match(frame, /errors\.test\.js/);
 });
 
-test('a number no system knows does not hide that something failed', () => {
+test('an unknown error number still yields an error', () => {
   const err = systemError(-123456, 'read');
   assert.equal(err.errno, -123456);
   assert.equal(err.code, 'Unknown system error -123456');

@@ -102,7 +102,7 @@ describe('a program that is flooded', () => {
   for (const role of ['client', 'server']) {
     for (const [reader, title] of readers) {
       for (const transport of transports) {
-        it(`goes on otherwise: a ${role}, read ${title} (${transport})`, limit, async (t) => {
+        it(`still runs timers and other I/O: a ${role}, read ${title} (${transport})`, limit, async (t) => {
           const { program, send } = await pair(t, {
             role,
             reader,

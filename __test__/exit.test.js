@@ -105,7 +105,7 @@ const ways = [
   { way: 'with an uncaught exception that is handled', host: floodingServer },
 ];
 
-describe('a program that leaves', () => {
+describe('a program that exits', () => {
   for (const { way, host, code = CODE, stderr = silent } of ways) {
     it(way, limit, async (t) => {
       const places = await Promise.all(transports.map((transport) => endpoint(t, transport)));

@@ -71,13 +71,13 @@ async function delay(t, { transport, flooders, before, questions, work = () => {
 
 for (const transport of transports) {
   describe(`among peers that send without a pause (${transport})`, limit, () => {
-    it('a question waits for a turn of each, and not for all that is there', async (t) => {
+    it('a question waits for one turn of each peer, and not for all of their messages', async (t) => {
       // A turn is 64 KiB at most, 500 of these messages; the program's other turns come in between.
       const among = await delay(t, { transport, flooders: 8, before: 20_000, questions: 15 });
       assert.ok(among < 10_000, `${among} messages came before it`);
     });
 
-    it('turns are short where the program takes long over a message', async (t) => {
+    it('turns are short if the program takes long for a message', async (t) => {
       const work = () => {
         const end = performance.now() + 0.5;
         while (performance.now() < end);

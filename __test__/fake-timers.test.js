@@ -44,18 +44,18 @@ async function onFakedClock(t, scene) {
 }
 
 describe('with every timer of the process faked', () => {
-  it('a client connects and converses without a tick of the clock', limit, (t) =>
+  it('a client connects and exchanges messages without a tick of the clock', limit, (t) =>
     onFakedClock(t, 'conversation'),
   );
 
   it('both ends connect and disconnect', limit, (t) => onFakedClock(t, 'closing'));
 
-  it('a package that is loaded only then converses, too', limit, (t) => onFakedClock(t, 'loading'));
+  it('a package that is loaded only then exchanges messages as well', limit, (t) => onFakedClock(t, 'loading'));
 
   it('a flood is delivered to its end', limit, (t) => onFakedClock(t, 'flood'));
 });
 
-describe('the time-outs of the API follow the timers of the moment', () => {
+describe('the time-outs of the API use the timers that are current at the call', () => {
   it('connect_timeout', limit, async (t) => {
     // A name that is never found: the attempt neither succeeds nor fails.
     const lookup = t.mock.method(dns, 'lookup', () => {});

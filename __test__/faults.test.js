@@ -133,7 +133,7 @@ describe('one line from any peer ends the process', () => {
     assert.equal({}.polluted, undefined);
   });
 
-  it('bytes that are no UTF-8 are not the end either', limit, async (t) => {
+  it('bytes that are not UTF-8 do not end the process either', limit, async (t) => {
     for (const connect of Object.values(roles)) {
       const { log, wire } = await connect(t);
       wire.socket.write(
@@ -181,7 +181,7 @@ describe('Nagle left on', { skip: notOn('bun', 'its own sockets have it off') },
     return send;
   }
 
-  it('a client is done before a socket with Nagle on', limit, async (t) => {
+  it('a client finishes before a socket with Nagle on', limit, async (t) => {
     const raw = await rawServer(t, undefined, { noDelay: true });
     const { client, log } = await startClient(t, raw.where);
     answerEverySecond(await raw.accept());
@@ -196,7 +196,7 @@ describe('Nagle left on', { skip: notOn('bun', 'its own sockets have it off') },
     assert.equal(winner, 'client');
   });
 
-  it('a server is done before a socket with Nagle on', limit, async (t) => {
+  it('a server finishes before a socket with Nagle on', limit, async (t) => {
     const { server, log, wire } = await serverOnWire(t);
     wire.socket.setNoDelay(true);
     answerEverySecond(wire);
@@ -257,7 +257,7 @@ describe('no limit on a frame', () => {
   });
 });
 
-describe('callbacks never answered are kept for ever', () => {
+describe('callbacks that are never answered are kept forever', () => {
   it('they are dropped with their connection', limit, async (t) => {
     const run = program(
       t,

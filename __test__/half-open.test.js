@@ -92,7 +92,7 @@ describe('a peer that has ended its direction', () => {
     await deadline(wire.next('end'), 'the end of the connection');
   });
 
-  it('is not found dead by pings that it cannot answer', limit, async (t) => {
+  it('is not considered dead because of pings that it cannot answer', limit, async (t) => {
     const { server, where } = await startServer(t, halfOpen);
     const asked = once(server, 'receive');
     const wire = await speakAndListen(t, where, { type: 'Object', data: {}, id: 'a' });
@@ -150,7 +150,7 @@ describe('a peer that has ended its direction', () => {
     await deadline(Promise.all([send(), left]), 'the end of the connection');
   });
 
-  it('is known by the session that has read to its end', limit, async (t) => {
+  it('is recognised if the session has read to its end', limit, async (t) => {
     class Reading extends impl.session {
       async start() {
         this.sock.resume();

@@ -66,7 +66,7 @@ for (const [name, { server: Server, session: Session }] of [
   };
 
   describe(`a connection given to another process (${name})`, () => {
-    it('is the child that speaks from then on', limit, async (t) => {
+    it('is served only by the child from then on', limit, async (t) => {
       const { child, said } = await heir(t);
       const { server, log, port } = await serve(t);
       server.on('connect', (sock) => child.send('echo', sock));
@@ -222,7 +222,7 @@ for (const [name, { server: Server, session: Session }] of [
 
     if (!native || !fs.existsSync('/proc/self/fd')) return;
 
-    it('takes a descriptor of its own only once it is looked at', limit, async (t) => {
+    it('takes its own descriptor only when it is read', limit, async (t) => {
       /** The descriptors of this process, and the socket or file that each stands for. */
       const descriptors = () =>
         new Map(

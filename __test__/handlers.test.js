@@ -115,7 +115,7 @@ const cases = [
   ],
 ];
 
-describe('an exception surfaces: in', () => {
+describe('an exception of the program surfaces: in', () => {
   for (const [where, surfaced, more = {}] of cases) {
     it(where, limit, async (t) => {
       assert.deepEqual(await thrower(t, where), { surfaced, ...more, fine: true });
@@ -172,7 +172,7 @@ describe('the asynchronous context', () => {
   });
 
   it(
-    'of a connection made by itself is the one that auto_reconnect was set in',
+    'of an automatic connection is the one in which auto_reconnect was turned on',
     limit,
     async (t) => {
       const { where } = await startServer(t);
@@ -252,7 +252,7 @@ describe('the asynchronous context', () => {
     );
   });
 
-  it('that a handler enters is in force for no other connection', limit, async (t) => {
+  it('that a handler enters does not apply to other connections', limit, async (t) => {
     const { server, client, where } = await pair(t);
     const { client: other } = await startClient(t, where);
     const seen = [];

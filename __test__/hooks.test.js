@@ -65,7 +65,7 @@ describe('an overridden method', () => {
   });
 
   it(
-    '_on_recieved_object() sees the packets of an answer, which arrive all the same',
+    '_on_recieved_object() sees the packets of an answer, which are delivered nevertheless',
     limit,
     async (t) => {
       const near = spied(impl.client, ['_on_recieved_object']);
@@ -145,7 +145,7 @@ describe('an overridden method', () => {
     assert.equal(far.calls._send_message.length, 3);
   });
 
-  it('_on_recieved_object() gets all that comes, and may change it', limit, async (t) => {
+  it('_on_recieved_object() gets everything that arrives, and may change it', limit, async (t) => {
     const seen = [];
     class Reading extends impl.server {
       _on_recieved_object(message, sock, session) {
@@ -398,7 +398,7 @@ describe('ObjectBuffer', () => {
   });
 
   it(
-    'of a client and of a server can be looked at and have its beginning taken away',
+    'of a client and of a server can be read, and its _buffer can be cleared',
     limit,
     async (t) => {
       const { client, server } = await pair(t);
@@ -443,7 +443,7 @@ describe('a socket', () => {
   });
 
   it(
-    'of which net.Socket.prototype.write is patched passes all bytes through it',
+    'passes all bytes through a patched net.Socket.prototype.write',
     limit,
     async (t) => {
       const { server, client, sock } = await pair(t);

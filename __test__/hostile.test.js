@@ -134,7 +134,7 @@ describe('any input of a peer', () => {
 });
 
 describe('without an error listener', () => {
-  it('a peer that misbehaves all the time is a warning now and then', limit, async (t) => {
+  it('a peer that misbehaves all the time causes a warning at intervals', limit, async (t) => {
     const port = await freePort();
     const run = program(
       t,
@@ -308,7 +308,7 @@ describe('memory', () => {
   };
 
   for (const [name, frame] of Object.entries(floods)) {
-    it(`${name} meet the mark while the program is busy`, limit, async (t) => {
+    it(`${name} stop at the mark while the program is busy`, limit, async (t) => {
       const COUNT = 500_000;
       const port = await freePort();
       const run = program(t, busyServer, port);

@@ -154,7 +154,7 @@ describe('captureRejections', () => {
     });
   }
 
-  it('is off unless it is on for all', limit, async (t) => {
+  it('is off unless it is on for all emitters', limit, async (t) => {
     const child = program(t, async ({ server: Server, client: Client }) => {
       const { EventEmitter } = require('node:events');
       process.on('unhandledRejection', ({ message }) => console.log(`unhandled ${message}`));
@@ -280,7 +280,7 @@ describe('AbortSignal', () => {
     await startClient(t, { port, address });
   });
 
-  it('keeps nothing of finished work', limit, async (t) => {
+  it('keeps no listener of a finished call', limit, async (t) => {
     const { where, server } = await startServer(t);
     server.on('request', (_request, response) => response.send({}));
     const { signal } = new AbortController();
@@ -316,7 +316,7 @@ describe('AbortSignal', () => {
 });
 
 describe('close() while listen() looks a name up', () => {
-  it('leaves nothing that listens', limit, async (t) => {
+  it('leaves no listener behind', limit, async (t) => {
     const { port } = await endpoint(t);
     const server = new impl.server({ port, address: 'localhost' });
     const attempt = server.listen();
@@ -566,7 +566,7 @@ describe('stats()', () => {
 
   const NULL_AT_FIRST = ['round_trip', 'oldest_callback', 'last_connect_error'];
 
-  it('is there from the beginning', limit, () => {
+  it('has all figures from the beginning', limit, () => {
     for (const idle of [new impl.client(), new impl.server()]) {
       const stats = idle.stats();
       assert.deepEqual(Object.keys(stats).sort(), declared().sort());

@@ -145,7 +145,7 @@ behaviours['the server ends a connection: one disconnect on each side'] = async 
   assert.equal(client.count('disconnect'), 1);
 };
 
-behaviours['a client connects again after the server closed and listened anew'] = async (cell) => {
+behaviours['a client connects again after the server closed and listened again'] = async (cell) => {
   const { client, server, where } = await cell.connect();
   await server.do('close');
   await client.next('disconnect');

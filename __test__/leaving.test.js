@@ -54,7 +54,7 @@ function program(t, main, where) {
 
 /** Programs that send as a client, and the numbers that arrive. */
 const clients = {
-  'a client that computes for ever after send()': {
+  'a client that computes forever after send()': {
     main: ({ client: Client }, where, { block }) => {
       const client = new Client(where);
       client.connect().then(() => {

@@ -301,7 +301,7 @@ describe('a program ends by itself', () => {
   }
 });
 
-describe('a program lives', () => {
+describe('a program stays alive', () => {
   /** Makes a server close that waits for a message. */
   async function sayEnough(where) {
     const client = new impl.client(where);
@@ -353,7 +353,7 @@ describe('a program lives', () => {
     });
   }
 
-  it('while a connection it accepted is open, though it listens no more', limit, async (t) => {
+  it('while a connection it accepted is open, although it no longer listens', limit, async (t) => {
     const where = await endpoint(t);
     const client = new impl.client({ ...where, auto_reconnect_interval: 20 });
     client.auto_reconnect = true;

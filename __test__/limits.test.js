@@ -84,7 +84,7 @@ const payload = (number, size = 100_000) => ({ number, filler: 'x'.repeat(size) 
 
 for (const role of Object.keys(roles)) {
   describe(`${role}: max_message_size`, () => {
-    it('is the longest frame that is taken', limit, async (t) => {
+    it('is the length of the longest frame that is accepted', limit, async (t) => {
       const { side, log, wire } = await roles[role](t, { max_message_size: 1000 });
       const frame = (length) => `"${'x'.repeat(length - 2)}"`;
       wire.write(frame(1000));
@@ -99,7 +99,7 @@ for (const role of Object.keys(roles)) {
       assert.equal(side.stats().connections, 0);
     });
 
-    it('holds for a frame that arrives in many pieces', limit, async (t) => {
+    it('applies to a frame that arrives in many pieces', limit, async (t) => {
       const { side, log, wire } = await roles[role](t, { max_message_size: 5 * MIB });
       const piece = 'x'.repeat(64 * 1024);
       wire.socket.on('error', () => {});
@@ -114,7 +114,7 @@ for (const role of Object.keys(roles)) {
   });
 
   describe(`${role}: max_pending_callbacks`, () => {
-    it('is how many callbacks wait', limit, async (t) => {
+    it('is the number of callbacks that may wait', limit, async (t) => {
       const { side, send, wire, log } = await roles[role](t, { max_pending_callbacks: 2 });
       const answers = [];
       for (let i = 0; i < 2; i += 1) await send({ i }, (answer) => answers.push(answer));
@@ -134,7 +134,7 @@ for (const role of Object.keys(roles)) {
   });
 
   describe(`${role}: callback_timeout`, () => {
-    it('is how long a callback waits', limit, async (t) => {
+    it('is the time that a callback waits', limit, async (t) => {
       const { side, send, log, wire } = await roles[role](t, { callback_timeout: 50 });
       const answers = [];
       await send({ q: 1 }, (answer) => answers.push(answer));
@@ -152,7 +152,7 @@ for (const role of Object.keys(roles)) {
       assert.equal(log.count('disconnect'), 0);
     });
 
-    it('does not touch those that are answered in time', limit, (t) =>
+    it('does not affect callbacks that are answered in time', limit, (t) =>
       undisturbed(400, async (callback_timeout) => {
         const { side, send, wire } = await roles[role](t, { callback_timeout });
         const began = performance.now();
@@ -174,7 +174,7 @@ for (const role of Object.keys(roles)) {
   });
 
   describe(`${role}: idle_timeout`, () => {
-    it('is how long a connection may be silent', limit, async (t) => {
+    it('is the time that a connection may be silent', limit, async (t) => {
       const { side, log, wire } = await roles[role](t, { idle_timeout: 100 });
       const [error] = (await log.next('error')).args;
       assert.ok(error instanceof impl.error);

@@ -79,7 +79,7 @@ describe('unlink_stale', () => {
     await answersAt(t, where);
   });
 
-  it('leaves a server alone that runs, or is suspended', limit, async (t) => {
+  it('leaves a running or suspended server alone', limit, async (t) => {
     const where = { path: unixPath(t) };
     const other = listener(t, where);
     await other.line('up');
@@ -91,7 +91,7 @@ describe('unlink_stale', () => {
     await answersAt(t, where);
   });
 
-  it('leaves files alone that are not sockets', limit, async (t) => {
+  it('leaves files that are not sockets alone', limit, async (t) => {
     const directory = temporaryDirectory(t);
     const file = path.join(directory, 'file');
     const link = path.join(directory, 'link');

@@ -90,7 +90,7 @@ for (const [name, { server: Server, client: Client, session: Session }] of [
       });
     }
 
-    it('listens at once where it is given no host', limit, async (t) => {
+    it('listens at once if it is given no host', limit, async (t) => {
       const server = make(t);
       const { port } = server.server.listen(0).address();
       assert.ok(port > 0);
@@ -181,7 +181,7 @@ for (const [name, { server: Server, client: Client, session: Session }] of [
       for (const [, which] of order) assert.equal(which, sock);
     });
 
-    it('leaves a connection to the program that takes the listener away', limit, async (t) => {
+    it('leaves a connection to the program that removes the listener', limit, async (t) => {
       const server = make(t);
       server.server.removeAllListeners('connection');
       server.server.on('connection', (sock) => {
@@ -366,7 +366,7 @@ for (const [name, { server: Server, client: Client, session: Session }] of [
     );
   });
 
-  describe(`a socket that is not of the server (${name})`, () => {
+  describe(`a socket that does not belong to the server (${name})`, () => {
     /** Stands in for a socket, as tests of programs have it. */
     class Mock extends EventEmitter {
       destroyed = false;
@@ -473,7 +473,7 @@ for (const [name, { server: Server, client: Client, session: Session }] of [
   });
 
   describe(`the sockets of a server (${name})`, () => {
-    it('are those that are sent to: one that is taken out gets nothing', limit, async (t) => {
+    it('are those that get messages: one that is removed gets nothing', limit, async (t) => {
       const server = make(t);
       server.server.listen(0, '127.0.0.1');
       await once(server.server, 'listening');
@@ -548,7 +548,7 @@ describe('a net.Server instead of server.server', () => {
     },
   );
 
-  it('has listen() reject when its signal is aborted before it listens', limit, async () => {
+  it('makes listen() reject when its signal is aborted before it listens', limit, async () => {
     const server = new impl.server({ port: 0 });
     // Node 18 goes on to listen after it was closed; that must not keep the process alive.
     server.server = net.createServer().unref();

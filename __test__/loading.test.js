@@ -79,7 +79,7 @@ const SERVER = `
 `;
 
 describe('the package', () => {
-  it('loads its classes alone', limit, async () => {
+  it('loads only its classes', limit, async () => {
     const files = await run('done(loaded());');
     assert.ok(files.length <= 20, files.join('\n'));
   });
@@ -101,7 +101,7 @@ describe('the package', () => {
   }
 
   it(
-    'asks for no module when a client connects again: Jest refuses that after the tests of a file',
+    'requires no module when a client connects again: Jest refuses that after the tests of a file',
     limit,
     async () => {
       const [attempts, asked] = await run(`
@@ -223,7 +223,7 @@ describe('a process without a free descriptor', { skip: process.platform === 'wi
     assert.deepEqual(await run(conversation('', answerTheLast), 'ulimit -n 100'), [...log, 0]);
   });
 
-  it('loads the codec for an offer, by the descriptors that it keeps', limit, async () => {
+  it('loads the codec for an offer, with the descriptors that it keeps', limit, async () => {
     const waitForBinary = `if (text.includes(${JSON.stringify(`${SWITCH}\n`)})) done(log);`;
     assert.deepEqual(await run(conversation(OF_CLIENT, waitForBinary), 'ulimit -n 100'), log);
   });

@@ -57,7 +57,7 @@ for (const transport of transports) {
   });
 }
 
-describe('connections that come, talk and go', () => {
+describe('connections that open, exchange messages and close', () => {
   const skip = !canCount && 'this system does not show what a process holds';
   it('leave neither descriptors nor handles nor threads, and memory levels off', {
     ...limit,

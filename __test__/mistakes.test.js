@@ -90,7 +90,7 @@ describe('an option that the package does not read', () => {
     assert.match(warning.message, /client\.auto_reconnect = true/);
   });
 
-  it('a certificate beside ssl is warned of with ssl_options as its place', limit, async (t) => {
+  it('a certificate next to ssl is warned of, with ssl_options as its place', limit, async (t) => {
     const [warning, ...more] = await warningsOf(t, { client: [{ ssl: true, ca: 'PEM' }] });
     assert.deepEqual(more, []);
     assert.match(warning.message, /"ca".*"ssl_options"/);
@@ -264,7 +264,7 @@ describe('an option of one message that the package does not read', () => {
   });
 
   it(
-    'is not mentioned if it is the program’s own, or beside the one that is meant',
+    'is not mentioned if it is the program’s own, or if the program uses the right one as well',
     limit,
     async (t) => {
       const own = Array.from({ length: 300 }, (_, n) => ({ [`field_${n}`]: n + 1 }));
@@ -360,7 +360,7 @@ describe('a value that means something else than it seems to', () => {
     assert.equal(server.server.listening, false);
   });
 
-  it('a server without TLS may say so', limit, () => {
+  it('a server may state that it has no TLS', limit, () => {
     new impl.server({ ssl: false, ssl_options: {} });
   });
 });
@@ -469,7 +469,7 @@ describe('a listener for an event that does not exist', () => {
   }
 
   it(
-    'is not mentioned if it is the program’s own, or beside the one that is meant',
+    'is not mentioned if it is the program’s own, or if the program uses the right one as well',
     limit,
     async (t) => {
       const own = ['message', 'data', 'connected', 'close', 'newListener', 'receive', 'recieve'];
@@ -478,7 +478,7 @@ describe('a listener for an event that does not exist', () => {
   );
 });
 
-describe('a client that was not told to connect', () => {
+describe('a client for which connect() was not called', () => {
   it('is warned of once when it sends, and not after connect()', limit, async (t) => {
     const main = async (sockhop, { path }) => {
       process.on('warning', ({ code, message }) => console.log(code, message));

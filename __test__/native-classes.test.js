@@ -73,7 +73,7 @@ describe('a session that a program makes in another way', () => {
     'null, with an end() that cannot be called': () => null,
   };
   for (const [way, make] of Object.entries(ways)) {
-    it(`as ${way}, is sent what the server sends to all`, limit, async (t) => {
+    it(`as ${way}, gets the messages of the server to all`, limit, async (t) => {
       class Other extends impl.session {
         static async _from_socket(...args) {
           return make(await impl.session._from_socket(...args));
@@ -91,7 +91,7 @@ describe('a session that a program makes in another way', () => {
   }
 
   it(
-    'as one session for all connections, is sent what the server sends to all',
+    'as one session for all connections, gets the messages of the server to all',
     limit,
     async (t) => {
       let shared;

@@ -38,7 +38,7 @@ function unusable() {
   return ran.status !== 0 && 'another user cannot run the package here';
 }
 
-describe('a system that gives no thread', { skip: unusable() }, () => {
+describe('a system that refuses to create threads', { skip: unusable() }, () => {
   for (const count of [1, 'one more']) {
     it(
       `makes listen() and connect() fail with EAGAIN, until it does (${count})`,

@@ -216,7 +216,7 @@ describe('ObjectBuffer.buf2obj(): errors', () => {
     });
   });
 
-  it('something that is no buffer is an error event of its own', () => {
+  it('a value that is not a buffer causes an error event with its own code', () => {
     for (const value of ['text\n', 5, {}, null, undefined, [1]]) {
       const { buffer, errors } = watched(ObjectBuffer);
       try {
@@ -229,7 +229,7 @@ describe('ObjectBuffer.buf2obj(): errors', () => {
     }
   });
 
-  it('text is an error event, and is read all the same', () => {
+  it('text is an error event, and is read nevertheless', () => {
     for (const text of ['{"a":1}\n', '"é"\n']) {
       const results = [ObjectBuffer, Original].map((Class) => {
         const { buffer, errors } = watched(Class);
@@ -371,7 +371,7 @@ describe('the visible properties of an ObjectBuffer', () => {
     assert.deepStrictEqual(here, there);
   };
 
-  it('is the same fields with the same values', () => {
+  it('are the same fields with the same values', () => {
     for (const options of [undefined, { terminator: ['a', 'b'], allow_non_objects: true }]) {
       agreeOn(options, (buffer) => [
         buffer._buffer,
@@ -382,7 +382,7 @@ describe('the visible properties of an ObjectBuffer', () => {
     }
   });
 
-  it('is the beginning of the next frame, which can be taken away or replaced', () => {
+  it('include the beginning of the next frame, which can be removed or replaced', () => {
     agreeOn({}, (buffer) => {
       const seen = [];
       buffer.buf2obj(Buffer.from('{"a":1}\n{"b"'));
@@ -396,7 +396,7 @@ describe('the visible properties of an ObjectBuffer', () => {
     });
   });
 
-  it('is terminators and a mode that can be changed', () => {
+  it('include terminators and a mode that can be changed', () => {
     agreeOn({}, (buffer) => {
       buffer.buf2obj(Buffer.from('{"a":'));
       buffer._rx_terminator = '#';

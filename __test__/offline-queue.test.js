@@ -240,7 +240,7 @@ describe('a message is taken out of the offline queue', () => {
     assert.deepEqual(numbers, [0, 1]);
   });
 
-  it('and not by those of another that the program swallowed', limit, async (t) => {
+  it('but not by the timeout of another message that the program did not send', limit, async (t) => {
     class Swallower extends impl.client {
       _send_message(message) {
         if (message.data.swallow) return Promise.resolve();
@@ -279,7 +279,7 @@ describe('a message is taken out of the offline queue', () => {
 });
 
 describe('with an offline queue', () => {
-  it('a message that a socket has got is not sent again', limit, async (t) => {
+  it('a message that was written to a socket is not sent again', limit, async (t) => {
     const raw = await rawServer(t, { path: unixPath(t) });
     const { client, log } = makeClient(t, raw.where, QUEUE);
     await client.connect();

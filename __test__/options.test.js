@@ -429,7 +429,7 @@ test('a session type extends the default one', () => {
   assert.equal(server({ session_type: DefaultSession }).session_type, DefaultSession);
 });
 
-test('a session type may come from elsewhere if it can do the same', () => {
+test('a session type may be another class or object with the same function', () => {
   class Elsewhere {
     async start() {}
     async end() {}
@@ -452,7 +452,7 @@ for (const session_type of [Map, NoStatic, new DefaultSession(), 'Session', () =
   });
 }
 
-test('a getter that throws throws its own error', () => {
+test('the error of a getter that throws is passed on', () => {
   const opts = {
     get port() {
       throw new Error('of the program');

@@ -48,7 +48,7 @@ describe('a payload with a property "constructor"', () => {
 });
 
 describe('session.send()', () => {
-  it('heeds its first argument only', limit, async (t) => {
+  it('uses only its first argument', limit, async (t) => {
     const { server, where } = await startServer(t);
     const { client } = makeClient(t, where);
     const arrived = once(server, 'connect');
@@ -70,8 +70,8 @@ describe('session.send()', () => {
   });
 });
 
-describe('a callback that cannot be', () => {
-  it('is refused in the words of 1.8.4', limit, async (t) => {
+describe('a callback that cannot be used', () => {
+  it('is refused with the message of 1.8.4', limit, async (t) => {
     const { client } = await clientOnWire(t);
     const expected = {
       code: 'ERR_REMOTE_CALLBACK_TYPE',

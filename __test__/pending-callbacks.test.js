@@ -28,7 +28,7 @@ test('a callback is found by its id alone, and once', () => {
   assert.equal(callbacks.size, 0);
 });
 
-test('a callback keeps its count, however many ids are drawn before its answer', {
+test('a callback keeps its count, however many ids are generated before its answer', {
   timeout: 600_000,
 }, () => {
   const callbacks = new PendingCallbacks();

@@ -43,7 +43,7 @@ const sent = ({ pings }) => (pings instanceof Map ? [...pings.values()][0] : pin
 
 for (const [role, connect] of Object.entries({ client: clientSide, server: serverOnWire })) {
   describe(`a ${role} that pings`, () => {
-    it('sends pings as the reference does', limit, async (t) => {
+    it('sends pings as sockhop 1.8.4 does', limit, async (t) => {
       const { side, wire } = await connect(t);
       side.ping(INTERVAL);
       const first = await wire.frame();
@@ -90,7 +90,7 @@ for (const [role, connect] of Object.entries({ client: clientSide, server: serve
       assert.equal(log.count('error'), 0);
     });
 
-    it('is not deceived by pongs to pings it did not send', limit, async (t) => {
+    it('ignores pongs to pings that it did not send', limit, async (t) => {
       const { side, log, wire } = await connect(t);
       side.ping(INTERVAL);
       const deceive = async () => {
@@ -103,7 +103,7 @@ for (const [role, connect] of Object.entries({ client: clientSide, server: serve
       await log.next('disconnect');
     });
 
-    it('lives as long as the program forgets the pings', limit, async (t) => {
+    it('stays connected as long as the program forgets the pings', limit, async (t) => {
       const { side, log, wire } = await connect(t);
       side.ping(CALM);
       for (let i = 0; i < 6; i += 1) {
@@ -114,7 +114,7 @@ for (const [role, connect] of Object.entries({ client: clientSide, server: serve
       await log.next('disconnect');
     });
 
-    it('lives as long as the program sets other pings in their place', limit, async (t) => {
+    it('stays connected as long as the program replaces the pings', limit, async (t) => {
       const { side, log, wire } = await connect(t);
       side.ping(CALM);
       for (let i = 0; i < 6; i += 1) {
@@ -126,7 +126,7 @@ for (const [role, connect] of Object.entries({ client: clientSide, server: serve
       assert.equal(log.count('disconnect'), 0);
     });
 
-    it('lives as long as the program takes one away', limit, async (t) => {
+    it('stays connected as long as the program removes a ping', limit, async (t) => {
       const { side, log, wire } = await connect(t);
       side.ping(CALM);
       for (let i = 0; i < 6; i += 1) {
@@ -136,7 +136,7 @@ for (const [role, connect] of Object.entries({ client: clientSide, server: serve
       assert.equal(log.count('disconnect'), 0);
     });
 
-    it('lives as long as the program concludes the pings itself', limit, async (t) => {
+    it('stays connected as long as the program concludes the pings itself', limit, async (t) => {
       const { side, log, wire } = await connect(t);
       side.ping(CALM);
       for (let i = 0; i < 6; i += 1) {
@@ -147,7 +147,7 @@ for (const [role, connect] of Object.entries({ client: clientSide, server: serve
       await log.next('disconnect');
     });
 
-    it('dies although the program looks at the pings', limit, async (t) => {
+    it('ends the connection although the program reads the pings', limit, async (t) => {
       const { side, log, wire } = await connect(t);
       side.ping(CALM);
       await wire.frame(isPing);
@@ -303,7 +303,7 @@ describe('a side that is paused', () => {
     assert.equal((await wire.frame()).data._id, 'first');
   });
 
-  it('finds the other side dead, because it does not read the pongs', limit, async (t) => {
+  it('considers the other side dead, because it does not read the pongs', limit, async (t) => {
     const { client, log, wire } = await clientOnWire(t);
     client.socket.pause();
     client.ping(INTERVAL);

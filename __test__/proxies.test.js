@@ -27,7 +27,7 @@ const wraps = {
 };
 
 for (const [name, wrap] of Object.entries(wraps)) {
-  describe(`${name}, in the place of it`, () => {
+  describe(`${name}, used instead of the object`, () => {
     it('is a client', limit, async (t) => {
       const { server, where } = await startServer(t);
       const client = new impl.client(where);

@@ -51,7 +51,7 @@ test('a request carries its id, its data and the class of its data', () => {
   );
 });
 
-test('a request reads back what was written', () => {
+test('a parsed request equals the request that was written', () => {
   const req = SockhopRequest.from_data(new Widget());
   const read = SockhopRequest.parse(overTheWire(req));
   assert.ok(read instanceof SockhopRequest);
@@ -69,7 +69,7 @@ test('a response packet writes uuid, type, data and last', () => {
   );
 });
 
-test('a response packet reads back what was written', () => {
+test('a parsed response packet equals the packet that was written', () => {
   const read = SockhopResponsePacket.parse(overTheWire(packet('A', true)));
   assert.ok(read instanceof SockhopResponsePacket);
   assert.deepEqual({ ...read }, { uuid: 'u', data: 'A', type: 'String', last: true });
@@ -358,7 +358,7 @@ test('an error that ends a held stream comes after the packets', () => {
   ]);
 });
 
-test('an error that ends a held stream without packets is still to be heard', () => {
+test('an error that ends a held stream without packets is emitted on release', () => {
   const s = stream();
   const err = failure();
   s[kHoldPackets]();

@@ -156,7 +156,7 @@ describe('a rich message', () => {
     assert.deepEqual(decodeRichFrame(frame).buffer, Buffer.alloc(5000, 1));
   });
 
-  it('gives each array a memory of its own', () => {
+  it('gives each array its own memory', () => {
     const { view, bytes } = carryRich({
       view: new Uint8Array(8).subarray(2, 4),
       bytes: new Uint8Array(3),

@@ -445,7 +445,7 @@ describe('a client with rich values', () => {
       assert.equal(args[0].code, 'ERR_VALUES_UNSUPPORTED');
   });
 
-  it('passes on to the next server of addresses', limit, async (t) => {
+  it('tries the next server of addresses', limit, async (t) => {
     const plain = await startServer(t);
     const { where, log } = await startServer(t, rich);
     const { client } = makeClient(t, {}, { ...rich, addresses: [plain.where, where] });

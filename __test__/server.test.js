@@ -17,7 +17,7 @@ const { notOn } = require('./support/runtime.js');
 const limit = { timeout: 600_000 };
 
 describe('a new server', () => {
-  it('has the defaults of the reference', limit, () => {
+  it('has the defaults of sockhop 1.8.4', limit, () => {
     const server = new impl.server();
     assert.equal(server.address, '127.0.0.1');
     assert.equal(server.port, 50_000);
@@ -76,7 +76,7 @@ describe('a server with debug', () => {
 });
 
 describe('listen()', () => {
-  it('resolves to a server as net has it', limit, async (t) => {
+  it('resolves to a net.Server', limit, async (t) => {
     const where = await endpoint(t);
     const server = new impl.server(where);
     t.after(() => server.close());
@@ -150,7 +150,7 @@ describe('the connections of a server', () => {
     consistent([connected[0], connected[2], connected[4], last]);
   });
 
-  it('tell where an object came from', limit, async (t) => {
+  it('identify the sender of an object', limit, async (t) => {
     const { server, log, where } = await startServer(t);
     const first = await rawClient(t, where);
     const second = await rawClient(t, where);
@@ -197,7 +197,7 @@ describe('the connections of a server', () => {
 });
 
 describe('the messages of a server', () => {
-  it('is framed as the reference frames it', limit, async (t) => {
+  it('are framed as in sockhop 1.8.4', limit, async (t) => {
     class Widget {
       constructor() {
         this.a = 1;
@@ -220,14 +220,14 @@ describe('the messages of a server', () => {
     );
   });
 
-  it('arrives when it was sent from the connect event', limit, async (t) => {
+  it('arrive if they were sent from the connect event', limit, async (t) => {
     const { server, where } = await startServer(t);
     server.on('connect', (socket) => server.send(socket, { welcome: 1 }));
     const { log } = await startClient(t, where);
     assert.deepEqual((await log.next('receive')).args[0], { welcome: 1 });
   });
 
-  it('with sendall() reaches every connection in order', limit, async (t) => {
+  it('with sendall() reach every connection in order', limit, async (t) => {
     const { server, log, where } = await startServer(t);
     const wires = [];
     for (let i = 0; i < 20; i += 1) {
@@ -246,12 +246,12 @@ describe('the messages of a server', () => {
     }
   });
 
-  it('resolves sendall() without clients', limit, async (t) => {
+  it('with sendall() need no clients', limit, async (t) => {
     const { server } = await startServer(t);
     await server.sendall({ a: 1 });
   });
 
-  it('with sendall() passes dead connections by and drops them', limit, async (t) => {
+  it('with sendall() skip dead connections, which are removed', limit, async (t) => {
     const { server, log, where } = await startServer(t);
     const wires = [];
     for (let i = 0; i < 3; i += 1) {
@@ -268,7 +268,7 @@ describe('the messages of a server', () => {
     assert.equal(server.sockets.length, 2);
   });
 
-  it('from a disconnect handler does not go round in circles', limit, async (t) => {
+  it('from a disconnect handler cause no endless loop', limit, async (t) => {
     const { server, log, where } = await startServer(t);
     server.on('disconnect', () => server.sendall({ left: 1 }));
     const wires = [];
@@ -282,7 +282,7 @@ describe('the messages of a server', () => {
     assert.equal(log.count('disconnect'), 3);
   });
 
-  it('goes out before the connection is killed', limit, async (t) => {
+  it('leave before the connection is killed', limit, async (t) => {
     const { server, log, where } = await startServer(t);
     const wire = await rawClient(t, where);
     const [socket] = (await log.next('connect')).args;
@@ -371,7 +371,7 @@ describe('kill_socket(), disconnect() and close()', () => {
   });
 
   const skip = notOn('bun', 'its setImmediate() keeps another order');
-  it('of a client in the same process tell the server before it comes back', {
+  it('of a client in the same process end its connection before the client connects again', {
     ...limit,
     skip,
   }, async (t) => {

@@ -346,7 +346,7 @@ describe('a session class of the user', () => {
     assert.equal(good.client.connected, true);
   });
 
-  it('is missed if _from_socket() returns nothing: the client is refused', limit, async (t) => {
+  it('is required: if _from_socket() returns nothing, the client is refused', limit, async (t) => {
     const session_type = { _from_socket() {} };
     const { log, where } = await startServer(t, { session_type });
     const wire = await rawClient(t, where);
@@ -493,7 +493,7 @@ describe('a session that asks its client in start()', () => {
     ['rejects', () => Promise.reject(new Error('not today'))],
     ['has not resolved when the server closes', (server) => server.close()],
   ]) {
-    it(`hears that there is no answer if start() ${how}`, limit, async (t) => {
+    it(`learns that there is no answer if start() ${how}`, limit, async (t) => {
       const asked = [];
       class Curious extends impl.session {
         async start() {

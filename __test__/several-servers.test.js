@@ -61,7 +61,7 @@ describe('a client with several servers', () => {
     assert.equal(log.count('error'), 0);
   });
 
-  it('passes over one that does not answer after connect_timeout', {
+  it('skips a server that does not answer within connect_timeout', {
     ...limit,
     skip: cannotHang,
   }, async (t) => {
@@ -176,7 +176,7 @@ describe('a client with several servers', () => {
     assert.equal(await nameOf(client), 'second');
   });
 
-  it('verifies each server with TLS, and passes over one that is not trusted', limit, async (t) => {
+  it('verifies each server with TLS, and skips one that is not trusted', limit, async (t) => {
     const [trusted, stranger] = [await issue({ name: 'here' }), await issue({ name: 'there' })];
     const untrusted = await secureServer(t, stranger);
     const good = await secureServer(t, trusted);

@@ -160,7 +160,7 @@ describe('the socket of a connection', { timeout: 600_000 }, () => {
     );
   });
 
-  it('emits raw bytes while there is a listener, and messages all the same', async (t) => {
+  it('emits raw bytes while there is a listener, and messages as well', async (t) => {
     const { client, wire, log } = await clientOnWire(t);
     const chunks = [];
     const listen = (chunk) => chunks.push(chunk);

@@ -74,7 +74,7 @@ test('a value that timed out is gone when its callback is called', {
   assert.equal(size, 0);
 });
 
-test('a time-out of its own beats that of the map', { timeout: 600_000 }, async () => {
+test('the time-out of a value takes precedence over that of the map', { timeout: 600_000 }, async () => {
   const map = new TimedMap({ timeout: LONG });
   const reason = await new Promise((resolve) => {
     map.set('a', 1, resolve, 1);
@@ -129,7 +129,7 @@ test('values need no callback', () => {
   assert.equal(map._map.size, 0);
 });
 
-test('a callback that throws keeps no other from being told, and its error is not lost', () => {
+test('a callback that throws does not prevent other callbacks, and its error is not lost', () => {
   // node:test has its own ideas about uncaught exceptions, so this is a program of its own.
   const child = runProgram(`
     const map = new TimedMap({ timeout: ${LONG} });
@@ -152,7 +152,7 @@ test('a map with ref: false does not keep the process alive', () => {
   assert.equal(child.status, 0);
 });
 
-test('a map as it comes does', () => {
+test('a map with the default options keeps the process alive', () => {
   const child = runProgram(`
     new TimedMap({ timeout: 5 }).set('a', 1, (reason) => console.log(reason));
     process.once('exit', () => console.log('exit'));

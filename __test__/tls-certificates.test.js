@@ -343,7 +343,7 @@ describe('the certificate of a server', () => {
     },
   );
 
-  it('is looked at anew with every connection', limit, async (t) => {
+  it('is checked again for every connection', limit, async (t) => {
     const port = (await secureServer(t, { cert: trusted.chain, key: trusted.server.key })).port;
     const ssl_options = { ca: made.stranger.root.cert };
     const { client } = makeClient(t, { port }, { ssl_options });

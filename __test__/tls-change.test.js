@@ -138,7 +138,7 @@ describe('set_secure_context()', { skip }, () => {
     assert.equal(nameOf(await connect(t, server.server.address().port)), 'next');
   });
 
-  it('throws for a server without TLS, and for no object', limit, () => {
+  it('throws for a server without TLS, and for a value that is not an object', limit, () => {
     const plain = new impl.server({ port: 0 });
     assert.throws(() => plain.set_secure_context(identity()), {
       code: 'ERR_INVALID_ARG_VALUE',

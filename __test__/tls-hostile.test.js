@@ -89,14 +89,14 @@ function tlsThrough(t, port, pass, options = {}) {
 }
 
 describe('a server with TLS', { skip }, () => {
-  it('serves others beside 1,000 clients that say nothing', limit, async (t) => {
+  it('serves others while 1,000 clients send nothing', limit, async (t) => {
     const { server, port } = await start(t, { max_handshakes: 4 });
     await open(t, port, 1000);
     await isServed(t, port);
     assert.equal(server.stats().failed_handshakes, 0);
   });
 
-  it('serves others beside more torn handshakes than it runs at a time', limit, async (t) => {
+  it('serves others while more handshakes have stalled than it runs at a time', limit, async (t) => {
     const { log, port } = await start(t, { max_handshakes: 4 });
     await open(t, port, 8, TORN_HELLO);
     await isServed(t, port);
@@ -104,7 +104,7 @@ describe('a server with TLS', { skip }, () => {
     assert.equal(args[0].code, 'ERR_TLS_HANDSHAKE_TIMEOUT');
   });
 
-  it('serves others beside torn handshakes of OpenSSL', limit, async (t) => {
+  it('serves others while handshakes of OpenSSL have stalled', limit, async (t) => {
     const openssl = { sessionTimeout: 300 };
     const { server, log, port } = await start(t, { max_handshakes: 4 }, openssl);
     await open(t, port, 4, TORN_HELLO);
@@ -152,7 +152,7 @@ describe('a server with TLS', { skip }, () => {
     assert.deepEqual([...new Set(codes)], ['ERR_SSL_UNEXPECTED_MESSAGE']);
   });
 
-  it('lets torn handshakes be while there is room for all', limit, async (t) => {
+  it('keeps stalled handshakes while there is room for all', limit, async (t) => {
     const { server, log, port } = await start(t, { handshake_timeout: 4500, max_handshakes: 4 });
     const began = Date.now();
     await open(t, port, 3, TORN_HELLO);
@@ -212,7 +212,7 @@ describe('a server with TLS', { skip }, () => {
     });
   }
 
-  it('ends a connection with a corrupt record, and tells its session', limit, async (t) => {
+  it('ends a connection with a corrupt record, and its session', limit, async (t) => {
     const { log, port } = await start(t);
     let corrupt = false;
     const { client } = tlsThrough(t, port, (bytes, socket, done) => {
@@ -230,7 +230,7 @@ describe('a server with TLS', { skip }, () => {
     await isServed(t, port);
   });
 
-  it('refuses to negotiate anew', limit, async (t) => {
+  it('refuses renegotiation', limit, async (t) => {
     const { log, port } = await start(t);
     const client = tls.connect({ port, ...trusting({ maxVersion: 'TLSv1.2' }) });
     cleanup(t, () => client.destroy());
@@ -246,7 +246,7 @@ describe('a server with TLS', { skip }, () => {
     await isServed(t, port);
   });
 
-  it('tells a message that was cut off from one that ends', limit, async (t) => {
+  it('distinguishes a truncated message from a complete one', limit, async (t) => {
     const { log, port } = await start(t);
     for (const [text, announced, name] of [
       ['{"type":"Obj', false, 'error'],

@@ -128,7 +128,7 @@ describe('ALPNProtocols', () => {
     });
   }
 
-  it('that the server has not fail as with tls.connect()', limit, async (t) => {
+  it('that the server does not have fail as with tls.connect()', limit, async (t) => {
     const at = await secureServer(t, server());
     const options = { ca: authority.root.cert, ALPNProtocols: ['unknown'] };
     const socket = tls.connect({ host: '127.0.0.1', port: at.port, ...options });
@@ -194,7 +194,7 @@ describe('minVersion and maxVersion', () => {
     });
   }
 
-  it('that do not go with those of the server fail as with tls.connect()', limit, async (t) => {
+  it('that do not match those of the server fail as with tls.connect()', limit, async (t) => {
     const at = await secureServer(t, { ...identity(), maxVersion: 'TLSv1.2' });
     const options = { ca: authority.root.cert, minVersion: 'TLSv1.3' };
     const socket = tls.connect({ host: '127.0.0.1', port: at.port, ...options });
@@ -205,7 +205,7 @@ describe('minVersion and maxVersion', () => {
   });
 });
 
-describe('an option that takes OpenSSL', () => {
+describe('an option that requires OpenSSL', () => {
   const options = {
     ciphers: () => ({ ciphers: 'ECDHE-ECDSA-AES128-GCM-SHA256', maxVersion: 'TLSv1.2' }),
     ecdhCurve: () => ({ ecdhCurve: 'P-256' }),
@@ -219,7 +219,7 @@ describe('an option that takes OpenSSL', () => {
     'an unknown option': () => ({ unheardOf: true }),
   };
   for (const [name, option] of Object.entries(options)) {
-    it(`(${name}) is heeded, and the program does not notice`, limit, async (t) => {
+    it(`(${name}) has its effect, and the program does not notice OpenSSL`, limit, async (t) => {
       const at = await secureServer(t, identity());
       const made = await connect(t, at, option(), { address: 'localhost' });
       assert.ok(!isNative(made.client));
@@ -268,7 +268,7 @@ describe('an option that takes OpenSSL', () => {
     assert.match(err.cause.message, /"cert", "key" .* contents of files, not their names/);
   });
 
-  it('that is gone from Node is an error that names it', limit, async (t) => {
+  it('that Node has removed causes an error that names it', limit, async (t) => {
     const at = await secureServer(t, identity());
     const ssl_options = { NPNProtocols: ['x'] };
     const { client } = makeClient(t, { port: at.port }, { ssl_options });
@@ -276,7 +276,7 @@ describe('an option that takes OpenSSL', () => {
   });
 
   it(
-    'is not needed, but a server is: the client changes over, and stays there',
+    'is not needed if the server requires OpenSSL: the client changes to it, and keeps using it',
     limit,
     async (t) => {
       // A suite without forward secrecy, which rustls does not have.
@@ -310,7 +310,7 @@ describe('an option that takes OpenSSL', () => {
   );
 });
 
-describe('a handshake that comes to nothing', () => {
+describe('a handshake that does not complete', () => {
   /** A server that handles every connection as the test says. */
   async function oddServer(t, onConnection) {
     const sockets = [];

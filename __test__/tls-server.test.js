@@ -110,7 +110,7 @@ for (const [way, extra] of Object.entries(ways)) {
       assert.deepEqual((await deadline(arrived, 'the message'))[0], { to: 'all' });
     });
 
-    it('knows who is there before the session starts', limit, async (t) => {
+    it('knows the certificate of the client before the session starts', limit, async (t) => {
       let seen;
       class Session extends impl.session {
         start() {
@@ -152,7 +152,7 @@ for (const [way, extra] of Object.entries(ways)) {
       });
     });
 
-    it('tells the program of clients that it does not insist on', limit, async (t) => {
+    it('serves untrusted clients without "rejectUnauthorized", and gives the program the reason', limit, async (t) => {
       const { server, log } = await start(t, members({ rejectUnauthorized: false }));
       for (const [options, code] of [
         [{}, 'UNABLE_TO_GET_ISSUER_CERT'],
@@ -260,7 +260,7 @@ for (const [way, extra] of Object.entries(ways)) {
         isNative ||
         what !== 'protocol in common' ||
         Number.parseInt(process.versions.node, 10) >= 20;
-      it(`has no ${what} with a client, and says so`, { ...limit, skip: !isRefused }, async (t) => {
+      it(`has no ${what} in common with a client, and says so`, { ...limit, skip: !isRefused }, async (t) => {
         const { server, log } = await start(t, own);
         const { ended } = nodeClient(t, portOf(server), theirs);
         const { args } = await log.next('error');
@@ -318,7 +318,7 @@ for (const [way, extra] of Object.entries(ways)) {
       );
     });
 
-    it('goes on after it closed, with the options as they are then', limit, async (t) => {
+    it('listens again after it closed, with the options as they are then', limit, async (t) => {
       const ssl_options = { ...identity(), ...extra };
       const { server, log } = await startServer(t, { ssl_options }, { port: 0 });
       await server.close();

@@ -109,7 +109,7 @@ for (const [name, specifier] of Object.entries(implementations)) {
       );
     });
 
-    it('change between questions, floods and pauses without losing any of it', limit, async (t) => {
+    it('alternate between questions, floods and pauses without losing a message', limit, async (t) => {
       const { client, server, sock } = await start(t);
       server.on('receive', (object, meta) => meta.callback(object));
       const seen = [];
@@ -193,7 +193,7 @@ describe('a client over TLS', () => {
   });
 
   const skip = notOn('bun', 'its TLS does not');
-  it('says that it ends before it ends', { ...limit, skip }, async (t) => {
+  it('sends close_notify before it ends', { ...limit, skip }, async (t) => {
     const at = await secureServer(t, identity());
     const proxy = await tlsRecordingProxy(t, at.port);
     // With TLS 1.3 an alert looks like data.
@@ -212,7 +212,7 @@ describe('a client over TLS', () => {
     );
   });
 
-  it('takes a FIN without close_notify for an end', limit, async (t) => {
+  it('treats a FIN without close_notify as an end', limit, async (t) => {
     const at = await secureServer(t, identity());
     const proxy = await tlsRecordingProxy(t, at.port);
     const { log } = await connected(t, proxy.port);
@@ -263,7 +263,7 @@ describe('a client over TLS', () => {
   });
 
   it(
-    'reports a server that turns the connection down afterwards as Node does',
+    'reports a server that refuses the connection after the handshake as Node does',
     limit,
     async (t) => {
       // With TLS 1.3 a client learns after its own handshake only that the server requires a
@@ -327,7 +327,7 @@ describe('a client over TLS', () => {
     assert.deepEqual(socket.getProtocol(), reference.getProtocol());
   });
 
-  it('leaves nothing of TLS on the socket of a connection in the clear', limit, async (t) => {
+  it('leaves no member of TLS on the socket of a connection without TLS', limit, async (t) => {
     const { where } = await startServer(t);
     const { client } = await startClient(t, where);
     assert.equal(client.socket.encrypted, undefined);
@@ -341,7 +341,7 @@ describe('a connection that ends during the handshake', () => {
     'by a reset': (socket) => socket.resetAndDestroy(),
   };
   for (const [how, end] of Object.entries(ends)) {
-    it(`${how} is no reason to do without the native TLS from then on`, {
+    it(`${how} does not turn the native TLS off for later connections`, {
       ...limit,
       skip: !nativeTls && 'TLS is not native here',
     }, async (t) => {

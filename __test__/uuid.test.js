@@ -12,14 +12,14 @@ test('an id has the form of an RFC 4122 version 4 UUID', () => {
   for (let i = 0; i < 10_000; i++) assert.match(uuid(), V4);
 });
 
-test('no id repeats, not where the counter carries either', () => {
+test('no id repeats, even when the counter carries', () => {
   const count = 200_000; // 48 carries from the low half of the counter
   const ids = new Set();
   for (let i = 0; i < count; i++) ids.add(uuid());
   assert.equal(ids.size, count);
 });
 
-test('a spent counter draws a new random part', { timeout: 600_000 }, () => {
+test('a new random part is generated when the counter is used up', { timeout: 600_000 }, () => {
   const random = (id) => id.slice(0, 30); // all but the counter
   const before = uuid();
   let id = before;

@@ -36,9 +36,9 @@ module.exports = {
 
   // Faults of the original that this package corrects; differences.js has both results.
   'fault-one-line': 'one line from any peer ends the process',
-  'fault-callbacks-kept': 'callbacks never answered are kept for ever',
-  'fault-close-listen': 'close() then listen(): nobody is home',
-  'fault-port-taken': 'listen() on a taken port: pending for ever',
+  'fault-callbacks-kept': 'callbacks that are never answered are kept forever',
+  'fault-close-listen': 'after close(), listen() accepts connections without serving them',
+  'fault-port-taken': 'listen() on a port in use stays pending forever',
   'fault-start-rejects': 'session.start() rejects: connection leaked',
   'fault-process-alive': 'a client only constructed keeps the process alive',
   'fault-ssl-one-key': 'ssl_options with one key are ignored',
@@ -52,7 +52,7 @@ module.exports = {
   'fault-connect-twice': 'a failed connect() is an error event as well, unless it was refused',
   'fault-disconnect-twice': 'a connection ended twice is two disconnect events',
   'fault-bare-super': 'a session that calls super() without arguments has no socket',
-  'fault-sendall-skips': 'sendall() skips the client behind a dead one',
+  'fault-sendall-skips': 'sendall() skips the client after a dead one',
 };
 
 // A trace of events and frames cannot show the following: Nagle's algorithm and quadratic

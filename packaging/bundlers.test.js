@@ -34,7 +34,7 @@ describe('a program that uses the package and is bundled', () => {
   const runBundle = (name) =>
     converse([process.execPath, name], { cwd: elsewhere, env: bareEnvironment(elsewhere) });
 
-  it('by esbuild, which copies files with the name .node, runs', async () => {
+  it('by esbuild, which copies files with the extension .node, runs', async () => {
     const { build } = require('esbuild');
     const { warnings } = await build({
       absWorkingDir: app,
@@ -84,7 +84,7 @@ describe('a program that uses the package and is bundled', () => {
     await runBundle('index.js');
   });
 
-  it('by rollup, with the binding copied beside the bundle, runs', async () => {
+  it('by rollup, with the binding copied next to the bundle, runs', async () => {
     const { rollup } = require('rollup');
     const copyBinding = {
       name: 'copy-binding',

@@ -85,7 +85,7 @@ describe('the packages of a release', () => {
     assert.deepEqual([version, scripts], [manifest.version, undefined]);
   });
 
-  it('are without a fault or suggestion of publint', async () => {
+  it('cause no error or suggestion of publint', async () => {
     const { publint } = await import('publint');
     const { formatMessage } = await import('publint/utils');
     for (const directory of directories) {

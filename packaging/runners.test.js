@@ -142,7 +142,7 @@ describe('tests that use the package', () => {
     assert.equal(status, 0, output);
   });
 
-  it('pass in Jest beside a client that another file has left, and that connects again', () => {
+  it('pass in Jest while a client that another file has left connects again', () => {
     const files = { 'first.test.js': RECONNECTING, 'second.test.js': RECONNECTING };
     const { status, output } = runAlone(files, '--runInBand', '--forceExit');
     assert.equal(status, 0, output);

@@ -195,7 +195,7 @@ module.exports.push(
       connection.end.then(() => {
         ended = true;
       });
-      await connection.write(GOOD('held for ever'));
+      await connection.write(GOOD('held forever'));
       await ctx.quiesce(40);
       ctx.log('raw', 'ended', ended);
       ctx.log('server', server.sockets.length, server.sessions.length);
