@@ -1,6 +1,6 @@
 'use strict';
 
-// When connections are accepted, and in which order the program gets their events.
+// Tests when connections are accepted, and in which order the program gets their events.
 
 const assert = require('node:assert/strict');
 const { spawn } = require('node:child_process');
@@ -97,7 +97,7 @@ describe('both ends in one process', () => {
           const { server: Server, client: Client } = require(specifier);
           for (let n = 0; n < 20; n += 1) {
             const where = make(t);
-            // The original takes port 0 for its default.
+            // To the original, port 0 means its default port.
             if (where.port === 0) where.port = await freePort();
             const server = new Server(where);
             const client = new Client(where);

@@ -1,6 +1,6 @@
 'use strict';
 
-// Activity is every byte in either direction, as with a socket of Node's.
+// Every byte in either direction counts as activity, as with a socket of Node.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
@@ -14,7 +14,7 @@ const { rawClient } = require('./support/raw.js');
 
 const limit = { timeout: 600_000 };
 const IDLE = 400;
-/** The signs of life before the test checks the connection. */
+/** The number of signs of life before the test checks the connection. */
 const SIGNS = 24;
 
 async function serverOnWire(t, transport, options) {
@@ -32,7 +32,7 @@ async function clientSide(t, transport, options) {
 }
 
 /**
- * Gives signs of life. Resolves with the longest time between two of them, which is an eighth of
+ * Sends signs of life. Resolves with the longest time between two of them, which is an eighth of
  * `idle` unless the machine paused.
  */
 async function keepAlive(idle, sign) {

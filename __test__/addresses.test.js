@@ -69,7 +69,10 @@ describe('the zone of an IPv6 address', () => {
     .map(([name, end]) => [name, `${end}%${name}`]);
   const skip = link === undefined && 'no link has a link-local address here';
 
-  it('is accepted by listen() and connect(), and shown as by net', { ...limit, skip }, async (t) => {
+  it('is accepted by listen() and connect(), and shown as by net', {
+    ...limit,
+    skip,
+  }, async (t) => {
     const { server } = await startServer(t, {}, { address, port: 0 });
     const { port } = server.server.address();
     assert.equal(server.server.address().address, address);

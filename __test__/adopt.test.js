@@ -19,7 +19,7 @@ class Widget {
   }
 }
 
-/** A stream that is nothing but a stream, on top of another. */
+/** A plain Duplex on top of another stream. */
 function tunnel(inner) {
   const outer = new Duplex({
     read() {},
@@ -36,7 +36,7 @@ function tunnel(inner) {
   return outer;
 }
 
-/** Passes uncaught exceptions to `told`; the test runner does not see them meanwhile. */
+/** Passes uncaught exceptions to `told` instead of to the test runner. */
 function surfaced(t, told) {
   const others = process.listeners('uncaughtException');
   process.removeAllListeners('uncaughtException');
@@ -47,7 +47,7 @@ function surfaced(t, told) {
   process.on('uncaughtException', told);
 }
 
-/** The numbers in so many messages of clients. */
+/** Takes a number of messages of clients, and returns the numbers in them. */
 function received(server, count) {
   const numbers = [];
   return new Promise((resolve) => {
@@ -57,7 +57,7 @@ function received(server, count) {
   });
 }
 
-/** Objects, callbacks and requests both ways, and the end. */
+/** Sends objects, callbacks and requests in both directions, and ends the connection. */
 async function converse(client, server, log) {
   const connected = server.sockets[0];
   const question = once(server, 'receive');
@@ -127,7 +127,7 @@ describe('a stream that is given to a client', { timeout: 600_000 }, () => {
     cleanup(t, () => socket.destroy());
     socket.resume();
     await log.next('connect');
-    // Where exactly it gives up is for each version to know.
+    // The depth at which V8 gives up depends on its version.
     for (let depth = 100; depth < 12_000; depth += 100) {
       const nested = `${'['.repeat(depth)}${']'.repeat(depth)}`;
       const date = '2026-01-01T00:00:00.000Z';

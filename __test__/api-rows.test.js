@@ -391,7 +391,7 @@ describe('the API, row by row: SockhopClient', () => {
   });
 
   row('SockhopClient opts.connect_timeout', (t) => {
-    // That it is kept to is shown against a peer that does not answer: connect-hang.test.js.
+    // connect-hang.test.js tests its effect, with a peer that does not answer.
     assert.equal(makeClient(t, { connect_timeout: 123 })._connect_timeout, 123);
     assert.equal(makeClient(t)._connect_timeout, 5000);
   });
@@ -527,7 +527,7 @@ describe('the API, row by row: SockhopServer', () => {
   });
 
   row('SockhopServer opts.auto_reconnect_interval', async (t) => {
-    // A server has no use for it, but programs pass one set of options to both.
+    // A server does not use it, but programs pass one set of options to both.
     const server = makeServer(t, { path: socketPath(t), auto_reconnect_interval: 10 });
     await server.listen();
     assert.equal(server.server.listening, true);
@@ -855,7 +855,7 @@ describe('the API, row by row: SockhopError', () => {
     try {
       use(buffer);
     } catch {
-      // This test is not about the time after the event.
+      // This test ignores everything after the event.
     }
     return found;
   };
@@ -1014,7 +1014,7 @@ describe('the API, row by row: requests', () => {
     assert.equal(stream.uuid, request.uuid);
   });
 
-  /** The packets that a writeable stream passes to its client or session. */
+  /** Collects the packets that a writeable stream passes to its client or session. */
   const recorder = () => {
     const messages = [];
     const sockhopLike = {

@@ -1,7 +1,7 @@
 'use strict';
 
-// A loop over a stream of answers that is slower than the peer: the peer waits, and nothing else
-// stops.
+// Tests a loop over a stream of answers that is slower than the peer: the peer waits, and nothing
+// else stops.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
@@ -17,8 +17,8 @@ const TEXT = 'x'.repeat(10_000);
 /** Far more than the mark of 1 MiB. */
 const MOST = 6000;
 /**
- * The bytes that may be read and not taken: the mark, what one turn reads, and what passes between
- * threads. The kernel holds more, up to 33 MB where it is set so.
+ * The number of bytes that may be read and not taken: the mark, the bytes that one turn reads, and
+ * those on their way between threads. The kernel holds more, up to 33 MB if it is configured so.
  */
 const AHEAD = 4 * 2 ** 20;
 const TAKEN = 200;
@@ -77,7 +77,7 @@ for (const transport of transports) {
       assert.ok(ahead < AHEAD, `${ahead} bytes ahead`);
     });
 
-    it('makes the peer wait when the client has its own _on_recieved_object()', limit, async (t) => {
+    it('makes the peer wait if the client has its own _on_recieved_object()', limit, async (t) => {
       class Observed extends SockhopClient {
         _on_recieved_object(message) {
           super._on_recieved_object(message);

@@ -1,6 +1,6 @@
 'use strict';
 
-// The times between the attempts of `auto_reconnect`, and the events and figures about them.
+// Tests the times between the attempts of `auto_reconnect`, and their events and figures.
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');

@@ -18,7 +18,7 @@ const { onNodeOnly } = require('./support/runtime.js');
 
 const limit = { timeout: 600_000 };
 
-/** The error Node's own socket gives for the same attempt. */
+/** Returns the error of Node's own socket for the same attempt. */
 function errorOfNode(where) {
   return new Promise((resolve, reject) => {
     const socket = net.connect(nodeEndpoint(where), () => reject(new Error('it connected')));
@@ -26,12 +26,12 @@ function errorOfNode(where) {
   });
 }
 
-/** Everything of a system error that programs look at. */
+/** The properties of a system error that programs read. */
 function shape({ code, errno, syscall, address, port, message, name }) {
   return { code, errno, syscall, address, port, message, name };
 }
 
-/** The error a promise rejects with. */
+/** Returns the error that a promise rejects with. */
 async function rejection(promise) {
   try {
     await promise;
@@ -179,7 +179,7 @@ describe('listen() that fails', () => {
     assert.equal(error.address, where.path);
     assert.equal((await log.next('error')).args[0], error);
     await second.close();
-    // The loser does not take the winner's socket file away.
+    // The server that failed does not remove the socket file of the other one.
     await startClient(t, where);
   });
 

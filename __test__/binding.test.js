@@ -17,7 +17,7 @@ const { TARGETS } = require('../packaging/targets.js');
 
 const ROOT = path.dirname(__dirname);
 const TAG = platformTag();
-/** Where the loader is. */
+/** The path of the loader. */
 const NATIVE = 'lib/internal/native';
 const BINDING = path.join(ROOT, bindingFileName(TAG));
 
@@ -52,7 +52,7 @@ function elfExecutable({ loader, gap = 0 }) {
   return Buffer.concat([header, entry, Buffer.alloc(gap), name]);
 }
 
-/** Requires `module` in a process of its own; gives the error as the program would see it. */
+/** Requires `module` in a separate process, and returns the error that the program would see. */
 function requireIn(directory, module, { env = {}, preload, options = [] } = {}) {
   const program = `
     try {
@@ -78,7 +78,9 @@ describe('the name of the binding', () => {
     assert.ok(PLATFORM_TAGS.includes(TAG), `${TAG} is not among ${PLATFORM_TAGS.join(', ')}`);
   });
 
-  it('distinguishes glibc from musl as Node itself does', { skip: process.platform !== 'linux' }, () => {
+  it('distinguishes glibc from musl as Node itself does', {
+    skip: process.platform !== 'linux',
+  }, () => {
     const { glibcVersionRuntime } = process.report.getReport().header;
     assert.equal(TAG.split('-')[2], glibcVersionRuntime ? 'gnu' : 'musl');
   });

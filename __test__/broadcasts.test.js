@@ -9,7 +9,7 @@ const { deadline, until } = require('./support/deadline.js');
 const { makeClient, startServer } = require('./support/local.js');
 const { implementations } = require('./support/implementations.js');
 
-// Of the package under test, which may be another copy.
+// The binding of the package under test, which may be another copy.
 const inPackage = (name) => require(`${implementations.native}/lib/internal/${name}`);
 const { kConnection } = inPackage('symbols.js');
 const { broadcasts, nextId } = inPackage('native/dispatcher.js');
@@ -49,7 +49,9 @@ function deliver(server, object, group = null, except = null) {
   return deadline(done, 'the end of a broadcast');
 }
 
-/** Waits until each client has an object with `end`, and returns what they got before. */
+/**
+ * Waits until each client has an object with `end`, and returns the objects that they got before.
+ */
 async function everythingReceived(server, clients) {
   await server.sendall({ end: true });
   await until(() => clients.every(({ received }) => received.at(-1)?.end), 'the end arrives');

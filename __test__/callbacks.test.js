@@ -299,7 +299,7 @@ describe('callbacks that wait when the connection ends', () => {
     assert.equal(client.stats().lost_callbacks, 1);
   });
 
-  it('are only counted without a time-out, or if the program ends the connection', limit, async (t) => {
+  it('are only counted without a time-out, or if the program disconnects', limit, async (t) => {
     const without = await clientOnWire(t);
     without.client.send({ a: 1 }, () => assert.fail('no answer'));
     await without.wire.frame();

@@ -94,7 +94,7 @@ describe('a call', () => {
     );
   });
 
-  it('rejects before session.end() has finished, which may wait for the rejection', limit, async (t) => {
+  it('rejects before session.end() has finished, which may wait for it', limit, async (t) => {
     const ended = [];
     class Waiter extends impl.session {
       async start() {
@@ -154,7 +154,7 @@ describe('a call', () => {
     assert.equal(clientLog.count('error'), 0);
   });
 
-  it('has callback_timeout as its timeout by default, as callbacks have', limit, async (t) => {
+  it('has callback_timeout as its default timeout, as callbacks have', limit, async (t) => {
     const { server, client, sock, log } = await pair(t, { callback_timeout: 40 });
     client.on('receive', (object, { callback }) => object.answer && callback({ ok: true }));
     server.send(sock, { number: 1 }, () => assert.fail('it is not answered'));

@@ -208,7 +208,7 @@ describe('a bad frame', () => {
       flags: ['--expose-gc'],
     }).ended();
     assert.equal(code, 0, stderr);
-    // Two frames may still be on their way through.
+    // Two frames may still be on their way.
     assert.ok(Number(lines[0]) < 3 * sizes.length, `${lines[0]} bytes are kept`);
   });
 });

@@ -70,7 +70,7 @@ describe('interoperability through a bad network', () => {
   matrix(behaviours);
 });
 
-/** A message of about 1000 bytes, and how many bytes of it are there at which every cut is made. */
+/** A message of about 1000 bytes, and the number of its bytes after which each cut is made. */
 const message = (number) => ({ number, filler: 'x'.repeat(940) });
 
 describe('a connection that is broken on purpose', () => {

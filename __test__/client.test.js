@@ -406,7 +406,7 @@ describe('auto_reconnect', () => {
     client.auto_reconnect = true;
     await assert.rejects(
       async () => {
-        // Whichever attempt is under way, this one takes turns with it until one is refused.
+        // This attempt alternates with the attempt of auto_reconnect until one is refused.
         for (;;) {
           await client.connect().catch((error) => {
             if (error.code !== 'ERR_MULTICONNECT') throw error;

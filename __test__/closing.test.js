@@ -50,7 +50,7 @@ async function portOf(child) {
   return Number(line.slice(5));
 }
 
-/** A peer that says nothing and stays; resolves once it is connected. */
+/** A peer that sends nothing and stays connected; resolves once it is connected. */
 function silentPeer(t, port) {
   return new Promise((resolve, reject) => {
     const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
@@ -143,7 +143,7 @@ describe('a closed session', () => {
         'the server to reset the connection',
         60_000,
       );
-      // Eight, and some more that kernels keep on the way.
+      // Eight MiB, and some more that kernels buffer.
       assert.ok(socket.bytesWritten < 48 * MIB, `${socket.bytesWritten / MIB} MiB`);
     },
   );
@@ -174,7 +174,7 @@ describe('a closed session', () => {
       });
       socket.on('data', (bytes) => {
         received += bytes.length;
-        // Slowly, and with a word for each piece.
+        // Reads slowly, and sends a message for each piece.
         socket.pause();
         socket.write(Buffer.alloc(10_000, 'y'), () => setTimeout(() => socket.resume(), 5));
       });

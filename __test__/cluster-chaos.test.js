@@ -1,7 +1,7 @@
 'use strict';
 
-// Nodes in processes of their own, while brokers restart, nodes are killed or stopped, and links
-// are cut. Every message has a number, so that each loss and each duplicate shows.
+// Tests nodes in separate processes while brokers restart, nodes are killed or stopped, and links
+// are cut. Every message has a number, so that each loss and each duplicate is noticed.
 
 const assert = require('node:assert/strict');
 const os = require('node:os');
@@ -22,7 +22,7 @@ const limit = { timeout: 600_000 };
 const NODES = 4;
 /** The time between two messages of one node, in ms. */
 const INTERVAL = 5;
-/** A time that holds on a machine with an idle processor, for one under the present load. */
+/** Extends a time for an idle machine to one for the current load. */
 const underLoad = (ms) => ms * Math.max(1, os.loadavg()[0] / os.cpus().length);
 
 /** A process that waits for the processor is silent as well. */
@@ -312,7 +312,7 @@ for (const real of REAL) {
       await first.next('node_up', ({ args }) => args[0].id === sleeper.node, PATIENCE);
       const sent = (await stopSending([first, second])).map(({ sent: count }, n) => [n, count]);
       await assertAllGot(clientsOf(nodes), sent);
-      // It had no time to hear the others, and declares none of them gone.
+      // It had no time to hear the others, so it counts none of them as gone.
       assert.deepEqual(sleeper.all('node_down'), []);
       assert.deepEqual(sleeper.all('gap'), []);
     });
@@ -354,7 +354,7 @@ for (const real of REAL) {
       );
       const [first, , , cut] = nodes;
       await startSending([first, undefined, undefined, cut].filter(Boolean));
-      // The senders number themselves 0 and 1 here.
+      // The senders have the numbers 0 and 1 here.
       await untilGot(cut.clients[0], 0, 20);
       cutter.cut();
       await cut.next('down', undefined, PATIENCE);
@@ -406,7 +406,7 @@ for (const real of REAL) {
 }
 
 describe('a node whose process exits', limit, () => {
-  /** The other node gets what it says in its last tick, and when it exits. */
+  /** The other node gets the messages of its last tick and of its exit. */
   async function assertLastWordsArrive(nodes) {
     const [first, second] = nodes;
     await Promise.all(nodes.map((node) => node.knows(2)));

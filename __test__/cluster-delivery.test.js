@@ -1,7 +1,7 @@
 'use strict';
 
-// How messages of other nodes and to groups reach the clients of a node: those of the native side,
-// and those to which the program or the package writes by itself.
+// Tests how messages of other nodes and to groups reach the clients of a node: those of the native
+// side, and those to which the program or the package writes by itself.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');

@@ -1,6 +1,6 @@
 'use strict';
 
-// The contract of a cluster engine, which every engine has to keep with every client.
+// Tests the contract of a cluster engine, which every engine must fulfil with every client.
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
@@ -12,7 +12,7 @@ const { EventLog } = require('./support/event-log.js');
 
 const limit = { timeout: 600_000 };
 
-/** An engine that is open, and what its host hears. */
+/** An open engine, and the calls that its host gets. */
 async function open(t, broker, inbox, engine = undefined) {
   const made = engine ?? (await broker.engine());
   const log = new EventLog();

@@ -1,6 +1,6 @@
 'use strict';
 
-// Nodes with a broker that loses, repeats, delays and reorders messages. The broker is one in
+// Tests nodes with a broker that loses, repeats, delays and reorders messages. The broker is in
 // memory, so that each fault is exact.
 
 const assert = require('node:assert/strict');
@@ -36,7 +36,7 @@ async function startOnBus(t, count, options = {}, serverOptions = {}) {
   return { bus, broker, nodes };
 }
 
-/** The kind of message of those that the bus passes. */
+/** The kind of a message that the bus passes. */
 const kindOf = ({ bytes }) => read(bytes).kind;
 
 /** A fault of single messages, where nodes publish several as one. */
@@ -205,7 +205,7 @@ describe('a cluster whose broker is at fault', limit, () => {
         bus.publish(subject, Buffer.from(text));
       }
     }
-    // A broadcast on the subject of one node, and payloads and fields that are no JSON.
+    // A broadcast on the subject of one node, and payloads and fields that are not JSON.
     bus.publish(`sockhop.n.${b.cluster.node}`, Buffer.from(`SH1 A ${node} 2 1 0 0 0\n{}`));
     bus.publish('sockhop.a', Buffer.from(`SH1 V ${node} 3 2 0 0 9\n{"e":"x"}{nope`));
     bus.publish('sockhop.h', Buffer.from(`SH1 H ${node} 4 2 0 0 2\n{}`));

@@ -1,7 +1,7 @@
 'use strict';
 
-// Messages of programs that may publish on the broker, and are no nodes: fields of any type, forged
-// nodes, recorded messages. None of them may end the process, or use memory without a limit.
+// Tests messages of programs that may publish on the broker but are not nodes: fields of any type,
+// forged nodes, recorded messages. None of them may end the process, or use memory without a limit.
 
 const assert = require('node:assert/strict');
 const { randomInt } = require('node:crypto');

@@ -1,6 +1,6 @@
 'use strict';
 
-// Servers that act as one, in one process, over every engine.
+// Tests servers in one process that act as one, over every engine.
 
 const assert = require('node:assert/strict');
 const { execFile } = require('node:child_process');
@@ -225,7 +225,7 @@ for (const { name, skip, start } of brokers) {
       const held = (await onB.log.take('receive', 21)).map(({ object }) => object.n ?? 'last');
       const expected = [...Array.from({ length: 20 }, (_, n) => n + 1), 'last'];
       if (broker.isOrdered === false) {
-        // Messages to all and to a group have an order each.
+        // Messages to all have an order, and messages to a group have another one.
         for (const rest of [0, 1]) {
           const of = (list) => list.filter((n) => n % 2 === rest);
           assert.deepEqual(of(held), of(expected));

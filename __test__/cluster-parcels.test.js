@@ -31,11 +31,11 @@ for (const { name, skip, start } of brokers) {
         (object) => a.cluster.group('room').send(object),
         (object) => a.cluster.session(id).send(object),
       ];
-      // Several by one means, and then several by the next.
+      // Sends several messages in one way, and then several in the next way.
       const meansOf = (n) => Math.floor(n / 7) % means.length;
       await Promise.all(numbers(COUNT).map((n) => means[meansOf(n)]({ n })));
       const objects = (await log.take('receive', COUNT)).map(({ object }) => object.n);
-      // Over a Redis Cluster, each of the means has an order of its own.
+      // Over a Redis Cluster, each way of sending has its own order.
       if (broker.isOrdered === false) objects.sort((one, other) => meansOf(one) - meansOf(other));
       const sent = numbers(COUNT);
       if (broker.isOrdered === false) sent.sort((one, other) => meansOf(one) - meansOf(other));

@@ -38,10 +38,13 @@ const { onNodeOnly } = require('./support/runtime.js');
 
 const limit = { timeout: 600_000 };
 const MARK = 0xff;
-/** So many messages each end sends before the codec is spoken. */
+/** The number of messages that each end sends before it uses the codec. */
 const GREETINGS = MessageCodec.WEIGHT_BEFORE_OFFER + 3;
 
-/** Ends with all of a client's and a server's sides, and a count of the binary frames between. */
+/**
+ * A client and a server with both ends of their connection, and a count of the binary frames
+ * between them.
+ */
 async function pair(t, clientOptions = {}, serverOptions = {}, shape = undefined) {
   const started = await startServer(t, serverOptions);
   const near = await endpoint(t);
@@ -70,7 +73,7 @@ function binaryBytes(wire) {
   return bytes.filter((byte) => byte === MARK).length;
 }
 
-/** Has a server make the offer to a plain socket. */
+/** Makes a server send the offer to a plain socket. */
 async function offerTo(server, socket, wire) {
   for (let i = 0; i < MessageCodec.WEIGHT_BEFORE_OFFER; i++) server.send(socket, { i });
   await turn();
@@ -358,7 +361,7 @@ describe('a program that reads the bytes', limit, () => {
       wire.write(OF_SERVER);
       assert.equal((await wire.next('frame')).text, readsAlone ? FAREWELL : WITHDRAWAL);
       client.send({ after: 2 });
-      // The peer of a program that reads its messages all the same may get binary frames.
+      // The peer of a program that reads its messages nevertheless may get binary frames.
       if (readsAlone) assert.deepEqual((await wire.next('frame')).json.data, { after: 2 });
     }
   });
@@ -404,7 +407,7 @@ describe('a program that reads the bytes', limit, () => {
 describe('two programs that switch to another protocol', limit, () => {
   const OTHER = Buffer.from([1, 0xff, 1, 0xfe, 10, 0xff, 3, 0, 0xff]);
 
-  /** Reads the socket alone; the function returned waits for so many bytes. */
+  /** Only the program reads the socket; the returned function waits for a number of bytes. */
   function readAlone(socket) {
     const chunks = [];
     socket.removeAllListeners('data');
@@ -566,7 +569,7 @@ describe('another peer', limit, () => {
     }
   });
 
-  /** Has a client make the offer to a plain socket. */
+  /** Makes a client send the offer to a plain socket. */
   async function offerFrom(client, wire) {
     for (let i = 0; i < MessageCodec.WEIGHT_BEFORE_OFFER; i++) client.send({ i });
     await turn();
@@ -708,7 +711,7 @@ describe('a hostile peer that has the offer', limit, () => {
 
   function goodFrame(list) {
     const shapes = new ShapeTable();
-    // Each frame stands for itself: the receiver forgets the shapes before it.
+    // Each frame is independent: the receiver forgets the shapes before it.
     shapes.reset();
     assert.ok(encode(shapes, 'Array', list));
     return frameOfEncoded();

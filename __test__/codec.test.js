@@ -1,7 +1,7 @@
 'use strict';
 
-// lib/internal/codec carries a payload so that the other end has what JSON.parse() makes of its
-// JSON.
+// lib/internal/codec carries a payload so that the other end gets the result of
+// JSON.parse(JSON.stringify()).
 
 const assert = require('node:assert/strict');
 const { execFileSync } = require('node:child_process');
@@ -49,7 +49,7 @@ let counted = 0;
 const looks = [];
 const symbol = Symbol('a symbol');
 
-/** Payloads that are made anew for each side. */
+/** Payloads that are made again for each side. */
 const VALUES = {
   'an instance of a class': () => new Point(1),
   'instances of a class in a list': () => [new Point(1), new Point(2)],
@@ -184,7 +184,7 @@ const VALUES = {
   'false as the payload': () => false,
 };
 
-/** How JSON.stringify() behaves with a payload, and what the other end has. */
+/** Records how JSON.stringify() behaves with a payload, and the payload at the other end. */
 function behaviour(run) {
   counted = 0;
   looks.length = 0;
@@ -363,7 +363,10 @@ describe('a payload through the codec', () => {
       const random = randomOf(7);
       const any = (i) => ({ [`one of ${random(300)}${where}`]: i, many: 1 });
       const one = (i) => ({ again: i, [`the same ${where}`]: 'x' });
-      /** How many of so many messages carry what `make` makes in bytes, and not as JSON. */
+      /**
+       * Counts the messages, of a given number, that carry a result of `make` in bytes and not as
+       * JSON.
+       */
       const binary = (make, count) => {
         let found = 0;
         for (let i = 0; i < count; i++) {
@@ -545,7 +548,7 @@ describe('bytes of a hostile peer', () => {
     assert.equal(said, 'true\n');
   });
 
-  it('have one more function compiled for a number of objects that loops read, as other bytes do', () => {
+  it('have functions compiled in proportion to the objects that loops have read', () => {
     const program = `
       let compiled = 0;
       globalThis.Function = new Proxy(Function, {
@@ -571,7 +574,7 @@ describe('bytes of a hostile peer', () => {
         decodeFrame(received, shapedFrame(['n' + i], OBJECTS, shapes.length));
         objects += OBJECTS;
       }
-      // One connection that begins anew again and again, then one connection for each shape.
+      // One connection that starts again repeatedly, and then one connection for each shape.
       for (let i = 0; i < 2000; i++) hostile(i, i % 200 === 0);
       for (let i = 2000; i < 4000; i++) hostile(i, true);
       const byHostile = compiled;

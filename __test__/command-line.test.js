@@ -23,7 +23,7 @@ const original = require(implementations.original);
 const limit = { timeout: 600_000 };
 const onTerminal = { ...limit, skip: noTerminal };
 
-/** A server of sockhop 1.8.4 that answers what it is asked. */
+/** A server of sockhop 1.8.4 that answers all messages. */
 async function originalServer(t, where = {}) {
   const server = new original.server({ port: await freePort(), ...where });
   server.on('error', () => {});

@@ -52,7 +52,7 @@ describe('connect() to a peer that does not answer', { skip: cannotHang }, () =>
     client.on('error', () => {});
     await assert.rejects(client.connect(), /Timeout exceeded on connect\(\)/);
     resume();
-    // The system repeats an attempt that got no answer after a second, and then ever more seldom.
+    // The system repeats an unanswered attempt after a second, and then at growing intervals.
     client._connect_timeout = 30_000;
     await client.connect();
     assert.equal(client.connected, true);

@@ -47,7 +47,7 @@ describe('the socket of a client that is connecting', () => {
     assert.equal(socket.remotePort, raw.where.port);
   });
 
-  it('emits lookup, and then connect and ready after the connect event of the client', limit, async (t) => {
+  it('emits lookup, and connect and ready after the connect of the client', limit, async (t) => {
     const raw = await rawServer(t);
     const { client, find } = heldClient(t, raw.where.port);
     const events = [];
@@ -171,7 +171,7 @@ describe('the socket of a client that is connecting', () => {
     assert.equal(String((await bytes)[0]), '"raw"\n');
   });
 
-  it('holds no more than "send_high_water_mark" if slow_consumer refuses more', limit, async (t) => {
+  it('holds at most "send_high_water_mark" if slow_consumer refuses more', limit, async (t) => {
     const { client } = heldClient(t, 1, { send_high_water_mark: 10, slow_consumer: 'drop' });
     const attempt = client.connect();
     client.send({ early: 'kept' }).catch(() => {});

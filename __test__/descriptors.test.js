@@ -1,7 +1,7 @@
 'use strict';
 
-// Resources that the system lacks or takes away: descriptors, disk space, the path of a socket, an
-// address.
+// Tests resources that the system lacks or removes: descriptors, disk space, the path of a socket,
+// an address.
 
 const assert = require('node:assert/strict');
 const { spawn, spawnSync } = require('node:child_process');
@@ -20,7 +20,10 @@ const { startClient, startServer } = require('./support/local.js');
 const limit = { timeout: 600_000 };
 const DESCRIPTORS = 80;
 
-/** Namespaces of its own for a program, in which it may change addresses and mount file systems. */
+/**
+ * The command that runs a program in separate namespaces, where it may change addresses and mount
+ * file systems.
+ */
 const NAMESPACES = ['unshare', '--map-root-user', '--net', '--mount'];
 const noNamespaces =
   spawnSync(NAMESPACES[0], [
@@ -63,7 +66,7 @@ function prepared(t, wrapper, preparation, main, argument) {
 }
 
 describe('without descriptors', () => {
-  it('a program with a server may call methods for the first time that load files', limit, async (t) => {
+  it('a server still loads files for methods at their first call', limit, async (t) => {
     const run = frugal(t, async (sockhop) => {
       const say = (message) => console.log(JSON.stringify(message));
       process.on('uncaughtException', ({ code, message }) => say({ uncaught: code, message }));
@@ -133,11 +136,11 @@ describe('without descriptors', () => {
       const there = () => Math.max(...run.log.entries.map(({ connected }) => connected ?? 0));
       await until(() => there() > DESCRIPTORS / 2, 'half of the descriptors are connections');
       assert.ok(there() < DESCRIPTORS);
-      // Those that are connected notice nothing.
+      // The connected clients notice nothing.
       const answered = new Promise((resolve) => sockets[0].once('data', resolve));
       sockets[0].write('{"type":"Number","data":1,"id":"x"}\n');
       assert.match(String(await deadline(answered, 'an answer')), /"callback_id":"x"/);
-      // The last in the queue is let in as soon as the first are gone.
+      // The last client in the queue is accepted as soon as the first ones have left.
       const last = sockets.at(-1);
       const welcome = new Promise((resolve) => last.once('data', resolve));
       last.write('{"type":"Number","data":2,"id":"last"}\n');

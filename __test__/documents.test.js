@@ -15,14 +15,14 @@ const { attackClient, attackServer, startProgram, typesIn } = require('./support
 
 const limit = { timeout: 600_000 };
 const ROOT = path.join(__dirname, '..');
-/** Those at the root, and the guides. */
+/** The documents at the root of the repository, and the guides. */
 const DOCUMENTS = ['.', 'docs'].flatMap((directory) =>
   fs
     .readdirSync(path.join(ROOT, directory))
     .filter((name) => name.endsWith('.md'))
     .map((name) => path.join(directory, name)),
 );
-/** Of blocks that are no programs. */
+/** The languages of blocks that are not programs. */
 const OTHER_LANGUAGES = ['', 'sh', 'ini', 'dockerfile', 'text'];
 const LANGUAGES = { js: '.js', javascript: '.js', cjs: '.cjs', mjs: '.mjs' };
 
@@ -38,7 +38,7 @@ function examples(document) {
     });
 }
 
-/** A directory as a program has it: the block in a file, the package among its dependencies. */
+/** Makes a directory with the block as a program, and the package among its dependencies. */
 async function install(t, { source, extension }, certificate = null) {
   const cwd = temporaryDirectory(t);
   for (const name of ['key', 'cert']) {
@@ -87,7 +87,7 @@ describe('the documents', () => {
   }
 
   for (const whole of all) {
-    // Its server is attacked as it is before it closes.
+    // Its server is attacked before the program closes it.
     if (END.test(whole.source)) itRunsToItsEnd(whole);
     const example = { ...whole, source: whole.source.replace(END, '') };
     const { name, line, source } = example;
@@ -104,7 +104,7 @@ describe('the documents', () => {
           const where = socket ? { path: path.join(cwd, socket) } : { port, host: '127.0.0.1' };
           if (own) {
             const { cert, key } = own;
-            // Made once: that takes longer than a handshake.
+            // The certificate is made once, because that takes longer than a handshake.
             const secureContext = tls.createSecureContext({ ca: cert, cert, key });
             where.secure = { secureContext, checkServerIdentity: () => undefined };
           }

@@ -122,7 +122,7 @@ describe('the event close of a socket', () => {
 });
 
 describe('a value that is not an object', () => {
-  it('is refused with the error of a missing connection if the connection is over', limit, async (t) => {
+  it('is refused like any message if the connection is over', limit, async (t) => {
     const { client, server, sock } = await pair(t, { peer_type: 'json' });
     const errors = [];
     client.on('error', (err) => errors.push(err));

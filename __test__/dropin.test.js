@@ -1,7 +1,8 @@
 'use strict';
 
-// What programs do with sockhop 1.8.4 beyond its documents: private names, the order of events, and
-// stand-ins of tests. With SOCKHOP_UNDER_TEST=sockhop-1.8 the same tests pass on the original.
+// Tests uses of sockhop 1.8.4 that its documents do not mention: private names, the order of
+// events, and stand-ins of tests. With SOCKHOP_UNDER_TEST=sockhop-1.8 the same tests pass on the
+// original.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
@@ -603,7 +604,7 @@ describe('a stream of answers', () => {
         await server.listen();
         await client.connect();
         process.on('unhandledRejection', (err) => console.log('unhandled', err.code));
-        // As http-over-sockets does it.
+        // http-over-sockets does this.
         const stream = await client.request({ a: 1 }, { timeout: 20 });
         const answer = new Promise((resolve, reject) => {
           stream.once('end', (err) => err && reject(err));
@@ -639,7 +640,7 @@ describe('a stream of answers', () => {
           const asked = new Promise((resolve) => server.once('request', resolve));
           const streams = [];
           const keep = (stream) => streams.push(stream) && stream;
-          // As the README of 1.8.4 does it.
+          // The README of 1.8.4 does this.
           const request = () => client.request({ a: 1 }, { timeout: 50 }).then(keep);
           request()
             .then((stream) => stream.next())

@@ -94,7 +94,7 @@ for (const [name, { server: Server, session: Session }] of [
       await session(log);
       socket.write(message(2));
       assert.deepEqual(await received(log, 1), [2]);
-      // A listener goes on hearing, beside the server.
+      // A listener continues to get the bytes, in addition to the server.
       await until(() => heard === message(1) + message(2), 'both are heard');
       assert.equal(log.count('error'), 0);
     });
@@ -182,7 +182,7 @@ for (const [name, { server: Server, session: Session }] of [
       const [sock] = (await log.next('connect')).args;
       socket.write(message(1));
       for (let n = 0; n < 5; n += 1) await turn();
-      // It is paused where it is piped no more.
+      // It is paused when it is no longer piped.
       assert.equal(log.count('receive'), 0);
       sock.resume();
       assert.deepEqual(await received(log, 1), [1]);
@@ -343,7 +343,7 @@ for (const [name, { server: Server, session: Session }] of [
       assert.ok(sock.bytesRead <= 1024 * 1024, `${sock.bytesRead} bytes were read`);
       wait.open();
       await session(log);
-      // The rest is no JSON, and ends where its line does.
+      // The rest is not JSON, and ends at the end of its line.
       assert.deepEqual(await received(log, 1), [1]);
       assert.equal(log.count('error'), 1);
     });

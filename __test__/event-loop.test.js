@@ -102,7 +102,7 @@ describe('a program that is flooded', () => {
   for (const role of ['client', 'server']) {
     for (const [reader, title] of readers) {
       for (const transport of transports) {
-        it(`still runs timers and other I/O: a ${role}, read ${title} (${transport})`, limit, async (t) => {
+        it(`still runs timers: a ${role}, read ${title} (${transport})`, limit, async (t) => {
           const { program, send } = await pair(t, {
             role,
             reader,
@@ -112,11 +112,11 @@ describe('a program that is flooded', () => {
           });
           const text = 'x'.repeat(100);
           let over = false;
-          // Without an end: it is for the program to find its turns.
+          // The flood has no end, so the program must get its turns during the flood.
           const flooding = (async () => {
             while (!over) {
               await Promise.all(Array.from({ length: 500 }, (_, n) => send({ n, text })));
-              // Promises alone would not let the event loop go round.
+              // Promises alone would not let the event loop take a turn.
               await new Promise(setImmediate);
             }
           })();
@@ -182,7 +182,7 @@ describe('a program that computes for seconds', () => {
         const sent = [];
         for (let n = 0; n < count; n += 1) {
           sent.push(send({ n, text }));
-          // The other end has a heartbeat, too: it has to have turns.
+          // The other end has a heartbeat as well, so it needs turns.
           if (n % 1000 === 0) await new Promise(setImmediate);
         }
         await program.next('back', undefined, PATIENCE);

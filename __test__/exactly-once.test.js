@@ -14,7 +14,7 @@ it('every message of an orderly connection arrives once and in order', {
   assert.deepEqual(account.violations, [], JSON.stringify(account));
   assert.equal(account.lost, 0);
   assert.equal(account.crashed, 0);
-  // It has been a test of something.
+  // There was enough traffic for the test to be meaningful.
   assert.ok(account.killed > 0 && account.verified > 0 && account.messages > 1000);
   assert.ok(account.faults.reset > 0 && account.faults.truncate > 0 && account.faults.stall > 0);
 });

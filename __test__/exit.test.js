@@ -1,7 +1,7 @@
 'use strict';
 
-// Exits in the middle of work: the exit code is the program's, and nothing crashes or hangs. A
-// single run of a race shows little, so each case is repeated: see support/repeat.js.
+// Tests exits in the middle of work: the exit code is the program's, and nothing crashes or hangs.
+// A single run of a race shows little, so each case is repeated: see support/repeat.js.
 
 const assert = require('node:assert/strict');
 const { fork } = require('node:child_process');
@@ -52,11 +52,11 @@ async function floodingServer(t, where) {
         const sent = [];
         for (let i = 0; i < 200; i += 1) sent.push(server.send(sock, { flood: text }));
         await Promise.all(sent);
-        // Promises alone would not let the event loop go round.
+        // Promises alone would not let the event loop take a turn.
         await turn();
       }
     } catch {
-      // It has left.
+      // The client has left.
     }
   });
   server.on('receive', (object, { socket, callback }) => {
@@ -66,7 +66,7 @@ async function floodingServer(t, where) {
   return server;
 }
 
-/** A server that only obeys and answers. */
+/** A server that only carries out commands and answers. */
 async function quietServer(t, where) {
   const { server } = await startServer(t, {}, where);
   server.on('receive', (object, { socket, callback }) => {

@@ -1,7 +1,7 @@
 'use strict';
 
-// A quiet peer is served soon, however much others send. `npm run bench -- fairness` measures the
-// time; these tests count the messages of others that are delivered first.
+// A quiet peer is served soon, regardless of how much others send. `npm run bench -- fairness`
+// measures the time; these tests count the messages of others that are delivered first.
 
 const assert = require('node:assert/strict');
 const { fork } = require('node:child_process');
@@ -17,7 +17,7 @@ const { server: Server } = require('..');
 const limit = { timeout: 600_000 };
 const FLOODER = path.join(__dirname, 'programs', 'flooder.js');
 
-/** A process with so many connections that send without a pause. */
+/** A process with a number of connections that send without a pause. */
 async function flood(t, where, connections) {
   const child = fork(FLOODER, [JSON.stringify({ where, connections })], { execArgv: [] });
   const log = new EventLog();

@@ -26,7 +26,7 @@ async function withClock(body) {
 }
 
 /**
- * Fakes all of it in a program of its own: the runner of these tests needs its timers.
+ * Fakes all timers in a separate program, because the runner of these tests needs its own.
  *
  * @param {object} t
  * @param {string} scene the name of a function in peers/faked.js
@@ -50,7 +50,9 @@ describe('with every timer of the process faked', () => {
 
   it('both ends connect and disconnect', limit, (t) => onFakedClock(t, 'closing'));
 
-  it('a package that is loaded only then exchanges messages as well', limit, (t) => onFakedClock(t, 'loading'));
+  it('a package that is loaded only then exchanges messages as well', limit, (t) =>
+    onFakedClock(t, 'loading'),
+  );
 
   it('a flood is delivered to its end', limit, (t) => onFakedClock(t, 'flood'));
 });

@@ -150,8 +150,8 @@ describe('Nagle left on', { skip: notOn('bun', 'its own sockets have it off') },
   const ROUNDS = 30;
 
   /**
-   * The game that Nagle's algorithm and delayed acknowledgements play badly together: one side
-   * writes twice, the other answers after the second. Resolves after so many rounds.
+   * Traffic that is slow with Nagle's algorithm and delayed acknowledgements: one side writes
+   * twice, and the other answers after the second write. Resolves after a number of rounds.
    */
   async function play(send) {
     for (let round = 0; round < ROUNDS; round += 1) {
@@ -173,7 +173,7 @@ describe('Nagle left on', { skip: notOn('bun', 'its own sockets have it off') },
     })().catch(() => {});
   }
 
-  /** The sending side of the game on a plain socket with Nagle on. */
+  /** The sending side of this traffic on a plain socket with Nagle on. */
   function plainSender(wire) {
     wire.socket.setNoDelay(false);
     const send = async (object) => wire.write({ type: 'Object', data: object });
@@ -288,7 +288,7 @@ describe('callbacks that are never answered are kept forever', () => {
         }
         console.log(collected.sort().join(' '));
         await server.close();
-        // Both are still in use: it was not by their own collection that the callbacks went.
+        // Both are still in use, so the callbacks were not collected together with them.
         console.log(client.connected, server.sockets.length);
       },
       await freePort(),
@@ -445,7 +445,7 @@ describe('ssl_options with exactly one key', () => {
       () => 'connected',
       () => 'failed',
     );
-    // So that a client that thinks it is connected has something to give away.
+    // A client that considers itself connected then has a message to lose.
     client.on('error', () => {});
     client.on('connect', () => client.send({ secret: 1 }));
     const wire = await raw.accept();
@@ -497,7 +497,7 @@ describe('send() in flight when the connection dies', () => {
           role === 'client' ? side.send(object) : side.send(socket, object);
         const sent = [send(large()), send({ behind: 1 })];
         const settled = Promise.allSettled(sent);
-        // Nobody holds this one: it must not become an unhandled rejection.
+        // The program ignores this promise: it must not become an unhandled rejection.
         send({ forgotten: true });
         await turn();
         await turn();
@@ -546,7 +546,7 @@ describe('stream.next() and all() after a time-out', () => {
       const streams = [await request('first'), await request('second'), await request('third')];
       const [first, second, third] = streams;
       const frames = await wire.take('frame', 3);
-      // A part of the answer, which is not the answer.
+      // A part of the answer, which must not be taken for the whole answer.
       wire.write({
         type: 'SockhopResponsePacket',
         data: { uuid: frames[1].json.data.uuid, type: 'String', data: 'part', last: false },

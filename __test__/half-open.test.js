@@ -1,6 +1,6 @@
 'use strict';
 
-// The option allow_half_open: peers that end their direction and read on.
+// Tests the option allow_half_open, with peers that end their direction and continue to read.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
@@ -16,7 +16,7 @@ const { Wire } = require('./support/raw.js');
 const limit = { timeout: 600_000 };
 const halfOpen = { allow_half_open: true };
 
-/** A peer that sends frames and its end at once, and reads on. */
+/** A peer that sends frames and its end at once, and continues to read. */
 async function speakAndListen(t, where, ...frames) {
   const socket = net.connect({ ...nodeEndpoint(where), allowHalfOpen: true });
   cleanup(t, () => socket.destroy());
@@ -101,7 +101,7 @@ describe('a peer that has ended its direction', () => {
     cleanup(t, () => other.destroy());
     await until(() => server.sockets.length === 2 && sock.socket.readableEnded, 'both are there');
     server.ping(20);
-    // This one answers no pings either, and reads none of them: the server gives it up.
+    // This peer does not answer pings and does not read either, so the server gives it up.
     await deadline(once(server, 'disconnect'), 'the end of the other connection');
     assert.deepEqual(server.sockets, [sock.socket]);
     sock.callback({ b: 1 });

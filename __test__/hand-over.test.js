@@ -83,7 +83,7 @@ for (const [name, { server: Server, session: Session }] of [
         assert.deepEqual(server.sockets, []);
         await deadline(server.close(), 'close()');
       }
-      // It ends as the child ends it.
+      // The connection ends when the child ends it.
       wire.socket.end();
       await once(wire.socket, 'close');
       assert.equal(log.count('receive') + log.count('error'), 0);

@@ -231,7 +231,7 @@ describe('the asynchronous context', () => {
         storage.run(n, async () => {
           const stream = await request();
           const ended = new Promise((resolve) => {
-            // Where a listener was added is no matter.
+            // The place where a listener was added has no effect.
             storage.run('elsewhere', () => {
               stream.on('data', () => contexts.push([n, 'data', context()]));
               stream.on('end', () => resolve(contexts.push([n, 'end', context()])));
@@ -262,7 +262,7 @@ describe('the asynchronous context', () => {
       callback?.({});
     });
     const ask = (whom, who) => new Promise((resolve) => whom.send({ who }, resolve));
-    // In one batch, and in later ones.
+    // Both in one batch and in later batches.
     await Promise.all([ask(client, 'first'), ask(other, 'second')]);
     await ask(other, 'third');
     const late = await startClient(t, where);

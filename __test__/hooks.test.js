@@ -442,29 +442,25 @@ describe('a socket', () => {
     await until(() => written.some((text) => text.includes('SockhopPing')), 'a ping was written');
   });
 
-  it(
-    'passes all bytes through a patched net.Socket.prototype.write',
-    limit,
-    async (t) => {
-      const { server, client, sock } = await pair(t);
-      const plain = Object.getOwnPropertyDescriptor(net.Socket.prototype, 'write');
-      const { write } = net.Socket.prototype;
-      let bytes = 0;
-      net.Socket.prototype.write = function patched(chunk, ...args) {
-        if (this === sock) bytes += chunk.length;
-        return write.call(this, chunk, ...args);
-      };
-      try {
-        const received = once(client, 'receive');
-        await server.send(sock, { a: 1 });
-        await deadline(received, 'the message');
-      } finally {
-        if (plain) Object.defineProperty(net.Socket.prototype, 'write', plain);
-        else delete net.Socket.prototype.write;
-      }
-      assert.equal(bytes, '{"type":"Object","data":{"a":1}}\n'.length);
-    },
-  );
+  it('passes all bytes through a patched net.Socket.prototype.write', limit, async (t) => {
+    const { server, client, sock } = await pair(t);
+    const plain = Object.getOwnPropertyDescriptor(net.Socket.prototype, 'write');
+    const { write } = net.Socket.prototype;
+    let bytes = 0;
+    net.Socket.prototype.write = function patched(chunk, ...args) {
+      if (this === sock) bytes += chunk.length;
+      return write.call(this, chunk, ...args);
+    };
+    try {
+      const received = once(client, 'receive');
+      await server.send(sock, { a: 1 });
+      await deadline(received, 'the message');
+    } finally {
+      if (plain) Object.defineProperty(net.Socket.prototype, 'write', plain);
+      else delete net.Socket.prototype.write;
+    }
+    assert.equal(bytes, '{"type":"Object","data":{"a":1}}\n'.length);
+  });
 
   it('that emits data in a test is read as if a peer had sent it', limit, async (t) => {
     const { server, client, sock } = await pair(t);

@@ -1,7 +1,7 @@
 'use strict';
 
-// The limits of a peer: its data never becomes an exception of the program, disturbs another
-// connection, settles another peer's question, or stays in memory.
+// Tests the limits of a peer: its data never becomes an exception of the program, never disturbs
+// another connection, never answers another peer's question, and never stays in memory.
 
 const assert = require('node:assert/strict');
 const { randomBytes } = require('node:crypto');
@@ -38,7 +38,7 @@ const modes = {
   'with allow_non_objects': { allow_non_objects: true },
 };
 
-/** A plain peer that reads and forgets, and the side it talks to. */
+/** A plain peer that discards the data it reads, and the side that it is connected to. */
 const roles = {
   async server(t, options) {
     const { server, log, where } = await startServer(t, options);
@@ -71,7 +71,7 @@ describe('any input of a peer', () => {
     // The program's own stream reads itself.
     if (reader && role === 'client on a stream of its own') continue;
     for (const [mode, options] of Object.entries(modes)) {
-      // The modes differ in the use of a frame, after it has been read.
+      // The modes only differ in the use of a frame after it was read.
       if (reader && mode !== 'by default') continue;
       // Parsing a million brackets takes long, and depends neither on the mode nor on the reader.
       const inputs = mode === 'by default' && !reader ? everyInput : lightInputs;
@@ -318,8 +318,8 @@ describe('memory', () => {
       await run.line('busy');
       wire.socket.write(frame.repeat(COUNT));
       const line = await run.line((text) => text.startsWith('read'));
-      // The mark is 1 MiB, of which each frame takes 32 bytes and its own size; one read more may
-      // come on top.
+      // The mark is 1 MiB. Each frame counts 32 bytes and its own size, and one read may exceed the
+      // mark.
       const read = Number(line.split(' ')[1]);
       assert.ok(read < 256 * 1024, `${read} bytes were read`);
       // None of them is lost.

@@ -77,7 +77,7 @@ describe('events.once', () => {
     sock.write('no JSON\n');
     client.socket.write('no JSON\n');
     const code = 'ERR_OBJECTBUFFER_BAD_BUFFER_DATA';
-    // Both at once: the one that is not waited for yet would be an unhandled rejection.
+    // Both are awaited at once, because the other one would be an unhandled rejection meanwhile.
     await Promise.all(received.map((promise) => assert.rejects(promise, { code })));
   });
 });
@@ -183,7 +183,7 @@ describe('captureRejections', () => {
 });
 
 describe('Symbol.asyncDispose', () => {
-  // Programs that are compiled for it use this name where the runtime has none.
+  // Compiled programs use this name if the runtime has no such symbol.
   const dispose = Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose');
 
   it('of a client ends its connection and its attempts', limit, async (t) => {
@@ -207,7 +207,7 @@ describe('Symbol.asyncDispose', () => {
     await gone;
     assert.deepEqual([server.server.listening, server.sockets], [false, []]);
     await assert.rejects(client.connect(), { code: 'ECONNREFUSED' });
-    // As with close(), it can be used again.
+    // As after close(), it can be used again.
     await server[dispose]();
     await server.listen();
     await new impl.client(where).connect().then(() => server[dispose]());
@@ -224,7 +224,7 @@ describe('AbortSignal', () => {
     controller.abort(reason);
     await assert.rejects(attempt, isAbort(reason));
     assert.deepEqual(log.names(), []);
-    // The next attempt is one of its own.
+    // The next attempt is independent of it.
     const { server, where } = await startServer(t);
     client.port = where.port;
     await client.connect({ signal: new AbortController().signal });
@@ -270,7 +270,7 @@ describe('AbortSignal', () => {
     const closed = once(listener, 'close');
     second.abort();
     assert.equal(server.server.listening, false);
-    // As with net, that is the listening alone.
+    // As with net, this ends only the listening.
     server.on('receive', (object, { callback }) => callback(object));
     await new Promise((resolve) => client.send({}, resolve));
     assert.deepEqual(log.names(), ['connect']);
@@ -405,7 +405,10 @@ describe('util.inspect', () => {
 });
 
 describe('diagnostics_channel', () => {
-  /** What a channel tells from now on of whom it may concern: it is one for the whole process. */
+  /**
+   * Collects the messages of a channel about these objects from now on. A channel is shared by the
+   * whole process.
+   */
   function subscribe(t, name) {
     const seen = [];
     const listener = (message) => seen.push(message);
@@ -595,12 +598,12 @@ describe('stats()', () => {
         [2, bytes, 0, 0],
       );
 
-      // Callbacks count as what they are: a message there, and one back.
+      // A callback counts as two messages: one in each direction.
       await new Promise((resolve) => client.send({}, resolve));
       assert.deepEqual([client.stats().messages_sent, client.stats().messages_received], [3, 1]);
       assert.equal(client.stats().bytes_received, server.stats().bytes_sent);
 
-      // A broadcast counts for each.
+      // A broadcast counts for each client.
       const others = await Promise.all([1, 2].map(() => startClient(t, where)));
       await until(() => server.stats().connections === 3, 'all are there');
       await server.sendall({});
@@ -683,7 +686,7 @@ describe('stats()', () => {
     await until(() => client.stats().round_trip !== null, 'a ping is answered');
     assert.ok(client.stats().round_trip >= 0);
 
-    // The same the other way round.
+    // The same in the other direction.
     const front = net.createServer((each) => server.server.emit('connection', each));
     await new Promise((resolve) => front.listen(0, '127.0.0.1', resolve));
     cleanup(t, () => new Promise((resolve) => front.close(resolve)));

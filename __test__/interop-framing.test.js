@@ -59,8 +59,8 @@ const behaviours = {
 };
 
 /**
- * Terminators, by their name: the options of the server and of the client. Those that are received
- * beyond ASCII are not for the original, which finds only the first frame of every two.
+ * Terminators, by their name: the options of the server and of the client. Those beyond ASCII are
+ * not tested on a receiving original, which finds only every second frame.
  */
 const terminators = {
   'a newline': { server: '\n' },

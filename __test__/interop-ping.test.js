@@ -22,7 +22,7 @@ async function connectThroughTap(cell) {
   return { client, server, frames };
 }
 
-/** Pings and pongs go by and neither side makes anything of it. */
+/** Pings and pongs pass without an event on either side. */
 async function staysConnected({ client, server, frames }, pings, pongs) {
   for (let i = 0; i < 6; i += 1) {
     const ping = JSON.parse((await frames.next(pings, isPing)).text);
@@ -65,7 +65,7 @@ matrix({
     await client.do('pause');
     await server.next('disconnect');
     assert.deepEqual(await server.do('state'), { sockets: 0, sessions: 0 });
-    // The original on Bun tells it twice.
+    // The original on Bun emits it twice.
     if (cell.pair.server === 'native' || runtime !== 'bun') {
       assert.equal(server.count('disconnect'), 1);
     }

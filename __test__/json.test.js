@@ -53,7 +53,7 @@ class Message {
 let counted = 0;
 const symbol = Symbol('a symbol');
 
-/** Payloads that are made anew for each side. */
+/** Payloads that are made again for each side. */
 const VALUES = {
   'an instance of a class': () => new Message(),
   'values that JSON cannot represent': () => ({

@@ -1,7 +1,7 @@
 'use strict';
 
-// When a program lives, and when it ends by itself. Each case is a program of its own. Only this
-// package may keep it alive: the timer that prints "still here" is unreferenced.
+// Tests when a program stays alive, and when it ends by itself. Each case is a separate program.
+// Only this package may keep it alive: the timer that prints "still here" is unreferenced.
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
@@ -310,7 +310,7 @@ describe('a program stays alive', () => {
     await client.disconnect();
   }
 
-  /** Runs a program, waits until it says that it still lives, and ends it with `stop`. */
+  /** Runs a program, waits until it reports that it is still alive, and ends it with `stop`. */
   async function lives(t, main, argument, stop, begin = undefined) {
     const child = program(t, main, argument);
     await begin?.(child);
@@ -441,7 +441,7 @@ describe('a program stays alive', () => {
         server.on('receive', (object, { callback }) => callback(object));
         await server.listen();
         server.on('connect', (sock) => {
-          // The first to come does not count, the second does.
+          // The first connection does not count, the second does.
           if (server.sockets.length === 1) sock.unref();
           else {
             server.server.unref();
@@ -452,7 +452,7 @@ describe('a program stays alive', () => {
       },
       where,
       async () => {
-        // It lives for the other one's sake, and answers this one, too.
+        // It stays alive because of the other socket, and answers this one as well.
         const answer = await new Promise((resolve) => client.send({ n: 1 }, resolve));
         assert.deepEqual(answer, { n: 1 });
         await other.disconnect();

@@ -67,7 +67,7 @@ const slow = {
   },
 };
 
-/** Frames that came to a peer from now on, by the number they carry. */
+/** Collects the frames that a peer receives from now on, by the number in each. */
 function numbersAt(peer) {
   const numbers = [];
   let rest = '';

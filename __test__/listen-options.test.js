@@ -333,7 +333,7 @@ describe('listen({ fd })', { skip: cannotBind }, () => {
       const file = fs.openSync(__filename);
       cleanup(t, () => fs.closeSync(file));
       await assert.rejects(server.listen({ fd: file }), { code: 'ENOTSOCK', syscall: 'listen' });
-      // It was not taken over.
+      // The descriptor was not taken over.
       assert.ok(fs.fstatSync(file).isFile());
       for (const fd of [-1, 1.5, '3']) {
         assert.throws(() => server.listen({ fd }), {

@@ -216,7 +216,7 @@ for (const [name, { server: Server, client: Client, session: Session }] of [
       listener.close((err) => seen.push(['second', err?.code]));
       assert.equal(listener.listening, false);
       assert.equal(listener.address(), null);
-      // The connection is served on.
+      // The connection is still served.
       wire.socket.write('{"type":"Number","data":2,"id":"q"}\n');
       await until(() => wire.text.includes('\n'), 'there is an answer');
       const count = await new Promise((resolve) => {
@@ -367,7 +367,7 @@ for (const [name, { server: Server, client: Client, session: Session }] of [
   });
 
   describe(`a socket that does not belong to the server (${name})`, () => {
-    /** Stands in for a socket, as tests of programs have it. */
+    /** A stand-in for a socket, as tests of programs use. */
     class Mock extends EventEmitter {
       destroyed = false;
       written = [];

@@ -420,7 +420,7 @@ describe('listen() and connect() with arguments', () => {
 });
 
 describe('a listener for an event that does not exist', () => {
-  /** The warnings of a process whose client and server have listeners for these events. */
+  /** Returns the warnings of a process whose client and server have listeners for these events. */
   async function warningsOfEvents(t, events) {
     const main = async (sockhop, given) => {
       process.on('warning', ({ code, message }) => console.log(code, message));

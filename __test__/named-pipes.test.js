@@ -1,6 +1,6 @@
 'use strict';
 
-// Named pipes of Windows, in the place of Unix sockets.
+// Tests named pipes of Windows, which take the place of Unix sockets.
 
 const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');

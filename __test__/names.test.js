@@ -71,7 +71,7 @@ const known = {
   ]),
 };
 
-/** Names that a subclass of 1.8.4 may use as it likes, because 1.8.4 does not. */
+/** Names that a subclass of 1.8.4 may use freely, because 1.8.4 does not use them. */
 function freeNames(kind) {
   const names = new Set([...internal, ...namesOn(impl[kind].prototype)]);
   for (const name of known[kind]) names.delete(name);
@@ -98,7 +98,7 @@ function refusedBy(Base, names) {
   });
 }
 
-/** A subclass with a method of each name that writes down that it was called. */
+/** A subclass with a method of each name that records its calls. */
 function withMethods(Base, names, called) {
   class Sub extends Base {}
   for (const name of names) {
@@ -113,7 +113,7 @@ function withMethods(Base, names, called) {
   return Sub;
 }
 
-/** Everything that two ends do with each other. */
+/** Uses every operation between two ends. */
 async function converse(t, { server: Server, client: Client, session_type }) {
   const { server, where } = await startServer(t, { session_type }, undefined, Server);
   const { client } = makeClient(t, where, {}, Client);

@@ -13,7 +13,7 @@ const { startServer } = require('./support/local.js');
 const { rawClient } = require('./support/raw.js');
 
 const limit = { timeout: 600_000 };
-/** Loads the package again over the binding that is loaded already, as jest does for each file. */
+/** Loads the package again with the binding that is loaded already, as Jest does for each file. */
 function loadAgain() {
   const root = path.dirname(__dirname);
   const before = { ...require.cache };

@@ -1,6 +1,6 @@
 'use strict';
 
-// A system that gives no thread.
+// Tests a system that refuses to create threads.
 
 const assert = require('node:assert/strict');
 const { spawn, spawnSync } = require('node:child_process');

@@ -1,6 +1,6 @@
 'use strict';
 
-// ObjectBuffer as a public class, held against the original's for any bytes in any chunking.
+// Compares the public class ObjectBuffer with that of the original, for any bytes in any chunks.
 
 const assert = require('node:assert/strict');
 const { EventEmitter } = require('node:events');
@@ -152,7 +152,7 @@ describe('ObjectBuffer.buf2obj(): the same objects as the original', () => {
         for (let n = below(12); n >= 0; n--) {
           parts.push(Buffer.from(pick(frames)), rx);
           if (below(4) === 0) parts.push(rx);
-          // Half a terminator, or bytes that mean nothing.
+          // A part of a terminator, or random bytes.
           if (below(6) === 0) parts.push(rx.subarray(0, below(rx.length)));
           if (below(8) === 0)
             parts.push(Buffer.from(Array.from({ length: below(6) }, () => below(256))));
@@ -222,7 +222,8 @@ describe('ObjectBuffer.buf2obj(): errors', () => {
       try {
         buffer.buf2obj(value);
       } catch {
-        // The original goes on after the event and stumbles over most of these; either will do.
+        // The original continues after the event and throws for most of these; both results are
+        // accepted.
       }
       assert.equal(errors[0].name, 'SockhopError');
       assert.equal(errors[0].code, 'ERR_OBJECTBUFFER_BAD_BUFFER');

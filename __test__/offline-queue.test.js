@@ -240,7 +240,7 @@ describe('a message is taken out of the offline queue', () => {
     assert.deepEqual(numbers, [0, 1]);
   });
 
-  it('but not by the timeout of another message that the program did not send', limit, async (t) => {
+  it('but not by the timeout of a message that was never queued', limit, async (t) => {
     class Swallower extends impl.client {
       _send_message(message) {
         if (message.data.swallow) return Promise.resolve();
@@ -381,7 +381,7 @@ describe('with an offline queue', () => {
 });
 
 describe('a server that says it is draining', () => {
-  /** A ping with the field by which a server says that it ends the connection soon. */
+  /** A ping with the field by which a server announces that it ends the connection soon. */
   const draining = { type: 'SockhopPing', data: { _id: 'last', draining: true } };
 
   it('gets nothing after the pong: messages wait for the next connection', limit, async (t) => {

@@ -32,7 +32,7 @@ function run(program, args, options) {
   return result.stdout;
 }
 
-/** A program as users of the original have it; `load` brings in `client`, `server`, `session`. */
+/** A program written for the original; `load` defines `client`, `server` and `session`. */
 const userProgram = (load) => `
 ${load}
 
@@ -77,7 +77,7 @@ describe('the packed package', () => {
   let home;
   let packed;
 
-  /** No toolchain, no settings, nothing but Node. */
+  /** An environment with nothing but Node: no toolchain, no settings. */
   const bare = () => ({ PATH: path.dirname(process.execPath), HOME: scratch });
 
   function runProgram(name, source) {

@@ -15,7 +15,7 @@ test('a callback is found by its id alone, and once', () => {
     return ticket;
   });
   const { id } = tickets[1];
-  // The same count after another random part, which another process may have drawn.
+  // The same count after another random part, which another process may have generated.
   assert.equal(callbacks.take(id.replace(/^./, (digit) => (digit === '0' ? '1' : '0'))), null);
   assert.equal(callbacks.take(id.toUpperCase()), null);
   assert.equal(callbacks.take(uuid()), null);
@@ -35,7 +35,7 @@ test('a callback keeps its count, however many ids are generated before its answ
   const ticket = callbacks.reserve();
   let answers = 0;
   callbacks.add(ticket, () => (answers += 1));
-  // The count comes round: the next id has the same count and another random part.
+  // The counter overflows: the next id has the same count and another random part.
   while (lastParts().count !== (ticket.count + 16 ** 6 - 1) % 16 ** 6) uuid();
   const other = callbacks.reserve();
   assert.equal(other.count, (ticket.count + 1) % 16 ** 6);

@@ -11,7 +11,7 @@ const { program } = require('./support/program.js');
 
 const limit = { timeout: 600_000 };
 const PING = '{"type":"SockhopPing","data":{"_id":"1"}}\n';
-/** So many fit into the buffers of the system. */
+/** The number of pings that fit into the buffers of the system. */
 const PINGS = Math.floor((192 * 1024) / PING.length);
 const text = (data) => `{"type":"String","data":"${data}"}\n`;
 

@@ -1,7 +1,7 @@
 'use strict';
 
-// Fields of 1.8.4 that are not of its API, and that programs read and assign all the same.
-// With SOCKHOP_UNDER_TEST=sockhop-1.8 the same tests pass on the original.
+// Tests fields of 1.8.4 that do not belong to its API, but that programs read and assign. With
+// SOCKHOP_UNDER_TEST=sockhop-1.8 the same tests pass on the original.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');

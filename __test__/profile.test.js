@@ -1,7 +1,7 @@
 'use strict';
 
-// `npm run profile`, for a moment: that it runs, and that its summary names the functions of a real
-// workload.
+// Runs `npm run profile` briefly: it must succeed, and its summary must name the functions of a
+// real workload.
 
 const assert = require('node:assert/strict');
 const { spawn, spawnSync } = require('node:child_process');

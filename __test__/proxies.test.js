@@ -1,7 +1,7 @@
 'use strict';
 
-// Proxies of clients, servers, sessions and sockets, and objects that inherit from them, work like
-// the originals.
+// Tests that Proxies of clients, servers, sessions and sockets, and objects that inherit from them,
+// work like the objects themselves.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');

@@ -17,7 +17,10 @@ const { freePort } = require('./support/addresses.js');
 
 const limit = { timeout: 600_000 };
 
-/** The bytes are compared with those of JSON; codec-wire.test.js writes bytes beside the codec. */
+/**
+ * The bytes are compared with those of JSON; codec-wire.test.js writes bytes among those of the
+ * codec.
+ */
 const options = { codec: 'json' };
 
 /** More than a kernel keeps for a peer that does not read. */
@@ -274,7 +277,7 @@ describe('a socket that a program writes bytes to', limit, () => {
     });
     await pinged;
     sock.write('{"type":"File","data":"');
-    // Long enough for the runtime to answer in the place of a program that is blocked.
+    // Long enough for the runtime to answer instead of a blocked program.
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 400);
     sock.write('whole"}\n');
     const log = [];

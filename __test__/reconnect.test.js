@@ -9,7 +9,7 @@ const { program } = require('./support/program.js');
 const { rawServer } = require('./support/raw.js');
 const { repeat } = require('./support/repeat.js');
 
-/** Each life is a process that is killed; the first two show what a kill leaves behind. */
+/** Each life is a process that is killed; the first two test the remains of a killed server. */
 const LIVES = Math.max(3, repeat(10));
 
 /** A client that reconnects. It prints its events, and disconnects on command. */

@@ -24,6 +24,6 @@ it('no call is lost, repeated or rejected while the server is stopped and starte
     [CALLS, 0, 0],
     JSON.stringify(account),
   );
-  // It has been a test of something.
+  // There were enough restarts for the test to be meaningful.
   assert.ok(account.restarts > 0 && account.waited > 0, JSON.stringify(account));
 });

@@ -23,7 +23,7 @@ const {
   richFrame,
 } = require('./support/codec.js');
 
-/** Values that arrive as they are, made anew for each side. */
+/** Values that arrive unchanged, made again for each side. */
 const SAME = {
   undefined: () => ({ a: undefined, list: [undefined, 1] }),
   numbers: () => [
@@ -97,7 +97,7 @@ const SAME = {
   'no values': () => [{}, [], '', null, true, false],
 };
 
-/** Values that arrive as JSON has them. */
+/** Values that arrive as JSON represents them. */
 const AS_JSON = {
   'functions and symbols': () => ({ f: () => 1, s: Symbol('s'), list: [() => 1, Symbol('s')] }),
   'toJSON()': () => ({ a: { toJSON: (key) => `was ${key}` }, list: [{ toJSON: (key) => [key] }] }),
@@ -220,7 +220,7 @@ describe('a rich message', () => {
       name: 'TypeError',
       message: 'Converting circular structure to JSON',
     });
-    // The same object twice is no circle.
+    // An object that occurs twice is not a circular reference.
     const shared = { a: 1n };
     assert.deepStrictEqual(carryRich([shared, shared]), [{ a: 1n }, { a: 1n }]);
   });

@@ -1,7 +1,7 @@
 'use strict';
 
-// `values: "rich"` between two ends: what is sent arrives as what it was, and any other peer is
-// told apart before it gets a byte that it does not know.
+// Tests `values: "rich"` between two ends: values arrive unchanged, and any other peer is
+// recognised before it gets a byte that it does not understand.
 
 const assert = require('node:assert/strict');
 const { execFile, fork } = require('node:child_process');
@@ -232,7 +232,7 @@ describe('rich values arrive unchanged', () => {
         await numbers(late, 60),
         Array.from({ length: 60 }, (_, i) => 60 + i),
       );
-      // And a pong to each.
+      // The client gets a pong for each as well.
       assert.equal(server.stats().messages_sent, 120 * COUNT + 60 + COUNT + 1);
     });
   }

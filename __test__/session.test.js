@@ -224,7 +224,7 @@ describe('the life of a session', () => {
     wait.resolve();
     other.write({ type: 'Number', data: 1 });
     await log.next('receive');
-    // Whether the short connection is announced or not, it is not kept, and not half announced.
+    // The short connection is either announced completely or not at all, and it is not kept.
     await until(
       () => server.sockets.length === 1 && log.count('connect') - log.count('disconnect') === 1,
       'one connection is left',
@@ -318,8 +318,8 @@ describe('a session class of the user', () => {
   });
 
   it('may authenticate in start() by listening to its socket', limit, async (t) => {
-    // The way the reference leaves to a session that wants to talk before it is accepted: it ends
-    // the connection from its own methods afterwards.
+    // In sockhop 1.8.4, a session that exchanges messages before it is accepted ends the connection
+    // from its own methods afterwards.
     class Guarded extends impl.session {
       name = null;
 

@@ -69,7 +69,7 @@ describe('a server that stops reading', () => {
       const COUNT = 400;
       let sent = 0;
       let last = -1;
-      // A program that waits for its promises is held up, and little is kept for the server.
+      // A program that awaits its promises is delayed, and little is kept for the server.
       const sending = (async () => {
         for (; sent < COUNT; sent += 1) await client.send({ number: sent, filler });
       })();

@@ -24,7 +24,7 @@ async function pair(t, options) {
   return { server, client, sock, session };
 }
 
-/** Everything that comes over a raw socket until it says `end`. */
+/** Collects the text that arrives over a raw socket, until it contains `end`. */
 async function text(socket) {
   const chunks = [];
   for await (const chunk of socket) chunks.push(chunk);

@@ -44,7 +44,7 @@ function edgesWithin(cycles, graph) {
   );
 }
 
-/** `a::{b, c::d}` as the paths it stands for. */
+/** Expands `a::{b, c::d}` to its paths. */
 function expandUse(text) {
   const brace = text.indexOf('{');
   if (brace < 0) return [text.replace(/\s+as\s+\w+$/, '')];

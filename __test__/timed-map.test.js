@@ -74,7 +74,9 @@ test('a value that timed out is gone when its callback is called', {
   assert.equal(size, 0);
 });
 
-test('the time-out of a value takes precedence over that of the map', { timeout: 600_000 }, async () => {
+test('the time-out of a value takes precedence over that of the map', {
+  timeout: 600_000,
+}, async () => {
   const map = new TimedMap({ timeout: LONG });
   const reason = await new Promise((resolve) => {
     map.set('a', 1, resolve, 1);
@@ -130,7 +132,7 @@ test('values need no callback', () => {
 });
 
 test('a callback that throws does not prevent other callbacks, and its error is not lost', () => {
-  // node:test has its own ideas about uncaught exceptions, so this is a program of its own.
+  // node:test handles uncaught exceptions itself, so this is a separate program.
   const child = runProgram(`
     const map = new TimedMap({ timeout: ${LONG} });
     map.set('a', 1, () => { throw new Error('of the handler'); });
@@ -160,7 +162,7 @@ test('a map with the default options keeps the process alive', () => {
   assert.deepEqual(child.lines, ['timed-out', 'exit']);
 });
 
-/** Runs a program that knows TimedMap; it must end by itself well before its deadline. */
+/** Runs a program that uses TimedMap; it must end by itself well before its deadline. */
 function runProgram(source) {
   const path = JSON.stringify(require.resolve('../lib/TimedMap.js'));
   const { status, stdout, error } = spawnSync(

@@ -1,7 +1,7 @@
 'use strict';
 
-// The servers that a client trusts: for every kind of certificate, exactly those that Node's own
-// `tls.connect()` trusts, and with the same errors.
+// Tests that a client trusts exactly the servers that Node's own `tls.connect()` trusts, for every
+// kind of certificate, and with the same errors.
 
 const assert = require('node:assert/strict');
 const { execFile } = require('node:child_process');

@@ -16,7 +16,7 @@ const { onNodeOnly } = require('./support/runtime.js');
 const limit = { timeout: 600_000 };
 const skip = onNodeOnly('other runtimes have their own TLS');
 
-/** The program's options that have OpenSSL secure the connections. */
+/** Options of the program that make OpenSSL secure the connections. */
 const ways = {
   'on the threads of the package': {},
   'through OpenSSL': { sigalgs: 'ecdsa_secp256r1_sha256:RSA-PSS+SHA256' },
@@ -119,7 +119,7 @@ for (const [way, extra] of Object.entries(ways)) {
         assert.equal(second.isSessionReused(), true);
         assert.equal(two[0].isSessionReused(), true);
 
-        // New certificates come with new keys of tickets: nothing of the old ones is resumed.
+        // New certificates come with new ticket keys, so no earlier session is resumed.
         server.set_secure_context({ cert: next.cert, key: next.key });
         const third = await connect(t, port, { maxVersion: version, session });
         assert.equal(third.isSessionReused(), false);

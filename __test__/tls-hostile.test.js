@@ -96,13 +96,17 @@ describe('a server with TLS', { skip }, () => {
     assert.equal(server.stats().failed_handshakes, 0);
   });
 
-  it('serves others while more handshakes have stalled than it runs at a time', limit, async (t) => {
-    const { log, port } = await start(t, { max_handshakes: 4 });
-    await open(t, port, 8, TORN_HELLO);
-    await isServed(t, port);
-    const { args } = await log.next('error');
-    assert.equal(args[0].code, 'ERR_TLS_HANDSHAKE_TIMEOUT');
-  });
+  it(
+    'serves others while more handshakes have stalled than it runs at a time',
+    limit,
+    async (t) => {
+      const { log, port } = await start(t, { max_handshakes: 4 });
+      await open(t, port, 8, TORN_HELLO);
+      await isServed(t, port);
+      const { args } = await log.next('error');
+      assert.equal(args[0].code, 'ERR_TLS_HANDSHAKE_TIMEOUT');
+    },
+  );
 
   it('serves others while handshakes of OpenSSL have stalled', limit, async (t) => {
     const openssl = { sessionTimeout: 300 };

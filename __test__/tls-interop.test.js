@@ -144,7 +144,7 @@ for (const [kind, key] of Object.entries(KEYS)) {
             try {
               return await client.connect();
             } catch (err) {
-              // s_server does not listen yet, and says nothing with -quiet.
+              // s_server does not listen yet, and prints nothing with -quiet.
               if (err.code !== 'ECONNREFUSED') throw err;
             }
           }

@@ -21,7 +21,7 @@ const { onNodeOnly } = require('./support/runtime.js');
 const limit = { timeout: 600_000 };
 const skip = onNodeOnly('other runtimes have their own TLS');
 
-/** The program's options that have OpenSSL secure the connections. */
+/** Options of the program that make OpenSSL secure the connections. */
 const throughOpenssl = { sigalgs: 'ecdsa_secp256r1_sha256:RSA-PSS+SHA256' };
 
 let authority;
@@ -206,7 +206,7 @@ const effects = {
     }),
     async shows(t, options) {
       const server = await start(t, options);
-      // The client does not check the name, which the usual certificate has not.
+      // The client does not check the name, which the usual certificate does not contain.
       const named = { servername: 'other.example', checkServerIdentity: () => undefined };
       const names = [await visit(t, server, named), await visit(t, server)].map(
         (client) => client.getPeerCertificate().subject.CN,

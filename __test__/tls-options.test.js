@@ -311,7 +311,7 @@ describe('an option that requires OpenSSL', () => {
 });
 
 describe('a handshake that does not complete', () => {
-  /** A server that handles every connection as the test says. */
+  /** A server that handles every connection with a function of the test. */
   async function oddServer(t, onConnection) {
     const sockets = [];
     const server = net.createServer((socket) => {

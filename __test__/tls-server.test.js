@@ -20,7 +20,7 @@ const { nativeTls, onNodeOnly } = require('./support/runtime.js');
 const limit = { timeout: 600_000 };
 const skip = onNodeOnly('other runtimes have their own TLS');
 
-/** The program's options that have OpenSSL secure the connections. */
+/** Options of the program that make OpenSSL secure the connections. */
 const ways = {
   'on the threads of the package': {},
   'through OpenSSL': { sigalgs: 'ecdsa_secp256r1_sha256:RSA-PSS+SHA256' },
@@ -152,7 +152,7 @@ for (const [way, extra] of Object.entries(ways)) {
       });
     });
 
-    it('serves untrusted clients without "rejectUnauthorized", and gives the program the reason', limit, async (t) => {
+    it('serves untrusted clients if it may, and gives the program the reason', limit, async (t) => {
       const { server, log } = await start(t, members({ rejectUnauthorized: false }));
       for (const [options, code] of [
         [{}, 'UNABLE_TO_GET_ISSUER_CERT'],
@@ -260,7 +260,10 @@ for (const [way, extra] of Object.entries(ways)) {
         isNative ||
         what !== 'protocol in common' ||
         Number.parseInt(process.versions.node, 10) >= 20;
-      it(`has no ${what} in common with a client, and says so`, { ...limit, skip: !isRefused }, async (t) => {
+      it(`has no ${what} in common with a client, and says so`, {
+        ...limit,
+        skip: !isRefused,
+      }, async (t) => {
         const { server, log } = await start(t, own);
         const { ended } = nodeClient(t, portOf(server), theirs);
         const { args } = await log.next('error');

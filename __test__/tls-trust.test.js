@@ -1,7 +1,7 @@
 'use strict';
 
-// Whom a server and a client trust: for every kind of chain what Node's own `tls` comes to, in its
-// words, without a second connection.
+// Tests that a server and a client trust the same peers as Node's own `tls`, for every kind of
+// chain, with the same messages and without a second connection.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');
@@ -370,7 +370,7 @@ async function outcome(t, port, ssl_options) {
   return { authorized, authorizationError: authorizationError ?? null };
 }
 
-/** The codes whose messages some versions of Node complete by advice, which it alone knows. */
+/** The codes to whose messages some versions of Node add advice, which only Node has. */
 const ADVISED = [
   'DEPTH_ZERO_SELF_SIGNED_CERT',
   'UNABLE_TO_GET_ISSUER_CERT',

@@ -27,7 +27,7 @@ before(async () => {
 const identity = () => ({ cert: authority.chain, key: authority.server.key });
 const trusting = (options) => ({ ca: authority.root.cert, servername: 'localhost', ...options });
 
-/** A connected client, which does without OpenSSL, and the log of its events. */
+/** A connected client, which must not use OpenSSL, and the log of its events. */
 async function connected(t, port, options = {}) {
   const { client, log } = makeClient(t, { port }, { ssl_options: trusting(), ...options });
   await client.connect();
@@ -98,7 +98,7 @@ for (const [name, specifier] of Object.entries(implementations)) {
       const sent = [];
       for (let n = 0; n < COUNT; n += 1) {
         sent.push(client.send({ n }));
-        // Some in one record, some in a record each.
+        // Some messages share a record, and others have one each.
         if (n % 7 === 0) await sent[n];
       }
       await Promise.all(sent);
@@ -109,7 +109,7 @@ for (const [name, specifier] of Object.entries(implementations)) {
       );
     });
 
-    it('alternate between questions, floods and pauses without losing a message', limit, async (t) => {
+    it('lose no message between questions, floods and pauses', limit, async (t) => {
       const { client, server, sock } = await start(t);
       server.on('receive', (object, meta) => meta.callback(object));
       const seen = [];
@@ -262,25 +262,21 @@ describe('a client over TLS', () => {
     await deadline(sent, 'the message to be sent', 40_000);
   });
 
-  it(
-    'reports a server that refuses the connection after the handshake as Node does',
-    limit,
-    async (t) => {
-      // With TLS 1.3 a client learns after its own handshake only that the server requires a
-      // certificate.
-      const options = { ...identity(), requestCert: true, ca: authority.root.cert };
-      const at = await secureServer(t, options);
-      const { client, log } = makeClient(t, { port: at.port }, { ssl_options: trusting() });
-      const reference = tls.connect({ host: '127.0.0.1', port: at.port, ...trusting() });
-      cleanup(t, () => reference.destroy());
-      const [expected] = await deadline(once(reference, 'error'), 'the error of Node');
-      await client.connect();
-      const { args } = await log.next('error');
-      assert.equal(args[0].code, expected.code);
-      assert.equal(args[0].reason, expected.reason);
-      await log.next('disconnect');
-    },
-  );
+  it('reports a server that refuses it after the handshake as Node does', limit, async (t) => {
+    // With TLS 1.3 a client learns after its own handshake only that the server requires a
+    // certificate.
+    const options = { ...identity(), requestCert: true, ca: authority.root.cert };
+    const at = await secureServer(t, options);
+    const { client, log } = makeClient(t, { port: at.port }, { ssl_options: trusting() });
+    const reference = tls.connect({ host: '127.0.0.1', port: at.port, ...trusting() });
+    cleanup(t, () => reference.destroy());
+    const [expected] = await deadline(once(reference, 'error'), 'the error of Node');
+    await client.connect();
+    const { args } = await log.next('error');
+    assert.equal(args[0].code, expected.code);
+    assert.equal(args[0].reason, expected.reason);
+    await log.next('disconnect');
+  });
 
   it('speaks TLS over a Unix socket', limit, async (t) => {
     const path = unixPath(t);
@@ -327,7 +323,7 @@ describe('a client over TLS', () => {
     assert.deepEqual(socket.getProtocol(), reference.getProtocol());
   });
 
-  it('leaves no member of TLS on the socket of a connection without TLS', limit, async (t) => {
+  it('leaves no member of TLS on the socket without TLS', limit, async (t) => {
     const { where } = await startServer(t);
     const { client } = await startClient(t, where);
     assert.equal(client.socket.encrypted, undefined);

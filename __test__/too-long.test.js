@@ -1,6 +1,6 @@
 'use strict';
 
-// A message that is longer than a string can be, beside others that are not.
+// Tests a message that is longer than a string can be, among others that are not.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
@@ -56,7 +56,7 @@ describe('a message longer than a string can be', () => {
         server.on('disconnect', () => console.log('disconnect'));
         server.on('receive', (word) => {
           console.log(word);
-          // All that comes meanwhile is delivered together.
+          // Everything that arrives in the meantime is delivered together.
           if (word === 'block') while (!fs.existsSync(go));
         });
         server.listen().then(() => console.log(`port ${server.server.address().port}`));
@@ -75,7 +75,7 @@ describe('a message longer than a string can be', () => {
     await child.line('block');
     await one.say(text('one'));
     await other.say(text('other'));
-    // The server reads no connection after that until it goes on: it has enough.
+    // The server then reads no connection until it continues, because it has reached its mark.
     await bad.say('\n');
     fs.writeFileSync(go, '');
     await deadline(bad.closed, 'the server to close the connection', 120_000);

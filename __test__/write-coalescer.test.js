@@ -9,7 +9,7 @@ const test = require('node:test');
 const { WriteCoalescer } = require('../lib/internal/transport/write-coalescer.js');
 const { kCanWriteNow, kWriteBatch, kWriteMessage } = require('../lib/internal/symbols.js');
 
-/** Receives the writes of a coalescer, as a socket does that waits for the kernel. */
+/** Receives the writes of a coalescer, like a socket that waits for the kernel. */
 class WaitingSocket {
   lengths = [];
   messages = 0;

@@ -84,7 +84,7 @@ async function runShared(directory, { name }) {
   return result;
 }
 
-/** Runs a scenario in a process of its own. */
+/** Runs a scenario in a new process. */
 function runOn(directory, { name }) {
   return new Runner(directory, 1).run(name);
 }

@@ -1,8 +1,8 @@
 'use strict';
 
-// `npm run fuzz -- codec <seconds>`: any payload through the codec is what JSON makes of it, any rich
-// value arrives as it is, and any bytes are a message within the limits or one of the errors of the
-// decoders.
+// `npm run fuzz -- codec <seconds>`: any payload arrives through the codec as through JSON, any
+// rich value arrives unchanged, and any bytes are a message within the limits or one of the errors
+// of the decoders.
 //
 //   node fuzz/codec.js [seconds] [seed]
 
@@ -57,7 +57,7 @@ function carries(direction, seed) {
   return report('a payload differs', { seed, expected, actual });
 }
 
-/** Whether a rich value arrives as it is. */
+/** Whether a rich value arrives unchanged. */
 function carriesRich(seed) {
   const make = () => ({ value: anyRichValue(randomOf(seed)), seed });
   const actual = carryRich(make());

@@ -1,5 +1,5 @@
-// Checks how the package is published, installed and bundled: the tests of this directory, then the rehearsal of a release.
-// Arguments are options for Node's test runner.
+// Checks that the package can be published, installed and bundled: the tests of this directory,
+// then the rehearsal of a release. Arguments are options for Node's test runner.
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');

@@ -38,7 +38,7 @@ function installRelease() {
   return { directory, remove: () => fs.rmSync(scratch, { recursive: true, force: true }) };
 }
 
-/** No toolchain, no settings, nothing but Node. */
+/** An environment with nothing but Node: no toolchain, no settings. */
 const bareEnvironment = (home) => ({ PATH: path.dirname(process.execPath), HOME: home });
 
 module.exports = { bareEnvironment, BINDING, installRelease, TAG };

@@ -34,7 +34,7 @@ const prepareYarn4 =
       `globalFolder: "${path.join(scratch, 'yarn4')}"`,
     ];
     fs.writeFileSync(path.join(directory, '.yarnrc.yml'), `${settings.join('\n')}\n`);
-    // Makes the directory a project of its own.
+    // Makes the directory a separate project.
     fs.writeFileSync(path.join(directory, 'yarn.lock'), '');
   };
 

@@ -1,6 +1,6 @@
 'use strict';
 
-// Builds the native binding for this machine and puts it beside index.js:
+// Builds the native binding for this machine and puts it next to index.js:
 //
 //   node scripts/build.js              release build
 //   node scripts/build.js --debug      quick build with debug assertions

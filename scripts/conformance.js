@@ -36,7 +36,7 @@ const OTHER_PORTS = [9876];
 // for a connection stays taken for a minute.
 const PORT_PATIENCE_MS = 90_000;
 const RUN_DEADLINE_MS = 120_000;
-/** The suites that run at the same time, if each has ports of its own. */
+/** The number of suites that run at the same time, if each has its own ports. */
 const SIDE_BY_SIDE = 2;
 /** Set in the environment of a process that runs in a network namespace. */
 const INSIDE = 'SOCKHOP_CONFORMANCE_INSIDE';

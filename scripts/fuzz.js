@@ -33,7 +33,7 @@ const ROOT = path.dirname(__dirname);
 const FUZZ = path.join(ROOT, 'fuzz');
 const DEFAULT_SECONDS = 60;
 const SIDE_BY_SIDE = 2;
-/** The lines that are printed of a target that ran beside another. */
+/** The number of lines that are printed of a target that ran at the same time as another. */
 const LAST_LINES = 25;
 /** The maximum size of the seeds of each target. */
 const SEED_BYTES = 80_000;
@@ -123,7 +123,7 @@ function command(target, seconds) {
   return cargoFuzz('run', target, corpusOf(target), seedsOf(target), '--', ...options);
 }
 
-/** Runs one target. If another runs beside it, only the end of the output is printed. */
+/** Runs one target. If another runs at the same time, only the end of the output is printed. */
 async function fuzz(target, seconds, alone) {
   console.log(`fuzz: ${target} for ${seconds}${Number(seconds) ? ' s' : ''}`);
   const [program, args, env] = command(target, seconds);

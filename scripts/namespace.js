@@ -3,7 +3,7 @@
 const { spawnSync } = require('node:child_process');
 
 /**
- * The words that run a command in a network namespace of its own, where no other process can take
+ * The words that run a command in a separate network namespace, where no other process can take
  * ports.
  *
  * @param {string} [prepare] a shell command to run in the namespace first

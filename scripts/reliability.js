@@ -29,7 +29,7 @@ const NAMES = { native: 'sockhop-native', original: 'sockhop 1.8.4' };
 const FUZZ_TARGETS = ['framer', 'envelope', 'connection', 'objectbuffer', 'codec'];
 const ACCOUNT_SECONDS = 300;
 const FUZZ_SECONDS = 300;
-/** The original crashes and loses messages within seconds; more of the same tells nothing new. */
+/** The original crashes and loses messages within seconds; a longer run would show nothing new. */
 const ORIGINAL_SECONDS = 30;
 
 const count = (value) => (value === undefined ? '' : value.toLocaleString('en'));

@@ -289,7 +289,7 @@ const secondsSince = (began) => (Date.now() - began) / 1000;
 
 /**
  * @returns {number} the processor time of the child processes that have ended, with theirs, in
- *   seconds; NaN where the system does not tell it
+ *   seconds; NaN if the system does not report it
  */
 function secondsOfChildren() {
   try {

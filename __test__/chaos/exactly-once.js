@@ -7,8 +7,8 @@
  *   node __test__/chaos/exactly-once.js [--seconds 60] [--clients 50] [--seed 1]
  *     [--implementation native|original]
  *
- * Two servers and five client processes talk through one chaos proxy each. Both sides number their
- * messages on a connection. Both are killed with SIGKILL and started again all the time. These
+ * Two servers and five client processes communicate through one chaos proxy each. Both sides number
+ * their messages on a connection. Both are killed with SIGKILL and restarted repeatedly. These
  * invariants hold:
  *
  * - Messages of a connection arrive once and in order, however the connection ends.
@@ -233,7 +233,7 @@ function converse(sockhop, { ports, life, seed, clients }) {
   }
 }
 
-/** What the network does to a connection. */
+/** Chooses the faults of the network on a connection. */
 function planFrom(random) {
   const at = () => Math.floor(200 + 400_000 * random() ** 2);
   const kind = random();
@@ -292,7 +292,7 @@ async function run({ seconds = 60, clients = 50, seed = 1, implementation = 'nat
     } else if (message.broken) broken.add(message.broken);
     else if (message.sent) {
       sent.set(message.sent, { count: message.count, life });
-      // It said so just before it was killed.
+      // It has reported this just before it was killed.
       if (cut.has(life)) unfinished.add(message.sent);
     } else if (message.received) {
       received.set(message.received, message.count);

@@ -58,7 +58,7 @@ const valuesOf = ({ characters, keys }) => ({
 
 const UUID = '6f1a2b3c-4d5e-4f60-8a7b-9c0d1e2f3a4b';
 
-/** Messages as they should be: name -> {fields, and the path to those that are changed}. */
+/** Correct messages: name -> {fields, and the path to those that are changed}. */
 const MESSAGES = {
   'a message': { type: 'Widget', data: { a: 1 } },
   'a question': { type: 'Widget', data: { a: 1 }, id: UUID },
@@ -133,7 +133,7 @@ const made = new Map();
 /**
  * @param {object} [opts]
  * @param {string} [opts.terminator]
- * @param {boolean} [opts.heavy=true] also those that are a million of something
+ * @param {boolean} [opts.heavy=true] also inputs with a million elements
  * @returns {Map<string, Buffer>} name -> bytes, the terminator of the last frame included
  */
 function hostileInputs({ terminator = '\n', heavy = true } = {}) {

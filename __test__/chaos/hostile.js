@@ -17,7 +17,7 @@ const { hostileInputs } = require('./hostile-inputs.js');
 /** The time that a process has for an input before it counts as stuck, in ms. */
 const PATIENCE_MS = 15_000;
 
-/** The target: answers every question and listens for errors, as a careful program does. */
+/** The target, which answers every question and listens for errors, as a careful program does. */
 async function target(module, role, port) {
   const sockhop = require(module);
   const side =

@@ -50,13 +50,13 @@ const tasks = {
       next = n + 1;
       if (n === Math.floor(count / 10)) {
         process.send({ event: 'blocking' });
-        // Once it is known outside.
+        // Reported first, so that the parent knows it.
         setTimeout(() => {
           block();
           process.send({ event: 'back', received: next });
         }, 20);
       }
-      // Asked for in the end.
+      // The parent asks for this at the end.
       callback?.({ next, wrong, connects, disconnects });
     });
     if (pingMs) end.ping(pingMs);
@@ -71,7 +71,7 @@ const tasks = {
       await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
     }
     process.send({ event: 'quiet' });
-    // Once it is known outside.
+    // Reported first, so that the parent knows it.
     setTimeout(() => {
       block();
       process.send({ event: 'back' });

@@ -1,8 +1,8 @@
 'use strict';
 
-// A node of a cluster in a process of its own. It does what the test asks for over the channel to
-// it, and reports the events of `server.cluster`. With the engine "workers" it is a worker of
-// node:cluster, and its primary process passes the messages on.
+// A node of a cluster in a separate process. It carries out the commands of the test, and reports
+// the events of `server.cluster`. With the engine "workers" it is a worker of node:cluster, and its
+// primary process passes the messages on.
 
 const nodeCluster = require('node:cluster');
 const { setTimeout: delay } = require('node:timers/promises');
@@ -87,7 +87,7 @@ function run({ engine, url, options, port = 0 }) {
     join: (number, group) => server.cluster.join(server.sessions[number], group),
     group: async (name, method, ...args) =>
       (await server.cluster.group(name)[method](...args)) ?? null,
-    /** Tells the other nodes numbers in the last tick, which follows, and exits. */
+    /** Sends numbers to the other nodes in the last tick, and exits. */
     sayAndExit: () => {
       process.on('exit', () => server.cluster.emit_remote('last', 3));
       setImmediate(() => {

@@ -34,7 +34,7 @@ server.on('receive', (object, { callback, socket }) => {
 
 function begin() {
   if (secure) {
-    // TLS ends in front of the server, in every worker.
+    // In every worker, a TLS server accepts in front of the server.
     const front = tls.createServer(secure, (stream) => server.server.emit('connection', stream));
     front.listen(where.port, '127.0.0.1', () => say('listening', { address: front.address() }));
     return;
@@ -66,7 +66,7 @@ const commands = {
       }),
     );
   },
-  // Room for one descriptor more, and no other.
+  // There is room for exactly one more descriptor.
   frugal: () => {
     const most = Math.max(...fs.readdirSync('/proc/self/fd').map(Number)) + 1;
     const { status, error } = spawnSync('prlimit', [

@@ -13,7 +13,10 @@ const sockhop = require(implementations.native);
 
 const waitFor = (emitter, name) => once(emitter, name);
 
-/** What a case made: registered by name, and gone from the list as it is collected. */
+/**
+ * The objects that a case made: registered by name, and removed from the list when they are
+ * collected.
+ */
 class Watch {
   #left = new Map();
   #registry = new FinalizationRegistry((name) => {
@@ -170,7 +173,7 @@ const cases = {
       );
       watch.see('stream', await held.server.request(socket, 'anything'));
       const left = waitFor(held.server, 'disconnect');
-      // In order, by its own hand, with a reset, and by the server's.
+      // The connection ends in order, by destroy(), with a reset, and by the server.
       if (i === 0) await client.disconnect();
       else if (i === 1) client.socket.destroy();
       else if (i === 2) client.socket.resetAndDestroy();
@@ -223,7 +226,7 @@ const cases = {
     abort.abort();
     await attempt;
     held.signal = new AbortController().signal;
-    // A signal that goes on living keeps nothing of an attempt that is over.
+    // A signal that stays in use keeps no reference to an attempt that is over.
     const other = watch.see('other client', new sockhop.client(place));
     await other.connect({ signal: held.signal });
     watch.see('other stream', await other.request({ end: false }, { signal: held.signal }));

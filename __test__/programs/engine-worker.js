@@ -1,7 +1,7 @@
 'use strict';
 
 // A worker of node:cluster with an engine through its primary process, which the tests are in. It
-// does what they ask for, and reports what the engine delivers.
+// carries out their commands, and reports the messages that the engine delivers.
 
 const { workers } = require('../../lib/cluster/workers.js');
 

@@ -10,19 +10,19 @@ const { server: Server } = require(implementations[process.argv[2]]);
 let server = null;
 
 const ways = {
-  /** Speaks for itself. */
+  /** Answers as the child itself. */
   echo: (socket) => {
     socket.on('data', (data) => socket.write(`child: ${data}`));
     socket.on('end', () => socket.end());
   },
-  /** Has a server of its own serve it. */
+  /** Passes the connection to a server in this process. */
   serve: (socket) => {
     server ??= new Server()
       .on('receive', (object, { callback }) => callback({ by: 'child', object }))
       .on('request', (_request, response) => response.end());
     server.server.emit('connection', socket);
   },
-  /** The same, and greets. */
+  /** Like the one above, and sends a greeting. */
   greet: (socket) => {
     ways.serve(socket);
     server.once('connect', (sock) => server.send(sock, 'greeting of the child'));

@@ -8,7 +8,7 @@ const { client: Client, server: Server } = require(implementations.native);
 const [, , way, place] = process.argv;
 const where = JSON.parse(place);
 
-/** Not one that Node ends with by itself. */
+/** An exit code that Node itself does not use. */
 const CODE = 7;
 const FLOOD = 'x'.repeat(200);
 
@@ -20,7 +20,7 @@ const fail = (err) => {
 async function pour(client) {
   while (client.connected) {
     await Promise.all(Array.from({ length: 100 }, () => client.send({ flood: FLOOD })));
-    // Promises alone would not let the event loop go round.
+    // Promises alone would not let the event loop take a turn.
     await new Promise(setImmediate);
   }
 }
@@ -38,7 +38,7 @@ async function flooding(onMessage) {
   return client;
 }
 
-/** A server with many clients in this very program, all of which talk. */
+/** A server with many clients in this program, all of which exchange messages. */
 async function crowd(count) {
   const server = new Server(where);
   let received = 0;

@@ -15,7 +15,7 @@ const note = (kind) => (err) =>
 process.on('uncaughtException', note('uncaughtException'));
 process.on('unhandledRejection', note('unhandledRejection'));
 
-/** The mistake. */
+/** Throws the exception that the test expects. */
 function throwIn(where) {
   throw new Error(where);
 }
@@ -57,7 +57,7 @@ async function pair(serverOptions = {}, clientOptions = {}) {
   return { server, client, received, port };
 }
 
-/** The client is turned away, `relent` is called, and then it is let in. */
+/** The client is refused, `relent` is called, and then the client is accepted. */
 async function turnedAwayOnce(both, relent) {
   await both.client.connect();
   await once(both.client, 'disconnect');
@@ -211,7 +211,7 @@ const cases = {
     });
     stream.on('end', () => throwIn('end'));
     await until(() => surfaced.length === 2);
-    // They may have come in one go, or not.
+    // The messages may have arrived in one chunk or in several.
     surfaced.sort();
     return { both, result: [seen, stream.ended] };
   },
@@ -447,7 +447,7 @@ const cases = {
 async function main(where) {
   const { both, ...more } = await cases[where]();
   const outcome = JSON.stringify(more);
-  // What has surfaced is complete once nothing more can come.
+  // The list of exceptions is complete once no further ones can follow.
   await pause();
   const fine = await sound(both);
   await both.client.disconnect();

@@ -100,7 +100,7 @@ const kinds = {
 };
 
 /**
- * Waits until `take` returns a value that will do; gives up after some time, and returns the last
+ * Waits until `take` returns an acceptable value; gives up after some time, and returns the last
  * value.
  */
 async function settled(take, willDo) {

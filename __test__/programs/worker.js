@@ -26,7 +26,7 @@ const ask = (client, object) =>
   });
 
 const tasks = {
-  /** Everything in order, to its end. */
+  /** Runs every operation in order, and ends. */
   'come and go': async () => {
     const { server, clients } = await pair();
     const answers = await Promise.all(clients.map((client, n) => ask(client, { n })));
@@ -57,7 +57,7 @@ const tasks = {
     await client.disconnect();
   },
 
-  /** Endless traffic; the parent gets a message once it flows. */
+  /** Endless traffic; the parent gets a message once it has begun. */
   flood: async () => {
     const { server, clients } = await pair();
     let received = 0;
@@ -74,7 +74,7 @@ const tasks = {
     }
   },
 
-  /** The same, and it leaves by itself, in a handler. */
+  /** Endless traffic, until the worker exits in a handler. */
   leave: async () => {
     const { server, clients } = await pair();
     let received = 0;
@@ -88,7 +88,7 @@ const tasks = {
     }
   },
 
-  /** It throws, in a handler. */
+  /** Throws in a handler. */
   throw: async () => {
     const { server, clients } = await pair();
     server.on('receive', () => {

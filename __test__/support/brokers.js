@@ -1,9 +1,9 @@
 'use strict';
 
 /*
- * The brokers that tests of clusters run on. A test starts its own one, on loopback, in a directory
- * of its own, and ends it by its process id. The programs are those on the PATH, or those that
- * "npm run setup" has put into target/brokers.
+ * The brokers of the tests of clusters. A test starts its own broker, on loopback and in a separate
+ * directory, and ends it by its process id. The programs are those on the PATH, or those that "npm
+ * run setup" has put into target/brokers.
  */
 
 const { spawn } = require('node:child_process');
@@ -53,7 +53,7 @@ async function untilAnswered(port, child, { request, end, isOwn }) {
   }
 }
 
-/** Whether all threads of a process are stopped; true where the system does not tell it. */
+/** Whether all threads of a process are stopped; true if the system does not report it. */
 function isStopped(pid) {
   const tasks = `/proc/${pid}/task`;
   if (!fs.existsSync(tasks)) return true;
@@ -97,7 +97,7 @@ class BrokerProcess {
     cleanup(t, () => this.stop());
   }
 
-  /** The second time on the same port. */
+  /** A broker that is started again uses the same port. */
   async start() {
     const isFirst = this.port === undefined;
     for (let attempt = 0; attempt < (isFirst ? 10 : 1); attempt++) {
@@ -159,7 +159,7 @@ class ClientsOfTest {
   }
 }
 
-/** A nats-server with a configuration of its own, a text. */
+/** A nats-server with its own configuration, a text. */
 async function startNatsServer(t, configuration) {
   const broker = new BrokerProcess(t, 'nats-server', (port, directory) => {
     const file = path.join(directory, 'nats.conf');

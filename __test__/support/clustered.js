@@ -1,7 +1,8 @@
 'use strict';
 
-// The package with servers that are alone in a cluster over memory, unless a test makes one of its
-// own. SOCKHOP_UNDER_TEST names this file to run suites against them: see scripts/clustered.js.
+// The package, whose servers are each in a cluster over memory with no other node, unless a test
+// configures one. SOCKHOP_UNDER_TEST names this file to run suites against them: see
+// scripts/clustered.js.
 
 const { memory, MemoryBus } = require('../../lib/cluster/memory.js');
 const sockhop = require('../..');

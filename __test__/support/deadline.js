@@ -5,8 +5,8 @@ const os = require('node:os');
 /** How long a single step of a test may take, in milliseconds: longer through a bad network. */
 const STEP = process.env.SOCKHOP_NETWORK ? 60_000 : 30_000;
 /**
- * How many times longer a step may take on this machine, because of its load, which may grow after
- * this. It extends limits, which only end a test that hangs; no test waits for one of them to pass.
+ * How many times longer a step may take on this machine because of its load, which may still grow.
+ * This only extends the limits that end a hanging test; no test waits for a limit to pass.
  */
 const SLOWNESS = Math.min(16, Math.max(4, os.loadavg()[0] / os.cpus().length));
 
@@ -32,14 +32,17 @@ function deadline(promise, what, ms = STEP) {
   return Promise.race([promise, expiry]).finally(() => clearTimeout(timer));
 }
 
-/** The number of turns of the event loop without a pause in which `until()` looks first. */
+/**
+ * The number of turns of the event loop in which `until()` first checks its condition without a
+ * pause.
+ */
 const QUICK_LOOKS = 200;
-/** The time between two later looks, in ms, in which others have the processor. */
+/** The time between two later checks, in ms, which leaves the processor to others. */
 const PAUSE = 2;
-/** Of the system: a test may have replaced it meanwhile. */
+/** The real timer, because a test may have replaced the global one. */
 const { setTimeout: startTimer } = globalThis;
 
-/** Resolves after everything that is due in this process. */
+/** Resolves after all work that is pending in this process. */
 function turn() {
   return new Promise((resolve) => setImmediate(resolve));
 }
@@ -54,7 +57,7 @@ async function until(condition, what, ms = STEP) {
   }
 }
 
-/** Resolves after a moment, for a question that is asked again and again. */
+/** Resolves after a short time, for a check that is repeated. */
 function pause() {
   return new Promise((resolve) => {
     startTimer(resolve, PAUSE);

@@ -22,7 +22,7 @@ class EventLog {
     }
   }
 
-  /** Makes every wait, present and future, fail: the source of the events is gone. */
+  /** Makes every wait, present and future, fail, because the source of the events has ended. */
   break(error) {
     this.#broken ??= error;
     for (const waiter of this.#waiting) waiter.reject(this.#broken);
@@ -66,7 +66,7 @@ class EventLog {
     return this.all(name).length;
   }
 
-  /** The names in the order in which they came. */
+  /** The names in the order in which the events arrived. */
   names() {
     return this.entries.map((entry) => entry.name);
   }

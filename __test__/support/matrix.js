@@ -6,7 +6,7 @@ const { endpoint, nodeEndpoint, transports } = require('./addresses.js');
 const { cleanup } = require('./cleanup.js');
 const { PeerPool } = require('./peers.js');
 
-/** Ends a behaviour that hangs; each of its steps has a deadline of its own. */
+/** Ends a behaviour that hangs; each of its steps has its own deadline. */
 const LIMIT_MS = 600_000;
 
 /** The implementations of client and server, each in a process of its own. */
@@ -47,7 +47,7 @@ function matrix(behaviours, { only = () => true } = {}) {
   }
 }
 
-/** One client and one server, in two processes, and the place where they meet. */
+/** One client and one server in two processes, and the endpoint that they use. */
 class Cell {
   #pool;
 
@@ -74,7 +74,7 @@ class Cell {
     return this.#pool.get(this.pair.client, 'client').client(this.t, { ...near, ...options });
   }
 
-  /** Where a client connects to, to get to a server. */
+  /** The endpoint to which a client connects, to reach a server. */
   async #approach(where) {
     const { SOCKHOP_NETWORK: name } = process.env;
     if (!name) return where;

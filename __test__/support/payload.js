@@ -17,7 +17,7 @@ function build({ value, as, characters }) {
   return Object.assign(new type(), value);
 }
 
-/** What is reported of a received object: itself, or the length and digest of its JSON. */
+/** The report about a received object: the object itself, or the length and digest of its JSON. */
 function summarize(object) {
   const json = JSON.stringify(object);
   if (json === undefined || json.length <= LONG) return object;
@@ -38,7 +38,7 @@ function expected(spec) {
   return reports.get(spec.characters);
 }
 
-/** The type label under which `build(spec)` travels. */
+/** The type with which `build(spec)` is sent. */
 function typeOf(spec) {
   return build(spec).constructor.name;
 }

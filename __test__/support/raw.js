@@ -13,7 +13,7 @@ const { EventLog } = require('./event-log.js');
  * `error`.
  */
 class Wire extends EventLog {
-  /** The data after the last frame, in the pieces that came in. */
+  /** The data after the last frame, in the pieces in which it arrived. */
   #pieces = [];
   /** The end of that data, with which a terminator may begin. */
   #end = Buffer.alloc(0);
@@ -36,7 +36,7 @@ class Wire extends EventLog {
     socket.on('error', (error) => this.push({ name: 'error', error }));
   }
 
-  /** The next frame that came in, parsed. */
+  /** The next frame that arrived, parsed. */
   async frame(predicate = () => true) {
     const { json } = await this.next('frame', ({ json }) => predicate(json));
     return json;
@@ -73,7 +73,7 @@ class Wire extends EventLog {
       try {
         entry.json = JSON.parse(text);
       } catch {
-        // Not JSON: the text says it all.
+        // The frame is not JSON, so the entry has only its text.
       }
       this.push(entry);
     }

@@ -2,8 +2,8 @@
 
 /**
  * The number of repetitions of a randomized test. Crashes at the end of a program are rare, and a
- * single run shows little. SOCKHOP_REPEAT sets the number (100 for a full run); the default suits
- * every day.
+ * single run shows little. SOCKHOP_REPEAT sets the number (100 for a full run); the default is for
+ * everyday use.
  *
  * @param {number} [everyDay]
  * @returns {number}

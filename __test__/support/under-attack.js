@@ -1,8 +1,8 @@
 'use strict';
 
 /*
- * A program in a process of its own with a hostile peer, which sends what no honest peer sends,
- * answers with garbage, and disconnects at once.
+ * Runs a program in a separate process with a hostile peer, which sends malformed messages, answers
+ * with garbage, and disconnects at once.
  */
 
 const { spawn } = require('node:child_process');
@@ -170,7 +170,7 @@ async function attackServer(program, where, types, first) {
   honest.destroy();
 }
 
-/** Is a hostile server to a program that connects to a port, again and again. */
+/** Acts as a hostile server for a program that connects to a port, repeatedly. */
 async function attackClient(t, program, port, types) {
   const sockets = [];
   const waiting = [];
@@ -185,7 +185,7 @@ async function attackClient(t, program, port, types) {
   const inputs = [...hostileInputs({ heavy: false }).values()];
 
   let socket = await program.alive(accept(), 'the client to connect');
-  // Before it could say anything.
+  // The connection ended before the peer could send anything.
   socket.destroy();
   socket = await program.alive(accept(), 'the client to connect again');
   for (const bytes of [...messages(types), ...inputs]) {

@@ -81,7 +81,7 @@ new SockhopClient({ offline_queue: 100, offline_queue_bytes: 1e6 });
 // @ts-expect-error a number of messages
 new SockhopClient({ offline_queue: true });
 
-// Typed, only what was agreed on.
+// With types, only the agreed messages are accepted.
 const typed = new SockhopClient<Receipt, Order>({ port: 6000 });
 typed.send({ item: 'hat', count: 1 });
 typed.send<Receipt>({ item: 'hat', count: 1 }, (receipt) => receipt.total.toFixed());
@@ -156,7 +156,7 @@ async function life() {
   client.socket?.setKeepAlive(true).unref();
   client.socket = process.stdin;
   await client.disconnect();
-  // @ts-expect-error told by the client, not to it
+  // @ts-expect-error the client emits this event, not the program
   client.connected = true;
   // @ts-expect-error a signal is an AbortSignal
   client.connect({ signal: controller });

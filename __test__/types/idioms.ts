@@ -1,4 +1,4 @@
-// How client and server go with what Node has for all emitters. Compiled, never run.
+// How client and server work with the functions of Node for all emitters. Compiled, never run.
 
 import { subscribe } from 'node:diagnostics_channel';
 import { on, once } from 'node:events';

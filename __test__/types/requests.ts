@@ -37,7 +37,7 @@ export async function asking(client: SockhopClient) {
   stream.once('end', (err) => err.message);
   // @ts-expect-error the data is a number
   stream.on('data', (_data: string) => {});
-  // @ts-expect-error told by the stream, not to it
+  // @ts-expect-error the stream emits this event, not the program
   stream.ended = true;
   // @ts-expect-error a time is a number
   await client.request('Q', { timeout: '5s' });

@@ -38,7 +38,7 @@ new SockhopServer({ ssl_options: { servername: 'localhost' } });
 // @ts-expect-error an object with options
 new SockhopServer().set_secure_context('cert.pem');
 new SockhopServer({ session_type: SockhopSession });
-// @ts-expect-error not what a server needs of a session
+// @ts-expect-error lacks the members that a server needs in a session
 new SockhopServer({ session_type: Map });
 new SockhopServer({ session_type: { _from_socket: async (sock, host) => new User(sock, host) } });
 // @ts-expect-error the class, not an instance
@@ -130,7 +130,7 @@ export async function life(sock: SockhopSocket, raw: Socket) {
   await host.kill_socket(sock);
   const index = host.sockets.indexOf(sock);
   const { pid = null, uid, gid } = sock.peer_credentials ?? {};
-  // @ts-expect-error the system says who it is
+  // @ts-expect-error the system provides the value
   sock.peer_credentials = { pid, uid, gid };
   host.ping(1000);
   host.emit_async('connect', sock, new SockhopSession(sock, host));
@@ -147,7 +147,7 @@ export async function life(sock: SockhopSocket, raw: Socket) {
   host.on('draining', () => {});
   // @ts-expect-error the event has no arguments
   host.on('draining', (_sock) => {});
-  // @ts-expect-error told by the server, not to it
+  // @ts-expect-error the server emits this event, not the program
   host.sockets = [];
   const text: string = host.metrics({ labels: { shard: 3 }, others: [host, new SockhopClient()] });
   // @ts-expect-error a label is a text, a number or a boolean

@@ -6,7 +6,7 @@ const ALL = 'alone.a';
 /** The length of the line that a node of this package puts before a message, in bytes. */
 const LINE = 64;
 
-/** The client of a broker: it publishes bytes, and passes on those of its subjects. */
+/** The client of a broker, which publishes bytes and delivers those of its subjects. */
 async function connect({ engine, url }, subjects, onMessage) {
   if (engine === 'nats') {
     const connection = await require('@nats-io/transport-node').connect({ servers: url });

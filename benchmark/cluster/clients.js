@@ -5,17 +5,17 @@
 const { randomBytes } = require('node:crypto');
 const net = require('node:net');
 
-/** How long bytes are waited for. */
+/** How long to wait for bytes. */
 const PATIENCE_MS = 60_000;
 /** All clients read into the same memory, so that reading costs the kernel's time and little else. */
 const memory = Buffer.allocUnsafeSlow(64 * 1024);
 let received = 0;
-/** Until this many bytes have arrived: `isEnough()` is called then. */
+/** The number of bytes to wait for; `isEnough()` is called then. */
 let wanted = Number.POSITIVE_INFINITY;
 let isEnough = () => {};
 let isAnswering = false;
 
-/** A text frame of a client, which WebSocket wants masked. */
+/** A text frame of a client, which WebSocket requires to be masked. */
 function frame(text) {
   const mask = randomBytes(4);
   const bytes = Buffer.from(text).map((byte, i) => byte ^ mask[i % 4]);

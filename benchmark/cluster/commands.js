@@ -1,5 +1,5 @@
-// What a node does for the benchmark: it answers calls over the channel to its parent process, and
-// measures the processor time of itself and of its JavaScript thread.
+// The part of a node that serves the benchmark: it answers calls over the channel to its parent
+// process, and measures the processor time of the process and of its JavaScript thread.
 
 const cluster = require('node:cluster');
 const { readFileSync } = require('node:fs');
@@ -15,7 +15,7 @@ function processTime() {
   return user + system;
 }
 
-/** Does something a number of times, with some of them in flight. */
+/** Runs an operation a number of times, with some of them in flight. */
 async function repeat(count, inFlight, act) {
   let next = 0;
   const work = async () => {
@@ -66,7 +66,7 @@ function serveCommands(actions) {
       spent.sort((a, b) => a - b);
       return { median: spent[spent.length >> 1] };
     },
-    /** Has sessions join groups and leave them; resolves with the number of changes. */
+    /** Makes sessions join groups and leave them; resolves with the number of changes. */
     changes: async (ids, count, inFlight) => {
       await repeat(count / 2, inFlight, (n) => actions.change(ids[n % ids.length], `change ${n}`));
       return count;

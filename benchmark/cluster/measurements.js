@@ -13,7 +13,10 @@ const MESSAGE = { text: 'x'.repeat(140) };
 /** How many operations are in flight at once. */
 const IN_FLIGHT = 100;
 const CALLS = 500;
-/** Calls before the measured ones. V8 compiles what they need only after some thousand calls. */
+/**
+ * The number of calls before the measured ones. V8 compiles their code only after some thousand
+ * calls.
+ */
 const EARLIER_CALLS = 20_000;
 const CALLS_AT_ONCE = 6000;
 const CHANGES = 6000;
@@ -54,7 +57,7 @@ async function sendFor(ms, sender, settled) {
 
 /** Messages from node 0 to all. `settled(count)` resolves when they have arrived. */
 async function broadcasts(nodes, ms, settled, reset) {
-  // V8 compiles what runs often, some time after it has begun.
+  // V8 compiles functions that run often, some time after they have begun to.
   await reset();
   await sendFor(ms / 2, nodes[0], settled);
   await reset();

@@ -1,4 +1,4 @@
-// One node of this package: a server in a process of its own.
+// One node of this package: a server in a separate process.
 
 const cluster = require('node:cluster');
 const { serveCommands } = require('./commands.js');

@@ -1,6 +1,6 @@
 const { monitorEventLoopDelay } = require('node:perf_hooks');
 
-/** The longest turn that is told from longer ones, in microseconds. */
+/** The length above which turns are not distinguished, in microseconds. */
 const LONGEST_US = 100_000;
 
 /**

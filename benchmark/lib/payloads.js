@@ -1,11 +1,10 @@
 /**
  * The payloads: objects of the kinds that programs send. A payload has
  *
- *   name, title     as on the command line and in the tables
- *   bytes           the length of its JSON, or of its binary data
- *   values          "rich": it has values that JSON does not carry
- *   make(seq)       an object to send as message no. `seq`. It is valid until the next call
- *   matches(data, seq)   whether that object has arrived whole
+ *   name, title as on the command line and in the tables bytes the length of its JSON, or of its
+ *   binary data values "rich": it has values that JSON does not carry make(seq) an object to send
+ *   as message no. `seq`. It is valid until the next call matches(data, seq) whether that object
+ *   has arrived unchanged
  *
  * Each payload is a pool of different objects, because programs do not send the same values again and
  * again. They are made before the measurement, so that it does not contain the time of making them.

@@ -4,7 +4,7 @@ const { createPeer, serveBehind, wire } = require('./sockhop-api.js');
 
 /**
  * The package under test: this repository, or the one that SOCKHOP_UNDER_TEST names (a path, or a
- * package that is installed beside the peers).
+ * package that is installed next to the peers).
  */
 const underTest = process.env.SOCKHOP_UNDER_TEST ?? path.join(__dirname, '..', '..');
 const location = underTest.startsWith('.') ? path.resolve(underTest) : underTest;

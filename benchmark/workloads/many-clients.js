@@ -9,7 +9,7 @@ const { HELLO, WELCOME, deferred, jsonFloor, ofPayload, per } = require('./commo
  * and could not send the many objects of a payload, nor what two ends of a package agree on.
  */
 
-/** So many clients connect at a time. */
+/** The number of clients that connect at a time. */
 const LANES = 32;
 const SENDERS = 100;
 const RECEIVERS = 1000;
@@ -63,7 +63,7 @@ class Counter {
     if (this.#count >= this.#wanted) this.#done.resolve(this.#count);
   }
 
-  /** @returns {Promise<number>} fulfilled when so many have come */
+  /** @returns {Promise<number>} fulfilled when that many messages have arrived */
   reach(wanted) {
     this.#wanted = wanted;
     if (this.#count >= wanted) this.#done.resolve(this.#count);

@@ -11,7 +11,10 @@ const { READY_HEX, WELCOME, connectionHex, per } = require('./common.js');
 const LANES = 16;
 /** The handshakes per second while the delay of the event loop is measured. */
 const STEADY_RATE = 200;
-/** How long a server is busy before its first round, until V8 has compiled what runs often. */
+/**
+ * How long a server is busy before its first round, so that V8 has compiled the functions that run
+ * often.
+ */
 const WARM_UP_MS = 1000;
 const IDLE_MS = 150;
 

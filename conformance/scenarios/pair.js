@@ -24,7 +24,9 @@ function pingsExchanged(socket) {
   });
 }
 
-/** A server of the original that obeys its clients until the scenario stops it. */
+/**
+ * A server of the original that carries out commands of its clients until the scenario stops it.
+ */
 async function originalServer(ctx, { path, options }) {
   class Member extends ctx.sockhop.session {
     async start() {
@@ -100,7 +102,9 @@ function withOriginalServer(run, options) {
   };
 }
 
-/** A client of the original that connects and obeys the server of the package. */
+/**
+ * A client of the original that connects, and carries out commands of the server of the package.
+ */
 async function originalClient(ctx, { path, options, say }) {
   const client = ctx.client({ path, ...options });
   client.on('receive', (object, meta) => {

@@ -30,7 +30,7 @@ function issue(organization) {
   for (const file of [KEY, CERT]) fs.renameSync(`${file}.new`, file);
 }
 
-/** Has a server use the certificate in the files whenever they change. */
+/** Makes a server use the certificate in the files whenever they change. */
 function watchIdentity(server) {
   let timer;
   const reload = () => {
@@ -38,11 +38,11 @@ function watchIdentity(server) {
       server.set_secure_context(readIdentity());
       server.emit('renewed');
     } catch (error) {
-      // One of the files is yet to be written, or a mistake: the old certificate stays.
+      // One of the files is not written yet, or is invalid: the server keeps the old certificate.
       server.emit('error', error, null, null);
     }
   };
-  // The directory, because a renamed file is another one.
+  // The directory is watched, because a renamed file is a new file.
   const watcher = fs.watch(directory, () => {
     clearTimeout(timer);
     timer = setTimeout(reload, SETTLING_TIME);

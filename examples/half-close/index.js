@@ -1,8 +1,7 @@
 'use strict';
 
-// Peers that send a line, end their direction and read on:
-//   echo '{"word":"level"}' | nc -N 127.0.0.1 50000
-//   node examples/half-close
+// Peers that send a line, end their direction and continue to read: echo '{"word":"level"}' | nc -N
+// 127.0.0.1 50000 node examples/half-close
 
 const { once } = require('node:events');
 const net = require('node:net');
@@ -49,7 +48,7 @@ async function main() {
   const path = scratchPath();
   const server = await startServer(path);
 
-  // As nc -N does it.
+  // `nc -N` does the same.
   const peer = net.connect({ path, allowHalfOpen: true });
   peer.setEncoding('utf8').on('data', (text) => process.stdout.write(text));
   peer.end('{"word":"stressed"}\n{"word":"level"}\n');

@@ -1,7 +1,7 @@
 'use strict';
 
-// A client that asks on while its server is away: no question is lost and none is asked twice.
-//   node examples/offline
+// A client that continues to ask while its server is away: no question is lost, and none is asked
+// twice. node examples/offline
 
 const { once } = require('node:events');
 const Sockhop = require(process.env.SOCKHOP || '../..');
@@ -46,7 +46,8 @@ async function main() {
   await Promise.all(early);
   console.log('answered:', answers);
 
-  // The server stops in order: it answers all that it was asked, and the client keeps the rest.
+  // The server stops in order: it answers all questions that it has received, and the client keeps
+  // the others.
   const during = [];
   const timer = setInterval(() => during.push(ask()), 1);
   const gone = once(client, 'disconnect');
@@ -60,7 +61,8 @@ async function main() {
   const inOrder = answers.every((question, i) => question === i + 1);
   console.log('all answered once, in order:', inOrder && answers.length === next);
 
-  // A question that is not to wait for long. The client learns of the end after the server.
+  // A question that must not wait long. The client notices the end of the connection after the
+  // server.
   const left = once(client, 'disconnect');
   await server.close();
   await left;

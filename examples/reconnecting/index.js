@@ -1,7 +1,6 @@
 'use strict';
 
-// A client that loses its server, and comes back at growing times.
-//   node examples/reconnecting
+// A client that loses its server, and reconnects after growing delays. node examples/reconnecting
 
 const { once } = require('node:events');
 const Sockhop = require(process.env.SOCKHOP || '../..');

@@ -28,7 +28,7 @@ class Say {
 }
 class Who {}
 
-/** One of the three processes: tells the primary when it knows the others. */
+/** One of the three processes, which notifies the primary when it knows the others. */
 async function serve() {
   const server = await openRooms({ path: process.env.ROOMS_PATH });
   while (server.cluster.nodes.size < PROCESSES) await once(server.cluster, 'node_up');

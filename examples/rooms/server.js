@@ -33,7 +33,7 @@ class Guest extends Sockhop.ClusterSession {
   name = 'anonymous';
   room = null;
 
-  /** Sends a text to all guests of the room, whichever server they are at. */
+  /** Sends a text to all guests of the room, on all servers. */
   tell(name, text) {
     return this.server.cluster.group(this.room).send(new Said(name, text));
   }
@@ -41,7 +41,7 @@ class Guest extends Sockhop.ClusterSession {
   async enter(name, room) {
     await this.exit();
     this.name = name;
-    // The name of the group comes from the client, so that it may only be one of a kind.
+    // The name of the group comes from the client, so the prefix limits it to rooms.
     this.room = `room:${room}`;
     await this.join(this.room);
     await this.tell('room', `${this.name} came in`);

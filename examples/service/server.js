@@ -1,8 +1,8 @@
 'use strict';
 
-// A service as a supervisor runs it: systemd, a container, PM2. It listens on the socket that systemd passes, or on a
-// path of its own, serves one user, and answers what is in flight before it stops.
-//   node examples/service/server.js <path>
+// A service as a supervisor runs it: systemd, a container, PM2. It listens on the socket that
+// systemd passes, or on its own path, serves one user, and answers pending calls before it stops.
+// node examples/service/server.js <path>
 
 const Sockhop = require(process.env.SOCKHOP || '../..');
 

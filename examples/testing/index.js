@@ -8,7 +8,7 @@ const assert = require('node:assert/strict');
 const sinon = require('sinon');
 const Sockhop = require(process.env.SOCKHOP || '../..');
 
-/** The service under test: it answers questions, and takes as long as it likes for some of them. */
+/** The service under test, which answers questions, some of them late or never. */
 async function startService(options) {
   const server = new Sockhop.server({ ...options, captureRejections: true });
   server.on('error', (error) => console.error(error.message));
@@ -48,7 +48,7 @@ const tests = {
   'a request without an answer ends after half a minute, at once': async (client) => {
     const clock = sinon.useFakeTimers();
     try {
-      // The clock stands still, and messages move all the same.
+      // The clock does not advance, but messages are still delivered.
       const stream = await client.request(new Question());
       const answer = stream.next();
       clock.tick(30_000);
@@ -66,7 +66,7 @@ const tests = {
   },
 };
 
-/** A test that waits for nothing must not hang. */
+/** A test without an answer must not hang. */
 async function withDeadline(test) {
   let timer;
   const late = new Promise((_, reject) => {

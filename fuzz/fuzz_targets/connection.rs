@@ -293,7 +293,7 @@ fuzz_target!(|input: Input<'_>| {
         }
     }
 
-    // Nothing is paused any more: everything must come to its end.
+    // Nothing is paused any more, so everything must be delivered.
     connection.resume();
     let (expected, too_large) = frames(&peer.written, limit);
     let began = Instant::now();

@@ -1,7 +1,8 @@
 //! A server's end of TLS, with a real client of rustls on the other end of a socket. The client's
-//! bytes arrive in any pieces, corrupted, among other bytes, or not at all. The server never panics.
-//! It reads nothing but what the client has said, in order, and sends nothing else than it was told
-//! to. If no byte was changed, the handshake ends as the options say, and everything arrives.
+//! bytes arrive in any pieces, corrupted, among other bytes, or not at all. The server never
+//! panics. It only reads data that the client has sent, in order, and only sends data that the
+//! target gives it. If no byte was changed, the handshake ends as the options say, and everything
+//! arrives.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -33,10 +34,10 @@ enum Step<'a> {
     Lose(u8),
     /// The server gets other bytes.
     Bytes(&'a [u8]),
-    /// The client, or the server, says something.
+    /// The client, or the server, sends data.
     ClientSays(&'a [u8]),
     ServerSays(&'a [u8]),
-    /// The server does what it can.
+    /// The server takes a turn.
     Serve,
     /// The client gets all bytes of the server.
     Answer,
@@ -234,8 +235,9 @@ impl Ends {
             Step::Answer => self.answer(),
             Step::Notify => {
                 self.client.send_close_notify();
-                // It says nothing more, and the handshake may not be done. Nor does it read: an
-                // alert after this one is a failed assertion of rustls.
+                // The client sends nothing more, and the handshake may be incomplete. The client
+                // does not read either, because another alert would be a failed assertion of
+                // rustls.
                 self.has_client_ended = true;
                 self.is_honest = false;
             }
