@@ -26,7 +26,10 @@ export declare class Connection {
   writeFrames(text: unknown, length: number, bytes: Uint8Array, numbers: Uint32Array, count: number, kind: number): number
   /** Accepts binary frames, once the peer has announced them. */
   offerBinary(): void
-  /** Has `Raw` events and no frames once the peer has said that it sends no more binary frames. */
+  /**
+   * Switches to `Raw` events without frames once the peer has said that it sends no more binary
+   * frames.
+   */
   expectBytes(): void
   /** Like `write`, for bytes that the program writes. */
   writeBytes(bytes: Uint8Array): number
@@ -54,13 +57,13 @@ export declare class Connection {
   /** Turns `Raw` events on or off; frames follow in either case. */
   setRaw(on: boolean): void
   /**
-   * Turns `Raw` events on. The first one comes after the frames that were read before, and has the
-   * beginning of the next frame, which may be empty.
+   * Turns `Raw` events on. The first one comes after the frames that were read before, and has
+   * the beginning of the next frame, which may be empty.
    */
   beginRaw(): void
   /** Passes pings and pongs to JavaScript as frames, which then answers them. */
   setShowControl(on: boolean): void
-  /** Has `Raw` events and no frames. To be called before `start`. */
+  /** Switches to `Raw` events without frames. To be called before `start`. */
   setBytesOnly(): void
   /** Sends the next ping on this connection alone, or finds it dead. */
   ping(): void
@@ -74,8 +77,8 @@ export declare class Connection {
   /** A duplicate of the descriptor, which the caller closes; -1 if there is none. */
   duplicate(): number
   /**
-   * Drops the connection without ending it, because a duplicate of its descriptor lives on.
-   * False if bytes wait to be sent, or it is secure. No event follows.
+   * Drops the connection without ending it, because a duplicate of its descriptor is still in
+   * use. False if bytes wait to be sent, or with TLS. No event follows.
    */
   release(): boolean
   /** The addresses of this end and the other. */
@@ -104,8 +107,8 @@ export declare class Connection {
   /** Reverts `retain`. */
   unretain(amount: number): void
   /**
-   * For how many milliseconds no bytes came, and none left but those that JavaScript has
-   * written.
+   * The time in milliseconds since bytes last arrived, or last left other than by a write of
+   * JavaScript.
    */
   idleTime(): number
   /** The counters of bytes. */
@@ -207,8 +210,9 @@ export declare class SockhopServer {
   /** Accepts at a socket that is bound, and takes its descriptor over if that succeeds. */
   listenOn(id: number, fd: number, backlog?: number | undefined | null, tls?: TlsAcceptor | undefined | null): Listener | ListenFailure
   /**
-   * A listener that does not accept: `adopt` takes connections that were accepted elsewhere.
-   * With `endpoint`, it binds that, and other code accepts at a duplicate of its descriptor.
+   * Makes a listener that does not accept: `adopt` takes connections that were accepted
+   * elsewhere. With `endpoint`, it binds that, and other code accepts at a duplicate of its
+   * descriptor.
    */
   listenElsewhere(id: number, tls?: TlsAcceptor | undefined | null, endpoint?: Endpoint | undefined | null, options?: ListenOptions | undefined | null): Listener | ListenFailure
   /**
@@ -370,8 +374,8 @@ export interface Endpoint {
 
 /**
  * Adds a connection to a server, because its session has started. False if `session` has entered
- * for another connection already, or was not constructed as a session: a Proxy, an object that
- * inherits from one. A function, so that one call does all of it.
+ * for another connection already, or was not constructed as a session (a Proxy, or an object that
+ * inherits from a session). This is a function and not a method, so that one call does both.
  */
 export declare function enterServer(session: unknown, server: SockhopServer, connection: Connection): boolean
 
@@ -449,8 +453,8 @@ export declare enum IndexHeader {
 }
 
 /**
- * Whether a string of `length` UTF-16 units stands for itself between quotes in JSON. With
- * `ascii_only`, no other string does.
+ * Whether JSON contains a string of `length` UTF-16 units unchanged between its quotes. With
+ * `ascii_only`, true only for ASCII.
  */
 export declare function isPlain(text: unknown, length: number, asciiOnly: boolean): boolean
 
@@ -488,7 +492,7 @@ export interface Marks {
 
 /** The process at the other end of a Unix socket. */
 export interface PeerCredentials {
-  /** Its id, if the system tells. */
+  /** Its id, if the system reports it. */
   pid?: number
   /** Its user. */
   uid: number
@@ -521,8 +525,8 @@ export declare function readClusterLine(bytes: Uint8Array, fields: Float64Array)
 export declare function readClusterRun(bytes: Uint8Array, fields: Float64Array): string | null
 
 /**
- * Reports an error of the program as uncaught. Unlike `throw` in JavaScript, it has Node show the
- * line of the program that made the error.
+ * Reports an error of the program as uncaught. Unlike `throw` in JavaScript, it makes Node show
+ * the line of the program that made the error.
  */
 export declare function reportUncaught(error: unknown): void
 
@@ -610,7 +614,7 @@ export interface TlsServerOptions {
 export interface TlsUntrusted {
   /** The code of Node. */
   code: string
-  /** The words of OpenSSL. */
+  /** The message of OpenSSL. */
   reason: string
 }
 

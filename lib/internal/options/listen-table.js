@@ -116,7 +116,7 @@ const LISTEN_OPTIONS = [
     default: 0,
     leftOut: 'none',
     meaning:
-      'Time to answer pending requests and callbacks. A connection ends as soon as neither side owes the other an answer, at the latest after this time. `0`: all connections end at once',
+      'Time to answer pending requests and callbacks. A connection ends as soon as neither side owes the other an answer, and after this time in any case. `0`: all connections end at once',
   },
 ];
 
