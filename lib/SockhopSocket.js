@@ -96,10 +96,7 @@ class SockhopSocket extends WritingSocket {
   /** Whether the package reads the socket, or will when it starts. */
   #isReadByPackage = false;
   #messagesReceived = 0;
-  /**
-   * How many messages had been received when binary frames were first offered to the peer; -1
-   * before that.
-   */
+  /** How many messages had arrived when the peer was first offered binary frames; or -1. */
   #offeredAt = -1;
   #reading = INITIAL_READING;
 
@@ -397,8 +394,7 @@ class SockhopSocket extends WritingSocket {
     const isRead = isForPackage && this.#hasStarted && !this.#reading.isListenerRemoved;
     if (isRead) this.#ownReading().unshifted += Buffer.byteLength(chunk, encoding);
     const result = this.#runInStream(method, chunk, encoding);
-    // To the program the stream flows, because the package reads it. Otherwise it would emit no
-    // `end`.
+    // To the program the stream flows, because the package reads it. Otherwise it has no `end`.
     const isShown = isRead || (chunk === null && this.#hasStarted);
     if (isShown && this.readableFlowing === null) super.resume();
     return result;
@@ -547,10 +543,7 @@ class SockhopSocket extends WritingSocket {
     this.#channel?.codec?.leave(this);
   }
 
-  /**
-   * Makes the native side deliver raw bytes as well; `isLate`: also those of frames that it has
-   * read.
-   */
+  /** Turns raw bytes on in the native side; `isLate`: also for frames that it has read already. */
   #enableRawFor(event, isLate = false) {
     if (event !== 'data' && event !== 'readable') return;
     const reading = this.#ownReading();

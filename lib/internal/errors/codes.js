@@ -107,7 +107,7 @@ const SOCKHOP_CODES = {
   ERR_OFFLINE_QUEUE_FULL: {
     cause:
       'There is no connection, and `offline_queue` messages or `offline_queue_bytes` bytes wait for one: the message was not sent',
-    remedy: 'Set a longer queue, or send less while there is no connection',
+    remedy: 'Set a larger `offline_queue`, or send less while there is no connection',
   },
   ERR_SEND_TIMEOUT: {
     cause:

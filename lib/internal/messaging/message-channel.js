@@ -124,9 +124,7 @@ class MessageChannel {
 
   // ---- receiving --------------------------------------------------------------------------------
 
-  /**
-   * Like `receive()`, but an error of the program's handler is thrown later, as an uncaught one.
-   */
+  /** Like `receive()`, but an error of the program's handler is thrown later, as uncaught. */
   receiveSafely(text) {
     try {
       this.receive(text);
@@ -267,8 +265,7 @@ class MessageChannel {
       case 'SockhopResponsePacket':
         return receiveResponse(this, message, text);
       case 'SockhopHandshake':
-        // A peer of sockhop 2.x asks for the abilities of this side. No answer means the abilities
-        // of 1.8.
+        // A peer of sockhop 2.x asks for the abilities of this side. No answer means 1.8.
         if (!this.#jsonMode && isHandshake(message)) return;
     }
     if (this.#jsonMode) {
@@ -423,8 +420,7 @@ class MessageChannel {
         return handledRejection(refusal);
       }
     }
-    // This comes first, because a program that sees the message may send others, and the encoder
-    // has one buffer.
+    // This comes first, because a program that sees the message may send others into the buffer.
     let sent = isEncoded ? this.#codec.transmit(this.transport, ticket !== null) : null;
     if (isShown) showMessage(this, 'sending', this.#messageOf(data, ticket), text);
     if (!isEncoded && closing === '}') text = this.#framed(text);
@@ -455,8 +451,7 @@ class MessageChannel {
     if (this.socket?.destroyed) return this.transport[kTransmit]('');
     const err = errors.notAnObject();
     const { isServer, target } = this.#handlers;
-    // As in 1.8.4, a client emits the error if it has a listener. Otherwise the rejection counts as
-    // unhandled, so that the program notices it.
+    // As in 1.8.4, a client emits the error if it can. Otherwise the rejection is unhandled.
     if (isServer || target.listenerCount('error') === 0) return Promise.reject(err);
     this.#handlers.reportError(err, this);
     return handledRejection(err);
