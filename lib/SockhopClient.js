@@ -64,8 +64,7 @@ class SockhopClient extends native.SockhopClient {
     const { ClientConnection, ClientHandlers, dispatcher, options, Reconnector, TimedMap } =
       parts();
     const checked = options.normalizeClientOptions(opts);
-    const id = dispatcher.nextId();
-    super(dispatcher.queue, id, options.nativeSettings(checked));
+    super(dispatcher.queue, options.nativeSettings(checked));
     EventEmitter.call(this, { captureRejections: opts?.captureRejections });
     markTarget(this);
     this.path = checked.path;
@@ -84,7 +83,6 @@ class SockhopClient extends native.SockhopClient {
     this.#reconnector = new Reconnector(this, checked);
     this._auto_reconnect_timer = this.#reconnector.timer;
     this.#connection = new ClientConnection(this, {
-      id,
       options: checked,
       handlers: this.#handlers,
       reconnector: this.#reconnector,

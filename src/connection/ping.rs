@@ -93,7 +93,7 @@ impl Connection {
             .and_then(|heartbeat| heartbeat.round_trip())
     }
 
-    /// Records a pong that was handed over to JavaScript as a frame.
+    /// Records a pong, which the reader or JavaScript has found.
     pub fn answered(&self, pong: &PingBody) {
         if let Some(heartbeat) = self.heartbeat.lock().as_mut() {
             heartbeat.answered(pong);

@@ -1,10 +1,10 @@
-//! Connects to a server: attempts, time-outs, TLS handshakes.
+//! Connects to a server: attempts, TLS handshakes.
 
 use super::handshake;
 use super::listener::{AcceptQueue, Listener, LocalListeners};
 use crate::connection::config::Config;
 use crate::connection::{Connection, Environment, Event};
-use crate::events::error::{AttemptError, ConnectError};
+use crate::events::error::{ConnectError, Failures};
 use crate::events::runtime;
 use crate::trace;
 use crate::transport::error::errno_of;
@@ -18,150 +18,116 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::{AbortHandle, JoinSet};
 
-/// An address to connect to.
-pub type Endpoint = Address;
-
-/// The index of each endpoint that failed, and its error.
-type Failures = Vec<(u32, ConnectError)>;
-
-/// The state of a connector.
-#[derive(Debug, Default)]
-enum State {
-    #[default]
-    Idle,
-    /// An attempt is under way.
-    Connecting(AbortHandle),
-    Connected(Arc<Connection>),
-}
-
-/// Connects one client, which has at most one connection at a time.
+/// Connects one client, which makes one attempt at a time.
 #[derive(Debug)]
 pub struct Connector {
-    id: u64,
     config: Arc<Config>,
     environment: Arc<Environment>,
     /// The listeners of the same environment.
     listeners: Arc<LocalListeners>,
-    inner: Mutex<Inner>,
+    /// The attempt under way.
+    attempt: Mutex<Option<Attempt>>,
 }
 
-#[derive(Debug, Default)]
-struct Inner {
-    state: State,
-    /// The number of the current attempt, by which the result of an abandoned attempt is
-    /// recognised.
-    attempt: u32,
+/// An attempt to connect.
+#[derive(Debug)]
+struct Attempt {
+    /// Its events carry it.
+    id: u64,
+    /// `None` until it needs a task.
+    task: Option<AbortHandle>,
 }
 
 impl Connector {
-    /// A connector without a connection. Its events carry `id`.
+    /// A connector without an attempt.
     pub fn new(
-        id: u64,
         config: Arc<Config>,
         environment: Arc<Environment>,
         listeners: Arc<LocalListeners>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            id,
             config,
             environment,
             listeners,
-            inner: Mutex::default(),
+            attempt: Mutex::default(),
         })
     }
 
-    /// Connects to the first of `endpoints` that answers, within `timeout` in all. They are tried
-    /// in order: the next one when the one before it has failed, or has not answered within `pace`;
-    /// attempts that are not answered yet continue (RFC 8305). [`Event::Connected`] or
-    /// [`Event::ConnectFailed`] follows, with the returned number.
+    /// Connects to the first of `endpoints` that answers. They are tried in order: the next one
+    /// when the one before it has failed, or has not answered within `pace`; attempts that are not
+    /// answered yet continue (RFC 8305). [`Event::Connected`] or [`Event::ConnectFailed`] follows,
+    /// with the id of the attempt, unless it is cancelled.
     ///
     /// With `tls` the connection is secured, but the caller must still check the server's
     /// certificate: see [`Stream::agreement`]. After a failed handshake no other endpoint is tried.
     pub fn connect(
         self: &Arc<Self>,
-        endpoints: Vec<Endpoint>,
+        attempt: u64,
+        endpoints: Vec<Address>,
         pace: Duration,
-        timeout: Duration,
         tls: Option<Arc<ClientConfig>>,
-    ) -> u32 {
-        let attempt = {
-            let mut inner = self.inner.lock();
-            inner.attempt = inner.attempt.wrapping_add(1);
-            inner.attempt
-        };
-        trace::event!(
-            DEBUG,
-            client = self.id,
-            attempt,
-            ?endpoints,
-            "attempt to connect"
-        );
+    ) {
+        trace::event!(DEBUG, attempt, ?endpoints, "attempt to connect");
+        *self.attempt.lock() = Some(Attempt {
+            id: attempt,
+            task: None,
+        });
         let runtime = match runtime::start() {
             Ok(runtime) => runtime,
-            Err(error) => {
-                self.failed(attempt, AttemptError::Endpoints(vec![(0, error.into())]));
-                return attempt;
-            }
+            Err(error) => return self.failed(attempt, vec![(0, error.into())]),
         };
         // The common case of a single endpoint begins on this thread, without the hop to the
         // runtime. On Windows a socket is made in the context of the runtime.
         let _context = runtime.enter();
         let begun = match (&endpoints[..], &tls) {
             ([only], None) => match self.begin_one(attempt, only) {
-                Ok(None) => return attempt,
+                Ok(None) => return,
                 Ok(Some(socket)) => Some(socket),
-                Err(error) => {
-                    self.failed(attempt, AttemptError::Endpoints(vec![(0, error)]));
-                    return attempt;
-                }
+                Err(error) => return self.failed(attempt, vec![(0, error)]),
             },
             _ => None,
         };
-        let client = Arc::clone(self);
+        let connector = Arc::clone(self);
         // Locked before the task can report its result.
-        let mut inner = self.inner.lock();
+        let mut current = self.attempt.lock();
         let task = runtime.spawn(async move {
-            let all = client.try_all(attempt, &endpoints, pace, tls, begun);
-            match tokio::time::timeout(timeout, all).await {
-                Ok(Ok(())) => {}
-                Ok(Err(failures)) => client.failed(attempt, AttemptError::Endpoints(failures)),
-                Err(_) => client.failed(attempt, AttemptError::TimedOut),
+            let tried = connector.try_all(attempt, &endpoints, pace, tls, begun);
+            if let Err(failures) = tried.await {
+                connector.failed(attempt, failures);
             }
         });
-        let before = std::mem::replace(&mut inner.state, State::Connecting(task.abort_handle()));
-        drop(inner);
-        drop(before);
-        attempt
+        *current = Some(Attempt {
+            id: attempt,
+            task: Some(task.abort_handle()),
+        });
     }
 
     /// Reports that an attempt failed.
-    fn failed(&self, attempt: u32, error: AttemptError) {
-        trace::event!(DEBUG, client = self.id, attempt, ?error, "attempt failed");
-        self.move_on(attempt, || State::Idle);
-        self.environment.post(Event::ConnectFailed {
-            client: self.id,
-            attempt,
-            error,
-        });
+    fn failed(&self, attempt: u64, failures: Failures) {
+        trace::event!(DEBUG, attempt, ?failures, "attempt failed");
+        if self.end(attempt) {
+            self.environment
+                .post(Event::ConnectFailed { attempt, failures });
+        }
     }
 
     async fn try_all(
         self: &Arc<Self>,
-        attempt: u32,
-        endpoints: &[Endpoint],
+        attempt: u64,
+        endpoints: &[Address],
         pace: Duration,
         tls: Option<Arc<ClientConfig>>,
         begun: Option<RawSocket>,
     ) -> Result<(), Failures> {
         let Some(tls) = tls else {
-            let begin = |endpoint: &Endpoint| self.begin_one(attempt, endpoint);
+            let begin = |endpoint: &Address| self.begin_one(attempt, endpoint);
             let Some((index, socket)) = race(endpoints, pace, begun, begin).await? else {
                 return Ok(());
             };
             let opened = self.open(attempt, socket, &endpoints[index as usize]);
             return opened.map_err(|error| vec![(index, error.into())]);
         };
-        let begin = |endpoint: &Endpoint| Ok(Some(RawSocket::connect(endpoint, false)?.0));
+        let begin = |endpoint: &Address| Ok(Some(RawSocket::connect(endpoint, false)?.0));
         if let Some((index, socket)) = race(endpoints, pace, None, begin).await? {
             let stream = secure(socket, &tls).await;
             let stream = stream.map_err(|error| vec![(index, error)])?;
@@ -173,9 +139,9 @@ impl Connector {
     /// Takes over a socket that has connected in the background.
     fn open(
         self: &Arc<Self>,
-        attempt: u32,
+        attempt: u64,
         socket: RawSocket,
-        endpoint: &Endpoint,
+        endpoint: &Address,
     ) -> io::Result<()> {
         let stream = Stream::of(socket)?;
         match self.listener_at(endpoint) {
@@ -186,7 +152,7 @@ impl Connector {
     }
 
     /// The listener of this environment that a connection to `endpoint` reaches.
-    fn listener_at(&self, endpoint: &Endpoint) -> Option<Arc<Listener>> {
+    fn listener_at(&self, endpoint: &Address) -> Option<Arc<Listener>> {
         self.listeners.find(|listener| listener.is_at(endpoint))
     }
 
@@ -194,8 +160,8 @@ impl Connector {
     /// the socket that is still connecting.
     fn begin_one(
         self: &Arc<Self>,
-        attempt: u32,
-        endpoint: &Endpoint,
+        attempt: u64,
+        endpoint: &Address,
     ) -> Result<Option<RawSocket>, ConnectError> {
         match self.listener_at(endpoint) {
             None => self.begin_with(attempt, endpoint, None),
@@ -206,8 +172,8 @@ impl Connector {
 
     fn begin_with(
         self: &Arc<Self>,
-        attempt: u32,
-        endpoint: &Endpoint,
+        attempt: u64,
+        endpoint: &Address,
         queue: Option<AcceptQueue<'_>>,
     ) -> Result<Option<RawSocket>, ConnectError> {
         let (socket, is_connected) = RawSocket::connect(endpoint, queue.is_some())?;
@@ -221,7 +187,7 @@ impl Connector {
 
     /// Reports the connection. `queue` belongs to the listener that it may have reached, and whose
     /// gate the caller holds: the other end is accepted and reported first.
-    fn connected(self: &Arc<Self>, attempt: u32, stream: Stream, queue: Option<AcceptQueue<'_>>) {
+    fn connected(self: &Arc<Self>, attempt: u64, stream: Stream, queue: Option<AcceptQueue<'_>>) {
         let name = stream.name();
         let connection = Connection::open(
             stream,
@@ -235,65 +201,34 @@ impl Connector {
         {
             connection.set_loopback_peer(&loopback_peer);
         }
-        let current = self.move_on(attempt, || State::Connected(Arc::clone(&connection)));
+        let current = self.end(attempt);
         if current {
             events.push(Event::Connected {
-                client: self.id,
                 attempt,
                 connection: Arc::clone(&connection),
             });
         }
         self.environment.queue().post_all(events);
         if !current {
-            // The attempt was abandoned in the meantime.
             connection.close();
         }
     }
 
-    /// Changes the state. False: the attempt was abandoned.
-    fn move_on(&self, attempt: u32, to: impl FnOnce() -> State) -> bool {
-        let before = {
-            let mut inner = self.inner.lock();
-            if inner.attempt != attempt {
-                return false;
-            }
-            std::mem::replace(&mut inner.state, to())
-        };
-        // Dropped without the lock: it may be the last reference to a connection.
-        drop(before);
-        true
+    /// Ends an attempt that has succeeded or failed. False: it was cancelled.
+    fn end(&self, attempt: u64) -> bool {
+        // Dropped without the lock.
+        let ended = self
+            .attempt
+            .lock()
+            .take_if(|current| current.id == attempt);
+        ended.is_some()
     }
 
-    /// Abandons an attempt, and forgets (but does not close) a connection.
-    pub fn detach(&self) {
-        let before = {
-            let mut inner = self.inner.lock();
-            inner.attempt = inner.attempt.wrapping_add(1);
-            std::mem::take(&mut inner.state)
-        };
-        if let State::Connecting(task) = before {
+    /// Cancels the attempt under way. Its result may be in the event queue already.
+    pub fn cancel(&self) {
+        let cancelled = self.attempt.lock().take();
+        if let Some(task) = cancelled.and_then(|attempt| attempt.task) {
             task.abort();
-        }
-    }
-
-    /// Sends a ping if connected, or reports a dead peer.
-    pub fn beat(&self) {
-        if let Some(connection) = self.connection() {
-            connection.beat();
-        }
-    }
-
-    /// Forgets the pings sent so far.
-    pub fn clear_pings(&self) {
-        if let Some(connection) = self.connection() {
-            connection.clear_pings();
-        }
-    }
-
-    fn connection(&self) -> Option<Arc<Connection>> {
-        match &self.inner.lock().state {
-            State::Connected(connection) => Some(Arc::clone(connection)),
-            _ => None,
         }
     }
 }
@@ -302,10 +237,10 @@ impl Connector {
 /// order of the endpoints. `begin` begins to connect. It returns `None` if it has completed the
 /// attempt by itself, and so does this function.
 async fn race(
-    endpoints: &[Endpoint],
+    endpoints: &[Address],
     pace: Duration,
     begun: Option<RawSocket>,
-    begin: impl Fn(&Endpoint) -> Result<Option<RawSocket>, ConnectError>,
+    begin: impl Fn(&Address) -> Result<Option<RawSocket>, ConnectError>,
 ) -> Result<Option<(u32, RawSocket)>, Failures> {
     let mut rest = endpoints.iter();
     let mut waiting = JoinSet::new();

@@ -22,7 +22,7 @@ pub mod registry;
 mod roster;
 pub mod tls_acceptor;
 
-pub use connector::{Connector, Endpoint};
+pub use connector::Connector;
 pub use listener::{Listener, LocalListeners};
 pub use registry::ConnectionRegistry;
 pub use tls_acceptor::TlsAcceptor;

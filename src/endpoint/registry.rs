@@ -321,11 +321,4 @@ impl ConnectionRegistry {
             connection.beat();
         }
     }
-
-    /// Forgets the pings sent so far.
-    pub fn clear_pings(&self) {
-        for connection in self.connections() {
-            connection.clear_pings();
-        }
-    }
 }

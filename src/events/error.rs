@@ -81,14 +81,6 @@ impl From<io::Error> for ConnectError {
     }
 }
 
-/// Why an attempt to connect failed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AttemptError {
-    /// It took too long.
-    #[error("the attempt took too long")]
-    TimedOut,
-    /// No endpoint could be connected to. Contains the index of each endpoint in the attempt's
-    /// list, and its error.
-    #[error("no endpoint could be connected to")]
-    Endpoints(Vec<(u32, ConnectError)>),
-}
+/// Why an attempt to connect failed: the index of each endpoint in the attempt's list, and its
+/// error.
+pub type Failures = Vec<(u32, ConnectError)>;

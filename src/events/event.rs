@@ -1,6 +1,6 @@
 //! The events that one JavaScript environment receives.
 
-use super::error::{AttemptError, ConnectionError, HandshakeError};
+use super::error::{ConnectionError, Failures, HandshakeError};
 use crate::transport::SystemError;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -109,21 +109,17 @@ pub enum Event<C> {
     },
     /// A client's attempt succeeded. The connection is not read until it is started.
     Connected {
-        /// The id of the client.
-        client: u64,
-        /// The number of the attempt.
-        attempt: u32,
+        /// The id of the attempt.
+        attempt: u64,
         /// The new connection.
         connection: Arc<C>,
     },
     /// A client's attempt failed.
     ConnectFailed {
-        /// The id of the client.
-        client: u64,
-        /// The number of the attempt.
-        attempt: u32,
-        /// The reason.
-        error: AttemptError,
+        /// The id of the attempt.
+        attempt: u64,
+        /// The reasons.
+        failures: Failures,
     },
 }
 

@@ -1,6 +1,5 @@
 //! Addresses across the border: where to connect or listen, and the two ends of a connection.
 
-use crate::endpoint;
 use crate::transport::Address;
 use napi::bindgen_prelude::{Error, Result, Status};
 use napi_derive::napi;
@@ -18,9 +17,9 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    pub(super) fn into_endpoint(self) -> Result<endpoint::Endpoint> {
+    pub(super) fn into_address(self) -> Result<Address> {
         if self.path.is_some() {
-            return Ok(endpoint::Endpoint::Unix(self.path));
+            return Ok(Address::Unix(self.path));
         }
         let address = self.address.unwrap_or_default();
         let (text, zone) = address.split_once('%').unwrap_or((&address, ""));
@@ -33,7 +32,7 @@ impl Endpoint {
         {
             v6.set_scope_id(scope_of(&address, zone));
         }
-        Ok(endpoint::Endpoint::Inet(socket))
+        Ok(Address::Inet(socket))
     }
 }
 

@@ -12,7 +12,7 @@ use super::strings;
 use super::values::{array, clear_exception, number, undefined, value};
 use crate::connection::{self, Event};
 use crate::events::batch::{EventBatch, MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MAX_BATCH_FRAMES};
-use crate::events::error::{AttemptError, HandshakeError};
+use crate::events::error::HandshakeError;
 use crate::events::event::LARGE_FRAME;
 use crate::transport::tls::TlsError;
 use napi::bindgen_prelude::{Buffer, Error, Null, Result, Status, ToNapiValue};
@@ -21,9 +21,9 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// Room for the largest batch: every frame takes two numbers at most, every event six.
+/// Room for the largest batch: every frame takes two numbers at most, every event four.
 pub(super) const INDEX_CAPACITY: usize =
-    IndexHeader::Length as usize + 2 * MAX_BATCH_FRAMES + 6 * MAX_BATCH_EVENTS;
+    IndexHeader::Length as usize + 2 * MAX_BATCH_FRAMES + 4 * MAX_BATCH_EVENTS;
 
 /// Room for the bytes of the largest batch.
 pub(super) const BYTES_CAPACITY: usize = MAX_BATCH_BYTES + LARGE_FRAME;
@@ -34,9 +34,8 @@ const ENOMEM: i32 = 12;
 enum Fallback {
     /// A message that cannot become a value of JavaScript is reported as too large.
     TooLarge(Arc<connection::Connection>),
-    /// A new connection that cannot be laid out is closed, and the attempt of the client that made
-    /// it fails.
-    Close(Arc<connection::Connection>, Option<(u64, u32)>),
+    /// A new connection that cannot be laid out is closed, and the attempt that made it fails.
+    Close(Arc<connection::Connection>, Option<u64>),
     /// No peer can cause this.
     Skip,
 }
@@ -50,10 +49,9 @@ impl Fallback {
             Event::Frames { connection, .. } if !has_text => Self::TooLarge(Arc::clone(connection)),
             Event::Accepted { connection, .. } => Self::Close(Arc::clone(connection), None),
             Event::Connected {
-                client,
                 attempt,
                 connection,
-            } => Self::Close(Arc::clone(connection), Some((*client, *attempt))),
+            } => Self::Close(Arc::clone(connection), Some(*attempt)),
             _ => Self::Skip,
         }
     }
@@ -147,8 +145,8 @@ impl Batch<'_> {
             }
             Fallback::Close(connection, attempt) => {
                 connection.close();
-                attempt.map_or(Ok(()), |(client, attempt)| {
-                    self.connect_failed(client, attempt, [(0, (ENOMEM, "connect"))])
+                attempt.map_or(Ok(()), |attempt| {
+                    self.connect_failed(attempt, [(0, (ENOMEM, "connect"))])
                 })
             }
             Fallback::Skip => Ok(()),
@@ -208,26 +206,14 @@ impl Batch<'_> {
                 error,
             } => self.handshake_failed(listener, ends.as_deref(), &error)?,
             Event::Connected {
-                client,
                 attempt,
                 connection,
-            } => {
-                self.extra(EventKind::Connected, client, Connection::from(connection))?;
-                self.push([attempt]);
-            }
-            Event::ConnectFailed {
-                client,
-                attempt,
-                error,
-            } => {
-                let failures = match &error {
-                    AttemptError::TimedOut => &[][..],
-                    AttemptError::Endpoints(failures) => failures,
-                };
+            } => self.extra(EventKind::Connected, attempt, Connection::from(connection))?,
+            Event::ConnectFailed { attempt, failures } => {
                 let failures = failures
                     .iter()
                     .map(|(endpoint, error)| (*endpoint, connect_error_code(error)));
-                self.connect_failed(client, attempt, failures)?;
+                self.connect_failed(attempt, failures)?;
             }
         }
         Ok(())
@@ -317,12 +303,10 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// `failures` has the index of each endpoint and its error. Without any, the attempt took too
-    /// long.
+    /// `failures` has the index of each endpoint and its error.
     fn connect_failed(
         &mut self,
-        client: u64,
-        attempt: u32,
+        attempt: u64,
         failures: impl IntoIterator<Item = (u32, ErrorCode)>,
     ) -> Result<()> {
         let mut values = Vec::new();
@@ -332,8 +316,7 @@ impl Batch<'_> {
             values.push(value(self.env, syscall)?);
         }
         let failures = array(self.env, &values)?;
-        self.push_extra(EventKind::ConnectFailed, client, failures);
-        self.push([attempt]);
+        self.push_extra(EventKind::ConnectFailed, attempt, failures);
         Ok(())
     }
 }

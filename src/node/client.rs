@@ -9,7 +9,6 @@ use crate::{connection, endpoint};
 use napi::bindgen_prelude::Result;
 use napi_derive::napi;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The native part of a client.
 #[napi]
@@ -20,14 +19,13 @@ pub struct SockhopClient {
 
 #[napi]
 impl SockhopClient {
-    /// A client that is not connected; its events carry `id`.
+    /// A client without an attempt.
     #[napi(constructor, catch_unwind)]
-    pub fn new(queue: &EventQueue, id: f64, options: ConnectionOptions) -> Result<Self> {
+    pub fn new(queue: &EventQueue, options: ConnectionOptions) -> Result<Self> {
         let config = options.into_config()?;
         Ok(Self {
             marks: Arc::clone(&config.marks),
             inner: endpoint::Connector::new(
-                id_of(id),
                 config,
                 Arc::clone(&queue.shared),
                 Arc::clone(&queue.listeners),
@@ -35,38 +33,33 @@ impl SockhopClient {
         })
     }
 
-    /// Begins an attempt, over TLS if there is `tls`, and returns its number. The next endpoint is
+    /// Begins an attempt, over TLS if there is `tls`; its event carries `id`. The next endpoint is
     /// tried when the previous one has failed or taken `pace` milliseconds.
     #[napi(catch_unwind)]
     pub fn connect(
         &self,
+        id: f64,
         endpoints: Vec<Endpoint>,
         pace: f64,
-        timeout: f64,
         tls: Option<&TlsClientConfig>,
-    ) -> Result<u32> {
+    ) -> Result<()> {
         let endpoints = endpoints
             .into_iter()
-            .map(Endpoint::into_endpoint)
+            .map(Endpoint::into_address)
             .collect::<Result<_>>()?;
-        Ok(self.inner.connect(
+        self.inner.connect(
+            id_of(id),
             endpoints,
             duration(pace).unwrap_or_default(),
-            duration(timeout).unwrap_or(Duration::MAX),
             tls.map(|tls| Arc::clone(&tls.inner)),
-        ))
+        );
+        Ok(())
     }
 
-    /// Cancels an attempt, or drops the connection, which JavaScript closes.
+    /// Cancels the attempt under way.
     #[napi(catch_unwind)]
-    pub fn detach(&self) {
-        self.inner.detach();
-    }
-
-    /// Forgets the pings sent so far.
-    #[napi(catch_unwind)]
-    pub fn clear_pings(&self) {
-        self.inner.clear_pings();
+    pub fn cancel(&self) {
+        self.inner.cancel();
     }
 
     /// How often its connections reached a mark.

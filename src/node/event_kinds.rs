@@ -58,12 +58,12 @@ pub enum EventKind {
     Refused = 12,
     /// A listener could not accept: `[errno, syscall]` among the extras.
     ListenerFailed = 13,
-    /// A client has a connection, among the extras; the number of the attempt follows the record.
+    /// An attempt to connect has succeeded: the connection is among the extras.
     Connected = 14,
-    /// An attempt of a client failed: `[index of the endpoint, errno, syscall, ...]` among the
-    /// extras; the number of the attempt follows the record.
+    /// An attempt to connect has failed: `[index of the endpoint, errno, syscall, ...]` among the
+    /// extras.
     ConnectFailed = 15,
     /// A client of a listener did not complete the TLS handshake:
-    /// `[number, what, ends, certificates, code]` among the extras, see `Batch::handshake_failed`.
+    /// `[number, what, ends, code, reason]` among the extras, see `Batch::handshake_failed`.
     HandshakeFailed = 16,
 }

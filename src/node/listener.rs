@@ -124,14 +124,6 @@ impl Listener {
         }
     }
 
-    /// The number of open connections of this listener.
-    #[napi(catch_unwind)]
-    pub fn connection_count(&self) -> u32 {
-        self.inner.lock().as_ref().map_or(0, |listener| {
-            u32::try_from(listener.connection_count()).unwrap_or(u32::MAX)
-        })
-    }
-
     /// Accepts the connections that wait in the kernel, and frees the address. Returns how many
     /// connections were accepted in all.
     #[napi(catch_unwind)]

@@ -70,7 +70,7 @@ impl SockhopServer {
         options: ListenOptions,
         tls: Option<&TlsAcceptor>,
     ) -> Result<Either<Listener, ListenFailure>> {
-        let address = endpoint.into_endpoint()?;
+        let address = endpoint.into_address()?;
         let listening = endpoint::listener::bind(&address, &options.into());
         Ok(self.accept_at(id, listening, tls))
     }
@@ -105,7 +105,7 @@ impl SockhopServer {
         let bound = match endpoint.zip(options) {
             None => Ok(None),
             Some((endpoint, options)) => {
-                let address = endpoint.into_endpoint()?;
+                let address = endpoint.into_address()?;
                 endpoint::listener::bind(&address, &options.into()).map(Some)
             }
         };
@@ -231,12 +231,6 @@ impl SockhopServer {
     #[napi(catch_unwind)]
     pub fn ping(&self) {
         self.registry.beat();
-    }
-
-    /// Forgets the pings sent so far.
-    #[napi(catch_unwind)]
-    pub fn clear_pings(&self) {
-        self.registry.clear_pings();
     }
 
     /// How often its connections reached a mark.

@@ -7,7 +7,7 @@ const { isOfProgram } = require('../errors/report-error.js');
 const { makeChannel } = require('../messaging/channels.js');
 const { typeName } = require('../messaging/payloads.js');
 const { isPeerDraining } = require('../messaging/ping-answers.js');
-const { kClearPings, kDetach, kMarks } = require('../native/classes.js');
+const { kMarks } = require('../native/classes.js');
 const { throwUncaught } = require('../native/dispatcher.js');
 const { pastTraffic, sumTraffic } = require('../stats/stats.js');
 const { kMarkConnected, kFlush, kQueued, kRoundTrip, kSize, kTraffic } = require('../symbols.js');
@@ -66,15 +66,13 @@ class ClientConnection {
   /**
    * @param {SockhopClient} client
    * @param {object} parts
-   * @param {number} parts.id names the client in events of the native side
    * @param {object} parts.options as checked
    * @param {object} parts.handlers
    * @param {import('./reconnector.js').Reconnector} parts.reconnector
    * @param {function} parts.setSocket the setter of `socket`, before a program replaces it
    */
-  constructor(client, { id, options, handlers, reconnector, setSocket }) {
+  constructor(client, { options, handlers, reconnector, setSocket }) {
     this.client = client;
-    this.id = id;
     this.#setSocket = setSocket;
     this.options = options;
     this.#handlers = handlers;
@@ -327,7 +325,6 @@ class ClientConnection {
       this.lastConnectError = err.code ?? err.message;
     }
     this.#reconnector.setState(this.state);
-    this.client[kDetach]();
     if (this.client._socket !== socket) return;
     this.channel?.close();
     this.channel = null;
@@ -383,7 +380,6 @@ class ClientConnection {
   }
 
   #leave() {
-    this.client[kDetach]();
     this.#past = pastTraffic(this.traffic);
     this.#leaving = this.channel;
     this.channel?.stopTimeouts();
@@ -508,7 +504,6 @@ class ClientConnection {
   }
 
   forgetPings() {
-    this.client[kClearPings]();
     this.channel?.forgetPings();
   }
 

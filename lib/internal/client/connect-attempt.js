@@ -8,8 +8,8 @@ const { clientName, debug } = require('../diagnostics.js');
 const { abortError } = require('../errors/errors.js');
 const { describeAttempt } = require('../errors/explanations.js');
 const { chainable, tolerate } = require('../messaging/bare-then.js');
-const { kConnect, kDetach } = require('../native/classes.js');
-const { attempts, KeepAlive } = require('../native/dispatcher.js');
+const { kCancel, kConnect } = require('../native/classes.js');
+const { attempts, KeepAlive, nextId } = require('../native/dispatcher.js');
 const options = require('../options/options.js');
 const { setImmediate } = require('../real-timers.js');
 const { kAttachConnection, kMoveToStream } = require('../symbols.js');
@@ -27,9 +27,6 @@ const load = {
   connector: late(() => require('../tls/tls-connector.js').TlsConnector),
   socket: late(() => require('../transport/tls-socket.js').SockhopTlsSocket),
 };
-
-/** The number of an attempt that the native side does not know (yet, or any more). */
-const NOT_NATIVE = -1;
 
 /**
  * One attempt of a client to connect: from `connect()` until there is a connection, an error, or
@@ -52,8 +49,8 @@ class ConnectAttempt {
    * @type {?TlsConnector}
    */
   #connector = null;
-  /** The number by which the native side reports on this attempt. */
-  #number = NOT_NATIVE;
+  /** Names the attempt in events of the native side. */
+  #id = nextId();
   /** Ends the attempt after `connect_timeout`. */
   #timer = null;
   /** Whether later attempts begin with OpenSSL if this one succeeds with it. */
@@ -98,7 +95,6 @@ class ConnectAttempt {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    attempts.set(this.#connection.id, this);
     this.#keepAlive.start();
     const signal = this.#signal;
     if (signal) {
@@ -170,21 +166,18 @@ class ConnectAttempt {
     );
     // This side times the attempt out, with the timers of the program.
     const { client } = this.#connection;
-    this.#number = client[kConnect](endpoints, attemptDelay(), 0, this.#connector?.client);
+    attempts.set(this.#id, this);
+    client[kConnect](this.#id, endpoints, attemptDelay(), this.#connector?.client);
   }
 
-  /**
-   * The native side has connected. An attempt that is over on this side has another number, or
-   * none.
-   */
-  connected(number, nativeConnection) {
-    if (number !== this.#number) nativeConnection.close(false);
-    else this.#scope.runInAsyncScope(this.#connected, this, nativeConnection);
+  /** The native side has connected. */
+  connected(nativeConnection) {
+    this.#scope.runInAsyncScope(this.#connected, this, nativeConnection);
   }
 
   /** The native side could not connect. */
-  failed(number, failures) {
-    if (number === this.#number) this.#scope.runInAsyncScope(this.#failed, this, failures);
+  failed(failures) {
+    this.#scope.runInAsyncScope(this.#failed, this, failures);
   }
 
   #connected(nativeConnection) {
@@ -227,7 +220,6 @@ class ConnectAttempt {
    *   that failed
    */
   #failed(failures) {
-    if (failures.length === 0) return this.#fail(timedOut());
     const [, errno, syscall] = failures;
     if (syscall === 'handshake timeout') return this.#fail(load.errors().handshakeTimedOut());
     // A handshake that the server refused will be refused again; one whose connection broke may
@@ -273,8 +265,6 @@ class ConnectAttempt {
    * @param {boolean} isLasting whether later attempts begin with OpenSSL if this one succeeds
    */
   #tryOpenssl(isLasting) {
-    this.#connection.client[kDetach]();
-    this.#number = NOT_NATIVE;
     this.#prefersOpenssl = isLasting;
     try {
       this.#connectWithOpenssl();
@@ -327,6 +317,7 @@ class ConnectAttempt {
     debug?.('%s: could not connect: %s', clientName(this.#connection.client), err.message);
     describeAttempt(err, this.#target, this.#connection.options);
     this.#end();
+    this.#connection.client[kCancel]();
     // The program itself has ended the attempt: in 1.8.4 the promise stays pending.
     if (err.code === 'ERR_SOCKET_DESTROYED') tolerate(this.#promise);
     this.#reject(err);
@@ -336,7 +327,7 @@ class ConnectAttempt {
   #end() {
     this.#isOver = true;
     clearTimeout(this.#timer);
-    attempts.delete(this.#connection.id);
+    attempts.delete(this.#id);
     this.#keepAlive.stop();
     this.#stopListening();
     this.#connection.attemptEnded();

@@ -33,14 +33,12 @@ for (const Class of [native.SockhopClient, native.SockhopServer, native.SockhopS
 module.exports = {
   ...native,
 
-  // Methods of SockhopClient and SockhopServer.
-  kClearPings: symbolOf('clearPings'),
+  // A method of SockhopClient and SockhopServer.
   kMarks: symbolOf('marks'),
-  kPing: symbolOf('ping'),
 
   // Methods of SockhopClient.
+  kCancel: symbolOf('cancel'),
   kConnect: symbolOf('connect'),
-  kDetach: symbolOf('detach'),
 
   // Methods of SockhopServer.
   kDeliver: symbolOf('deliver'),
@@ -54,6 +52,7 @@ module.exports = {
   kListenOn: symbolOf('listenOn'),
   kMemberCount: symbolOf('memberCount'),
   kMembers: symbolOf('members'),
+  kPing: symbolOf('ping'),
 
   // Methods of SockhopSession.
   kLeave: symbolOf('leave'),

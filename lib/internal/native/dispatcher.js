@@ -73,10 +73,10 @@ function idAt(at) {
   return high === 0 ? index[at + 1] : high * 2 ** 32 + index[at + 1];
 }
 
-/** Receivers of events: sockets by the id of their connection, listeners by an id of their own. */
+/** Receivers of events: sockets by the id of their connection, the others by an id of their own. */
 const sockets = new Map();
 const listeners = new Map();
-/** The attempts to connect that are under way, by the ids of their clients. */
+/** The attempts to connect that the native side makes. */
 const attempts = new Map();
 const broadcasts = new Map();
 
@@ -369,20 +369,15 @@ class Batch {
         listeners.get(id)?.handshakeFailed(...this.#extras[value]);
         break;
       case CONNECTED: {
-        const number = index[at + 4];
-        this.#at += 1;
         const connection = this.#extras[value];
         const attempt = attempts.get(id);
-        if (attempt) attempt.connected(number, connection);
+        if (attempt) attempt.connected(connection);
         else connection.close(false);
         break;
       }
-      case CONNECT_FAILED: {
-        const number = index[at + 4];
-        this.#at += 1;
-        attempts.get(id)?.failed(number, this.#extras[value]);
+      case CONNECT_FAILED:
+        attempts.get(id)?.failed(this.#extras[value]);
         break;
-      }
     }
   }
 }
@@ -550,7 +545,7 @@ function changeActive(change) {
 
 let lastId = 0;
 
-/** @returns {number} an id for a listener, client or broadcast of this environment */
+/** @returns {number} an id for a listener, attempt or broadcast of this environment */
 function nextId() {
   lastId += 1;
   return lastId;

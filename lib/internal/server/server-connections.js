@@ -496,7 +496,6 @@ class ServerConnections {
   // ---- pings ------------------------------------------------------------------------------------
 
   forgetPings() {
-    this.#server[native.kClearPings]();
     for (const channel of this.channels) channel?.forgetPings();
   }
 

@@ -211,8 +211,8 @@ class ConnectionSocket extends Socket {
     return this.#usage.sentPings !== null;
   }
 
-  /** The native client or server makes the connection forget its pings. */
   [kClearPings]() {
+    this.#connection.clearPings();
     if (this.#usage.sentPings !== null) this.#usage.sentPings = null;
   }
 
