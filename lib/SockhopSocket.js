@@ -2,7 +2,7 @@
 
 const { late } = require('./internal/late.js');
 const { connectionName, debug } = require('./internal/diagnostics.js');
-const { systemError } = require('./internal/errors/system-errors.js');
+const { connectionError } = require('./internal/errors/system-errors.js');
 const { takeOffer, textOf } = require('./internal/messaging/message-codec.js');
 const { dispatchSoon, throwUncaught } = require('./internal/native/dispatcher.js');
 const { supportProxies } = require('./internal/proxy-support.js');
@@ -32,7 +32,6 @@ const {
   kTraffic,
   kUncountFrame,
 } = require('./internal/symbols.js');
-const { slowConsumer } = require('./internal/errors/errors.js');
 const { INITIAL_READING, Reading } = require('./internal/transport/reading.js');
 const {
   WritingSocket,
@@ -331,8 +330,8 @@ class SockhopSocket extends WritingSocket {
     if (this.readableFlowing !== true && this.listenerCount('readable') === 0) super.resume();
   }
 
-  [kOnError](errno, syscall) {
-    this.destroy(errno === 0 ? slowConsumer() : systemError(-errno, syscall));
+  [kOnError](kind, number, syscall) {
+    this.destroy(connectionError(kind, number, syscall));
   }
 
   [kOnUnresponsive]() {

@@ -5,7 +5,7 @@
 use super::address::family;
 use super::connection::Connection;
 use super::errors::{
-    ErrorCode, connect_error_code, connection_error_code, handshake_error_code, system_error_code,
+    ErrorCode, ErrorKind, connect_error_code, connection_error_code, handshake_error_code, system_error_code,
 };
 use super::event_kinds::{EventKind, IndexHeader};
 use super::strings;
@@ -146,7 +146,7 @@ impl Batch<'_> {
             Fallback::Close(connection, attempt) => {
                 connection.close();
                 attempt.map_or(Ok(()), |attempt| {
-                    self.connect_failed(attempt, [(0, (ENOMEM, "connect"))])
+                    self.connect_failed(attempt, [(0, (ErrorKind::System, ENOMEM, "connect"))])
                 })
             }
             Fallback::Skip => Ok(()),
@@ -269,31 +269,39 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// A record with an extra `[errno, syscall]`.
-    fn failure(&mut self, kind: EventKind, id: u64, code: ErrorCode) -> Result<()> {
-        let errno = value(self.env, code.0)?;
-        let syscall = value(self.env, code.1)?;
-        let failure = array(self.env, &[errno, syscall])?;
-        self.push_extra(kind, id, failure);
+    /// A record whose extra is an error.
+    fn failure(&mut self, kind: EventKind, id: u64, error: ErrorCode) -> Result<()> {
+        let error = self.error(error)?;
+        let error = array(self.env, &error)?;
+        self.push_extra(kind, id, error);
         Ok(())
     }
 
-    /// A record with an extra `[number, what, ends, code, reason]`: the error as an [`ErrorCode`],
-    /// the addresses of TCP or null, and for a refused certificate why it is not trusted, or null.
+    fn error(&self, (kind, number, syscall): ErrorCode) -> Result<[sys::napi_value; 3]> {
+        Ok([
+            value(self.env, kind as u32)?,
+            value(self.env, number)?,
+            value(self.env, syscall)?,
+        ])
+    }
+
+    /// A record whose extra is an error, with the addresses of TCP or null, and for a refused
+    /// certificate why it is not trusted, or null.
     fn handshake_failed(
         &mut self,
         listener: u64,
         ends: Option<&(SocketAddr, SocketAddr)>,
         error: &HandshakeError,
     ) -> Result<()> {
-        let (number, what) = handshake_error_code(error);
+        let [kind, number, syscall] = self.error(handshake_error_code(error))?;
         let untrusted = match error {
             HandshakeError::Tls(TlsError::Refused(untrusted)) => Some(untrusted),
             _ => None,
         };
         let failure = [
-            value(self.env, number)?,
-            value(self.env, what)?,
+            kind,
+            number,
+            syscall,
             ends_of_tcp(self.env, ends)?,
             value(self.env, untrusted.map(|it| it.code))?,
             value(self.env, untrusted.map(|it| it.reason.as_str()))?,
@@ -310,10 +318,9 @@ impl Batch<'_> {
         failures: impl IntoIterator<Item = (u32, ErrorCode)>,
     ) -> Result<()> {
         let mut values = Vec::new();
-        for (endpoint, (errno, syscall)) in failures {
+        for (endpoint, error) in failures {
             values.push(value(self.env, endpoint)?);
-            values.push(value(self.env, errno)?);
-            values.push(value(self.env, syscall)?);
+            values.extend(self.error(error)?);
         }
         let failures = array(self.env, &values)?;
         self.push_extra(EventKind::ConnectFailed, attempt, failures);

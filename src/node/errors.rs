@@ -9,47 +9,61 @@ use napi::bindgen_prelude::Unknown;
 use napi::{Env, JsValue, sys};
 use napi_derive::napi;
 
-/// An error as `lib/` gets it: a number, and the system call that returned it. Errors that no
-/// system call returned have one of these names instead of the system call, and a number of their
-/// own:
-///
-/// - `tls`: TLS failed on a connection; the number is [`TlsError::number`](crate::transport::tls::TlsError::number).
-/// - `handshake`: the TLS handshake failed; with 0 it would fail again, any other number is that of a system error.
-/// - `certificate`: the certificate of a client was refused during the TLS handshake.
-/// - `handshake timeout`: the TLS handshake took too long.
-/// - `connect itself`: a socket was connected to itself.
-/// - `write` with 0: the peer is a slow consumer.
-pub(super) type ErrorCode = (i32, &'static str);
+/// The kinds of errors that events report, which JavaScript reads by the same names.
+#[napi]
+#[derive(Clone, Copy)]
+pub enum ErrorKind {
+    /// A system call failed.
+    System = 0,
+    /// The peer does not read fast enough, and is disconnected.
+    SlowConsumer = 1,
+    /// TLS failed.
+    Tls = 2,
+    /// A client has a certificate that is not trusted.
+    CertificateRefused = 3,
+    /// The TLS handshake failed, and would fail again.
+    HandshakeFailed = 4,
+    /// The connection broke during the TLS handshake.
+    HandshakeInterrupted = 5,
+    /// The TLS handshake took too long.
+    HandshakeTimedOut = 6,
+    /// A client was connected to itself, because no server listens there.
+    ConnectedToItself = 7,
+}
 
-pub(super) fn system_error_code(error: &SystemError) -> ErrorCode {
-    (error.errno, error.syscall)
+/// An error as `lib/` gets it: its kind, a number, and the system call that returned it, if there is
+/// one. The number is that of the system's error, or of the TLS failure: see [`TlsError::number`].
+pub(super) type ErrorCode = (ErrorKind, i32, &'static str);
+
+pub(super) const fn system_error_code(error: &SystemError) -> ErrorCode {
+    (ErrorKind::System, error.errno, error.syscall)
 }
 
 pub(super) fn connection_error_code(error: &ConnectionError) -> ErrorCode {
     match error {
         ConnectionError::System(error) => system_error_code(error),
-        ConnectionError::Tls(error) => (error.number(), "tls"),
-        ConnectionError::SlowConsumer => (0, "write"),
-        ConnectionError::TaskPanicked => (EIO, "read"),
+        ConnectionError::Tls(error) => (ErrorKind::Tls, error.number(), ""),
+        ConnectionError::SlowConsumer => (ErrorKind::SlowConsumer, 0, ""),
+        ConnectionError::TaskPanicked => (ErrorKind::System, EIO, "read"),
     }
 }
 
 pub(super) fn connect_error_code(error: &ConnectError) -> ErrorCode {
     match error {
         ConnectError::System(error) => system_error_code(error),
-        ConnectError::Itself => (ECONNREFUSED, "connect itself"),
-        ConnectError::HandshakeInterrupted(errno) => (*errno, "handshake"),
-        ConnectError::HandshakeFailed(_) => (0, "handshake"),
-        ConnectError::HandshakeTimedOut => (0, "handshake timeout"),
+        ConnectError::Itself => (ErrorKind::ConnectedToItself, ECONNREFUSED, "connect"),
+        ConnectError::HandshakeInterrupted(errno) => (ErrorKind::HandshakeInterrupted, *errno, ""),
+        ConnectError::HandshakeFailed(_) => (ErrorKind::HandshakeFailed, 0, ""),
+        ConnectError::HandshakeTimedOut => (ErrorKind::HandshakeTimedOut, 0, ""),
     }
 }
 
 pub(super) fn handshake_error_code(error: &HandshakeError) -> ErrorCode {
     match error {
-        HandshakeError::Interrupted(errno) => (*errno, "handshake"),
-        HandshakeError::Tls(TlsError::Refused(..)) => (0, "certificate"),
-        HandshakeError::Tls(error) => (error.number(), "tls"),
-        HandshakeError::TimedOut => (0, "handshake timeout"),
+        HandshakeError::Interrupted(errno) => (ErrorKind::HandshakeInterrupted, *errno, "read"),
+        HandshakeError::Tls(TlsError::Refused(..)) => (ErrorKind::CertificateRefused, 0, ""),
+        HandshakeError::Tls(error) => (ErrorKind::Tls, error.number(), ""),
+        HandshakeError::TimedOut => (ErrorKind::HandshakeTimedOut, 0, ""),
     }
 }
 

@@ -44,7 +44,7 @@ pub enum EventKind {
     TooLarge = 5,
     /// The peer has ended its direction.
     Ended = 6,
-    /// The connection is broken: `[errno, syscall]` among the extras.
+    /// The connection is broken: `[kind, number, syscall]` among the extras, see `ErrorKind`.
     Failed = 7,
     /// The kernel has everything up to the position among the extras.
     Flushed = 8,
@@ -56,14 +56,14 @@ pub enum EventKind {
     Accepted = 11,
     /// A listener has turned a connection away: its two ends among the extras, or null.
     Refused = 12,
-    /// A listener could not accept: `[errno, syscall]` among the extras.
+    /// A listener could not accept: `[kind, number, syscall]` among the extras.
     ListenerFailed = 13,
     /// An attempt to connect has succeeded: the connection is among the extras.
     Connected = 14,
-    /// An attempt to connect has failed: `[index of the endpoint, errno, syscall, ...]` among the
-    /// extras.
+    /// An attempt to connect has failed: `[index of the endpoint, kind, number, syscall, ...]` among
+    /// the extras.
     ConnectFailed = 15,
     /// A client of a listener did not complete the TLS handshake:
-    /// `[number, what, ends, code, reason]` among the extras, see `Batch::handshake_failed`.
+    /// `[kind, number, syscall, ends, code, reason]` among the extras, see `Batch::handshake_failed`.
     HandshakeFailed = 16,
 }

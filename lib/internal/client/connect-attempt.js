@@ -8,7 +8,7 @@ const { clientName, debug } = require('../diagnostics.js');
 const { abortError } = require('../errors/errors.js');
 const { describeAttempt } = require('../errors/explanations.js');
 const { chainable, tolerate } = require('../messaging/bare-then.js');
-const { kCancel, kConnect } = require('../native/classes.js');
+const { ErrorKind, kCancel, kConnect } = require('../native/classes.js');
 const { attempts, KeepAlive, nextId } = require('../native/dispatcher.js');
 const options = require('../options/options.js');
 const { setImmediate } = require('../real-timers.js');
@@ -216,15 +216,19 @@ class ConnectAttempt {
   }
 
   /**
-   * @param {Array} failures an index into the endpoints, an errno and a syscall for each endpoint
-   *   that failed
+   * @param {Array} failures an index into the endpoints, and the kind, the errno and the syscall of
+   *   the error, for each endpoint that failed
    */
   #failed(failures) {
-    const [, errno, syscall] = failures;
-    if (syscall === 'handshake timeout') return this.#fail(load.errors().handshakeTimedOut());
-    // A handshake that the server refused will be refused again; one whose connection broke may
-    // succeed.
-    if (syscall === 'handshake') return this.#tryOpenssl(errno === 0);
+    const [, kind] = failures;
+    switch (kind) {
+      case ErrorKind.HandshakeTimedOut:
+        return this.#fail(load.errors().handshakeTimedOut());
+      case ErrorKind.HandshakeFailed:
+        return this.#tryOpenssl(true);
+      case ErrorKind.HandshakeInterrupted:
+        return this.#tryOpenssl(false);
+    }
     this.#fail(attemptError(this.#endpoints, failures), true);
   }
 

@@ -4,10 +4,8 @@ const { isIPv6 } = require('node:net');
 
 const SockhopError = require('../../SockhopError.js');
 const { explain } = require('../errors/explanations.js');
+const { ErrorKind } = require('../native/classes.js');
 const { systemError } = require('../errors/system-errors.js');
-
-/** The native side's name of the call that connected a socket to its own port. */
-const CONNECT_ITSELF = 'connect itself';
 
 /**
  * Codes with which the call of connect(2) itself fails. The socket has no address of its own then,
@@ -17,14 +15,14 @@ const AT_ONCE = ['ENETUNREACH', 'EADDRNOTAVAIL', 'EINVAL', 'EACCES', 'EPERM'];
 
 /**
  * @param {{path?: string, address?: string, port?: number}} endpoint
+ * @param {ErrorKind} kind
  * @param {number} errno positive
  * @param {string} syscall
  * @returns {Error} why the endpoint could not be connected to, as Node reports it
  */
-function endpointError({ path, address, port }, errno, syscall) {
-  const isItself = syscall === CONNECT_ITSELF;
-  const err = systemError(-errno, isItself ? 'connect' : syscall, path ?? address, port);
-  if (isItself) {
+function endpointError({ path, address, port }, kind, errno, syscall) {
+  const err = systemError(-errno, syscall, path ?? address, port);
+  if (kind === ErrorKind.ConnectedToItself) {
     err.message += ': no server listens there, and TCP had connected the client to its own port';
   } else if (!path && AT_ONCE.includes(err.code)) {
     err.message += ` - Local (${isIPv6(address) ? '::' : '0.0.0.0'}:0)`;
@@ -34,15 +32,16 @@ function endpointError({ path, address, port }, errno, syscall) {
 
 /**
  * @param {object[]} endpoints
- * @param {Array} failures an index into the endpoints, an errno and a syscall for each endpoint
- *   that failed
+ * @param {Array} failures an index into the endpoints, and the kind, the errno and the syscall of
+ *   the error, for each endpoint that failed
  * @returns {Error} why the attempt failed: for several endpoints an AggregateError with the code of
  *   the first, as Node reports it
  */
 function attemptError(endpoints, failures) {
   const errors = [];
-  for (let at = 0; at < failures.length; at += 3) {
-    errors.push(endpointError(endpoints[failures[at]], failures[at + 1], failures[at + 2]));
+  for (let at = 0; at < failures.length; at += 4) {
+    const [index, ...error] = failures.slice(at, at + 4);
+    errors.push(endpointError(endpoints[index], ...error));
   }
   if (errors.length === 1) return errors[0];
   const err = new AggregateError(errors, errors.map(({ message }) => message).join(', '));

@@ -10,6 +10,8 @@ const net = require('node:net');
 const os = require('node:os');
 const util = require('node:util');
 
+const { ErrorKind } = require('../native/classes.js');
+const { slowConsumer } = require('./errors.js');
 const { causeOfPath, explain } = require('./explanations.js');
 
 /**
@@ -99,4 +101,14 @@ function systemError(error, syscall, address, port) {
   return err;
 }
 
-module.exports = { systemError };
+/**
+ * @param {ErrorKind} kind
+ * @param {number} errno positive
+ * @param {string} syscall
+ * @returns {Error} with which the native side has ended a connection, except those of TLS
+ */
+function connectionError(kind, errno, syscall) {
+  return kind === ErrorKind.SlowConsumer ? slowConsumer() : systemError(-errno, syscall);
+}
+
+module.exports = { connectionError, systemError };

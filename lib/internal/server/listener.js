@@ -430,8 +430,8 @@ class Listener extends Server {
     this.#handlers.onConnectionRefused(limit, limit !== this.#defaultLimit);
   }
 
-  /** The native listener could not accept. */
-  failed(errno, syscall) {
+  /** The native listener could not accept, because a system call failed. */
+  failed(_kind, errno, syscall) {
     this.onListenerError(systemError(-errno, syscall));
   }
 

@@ -1,6 +1,7 @@
 'use strict';
 
 const { explain } = require('../errors/explanations.js');
+const { ErrorKind } = require('../native/binding.js');
 const { systemError } = require('../errors/system-errors.js');
 
 /**
@@ -88,16 +89,14 @@ function handshakeTimedOut() {
 /**
  * The error of a client that did not complete the handshake.
  *
- * @param {number} number
- * @param {string} what `tls`, `handshake`, `handshake timeout` or `certificate`; the native side has
- *   the numbers of each
+ * @param {[ErrorKind, number, string]} error its kind, number and syscall
  * @param {?Array} ends of TCP: address, port and family of this end and of the client
  * @param {{code: string, message: string}} [refusal] on a certificate that was refused
  * @returns {Error} with the `code` of Node, and the `address` and `port` of the client
  */
-function handshakeError(number, what, ends, refusal) {
+function handshakeError(error, ends, refusal) {
   const [, , , address, port] = ends ?? [];
-  return describeHandshake(errorOf(number, what, refusal), address, port);
+  return describeHandshake(errorOf(error, refusal), address, port);
 }
 
 /**
@@ -112,16 +111,16 @@ function describeHandshake(err, address, port) {
   return explain(err, CAUSES[err.code]);
 }
 
-function errorOf(number, what, refusal) {
-  switch (what) {
-    case 'tls':
+function errorOf([kind, number, syscall], refusal) {
+  switch (kind) {
+    case ErrorKind.Tls:
       return alertError(number);
-    case 'certificate':
+    case ErrorKind.CertificateRefused:
       return Object.assign(new Error(refusal.message), { code: refusal.code });
-    case 'handshake timeout':
+    case ErrorKind.HandshakeTimedOut:
       return handshakeTimedOut();
     default:
-      return systemError(-number, 'read');
+      return systemError(-number, syscall);
   }
 }
 

@@ -181,14 +181,15 @@ class TlsServer {
   /**
    * The error of a handshake that failed.
    *
+   * @param {ErrorKind} kind
    * @param {number} number
-   * @param {string} what
+   * @param {string} syscall
    * @param {?Array} ends of TCP: address, port and family of this end and of the client
    * @param {?string} code why the certificate of the client was refused
    * @param {?string} reason the same, as text
    */
-  failure(number, what, ends, code, reason) {
-    return handshakeError(number, what, ends, { code, message: reason });
+  failure(kind, number, syscall, ends, code, reason) {
+    return handshakeError([kind, number, syscall], ends, { code, message: reason });
   }
 
   // ---- OpenSSL ----------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 'use strict';
 
 const { SockhopSocket } = require('../../SockhopSocket.js');
+const { ErrorKind } = require('../native/classes.js');
 const { kAttachConnection, kMarkConnected, kOnError } = require('../symbols.js');
 const { alertError } = require('../tls/tls-errors.js');
 const { supportProxies } = require('../proxy-support.js');
@@ -51,9 +52,9 @@ class SockhopTlsSocket extends SockhopSocket {
     this.emit('secureConnect');
   }
 
-  [kOnError](errno, syscall) {
-    if (syscall === 'tls') this.destroy(alertError(errno));
-    else super[kOnError](errno, syscall);
+  [kOnError](kind, number, syscall) {
+    if (kind === ErrorKind.Tls) this.destroy(alertError(number));
+    else super[kOnError](kind, number, syscall);
   }
 
   /**
