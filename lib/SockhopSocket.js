@@ -233,7 +233,7 @@ class SockhopSocket extends WritingSocket {
   }
 
   [kReleaseRetained](amount) {
-    if (!this[kIsOver]) this[kConnection].unretain(amount);
+    if (!this[kIsOver]) this[kConnection].releaseRetained(amount);
   }
 
   // ---- events of the native connection ----------------------------------------------------------

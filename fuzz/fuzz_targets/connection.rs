@@ -10,7 +10,7 @@ use sockhop_native::connection::{
     Config, Connection, Environment, Event, SlowConsumer, WriteOutcome,
 };
 use sockhop_native::events::poller::Poller;
-use sockhop_native::protocol::{Control, control};
+use sockhop_native::protocol::{Control, parse_control};
 use sockhop_native::transport::Stream;
 use std::io::{ErrorKind, Read};
 use std::time::{Duration, Instant};
@@ -152,7 +152,7 @@ impl Peer {
     fn messages(&self) -> (Vec<&[u8]>, bool) {
         let mut lines: Vec<_> = self.read.split(|byte| *byte == b'\n').collect();
         let whole = lines.pop().is_none_or(<[u8]>::is_empty);
-        lines.retain(|line| !matches!(control(line), Some(Control::Pong(_))));
+        lines.retain(|line| !matches!(parse_control(line), Some(Control::Pong(_))));
         (lines, whole)
     }
 }
@@ -165,7 +165,7 @@ fn frames(stream: &[u8], limit: usize) -> (Vec<Vec<u8>>, bool) {
         if line.len() > limit {
             return (frames, true);
         }
-        if lines.peek().is_some() && control(line).is_none() {
+        if lines.peek().is_some() && parse_control(line).is_none() {
             frames.push(line.to_vec());
         }
     }

@@ -50,9 +50,9 @@ pub(crate) struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Appended {
     /// The caller distributes the entries, because no thread does.
-    Unattended,
+    Idle,
     /// Nothing.
-    Attended,
+    Distributing,
     /// The caller helps the threads that distribute the entries.
     Crowded,
 }
@@ -63,7 +63,7 @@ struct Entries {
     /// The bytes in `list`.
     bytes: usize,
     /// Whether a thread distributes the entries.
-    attended: bool,
+    distributing: bool,
 }
 
 /// The entries of one server, oldest first.
@@ -100,12 +100,12 @@ impl BroadcastLog {
             guard,
         }));
         self.end.store(position + 1, Ordering::Release);
-        if !std::mem::replace(&mut entries.attended, true) {
-            Appended::Unattended
+        if !std::mem::replace(&mut entries.distributing, true) {
+            Appended::Idle
         } else if is_crowded {
             Appended::Crowded
         } else {
-            Appended::Attended
+            Appended::Distributing
         }
     }
 
@@ -122,7 +122,7 @@ impl BroadcastLog {
     /// The next entries to distribute. If there are none, the caller has stopped distributing.
     pub(crate) fn next_round(&self) -> Vec<Arc<Entry>> {
         let mut entries = self.entries.lock();
-        entries.attended = !entries.list.is_empty();
+        entries.distributing = !entries.list.is_empty();
         let list = entries.list.iter();
         list.take(ENTRIES_PER_ROUND).cloned().collect()
     }

@@ -57,8 +57,8 @@ pub struct Config {
     pub max_message_size: usize,
     /// The connection goes on when the peer has ended its direction.
     pub allow_half_open: bool,
-    /// Frames are bare values without an envelope (`peer_type: "json"`).
-    pub bare: bool,
+    /// Frames are JSON without an envelope (`peer_type: "json"`).
+    pub json_mode: bool,
     /// Pings and pongs are handed over to JavaScript as frames (`debug: true` shows them there).
     pub show_control: bool,
     /// Bytes of a connection that may wait for JavaScript before reading stops.
@@ -81,7 +81,7 @@ impl Config {
             transmit_terminator: newline,
             max_message_size: 128 << 20,
             allow_half_open: false,
-            bare: false,
+            json_mode: false,
             show_control: false,
             receive_high_water_mark: 1 << 20,
             send_high_water_mark: 16 << 20,

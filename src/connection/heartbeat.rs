@@ -115,7 +115,7 @@ impl Heartbeat {
             &ping.id,
             ping.created,
             &config.transmit_terminator,
-            config.bare,
+            config.json_mode,
         );
         self.pings.push_back(ping);
         while self.pings.len() > UNANSWERED_LIMIT {
@@ -168,7 +168,7 @@ impl Heartbeat {
 #[cfg(test)]
 mod tests {
     use super::{Config, Heartbeat, HeartbeatAction, Progress};
-    use crate::protocol::{Control, control};
+    use crate::protocol::{Control, parse_control};
 
     fn sent(beat: HeartbeatAction) -> Vec<u8> {
         match beat {
@@ -178,7 +178,7 @@ mod tests {
     }
 
     fn pong_to(frame: &[u8]) -> crate::protocol::PingBody {
-        match control(&frame[..frame.len() - 1]) {
+        match parse_control(&frame[..frame.len() - 1]) {
             Some(Control::Ping(body)) => body,
             other => panic!("not a ping: {other:?}"),
         }

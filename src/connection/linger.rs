@@ -84,11 +84,11 @@ impl Drop for Lingering {
 
 /// Reads a closed connection to its end, in a task of its own. Closes it at once if too many are
 /// being read.
-pub(crate) fn start(stream: Arc<Stream>, patience: LingerLimits) {
+pub(crate) fn start(stream: Arc<Stream>, limits: LingerLimits) {
     if let Some(counted) = Lingering::begin() {
         // A task that cannot be spawned is dropped, which closes the stream.
         let _ = runtime::spawn(async move {
-            linger(&stream, patience).await;
+            linger(&stream, limits).await;
             drop(stream);
             drop(counted);
         });
@@ -96,13 +96,13 @@ pub(crate) fn start(stream: Arc<Stream>, patience: LingerLimits) {
 }
 
 /// Reads until the peer ends, a limit is reached, or a new connection needs the descriptor.
-async fn linger(stream: &Stream, patience: LingerLimits) {
+async fn linger(stream: &Stream, limits: LingerLimits) {
     let began = Instant::now();
     let mut heard = began;
-    let mut left = patience.bytes;
+    let mut left = limits.bytes;
     let mut pause = PAUSE;
-    let wanted = wanted(stream);
-    tokio::pin!(wanted);
+    let needed = descriptor_needed(stream);
+    tokio::pin!(needed);
     loop {
         // The semaphore is never closed.
         let turn = TURN.acquire().await.ok();
@@ -123,26 +123,26 @@ async fn linger(stream: &Stream, patience: LingerLimits) {
                 drop(turn);
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
-                    () = &mut wanted => return,
+                    () = &mut needed => return,
                 }
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
             Err(_) => return,
         }
         // The kernel delivers the bytes that the peer has not taken yet.
-        if began.elapsed() >= patience.time || heard.elapsed() >= patience.silence {
+        if began.elapsed() >= limits.time || heard.elapsed() >= limits.silence {
             return;
         }
     }
 }
 
 /// Returns when a new connection needs the descriptor of this one.
-async fn wanted(stream: &Stream) {
+async fn descriptor_needed(stream: &Stream) {
     let Some(quota) = stream.quota() else {
         return std::future::pending().await;
     };
     loop {
-        quota.wanted.notified().await;
+        quota.needed.notified().await;
         // Another closed connection may have made room already.
         if quota.is_overdrawn() {
             return;
@@ -216,11 +216,11 @@ mod tests {
         const BOUND: usize = 1 << 20;
         let (stream, peer) = pair();
         let peer = flood(peer);
-        let patience = LingerLimits {
+        let limits = LingerLimits {
             bytes: BOUND,
             ..LingerLimits::LONG
         };
-        runtime().block_on(linger(&stream, patience));
+        runtime().block_on(linger(&stream, limits));
         drop(stream);
         // The kernel's buffers take some more.
         let sent = peer.join().unwrap();

@@ -186,7 +186,7 @@ impl Connection {
             };
             if !show_control
                 && !is_binary
-                && let Some(control) = protocol::control(frame.as_bytes())
+                && let Some(control) = protocol::parse_control(frame.as_bytes())
             {
                 let terminator = self.config.receive_terminator.as_bytes();
                 let length = frame.as_bytes().len() + terminator.len();
@@ -269,7 +269,7 @@ impl Connection {
                 ping,
                 now,
                 &self.config.transmit_terminator,
-                self.config.bare,
+                self.config.json_mode,
             );
             if pongs.len() < PONG_BATCH && place < pings.len() {
                 continue;
@@ -310,13 +310,13 @@ impl Connection {
     }
 
     /// JavaScript keeps `amount` delivered bytes for the program: they count as unread until
-    /// [`give_back`](Self::give_back).
+    /// [`release_retained`](Self::release_retained).
     pub fn retain(&self, amount: usize) {
         self.unread.add(amount);
     }
 
     /// The program took `amount` of the retained bytes.
-    pub fn give_back(self: &Arc<Self>, amount: usize) {
+    pub fn release_retained(self: &Arc<Self>, amount: usize) {
         self.release(amount);
     }
 }

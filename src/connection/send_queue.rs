@@ -17,7 +17,7 @@ const CHUNKS_PER_WRITE: usize = 64;
 
 struct Chunk {
     bytes: Bytes,
-    _token: Option<CompletionGuard>,
+    _guard: Option<CompletionGuard>,
 }
 
 /// Whether the sending direction has ended.
@@ -209,7 +209,7 @@ impl<S: Outgoing> SendQueue<S> {
         self.queued += bytes.len();
         self.queue.push_back(Chunk {
             bytes,
-            _token: guard,
+            _guard: guard,
         });
     }
 

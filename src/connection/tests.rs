@@ -41,10 +41,10 @@ impl Environment {
     }
 
     fn take(&mut self) {
-        while let Some(segment) = self.shared.take() {
-            let mut text = segment.text.as_slice();
-            let mut lengths = segment.lengths.iter();
-            for event in &segment.events {
+        while let Some(batch) = self.shared.take() {
+            let mut text = batch.text.as_slice();
+            let mut lengths = batch.lengths.iter();
+            for event in &batch.events {
                 match event {
                     Event::Frames { count, .. } => {
                         for length in lengths.by_ref().take(*count as usize) {
@@ -64,7 +64,7 @@ impl Environment {
                     other => panic!("unexpected event {other:?}"),
                 }
             }
-            self.shared.queue().recycle(segment);
+            self.shared.queue().recycle(batch);
             self.shared.queue().delivered(self.slices);
         }
     }
@@ -225,9 +225,9 @@ fn turns_get_as_short_as_a_slow_program_needs_and_grow_again() {
     let (environment, connection, peer) = open(Domain::IPV4, Config::for_tests());
     flood(&connection, peer, FRAMES);
     let took = |slices| {
-        let segment = environment.shared.take().unwrap();
-        let frames = segment.lengths.len();
-        environment.shared.queue().recycle(segment);
+        let batch = environment.shared.take().unwrap();
+        let frames = batch.lengths.len();
+        environment.shared.queue().recycle(batch);
         environment.shared.queue().delivered(slices);
         frames
     };

@@ -86,7 +86,7 @@ impl<C: Receiver> Distribution<C> {
     /// Begins the next round, in which the calling thread takes part. `None`: there are no entries,
     /// and the next thread that appends one must distribute it.
     ///
-    /// Only the thread for which [`Appended::Unattended`] was returned, or which was the last to
+    /// Only the thread for which [`Appended::Idle`] was returned, or which was the last to
     /// leave a round, calls this.
     pub(crate) fn begin(&self) -> Option<Arc<Round>> {
         let entries = self.log.next_round();
@@ -176,8 +176,8 @@ impl<C: Receiver> Distribution<C> {
     /// the round that other threads have to continue.
     pub(crate) fn after(&self, appended: Appended) -> Option<Arc<Round>> {
         match appended {
-            Appended::Unattended => self.begin(),
-            Appended::Attended => None,
+            Appended::Idle => self.begin(),
+            Appended::Distributing => None,
             Appended::Crowded => {
                 let round = self.join()?;
                 let mut part = Vec::new();

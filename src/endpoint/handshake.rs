@@ -99,7 +99,7 @@ pub(super) struct AcceptedHandshake {
     pub(super) config: Arc<Config>,
     pub(super) environment: Arc<Environment>,
     /// Counts the connection as open at its listener.
-    pub(super) place: CompletionGuard,
+    pub(super) permit: CompletionGuard,
     /// Counts the connections that the listener has reported.
     pub(super) accepted: Arc<AtomicU64>,
 }
@@ -134,7 +134,7 @@ impl AcceptedHandshake {
             stream,
             self.config,
             Arc::clone(&self.environment),
-            Some(self.place),
+            Some(self.permit),
         );
         self.accepted.fetch_add(1, Ordering::Relaxed);
         self.environment.post(Event::Accepted {

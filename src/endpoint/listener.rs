@@ -54,11 +54,11 @@ pub struct Listener {
     /// `max_connections`, and the descriptors that count against it.
     quota: Arc<DescriptorQuota>,
     /// Every open connection of this listener holds a reference, and every handshake.
-    places: Arc<()>,
+    permits: Arc<()>,
     /// Secures the connections; `None` without TLS.
     tls: Option<ListenerTls>,
     /// The system had no descriptor for the last connection, and that was reported.
-    short: AtomicBool,
+    shortage_reported: AtomicBool,
     /// How many connections it has accepted.
     accepted: Arc<AtomicU64>,
     /// The file of the Unix socket that it has bound, until it is removed.
@@ -75,7 +75,7 @@ impl std::fmt::Debug for Listener {
 }
 
 /// The address of a client; a pipe has none.
-type Peer = Option<SockAddr>;
+type PeerAddress = Option<SockAddr>;
 
 /// The connections that wait in the kernel, for the code that holds the listener's gate.
 pub(crate) struct AcceptQueue<'a> {
@@ -202,9 +202,9 @@ impl Listener {
             gate: AcceptGate::new(socket),
             task: Mutex::new(None),
             quota: DescriptorQuota::new(),
-            places: Arc::new(()),
+            permits: Arc::new(()),
             tls: tls.map(ListenerTls::new),
-            short: AtomicBool::new(false),
+            shortage_reported: AtomicBool::new(false),
             accepted: Arc::default(),
             file: Mutex::new(None),
         })
@@ -251,12 +251,12 @@ impl Listener {
             stream.with_quota(&self.quota),
             Arc::clone(&self.config),
             Arc::clone(&self.environment),
-            Some(self.place()),
+            Some(self.permit()),
         )
     }
 
-    fn place(&self) -> CompletionGuard {
-        Arc::clone(&self.places) as CompletionGuard
+    fn permit(&self) -> CompletionGuard {
+        Arc::clone(&self.permits) as CompletionGuard
     }
 
     /// Begins the TLS handshake of an accepted connection.
@@ -265,7 +265,7 @@ impl Listener {
             listener: self.id,
             config: Arc::clone(&self.config),
             environment: Arc::clone(&self.environment),
-            place: self.place(),
+            permit: self.permit(),
             accepted: Arc::clone(&self.accepted),
         };
         tls.begin(handshake, stream.with_quota(&self.quota))
@@ -296,7 +296,7 @@ impl Listener {
 
     /// The number of open connections that it accepted.
     pub fn connection_count(&self) -> usize {
-        Arc::strong_count(&self.places) - 1
+        Arc::strong_count(&self.permits) - 1
     }
 
     /// Duplicates the descriptor of the listening socket. `None`: it is closed, or other code
@@ -382,8 +382,8 @@ impl Listener {
     }
 
     /// Reports, once, that the system has no descriptor or memory. Connections wait in the kernel.
-    fn tell_shortage(&self, error: SystemError) {
-        if !self.short.swap(true, Ordering::Relaxed) {
+    fn report_shortage(&self, error: SystemError) {
+        if !self.shortage_reported.swap(true, Ordering::Relaxed) {
             self.environment.post(Event::ListenerFailed {
                 listener: self.id,
                 error,
@@ -392,7 +392,7 @@ impl Listener {
     }
 
     /// Pauses watching, because the socket would be ready all the time.
-    fn rest_in_loop(self: &Arc<Self>) {
+    fn pause_in_loop(self: &Arc<Self>) {
         let Some(poller) = self.environment.poller() else {
             return;
         };
@@ -427,10 +427,10 @@ impl PolledListener for Listener {
 
     fn accept_in_loop(self: Arc<Self>) {
         match self.accept() {
-            Ok(_) => self.short.store(false, Ordering::Relaxed),
+            Ok(_) => self.shortage_reported.store(false, Ordering::Relaxed),
             Err(error) => {
-                self.tell_shortage(error);
-                self.rest_in_loop();
+                self.report_shortage(error);
+                self.pause_in_loop();
             }
         }
     }
@@ -486,7 +486,7 @@ impl AcceptQueue<'_> {
 
     /// Accepts the connection that has waited longest, and returns the address of its peer; `None`
     /// if none waits. Appends its event.
-    fn accept_one(&self, events: &mut Vec<Event>) -> Result<Option<Peer>, SystemError> {
+    fn accept_one(&self, events: &mut Vec<Event>) -> Result<Option<PeerAddress>, SystemError> {
         let listener = self.listener;
         loop {
             match self.socket.accept() {
@@ -542,13 +542,13 @@ async fn accept_loop(listener: Weak<Listener>) {
         };
         match result {
             Ok(_) => {
-                listener.short.store(false, Ordering::Relaxed);
+                listener.shortage_reported.store(false, Ordering::Relaxed);
                 drop(listener);
                 // Other tasks get their turn, however many connections arrive.
                 tokio::task::yield_now().await;
             }
             Err(error) => {
-                listener.tell_shortage(error);
+                listener.report_shortage(error);
                 drop(listener);
                 tokio::time::sleep(ACCEPT_RETRY).await;
             }

@@ -247,7 +247,7 @@ impl ConnectionRegistry {
         let now = Instant::now();
         let before = self.last.lock().replace(now);
         if count <= SENT_AT_CALL && before.is_none_or(|before| now - before >= GAP) {
-            if appended == Appended::Unattended {
+            if appended == Appended::Idle {
                 self.distribution.distribute();
             } else {
                 for connection in self.audience(group) {

@@ -352,7 +352,7 @@ impl Connection {
     #[napi(catch_unwind)]
     pub fn pong(&self, frame: String) {
         if let Some(crate::protocol::Control::Pong(body)) =
-            crate::protocol::control(frame.as_bytes())
+            crate::protocol::parse_control(frame.as_bytes())
         {
             self.inner.answered(&body);
         }
@@ -383,8 +383,8 @@ impl Connection {
 
     /// Reverts `retain`.
     #[napi(catch_unwind)]
-    pub fn unretain(&self, amount: u32) {
-        self.inner.give_back(amount as usize);
+    pub fn release_retained(&self, amount: u32) {
+        self.inner.release_retained(amount as usize);
     }
 
     /// The time in milliseconds since bytes last arrived, or last left other than by a write of

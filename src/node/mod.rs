@@ -22,11 +22,11 @@
 //! options        options, as JavaScript has checked them
 //! strings        strings, in both directions
 //! values         numbers, lists, exceptions
-//! errors         uncaught errors of the program
+//! errors         errors of events, and uncaught errors of the program
 //! ```
 //!
 //! Only the dispatcher holds strong references to JavaScript objects: to the function that it
-//! calls, and to the array of numbers.
+//! calls, and to the two arrays that it writes.
 //!
 //! This is the only place with `unsafe`; each block says why it is sound.
 

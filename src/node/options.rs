@@ -59,7 +59,7 @@ impl ConnectionOptions {
             transmit_terminator: terminator(&self.transmit_terminator)?,
             max_message_size: size(self.max_message_size),
             allow_half_open: self.allow_half_open,
-            bare: self.json_mode,
+            json_mode: self.json_mode,
             show_control: self.show_control,
             receive_high_water_mark: size(self.receive_high_water_mark),
             send_high_water_mark: size(self.send_high_water_mark),

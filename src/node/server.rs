@@ -155,12 +155,12 @@ impl SockhopServer {
     }
 
     /// Like `deliver`, for a message of another node, or for several that `read_cluster_run` has
-    /// read: their payloads, bare or in envelopes.
+    /// read: their payloads, in envelopes unless `json_mode`.
     #[napi(catch_unwind)]
     pub fn deliver_message(
         &self,
         message: Uint8ArraySlice<'_>,
-        bare: bool,
+        json_mode: bool,
         group: Option<String>,
         except: Option<Vec<f64>>,
     ) -> Result<u32> {
@@ -180,7 +180,7 @@ impl SockhopServer {
         let except: Vec<_> = except.iter().flatten().copied().map(id_of).collect();
         let mut frames = Vec::with_capacity(message.len());
         for line in &lines {
-            line.write_frame(bare, &mut frames);
+            line.write_frame(json_mode, &mut frames);
             frames.extend_from_slice(self.config.transmit_terminator.as_bytes());
         }
         let messages = lines.len() as u64;

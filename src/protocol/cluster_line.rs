@@ -122,8 +122,8 @@ impl<'a> ClusterLine<'a> {
 
     /// Appends the message as a client gets it, without a terminator: the payload alone, or in an
     /// envelope with its type.
-    pub fn write_frame(&self, bare: bool, out: &mut Vec<u8>) {
-        if bare {
+    pub fn write_frame(&self, json_mode: bool, out: &mut Vec<u8>) {
+        if json_mode {
             out.extend_from_slice(self.payload);
             return;
         }

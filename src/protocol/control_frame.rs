@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::terminator::Terminator;
 use super::timestamp::iso8601;
 
-/// The longest frame in bytes that [`control()`] reads. A real ping has about 150.
+/// The longest frame in bytes that [`parse_control`] reads. A real ping has about 150.
 pub const MAX_CONTROL_FRAME: usize = 4096;
 
 /// The length of the shortest ping: `{"type":"SockhopPing","data":{}}`.
@@ -61,7 +61,7 @@ pub struct PingBody {
 ///
 /// Most other frames are recognised by their size or by one quick search.
 #[must_use]
-pub fn control(frame: &[u8]) -> Option<Control> {
+pub fn parse_control(frame: &[u8]) -> Option<Control> {
     if !(MIN_CONTROL_FRAME..=MAX_CONTROL_FRAME).contains(&frame.len()) || !may_be_control(frame) {
         return None;
     }
@@ -76,32 +76,32 @@ pub fn control(frame: &[u8]) -> Option<Control> {
 
 /// Appends a ping and its terminator.
 ///
-/// `bare` omits the envelope, as peers of `peer_type: "json"` expect.
+/// `json_mode` omits the envelope, as peers of `peer_type: "json"` expect.
 pub fn write_ping(
     out: &mut Vec<u8>,
     id: &str,
     created_ms: u64,
     terminator: &Terminator,
-    bare: bool,
+    json_mode: bool,
 ) {
     let body = PingBody {
         id: id.into(),
         created: iso8601(created_ms).into(),
         ..PingBody::default()
     };
-    write(out, PING, &body, terminator, bare);
+    write(out, PING, &body, terminator, json_mode);
 }
 
 /// Appends the answer to `ping` and its terminator.
 ///
 /// A ping that has been answered already keeps that date; otherwise the answer contains
-/// `returned_ms`. `bare` omits the envelope, as peers of `peer_type: "json"` expect.
+/// `returned_ms`. `json_mode` omits the envelope, as peers of `peer_type: "json"` expect.
 pub fn write_pong(
     out: &mut Vec<u8>,
     ping: &PingBody,
     returned_ms: u64,
     terminator: &Terminator,
-    bare: bool,
+    json_mode: bool,
 ) {
     if ping.returned.is_null() {
         let returned = iso8601(returned_ms).into();
@@ -113,15 +113,15 @@ pub fn write_pong(
                 ..ping.clone()
             },
             terminator,
-            bare,
+            json_mode,
         );
     } else {
-        write(out, PONG, ping, terminator, bare);
+        write(out, PONG, ping, terminator, json_mode);
     }
 }
 
-fn write(out: &mut Vec<u8>, kind: &str, body: &PingBody, terminator: &Terminator, bare: bool) {
-    if !bare {
+fn write(out: &mut Vec<u8>, kind: &str, body: &PingBody, terminator: &Terminator, json_mode: bool) {
+    if !json_mode {
         out.extend_from_slice(b"{\"type\":\"");
         out.extend_from_slice(kind.as_bytes());
         out.extend_from_slice(b"\",\"data\":");
@@ -135,7 +135,7 @@ fn write(out: &mut Vec<u8>, kind: &str, body: &PingBody, terminator: &Terminator
         out.extend_from_slice(key.as_bytes());
         serde_json::to_writer(&mut *out, value).expect("a JSON value can be written to memory");
     }
-    out.extend_from_slice(if bare { b"}" } else { b"}}" });
+    out.extend_from_slice(if json_mode { b"}" } else { b"}}" });
     out.extend_from_slice(terminator.as_bytes());
 }
 

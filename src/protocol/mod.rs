@@ -11,7 +11,7 @@
 //!    the chunks that the kernel delivers, and refuses frames beyond a limit. It is a plain value.
 //! 3. [`MixedFramer`] does the same for a peer that may send binary frames as well: another end of
 //!    this package.
-//! 4. [`control()`] finds the few frames that Rust answers itself: pings and pongs. All other frames
+//! 4. [`parse_control`] finds the few frames that Rust answers itself: pings and pongs. All other frames
 //!    pass through unopened, and the JavaScript engine parses their JSON.
 //!
 //! [`write_ping`] and [`write_pong`] write control frames, byte for byte as a JavaScript peer does.
@@ -30,7 +30,7 @@ mod timestamp;
 
 pub use cluster_line::{ClusterLine, ClusterLineError};
 pub use cluster_run::ClusterRun;
-pub use control_frame::{Control, MAX_CONTROL_FRAME, PingBody, control, write_ping, write_pong};
+pub use control_frame::{Control, MAX_CONTROL_FRAME, PingBody, parse_control, write_ping, write_pong};
 pub use framer::{Frame, FrameTooLarge, Framer};
 pub use mixed_framer::{BinaryHeader, Incoming, MixedFramer, SWITCH};
 pub use terminator::{EmptyTerminator, Terminator};

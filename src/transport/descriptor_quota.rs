@@ -15,14 +15,14 @@ pub(crate) struct DescriptorQuota {
     /// `max_connections`.
     max: AtomicUsize,
     /// Notifies a closed connection that is still read: a new connection needs its descriptor.
-    pub(crate) wanted: Notify,
+    pub(crate) needed: Notify,
 }
 
 impl DescriptorQuota {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             max: AtomicUsize::new(usize::MAX),
-            wanted: Notify::new(),
+            needed: Notify::new(),
         })
     }
 
@@ -39,7 +39,7 @@ impl DescriptorQuota {
         }
         let held = Arc::strong_count(self) - 1;
         if held >= max {
-            self.wanted.notify_one();
+            self.needed.notify_one();
         }
         held >= max.saturating_add(SPARE_DESCRIPTORS)
     }

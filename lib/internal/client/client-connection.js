@@ -19,7 +19,7 @@ const { cancelled, discarded, noServer, notConnected } = require('./connect-erro
 const load = {
   figures: late(() => require('../stats/snapshot.js')),
   offlineQueue: late(() => require('./offline-queue.js').OfflineQueue),
-  servers: late(() => require('./servers.js').ServerTour),
+  servers: late(() => require('./servers.js').MultiServerAttempt),
   streams: late(() => require('../transport/stream-transport.js')),
   unavailable: late(() => require('../transport/transport.js').UnavailableTransport),
 };
@@ -53,8 +53,8 @@ class ClientConnection {
   #connected = false;
   /** The attempt at one server: @type {?ConnectAttempt} */
   #attempt = null;
-  /** The attempt at all servers of `addresses`: @type {?ServerTour} */
-  #tour = null;
+  /** The attempt at all servers of `addresses`: @type {?MultiServerAttempt} */
+  #serversAttempt = null;
   /** The attempt whose socket is being assigned: @type {?ConnectAttempt} */
   #assigning = null;
   /** How many connections there were, and how many of them with TLS. */
@@ -107,9 +107,9 @@ class ClientConnection {
     this.#reconnector.setState(this.state);
   }
 
-  /** The attempt in progress, which may be cancelled: @type {?(ConnectAttempt|ServerTour)} */
+  /** The attempt in progress, which may be cancelled: @type {?(ConnectAttempt|MultiServerAttempt)} */
   get attempt() {
-    return this.#tour ?? this.#attempt;
+    return this.#serversAttempt ?? this.#attempt;
   }
 
   /** @returns {'idle'|'connecting'|'connected'} */
@@ -132,25 +132,25 @@ class ClientConnection {
 
   async #tryServers(signal) {
     const { client, options } = this;
-    const tour = new (load.servers())(options, {
+    const attempt = new (load.servers())(options, {
       signal,
       connect: (place) => {
         Object.assign(client, place);
         return this.#tryServer(signal);
       },
       cancel: (err) => {
-        this.#tour = null;
+        this.#serversAttempt = null;
         this.#attempt?.cancel(err);
       },
     });
-    this.#tour = tour;
+    this.#serversAttempt = attempt;
     try {
-      await tour.run();
+      await attempt.run();
     } catch (err) {
       if (options.offline_queue === 0) this.#offline.discard(noServer());
       throw err;
     } finally {
-      if (this.#tour === tour) this.#tour = null;
+      if (this.#serversAttempt === attempt) this.#serversAttempt = null;
       this.#reconnector.setState(this.state);
     }
   }

@@ -20,7 +20,7 @@ const isWanted = ({ code }) => code === 'ERR_SOCKET_DESTROYED' || code === 'ABOR
  * One attempt of a client with the option `addresses`: it tries the servers one after another,
  * until there is a connection.
  */
-class ServerTour {
+class MultiServerAttempt {
   #places;
   #signal;
   #connect;
@@ -66,4 +66,4 @@ class ServerTour {
   }
 }
 
-module.exports = { ServerTour };
+module.exports = { MultiServerAttempt };

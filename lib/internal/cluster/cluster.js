@@ -206,7 +206,7 @@ class SockhopCluster extends EventEmitter {
 
   #sendToGroup(group, object, options) {
     const ids = checkExcept(options?.except);
-    return encoded(object, this.#isBare, (payload) => {
+    return encoded(object, this.#jsonMode, (payload) => {
       const message = content(ids.length === 0 ? { g: group } : { g: group, x: ids }, payload);
       const sendHere = () => this.#delivery.toGroup(group, payload, this.#channelsOf(ids));
       return this.#both(sendHere, 'G', (subjects) => subjects.group(group).subject, message);
@@ -225,7 +225,7 @@ class SockhopCluster extends EventEmitter {
     const { local: isLocal = false, except } = options ?? {};
     const ids = checkExcept(except);
     if (ids.length === 0 && (isLocal || this.#settings === null)) return sendToLocal();
-    return encoded(object, this.#isBare, (payload) => {
+    return encoded(object, this.#jsonMode, (payload) => {
       // Where the native side cannot send, a program may have to see the object itself.
       const sendHere = () =>
         ids.length > 0 || this.#delivery.isNative
@@ -259,7 +259,7 @@ class SockhopCluster extends EventEmitter {
     await membership.outbox.ready();
   }
 
-  get #isBare() {
+  get #jsonMode() {
     return this.#connections.options.peer_type === 'json';
   }
 
@@ -484,15 +484,15 @@ function joinError(err, signal) {
  * `send()` does.
  *
  * @param {*} object
- * @param {boolean} isBare
+ * @param {boolean} jsonMode
  * @param {function({type: string, json: string}): Promise} use
  * @returns {Promise}
  * @throws {TypeError} for a value that cannot be sent
  */
-function encoded(object, isBare, use) {
+function encoded(object, jsonMode, use) {
   let payload;
   try {
-    payload = encode(object, isBare);
+    payload = encode(object, jsonMode);
   } catch (err) {
     if (!isPayload(object)) throw err;
     return Promise.reject(err);

@@ -150,7 +150,7 @@ class Delivery {
   #pass(group, line, except) {
     const { bytes } = line;
     return this.#distribute(group, except, {
-      deliver: (ids) => this.#server[kDeliverMessage](bytes, this.#isBare, group, ids),
+      deliver: (ids) => this.#server[kDeliverMessage](bytes, this.#jsonMode, group, ids),
       payload: () => ({ type: line.type, json: line.payload() }),
       length: bytes.length,
     });
@@ -168,7 +168,7 @@ class Delivery {
   passRun(group, { bytes, count }, except) {
     flushAllWrites();
     if (!this.#canSendNatively() || !this.#hasOnlyNative) return false;
-    const reached = this.#server[kDeliverMessage](bytes, this.#isBare, group, idsOf(except));
+    const reached = this.#server[kDeliverMessage](bytes, this.#jsonMode, group, idsOf(except));
     this.#count(group, except, reached, count);
     return true;
   }
@@ -240,12 +240,12 @@ class Delivery {
     return channels.filter((channel) => !except.has(channel));
   }
 
-  get #isBare() {
+  get #jsonMode() {
     return this.#connections.options.peer_type === 'json';
   }
 
   #textOf(payload) {
-    return frame(payload, this.#isBare) + this.#connections.options.terminator[1];
+    return frame(payload, this.#jsonMode) + this.#connections.options.terminator[1];
   }
 
   #sendToEach(channels, payload) {

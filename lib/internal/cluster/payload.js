@@ -9,12 +9,12 @@ const { noPayload } = require('../messaging/channel-errors.js');
  * an envelope of its own.
  *
  * @param {*} data
- * @param {boolean} isBare whether clients get bare JSON, without an envelope
+ * @param {boolean} jsonMode whether clients get bare JSON, without an envelope
  * @returns {{type: string, json: string}} `json` is empty for a value that JSON leaves out
  * @throws {TypeError} for a value that cannot be sent; V8's error for a value that JSON cannot express
  */
-function encode(data, isBare) {
-  if (isBare) {
+function encode(data, jsonMode) {
+  if (jsonMode) {
     if (data === undefined) throw noPayload(data);
     return { type: '', json: JSON.stringify(data) ?? '' };
   }
@@ -50,11 +50,11 @@ function content(extra, { type, json } = { type: '', json: '' }) {
  * The text of a message to a client.
  *
  * @param {{type: string, json: string}} payload
- * @param {boolean} isBare
+ * @param {boolean} jsonMode
  * @returns {string} without a terminator
  */
-function frame({ type, json }, isBare) {
-  if (isBare) return json;
+function frame({ type, json }, jsonMode) {
+  if (jsonMode) return json;
   const head = `{"type":${JSON.stringify(type)}`;
   return json === '' ? `${head}}` : `${head},"data":${json}}`;
 }

@@ -49,7 +49,7 @@ class RemoteSessions {
     return this.#requests;
   }
 
-  get #isBare() {
+  get #jsonMode() {
     return this.#connections.options.peer_type === 'json';
   }
 
@@ -62,11 +62,11 @@ class RemoteSessions {
   }
 
   async send(address, object, callback) {
-    if (callback && this.#isBare) throw callbackOfJsonPeer();
+    if (callback && this.#jsonMode) throw callbackOfJsonPeer();
     if (callback && typeof callback !== 'function') throw callbackNotAFunction();
     const local = this.#local(address);
     if (local !== null) return this.#server.send(local.channel.socket, object, callback);
-    const payload = encode(object, this.#isBare);
+    const payload = encode(object, this.#jsonMode);
     const { node, number } = address;
     const ticket = this.#operations.nextTicket();
     const extra = callback ? { s: number, a: 1 } : { s: number };
@@ -80,7 +80,7 @@ class RemoteSessions {
   }
 
   async request(address, object, config) {
-    if (this.#isBare) throw requestRefused();
+    if (this.#jsonMode) throw requestRefused();
     const local = this.#local(address);
     if (local !== null) return this.#server.request(local.channel.socket, object, config);
     const { response_timeout } = this.#connections.options;

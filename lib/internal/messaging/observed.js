@@ -41,8 +41,8 @@ function describe(message) {
 /** Publishes a message on the channel `sockhop:message`. */
 function publish(channel, direction, message) {
   if (message === null || message === undefined) return;
-  const isBare = channel.options.peer_type === 'json';
-  const described = isBare
+  const jsonMode = channel.options.peer_type === 'json';
+  const described = jsonMode
     ? { kind: 'message', type: typeName(message), id: undefined, data: message, last: undefined }
     : describe(message);
   if (described === null) return;

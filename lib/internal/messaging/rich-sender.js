@@ -33,7 +33,7 @@ const noop = () => {};
 const LARGE = 16 * 1024;
 
 /** The state of the peer, as this end knows it. */
-const Peer = Object.freeze({
+const PeerState = Object.freeze({
   UNKNOWN: 0,
   /** It has announced that it reads rich values. */
   RICH: 1,
@@ -64,7 +64,7 @@ class RichSender {
   /** @type {RichChannel} */
   channel = null;
   #options;
-  #peer = Peer.UNKNOWN;
+  #peer = PeerState.UNKNOWN;
   /** Why nothing is sent any more: @type {?Error} */
   #error = null;
   /** The ping that announces this end: @type {?SockhopPing} */
@@ -86,13 +86,13 @@ class RichSender {
   }
 
   get isWaiting() {
-    return this.#peer === Peer.UNKNOWN;
+    return this.#peer === PeerState.UNKNOWN;
   }
 
   /** Fulfilled when the peer has announced itself; rejects with the reason if it does not. */
   get ready() {
-    if (this.#peer === Peer.RICH) return Promise.resolve();
-    if (this.#peer === Peer.REFUSED) return Promise.reject(this.#error);
+    if (this.#peer === PeerState.RICH) return Promise.resolve();
+    if (this.#peer === PeerState.REFUSED) return Promise.reject(this.#error);
     return new Promise((resolve, reject) => {
       this.#settleReady = (err) => (err ? reject(err) : resolve());
     });
@@ -102,7 +102,7 @@ class RichSender {
 
   /** The connection is read from now on. */
   announce() {
-    if (this.#peer === Peer.REFUSED) return;
+    if (this.#peer === PeerState.REFUSED) return;
     const { connect_timeout, handshake_timeout, terminator } = this.#options;
     const ping = new SockhopPing();
     this.#announcement = ping;
@@ -133,7 +133,7 @@ class RichSender {
   }
 
   #accept() {
-    this.#peer = Peer.RICH;
+    this.#peer = PeerState.RICH;
     clearTimeout(this.#timer);
     this.channel.updateShowControl();
     const held = this.#held;
@@ -146,10 +146,10 @@ class RichSender {
 
   /** Ends the connection, because the two ends do not use the same values. */
   refuse(err) {
-    if (this.#peer === Peer.REFUSED) return;
+    if (this.#peer === PeerState.REFUSED) return;
     const { channel } = this;
     // The promise of connect() rejects; without one the error is emitted.
-    const isReported = this.#settleReady !== null && this.#peer === Peer.UNKNOWN;
+    const isReported = this.#settleReady !== null && this.#peer === PeerState.UNKNOWN;
     this.#stop(err);
     try {
       if (!isReported) channel.handlers.reportError(err, channel);
@@ -159,7 +159,7 @@ class RichSender {
   }
 
   #stop(err) {
-    this.#peer = Peer.REFUSED;
+    this.#peer = PeerState.REFUSED;
     this.#error = err;
     clearTimeout(this.#timer);
     const held = this.#held;
@@ -170,7 +170,7 @@ class RichSender {
 
   /** The connection is over. */
   end() {
-    if (this.#peer !== Peer.UNKNOWN) return;
+    if (this.#peer !== PeerState.UNKNOWN) return;
     this.#stop(
       explain(
         socketDestroyed(),
@@ -188,7 +188,7 @@ class RichSender {
 
   /** Whether the peer reads binary frames that others of this process write to it. */
   get takesFrames() {
-    return this.#peer === Peer.RICH && this.#isSwitched;
+    return this.#peer === PeerState.RICH && this.#isSwitched;
   }
 
   /** As of a MessageCodec that sends binary frames: every message is encoded. */
@@ -231,7 +231,7 @@ class RichSender {
   #writesAtOnce() {
     const { channel } = this;
     return (
-      this.#peer === Peer.RICH &&
+      this.#peer === PeerState.RICH &&
       channel.isNative &&
       !channel.transport[kHasCustomWrite] &&
       !channel.socket.destroyed &&
@@ -267,14 +267,14 @@ class RichSender {
    */
   sendFrame(frame, isAwaited) {
     const { channel } = this;
-    if (this.#peer === Peer.REFUSED) return handledRejection(this.#error);
+    if (this.#peer === PeerState.REFUSED) return handledRejection(this.#error);
     if (!channel.isNative && !channel.transport[kMayTransmitFrames]) {
       return channel.transport[kTransmitFrame](frame, isAwaited);
     }
     if (channel.socket.destroyed || channel.socket.writableEnded) {
       return handledRejection(socketDestroyed(channel));
     }
-    return this.#peer === Peer.RICH ? this.#write(frame, isAwaited) : this.#hold(frame, isAwaited);
+    return this.#peer === PeerState.RICH ? this.#write(frame, isAwaited) : this.#hold(frame, isAwaited);
   }
 
   #hold(frame, isAwaited) {

@@ -111,7 +111,7 @@ class PendingConnection {
 
   retain() {}
 
-  unretain() {}
+  releaseRetained() {}
 
   // ---- pings: none was sent ---------------------------------------------------------------------
 

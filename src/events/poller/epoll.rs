@@ -273,12 +273,12 @@ mod tests {
     /// The connections that were accepted since the last look.
     fn accepted(environment: &Environment) -> Vec<Arc<Connection>> {
         let mut accepted = Vec::new();
-        while let Some(segment) = environment.take() {
-            accepted.extend(segment.events.iter().filter_map(|event| match event {
+        while let Some(batch) = environment.take() {
+            accepted.extend(batch.events.iter().filter_map(|event| match event {
                 Event::Accepted { connection, .. } => Some(Arc::clone(connection)),
                 _ => None,
             }));
-            environment.queue().recycle(segment);
+            environment.queue().recycle(batch);
         }
         accepted
     }

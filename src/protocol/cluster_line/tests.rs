@@ -11,11 +11,11 @@ fn error_of(bytes: &[u8]) -> ClusterLineError {
     ClusterLine::read(bytes).unwrap_err()
 }
 
-fn frame(bytes: &[u8], bare: bool) -> String {
+fn frame(bytes: &[u8], json_mode: bool) -> String {
     let mut out = Vec::new();
     ClusterLine::read(bytes)
         .unwrap()
-        .write_frame(bare, &mut out);
+        .write_frame(json_mode, &mut out);
     String::from_utf8(out).unwrap()
 }
 

@@ -15,7 +15,7 @@ fn captured(kind: &str) -> &'static str {
 }
 
 fn ping(text: &str) -> Option<PingBody> {
-    match control(text.as_bytes())? {
+    match parse_control(text.as_bytes())? {
         Control::Ping(body) => Some(body),
         Control::Pong(_) => panic!("a pong"),
     }
@@ -28,7 +28,7 @@ fn id(text: &str) -> Option<Value> {
 #[test]
 fn the_captured_ping_and_pong_are_read() {
     assert_eq!(
-        control(captured(PING).as_bytes()),
+        parse_control(captured(PING).as_bytes()),
         Some(Control::Ping(PingBody {
             id: json!("ea34ff97-fa79-4278-9da0-1b8769b48d03"),
             created: json!("2026-11-22T19:36:34.955Z"),
@@ -37,7 +37,7 @@ fn the_captured_ping_and_pong_are_read() {
         }))
     );
     assert_eq!(
-        control(captured(PONG).as_bytes()),
+        parse_control(captured(PONG).as_bytes()),
         Some(Control::Pong(PingBody {
             id: json!("abc"),
             created: json!("2020-01-01T00:00:00.000Z"),
@@ -51,7 +51,7 @@ fn the_captured_ping_and_pong_are_read() {
 fn all_other_captured_frames_are_the_programs_affair() {
     let others = include_str!("../fixtures/frames.jsonl")
         .lines()
-        .filter(|frame| control(frame.as_bytes()).is_none())
+        .filter(|frame| parse_control(frame.as_bytes()).is_none())
         .count();
     assert_eq!(others, 16);
 }
@@ -133,11 +133,11 @@ fn the_last_of_two_equal_keys_counts() {
     let twice = r#"{"type":"Widget","type":"SockhopPing","data":5,"data":{"_id":1,"_id":2}}"#;
     assert_eq!(id(twice), Some(json!(2)));
     assert_eq!(
-        control(br#"{"type":"SockhopPing","data":{},"type":"Widget"}"#),
+        parse_control(br#"{"type":"SockhopPing","data":{},"type":"Widget"}"#),
         None
     );
     assert_eq!(
-        control(br#"{"type":"SockhopPing","data":{},"data":null}"#),
+        parse_control(br#"{"type":"SockhopPing","data":{},"data":null}"#),
         None
     );
     let emptied = r#"{"type":"SockhopPing","data":{"_id":"a","_id":null}}"#;
@@ -255,21 +255,21 @@ fn frames_that_are_no_control_envelope_are_refused() {
             text.len() >= MIN_CONTROL_FRAME,
             "refused for its size alone: {text}"
         );
-        assert_eq!(control(text.as_bytes()), None, "{text}");
+        assert_eq!(parse_control(text.as_bytes()), None, "{text}");
     }
     for short in ["", "null", "{}", "[]", "5", r#"{"type":"SockhopPing"}"#] {
-        assert_eq!(control(short.as_bytes()), None, "{short}");
+        assert_eq!(parse_control(short.as_bytes()), None, "{short}");
     }
 }
 
 #[test]
 fn broken_utf8_is_refused_wherever_it_is() {
     let text = br#"{"type":"SockhopPing","data":{"_id":"a","x":"y"},"z":"z"}"#;
-    assert!(control(text).is_some());
+    assert!(parse_control(text).is_some());
     for at in 0..text.len() {
         let mut broken = text.to_vec();
         broken[at] = 0xFF;
-        assert_eq!(control(&broken), None, "byte {at}");
+        assert_eq!(parse_control(&broken), None, "byte {at}");
     }
 }
 
@@ -278,7 +278,7 @@ fn every_truncation_is_refused() {
     for kind in [PING, PONG] {
         let whole = captured(kind).as_bytes();
         for end in 0..whole.len() {
-            assert_eq!(control(&whole[..end]), None, "{kind} cut at {end}");
+            assert_eq!(parse_control(&whole[..end]), None, "{kind} cut at {end}");
         }
     }
 }
@@ -320,7 +320,7 @@ fn deep_nesting_does_not_overflow_the_stack() {
                 format!(r#"{{"type":{value},"data":{{}}}}"#),
                 format!(r#"{{"type":"SockhopPing","data":{{}},"SockhopP":{value}}}"#),
             ] {
-                assert_eq!(control(text.as_bytes()), None);
+                assert_eq!(parse_control(text.as_bytes()), None);
                 // Even without the size limit the parser has a limit of its own.
                 let _ = serde_json::from_str::<Envelope>(&text);
             }
@@ -330,7 +330,7 @@ fn deep_nesting_does_not_overflow_the_stack() {
     let value = "[".repeat(MAX_CONTROL_FRAME - 60);
     let text = format!(r#"{{"type":"SockhopPing","data":{{"_id":{value}}}}}"#);
     assert!(text.len() <= MAX_CONTROL_FRAME);
-    assert_eq!(control(text.as_bytes()), None);
+    assert_eq!(parse_control(text.as_bytes()), None);
 }
 
 /// Any JSON value that is equal after it was written and read. Floats are left out, because reading
@@ -373,7 +373,7 @@ proptest! {
         write_pong(&mut out, &ping(&frame).unwrap(), 1, &newline(), false);
         prop_assert_eq!(out.pop(), Some(b'\n'));
         prop_assert_eq!(
-            control(&out),
+            parse_control(&out),
             Some(Control::Pong(PingBody {
                 id: truthy_or_null(id),
                 created: truthy_or_null(created),
@@ -385,10 +385,10 @@ proptest! {
 
     #[test]
     fn no_bytes_make_it_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..200), at in any::<prop::sample::Index>()) {
-        let _ = control(&bytes);
+        let _ = parse_control(&bytes);
         let at = at.index(bytes.len() + 1);
         bytes.splice(at..at, *b"\"SockhopPing\"");
-        let _ = control(&bytes);
+        let _ = parse_control(&bytes);
     }
 
     /// The full parser does not use the quick rejection, and must agree with it.
@@ -396,6 +396,6 @@ proptest! {
     fn the_quick_rejection_rejects_nothing_else(value in values(), kind in prop_oneof![Just(PING), Just(PONG), Just("Widget")]) {
         let text = json!({ "type": kind, "data": value, "id": 1 }).to_string();
         prop_assume!(text.len() <= MAX_CONTROL_FRAME);
-        prop_assert_eq!(control(text.as_bytes()).is_some(), kind != "Widget" && value.is_object());
+        prop_assert_eq!(parse_control(text.as_bytes()).is_some(), kind != "Widget" && value.is_object());
     }
 }
