@@ -69,8 +69,20 @@ function expandUse(text) {
     .map((each) => prefix + each);
 }
 
+/** The code of a Rust file, without comments and tests. */
+const rustCode = (file) =>
+  read(file)
+    .replace(/\/\/.*$/gm, '')
+    .replace(
+      /^#\[cfg\((?:test|all\(test).*\]\n(?:#.*\n)*(?:[^\n{]*;\n|[^\n]*\{\n[\s\S]*?^\}\n)/gm,
+      '',
+    );
+
+/** The Rust files, without tests and loom models. */
+const rustFiles = () => filesIn('src').filter((file) => /\.rs$/.test(file) && !isException(file));
+
 /** The Rust modules, and the modules that each uses outside of its tests. */
-function rustGraph() {
+function rustGraph(codeOf = rustCode) {
   const moduleOf = (file) => {
     const parts = file
       .replace(/^src\//, '')
@@ -79,20 +91,14 @@ function rustGraph() {
     if (['mod', 'lib'].includes(parts.at(-1))) parts.pop();
     return parts.join('::');
   };
-  const files = filesIn('src').filter((file) => /\.rs$/.test(file) && !isException(file));
-  const modules = new Map(files.map((file) => [moduleOf(file), file]));
+  const modules = new Map(rustFiles().map((file) => [moduleOf(file), file]));
   const graph = new Map();
   for (const [name, file] of modules) {
     const here = name === '' ? [] : name.split('::');
-    const text = read(file)
-      .replace(/\/\/.*$/gm, '')
-      .replace(
-        /^#\[cfg\((?:test|all\(test).*\]\n(?:#.*\n)*(?:[^\n{]*;\n|[^\n]*\{\n[\s\S]*?^\}\n)/gm,
-        '',
-      );
+    const text = codeOf(file);
     const children = [...text.matchAll(/^(?:pub(?:\([^)]*\))? )?mod (\w+);/gm)].map((m) => m[1]);
     const resolve = (path) => {
-      const [first, ...rest] = path.replace(/\s/g, '').split('::');
+      const [first, ...rest] = path.replace(/[\s$]/g, '').split('::');
       if (first === 'crate') return rest;
       if (first === 'self') return [...here, ...rest];
       if (children.includes(first)) return [...here, first, ...rest];
@@ -111,26 +117,34 @@ function rustGraph() {
         return;
       }
     };
-    for (const [, use] of text.matchAll(/^\s*(?:pub(?:\([^)]*\))? )?use ([^;]+);/gm)) {
+    // Not only at the beginning of a line: a macro may contain a `use`.
+    for (const [, use] of text.matchAll(/\buse\s+([\w:{}*,\s$]+);/g)) {
       for (const path of expandUse(use)) add(path);
     }
-    for (const [path] of text.matchAll(/\b(?:crate|super)(?:::\w+)+/g)) add(path);
+    const beginnings = ['crate', 'super', 'self', ...children].join('|');
+    const paths = new RegExp(`(?<![\\w:])(?:${beginnings})(?:::\\w+)+`, 'g');
+    for (const [path] of text.matchAll(paths)) add(path);
     graph.set(name, used);
   }
   return graph;
 }
 
-/** The JavaScript files of lib, and the files that each requires. */
-function javaScriptGraph() {
+/** The JavaScript files of lib, and the files that each requires, at once or later. */
+function javaScriptGraph(codeOf = read) {
   const graph = new Map();
   for (const file of filesIn('lib').filter((name) => name.endsWith('.js'))) {
-    const required = [...read(file).matchAll(/\brequire\('(\.[^']*)'\)/g)].map(([, target]) =>
-      path.posix.join(path.posix.dirname(file), target),
+    const code = codeOf(file).replace(/\/\*[\s\S]*?\*\/|(?<=^|\s)\/\/.*$/gm, '');
+    const required = [...code.matchAll(/\b(?:require|import)\(\s*(['"`])(\.[^'"`]*)\1/g)].map(
+      ([, , target]) => path.posix.join(path.posix.dirname(file), target),
     );
     graph.set(file, new Set(required));
   }
   return graph;
 }
+
+/** The layers of the Rust code from top to bottom, as ARCHITECTURE.md lists them. */
+const layersOfDocument = () =>
+  [...read('ARCHITECTURE.md').matchAll(/^src\/(\w+)\/ /gm)].map(([, layer]) => layer);
 
 /** Tests, loom models and generated files may use everything, and may be long. */
 const isException = (file) => /(^|\/)(tests|loom)(\.rs$|\/)/.test(file) || /generated/.test(file);
@@ -142,6 +156,63 @@ describe('the source', () => {
     assert.deepStrictEqual(edgesWithin(cyclesOf(graph), graph), []);
   });
 
+  it('has no circle of Rust modules that is not found, however a module names another', () => {
+    // The framer for binary frames uses the one for text frames.
+    for (const line of [
+      'use super::mixed_framer::MixedFramer;',
+      'pub use crate::{events, protocol::mixed_framer as other};',
+      'pub(crate) use super::{self, terminator::*, mixed_framer::{Incoming, MixedFramer}};',
+      'fn f() { crate::protocol::mixed_framer::f() }',
+      'macro_rules! m { () => { use $crate::protocol::{mixed_framer, terminator}; }; }',
+      'macro_rules! m { () => { $crate::protocol::mixed_framer::f() }; }',
+    ]) {
+      const graph = rustGraph((file) =>
+        file === 'src/protocol/framer.rs' ? `${rustCode(file)}\n${line}\n` : rustCode(file),
+      );
+      const circle = edgesWithin(cyclesOf(graph), graph);
+      assert.ok(circle.includes('protocol::framer uses protocol::mixed_framer'), line);
+    }
+    // A module file that names what its child, which uses it, has.
+    for (const line of ['fn f() { read::f() }', 'fn f() { self::read::f() }']) {
+      const graph = rustGraph((file) =>
+        file === 'src/connection/mod.rs' ? `${rustCode(file)}\n${line}\n` : rustCode(file),
+      );
+      const circle = edgesWithin(cyclesOf(graph), graph);
+      assert.ok(circle.includes('connection uses connection::read'), line);
+    }
+  });
+
+  it('has Rust layers that use only those below them, in the order of ARCHITECTURE.md', () => {
+    const layers = layersOfDocument();
+    assert.strictEqual(layers.length, 6);
+    const layerOf = (module) => layers.indexOf(module.split('::')[0]);
+    const upward = [];
+    for (const [module, used] of rustGraph()) {
+      // The root declares the layers; the locks and the log events are for all of them.
+      if (['', 'sync', 'trace'].includes(module)) continue;
+      assert.ok(layerOf(module) >= 0, `${module} is in a layer`);
+      for (const other of used) {
+        if (!['sync', 'trace'].includes(other) && layerOf(other) < layerOf(module)) {
+          upward.push(`${module} uses ${other}`);
+        }
+      }
+    }
+    assert.deepStrictEqual(upward, []);
+  });
+
+  it('has N-API and unsafe code in src/node alone, and no I/O and no clock in src/protocol', () => {
+    const others = rustFiles().filter((file) => !file.startsWith('src/node/'));
+    const unsafe = others.filter((file) => /\bnapi|\bunsafe\b/.test(rustCode(file)));
+    assert.deepStrictEqual(unsafe, []);
+    const protocol = others.filter((file) => file.startsWith('src/protocol/'));
+    assert.ok(protocol.length > 5);
+    const impure = /\bstd::(?:env|fs|io|net|os|process|sync::mpsc|thread|time::\w)|\btokio\b|\bsocket2\b/;
+    assert.deepStrictEqual(
+      protocol.filter((file) => impure.test(rustCode(file))),
+      [],
+    );
+  });
+
   it('has JavaScript modules that do not depend on each other in a circle', () => {
     const graph = javaScriptGraph();
     assert.ok(
@@ -149,6 +220,33 @@ describe('the source', () => {
       'requires are found',
     );
     assert.deepStrictEqual(edgesWithin(cyclesOf(graph), graph), []);
+  });
+
+  it('has JavaScript modules that name each other with the whole file name', () => {
+    const graph = javaScriptGraph();
+    const unknown = [...graph].flatMap(([file, required]) =>
+      [...required]
+        .filter((target) => !graph.has(target) && !target.endsWith('.node'))
+        .map((target) => `${file} requires ${target}`),
+    );
+    assert.deepStrictEqual(unknown, []);
+  });
+
+  it('has no circle of JavaScript modules that is not found, however a module is required', () => {
+    // The channel requires it.
+    const used = 'lib/internal/messaging/packets.js';
+    for (const line of [
+      "const { MessageChannel } = require('./message-channel.js');",
+      'const { MessageChannel } = require("./message-channel.js");',
+      "const load = late(() => require('./message-channel.js').MessageChannel);",
+      "const load = () => import('./message-channel.js');",
+    ]) {
+      const graph = javaScriptGraph((file) =>
+        file === used ? `${read(file)}\n${line}\n` : read(file),
+      );
+      const circle = edgesWithin(cyclesOf(graph), graph);
+      assert.ok(circle.includes(`${used} uses lib/internal/messaging/message-channel.js`), line);
+    }
   });
 
   it('has no file over 600 lines', () => {
