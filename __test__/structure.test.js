@@ -206,7 +206,8 @@ describe('the source', () => {
     assert.deepStrictEqual(unsafe, []);
     const protocol = others.filter((file) => file.startsWith('src/protocol/'));
     assert.ok(protocol.length > 5);
-    const impure = /\bstd::(?:env|fs|io|net|os|process|sync::mpsc|thread|time::\w)|\btokio\b|\bsocket2\b/;
+    const impure =
+      /\bstd::(?:env|fs|io|net|os|process|sync::mpsc|thread|time::\w)|\btokio\b|\bsocket2\b/;
     assert.deepStrictEqual(
       protocol.filter((file) => impure.test(rustCode(file))),
       [],

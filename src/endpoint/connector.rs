@@ -217,10 +217,7 @@ impl Connector {
     /// Ends an attempt that has succeeded or failed. False: it was cancelled.
     fn end(&self, attempt: u64) -> bool {
         // Dropped without the lock.
-        let ended = self
-            .attempt
-            .lock()
-            .take_if(|current| current.id == attempt);
+        let ended = self.attempt.lock().take_if(|current| current.id == attempt);
         ended.is_some()
     }
 

@@ -5,7 +5,8 @@
 use super::address::family;
 use super::connection::Connection;
 use super::errors::{
-    ErrorCode, ErrorKind, connect_error_code, connection_error_code, handshake_error_code, system_error_code,
+    ErrorCode, ErrorKind, connect_error_code, connection_error_code, handshake_error_code,
+    system_error_code,
 };
 use super::event_kinds::{EventKind, IndexHeader};
 use super::strings;

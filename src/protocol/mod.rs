@@ -30,7 +30,9 @@ mod timestamp;
 
 pub use cluster_line::{ClusterLine, ClusterLineError};
 pub use cluster_run::ClusterRun;
-pub use control_frame::{Control, MAX_CONTROL_FRAME, PingBody, parse_control, write_ping, write_pong};
+pub use control_frame::{
+    Control, MAX_CONTROL_FRAME, PingBody, parse_control, write_ping, write_pong,
+};
 pub use framer::{Frame, FrameTooLarge, Framer};
 pub use mixed_framer::{BinaryHeader, Incoming, MixedFramer, SWITCH};
 pub use terminator::{EmptyTerminator, Terminator};

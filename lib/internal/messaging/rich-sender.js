@@ -274,7 +274,9 @@ class RichSender {
     if (channel.socket.destroyed || channel.socket.writableEnded) {
       return handledRejection(socketDestroyed(channel));
     }
-    return this.#peer === PeerState.RICH ? this.#write(frame, isAwaited) : this.#hold(frame, isAwaited);
+    return this.#peer === PeerState.RICH
+      ? this.#write(frame, isAwaited)
+      : this.#hold(frame, isAwaited);
   }
 
   #hold(frame, isAwaited) {

@@ -105,7 +105,7 @@ export declare class Connection {
    */
   retain(amount: number): void
   /** Reverts `retain`. */
-  unretain(amount: number): void
+  releaseRetained(amount: number): void
   /**
    * The time in milliseconds since bytes last arrived, or last left other than by a write of
    * JavaScript.
@@ -173,8 +173,6 @@ export declare class Listener {
   duplicate(): number
   /** Connections above this number are turned away. */
   setMaxConnections(max: number): void
-  /** The number of open connections of this listener. */
-  connectionCount(): number
   /**
    * Accepts the connections that wait in the kernel, and frees the address. Returns how many
    * connections were accepted in all.
@@ -186,17 +184,15 @@ export declare class Listener {
 
 /** The native part of a client. */
 export declare class SockhopClient {
-  /** A client that is not connected; its events carry `id`. */
-  constructor(queue: EventQueue, id: number, options: ConnectionOptions)
+  /** A client without an attempt. */
+  constructor(queue: EventQueue, options: ConnectionOptions)
   /**
-   * Begins an attempt, over TLS if there is `tls`, and returns its number. The next endpoint is
+   * Begins an attempt, over TLS if there is `tls`; its event carries `id`. The next endpoint is
    * tried when the previous one has failed or taken `pace` milliseconds.
    */
-  connect(endpoints: Array<Endpoint>, pace: number, timeout: number, tls?: TlsClientConfig | undefined | null): number
-  /** Cancels an attempt, or drops the connection, which JavaScript closes. */
-  detach(): void
-  /** Forgets the pings sent so far. */
-  clearPings(): void
+  connect(id: number, endpoints: Array<Endpoint>, pace: number, tls?: TlsClientConfig | undefined | null): void
+  /** Cancels the attempt under way. */
+  cancel(): void
   /** How often its connections reached a mark. */
   marks(): Marks
 }
@@ -225,9 +221,9 @@ export declare class SockhopServer {
   deliverFrame(frame: Uint8Array, id: number): number
   /**
    * Like `deliver`, for a message of another node, or for several that `read_cluster_run` has
-   * read: their payloads, bare or in envelopes.
+   * read: their payloads, in envelopes unless `json_mode`.
    */
-  deliverMessage(message: Uint8Array, bare: boolean, group?: string | undefined | null, except?: Array<number> | undefined | null): number
+  deliverMessage(message: Uint8Array, jsonMode: boolean, group?: string | undefined | null, except?: Array<number> | undefined | null): number
   /**
    * Adds a connection of this server to a group. False if it is in the group already, or not in
    * this server.
@@ -247,8 +243,6 @@ export declare class SockhopServer {
    * dead whose answers it has not read.
    */
   ping(): void
-  /** Forgets the pings sent so far. */
-  clearPings(): void
   /** How often its connections reached a mark. */
   marks(): Marks
 }
@@ -379,6 +373,26 @@ export interface Endpoint {
  */
 export declare function enterServer(session: unknown, server: SockhopServer, connection: Connection): boolean
 
+/** The kinds of errors that events report, which JavaScript reads by the same names. */
+export declare enum ErrorKind {
+  /** A system call failed. */
+  System = 0,
+  /** The peer does not read fast enough, and is disconnected. */
+  SlowConsumer = 1,
+  /** TLS failed. */
+  Tls = 2,
+  /** A client has a certificate that is not trusted. */
+  CertificateRefused = 3,
+  /** The TLS handshake failed, and would fail again. */
+  HandshakeFailed = 4,
+  /** The connection broke during the TLS handshake. */
+  HandshakeInterrupted = 5,
+  /** The TLS handshake took too long. */
+  HandshakeTimedOut = 6,
+  /** A client was connected to itself, because no server listens there. */
+  ConnectedToItself = 7,
+}
+
 /** The kind of an event, first number of its record. */
 export declare enum EventKind {
   /**
@@ -401,7 +415,7 @@ export declare enum EventKind {
   TooLarge = 5,
   /** The peer has ended its direction. */
   Ended = 6,
-  /** The connection is broken: `[errno, syscall]` among the extras. */
+  /** The connection is broken: `[kind, number, syscall]` among the extras, see `ErrorKind`. */
   Failed = 7,
   /** The kernel has everything up to the position among the extras. */
   Flushed = 8,
@@ -413,18 +427,18 @@ export declare enum EventKind {
   Accepted = 11,
   /** A listener has turned a connection away: its two ends among the extras, or null. */
   Refused = 12,
-  /** A listener could not accept: `[errno, syscall]` among the extras. */
+  /** A listener could not accept: `[kind, number, syscall]` among the extras. */
   ListenerFailed = 13,
-  /** A client has a connection, among the extras; the number of the attempt follows the record. */
+  /** An attempt to connect has succeeded: the connection is among the extras. */
   Connected = 14,
   /**
-   * An attempt of a client failed: `[index of the endpoint, errno, syscall, ...]` among the
-   * extras; the number of the attempt follows the record.
+   * An attempt to connect has failed: `[index of the endpoint, kind, number, syscall, ...]` among
+   * the extras.
    */
   ConnectFailed = 15,
   /**
    * A client of a listener did not complete the TLS handshake:
-   * `[number, what, ends, certificates, code]` among the extras, see `Batch::handshake_failed`.
+   * `[kind, number, syscall, ends, code, reason]` among the extras, see `Batch::handshake_failed`.
    */
   HandshakeFailed = 16,
 }
