@@ -19,9 +19,9 @@
 //! (text), `node::connection` (bytes) and [`connection::send_queue`].
 //!
 //! Lock order, where two are held: the `AcceptGate` of a listener before the `Reader` of a
-//! connection before its `SendQueue` before the `EventQueue`, or the groups, the roster or the
-//! broadcast log of a server. Reading may write (a pong), so code that holds a `SendQueue` takes no
-//! `Reader`.
+//! connection before its `Heartbeat` before its `SendQueue` before the `EventQueue`, or the groups,
+//! the roster or the broadcast log of a server. Reading may record and write a pong, so code that
+//! holds a `Heartbeat` or a `SendQueue` takes no `Reader`.
 
 #![deny(unsafe_code)]
 // Where the target has no thread-local variables of its own, clippy does not see that they are
