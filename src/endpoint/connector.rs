@@ -25,7 +25,7 @@ pub struct Connector {
     environment: Arc<Environment>,
     /// The listeners of the same environment.
     listeners: Arc<LocalListeners>,
-    /// The attempt under way.
+    /// The attempt in progress.
     attempt: Mutex<Option<Attempt>>,
 }
 
@@ -221,7 +221,7 @@ impl Connector {
         ended.is_some()
     }
 
-    /// Cancels the attempt under way. Its result may be in the event queue already.
+    /// Cancels the attempt in progress. Its result may be in the event queue already.
     pub fn cancel(&self) {
         let cancelled = self.attempt.lock().take();
         if let Some(task) = cancelled.and_then(|attempt| attempt.task) {

@@ -56,7 +56,7 @@ impl SockhopClient {
         Ok(())
     }
 
-    /// Cancels the attempt under way.
+    /// Cancels the attempt in progress.
     #[napi(catch_unwind)]
     pub fn cancel(&self) {
         self.inner.cancel();

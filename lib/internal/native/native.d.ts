@@ -191,7 +191,7 @@ export declare class SockhopClient {
    * tried when the previous one has failed or taken `pace` milliseconds.
    */
   connect(id: number, endpoints: Array<Endpoint>, pace: number, tls?: TlsClientConfig | undefined | null): void
-  /** Cancels the attempt under way. */
+  /** Cancels the attempt in progress. */
   cancel(): void
   /** How often its connections reached a mark. */
   marks(): Marks
