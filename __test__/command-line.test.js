@@ -596,14 +596,14 @@ describe('monitor', () => {
   it('continues while the metrics cannot be read', limit, async (t) => {
     const { command, port, url } = await listenWithMetrics(t);
     const monitor = start(t, ['monitor', '--interval', '50', url]);
-    await monitor.output(/server 127\.0\.0\.1:\d+: nothing happens\n/);
+    await monitor.output(/server 127\.0\.0\.1:\d+: no activity\n/);
     command.kill('SIGTERM');
     await command.ended();
     await until(() => /ECONNREFUSED|ECONNRESET|hang up/.test(monitor.stderr), 'it fails');
     const address = ['listen', '--metrics', new URL(url).port, `127.0.0.1:${port}`];
     const again = start(t, address);
     await again.output(/metrics at/);
-    await monitor.output(/nothing happens\n/);
+    await monitor.output(/no activity\n/);
     monitor.kill('SIGINT');
     assert.equal((await monitor.ended()).code, 0);
   });

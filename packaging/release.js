@@ -66,7 +66,7 @@ function isLater(next, current) {
 
 function check(version) {
   if (!SEMVER.test(version))
-    throw new Error(`"${version}" is no version, such as 1.2.3 or 1.2.3-rc.1`);
+    throw new Error(`"${version}" is not a version, such as 1.2.3 or 1.2.3-rc.1`);
   const { version: current } = JSON.parse(read('package.json'));
   if (!isLater(version, current)) throw new Error(`${version} does not come after ${current}`);
   if (git('tag', '--list', `v${version}`) !== '') throw new Error(`there is a tag v${version}`);

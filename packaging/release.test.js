@@ -54,7 +54,7 @@ describe('npm run release', { skip: !fs.existsSync(path.join(ROOT, '.git')) }, (
   });
 
   for (const [version, reason] of [
-    ['1.2', /no version/],
+    ['1.2', /not a version/],
     ['0.0.1', /does not come after/],
     ['0.1.0-rc.1', /does not come after/],
   ]) {

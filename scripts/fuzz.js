@@ -170,7 +170,7 @@ function keepSeeds(target) {
 }
 
 function secondsOf(text) {
-  if (!(Number(text) > 0)) throw new Error(`"${text}" is no number of seconds`);
+  if (!(Number(text) > 0)) throw new Error(`"${text}" is not a number of seconds`);
   return Number(text);
 }
 

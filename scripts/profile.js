@@ -152,7 +152,7 @@ function perfMissing() {
 
 /** perf says so when it may not watch a process, in a container for example. */
 const NOT_ALLOWED =
-  'the system did not let it: see "sysctl kernel.perf_event_paranoid", and run it outside of a container';
+  'the system did not permit it: see "sysctl kernel.perf_event_paranoid", and run it outside of a container';
 
 async function profileWithPerf(settings) {
   const file = path.join(settings.output, 'perf.data');

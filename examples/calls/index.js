@@ -40,13 +40,15 @@ async function main() {
   console.log('pear:', await ask('pear'));
   const answers = await Promise.all(Array.from({ length: 100 }, () => ask('fig')));
   console.log('a hundred at once:', answers.filter(({ price }) => price === 5).length);
-  console.log('the other way:', await server.sessions[0].call({ news: 'fresh figs' }));
+  console.log('the client answers:', await server.sessions[0].call({ news: 'fresh figs' }));
 
-  await ask('secret', 50).catch(({ code }) => console.log('in time:', code));
-  const given = ask('secret').catch(({ name }) => console.log('stopped:', name));
+  await ask('secret', 50).catch(({ code }) => console.log('not answered in time:', code));
+  const given = ask('secret').catch(({ name }) => console.log('stopped by the signal:', name));
   stop.abort();
   await given;
-  const lost = client.call({ ask: 'secret' }).catch(({ code }) => console.log('cut off:', code));
+  const lost = client
+    .call({ ask: 'secret' })
+    .catch(({ code }) => console.log('the connection ended:', code));
   await server.close();
   await lost;
   await client.disconnect();

@@ -291,7 +291,7 @@ const lost = (server) =>
 
 const closedForGood = () =>
   new Error(
-    'The connection to the NATS server is closed and does not come back: give it the option "maxReconnectAttempts" with the value -1',
+    'The connection to the NATS server is closed and does not reconnect: set its option "maxReconnectAttempts" to -1',
   );
 
 /** @throws {Error} for a server that does not report subjects without subscribers */

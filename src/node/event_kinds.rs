@@ -54,7 +54,7 @@ pub enum EventKind {
     BroadcastDone = 10,
     /// A listener has a new connection, among the extras.
     Accepted = 11,
-    /// A listener has turned a connection away: its two ends among the extras, or null.
+    /// A listener has closed a connection at once: its two ends among the extras, or null.
     Refused = 12,
     /// A listener could not accept: `[kind, number, syscall]` among the extras.
     ListenerFailed = 13,

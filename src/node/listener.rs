@@ -116,7 +116,7 @@ impl Listener {
             .map_or(-1, |it| descriptors::of_listener(it))
     }
 
-    /// Connections above this number are turned away.
+    /// Connections above this number are closed at once.
     #[napi(catch_unwind)]
     pub fn set_max_connections(&self, max: f64) {
         if let Some(listener) = self.inner.lock().as_ref() {

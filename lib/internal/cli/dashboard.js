@@ -141,7 +141,7 @@ class Track {
       ({ key, title, show }) => `${title} ${show(this.history.get(key).at(-1))}`,
     );
     const name = `${this.role} ${printable(this.endpoint)}`;
-    return `${name}: ${shown.join(', ') || 'nothing happens'}`;
+    return `${name}: ${shown.join(', ') || 'no activity'}`;
   }
 
   /** @returns {string[]} the lines of the view */

@@ -65,14 +65,14 @@ function noSession(id) {
 
 function nodeLost(node) {
   return new SockhopError(
-    `Node ${node} is gone: it is unknown whether it did the operation`,
+    `Node ${node} is gone: it is unknown whether it carried out the operation`,
     'ERR_CLUSTER_NODE_LOST',
   );
 }
 
 function timedOut(node, timeout) {
   return new SockhopError(
-    `Node ${node} did not answer within ${timeout} ms ("request_timeout"): it is unknown whether it did the operation`,
+    `Node ${node} did not answer within ${timeout} ms ("request_timeout"): it is unknown whether it carried out the operation`,
     'ERR_CLUSTER_TIMEOUT',
   );
 }

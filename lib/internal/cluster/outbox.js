@@ -122,7 +122,7 @@ class Outbox {
       return away(`${this.#bytes} bytes wait for the broker, and "hold_size" is ${this.#holdSize}`);
     }
     if (this.#heldSince !== null && now() - this.#heldSince > this.#holdTime) {
-      return away(`the broker is away for more than ${this.#holdTime} ms ("hold_time")`);
+      return away(`the broker has been away for more than ${this.#holdTime} ms ("hold_time")`);
     }
     return null;
   }

@@ -98,7 +98,7 @@ const richHandOver = () =>
 
 const richStream = () =>
   richRefusal(
-    'a socket that the server did not accept is not read, so that its peer cannot take part',
+    'a socket that the server did not accept is not read, so its peer cannot announce that it takes rich values',
     'Let the server accept or adopt the connection, or leave "values" out.',
   );
 

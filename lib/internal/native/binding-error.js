@@ -67,8 +67,8 @@ const RUN_WITH_ADDONS = [
 
 const bundleAdvice = (tag) => [
   'The package is part of a bundle without a binding that loads. Any of these helps:',
-  `  - have the bundler copy ${bindingFileName(tag)} (docs/platforms.md of sockhop-native says how)`,
-  '  - leave sockhop-native out of the bundle ("external") and install it beside the bundle',
+  `  - let the bundler copy ${bindingFileName(tag)} (docs/platforms.md of sockhop-native says how)`,
+  '  - leave sockhop-native out of the bundle ("external") and install it next to the bundle',
   '  - set SOCKHOP_NATIVE_BINDING to the path of the file',
 ];
 

@@ -171,7 +171,7 @@ export declare class Listener {
   adopt(fd: number): Connection | boolean
   /** A duplicate of the descriptor, which the caller closes; -1 if there is none. */
   duplicate(): number
-  /** Connections above this number are turned away. */
+  /** Connections above this number are closed at once. */
   setMaxConnections(max: number): void
   /**
    * Accepts the connections that wait in the kernel, and frees the address. Returns how many
@@ -425,7 +425,7 @@ export declare enum EventKind {
   BroadcastDone = 10,
   /** A listener has a new connection, among the extras. */
   Accepted = 11,
-  /** A listener has turned a connection away: its two ends among the extras, or null. */
+  /** A listener has closed a connection at once: its two ends among the extras, or null. */
   Refused = 12,
   /** A listener could not accept: `[kind, number, syscall]` among the extras. */
   ListenerFailed = 13,

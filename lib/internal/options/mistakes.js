@@ -302,7 +302,7 @@ function warnOfEvents(target, others, events) {
     warn(
       `event ${name}`,
       'SOCKHOP_UNKNOWN_EVENT',
-      `A ${target.constructor.name} has a listener for "${name}", which is no event of it. Did you mean "${meant}"?`,
+      `A ${target.constructor.name} has a listener for "${name}", which it never emits. Did you mean "${meant}"?`,
     );
   }
 }
@@ -321,7 +321,7 @@ function warnOfFlag(subject, value) {
   warn(
     subject,
     'SOCKHOP_OPTION_VALUE',
-    `${subject} ${inspect(value)} means true, as every value does that is not falsy. Write true or false.`,
+    `${subject} ${inspect(value)} means true, because only falsy values mean false. Write true or false.`,
   );
 }
 

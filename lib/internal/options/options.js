@@ -347,8 +347,8 @@ function normalizeCallOptions(method, args, here) {
     if (String(opts) === String(here.path || here.port)) return {};
     throw invalidValue(
       `The argument of ${method}()`,
-      `left out, or an object with options: the place is that of the constructor (new Sockhop.${whose}({ port, address })), or ` +
-        `of the properties "port", "address" and "path" of the ${whose}`,
+      `left out, or an object with options: the address is set in the constructor (new Sockhop.${whose}({ port, address })) or ` +
+        `by the properties "port", "address" and "path" of the ${whose}`,
       opts,
     );
   }
@@ -421,7 +421,7 @@ function warnOfArgument(method, expected, value) {
 function warnOfCallback(method, value) {
   if (typeof value !== 'function') return;
   const expected =
-    'left out: there is no callback, and the promise that it returns tells when it is done';
+    'left out: there is no callback, but the returned promise is fulfilled when it is done';
   warnOfArgument(method, expected, value);
 }
 

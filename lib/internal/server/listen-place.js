@@ -120,7 +120,7 @@ function netOptions(place, how) {
   refuse(
     ['mode', 'unlink_stale'],
     how,
-    'where a server of Node listens: in a worker of node:cluster without "exclusive", or in the place of server.server',
+    'where a server of Node listens: in a worker of node:cluster without "exclusive", or instead of server.server',
   );
   const given = {
     backlog: how.backlog,

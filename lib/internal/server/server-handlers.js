@@ -151,7 +151,7 @@ class ServerHandlers extends MessageHandlers {
    */
   onConnectionRefused(max, isProgramLimit) {
     const err = new SockhopError(
-      `A connection was turned away: there are ${max}, which is the limit ("max_connections")`,
+      `A connection was closed at once: ${max} are open, which is the limit ("max_connections")`,
       'ERR_TOO_MANY_CONNECTIONS',
     );
     if (isProgramLimit) this.limits.count(err);

@@ -35,7 +35,7 @@ function systemdDescriptor(wanted, isWorker) {
   const sockets = passed.map(({ fd, name }) => `"${name}" (descriptor ${fd})`).join(', ');
   throw invalidValue(
     'The "options.systemd" property',
-    `a name that one of the sockets has which systemd passes: ${sockets} (or set "fd" instead)`,
+    `the name of one of the sockets that systemd passes: ${sockets} (or set "fd" instead)`,
     wanted,
   );
 }

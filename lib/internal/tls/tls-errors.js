@@ -56,7 +56,7 @@ const REASONS = {
 const CAUSES = {
   ERR_SSL_WRONG_VERSION_NUMBER:
     'The client does not use TLS: it sent plain text to a server with TLS.',
-  ERR_SSL_HTTP_REQUEST: 'The client does not use TLS: it sent a request of HTTP.',
+  ERR_SSL_HTTP_REQUEST: 'The client does not use TLS: it sent an HTTP request.',
   ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE:
     'The client has no certificate, and the server requires one ("requestCert" and "rejectUnauthorized").',
   ECONNRESET: 'The client ended the connection before TLS was set up.',

@@ -29,7 +29,7 @@ pub enum TlsError {
     /// The first bytes of the client are not TLS.
     #[error("the client does not use TLS")]
     Plain {
-        /// They are a request of HTTP.
+        /// They are an HTTP request.
         http: bool,
     },
 }

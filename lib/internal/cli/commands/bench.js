@@ -194,7 +194,7 @@ function latencyOf({ times }) {
 }
 
 async function run({ values, endpoint }) {
-  if (values.peer === 'json') throw new UsageError('a JSON peer cannot tell what it has read');
+  if (values.peer === 'json') throw new UsageError('a JSON peer cannot confirm what it has read');
   const ended = interrupted();
   const clients = await connectAll(values, endpoint);
   const job = {
@@ -256,7 +256,7 @@ function report(printer, { values, endpoint, measurement, seconds }) {
 }
 
 module.exports = {
-  summary: 'Measures how many messages a server answers',
+  summary: 'Measures how many messages a server answers in a second',
   usage: '[endpoint]',
   details: [
     'Start "sockhop-native listen --echo --quiet" on another machine, or use any server that answers. On',

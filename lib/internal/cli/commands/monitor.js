@@ -144,9 +144,9 @@ module.exports = {
   takes: 1,
   hasEndpoint: false,
   details: [
-    'The URL is that of the OpenMetrics text that metrics() returns, for example of "listen --metrics",',
-    'or of a program that serves it for Prometheus. A port means http://127.0.0.1:PORT/metrics. On a',
-    'terminal it is a view with the last values as bars; otherwise it prints lines.',
+    'The URL is the address of the text that metrics() returns: that of "listen --metrics", or of a',
+    'program that serves the text for Prometheus. A port means http://127.0.0.1:PORT/metrics. On a',
+    'terminal the command shows the last values as bars; otherwise it prints lines.',
   ],
   options,
   examples: ['9464', '--interval 5000 --json https://app.example/metrics'],

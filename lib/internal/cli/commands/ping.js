@@ -119,8 +119,8 @@ module.exports = {
   summary: 'Measures the time that a peer takes to answer pings',
   usage: '[endpoint]',
   details: [
-    'Each ping waits for its answer for the time of --timeout. The time is that of the native side of the',
-    'peer and of the network: programs on sockhop answer pings by themselves.',
+    'Each ping waits for its answer up to --timeout. The measured time is that of the network and of',
+    'sockhop in the peer, which answers pings without the help of the program.',
   ],
   options,
   examples: ['--count 5 50000', '--interval 200 --tls --ca ca.pem server.example:50000'],

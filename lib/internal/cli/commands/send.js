@@ -117,7 +117,7 @@ module.exports = {
   takes: 1,
   details: [
     'The message is JSON, the name of a class with JSON, or a plain text; "-" reads it from standard',
-    'input. Without --call or --request, the exit code only tells that the message was sent.',
+    'input. Without --call or --request, the exit code only shows that the message was sent.',
   ],
   options,
   examples: [
