@@ -131,7 +131,7 @@ describe('connect() that gets no answer', { skip: cannotHang }, () => {
     const { client, log } = makeClient(t, { port }, { connect_timeout: 100 });
     await assert.rejects(client.connect(), { message: 'Timeout exceeded on connect()' });
     client.port = where.port;
-    // Enough for a busy machine.
+    // The time is long enough for a busy machine.
     client._connect_timeout = 30_000;
     await client.connect();
     assert.equal(client.connected, true);

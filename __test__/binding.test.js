@@ -32,8 +32,8 @@ const PERMISSION = (() => {
 })();
 
 /**
- * An ELF executable as a dynamic loader sees it: 64 bits, one program header, and `gap` bytes
- * between the header and the name of the loader, as in a binary that `patchelf` has changed.
+ * An ELF executable as a dynamic loader sees it: 64 bits and one program header. There are `gap`
+ * bytes between the header and the name of the loader, as in a binary that `patchelf` has changed.
  * Without a loader it is linked statically.
  */
 function elfExecutable({ loader, gap = 0 }) {

@@ -74,8 +74,8 @@ async function assertAllGot(clients, sent) {
 }
 
 /**
- * Every client of some nodes has got the wanted messages of a sender once and in order, but for
- * those that a broker had confirmed when it was killed: the nodes have emitted `gap` for these.
+ * Every client of some nodes has got the wanted messages of a sender once and in order. The nodes
+ * have emitted `gap` for messages that a broker had confirmed before it was killed.
  */
 async function assertNoneMissedInSilence(nodes, sender, from, wanted) {
   for (const node of nodes) {

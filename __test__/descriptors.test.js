@@ -355,7 +355,7 @@ describe('an address', () => {
         // Data that is sent meanwhile waits in the kernel, which tries again.
         const sent = client.send('meanwhile');
         execSync(`ip addr add ${address}/32 dev lo`);
-        // Enough for a busy machine.
+        // The time is long enough for a busy machine.
         other._connect_timeout = 30_000;
         await other.connect();
         await other.send('after');

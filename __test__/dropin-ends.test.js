@@ -1,7 +1,7 @@
 'use strict';
 
-// How connections begin and end, and which promises a program may ignore, as in sockhop 1.8.4. With
-// SOCKHOP_UNDER_TEST=sockhop-1.8 the same tests pass on the original.
+// Tests how connections begin and end, and which promises a program may ignore, as in sockhop
+// 1.8.4. With SOCKHOP_UNDER_TEST=sockhop-1.8 the same tests pass on the original.
 
 const assert = require('node:assert/strict');
 const { once } = require('node:events');

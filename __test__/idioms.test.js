@@ -365,7 +365,7 @@ describe('util.inspect', () => {
     wire.socket.destroy();
     await gone;
     assert.equal(show(sock), `SockhopSocket { ${name} to ${far}, closed }`);
-    // What is shown does not depend on how deep it is shown.
+    // The result does not depend on the depth of the inspection.
     assert.match(inspect({ a: { b: { server } } }, { depth: 0 }), /\[Object\]/);
     assert.match(inspect({ server }, { depth: 0 }), /listening/);
   });

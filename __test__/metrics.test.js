@@ -232,7 +232,7 @@ describe('the figures of stats()', () => {
       const { key, cert } = await issue({ name: 'localhost' });
       const where = { port: await freePort() };
       const { server } = await startServer(t, { ssl_options: { key, cert, ...options } }, where);
-      // It says nothing.
+      // This client sends nothing.
       const silent = net.connect(where.port, '127.0.0.1');
       cleanup(t, () => silent.destroy());
       await until(() => server.stats().handshaking_connections === 1, 'the handshake begins');

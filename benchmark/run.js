@@ -60,8 +60,8 @@ Environment:
 `;
 
 /**
- * The current step, on a line of standard error that is overwritten on a terminal: how many of the
- * measurements are done, which one is under way, and about how long the others will take.
+ * Shows the current step on a line of standard error, which is overwritten on a terminal: the
+ * number of finished measurements, the current one, and about how long the others will take.
  */
 class Progress {
   #terminal = process.stderr.isTTY === true;
@@ -84,7 +84,9 @@ class Progress {
     }
   }
 
-  /** By the mean of the measurements that are done; nothing before the first of them. */
+  /**
+   * Estimates the time by the mean of the finished measurements; returns nothing before the first.
+   */
   #timeLeft() {
     if (this.#started === 0) {
       return '';

@@ -10,7 +10,7 @@ const { find } = require('./scenarios.js');
 const [directory, original, peerOf] = process.argv.slice(2);
 const DEADLINE_MS = Number(process.env.CONFORMANCE_DEADLINE_MS || 300_000);
 
-/** Of the running scenario. @type {?Context} */
+/** The context of the running scenario. @type {?Context} */
 let context = null;
 
 // A crash of the program is part of what is compared: recorded here instead of ending the process.

@@ -9,7 +9,10 @@ const { checkTerminator } = require('./internal/options/options.js');
 const { kMaxFrameSize, kOriginalMethods, kHasOversizedFrame } = require('./internal/symbols.js');
 const { markTargetHidden, supportProxies } = require('./internal/proxy-support.js');
 
-/** For programs that use an ObjectBuffer, see late.js: others load this for its methods alone. */
+/**
+ * Parts for programs that use an ObjectBuffer, see late.js. Others load this file only for its
+ * methods.
+ */
 const loadFramer = late(() => require('./internal/transport/framer.js').Framer);
 
 /**

@@ -378,8 +378,8 @@ class SockhopServer extends native.SockhopServer {
    * @param {{local?: boolean, except?: string|string[]}} [options] `local`: to the clients of this
    *   server alone; `except`: the ids of up to 100 sessions that do not get it
    * @returns {Promise<undefined[]>} fulfilled when the kernel has the message for every client of
-   *   this server, except those whose connections ended and those that "slow_consumer" leaves out,
-   *   and when it is with the broker, or held for it; rejects with ERR_CLUSTER_AWAY,
+   *   this server, and the broker has it or it is held for the broker. Clients whose connections
+   *   ended, or that "slow_consumer" leaves out, do not count. Rejects with ERR_CLUSTER_AWAY,
    *   ERR_CLUSTER_CLOSED, ERR_CLUSTER_TOO_LARGE
    * @throws as `send()`, if there is a client or a cluster
    */

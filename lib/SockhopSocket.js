@@ -39,7 +39,7 @@ const {
   hasCustomWrite,
 } = require('./internal/transport/writing-socket.js');
 
-/** For programs that read in `start()` of a session, see late.js. */
+/** Parts for programs that read in `start()` of a session, see late.js. */
 const loadPreSessionReader = late(
   () => require('./internal/transport/pre-session-reader.js').PreSessionReader,
 );
@@ -462,7 +462,7 @@ class SockhopSocket extends WritingSocket {
     if (#channel in this) this.#enableRawFor(event);
     super.prependListener(event, listener);
     if (event === 'drain') this[kOnDrainListeners]();
-    // As on() does.
+    // on() does the same.
     if (event === 'data' && this.readableFlowing === null) this.resume();
     return this;
   }

@@ -24,7 +24,7 @@ describe('publishing', () => {
   function publish(directory, ...args) {
     const env = {
       ...process.env,
-      // Nothing listens there, and a dry run does without.
+      // Nothing listens there, and a dry run does not need it.
       npm_config_registry: 'http://127.0.0.1:9/',
       npm_config_fetch_retries: '0',
     };

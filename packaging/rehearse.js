@@ -1,5 +1,6 @@
-// Rehearses a release: publishes its packages to a registry on this machine, installs them from there in empty directories
-// with each package manager, and runs a client and a server written for sockhop 1.8.4 in each.
+// Rehearses a release: publishes its packages to a registry on this machine, and installs them from
+// there in empty directories with each package manager. Runs a client and a server written for
+// sockhop 1.8.4 in each directory.
 //
 //   npm run rehearse              with the binding of the checkout
 //   npm run rehearse -- --build   with bindings built as for a release, of every target this machine can build
@@ -31,7 +32,9 @@ const { targetOf } = require('./targets.js');
 const ROOT = path.dirname(__dirname);
 const { version } = require('../package.json');
 
-/** As what programs install the package: the request, and the name they require. */
+/**
+ * The names under which programs install the package: the request, and the name that they require.
+ */
 const REQUESTS = [
   { request: `sockhop@npm:sockhop-native@${version}`, name: 'sockhop' },
   { request: `sockhop-native@${version}`, name: 'sockhop-native' },

@@ -3,8 +3,8 @@
 // `npm run audit`: checks the dependencies of the package.
 //
 //  - Rust: every crate that is compiled into the binding must have a licence that deny.toml allows,
-//    come from the registry, and be present in one version only. cargo-deny checks the same, and
-//    known vulnerabilities, if it is installed below target/tools; `--install` installs it. Without
+//    come from the registry, and be present in one version only. If cargo-deny is installed below
+//    target/tools, it checks the same and known vulnerabilities; `--install` installs it. Without
 //    cargo-deny or its database this part is left out, which the output reports.
 //  - npm: there must be no dependencies at run time. The lock file must have a checksum for each
 //    development dependency. If the registry answers, `npm audit` checks for known vulnerabilities.

@@ -1,8 +1,8 @@
 'use strict';
 
-// Finds the brokers that the tests of clusters run on. Where they are not installed, `npm test`
-// puts them into the directory of build products, if it can without the rights of an administrator:
-// the packages of Debian are loaded and unpacked there, and nothing is installed.
+// Finds the brokers that the tests of clusters run on. If they are not installed, `npm test` puts
+// them into the directory of build products, which needs no rights of an administrator. The
+// packages of Debian are downloaded and unpacked there, and nothing is installed.
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');

@@ -1,8 +1,8 @@
 'use strict';
 
-// `npm run types:native`: writes lib/internal/native/native.d.ts, the types of the binding, which
-// napi makes from the sources while it compiles them. __test__/native-types.test.js fails if the
-// file is not up to date.
+// `npm run types:native`: writes lib/internal/native/native.d.ts, the types of the binding. napi
+// makes them from the sources while it compiles. __test__/native-types.test.js fails if the file is
+// not up to date.
 
 const fs = require('node:fs');
 const path = require('node:path');

@@ -7,9 +7,9 @@
 //   npm run profile -- roundtrip --side client --ms 5000
 //   npm run profile -- --help
 //
-// Two runs follow each other, because the profilers would disturb one another: the first with
-// Node's --cpu-prof, which sees the JavaScript thread, the second with perf (Linux), which sees
-// every thread, native code and the kernel.
+// There are two runs, because the profilers would disturb each other. The first uses Node's
+// --cpu-prof, which sees the JavaScript thread. The second uses perf (Linux), which sees every
+// thread, native code and the kernel.
 
 const { spawn, spawnSync } = require('node:child_process');
 const { once } = require('node:events');

@@ -1,9 +1,9 @@
 'use strict';
 
 /*
- * Runs the test files whose subject depends on the reader: with all connections read by the I/O
- * threads, and then those with floods and bulk data with all connections read by the event loop. By
- * default, the traffic of a connection decides. Arguments are options for Node's test runner.
+ * Runs the test files whose subject depends on the reader, with all connections read by the I/O
+ * threads. Then runs those with floods and bulk data with all connections read by the event loop.
+ * By default, the traffic of a connection decides. Arguments are options for Node's test runner.
  */
 
 const { runSuites } = require('./suites');
@@ -51,9 +51,9 @@ const FILES = [
 ];
 
 /**
- * Those of them in which the traffic can hand a connection to the I/O threads: 512 small packets
- * within 20 ms without an answer, or bulk data. In the others the event loop reads in any case, so
- * the steps "node" and "node-slow" have run them with this reader.
+ * The files in which the traffic can hand a connection to the I/O threads: 512 small packets within
+ * 20 ms without an answer, or bulk data. In the others the event loop reads in any case, so the
+ * steps "node" and "node-slow" have run them with this reader.
  */
 const FLOODS = [
   'backlog',

@@ -421,7 +421,7 @@ async function main(argv) {
   const kinds = Object.values(Kind).filter((kind) => steps.some((step) => step.kind === kind));
   counted = secondsOfChildren();
   const isSetUp = setUp(results);
-  // What the set-up says comes before the output of the steps, unless there is much to set up.
+  // The output of the set-up comes before that of the steps, unless there is much to set up.
   await Promise.race([isSetUp, wait(SET_UP_MS, null, { ref: false })]);
   const run = (kind) => {
     const waiting = steps.filter((step) => step.kind === kind);

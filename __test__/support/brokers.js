@@ -64,8 +64,8 @@ function isStopped(pid) {
 }
 
 /**
- * The request with which each broker shows that it is ready, and whether it is the one of a process:
- * by the name of a nats-server, and by the process id of a redis-server that tells it.
+ * The request by which each broker shows that it is ready and which process it is: a nats-server
+ * returns its name, and a redis-server its process id.
  */
 const GREETINGS = {
   'nats-server': {

@@ -177,7 +177,7 @@ function decodeRichFrame(frame) {
 /** @returns {*} a value at the other end */
 const carryRich = (value) => decodeRichFrame(richFrame(value));
 
-/** What a value contains, names and keys included, in order. */
+/** The contents of a value in order, including names and keys. */
 function contentOf(value) {
   if (Array.isArray(value)) return value;
   if (value instanceof Set) return [...value];

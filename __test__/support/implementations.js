@@ -3,7 +3,7 @@
 const path = require('node:path');
 
 /**
- * What to `require` for each implementation that takes part in the tests.
+ * The module to `require` for each implementation that takes part in the tests.
  *
  * `native` is this package, `original` the JavaScript package it stands in for.
  */

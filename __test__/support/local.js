@@ -10,7 +10,8 @@ const { rawServer } = require('./raw.js');
 /** How long a file of tests may go on after its last test, in milliseconds. */
 const GRACE = 30_000;
 
-// What is left open keeps a file of tests from ending; that is a failure and not a reason to wait.
+// A connection that is left open keeps a file of tests from ending, which is a failure and no
+// reason to wait.
 after(() => {
   const guard = setTimeout(() => {
     console.error('left open after the last test:', process.getActiveResourcesInfo());

@@ -6,9 +6,9 @@ const { createHash } = require('node:crypto');
 const LONG = 65_536;
 
 /**
- * Makes an object to send from a description that can cross to another process:
- * `{ value }` as it is, `{ value, as: 'Widget' }` as an instance of a class of that name,
- * `{ characters: n }` an object that takes about so many characters of JSON.
+ * Makes an object to send from a description that can cross to another process. `{ value }` is sent
+ * unchanged, and `{ value, as: 'Widget' }` as an instance of a class of that name. `{ characters: n
+ * }` is an object with about that many characters of JSON.
  */
 function build({ value, as, characters }) {
   if (characters) return { text: 'A long text, öften with ümläuts. '.repeat(characters / 33) };

@@ -24,7 +24,7 @@ function resident() {
   return process.memoryUsage.rss();
 }
 
-/** What the open descriptors are, for a message. */
+/** Describes the open descriptors, for a message. */
 function descriptors() {
   return fs.readdirSync('/proc/self/fd').flatMap((fd) => {
     try {

@@ -1,4 +1,4 @@
-// What a program may and may not do with a client. Compiled, never run.
+// The uses of a client that the types accept and refuse. Compiled, never run.
 
 import { SockhopClient, type SockhopError, type SockhopSocket } from 'sockhop-native';
 

@@ -24,7 +24,7 @@ const errors: (typeof Sockhop.SockhopError)[] = [Sockhop.error, Sockhop.Error, S
 const buffers: (typeof Sockhop.ObjectBuffer)[] = [ObjectBuffer, ObjectBufferJs];
 [clients, servers, sessions, errors, buffers];
 
-// As types, too.
+// The names can be used as types as well.
 let client: Sockhop.client = new Sockhop.client({ port: 6000 });
 client = new Sockhop.Client();
 class Mine extends Sockhop.session {}

@@ -1,4 +1,4 @@
-// What a program may and may not do with a server and its sessions. Compiled, never run.
+// The uses of a server and its sessions that the types accept and refuse. Compiled, never run.
 
 import { createServer, type Socket } from 'node:net';
 import { SockhopClient, SockhopServer, SockhopSession, type SockhopSocket } from 'sockhop-native';

@@ -44,7 +44,7 @@ async function openSession(socket, client) {
   await joined;
 }
 
-/** As many bytes have arrived at the beginning of the memory. */
+/** That many bytes have arrived at the beginning of the memory. */
 function onBytes(length, socket) {
   received += length;
   if (isAnswering) answer(socket, memory.latin1Slice(0, length));

@@ -235,7 +235,7 @@ const payloads = [
   buffer(),
 ];
 
-/** Those of a run of all workloads. The others are measured if `--payload` names them. */
+/** The payloads of a run of all workloads. The others are measured if `--payload` names them. */
 const usual = ['record', 'rows'];
 
 module.exports = { payloads, plainText, usual };

@@ -4,8 +4,9 @@ const path = require('node:path');
 const { callsAndRequests, answering } = require('./by-hand.js');
 
 /*
- * msgpackr over a plain net.Socket, as its users write it by hand: the shapes of objects are sent once
- * on each connection ("records" and "sequential"), and the messages of a tick are written together.
+ * msgpackr over a plain net.Socket, as its users write it by hand. The shapes of objects are sent
+ * once on each connection ("records" and "sequential"). The messages of a tick are written
+ * together.
  */
 
 /** The package does not export it. */

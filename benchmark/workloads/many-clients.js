@@ -5,8 +5,8 @@ const { payloads } = require('../lib/payloads.js');
 const { HELLO, WELCOME, deferred, jsonFloor, ofPayload, per } = require('./common.js');
 
 /*
- * One server and many clients that are real ones: the load generator repeats the bytes of one message,
- * and could not send the many objects of a payload, nor what two ends of a package agree on.
+ * One server and many real clients. The load generator repeats the bytes of one message, so it
+ * could not send the many objects of a payload, or a format on which two ends of a package agree.
  */
 
 /** The number of clients that connect at a time. */

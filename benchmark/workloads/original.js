@@ -1,7 +1,7 @@
 /**
  * One end is sockhop 1.8.4, and the other one is the peer. The peer "sockhop 1.8.4" is the original
- * at both ends, so the ratio and the processor time of this package show the gain or the loss of a
- * program that changes to this package while the programs it talks to do not.
+ * at both ends. The ratio and the processor time of this package therefore show the gain or loss of
+ * a program that changes to this package, while its peers do not.
  */
 
 const definitions = [

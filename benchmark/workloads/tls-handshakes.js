@@ -18,7 +18,7 @@ const STEADY_RATE = 200;
 const WARM_UP_MS = 1000;
 const IDLE_MS = 150;
 
-/** What the system alone adds: the delay of a loop that has nothing to do. */
+/** The part of the system: the delay of a loop that has nothing to do. */
 async function delayWhileIdle(loopDelay, ms) {
   loopDelay.start();
   await delay(ms);

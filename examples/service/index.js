@@ -1,8 +1,7 @@
 'use strict';
 
-// Kills a service and starts it again on the file that it has left; then stops it with SIGTERM while it is asked, as
-// "docker stop" and "systemctl stop" do.
-//   node examples/service
+// Kills a service, and starts it again on the socket file that it has left. Then stops it with
+// SIGTERM during a call, as "docker stop" and "systemctl stop" do. node examples/service
 
 const { fork } = require('node:child_process');
 const { once } = require('node:events');

@@ -6,7 +6,7 @@
 
 const Sockhop = require(process.env.SOCKHOP || '../..');
 
-/** Less than the supervisor waits before it sends SIGKILL. */
+/** The time must be shorter than that before the supervisor sends SIGKILL. */
 const GRACE_MS = 8000;
 
 /** Only processes of the user of this one are served. */

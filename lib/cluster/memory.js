@@ -30,8 +30,8 @@ class MemoryBus {
   #isScheduled = false;
 
   /**
-   * For tests: sees each message before it is delivered, and returns what is delivered in its
-   * place: none, several or other ones.
+   * For tests: sees each message before it is delivered, and returns the messages to deliver
+   * instead: none, several or other ones.
    *
    * @type {?function({subject: string, bytes: Uint8Array, engine: MemoryEngine}): object[]}
    */

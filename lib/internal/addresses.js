@@ -7,8 +7,8 @@ const os = require('node:os');
 const ATTEMPT_DELAY_MS = 250;
 
 /**
- * @returns {number} how long an address may take to answer before the next one is tried as well, in
- *   ms, as the program or the command line of Node sets it
+ * @returns {number} the time in ms after which the next address is tried as well. The program or
+ *   the command line of Node sets it
  */
 const attemptDelay = () => net.getDefaultAutoSelectFamilyAttemptTimeout?.() ?? ATTEMPT_DELAY_MS;
 

@@ -7,9 +7,9 @@ const { randomFillSync } = require('node:crypto');
  *
  * Each callback needs an id, so 98 bits are random and the last 24 bits count. When the count is
  * used up, new random bits are drawn. No id repeats with the same random bits in a process or
- * worker, which loads its own copy of this module; that two random parts are equal does not happen
- * in practice. The ids are unique, not secret: a peer can guess the next one. An answer is accepted
- * only on the connection of its message.
+ * worker, which loads its own copy of this module. Two equal random parts do not occur in practice.
+ * The ids are unique, not secret: a peer can guess the next one. An answer is accepted only on the
+ * connection of its message.
  */
 
 const COUNTER_DIGITS = 3; // hexadecimal digits in each half of the counter

@@ -4,10 +4,10 @@
  * Parts of the package that are loaded when they are needed, because each file delays the start of
  * a program, and most programs need few of them.
  *
- * The rule: code that a peer, the network or the system may require at any time, and code that
- * sends messages, is loaded with the first client or server, because loading a file takes a
- * descriptor, and there may be none left later. Options of the program and rarely used methods load
- * their own parts; a process with a server keeps descriptors for them.
+ * The rule: code that a peer, the network or the system may require at any time is loaded with the
+ * first client or server, and so is code that sends messages. Loading a file takes a descriptor,
+ * and later there may be none left. Options of the program and rarely used methods load their own
+ * parts; a process with a server keeps descriptors for them.
  *
  * In Jest all parts are loaded with the package: after `resetModules()`, a later `require()` would
  * give a part its own copies of modules that the package has loaded before.

@@ -38,9 +38,9 @@ module.exports = {
   cork,
   uncork,
   write: isNode ? Duplex.prototype.write : net.Socket.prototype.write,
-  /** Of every EventEmitter. */
+  /** Methods of every EventEmitter. */
   prependListener,
-  /** Of promises. */
+  /** Methods of promises. */
   then,
 
   /** Methods of `net.Server`. */

@@ -68,7 +68,7 @@ module.exports = {
   kOnFlushed: Symbol('onFlushed'),
   kOnUnresponsive: Symbol('onUnresponsive'),
 
-  // Of response streams and packets, for message channels and their backlogs.
+  // Methods of response streams and packets, for message channels and their backlogs.
   kBacklog: Symbol('backlog'),
   kEndHeld: Symbol('endHeld'),
   kHoldPackets: Symbol('holdPackets'),
@@ -78,17 +78,17 @@ module.exports = {
   kOweTo: Symbol('oweTo'),
   kQueued: Symbol('queued'),
 
-  // Of ObjectBuffers and pings, for message channels.
+  // Methods of ObjectBuffers and pings, for message channels.
   kMaxFrameSize: Symbol('maxFrameSize'),
   kHasOversizedFrame: Symbol('hasOversizedFrame'),
   kOriginalMethods: Symbol('originalMethods'),
 
-  // Of a server, for its sessions: a subclass may use the name `call` for a method of its own.
+  // A method of a server, for its sessions: a subclass may use the name `call` for its own method.
   kCall: Symbol('call'),
 
-  // Of the session class: the sessions that could not start.
+  // A property of the session class: the sessions that could not start.
   kFailedSessions: Symbol('failedSessions'),
 
-  // Of any public object: the object itself, also where a Proxy of it is used.
+  // A property of any public object: the object itself, even if a Proxy of it is used.
   kTarget: Symbol('target'),
 };

@@ -51,7 +51,7 @@ pub(crate) struct Entry {
 pub(crate) enum Appended {
     /// The caller distributes the entries, because no thread does.
     Idle,
-    /// Nothing.
+    /// The caller has nothing to do.
     Distributing,
     /// The caller helps the threads that distribute the entries.
     Crowded,

@@ -29,14 +29,15 @@ pub(crate) struct LingerLimits {
 }
 
 impl LingerLimits {
-    /// For a connection that the program destroyed: only bytes that were on their way are expected.
+    /// The limits for a connection that the program destroyed: only bytes that were on their way
+    /// are expected.
     pub(crate) const SHORT: Self = Self {
         bytes: 8 << 20,
         time: Duration::from_secs(1),
         silence: Duration::from_secs(1),
     };
-    /// For a connection that the program ended in order: the peer may be slow to read, and keep
-    /// sending meanwhile.
+    /// The limits for a connection that the program ended in order: the peer may read slowly and
+    /// keep sending.
     pub(crate) const LONG: Self = Self {
         bytes: 64 << 20,
         time: Duration::from_secs(30),

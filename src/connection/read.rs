@@ -112,7 +112,7 @@ impl Connection {
                         *early_bytes = early_bytes.map(|before| before + count as u64);
                         self.count_received(count);
                         self.post_raw(&scratch.input[..count]);
-                        // Once: the program asks again when it has room for more.
+                        // Reads once, because the program asks again when it has room for more.
                         self.reader_state.change_read_state(
                             self,
                             ReadState::Flowing,
@@ -138,7 +138,7 @@ impl Connection {
                         return ReadStop::Drained;
                     }
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                        // With TLS also after many records without data.
+                        // With TLS, reading also stops after many records without data.
                         budget = budget.saturating_sub(READ_SIZE);
                         if budget == 0 {
                             return ReadStop::Budget;
@@ -225,7 +225,7 @@ impl Connection {
         pings.len()
     }
 
-    /// Without an atomic addition: the lock of the reader keeps other writers out.
+    /// This needs no atomic addition, because the lock of the reader keeps other writers out.
     fn count_received(&self, count: usize) {
         let before = self.bytes_in.load(Ordering::Relaxed);
         self.bytes_in

@@ -278,7 +278,7 @@ fn messages_for_a_slow_consumer_are_refused_or_it_is_disconnected() {
 
 #[test]
 fn bytes_that_a_peer_sent_before_it_closed_are_reported_although_writing_failed() {
-    // More than the mark, so that the reader must wait for the environment in between.
+    // The messages exceed the mark, so that the reader must wait for the environment in between.
     let (mut environment, connection, mut peer) =
         open(Domain::UNIX, small_marks(SlowConsumer::Wait));
     let frame = [vec![b'x'; 99], vec![b'\n']].concat();
@@ -355,7 +355,7 @@ fn a_peer_gets_all_bytes_after_an_orderly_end_however_much_it_sends() {
     assert_eq!(connection.write(&sent), WriteOutcome::Written);
     connection.end();
     connection.close();
-    // Longer than the time for a connection that was destroyed.
+    // This is longer than the time for a connection that was destroyed.
     let mut talker = peer.try_clone().unwrap();
     for _ in 0..15 {
         talker.write_all(b"still talking\n").unwrap();

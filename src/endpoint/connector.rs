@@ -53,10 +53,10 @@ impl Connector {
         })
     }
 
-    /// Connects to the first of `endpoints` that answers. They are tried in order: the next one
-    /// when the one before it has failed, or has not answered within `pace`; attempts that are not
-    /// answered yet continue (RFC 8305). [`Event::Connected`] or [`Event::ConnectFailed`] follows,
-    /// with the id of the attempt, unless it is cancelled.
+    /// Connects to the first of `endpoints` that answers. They are tried in order. The next one is
+    /// tried when the previous one has failed, or has not answered within `pace`; unanswered
+    /// attempts continue (RFC 8305). [`Event::Connected`] or [`Event::ConnectFailed`] follows, with
+    /// the id of the attempt, unless it is cancelled.
     ///
     /// With `tls` the connection is secured, but the caller must still check the server's
     /// certificate: see [`Stream::agreement`]. After a failed handshake no other endpoint is tried.

@@ -47,7 +47,7 @@ pub enum Adopted {
     Open(Arc<Connection>),
     /// It is being secured. [`Event::Accepted`] or [`Event::HandshakeFailed`] follows.
     Securing,
-    /// There are `max_connections`, and it was closed.
+    /// It was closed, because `max_connections` connections are open.
     Refused,
 }
 

@@ -31,7 +31,7 @@ impl Gate {
         assert!(listeners.add(&gate));
     }
 
-    /// As a turn of the poller, or of the task.
+    /// Like a turn of the poller, or of the task.
     fn serve(&self) {
         self.gate.hold(|socket| {
             if socket.is_some() {

@@ -316,7 +316,7 @@ impl ConnectionRegistry {
 
     /// Sends a ping over every connection, or reports its peer as dead.
     pub fn beat(&self) {
-        // Without the lock: a beat may remove the connection.
+        // The lock is not held, because a beat may remove the connection.
         for connection in self.connections() {
             connection.beat();
         }

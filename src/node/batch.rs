@@ -1,6 +1,6 @@
-//! Lays out a batch of events for JavaScript: one string for the text of all small frames, the
-//! bytes of binary ones in a shared array, numbers in the index (see `event_kinds`), and a list of
-//! extras for everything else.
+//! Lays out a batch of events for JavaScript. The text of all small frames is one string, and the
+//! bytes of binary frames are in a shared array. Numbers are in the index (see `event_kinds`), and
+//! everything else is in a list of extras.
 
 use super::address::family;
 use super::connection::Connection;

@@ -24,11 +24,11 @@ pub enum ClusterField {
     PayloadAt,
     /// The length of the signature, 0 without one.
     SignatureLength,
-    /// Of several messages: how many there are.
+    /// The number of messages, if there are several.
     Count,
-    /// Of several messages: `Seq` of the last one.
+    /// `Seq` of the last message, if there are several.
     LastSeq,
-    /// Of several messages: `Bseq` of the last one.
+    /// `Bseq` of the last message, if there are several.
     LastBseq,
     /// The number of fields.
     Length,

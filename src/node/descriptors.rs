@@ -71,7 +71,7 @@ mod windows {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// None is inherited.
+    /// Windows passes no descriptor to a process.
     pub(crate) fn close_inherited(_: i32) {}
 
     /// Sockets that Node accepts have no descriptor: JavaScript reads them.
@@ -79,7 +79,7 @@ mod windows {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// There is none: -1.
+    /// Returns -1, because there is no descriptor.
     pub(crate) fn of_listener(_: &Listener) -> i32 {
         -1
     }

@@ -97,9 +97,9 @@ impl TlsServerConfig {
 /// How many handshakes of a server failed.
 #[napi(object)]
 pub struct TlsFailures {
-    /// For any reason.
+    /// Handshakes that failed for any reason.
     pub all: f64,
-    /// Because they took too long.
+    /// Those that took too long.
     pub timed_out: f64,
 }
 

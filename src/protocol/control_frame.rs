@@ -140,8 +140,8 @@ fn write(out: &mut Vec<u8>, kind: &str, body: &PingBody, terminator: &Terminator
 }
 
 /// Whether `frame` contains a string that every ping and pong contains: the common beginning of
-/// both names, or an escape sequence, in case the peer's JSON writer spells the name with escapes.
-/// Most frames have not even a byte of these that is rare elsewhere.
+/// both names, or an escape sequence. A peer's JSON writer may spell the name with escapes. Most
+/// frames have not even a byte of these that is rare elsewhere.
 fn may_be_control(frame: &[u8]) -> bool {
     static NAME: LazyLock<memmem::Finder<'static>> =
         LazyLock::new(|| memmem::Finder::new("SockhopP"));

@@ -55,8 +55,8 @@ pub struct FrameTooLarge {
 /// Cuts a byte stream into frames at every [`Terminator`], from left to right.
 ///
 /// The frames do not depend on the chunks of the stream. The work is linear in the length of the
-/// stream: each byte is examined once, and the last few bytes of a chunk, fewer than the terminator
-/// has, a second time if they may begin a terminator. The memory is that of the unfinished frame,
+/// stream. Each byte is examined once. The last bytes of a chunk, fewer than the terminator has,
+/// are examined twice if they may begin a terminator. The memory is that of the unfinished frame,
 /// bounded by the limit; there is none between frames.
 pub struct Framer {
     terminator: Terminator,
@@ -260,7 +260,8 @@ impl Framer {
             None => self.pending.truncate(length),
         }
 
-        // Taken out while the sink runs, so that the framer stays valid if the sink panics.
+        // The buffer is taken out while the sink runs, so that the framer stays valid if the sink
+        // panics.
         self.partial = 0;
         let mut frame = mem::take(&mut self.pending);
         if length >= LARGE {

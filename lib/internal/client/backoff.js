@@ -1,8 +1,8 @@
 'use strict';
 
 /**
- * The times before the attempts of a client to reconnect: they begin with the interval and grow by
- * a factor up to a maximum, and a part of each is random.
+ * The delays before the attempts of a client to reconnect. They begin with the interval and grow by
+ * a factor up to a maximum. A part of each delay is random.
  */
 class Backoff {
   #interval;

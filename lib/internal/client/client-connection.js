@@ -242,7 +242,7 @@ class ClientConnection {
     });
     socket.on('error', (err) => {
       if (this.client._socket === socket && isConnecting()) return attempt.cancel(err);
-      // By the text, as in 1.8.4: a program may emit errors without a code.
+      // The text is compared, as in 1.8.4, because a program may emit errors without a code.
       const text = String(err);
       const reconnects = this.#reconnector.enabled;
       if (!isCurrent()) {

@@ -19,7 +19,7 @@ const { PendingConnection } = require('../transport/pending-connection.js');
 const { attemptError, timedOut } = require('./connect-errors.js');
 const { connectNet, connectTls, isNetReplaced, isTlsReplaced } = require('./node-connect.js');
 
-/** For TLS, host names and signals, see late.js. */
+/** Parts for TLS, host names and signals, see late.js. */
 const load = {
   aborts: late(() => require('../abort-signals.js')),
   lookup: late(() => require('../transport/lookup.js')),

@@ -10,7 +10,7 @@ const WINDOW = 1024 * 1024;
 class AnsweredRequests {
   #server;
   #reply;
-  /** By node and ticket. @type {Map<string, object>} */
+  /** The requests, by node and ticket. @type {Map<string, object>} */
   #streams = new Map();
 
   /**

@@ -16,9 +16,9 @@ const SENT = Promise.resolve();
 /**
  * Sends one payload to many local clients: to all, or to the members of a group.
  *
- * The native side has the connections of all groups, and sends to them on threads of its own, so
- * that the time on this thread does not grow with their number. Connections that it does not have,
- * and those to which the program itself writes, are served from here.
+ * The native side has the connections of all groups, and sends to them on its own threads. The time
+ * on this thread therefore does not grow with their number. Connections that it does not have, and
+ * those to which the program itself writes, are served from here.
  */
 class Delivery {
   #server;

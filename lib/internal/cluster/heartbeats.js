@@ -23,8 +23,8 @@ const isShortText = (value) => typeof value === 'string' && value.length <= MAX_
 /**
  * Sends the heartbeats of a node, and notices which other nodes are in the cluster.
  *
- * Silence of others counts only while this node hears itself: neither time without the broker, nor
- * time in which the broker does not answer, nor time without a turn of the event loop.
+ * Silence of others counts only while this node hears itself. Time without the broker, without its
+ * answers, or without a turn of the event loop does not count.
  */
 class Heartbeats {
   #membership;

@@ -299,8 +299,8 @@ class Membership {
 
   /**
    * This node does not hear itself, although the engine reports the broker as reached. If the
-   * broker was only silent, the subscriptions stay: a broker may deliver a message for an old
-   * subscription alone after it has confirmed the new one, and the message would be lost.
+   * broker was only silent, the subscriptions stay. After it has confirmed a new subscription, a
+   * broker may still deliver a message for the old one, which would be lost.
    */
   onDeaf() {
     const areSubscriptionsLost = this.#isDeaf;

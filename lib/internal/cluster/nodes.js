@@ -51,7 +51,7 @@ class OtherNode {
     return seq <= (this.#last.get(subject) ?? 0);
   }
 
-  /** Nothing of a subject is expected any more. */
+  /** Forgets a subject, from which nothing more is expected. */
   forgetSubject(subject) {
     this.#last.delete(subject);
   }

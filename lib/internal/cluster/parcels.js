@@ -67,7 +67,10 @@ function unpack(bytes) {
 class Parcels {
   /** @type {ClusterEngine} */
   #engine;
-  /** By subject; several subjects only if each is that of a node. @type {Map<string, Kept[]>} */
+  /**
+   * The messages by subject. There are several subjects only if each is that of a node. @type
+   * {Map<string, Kept[]>}
+   */
   #parcels = new Map();
   #areToNodes = false;
   #bytes = 0;

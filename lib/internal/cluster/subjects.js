@@ -59,13 +59,13 @@ class Subjects {
   constructor(prefix, wildcards) {
     this.#prefix = prefix;
     this.#wildcards = wildcards;
-    /** Of messages to all clients, and to all nodes. */
+    /** The subject of messages to all clients, and to all nodes. */
     this.all = `${prefix}.a`;
-    /** Of heartbeats, and of questions to all nodes. */
+    /** The subject of heartbeats, and of questions to all nodes. */
     this.heartbeats = `${prefix}.h`;
   }
 
-  /** Of messages to one node. */
+  /** The subject of messages to one node. */
   node(id) {
     return `${this.#prefix}.n.${id}`;
   }
@@ -87,7 +87,7 @@ class Subjects {
     return found;
   }
 
-  /** Of all groups of a shard. */
+  /** The subject of all groups of a shard. */
   shard(shard) {
     return `${this.#prefix}.g.${shard}.*`;
   }

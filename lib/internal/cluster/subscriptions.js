@@ -108,7 +108,7 @@ class Subscriptions {
   async renew() {
     const renewed = [...this.#subjects].map(async ([subject, entry]) => {
       this.#next(entry, async () => {
-        // Without a wait between the two, in which messages would be missed.
+        // There is no wait between the two, because messages would be missed meanwhile.
         const ended = this.#unsubscribe(subject, entry);
         await Promise.all([ended, entry.users > 0 && this.#subscribe(subject, entry)]);
       });

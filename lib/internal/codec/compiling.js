@@ -2,8 +2,8 @@
 
 /*
  * Names of properties come from peers. They become a part of compiled code only if they consist of
- * these characters, and only between quotes; other names, and processes that forbid to compile
- * strings, are served by loops.
+ * these characters, and only between quotes. Loops serve other names, and processes that must not
+ * compile strings.
  *
  * To compile the function of a shape takes as long as a loop takes for up to 140 objects. So a
  * process compiles a number of functions when they are in use, and each further one only when loops

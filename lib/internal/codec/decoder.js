@@ -50,7 +50,7 @@ let depth = 0;
 let maxDepth = MAX_DEPTH;
 /** Whether the message may have rich values. */
 let isRich = false;
-/** Of the connection: @type {Received} */
+/** The state of the connection: @type {Received} */
 let received = null;
 
 /** Stands for a property that is left out. */

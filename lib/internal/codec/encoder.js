@@ -57,7 +57,7 @@ let text = '';
 /** The number of arrays and objects that are open, and these. */
 let depth = 0;
 const ancestors = new Array(MAX_DEPTH + 1).fill(null);
-/** Of the connection that is written to: @type {ShapeTable} */
+/** The shapes of the connection that is written to: @type {ShapeTable} */
 let table = null;
 let isWriting = false;
 /** The toJSON() of an object that a writer has refused with HAS_TO_JSON. */

@@ -22,7 +22,7 @@ const Tag = Object.freeze({
   INT16: 0xb4,
   INT32: 0xb5,
   DOUBLE: 0xb6,
-  /** With a length of four bytes. */
+  /** These have a length of four bytes. */
   LONG_STRING: 0xb7,
   LONG_ARRAY: 0xb8,
   /** A part of the text that is JSON, with a length of four bytes. */

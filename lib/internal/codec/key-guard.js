@@ -14,7 +14,7 @@ const MAX_LOAD = 256;
 const isInt32 = (number) => (number | 0) === number;
 const bits = new DataView(new ArrayBuffer(8));
 
-/** As V8's `ComputeUnseededHash()`. */
+/** The same as V8's `ComputeUnseededHash()`. */
 function hashOfInteger(integer) {
   let hash = integer >>> 0;
   hash = (~hash + (hash << 15)) >>> 0;
@@ -27,7 +27,7 @@ function hashOfInteger(integer) {
 
 const low64 = (value) => BigInt.asUintN(64, value);
 
-/** As V8's `ComputeLongHash()`. */
+/** The same as V8's `ComputeLongHash()`. */
 function hashOfLong(long) {
   let hash = low64(~long + (long << 18n));
   hash ^= hash >> 31n;

@@ -276,7 +276,7 @@ function writeContent(value, absent) {
   else writeProperties(value);
 }
 
-/** As JSON.stringify() converts them: by the methods that a program may have replaced. */
+/** Converts them as JSON.stringify() does: by methods that a program may have replaced. */
 function writeBoxed(value, absent) {
   if (types.isNumberObject(value)) writeNumber(Number(value));
   else if (types.isStringObject(value)) writeString(String(value));

@@ -7,7 +7,7 @@ const MAX_PAUSE = 32;
 
 /** The shapes and ids that the peer knows, for one direction of a connection. */
 class ShapeTable {
-  /** By the number of a shape in this process: its number on the connection. */
+  /** The numbers of shapes on the connection, by their numbers in this process. */
   numbers = [];
   /** The shapes, by their numbers on the connection. */
   shapes = [];

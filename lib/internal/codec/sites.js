@@ -5,9 +5,9 @@ const { MAX_NAMES } = require('./format.js');
 /** How many of the last shapes at a site are known in addition to the last two. */
 const RECENT = 64;
 /**
- * After this many objects in a row whose shapes are unknown, or differ from those of the last
- * objects, V8 stringifies the next SKIPPED objects or up to half as many more, and twice as many
- * each further time. The number is random, because objects may come in turns of any length.
+ * After this many objects in a row whose shapes are unknown or new at the site, V8 stringifies the
+ * next SKIPPED objects, and twice as many each further time. Up to half of the number is added at
+ * random, because objects may repeat in cycles of any length.
  */
 const MISSES = 8;
 const SKIPPED = 256;

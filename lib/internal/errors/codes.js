@@ -2,7 +2,7 @@
 
 /*
  * Every code of an error that a program can get, with its cause and the remedy. "npm run reference"
- * writes the table of API.md and the type `SockhopErrorCode` from it, and
+ * writes the table of API.md and the type `SockhopErrorCode` from this table.
  * __test__/reference.test.js compares it with the sources.
  */
 

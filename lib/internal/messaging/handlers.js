@@ -5,7 +5,7 @@ const { late } = require('../late.js');
 const { idleCodec } = require('./message-codec.js');
 const { LimitCounters } = require('../stats/stats.js');
 
-/** For an event that may be a mistake, see late.js. */
+/** Parts for an event that may be a mistake, see late.js. */
 const loadMistakes = late(() => require('../options/mistakes.js'));
 
 /** The events of clients and servers. */
@@ -97,7 +97,10 @@ class MessageHandlers {
     this.target = target;
     this.options = options;
     this.originalMethods = originalMethods;
-    /** Of connections without traffic; null: JSON. @type {?import('./message-codec.js').MessageCodec} */
+    /**
+     * The codec of connections without traffic; null: JSON. @type
+     * {?import('./message-codec.js').MessageCodec}
+     */
     this.codec = isCodecAllowed(options) ? idleCodec(this.isServer, options.terminator[1]) : null;
   }
 

@@ -56,10 +56,10 @@ class MessageChannel {
   #codec;
   /** The weight of messages that remains before the message with the offer of the codec. */
   #weight = MessageCodec.WEIGHT_BEFORE_OFFER;
-  /** Of payloads in JSON mode: @type {?SizeHint} */
+  /** The hint for payloads in JSON mode: @type {?SizeHint} */
   #sizeHint = null;
   #isOver = false;
-  /** For error messages: @type {?{address?: string, port?: number}} */
+  /** The address of the peer, for error messages: @type {?{address?: string, port?: number}} */
   #peerAddress = null;
 
   /**

@@ -139,8 +139,8 @@ class MessageCodec {
   }
 
   /**
-   * The offer is due, but not in this turn of the event loop: the program may send its last
-   * messages and exit in it, and the answer to an offer resets a connection that was closed.
+   * The offer is made in a later turn of the event loop. The program may send its last messages in
+   * this turn and exit, and the answer to an offer would reset the closed connection.
    */
   offerSoon() {
     this.#isWaiting = true;

@@ -191,7 +191,7 @@ class RichSender {
     return this.#peer === PeerState.RICH && this.#isSwitched;
   }
 
-  /** As of a MessageCodec that sends binary frames: every message is encoded. */
+  /** The same value as of a MessageCodec that sends binary frames: every message is encoded. */
   get sent() {
     return true;
   }

@@ -59,9 +59,9 @@ const SLICE_MS = 1;
 const FRAMES_PER_LOOK = 32;
 
 /**
- * Describes the batch under dispatch, and is written by the native side: a header, then records of
- * four numbers: kind, id (its lower and upper half), value. src/node/event_kinds.rs has the meaning
- * of each.
+ * Describes the batch under dispatch. The native side writes it: a header, and then records of four
+ * numbers: kind, id (its lower and upper half), value. src/node/event_kinds.rs has the meaning of
+ * each.
  */
 const index = new Uint32Array(16 * 1024);
 /** The binary frames of that batch, with their headers. */
@@ -468,8 +468,8 @@ function dispatchSoon() {
 }
 
 /**
- * Runs a function that ends connections, and whose effect the other ends in this environment are to
- * see in a later turn of the event loop: after the promise that the caller returns, as in 1.8.4.
+ * Runs a function that ends connections. The other ends in this environment see the effect in a
+ * later turn of the event loop: after the promise that the caller returns, as in 1.8.4.
  *
  * @template T
  * @param {function(): T} end

@@ -80,9 +80,9 @@ function reportNamesMusl() {
 
 /**
  * The C library a Linux process runs on: a binding built against the other one does not load. The
- * executable names its dynamic loader (`/lib/ld-musl-x86_64.so.1`); where it names none, because
- * the loader itself was started with Node as its argument, or cannot be read, a diagnostic report
- * lists the loaded libraries.
+ * executable names its dynamic loader (`/lib/ld-musl-x86_64.so.1`). If it cannot be read, or names
+ * none because the loader itself was started with Node as its argument, a diagnostic report lists
+ * the loaded libraries.
  * @returns {'gnu' | 'musl'}
  */
 function libc() {

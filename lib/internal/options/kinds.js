@@ -11,7 +11,7 @@ const { inspect } = require('node:util');
 const { late } = require('../late.js');
 const { kFigures, kTarget } = require('../symbols.js');
 
-/** For a value that may be a mistake, see late.js. */
+/** Parts for a value that may be a mistake, see late.js. */
 const loadMistakes = late(() => require('./mistakes.js'));
 
 /** Warns of names that are unknown and like one that is known. */

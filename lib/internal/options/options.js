@@ -18,7 +18,7 @@ const {
 const { late } = require('../late.js');
 const { OPTIONS } = require('./table.js');
 
-/** For options that the package does not know, see late.js. */
+/** Parts for options that the package does not know, see late.js. */
 const loadMistakes = late(() => require('./mistakes.js'));
 
 function warn(...args) {

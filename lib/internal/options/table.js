@@ -2,8 +2,8 @@
 
 /*
  * Every option of the package. Checks, defaults, the settings of the native side and the counters
- * of stats() are derived from this table, and so are the tables of API.md and the interfaces of
- * index.d.ts: "npm run reference" writes them.
+ * of stats() are derived from this table. "npm run reference" writes the tables of API.md and the
+ * interfaces of index.d.ts from it.
  */
 
 const { constants } = require('node:buffer');

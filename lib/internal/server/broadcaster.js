@@ -15,7 +15,7 @@ const { flushAllWrites } = require('../transport/write-coalescer.js');
 const { PendingBroadcasts } = require('./pending-broadcasts.js');
 const { noSocket } = require('./server-connections.js');
 
-/** For `values: "rich"`, see late.js. */
+/** Parts for `values: "rich"`, see late.js. */
 const loadRichSender = late(() => require('../messaging/rich-sender.js'));
 
 /** The codes of errors for which a broadcast leaves out a client. */
@@ -39,7 +39,7 @@ class Broadcaster {
   #handlers;
   /** @type {import('./server-connections.js').ServerConnections} */
   #connections;
-  /** Those that the native side has not reported as sent. */
+  /** The broadcasts that the native side has not reported as sent. */
   #pending = new PendingBroadcasts();
 
   /**

@@ -17,8 +17,8 @@ const AWAITS_CONNECT = Symbol('awaits connect');
 const noop = () => {};
 
 /**
- * Ends the connections of a server that has stopped listening, each as soon as neither side owes
- * the other an answer, and all of them at the end of the grace period.
+ * Ends the connections of a server that has stopped listening. Each ends as soon as neither side
+ * owes the other an answer, and all of them end after the grace period.
  *
  * Messages of the peer may be on their way when the server stops. So each connection begins with a
  * ping: everything that the peer sent before it read the ping comes before the pong.

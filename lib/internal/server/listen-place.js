@@ -11,7 +11,7 @@ const { late } = require('../late.js');
 const { invalidValue } = require('../options/kinds.js');
 const options = require('../options/options.js');
 
-/** For options that few programs use, see late.js. */
+/** Parts for options that few programs use, see late.js. */
 const load = {
   mistakes: late(() => require('../options/mistakes.js')),
   systemd: late(() => require('./systemd.js')),
@@ -102,7 +102,7 @@ function placeOf({ path, address, port }, how) {
   }
   warnOfFileOptions(how);
   return {
-    // Without an address: all of them, as with `net`.
+    // Without an address, the server listens on all of them, as with `net`.
     host: options.checkAddress('The "address" property', address || ''),
     port: options.checkPort('The "port" property', port),
   };

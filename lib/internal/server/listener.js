@@ -121,7 +121,7 @@ class Listener extends Server {
     }
   }
 
-  /** As of `net.Server`. @type {number|undefined} */
+  /** The property of `net.Server`. @type {number|undefined} */
   get maxConnections() {
     return this.#maxConnections;
   }
@@ -256,7 +256,7 @@ class Listener extends Server {
     if (path) result = listenAt({ path });
     else if (address) result = listenAt({ address, port });
     else {
-      // As Node: all addresses of both families, or of IPv4 where there is no IPv6.
+      // As in Node: all addresses of both families, or of IPv4 if there is no IPv6.
       result = listenAt({ address: '::', port });
       if (result instanceof Error && result.code !== 'EADDRINUSE') {
         result = listenAt({ address: '0.0.0.0', port });

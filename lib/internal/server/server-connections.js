@@ -509,8 +509,8 @@ class ServerConnections {
 }
 
 /**
- * Whether `start()` or `end()` of a session has failed as its peer can cause: a peer may leave, or not
- * read, while they send, and that must not end the process.
+ * Whether the error of a session's `start()` or `end()` may be caused by its peer. A peer may
+ * leave, or not read, while they send, which must not end the process.
  */
 function isOfPeer(err, socket) {
   if (err instanceof SockhopError) return true;

@@ -57,7 +57,7 @@ function clientTrust({ ca, crl, rejectUnauthorized }, trust) {
   if (revoked === null || !trust.isDecisive) return null;
   return {
     trusted: trust.pem,
-    // As with Node, which announces only the authorities in `ca`.
+    // This is as in Node, which announces only the authorities in `ca`.
     announced: ca ? trust.pem : Buffer.alloc(0),
     revoked,
     required: rejectUnauthorized !== false,

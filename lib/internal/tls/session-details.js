@@ -57,7 +57,7 @@ class SessionDetails {
    */
   peerCertificate(detailed) {
     const [own, ...unused] = this.#parseChain();
-    // As Node, for a client without a certificate.
+    // Node returns this for a client without a certificate.
     if (!own) return {};
     const leaf = own.toLegacyObject();
     if (!detailed) return leaf;

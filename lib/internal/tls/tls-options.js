@@ -31,7 +31,7 @@ function protocolsOf(value) {
     return names.every(isValid) ? names : null;
   }
   if (!Buffer.isBuffer(value)) return null;
-  // As sent over the connection: each name has its length, in one byte, before it.
+  // The format on the connection: each name follows its length, in one byte.
   const names = [];
   for (let at = 0; at < value.length; at += 1 + value[at]) {
     const name = value.subarray(at + 1, at + 1 + value[at]);

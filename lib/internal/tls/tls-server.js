@@ -147,7 +147,7 @@ class TlsServer {
     const context = new ServerContext({ ...this.#settings.ssl_options, ...changes });
     if (context.native === null && this.acceptor !== null) throw needsOpenssl();
     this.#changes = changes;
-    // Without a listener the next one reads them.
+    // If there is no listener, the next one reads them.
     if (this.#context !== null) this.#use(context);
   }
 

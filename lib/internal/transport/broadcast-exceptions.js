@@ -2,9 +2,9 @@
 
 /*
  * A broadcast leaves its sockets to the native side without looking at each, unless a socket is an
- * exception: it has a time-out, which must start again, or a listener of `drain`, or the program is
- * writing bytes to it. While there is an exception in this environment, a broadcast looks at each
- * of its sockets.
+ * exception. A socket is an exception if it has a time-out, which must start again, if it has a
+ * listener of `drain`, or if the program is writing bytes to it. While there is an exception in
+ * this environment, a broadcast looks at each of its sockets.
  */
 
 let count = 0;

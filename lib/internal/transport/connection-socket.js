@@ -29,7 +29,7 @@ const {
   kRoundTrip,
 } = require('../symbols.js');
 
-/** For properties that few programs read, see late.js. */
+/** Parts for properties that few programs read, see late.js. */
 const load = {
   handles: late(() => require('../native/node-handles.js')),
   sentPings: late(() => require('./sent-pings.js').SentPings),
@@ -68,9 +68,9 @@ class Usage {
 const INITIAL_USAGE = Object.freeze(new Usage());
 
 /**
- * For the constructor of net.Socket. It copies the options and adds the last three to the copy.
- * They are named here, because V8 otherwise gives each copy a hidden class of its own, and then the
- * constructor of a socket takes 5 µs instead of 0.2.
+ * The options for the constructor of net.Socket. It copies the options and adds the last three to
+ * the copy. They are named here, because V8 otherwise gives each copy a hidden class of its own,
+ * and then the constructor of a socket takes 5 µs instead of 0.2.
  */
 const STREAM_OPTIONS = {
   allowHalfOpen: false,
@@ -176,7 +176,7 @@ class ConnectionSocket extends Socket {
   }
 
   /**
-   * As with a `net.Socket`, an error while the socket is connected.
+   * As with a `net.Socket`, this is an error while the socket is connected.
    *
    * @throws {SockhopError} if the connection is over
    */

@@ -7,8 +7,8 @@ const END_OF_NOTHING = 0.5;
 
 /**
  * Takes the place of the native connection of a socket that is connecting. It has the methods of a
- * native connection: it keeps everything that is written, and the last call of each method that
- * sets something, until it can pass both on to the native connection. Positions count bytes of the
+ * native connection. It keeps everything that is written, and the last call of each method that
+ * sets something, and later passes both on to the native connection. Positions count bytes of the
  * outgoing stream, as the native side counts them.
  */
 class PendingConnection {

@@ -14,7 +14,7 @@ class SentPings {
   #pings = [];
   /** The pings that the native side remembers, too: id -> SockhopPing */
   #byId = new Map();
-  /** Those that are concluded, as the native side knows. @type {WeakSet<SockhopPing>} */
+  /** The pings that the native side knows as concluded. @type {WeakSet<SockhopPing>} */
   #concluded = new WeakSet();
 
   /**
@@ -36,7 +36,7 @@ class SentPings {
       }
       if (finished && !this.#concluded.has(ping)) {
         this.#concluded.add(ping);
-        // By the methods of the ping, which a program may have replaced.
+        // This calls the methods of the ping, which a program may have replaced.
         if (!ping.unanswered()) continue;
         ping.conclude_with_pong({ _id: id, _returned: JSON.parse(returned) });
         if (!ping.unanswered()) ping._finished = new Date(finished);

@@ -399,8 +399,8 @@ class StreamTransport {
 }
 
 /**
- * The transport over a socket that the server did not accept, to which the program sends through
- * the server: one that the program has made, or a substitute for a socket in a test. It is not
+ * The transport over a socket that the server did not accept, but to which the program sends
+ * through the server. The program has made the socket, or it is a stand-in of a test. It is not
  * read. Each message is written at its call, and its promise is settled with the result of the
  * socket's `write()`.
  */

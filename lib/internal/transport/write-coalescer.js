@@ -20,8 +20,8 @@ const LONGEST_PIECE = MAX_STRING_LENGTH - FLUSH_LENGTH;
 
 /**
  * A message that is waited for (a request, an answer, a message with a callback) is written
- * earlier, so that the peer begins while this side goes on: when this many characters have
- * gathered, and they are this part of the characters written in the same tick.
+ * earlier, so that the peer can begin while this side continues. It is written when this many
+ * characters have gathered, and they are this part of the characters of the tick.
  */
 const AWAITED_LENGTH = 4 * 1024;
 const AWAITED_PART = 1 / 4;
@@ -54,8 +54,8 @@ const noop = () => {};
 
 /**
  * Senders whose method `onTickEnd()` is called once each. They are kept in an array of which a part
- * is in use: a Set makes a new table after a few ticks, and each table keeps those after it alive
- * until the next full garbage collection.
+ * is in use. A Set would make a new table after a few ticks, and each table keeps the later ones
+ * alive until the next full garbage collection.
  */
 class Senders {
   #senders = [];
@@ -150,7 +150,7 @@ class WritePacing {
   #single = true;
 
   /**
-   * Asked for a message before which nothing waits.
+   * Called for a message before which nothing waits.
    *
    * @returns {boolean} whether it is to be written at its call; then it counts as written
    */
@@ -239,8 +239,8 @@ class WriteCoalescer {
   /** The texts that have gathered; null while there are none. */
   #pieces = null;
   /**
-   * Three numbers of each of them, once one is the text of a binary frame: the length of the text,
-   * and the range of its data in the buffer of the encoder.
+   * Three numbers for each text, once one belongs to a binary frame: the length of the text, and
+   * the range of its data in the buffer of the encoder.
    *
    * @type {?number[]}
    */

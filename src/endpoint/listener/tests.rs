@@ -81,7 +81,7 @@ fn an_address_is_free_as_soon_as_its_listener_is_closed() {
         // Other tests need the runtime, so it is blocked only for this.
         let busy = busy_runtime();
         listener.close();
-        // Without SO_REUSEADDR, so that an open descriptor would block the address.
+        // SO_REUSEADDR is not set, so that an open descriptor would block the address.
         let next = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         let free = next.bind(&bound.into());
         drop(busy);

@@ -241,7 +241,7 @@ fn threads_that_share_a_round_give_each_entry_to_each_connection_once() {
         let runtime = server.run();
         server.deliver(b"a", None, None);
         server.deliver(b"b", None, None);
-        // As a thread that finds the log crowded.
+        // Acts like a thread that finds the log crowded.
         if let Some(round) = server.distribution.join() {
             server.serve(round);
         }

@@ -92,8 +92,8 @@ impl<C: PolledConnection> Poller<C> {
     pub(crate) fn add(self: &Arc<Self>, connection: &Arc<C>, fd: impl AsFd) -> io::Result<()> {
         let id = connection.id();
         let watched = {
-            // Both under the lock: a watched descriptor without its connection would make the loop
-            // spin.
+            // Both happen under the lock, because a watched descriptor without its connection would
+            // make the loop spin.
             let mut connections = self.connections.lock();
             connections.insert(id, Arc::downgrade(connection));
             self.watch_fd(fd, id)

@@ -326,7 +326,7 @@ fn deep_nesting_does_not_overflow_the_stack() {
             }
         }
     }
-    // As deep as a control frame has room for.
+    // The depth for which a control frame has room.
     let value = "[".repeat(MAX_CONTROL_FRAME - 60);
     let text = format!(r#"{{"type":"SockhopPing","data":{{"_id":{value}}}}}"#);
     assert!(text.len() <= MAX_CONTROL_FRAME);

@@ -14,7 +14,7 @@
 //! The handshake is finished before there is a connection, so no code above a stream sees it.
 //!
 //! A client decides about the server's certificate after the handshake, before the connection is
-//! read or written. [`TrustStore`] follows the chain; JavaScript compares names, because the
+//! read or written. [`TrustStore`] follows the chain. JavaScript compares names, because the
 //! program may replace that check. A server decides about a client's certificate with
 //! [`ClientTrust`] during the handshake, if it requires one, so that the client gets an alert with
 //! the reason. On both ends a chain that rustls trusts is trusted, and a [`ChainVerifier`] decides

@@ -99,7 +99,7 @@ impl ResolvesServerCert for Identities {
             let schemes = client_hello.signature_schemes();
             identity.key.choose_scheme(schemes).is_some()
         };
-        // Without one that suits, rustls reports that the two ends have no signature in common.
+        // If no certificate suits, rustls reports that the two ends have no signature in common.
         let found = self.0.iter().find(suits).or_else(|| self.0.first());
         found.map(Arc::clone)
     }

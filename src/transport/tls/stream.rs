@@ -110,7 +110,7 @@ struct Session {
     end: usize,
     /// The kernel reported the end of the stream.
     ended: bool,
-    /// To be reported once everything before it is read.
+    /// An error that is reported once everything before it is read.
     failure: Option<ReadFailure>,
     /// Reading stopped although the kernel may have more, so that other connections get their turn.
     paused: bool,
