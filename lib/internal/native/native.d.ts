@@ -312,11 +312,11 @@ export declare enum ClusterField {
   PayloadAt = 6,
   /** The length of the signature, 0 without one. */
   SignatureLength = 7,
-  /** Of several messages: how many there are. */
+  /** The number of messages, if there are several. */
   Count = 8,
-  /** Of several messages: `Seq` of the last one. */
+  /** `Seq` of the last message, if there are several. */
   LastSeq = 9,
-  /** Of several messages: `Bseq` of the last one. */
+  /** `Bseq` of the last message, if there are several. */
   LastBseq = 10,
   /** The number of fields. */
   Length = 11,
@@ -576,9 +576,9 @@ export interface TlsClientTrust {
 
 /** How many handshakes of a server failed. */
 export interface TlsFailures {
-  /** For any reason. */
+  /** Handshakes that failed for any reason. */
   all: number
-  /** Because they took too long. */
+  /** Those that took too long. */
   timedOut: number
 }
 
