@@ -1129,7 +1129,7 @@ export class SockhopServer<
   close(options: CloseOptions): Promise<number>;
   /** Whether `close({ grace })` waits for answers that are in flight. */
   readonly draining: boolean;
-  /** Ends all connections and turns pinging off. The server goes on listening. */
+  /** Ends all connections and turns pinging off. The server continues to listen. */
   disconnect(): Promise<unknown>;
   /** Ends one connection. */
   kill_socket(sock: SockhopSocket): Promise<void>;

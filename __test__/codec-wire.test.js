@@ -67,7 +67,7 @@ async function acquaint({ client, log }) {
 
 const isBinary = ({ text }) => text.includes('\ufffd') || text.includes('\0');
 
-/** Adds up the binary frames in what a plain socket has received. */
+/** Counts the binary frames that a plain socket has received. */
 function binaryBytes(wire) {
   const bytes = Buffer.concat(wire.all('data').map((entry) => entry.bytes));
   return bytes.filter((byte) => byte === MARK).length;

@@ -632,7 +632,7 @@ describe('the guide to the command line', () => {
     .split('\n')
     .filter((line) => line.startsWith('npx sockhop-native '));
 
-  /** The arguments of a command as it stands in the text, for other ports. */
+  /** The arguments of a command as the text shows it, with other ports. */
   const argumentsOf = (line, ports) =>
     line
       .match(/'[^']*'|\S+/g)

@@ -33,7 +33,7 @@ const noNamespaces =
     'ip addr add 10.0.0.1/32 dev lo && mount -t tmpfs none /tmp',
   ]).status !== 0 && 'namespaces of its own are not to be had here';
 
-/** Runs a function as a Node program that may have only so many descriptors. */
+/** Runs a function as a Node program with a limited number of descriptors. */
 function frugal(t, main, argument) {
   return prepared(t, [], `ulimit -n ${DESCRIPTORS}`, main, argument);
 }
@@ -146,7 +146,7 @@ describe('without descriptors', () => {
       last.write('{"type":"Number","data":2,"id":"last"}\n');
       for (const socket of sockets.slice(0, -1)) socket.destroy();
       assert.match(String(await deadline(welcome, 'the last one to be let in')), /"last"/);
-      // An error comes again only after the server could accept a connection in between.
+      // The error is emitted again only after the server could accept a connection in between.
       const { entries } = run.log;
       const errors = entries.filter(({ error: code }) => code !== undefined);
       const later = entries.slice(entries.indexOf(errors[0]));

@@ -39,7 +39,7 @@ function waitingAt({ path, port }) {
   return sockets.filter((line) => line.endsWith(path) && line.split(/ +/)[5] === CONNECTING).length;
 }
 
-/** Blocks this thread until so many connections wait in the kernel for a listener. */
+/** Blocks this thread until that many connections wait in the kernel for a listener. */
 function blockUntilQueued(where, count) {
   const pause = new Int32Array(new SharedArrayBuffer(4));
   const last = Date.now() + STEP;

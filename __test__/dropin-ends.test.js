@@ -162,7 +162,7 @@ describe('a promise that a program ignores, or on which it only calls then(callb
           connecting((promise) => promise.then(() => {})),
           connecting((promise) => promise.then(() => {}).then(() => {})),
         ];
-        // By now the sockets of 1.8.4 are being connected, too.
+        // By now the sockets of 1.8.4 are also being connected.
         setTimeout(() => {
           for (const client of clients) client.disconnect();
           setImmediate(() => setImmediate(() => process.exit()));
@@ -207,7 +207,7 @@ describe('a promise that a program ignores, or on which it only calls then(callb
       const server = new Server({ address: 'localhost' });
       server.listen().then(() => {});
       server.close();
-      // The server looks up the name, too.
+      // The server also looks up the name.
       for (let i = 0; i < 3; i++) await lookup('localhost');
       setImmediate(() => setImmediate(() => process.exit()));
     });

@@ -32,7 +32,7 @@ async function flood(t, where, connections) {
  * of some questions.
  *
  * @param {number} flooders
- * @param {() => void} work what the program does with each of their messages
+ * @param {() => void} work the work of the program for each of their messages
  */
 async function delay(t, { transport, flooders, before, questions, work = () => {} }) {
   const where = await endpoint(t, transport);

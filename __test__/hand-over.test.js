@@ -168,7 +168,7 @@ for (const [name, { server: Server, session: Session }] of [
       assert.equal(sock._handle, sock._handle);
       assert.ok(fs.fstatSync(fd).isSocket());
       assert.equal(typeof sock._handle.getAsyncId(), 'number');
-      // The connection goes on.
+      // The connection continues.
       wire.socket.write(message(1));
       const [object] = await once(server, 'receive');
       assert.equal(object, 1);
@@ -223,7 +223,7 @@ for (const [name, { server: Server, session: Session }] of [
     if (!native || !fs.existsSync('/proc/self/fd')) return;
 
     it('takes its own descriptor only when it is read', limit, async (t) => {
-      /** The descriptors of this process, and the socket or file that each stands for. */
+      /** The descriptors of this process, and the socket or file of each. */
       const descriptors = () =>
         new Map(
           fs.readdirSync('/proc/self/fd').flatMap((fd) => {

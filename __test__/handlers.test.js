@@ -1,7 +1,7 @@
 'use strict';
 
 // An exception of the program's own code surfaces with its own stack. The other messages are
-// delivered, and client and server go on. Each case is a program of its own: programs/thrower.js.
+// delivered, and client and server continue. Each case is a separate program: programs/thrower.js.
 
 const assert = require('node:assert/strict');
 const { AsyncLocalStorage, executionAsyncId } = require('node:async_hooks');

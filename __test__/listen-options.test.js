@@ -236,7 +236,7 @@ describe('close()', () => {
   });
 });
 
-/** A program that gets a descriptor as its descriptor 3, and prints what listen() did. */
+/** A program that gets a descriptor as its descriptor 3, and prints the result of listen(). */
 function heir(t, descriptor, how, { command = [process.execPath], env = {} } = {}) {
   const main = async ({ server: Server }, how) => {
     const server = new Server({ port: 0 });

@@ -550,7 +550,7 @@ describe('a net.Server instead of server.server', () => {
 
   it('makes listen() reject when its signal is aborted before it listens', limit, async () => {
     const server = new impl.server({ port: 0 });
-    // Node 18 goes on to listen after it was closed; that must not keep the process alive.
+    // Node 18 still listens after it was closed, which must not keep the process alive.
     server.server = net.createServer().unref();
     const controller = new AbortController();
     const listening = server.listen({ signal: controller.signal });

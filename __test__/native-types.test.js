@@ -1,6 +1,6 @@
 'use strict';
 
-// The declared types of the binding are those of its sources, and what the binding exports.
+// The declared types of the binding are those of its sources, and match its exports.
 
 const assert = require('node:assert/strict');
 const fs = require('node:fs');

@@ -347,7 +347,7 @@ for (const [side, normalize] of Object.entries({ client, server })) {
   });
 }
 
-/** The options a section of the API document lists, with their defaults as they stand there. */
+/** The options that a section of API.md lists, with the defaults that it states. */
 function documented(heading) {
   const text = fs.readFileSync(path.join(__dirname, '..', 'API.md'), 'utf8');
   const [, section] = text.split(`\n${heading}\n`);

@@ -76,7 +76,7 @@ function reader(peer) {
   return { all, resume: () => peer.resume() };
 }
 
-/** The place of the first difference, which says more than two long texts. */
+/** The place of the first difference, which is more useful than two long texts. */
 function assertSame(actual, expected) {
   if (actual === expected) return;
   let at = 0;

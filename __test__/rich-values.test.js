@@ -1,7 +1,7 @@
 'use strict';
 
-// lib/internal/codec carries rich values so that the other end has what was sent, and no bytes of a
-// peer cost much more than their length.
+// lib/internal/codec carries rich values unchanged, and no bytes of a peer cost much more than
+// their length.
 
 const assert = require('node:assert/strict');
 const { execFileSync } = require('node:child_process');

@@ -62,7 +62,7 @@ describe('the socket of a connection', { timeout: 600_000 }, () => {
     });
     const text = 'x'.repeat(4096);
     for (let n = 0; n < MANY; n += 1) wire.write({ type: 'Object', data: { n, text } });
-    // Until nothing has come for many turns.
+    // Waits until nothing has arrived for many turns.
     for (let quiet = 0, last = -1; quiet < 200; quiet = last === most ? quiet + 1 : 0) {
       last = most;
       await turn();

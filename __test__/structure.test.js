@@ -172,7 +172,7 @@ describe('the source', () => {
       const circle = edgesWithin(cyclesOf(graph), graph);
       assert.ok(circle.includes('protocol::framer uses protocol::mixed_framer'), line);
     }
-    // A module file that names what its child, which uses it, has.
+    // A module file that uses names of its child, which uses the module file.
     for (const line of ['fn f() { read::f() }', 'fn f() { self::read::f() }']) {
       const graph = rustGraph((file) =>
         file === 'src/connection/mod.rs' ? `${rustCode(file)}\n${line}\n` : rustCode(file),

@@ -54,7 +54,7 @@ function chainOf(t, key) {
   };
 }
 
-/** Runs a program of OpenSSL, with what it has printed so far. */
+/** Runs a program of OpenSSL, and collects its output. */
 function run(t, args, cwd) {
   const child = spawn('openssl', args, { cwd });
   const closed = new Promise((resolve) => child.on('close', resolve));

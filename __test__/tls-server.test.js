@@ -255,7 +255,7 @@ for (const [way, extra] of Object.entries(ways)) {
         'ERR_SSL_NO_SHARED_CIPHER',
       ],
     ]) {
-      // Before Node 20, OpenSSL goes on without a protocol.
+      // Before Node 20, OpenSSL continues without a protocol.
       const isRefused =
         isNative ||
         what !== 'protocol in common' ||

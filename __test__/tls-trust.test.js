@@ -33,7 +33,7 @@ const otherEnd = { client: 'server', server: 'client' };
 const unknown = (critical) =>
   new x509.Extension('1.3.6.1.4.1.99999.1', critical, Uint8Array.of(5, 0));
 
-/** Name constraints: an authority may certify names below this one alone. */
+/** Name constraints: an authority may only certify names below this one. */
 function onlyNames(name) {
   const wrap = (tag, bytes) => Buffer.concat([Buffer.from([tag, bytes.length]), bytes]);
   const subtree = wrap(0x30, wrap(0x82, Buffer.from(name)));

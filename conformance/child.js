@@ -13,7 +13,8 @@ const DEADLINE_MS = Number(process.env.CONFORMANCE_DEADLINE_MS || 300_000);
 /** The context of the running scenario. @type {?Context} */
 let context = null;
 
-// A crash of the program is part of what is compared: recorded here instead of ending the process.
+// A crash of the program belongs to the comparison, so it is recorded here instead of ending the
+// process.
 process.on('uncaughtException', (error) => context.log('process', 'uncaughtException', error));
 process.on('unhandledRejection', (error) => context.log('process', 'unhandledRejection', error));
 process.on('disconnect', () => process.exit());

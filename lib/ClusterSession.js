@@ -19,7 +19,8 @@ class ClusterSession extends SockhopSession {
 
   /**
    * @param {string} group
-   * @returns {Promise<void>} fulfilled when what is published to the group from now on arrives
+   * @returns {Promise<void>} fulfilled when messages that are published to the group from now on
+   *   arrive
    */
   join(group) {
     return this.server.cluster.join(this, group);

@@ -422,7 +422,7 @@ class SockhopServer extends native.SockhopServer {
   }
 
   /**
-   * Ends all connections and stops pinging; the server goes on listening.
+   * Ends all connections and stops pinging; the server continues to listen.
    *
    * @param {[]} args nothing: a callback is not called, and causes a warning
    * @returns {Promise<void[]>}

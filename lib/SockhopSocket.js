@@ -388,7 +388,7 @@ class SockhopSocket extends WritingSocket {
     return this.#put(super.unshift, true, chunk, encoding);
   }
 
-  /** The package reads these bytes, too, when the stream emits them. */
+  /** The package also reads these bytes when the stream emits them. */
   #put(method, isForPackage, chunk, encoding) {
     const isRead = isForPackage && this.#hasStarted && !this.#reading.isListenerRemoved;
     if (isRead) this.#ownReading().unshifted += Buffer.byteLength(chunk, encoding);
@@ -529,7 +529,7 @@ class SockhopSocket extends WritingSocket {
     return [reading.ownListener, ...listeners];
   }
 
-  /** The program has removed that listener: from now on it reads the socket alone. */
+  /** The program has removed that listener: from now on only the program reads the socket. */
   #removeOwnListener() {
     if (!this.#isReadByPackage || this.#reading.isListenerRemoved) return;
     const reading = this.#ownReading();

@@ -18,8 +18,8 @@ const { targetOf } = require('./targets.js');
 const ROOT = path.dirname(__dirname);
 
 /**
- * Files that only a checkout and its own `npm pack` have: what it takes to build the binding, and
- * the binding.
+ * Files that only a checkout and its own `npm pack` have: the binding, and the files needed to
+ * build it.
  */
 const BUILD_FILES = /^(src\/|scripts\/|build\.rs$|Cargo\.(toml|lock)$|[^/]+\.node$)/;
 

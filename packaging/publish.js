@@ -15,7 +15,7 @@ const MAIN = 'sockhop-native';
 const manifestOf = (directory) =>
   JSON.parse(fs.readFileSync(path.join(directory, 'package.json'), 'utf8'));
 
-/** A publication that was interrupted can be started again: what is there stays. */
+/** An interrupted publication can be started again: published packages stay. */
 function isPublished({ name, version }, options) {
   try {
     return run(npmCommand('view', `${name}@${version}`, 'version'), options).trim() === version;

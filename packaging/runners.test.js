@@ -55,7 +55,7 @@ test('the parts of the package belong together', async () => {
 });
 `;
 
-/** Leaves a client that goes on connecting when its file has ended, while the next file runs. */
+/** Leaves a client that keeps connecting after the end of its file, while the next file runs. */
 const RECONNECTING = `
 const { client, server } = require('sockhop');
 
@@ -85,7 +85,7 @@ describe('tests that use the package', () => {
 
   after(() => remove());
 
-  /** Runs a test runner; its output is without colours, whatever the environment asks for. */
+  /** Runs a test runner. Its output has no colours, regardless of the environment. */
   function run(...command) {
     const { status, signal, stdout, stderr } = spawnSync(process.execPath, command, {
       cwd: app,

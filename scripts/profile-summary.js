@@ -85,7 +85,7 @@ function scriptSymbol(symbol, root) {
   return `${name || '(anonymous)'}  ${place(url.replace(/:\d+$/, ''), root)}`;
 }
 
-/** Lines of `perf report`: a percentage, and fields that name what took it. */
+/** Lines of `perf report`: a percentage, and the fields to which it belongs. */
 const parse = (report) =>
   report
     .split('\n')

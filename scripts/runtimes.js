@@ -85,7 +85,7 @@ const LONG = [
  * runtime can break its subject.
  */
 const ONCE = [
-  // Scripts and examples of this repository, and what is written in its files.
+  // Tests of the scripts and examples of this repository, and of its texts.
   'benchmark.test.js',
   'documents.test.js',
   'examples.test.js',

@@ -255,7 +255,7 @@ const STEPS = [
   },
 ];
 
-/** Runs before the steps; those that need cargo alone do not wait for its end. */
+/** Runs before the steps; those that only need cargo do not wait for its end. */
 const SET_UP = { name: 'set-up', command: () => [NODE, inRoot('scripts/setup.js')] };
 
 function parse(argv) {

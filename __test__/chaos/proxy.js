@@ -155,7 +155,7 @@ function resetSocket(socket) {
   else socket.resetAndDestroy();
 }
 
-/** The chunks of a socket as they come; those that came before it was reset are not lost. */
+/** The chunks of a socket as they arrive; those that arrived before a reset are not lost. */
 async function* chunksOf(socket) {
   const chunks = [];
   let over = false;

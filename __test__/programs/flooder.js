@@ -1,6 +1,6 @@
 'use strict';
 
-// Connects so many times and sends ordinary messages without a pause, until it is killed.
+// Connects a number of times and sends ordinary messages without a pause, until it is killed.
 
 const net = require('node:net');
 

@@ -1,6 +1,7 @@
 'use strict';
 
-// A server and a client with rich values in one process: prints that what was sent came back.
+// A server and a client with rich values in one process: reports that the values came back
+// unchanged.
 
 const assert = require('node:assert/strict');
 const { freePort } = require('../support/addresses.js');

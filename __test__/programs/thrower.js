@@ -24,7 +24,7 @@ const pause = (ms = 20) => new Promise((resolve) => setTimeout(resolve, ms));
 const until = async (condition) => {
   while (!condition()) await pause(1);
 };
-/** `events.once()` would listen for errors, too. */
+/** `events.once()` would also listen for errors. */
 const once = (emitter, event) =>
   new Promise((resolve) => emitter.once(event, (...args) => resolve(args)));
 const numbers = (count) => Array.from({ length: count }, (_, n) => n);

@@ -118,7 +118,7 @@ class BrokerProcess {
   /** The broker does nothing until `resume()`, and its connections stay open. */
   async suspend() {
     this.#child.kill('SIGSTOP');
-    // The other threads of the process go on until one of them has taken the signal.
+    // The other threads of the process continue until one of them has taken the signal.
     while (!isStopped(this.#child.pid)) await delay(1);
   }
 
@@ -241,7 +241,7 @@ async function nodeRedisClient(port) {
   return { client, close: () => client.destroy() };
 }
 
-/** Ends what the tests of a file share. */
+/** Ends the brokers that the tests of a file share. */
 const endings = [];
 const fileContext = { after: (ending) => endings.push(ending) };
 after(async () => {

@@ -25,7 +25,7 @@ const algorithmOf = (rsa) => {
 /** Days from now, where `days` may be negative. */
 const daysFromNow = (days) => new Date(Date.now() + days * DAY);
 
-/** A positive number of eight bytes in its shortest form, which alone is DER. */
+/** A positive number of eight bytes in its shortest form, which DER requires. */
 function serialNumber() {
   const bytes = randomBytes(8);
   bytes[0] = (bytes[0] & 0x7f) | 0x40;
@@ -102,7 +102,7 @@ async function issue({
 function der(tag, ...parts) {
   const body = Buffer.concat(parts);
   const { length } = body;
-  // DER has the shortest form of a length alone.
+  // DER requires the shortest form of a length.
   const more = length < 256 ? [0x81] : [0x82, length >> 8];
   return Buffer.concat([Buffer.of(tag, ...(length < 128 ? [] : more), length & 0xff), body]);
 }

@@ -7,7 +7,7 @@ const { record } = require('./event-log.js');
 const impl = require('./impl.js');
 const { rawServer } = require('./raw.js');
 
-/** How long a file of tests may go on after its last test, in milliseconds. */
+/** How long a file of tests may run after its last test, in milliseconds. */
 const GRACE = 30_000;
 
 // A connection that is left open keeps a file of tests from ending, which is a failure and no

@@ -32,7 +32,7 @@ class TestNode {
     this.clients = [];
   }
 
-  /** A client of this node, with what it receives, and the id of its session. */
+  /** A client of this node, with the objects that it receives, and the id of its session. */
   async client() {
     const client = new impl.client({ port: this.server.server.address().port });
     const log = new EventLog();

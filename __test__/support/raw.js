@@ -21,7 +21,7 @@ class Wire extends EventLog {
 
   /**
    * @param {net.Socket} socket
-   * @param {string} [terminator] what ends a frame that comes in
+   * @param {string} [terminator] ends a received frame
    */
   constructor(socket, terminator = '\n') {
     super();
@@ -62,7 +62,7 @@ class Wire extends EventLog {
   #onData(bytes) {
     this.push({ name: 'data', bytes });
     this.#pieces.push(bytes);
-    // A long frame comes in many pieces, so that only the new one is searched for its end.
+    // A long frame arrives in many pieces, so only the new piece is searched for its end.
     const searched = Buffer.concat([this.#end, bytes]);
     if (!searched.includes(this.#terminator)) return this.#keepEnd(searched);
     let rest = Buffer.concat(this.#pieces);

@@ -162,7 +162,7 @@ async function life() {
   client.connect({ signal: controller });
   // @ts-expect-error an interval is a number
   client.ping('1s');
-  // @ts-expect-error what is assigned must be a stream
+  // @ts-expect-error the assigned value must be a stream
   client.socket = 5;
   return [connected, address, figures];
 }
@@ -186,7 +186,7 @@ export async function calls(signal: AbortSignal) {
   typed.call('hat');
   // @ts-expect-error a time is a number
   plain.call({}, { timeout: '5s' });
-  // @ts-expect-error the answer comes by the promise
+  // @ts-expect-error the promise has the answer
   plain.call({}, () => {});
   return [anything.whatever, receipt.total.toFixed()];
 }

@@ -56,7 +56,7 @@ const request = SockhopRequest.from_data({ a: 1 });
 request.data.a.toFixed();
 const parsed = SockhopRequest.parse(JSON.parse('null'));
 parsed?.type;
-// @ts-expect-error what a peer sent may be no request
+// @ts-expect-error the message of a peer may not be a request
 parsed.type;
 // @ts-expect-error null has no constructor
 SockhopRequest.from_data(null);
@@ -89,7 +89,7 @@ for (const found of buffer.buf2obj(Buffer.from('{}\n'), { return_buffers: true }
   found.value.whatever;
 }
 buffer.obj2buf({})?.length;
-// @ts-expect-error there is no buffer for what is no object
+// @ts-expect-error a value that is not an object has no buffer
 buffer.obj2buf({}).length;
 // @ts-expect-error bytes, not text
 buffer.buf2obj('{}\n');

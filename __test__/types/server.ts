@@ -155,7 +155,7 @@ export async function life(sock: SockhopSocket, raw: Socket) {
   return [listening, data, index, host.stats().cut_connections, nothing, cut, draining, text];
 }
 
-// A session that knows its server and what it may send.
+// A session with the types of its server and of its messages.
 class Clerk extends SockhopSession<Answer, SockhopServer<Clerk>> {
   async greet() {
     await this.send({ a: 'hello' });

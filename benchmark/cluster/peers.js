@@ -1,6 +1,6 @@
 // The packages that the benchmark compares.
 
-/** How many processes a peer has, unless it says otherwise. */
+/** How many processes a peer has by default. */
 const NODES = 4;
 
 const SOCKHOP = 'sockhop-node.js';

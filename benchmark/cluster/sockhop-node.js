@@ -35,7 +35,7 @@ async function main(config) {
       new Promise((resolve, reject) => {
         nodes.session(id).send(data, resolve).catch(reject);
       }),
-    /** Each session joins one group. `part`: what part of all sessions the nodes before have. */
+    /** Each session joins one group. `part`: the part of all sessions that earlier nodes have. */
     joinGroups: async (count, part) => {
       const { sessions } = server;
       const first = Math.round((part * count * GROUP_SIZE) % count);

@@ -4,9 +4,9 @@ const { monitorEventLoopDelay } = require('node:perf_hooks');
 const LONGEST_US = 100_000;
 
 /**
- * Measures how long an event waits for the event loop: at a random moment, as long as the turn that
- * is under way goes on. The loop does not sleep meanwhile, so that the time that the system takes to
- * wake a thread is not counted, and no timer is involved: those of libuv count whole milliseconds.
+ * Measures how long an event at a random moment waits for the event loop: until the current turn
+ * ends. The loop does not sleep meanwhile, so the time that the system takes to wake a thread is
+ * not counted. No timer is involved, because those of libuv count whole milliseconds.
  */
 class LoopDelay {
   /** How many turns there were of each length in microseconds. */

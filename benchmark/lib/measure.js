@@ -208,7 +208,7 @@ class Floor {
 
 /**
  * A ratio compares a peer with the reference in the same round, so that a slow moment of the
- * machine affects both. More than 1 is better than the reference, whatever the unit.
+ * machine affects both. More than 1 is better than the reference, for every unit.
  */
 function evaluate(contestants, { better, columns }) {
   const reference = contestants.find(({ name }) => name === peers.reference)?.rounds ?? [];

@@ -1,5 +1,5 @@
 /*
- * Buffers for peers that carry JSON alone, as their users send them: in base64. A Buffer is the
+ * Buffers for peers that only carry JSON, in base64, as their users send them. A Buffer is the
  * property `bytes` of an object.
  */
 

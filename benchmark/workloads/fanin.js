@@ -2,7 +2,10 @@ const { Meter } = require('../lib/meter.js');
 const { text } = require('../lib/payload.js');
 const { READY_HEX, WELCOME, connectionHex, deferred, frameHex, per } = require('./common.js');
 
-/** A flood also has a maximum number of messages per millisecond: several times what any server handles. */
+/**
+ * A flood also has a maximum number of messages per millisecond: several times the rate that any
+ * server handles.
+ */
 const MOST_PER_MS = 10_000;
 
 /**

@@ -5,7 +5,7 @@
 
 const { isDeepStrictEqual, inspect } = require('node:util');
 
-/** Ends a demonstration that hangs. A busy machine answers within this time, too. */
+/** Ends a demonstration that hangs. A busy machine also answers within this time. */
 const ANSWER_LIMIT_MS = 60_000;
 
 const show = (value) => inspect(value, { breakLength: Number.POSITIVE_INFINITY, depth: 5 });

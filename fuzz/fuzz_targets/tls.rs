@@ -53,7 +53,7 @@ struct Input<'a> {
     /// Whether the server requires a certificate, and the client has one.
     required: bool,
     has_certificate: bool,
-    /// TLS 1.2 alone.
+    /// Only TLS 1.2.
     old: bool,
     steps: Vec<Step<'a>>,
 }

@@ -204,7 +204,7 @@ class MemoryEngine {
     return this.#subjects.size;
   }
 
-  /** For tests: this engine alone loses its link to the bus, until `mend()`. */
+  /** For tests: only this engine loses its link to the bus, until `mend()`. */
   cut() {
     this.#isCut = true;
     this.#host?.state(false, new Error('The link to the bus is cut'));

@@ -106,7 +106,7 @@ class NatsEngine {
 
   /**
    * Tries until the server can be reached. The option `waitOnFirstConnect` of the client does so as
-   * well, but goes on after `close()` and keeps the process alive.
+   * well, but continues after `close()` and keeps the process alive.
    *
    * @returns {Promise<object>} a connection that this package owns
    */

@@ -221,7 +221,7 @@ class NodeRedis {
   }
 }
 
-/** A client of one server has `isReady`, one of a cluster may have `isOpen` alone. */
+/** A client of one server has `isReady`, one of a cluster may only have `isOpen`. */
 const isReady = (client) => client.isReady ?? client.isOpen;
 
 /** Only clients of a cluster know its masters. */

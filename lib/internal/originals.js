@@ -3,7 +3,7 @@
 /*
  * Classes and functions of Node and V8, as they are when the package is loaded. Programs and their
  * tests replace some of them later. A function that the package then finds replaced is called, and
- * the package itself goes on with the original ones.
+ * the package itself uses the original ones.
  */
 
 const { EventEmitter } = require('node:events');

@@ -55,7 +55,7 @@ pub struct Config {
     pub transmit_terminator: Terminator,
     /// The longest frame accepted, in bytes without its terminator.
     pub max_message_size: usize,
-    /// The connection goes on when the peer has ended its direction.
+    /// The connection continues when the peer has ended its direction.
     pub allow_half_open: bool,
     /// Frames are JSON without an envelope (`peer_type: "json"`).
     pub json_mode: bool,

@@ -274,8 +274,8 @@ impl Connection {
     }
 
     /// Begins to read, unless the program has paused the connection already. Returns whether the
-    /// other end is in this environment, too. In that case the bytes sent so far are read on both
-    /// ends at once, so that the program gets them before its timers run.
+    /// other end is in this environment as well. In that case the bytes sent so far are read on
+    /// both ends at once, so that the program gets them before its timers run.
     pub fn start(self: &Arc<Self>, paused: bool) -> bool {
         let read_state = if paused {
             ReadState::Paused
@@ -359,7 +359,7 @@ impl Connection {
         self.post_raw(reader.framer.pending());
     }
 
-    /// Whether pings and pongs are handed over as frames. The configuration may demand it, too.
+    /// Whether pings and pongs are handed over as frames. The configuration may also demand this.
     pub fn set_show_control(&self, on: bool) {
         let on = on || self.config.show_control;
         self.show_control.store(on, Ordering::Release);
@@ -413,7 +413,7 @@ impl Connection {
         let _ = loopback_peer.loopback_peer.set(Arc::downgrade(self));
     }
 
-    /// Whether the other end is in this process, too, and not closed.
+    /// Whether the other end is also in this process, and not closed.
     pub fn has_loopback_peer(&self) -> bool {
         let loopback_peer = self.loopback_peer.get().and_then(Weak::upgrade);
         loopback_peer.is_some_and(|loopback_peer| loopback_peer.reader.lock().stream.is_some())

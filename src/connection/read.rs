@@ -35,8 +35,8 @@ const PONG_BATCH: usize = PONG_LIMIT / 2;
 /// reading this many bytes.
 const PING_COST: usize = 1024;
 
-/// After a read with this many pings, the next read asks for fewer bytes, because they may be
-/// pings, too.
+/// After a read with this many pings, the next read asks for fewer bytes, because they may also be
+/// pings.
 const MANY_PINGS: usize = 64;
 
 const SHORT_READ: usize = 16 * 1024;

@@ -42,7 +42,7 @@ const FLOOD_TIME: Duration = Duration::from_millis(20);
 /// answered.
 const QUIET_READS: u32 = 64;
 const QUIET_PART: u32 = 8;
-/// Traffic after a pause of this length is a dialogue, too.
+/// Traffic after a pause of this length is also a dialogue.
 const QUIET_PAUSE: Duration = Duration::from_millis(20);
 
 impl TrafficStats {

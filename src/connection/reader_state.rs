@@ -124,7 +124,7 @@ impl ReaderState {
         }
     }
 
-    /// Ends reading for good.
+    /// Ends reading permanently.
     pub(crate) fn stop(&self) {
         self.read_state
             .store(ReadState::Over as u8, Ordering::Release);

@@ -172,8 +172,8 @@ impl<C: Receiver> Distribution<C> {
         }
     }
 
-    /// The part of the distribution that the thread which appended an entry does at once. Returns
-    /// the round that other threads have to continue.
+    /// Runs the part of the distribution that the appending thread does at once. Returns the round
+    /// that other threads must continue.
     pub(crate) fn after(&self, appended: Appended) -> Option<Arc<Round>> {
         match appended {
             Appended::Idle => self.begin(),

@@ -32,7 +32,7 @@ impl<S> AcceptGate<S> {
         f(self.0.lock().as_ref())
     }
 
-    /// Takes the socket out for good. The caller has the only reference.
+    /// Takes the socket out permanently. The caller has the only reference.
     pub(crate) fn close(&self) -> Option<S> {
         self.0.lock().take()
     }

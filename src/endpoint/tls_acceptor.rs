@@ -142,7 +142,7 @@ impl TlsAcceptor {
         is_wanted
     }
 
-    /// Counts a failure. Returns whether it is to be reported: at most one of each kind in
+    /// Counts a failure. Returns whether to report it: at most one of each kind in
     /// `REPORT_INTERVAL`.
     pub(super) fn note_failure(&self, error: &HandshakeError) -> bool {
         self.failures.all.fetch_add(1, Ordering::Relaxed);

@@ -297,8 +297,8 @@ impl<C: Source> EventQueue<C> {
         result
     }
 
-    /// The next batch, oldest first, and whether stopped readers may go on. The environment calls
-    /// this until there is none, and gives each batch back with [`recycle`](Self::recycle).
+    /// The next batch, oldest first, and whether stopped readers may continue. The environment
+    /// calls this until there is none, and gives each batch back with [`recycle`](Self::recycle).
     pub fn take(&self) -> Option<(EventBatch<C>, bool)> {
         // Cleared before looking, so that an event appended after the look wakes the environment
         // again.
@@ -364,8 +364,8 @@ impl<C: Source> EventQueue<C> {
         HIGH_WATER_MARK.saturating_sub(self.window.amount()) / 2
     }
 
-    /// Whether all readers must stop. After `true`, a later [`take`](Self::take) says that they may
-    /// go on.
+    /// Whether all readers must stop. After `true`, a later [`take`](Self::take) reports that they
+    /// may continue.
     pub(crate) fn is_over_mark(&self) -> bool {
         self.window.must_stop(HIGH_WATER_MARK)
     }

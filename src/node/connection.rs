@@ -254,7 +254,7 @@ impl Connection {
         self.inner.set_bytes_only();
     }
 
-    /// Sends the next ping on this connection alone, or finds it dead.
+    /// Sends the next ping on this connection only, or finds it dead.
     #[napi(catch_unwind)]
     pub fn ping(&self) {
         self.inner.beat();

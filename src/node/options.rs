@@ -16,7 +16,7 @@ pub struct ConnectionOptions {
     pub transmit_terminator: String,
     /// Bytes.
     pub max_message_size: f64,
-    /// Whether a connection goes on when the peer has ended its direction.
+    /// Whether a connection continues when the peer has ended its direction.
     pub allow_half_open: bool,
     /// `peer_type: "json"`.
     pub json_mode: bool,

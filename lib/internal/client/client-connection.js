@@ -234,7 +234,7 @@ class ClientConnection {
       over();
     });
     socket.on('close', () => {
-      // A test of the program may emit it: the connection goes on, as in 1.8.4.
+      // A test of the program may emit it: the connection continues, as in 1.8.4.
       if (socket.destroyed === false) return;
       if (isConnecting()) attempt.cancel(cancelled());
       // A program may have replaced _end_socket(), which 1.8.4 calls once.
@@ -316,7 +316,7 @@ class ClientConnection {
     this.#handlers.checkEvents();
   }
 
-  /** An attempt has failed; `isEmitted`: its socket emits the error, too. */
+  /** An attempt has failed; `isEmitted`: its socket also emits the error. */
   attemptFailed(socket, err, isEmitted) {
     this.#handlers.limits.count(err);
     // The program itself may have ended the attempt.

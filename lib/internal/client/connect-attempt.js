@@ -191,7 +191,7 @@ class ConnectAttempt {
   }
 
   /**
-   * @returns {boolean} whether the server is trusted; if not, the attempt fails or goes on with
+   * @returns {boolean} whether the server is trusted; if not, the attempt fails or continues with
    *   OpenSSL
    */
   #isTrusted(nativeConnection) {
@@ -208,7 +208,7 @@ class ConnectAttempt {
     }
     nativeConnection.close(false);
     if (result.needsOpenssl) {
-      // The certificate will be the same next time, whatever OpenSSL says of it.
+      // The certificate will be the same next time, so later attempts begin with OpenSSL.
       this.#connection.needsOpenssl = true;
       this.#tryOpenssl(true);
     } else this.#fail(result.error, true);
@@ -314,7 +314,7 @@ class ConnectAttempt {
 
   /**
    * @param {Error} err
-   * @param {boolean} [isEmitted=false] whether the socket emits the error, too
+   * @param {boolean} [isEmitted=false] whether the socket also emits the error
    */
   #fail(err, isEmitted = false) {
     if (this.#isOver) return;

@@ -63,7 +63,7 @@ const TLS_VALUES = {
 const ABOUT_CONTENTS = /PEM|not enough data|asn1/i;
 const CONTENTS = '"ca", "cert", "key" and "pfx" take the contents of files, not their names';
 
-/** @throws {TypeError} before there is a socket, which would go on without an owner */
+/** @throws {TypeError} before there is a socket, which would stay without an owner */
 function checkTlsValues(sslOptions) {
   for (const [name, [expected, isValid]] of Object.entries(TLS_VALUES)) {
     if (!(name in sslOptions) || isValid(sslOptions[name])) continue;

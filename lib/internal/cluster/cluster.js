@@ -157,7 +157,8 @@ class SockhopCluster extends EventEmitter {
   /**
    * @param {SockhopSession | net.Socket} session of this server
    * @param {string} group
-   * @returns {Promise<void>} fulfilled when what is published to the group from now on arrives
+   * @returns {Promise<void>} fulfilled when messages that are published to the group from now on
+   *   arrive
    */
   join(session, group) {
     return handled((async () => this.#groups.join(this.#members.of(session), group))());

@@ -20,8 +20,8 @@ class Confirmation {
 }
 
 /**
- * Confirmations of messages whose clients are to answer. The answer confirms a message, too, so a
- * confirmation waits a moment for it: most clients answer at once.
+ * Confirmations of messages whose clients must answer. The answer confirms a message as well, so a
+ * confirmation waits a moment for it, because most clients answer at once.
  */
 class Confirmations {
   #confirm;

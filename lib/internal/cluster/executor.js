@@ -62,7 +62,7 @@ class Executor {
     );
   }
 
-  /** @returns {Map<string, function(Line): void>} what is done with each kind of message */
+  /** @returns {Map<string, function(Line): void>} the function that handles each kind of message */
   get handlers() {
     return new Map([
       ['S', (line) => this.#execute(line, payloadOf(line), this.#send)],
@@ -91,7 +91,7 @@ class Executor {
     this.#requests.endNode(node);
   }
 
-  /** Sends what waits, while the other nodes can still be reached. */
+  /** Sends waiting confirmations, while the other nodes can still be reached. */
   flush() {
     this.#confirmations.sendAll();
   }

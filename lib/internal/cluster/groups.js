@@ -60,7 +60,7 @@ class Groups {
   /**
    * @param {Member} member
    * @param {string} group
-   * @returns {Promise<void>} fulfilled when what is published from now on arrives
+   * @returns {Promise<void>} fulfilled when messages that are published from now on arrive
    */
   async join(member, group) {
     checkGroupName(group);

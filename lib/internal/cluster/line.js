@@ -124,8 +124,8 @@ function read(bytes) {
 }
 
 /**
- * Several messages of a node that were published as one, and that differ in their payloads and
- * numbers alone. The fields are those of the first one.
+ * Several messages of a node that were published as one, and that differ only in their payloads and
+ * numbers. The fields are those of the first one.
  */
 class Run extends Line {
   constructor(bytes, node) {

@@ -104,7 +104,7 @@ class Outbox {
     return this.#bytes;
   }
 
-  /** @param {number} maxPayload what the engine takes, in bytes */
+  /** @param {number} maxPayload the longest message that the engine takes, in bytes */
   limitPayload(maxPayload) {
     this.#parcels.limit(maxPayload);
   }
@@ -160,8 +160,8 @@ class Outbox {
   }
 
   /**
-   * The process ends with this tick: has the client of the broker write what it has. A client that
-   * asks for a confirmation writes at once what was published before.
+   * The process ends with this tick, so the client of the broker must write its messages. A client
+   * that asks for a confirmation writes all earlier messages at once.
    */
   async publishAtExit() {
     if (!this.isOpen) return;
@@ -173,7 +173,7 @@ class Outbox {
     }
   }
 
-  /** Publishes what waits for the end of the tick, so that something else can follow it. */
+  /** Publishes the messages that wait for the end of the tick, so that others can follow them. */
   publishGathered() {
     this.#parcels.send();
   }

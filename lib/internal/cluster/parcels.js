@@ -62,7 +62,7 @@ function unpack(bytes) {
  * Gathers the messages of a tick: those to the same subject are published as one, because a message
  * costs the broker and its clients more than its bytes do.
  *
- * The order of messages to different subjects is kept, too, except between those to single nodes.
+ * The order of messages to different subjects is also kept, except between those to single nodes.
  */
 class Parcels {
   /** @type {ClusterEngine} */
@@ -84,7 +84,7 @@ class Parcels {
     this.#engine = engine;
   }
 
-  /** @param {number} maxPayload what the engine takes, in bytes */
+  /** @param {number} maxPayload the longest message that the engine takes, in bytes */
   limit(maxPayload) {
     this.#maxBytes = Math.min(MAX_BYTES, maxPayload - MAGIC.length);
   }

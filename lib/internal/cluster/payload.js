@@ -59,7 +59,9 @@ function frame({ type, json }, jsonMode) {
   return json === '' ? `${head}}` : `${head},"data":${json}}`;
 }
 
-/** A value whose class this process may not have: it is sent with the type that it came with. */
+/**
+ * A value whose class this process may not have: it is sent with the type with which it arrived.
+ */
 class Typed {
   #value;
 

@@ -49,7 +49,7 @@ class Publisher {
     });
   }
 
-  /** @param {number} maxPayload what the engine takes, in bytes */
+  /** @param {number} maxPayload the longest message that the engine takes, in bytes */
   limitPayload(maxPayload) {
     this.#limit = Math.min(this.#maxMessageSize, maxPayload - LINE_RESERVE);
     this.outbox.limitPayload(maxPayload);

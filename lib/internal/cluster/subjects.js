@@ -9,7 +9,7 @@ const PLAIN_NAME = /^[A-Za-z0-9_-]{1,64}$/;
 const MAX_NAME_BYTES = 1024;
 const HASH_CHARACTERS = 22;
 
-/** The kind of subject that each kind of message comes over; all others come to one node. */
+/** The kind of subject over which each kind of message arrives; all others are for one node. */
 const PLACES = {
   A: 'all',
   V: 'all',
@@ -38,7 +38,7 @@ function checkGroupName(name) {
 
 /**
  * @param {string} kind of a message, one character
- * @returns {'all' | 'heartbeats' | 'node' | 'group'} the kind of subject that it comes over
+ * @returns {'all' | 'heartbeats' | 'node' | 'group'} the kind of subject over which it arrives
  */
 function placeOf(kind) {
   return PLACES[kind] ?? 'node';

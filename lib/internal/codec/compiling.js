@@ -41,7 +41,7 @@ class CompilationBudget {
   #credit = MAX_CREDIT;
   #objects = 0;
 
-  /** A loop has served so many objects. */
+  /** A loop has served that many objects. */
   earn(objects) {
     this.#objects += objects;
     if (this.#objects < OBJECTS_PER_FUNCTION) return;

@@ -2,7 +2,7 @@
 
 /*
  * The shapes of objects that peers send: their names, and functions that read the values and make
- * the object. Such a function depends on the names alone, so connections share it. They count the
+ * the object. Such a function depends only on the names, so connections share it. They count the
  * objects together, too: many connections with a few objects each need it as much as one with many.
  */
 
@@ -94,7 +94,7 @@ class SharedReader {
     this.#reader = knownReader(key);
   }
 
-  /** @returns {SharedReader} for these names, of which a loop has read so many objects */
+  /** @returns {SharedReader} for these names, after a loop has read that many of its objects */
   static for(names, count) {
     const key = JSON.stringify(names);
     const known = counted.get(key);

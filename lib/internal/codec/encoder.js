@@ -463,7 +463,7 @@ function encode(shapes, type, data, flag = 0, id = '', count = -1) {
   return isWritten;
 }
 
-/** Functions, symbols and BigInts are rare, and V8 knows what they are in JSON. */
+/** Functions, symbols and BigInts are rare, so V8 decides about them. */
 function mayEncode(data) {
   const kind = typeof data;
   return kind === 'object' || kind === 'string' || kind === 'number' || kind === 'boolean';

@@ -83,8 +83,8 @@ const MAX_NAME_LENGTH = 64;
 /** Deeper values are JSON. */
 const MAX_DEPTH = 32;
 /**
- * Names that no shape has: V8 sorts them before others, wherever they stand, and an object with one
- * of them may take a thousand times as much memory as the name and its value.
+ * Names that no shape has: V8 sorts them before other names. An object with one of them may take a
+ * thousand times as much memory as the name and its value.
  */
 const NUMBER = /^\d+$/;
 

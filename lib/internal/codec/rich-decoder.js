@@ -109,7 +109,7 @@ class RichReader {
     return BigInt(`0x${bytes.reverse().toString('hex')}`);
   }
 
-  /** A value with `count` others begins, each of which takes so many bytes at least. */
+  /** A value with `count` others begins, each of which takes at least that many bytes. */
   #begin(size) {
     const cursor = this.#cursor;
     const count = cursor.length();

@@ -4,8 +4,8 @@
  * Writes messages with rich values. Objects, arrays and primitive values are written as
  * JSON.stringify() reads them: in its order, with toJSON(), without functions and symbols.
  *
- * A message stands for itself: its shapes are numbered from 0, so that the same bytes can be sent
- * over many connections.
+ * A message is independent of others: its shapes are numbered from 0, so that the same bytes can be
+ * sent over many connections.
  */
 
 const { types } = require('node:util');

@@ -1,6 +1,6 @@
 'use strict';
 
-/** After so many messages of a connection that V8 stringifies, only some of them are looked at. */
+/** After this many messages of a connection that V8 stringifies, only some of them are examined. */
 const SEEN_LEFT = 64;
 /** How many messages may pass between two of them. */
 const MAX_PAUSE = 32;
@@ -15,7 +15,7 @@ class ShapeTable {
   nameCount = 0;
   /** The beginning of the id of the last question. */
   prefix = '';
-  /** Whether the peer has to forget what it knows. */
+  /** Whether the peer must forget all shapes and ids. */
   mustReset = false;
   /** How many messages are sent as JSON before the next one is looked at. */
   pause = 0;
@@ -53,7 +53,7 @@ class ShapeTable {
     }
   }
 
-  /** A message was not sent: the peer does not know what that has defined. */
+  /** A message was not sent, so the peer does not know the shapes that it defined. */
   reset() {
     this.truncate(0);
     this.prefix = '';

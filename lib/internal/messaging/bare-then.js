@@ -2,7 +2,7 @@
 
 /*
  * In 1.8.4 some promises never reject: those for answers, that of `listen()`, and that of
- * `connect()` after `disconnect()`. So programs ignore them, or call `then(callback)` alone, as in
+ * `connect()` after `disconnect()`. So programs ignore them, or only call `then(callback)`, as in
  * `request(object).then((stream) => stream.next()).then(callback)`, and learn of an error by an
  * event.
  */
@@ -18,7 +18,7 @@ const tolerated = new WeakSet();
  * Makes a rejection of a promise cause no unhandled rejection. Call it before the promise
  * rejects.
  *
- * @param {Promise} promise of `chainable()`, if the program may call `then(callback)` alone
+ * @param {Promise} promise of `chainable()`, if the program may only call `then(callback)`
  */
 function tolerate(promise) {
   tolerated.add(promise);
@@ -29,7 +29,7 @@ function tolerate(promise) {
 const isTolerated = (promise) => promise instanceof AnswersPromise || tolerated.has(promise);
 
 /**
- * A promise that a program may chain by `then(callback)` alone. `await` does not call the method.
+ * A promise that a program may chain with only `then(callback)`. `await` does not call the method.
  */
 class ChainedPromise extends Promise {
   // biome-ignore lint/suspicious/noThenProperty: it is a promise
@@ -62,7 +62,7 @@ AnswersPromise.prototype.constructor = Promise;
 
 /**
  * Makes a rejection that a program does not handle cause no unhandled rejection, if the program
- * ignores the promise or calls `then(callback)` alone. An error of the callback still causes one.
+ * ignores the promise or only calls `then(callback)`. An error of the callback still causes one.
  *
  * @template T
  * @param {function(function(T): void, function(Error): void): void} executor as of a promise
@@ -75,8 +75,8 @@ function answersPromise(executor) {
 }
 
 /**
- * Lets a program chain a promise by `then(callback)` alone, if the rejection is one that
- * `tolerate()` was called for, also that of a promise that the callback returns. Other rejections
+ * Lets a program chain a promise with only `then(callback)`, if `tolerate()` was called for the
+ * rejection. This includes the rejection of a promise that the callback returns. Other rejections
  * cause an unhandled rejection.
  *
  * @template T

@@ -15,7 +15,7 @@ const { isStringifyReplaced } = require('../json-functions.js');
 const native = require('../native/binding.js');
 
 /**
- * Whether V8 checks several characters at once, too, as from Node 25 on. Then only ASCII is checked
+ * Whether V8 also checks several characters at once, as from Node 25 on. Then only ASCII is checked
  * faster here, and only in strings that are longer: docs/performance-notes.md has the figures.
  */
 const isV8Fast = Number.parseInt(process.versions.v8, 10) >= 14;

@@ -402,7 +402,7 @@ class MessageChannel {
     const isShown = this.#debug || messages.hasSubscribers;
     let isEncoded = false;
     try {
-      // `sent` is looked at first, because a peer without the codec gets JSON alone.
+      // `sent` is checked first, because a peer without the codec only gets JSON.
       if (this.#codec?.sent) isEncoded = this.#codec.encode(data, madeBy, this.transport, ticket);
       if (this.#jsonMode) text = stringify(data, this.#sizeHint);
       else if (!isEncoded) {

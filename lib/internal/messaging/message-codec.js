@@ -226,7 +226,7 @@ class MessageCodec {
     if (this.#isOffered) this.#withdrawOnceKnown(WITHDRAWAL, transport);
   }
 
-  /** Like `withdraw()`, for good: the program may write anything. */
+  /** Like `withdraw()`, but permanently: the program may write anything. */
   leave(transport) {
     if (this.#isOffered || this.sent !== null) this.#withdrawOnceKnown(FAREWELL, transport);
   }

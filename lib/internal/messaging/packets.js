@@ -53,7 +53,7 @@ function receiveResponse(channel, message, text) {
 
 /**
  * @param {*} message that a program may have made or changed
- * @returns {?object} what the JSON of a request or a response packet is made from; null if the
+ * @returns {?object} the object whose JSON is that of the request or response packet; null if the
  *   message is another one, or has more than a type and data
  */
 function packetOf(message) {

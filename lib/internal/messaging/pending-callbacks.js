@@ -85,7 +85,7 @@ class PendingCallbacks {
     for (;;) {
       const id = uuid();
       const { count, prefix } = lastParts();
-      // A callback may have waited until the count came round.
+      // A callback may have waited until the counter overflowed.
       if (!this.#byCount.has(count)) return { id, count, prefix };
     }
   }

@@ -23,8 +23,8 @@ const { message: messages } = diagnostics;
  * The messages of a connection with `values: "rich"`: they are binary frames of the kind
  * RICH_MESSAGE, and only pings and pongs are text.
  *
- * Both ends say by their first ping that they read such frames. Until the ping of the peer arrives,
- * messages wait here; if something else arrives in its place, the peer cannot read them.
+ * Both ends announce with their first ping that they read such frames. Until the ping of the peer
+ * arrives, messages wait here; if something else arrives in its place, the peer cannot read them.
  */
 class RichChannel extends MessageChannel {
   #sender;

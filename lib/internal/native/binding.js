@@ -1,6 +1,6 @@
 'use strict';
 
-// Finds and loads the native half of the package, and exports what it exports.
+// Finds and loads the native half of the package, and passes its exports on.
 
 const { createRequire } = require('node:module');
 const path = require('node:path');
@@ -18,7 +18,7 @@ class Failure {
   }
 }
 
-/** Requires a file by a computed name. A `require` made for that file works in a bundle, too. */
+/** Requires a file by a computed name. A `require` made for that file also works in a bundle. */
 const requireComputed = (file) => createRequire(file)(file);
 
 // The requests below are literal, and each is inside a `try` of its function: bundlers and file

@@ -84,7 +84,7 @@ const broadcasts = new Map();
 let current = null;
 let resuming = false;
 
-/** Whether `reportUncaught` shows the line that made the error, which it does on Node alone. */
+/** Whether `reportUncaught` shows the line that made the error, which it does only on Node. */
 const showsOrigin = process.versions.bun === undefined && process.versions.deno === undefined;
 
 /** Rethrows an error of the program's handler as uncaught; the other events are dispatched. */

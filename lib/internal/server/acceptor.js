@@ -95,7 +95,7 @@ class Acceptor {
         ? this.#listenNatively(listener, target, how)
         : this.#listenElsewhere(listener, target, how),
     );
-    // A program that listens for errors may ignore the promise, or call then(callback) alone.
+    // A program that listens for errors may ignore the promise, or only call then(callback).
     if (this.#server.listenerCount('error') > 0) tolerate(listening);
     return listening;
   }

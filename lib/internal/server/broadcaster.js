@@ -144,7 +144,8 @@ class Broadcaster {
 
   /** Whether the native side may send the same binary frame to all sockets, which are uniform. */
   #allTakeFrames() {
-    // Messages that were sent to single clients leave first, and with them what announces frames.
+    // Messages that were sent to single clients leave first, and with them the announcement of
+    // frames.
     flushAllWrites();
     if (hasExceptions()) return false;
     return this.#server._sockets.every((socket) => socket[kChannel].codec.takesFrames);
@@ -193,7 +194,7 @@ class Broadcaster {
   }
 }
 
-/** The broadcast goes on if a client is left out. @throws any other error */
+/** The broadcast continues if a client is left out. @throws any other error */
 function tolerateLeftOut(err) {
   if (!LEFT_OUT.includes(err.code)) throw err;
 }

@@ -168,7 +168,7 @@ class ServerConnections {
     return streams;
   }
 
-  /** Decodes a new connection as the program's options say now, if it has changed them. */
+  /** Decodes a new connection with the program's current options, if it has changed them. */
   #applyDecodingOptions(channel) {
     const decoding = decodingOf(this.#programOptions);
     const { terminator, allow_non_objects } = this.#decoding;
@@ -535,7 +535,7 @@ function onSocketClose() {
   onStreamClose(this[kChannel]);
 }
 
-/** A test of the program may emit `close` itself: the connection goes on, as in 1.8.4. */
+/** A test of the program may emit `close` itself: the connection continues, as in 1.8.4. */
 function onStreamClose(channel) {
   if (channel.socket.destroyed !== false) channel.onConnectionOver();
 }

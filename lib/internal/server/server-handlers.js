@@ -126,7 +126,7 @@ class ServerHandlers extends MessageHandlers {
     reportSocketError(this.target, err, channel, socket, session);
   }
 
-  /** Counts and emits an error that belongs to no connection. The server goes on listening. */
+  /** Counts and emits an error that belongs to no connection. The server continues to listen. */
   reportServerError(err) {
     this.limits.count(err);
     diagnostics.error.publish({ server: this.target, error: err });

@@ -225,7 +225,7 @@ class TlsServer {
    * @returns {?Error} null if it is not to be reported
    */
   opensslFailure(err, { authorizationError: code, address, port }) {
-    // Node closes a connection whose certificate it refuses, and reports that alone.
+    // Node closes a connection whose certificate it refuses, and reports only the closing.
     const failure =
       err.code === 'ECONNRESET' && code
         ? Object.assign(new Error(native.certificateReason(code) ?? code), { code })

@@ -83,7 +83,7 @@ function trustOfNode(source, isComplete) {
     try {
       extra = certificatesIn([fs.readFileSync(extraFile, 'latin1')]);
     } catch {
-      // Node warns of a file that it cannot read, and goes on without.
+      // Node warns of a file that it cannot read, and continues without it.
       extra = [];
     }
     if (extra === null) return null;

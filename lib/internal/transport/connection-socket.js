@@ -421,7 +421,7 @@ class ConnectionSocket extends Socket {
   set _handle(handle) {
     if (handle !== null || !(#connection in this) || this.#usage.handle === null || this.#isOver)
       return;
-    // The other process may read JSON alone.
+    // The other process may only read JSON.
     this[kChannel]?.codec?.handOver(this);
     this[kFlush]();
     if (!this.#connection.release()) throw cannotHandOver(this);

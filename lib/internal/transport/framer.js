@@ -21,7 +21,7 @@ class Framer {
    */
   push(chunk) {
     const cut = this.#native.push(chunk);
-    // Most chunks are one frame: the native side then returns its text alone.
+    // Most chunks are one frame: the native side then returns only its text.
     if (typeof cut === 'string') return { frames: [cut], fits: true };
     const [text, ends, fits] = cut;
     const frames = new Array(ends.length);

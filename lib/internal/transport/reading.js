@@ -9,7 +9,7 @@ class Reading {
   preSessionReader = null;
   /** Whether the program has called `resume()` without listening to bytes. */
   resumedByProgram = false;
-  /** Whether the channel gets pings and pongs, too. */
+  /** Whether the channel also gets pings and pongs. */
   showsControl = false;
   /** Whether the channel gets bytes, because the program decodes them. */
   bytesOnly = false;

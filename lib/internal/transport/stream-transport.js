@@ -282,7 +282,7 @@ class StreamTransport {
     this.#pacing.onTickEnd();
   }
 
-  /** Streams of the program carry text frames alone. */
+  /** Streams of the program only carry text frames. */
   get [kMayTransmitBinary]() {
     return false;
   }
@@ -412,7 +412,7 @@ class UnreadStreamTransport extends StreamTransport {
     this.#stream = stream;
   }
 
-  /** The socket is not read, so that its peer cannot say that it takes rich values. */
+  /** The socket is not read, so its peer cannot announce that it takes rich values. */
   get [kMayTransmitFrames]() {
     return false;
   }

@@ -124,7 +124,7 @@ let exiting = false;
 
 const isExiting = () => exiting;
 
-// Messages that were sent in the tick in which the program exits are written, too.
+// Messages that were sent in the tick in which the program exits are written as well.
 process.on('exit', () => {
   exiting = true;
   flushAllWrites();

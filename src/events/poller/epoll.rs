@@ -29,7 +29,7 @@ use tokio::io::unix::AsyncFd;
 /// Connections read in one turn. If more are ready, the descriptor stays readable.
 const EVENTS_PER_TURN: usize = 256;
 /// A single connection is read without asking the kernel which one is ready. While a listener may
-/// be ready, too, the kernel is asked after this many turns, or this many bytes.
+/// also be ready, the kernel is asked after this many turns, or this many bytes.
 const UNASKED_TURNS: u64 = 16;
 const UNASKED_BYTES: u64 = 64 * 1024;
 /// How often the runtime checks that the event loop still takes its turns. A peer that pings faster
@@ -56,7 +56,8 @@ pub struct Poller<C> {
     listeners: Mutex<HashMap<u64, Weak<dyn PolledListener>>>,
     /// Turns taken by the event loop.
     turns: AtomicU64,
-    /// Bytes read without asking what is ready; each turn counts as some bytes, too.
+    /// Bytes that were read without asking which sources are ready. Each turn also counts as some
+    /// bytes.
     unasked: AtomicU64,
     /// Takes turns instead of a blocked event loop.
     watch: Mutex<Option<OwnedTask>>,

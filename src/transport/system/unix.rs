@@ -173,7 +173,7 @@ impl From<Socket> for BoundSocket {
     }
 }
 
-/// A socket that listens. It is owned alone by the code that closes it: on some systems the address
+/// A socket that listens. Only the code that closes it owns it, because on some systems the address
 /// is free only after the last descriptor is closed.
 pub(crate) enum ListeningSocket {
     /// Watched by the poller.

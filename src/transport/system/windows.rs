@@ -221,7 +221,7 @@ impl SocketFile {
     }
 }
 
-/// A socket or pipe that listens. It is owned alone by the code that closes it.
+/// A socket or pipe that listens. Only the code that closes it owns it.
 pub(crate) enum ListeningSocket {
     Tcp(TcpStream),
     Pipe(ListeningPipe),
@@ -260,7 +260,7 @@ impl ListeningSocket {
         }
     }
 
-    /// A client of this process has connected, and is to be accepted at once.
+    /// A client of this process has connected, and must be accepted at once.
     pub(crate) fn expect(&self) {
         if let Self::Pipe(listening) = self {
             listening.expect();

@@ -57,7 +57,7 @@ fn number_of(error: &rustls::Error) -> i32 {
     use rustls::Error;
     use rustls::{AlertDescription, InvalidMessage, PeerIncompatible};
     match error {
-        // One kind of failure, whatever numbers a peer makes up.
+        // One kind of failure, regardless of the numbers that a peer invents.
         Error::AlertReceived(AlertDescription::Unknown(_)) => 258,
         Error::AlertReceived(alert) => i32::from(u8::from(*alert)),
         Error::DecryptError => 256,

@@ -100,7 +100,7 @@ impl Pair {
         self.turn();
     }
 
-    /// The server reads and writes what it can.
+    /// The server reads and writes as much as it can.
     fn turn(&mut self) {
         while self.server.wants_write() {
             match self.server.write_tls(&mut &self.socket) {

@@ -129,7 +129,7 @@ class Session {
   }
 }
 
-/** Prints what the server sends. */
+/** Prints the messages of the server. */
 function watch(client, printer) {
   client.on('receive', (data, { type, callback }) => {
     const asks = callback ? ', and waits for an answer' : '';

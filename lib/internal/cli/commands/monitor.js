@@ -36,7 +36,7 @@ function urlOf(text) {
     const url = new URL(text);
     if (['http:', 'https:'].includes(url.protocol)) return url;
   } catch {
-    // The message below says what it must be.
+    // The message below names the accepted values.
   }
   throw new UsageError(`the argument must be the URL of metrics, or a port. Received "${text}"`);
 }
