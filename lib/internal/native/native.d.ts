@@ -65,7 +65,7 @@ export declare class Connection {
   setShowControl(on: boolean): void
   /** Switches to `Raw` events without frames. To be called before `start`. */
   setBytesOnly(): void
-  /** Sends the next ping on this connection alone, or finds it dead. */
+  /** Sends the next ping on this connection only, or finds it dead. */
   ping(): void
   /**
    * Like `ping`, but JavaScript sends the ping, which is the last of `pings`. Returns whether
@@ -330,7 +330,7 @@ export interface ConnectionOptions {
   transmitTerminator: string
   /** Bytes. */
   maxMessageSize: number
-  /** Whether a connection goes on when the peer has ended its direction. */
+  /** Whether a connection continues when the peer has ended its direction. */
   allowHalfOpen: boolean
   /** `peer_type: "json"`. */
   jsonMode: boolean
