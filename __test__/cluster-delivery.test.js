@@ -179,7 +179,7 @@ describe('messages of another node', () => {
 });
 
 describe('a group', () => {
-  it('has a session that joins before it has started', async (t) => {
+  it('includes a session that joins before it has started', async (t) => {
     class Early extends impl.session {
       async start() {
         await server.cluster.join(this, 'early');

@@ -259,7 +259,7 @@ describe('a cluster whose broker is at fault', limit, () => {
     await assert.rejects(stream.all(), { code: 'ERR_CLUSTER_GAP' });
   });
 
-  it('passes on the answers of clients that give them any type, and survives those that are too deep', async (t) => {
+  it('passes on answers with any type, and survives answers that are nested too deep', async (t) => {
     const { nodes } = await startOnBus(t, 2);
     const [a, b] = nodes;
     const connected = once(b.server, 'connect');

@@ -235,11 +235,11 @@ describe('a payload through the codec', () => {
     assert.ok(direction.refused < 100, 'most messages are binary');
   });
 
-  it('takes raw JSON, where there is such a thing', { skip: !JSON.rawJSON }, () => {
+  it('accepts raw JSON, if V8 has it', { skip: !JSON.rawJSON }, () => {
     assertCarried(() => ({ n: JSON.rawJSON('1e1000'), list: [JSON.rawJSON('"x"')] }));
   });
 
-  it('takes the toJSON() of BigInts, where a program gave them one', (t) => {
+  it('calls the toJSON() of BigInts, if a program gave them one', (t) => {
     t.after(() => delete BigInt.prototype.toJSON);
     BigInt.prototype.toJSON = function toJSON(key) {
       return `${key}: ${this}`;
@@ -247,7 +247,7 @@ describe('a payload through the codec', () => {
     assertCarried(() => ({ n: 1n, list: [2n, { m: 3n }] }));
   });
 
-  it('takes the toJSON() of all objects, where a program gave them one', (t) => {
+  it('calls the toJSON() of all objects, if a program gave them one', (t) => {
     t.after(() => delete Object.prototype.toJSON);
     const make = () => ({ a: { b: 1 }, list: [{ c: 2 }] });
     const direction = assertCarried(make);
@@ -282,7 +282,7 @@ describe('a payload through the codec', () => {
     assertCarried(() => [[{ n: [1n] }]]);
   });
 
-  it('lets errors of getters and toJSON() through', () => {
+  it('passes errors of getters and toJSON() on', () => {
     const thrown = new Error('thrown by a getter');
     const bad = () => ({
       a: { b: 1 },

@@ -26,7 +26,7 @@ test('the code may be left out', () => {
   assert.equal(err.code, undefined);
 });
 
-test('it can carry the error underneath', () => {
+test('it can carry the error that caused it', () => {
   const cause = new Error('the reason');
   assert.equal(new SockhopError('it broke', 'ERR_BROKEN', { cause }).cause, cause);
   assert.ok(!Object.hasOwn(new SockhopError('it broke', 'ERR_BROKEN'), 'cause'));

@@ -140,7 +140,7 @@ for (const [name, { server: Server, session: Session }] of [
 
     if (!native) return;
 
-    it('stays where it is, with an error, while something waits to be sent', limit, async (t) => {
+    it('stays in this process, with an error, while data waits to be sent', limit, async (t) => {
       const { child } = await heir(t);
       const { server, port } = await serve(t);
       const connect = once(server, 'connect');
@@ -186,7 +186,7 @@ for (const [name, { server: Server, session: Session }] of [
       }, 'the descriptor is closed');
     });
 
-    it('switches to TLS in start(), after a line in the clear', limit, async (t) => {
+    it('switches to TLS in start(), after a line without TLS', limit, async (t) => {
       const { root, server: issued, chain } = await hierarchy();
       const secureContext = tls.createSecureContext({ cert: chain, key: issued.key });
       class Upgraded extends Session {

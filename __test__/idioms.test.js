@@ -232,7 +232,7 @@ describe('AbortSignal', () => {
     await until(() => server.sockets.length === 1, 'the server has the connection');
   });
 
-  it('that has aborted already aborts everything at once', limit, async (t) => {
+  it('that is aborted already aborts every call at once', limit, async (t) => {
     const { where, server } = await startServer(t);
     const { client } = await startClient(t, where);
     const reason = new Error('too late');
@@ -243,7 +243,7 @@ describe('AbortSignal', () => {
     assert.deepEqual([client.connected, server.server.listening], [true, true]);
   });
 
-  it('does nothing to a connection that is made', limit, async (t) => {
+  it('has no effect on an established connection', limit, async (t) => {
     const { where } = await startServer(t);
     const { client, log } = makeClient(t, where);
     const controller = new AbortController();
@@ -253,7 +253,7 @@ describe('AbortSignal', () => {
     assert.deepEqual([client.connected, log.names()], [true, ['connect']]);
   });
 
-  it('ends a listen, while it looks a name up and later on', limit, async (t) => {
+  it('ends a listen, during the look-up of a name and later', limit, async (t) => {
     const { port } = await endpoint(t);
     const server = new impl.server({ port, address: 'localhost' });
     cleanup(t, () => server.close());

@@ -170,7 +170,7 @@ describe('the text of long payloads', () => {
     assert.throws(() => walked(() => ({ body: LONG, n: 1n })), /BigInt/);
   });
 
-  it('takes the toJSON() of BigInts, where a program gave them one', (t) => {
+  it('calls the toJSON() of BigInts, if a program gave them one', (t) => {
     t.after(() => delete BigInt.prototype.toJSON);
     BigInt.prototype.toJSON = function toJSON(key) {
       return `${key}: ${this}`;
@@ -179,12 +179,12 @@ describe('the text of long payloads', () => {
     assert.strictEqual(walked(make), JSON.stringify(make()));
   });
 
-  it('takes raw JSON, where there is such a thing', { skip: !JSON.rawJSON }, () => {
+  it('accepts raw JSON, if V8 has it', { skip: !JSON.rawJSON }, () => {
     const make = () => ({ body: LONG, n: JSON.rawJSON('1e1000') });
     assert.strictEqual(walked(make), JSON.stringify(make()));
   });
 
-  it('lets errors of getters and toJSON() through', () => {
+  it('passes errors of getters and toJSON() on', () => {
     const thrown = new Error('thrown by a getter');
     const value = {
       body: LONG,

@@ -132,7 +132,7 @@ for (const [name, { server: Server, client: Client, session: Session }] of [
       assert.throws(() => listener.listen(0), { code: 'ERR_SERVER_ALREADY_LISTEN' });
     });
 
-    it('reports an address in use, as the server does', limit, async (t) => {
+    it('reports an address in use, as the server itself does', limit, async (t) => {
       const holder = net.createServer().listen(0, '127.0.0.1');
       await once(holder, 'listening');
       cleanup(t, () => holder.close());

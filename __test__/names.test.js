@@ -168,7 +168,7 @@ describe('a name', () => {
       assert.deepEqual(refusedBy(impl[kind], names), []);
     });
 
-    it(`that 1.8.4 does not use keeps what a subclass of the ${kind} assigns`, () => {
+    it(`that 1.8.4 does not use keeps the value that a subclass of the ${kind} assigns`, () => {
       const Base = impl[kind];
       const lost = [...freeNames(kind)].filter((name) => {
         const value = { name };

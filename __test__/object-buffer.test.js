@@ -90,7 +90,7 @@ const receiving = (terminator) =>
   Array.isArray(terminator) ? terminator[0] : (terminator ?? '\n');
 
 describe('ObjectBuffer', () => {
-  it('is an EventEmitter and its own name', () => {
+  it('is an EventEmitter with its own class name', () => {
     const buffer = new ObjectBuffer();
     assert.ok(buffer instanceof EventEmitter);
     assert.ok(buffer instanceof ObjectBuffer);
@@ -181,7 +181,7 @@ describe('ObjectBuffer.buf2obj(): the same objects as the original', () => {
     assert.deepEqual(new ObjectBuffer().buf2obj(pool.subarray(4, -4)), [{ a: 1 }, { b: 2 }]);
   });
 
-  it('a buffer the caller goes on using does not change what was kept', () => {
+  it('a buffer that the caller keeps using does not change the kept bytes', () => {
     const buffer = new ObjectBuffer();
     const chunk = Buffer.from('{"a":');
     assert.deepEqual(buffer.buf2obj(chunk), []);

@@ -239,7 +239,7 @@ for (const [side, normalize] of Object.entries({ client, server })) {
     });
   }
 
-  test(`a ${side} does not hand out the array it was given`, () => {
+  test(`a ${side} does not return the array that it was given`, () => {
     const terminator = ['\n', '\0'];
     const normal = normalize({ terminator });
     terminator[0] = 'changed';

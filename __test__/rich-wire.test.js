@@ -520,7 +520,7 @@ describe('a server with rich values', () => {
 });
 
 describe('a program that reads the bytes of a socket', () => {
-  it('gets those of the wire, and messages go on', limit, async (t) => {
+  it('gets the bytes on the wire, and messages continue', limit, async (t) => {
     const { server, log, client, socket } = await pair(t);
     const chunks = [];
     socket.on('data', (chunk) => chunks.push(chunk));
@@ -530,7 +530,7 @@ describe('a program that reads the bytes of a socket', () => {
     assert.deepEqual(server.sockets, [socket]);
   });
 
-  it('may read alone', limit, async (t) => {
+  it('may be the only reader', limit, async (t) => {
     const { log, client, socket } = await pair(t);
     await client.send({ n: 1n });
     await log.next('receive');
@@ -665,7 +665,7 @@ describe('a peer that speaks rich values by hand', () => {
   });
 });
 
-it('programs with JSON values see nothing of it', limit, async (t) => {
+it('is not noticed by programs with JSON values', limit, async (t) => {
   const { client, wire } = await clientOnWire(t);
   await client.send({ at: new Date(0) });
   assert.deepEqual(await wire.frame(), {

@@ -273,7 +273,7 @@ describe('a server with TLS', { skip }, () => {
     assert.equal(log.entries.filter((entry) => entry.name === 'error').length, 1);
   });
 
-  it('does not keep the process alive by a handshake, once it is closed', limit, async (t) => {
+  it('does not keep the process alive with a handshake after it is closed', limit, async (t) => {
     const { server, port } = await start(t);
     const sockets = await open(t, port, 10, TORN_HELLO);
     await isServed(t, port);

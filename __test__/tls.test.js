@@ -166,7 +166,7 @@ for (const [name, specifier] of Object.entries(implementations)) {
 }
 
 describe('a client over TLS', () => {
-  it('connects again by itself when the server is back', limit, async (t) => {
+  it('reconnects automatically when the server is back', limit, async (t) => {
     const first = await secureServer(t, identity());
     const { client, log } = makeClient(
       t,
