@@ -615,7 +615,7 @@ describe('stats()', () => {
       const gone = once(server, 'disconnect');
       await server.kill_socket(sock);
       await gone;
-      // The sums of a connection stay; where it was read does not.
+      // The sums of a closed connection remain, but not whether the loop or a thread read it.
       const { loop_connections, thread_connections } = server.stats();
       assert.equal(loop_connections + thread_connections, 2);
       assert.deepEqual(server.stats(), {

@@ -24,8 +24,7 @@
 //! holds a `Heartbeat` or a `SendQueue` takes no `Reader`.
 
 #![deny(unsafe_code)]
-// Where the target has no thread-local variables of its own, clippy does not see that they are
-// `const`.
+// On targets without native thread-local variables, clippy does not see that they are `const`.
 #![cfg_attr(windows, allow(clippy::missing_const_for_thread_local))]
 
 // Only the poller calls some of it, and not every system has a poller.

@@ -5,11 +5,11 @@ const { randomFillSync } = require('node:crypto');
 /*
  * Ids of callbacks, requests and pings, in the form of RFC 4122 version 4.
  *
- * Each callback needs an id, so 98 bits are random and the last 24 bits count. When the count is
- * used up, new random bits are drawn. No id repeats with the same random bits in a process or
- * worker, which loads its own copy of this module. Two equal random parts do not occur in practice.
- * The ids are unique, not secret: a peer can guess the next one. An answer is accepted only on the
- * connection of its message.
+ * Each callback needs an id, so ids must be cheap: 98 bits are random, and the last 24 bits are a
+ * counter. When the counter is used up, new random bits are generated. Ids with the same random
+ * bits never repeat within a process or worker, because each loads its own copy of this module. Two
+ * equal random parts do not occur in practice. The ids are unique, not secret: a peer can guess the
+ * next one. An answer is accepted only on the connection of its message.
  */
 
 const COUNTER_DIGITS = 3; // hexadecimal digits in each half of the counter

@@ -8,9 +8,9 @@ const REMOVALS_PER_ENTRY = 8;
  * Decides when a map whose entries come and go is replaced by a copy.
  *
  * V8 gives a map a new table after some removals, and the old table refers to the new one. Once a
- * table is in the old generation, all later tables and their entries are moved there, too, although
- * they are garbage: only a full collection frees them. With 20 requests in progress this cost up
- * to a third of the requests per second. A copy has a table to which no other one refers.
+ * table is in the old generation, all later tables and their entries are moved there as well. They
+ * are garbage, but only a full collection frees them. With 20 requests in progress this cost up to
+ * a third of the requests per second. A copy has a table to which no other one refers.
  */
 class Renewal {
   #removals = 0;

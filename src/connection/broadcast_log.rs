@@ -8,8 +8,8 @@
 //!
 //! - A connection takes each entry once, in order, and before anything that was sent after it.
 //! - An entry is removed when all of its connections have taken it.
-//! - A connection that leaves the server or a group, or joins one, takes its entries first. So the
-//!   memberships of a connection are those at the time of all entries that it has yet to take.
+//! - A connection that leaves the server or a group, or joins one, takes its entries first. Its
+//!   memberships are therefore the same for all entries that it has not taken yet.
 
 use super::completion::CompletionGuard;
 use crate::sync::{AtomicU64, Mutex, Ordering};
@@ -109,8 +109,8 @@ impl BroadcastLog {
         }
     }
 
-    /// The entries from `taken` on that have not been removed. The others have been taken by all of
-    /// their connections.
+    /// The entries from `taken` on that were not removed. All connections of a removed entry have
+    /// taken it.
     fn since(&self, taken: u64) -> (Vec<Arc<Entry>>, u64) {
         let entries = self.entries.lock();
         let end = self.end.load(Ordering::Relaxed);

@@ -16,8 +16,8 @@ pub enum SlowConsumer {
     Disconnect,
 }
 
-/// How often the connections of a client or server reached a high-water mark. They share one, so
-/// that an idle connection has no counters of its own.
+/// How often the connections of a client or server reached a high-water mark. Connections share one
+/// object, so that an idle connection has no counters of its own.
 #[derive(Debug, Default)]
 pub struct Marks {
     receive: AtomicU64,

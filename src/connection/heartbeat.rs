@@ -68,9 +68,9 @@ pub struct Heartbeat {
     progress: Progress,
     /// The number of beats in a row without progress.
     still: usize,
-    /// `pace` is the most bytes that left between two beats while more waited. `credit` is the
-    /// number of beats that the peer gets to read the bytes in buffers on the way, before it can
-    /// see a ping.
+    /// `pace` is the largest number of bytes that left between two beats while more waited.
+    /// `credit` is the number of beats that the peer gets to read the bytes in buffers on the way,
+    /// before it can see a ping.
     pace: u64,
     credit: u64,
 }
@@ -159,7 +159,7 @@ impl Heartbeat {
         self.pings.iter()
     }
 
-    /// The time until the last answered ping was answered.
+    /// The round-trip time of the last answered ping.
     pub fn round_trip(&self) -> Option<Duration> {
         self.round_trip
     }

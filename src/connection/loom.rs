@@ -27,7 +27,7 @@ struct Line {
     started: Notify,
     /// Wakes the environment: an event was posted, or the stream is watched.
     event: Notify,
-    /// Not part of the checked code, so loom need not model them.
+    /// These are not part of the checked code, so loom need not model them.
     registered: std::sync::atomic::AtomicBool,
     closed: std::sync::atomic::AtomicUsize,
 }

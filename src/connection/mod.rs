@@ -314,7 +314,8 @@ impl Connection {
 
     /// Takes the beginning of a frame that was read before the connection was started.
     pub fn begin_frame(&self, bytes: &[u8]) {
-        // It contains no whole frame, and another framer has checked its length: nothing to report.
+        // It contains no whole frame, and another framer has checked its length, so there is
+        // nothing to report.
         let _ = self.reader.lock().framer.push(bytes, &mut |_| {});
     }
 
@@ -345,13 +346,14 @@ impl Connection {
             .change_read_state(self, ReadState::Paused, ReadState::Flowing);
     }
 
-    /// Whether raw bytes are handed over besides frames.
+    /// Whether raw bytes are handed over in addition to frames.
     pub fn set_raw(&self, on: bool) {
         self.raw.store(on, Ordering::Release);
     }
 
-    /// Hands over raw bytes besides frames from now on. A first raw event separates the frames that
-    /// were read before from those whose bytes follow; it has the beginning of the next frame.
+    /// Hands over raw bytes in addition to frames from now on. A first raw event separates the
+    /// frames that were read before from those whose bytes follow; it has the beginning of the next
+    /// frame.
     pub fn begin_raw(self: &Arc<Self>) {
         // The lock keeps the reader out.
         let reader = self.reader.lock();

@@ -18,7 +18,7 @@ impl Connection {
     }
 
     /// The frame of the ping that is due at a beat; it counts as sent. `None` if the peer has not
-    /// read the pings before, or is dead, which an event reports.
+    /// read earlier pings, or is dead, which an event reports.
     pub fn due_ping(self: &Arc<Self>) -> Option<Vec<u8>> {
         let read_state = self.reader_state.read_state();
         if matches!(read_state, ReadState::Held | ReadState::Over) {
@@ -29,8 +29,8 @@ impl Connection {
         // sockhop 1.8.4.
         let may_have_answers = read_state == ReadState::Flowing
             && (self.unread.is_stopped() || self.has_unread_input());
-        // Before locking the heartbeat, because a reader holds its own lock when it locks the
-        // heartbeat.
+        // This comes before locking the heartbeat, because a reader holds its own lock when it
+        // locks the heartbeat.
         let held = self.with_stream(Stream::send_buffer).unwrap_or_default();
         let mut heartbeat = self.heartbeat.lock();
         let heartbeat = heartbeat.get_or_insert_default();

@@ -214,8 +214,7 @@ impl ReaderState {
     /// everything once more. If the thread with the new work has started another task, this returns
     /// true.
     pub(crate) fn try_park(&self, ops: &impl ReaderOps) -> bool {
-        // A swap, because it makes the change visible that a thread made before it tried to wake
-        // this task.
+        // A swap, because it makes the change of a thread visible that tried to wake this task.
         self.task_running.swap(false, Ordering::AcqRel);
         self.is_idle(ops) || self.task_running.swap(true, Ordering::AcqRel)
     }

@@ -126,7 +126,8 @@ impl ReaderOps for Arc<Connection> {
     }
 
     fn start_task(&self) {
-        // Not on this thread: the caller may hold the lock of the reader or of the send queue.
+        // This must not run on this thread, because the caller may hold the lock of the reader or
+        // of the send queue.
         let connection = Self::clone(self);
         // Listening or connecting has started the runtime.
         let _ = runtime::spawn(async move {

@@ -185,7 +185,7 @@ impl Connection {
         send_queue.close();
         let connection = Arc::clone(self);
         let began = Instant::now();
-        // Not on this thread: the caller holds the lock of the send queue.
+        // This must not run on this thread, because the caller holds the lock of the send queue.
         let _ = runtime::spawn(async move {
             let mut reads = 0;
             // Skips these reads when a slow consumer is disconnected.

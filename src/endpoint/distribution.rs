@@ -15,7 +15,7 @@ const PART: usize = 64;
 
 /// A connection, as the distribution needs it.
 pub(crate) trait Receiver {
-    /// Takes and sends those entries that it has not taken yet.
+    /// Takes and sends the entries that it has not taken yet.
     fn take(self: &Arc<Self>, log: &Arc<BroadcastLog>, entries: &[Arc<Entry>]);
 }
 
@@ -56,7 +56,8 @@ impl Round {
             .is_ok()
     }
 
-    /// Whether the calling thread was the last that took part, after it has found no more parts.
+    /// Called by a thread that has found no more parts. Returns whether it was the last one that
+    /// took part.
     fn leave(&self) -> bool {
         self.threads.fetch_sub(1, Ordering::AcqRel) == 1
     }
@@ -145,7 +146,7 @@ impl<C: Receiver> Distribution<C> {
         self.begin()
     }
 
-    /// The number of threads that a round is worth, up to `limit`.
+    /// The useful number of threads for a round, up to `limit`.
     pub(crate) fn threads_for(&self, round: &Round, limit: usize) -> usize {
         let connections: usize = round.sources.iter().map(|source| self.count(*source)).sum();
         limit.min(connections / PART).max(1)

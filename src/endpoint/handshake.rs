@@ -147,7 +147,7 @@ impl AcceptedHandshake {
 /// Secures a stream of a client.
 async fn secure(acceptor: &TlsAcceptor, stream: Stream) -> Result<Stream, HandshakeError> {
     let stream = Arc::new(stream);
-    // A client that sends nothing costs a descriptor, and no turn.
+    // A client that sends nothing costs a descriptor, but takes no turn.
     register(&stream)?.ready(Interest::READABLE).await?;
     let stream = Arc::into_inner(stream).ok_or(HandshakeError::Interrupted(EIO))?;
     let _turn = acceptor.turn().await;

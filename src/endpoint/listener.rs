@@ -29,8 +29,8 @@ use tokio::task::AbortHandle;
 
 /// The most connections accepted before others get their turn.
 const ACCEPT_BATCH: usize = 64;
-/// The most connections that a client of the same environment accepts to find its own: the default
-/// limit of the kernel's queue.
+/// The most connections that a client of the same environment accepts to find its own. This is the
+/// default limit of the kernel's queue.
 const MOST_AHEAD: usize = 4096;
 /// The pause after the system had no descriptor or memory for another connection.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -332,8 +332,9 @@ impl Listener {
         file.map(SocketFile::remove);
     }
 
-    /// Closes the listener, and accepts before the connections that the kernel has completed, which
-    /// it would reset otherwise. Returns how many the listener has accepted in all.
+    /// Closes the listener. Before that, accepts the connections that the kernel has completed,
+    /// which it would otherwise reset. Returns how many connections the listener has accepted in
+    /// all.
     pub fn close_after_accepting(&self) -> u64 {
         self.remove_file();
         // Windows accepts in the context of the runtime.
@@ -505,7 +506,7 @@ impl AcceptQueue<'_> {
                         drop(accepted);
                     } else if let Ok(stream) = Stream::of(accepted) {
                         if let Some(tls) = &listener.tls {
-                            // It fails if there is no runtime, and listening has started that.
+                            // It only fails if there is no runtime, which listening has started.
                             let _ = listener.secure(stream, tls);
                             return Ok(Some(peer));
                         }

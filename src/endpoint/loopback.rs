@@ -1,9 +1,9 @@
 //! Orders the reports of two ends that live in one JavaScript environment.
 //!
 //! A program that is client and server at once may look at the server's sessions as soon as the
-//! client's `connect()` is fulfilled. With the JavaScript package the server's end was there,
-//! because everything ran on one thread, and programs rely on it. Here it is guaranteed: a client
-//! that connects to a listener of its own environment holds the listener's [`AcceptGate`] from
+//! client's `connect()` is fulfilled. With sockhop 1.8.4 the server's end exists then, because
+//! everything runs on one thread, and programs rely on that. Here it is guaranteed: a client that
+//! connects to a listener of its own environment holds the listener's [`AcceptGate`] from
 //! `connect()` until it has accepted the other end itself. Then both ends are reported, the
 //! listener's first. Between processes or workers there is no such order.
 //!

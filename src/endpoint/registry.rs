@@ -91,8 +91,8 @@ impl ConnectionRegistry {
         let Some(connection) = self.distribution.all.lock().get(place).cloned() else {
             return;
         };
-        // It takes the broadcasts so far, and is removed afterwards: a round that does not find it
-        // removes them from the log.
+        // The connection takes the broadcasts so far before it is removed, because a round that
+        // does not find it removes them from the log.
         let memberships = connection.unsubscribe(&self.distribution.log);
         drop(self.distribution.all.lock().remove(place));
         for Membership { group, place } in memberships {

@@ -50,7 +50,7 @@ struct Failures {
     reported: Mutex<Vec<(FailureKind, Instant)>>,
 }
 
-/// Failures of one kind have the same code in JavaScript, as far as that is known here.
+/// Failures of one kind usually have the same code in JavaScript.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FailureKind {
     Interrupted(i32),
@@ -118,7 +118,7 @@ impl TlsAcceptor {
         }
     }
 
-    /// Returns when a handshake that has its turn since `PATIENCE` is to make room for another.
+    /// Returns when a handshake that has had its turn for `PATIENCE` must make room for another.
     pub(super) async fn give_way(&self) {
         tokio::time::sleep(PATIENCE).await;
         loop {

@@ -132,7 +132,7 @@ impl<C> EventBatch<C> {
             && self.events.len() + part.events.len() <= MAX_BATCH_EVENTS
     }
 
-    /// Appends `part`, for which there is room. Others follow: their room is made at once.
+    /// Appends `part`, for which there is room. Also makes room for the parts that follow.
     pub(crate) fn append(&mut self, part: &mut Self) {
         if self.text.capacity() - self.text.len() < part.text.len() {
             self.text.reserve_exact(MAX_BATCH_BYTES - self.text.len());

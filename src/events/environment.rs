@@ -107,7 +107,7 @@ impl<C: Member> Environment<C> {
     /// Blocks until the kernel has all bytes that wait to be sent, but not longer than `patience`
     /// without any progress, nor longer than `limit` in all.
     ///
-    /// This is for a program that is about to exit; the runtime goes on writing meanwhile.
+    /// This is for a program that is about to exit; the runtime continues to write meanwhile.
     pub fn drain(&self, patience: Duration, limit: Duration) {
         let began = Instant::now();
         let mut moved = began;

@@ -1,7 +1,7 @@
 //! The queue of events for one JavaScript environment.
 //!
-//! Any thread appends. The environment is woken once, however much is appended before it looks, and
-//! then takes one [`EventBatch`] after the other.
+//! Any thread appends. The environment is woken once, regardless of how much is appended before it
+//! looks. Then it takes one [`EventBatch`] after the other.
 //!
 //! Connections take turns. Events are queued in the order of their arrival, but at most one turn of
 //! each connection is in the queue at a time; the rest waits beside it. So a peer that floods
@@ -23,7 +23,8 @@ const MIN_SHARED_TURN: usize = 32 * 1024;
 const SLOW_SLICES: u32 = 2;
 /// The number of emptied batches that are kept for reuse while nothing is queued.
 const SPARE_BATCHES: usize = 16;
-/// The same during a flood, in which each connection fills dozens of them before it is stopped.
+/// The number that is kept during a flood, in which each connection fills dozens of batches before
+/// it is stopped.
 const FLOOD_SPARE_BATCHES: usize = 512;
 
 /// A connection, as the queue of its events needs it.
@@ -119,7 +120,7 @@ impl<C: Source> Batches<C> {
         Arc::as_ptr(connection).addr()
     }
 
-    /// The length of a turn, if a connection alone may have `longest`. A round of four to eight
+    /// The length of a turn, if a single connection may have `longest`. A round of four to eight
     /// flooding connections takes about as long as four such turns.
     fn turn(&self, longest: usize) -> usize {
         (4 * longest / (self.waiting.len() + 1)).clamp(longest.min(MIN_SHARED_TURN), longest)
@@ -286,8 +287,9 @@ impl<C: Source> EventQueue<C> {
         }
         self.window.add(bytes);
         drop(batches);
-        // Read first, because a swap takes as long as a part of a message. The lock orders it: the
-        // environment cleared the flag before it looked, or looks at these events later.
+        // The flag is read first, because a swap takes a noticeable part of the time of a message.
+        // The lock orders it: the environment cleared the flag before it looked, or looks at these
+        // events later.
         if appended
             && !self.woken.load(Ordering::Acquire)
             && !self.woken.swap(true, Ordering::AcqRel)
@@ -338,7 +340,8 @@ impl<C: Source> EventQueue<C> {
         if !was_woken {
             self.woken.store(false, Ordering::Release);
         }
-        // A thread that appended meanwhile did not wake the environment, which looks now anyway.
+        // A thread that appended meanwhile has not woken the environment, which looks at the queue
+        // now in any case.
         !self.is_empty()
     }
 

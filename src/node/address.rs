@@ -36,8 +36,8 @@ impl Endpoint {
     }
 }
 
-/// The number of the link that the zone of an IPv6 address names; 0, which the system refuses where
-/// it needs one, if there is no such link.
+/// The number of the link that the zone of an IPv6 address names. It is 0 if there is no such link;
+/// the system refuses 0 if it needs a link.
 fn scope_of(address: &str, zone: &str) -> u32 {
     zone.parse().unwrap_or_else(|_| {
         // A numeric address causes no query: only the name of its link is looked up.

@@ -132,7 +132,7 @@ impl Batch<'_> {
         self.used = used;
         self.extras.truncate(extras);
         if self.add_fallback(fallback).is_err() {
-            // The environment is ending: it takes no values at all.
+            // The environment is ending, and takes no values at all.
             clear_exception(self.env);
             self.used = used;
             self.extras.truncate(extras);
@@ -286,8 +286,8 @@ impl Batch<'_> {
         ])
     }
 
-    /// A record whose extra is an error, with the addresses of TCP or null, and for a refused
-    /// certificate why it is not trusted, or null.
+    /// A record whose extra is an error. It has the addresses of TCP or null, and the reason why a
+    /// certificate was refused or null.
     fn handshake_failed(
         &mut self,
         listener: u64,

@@ -65,7 +65,7 @@ pub struct Traffic {
     pub refused: f64,
     /// Bytes that JavaScript has not taken, each frame with 32 bytes more than its text.
     pub unread: f64,
-    /// The event loop reads the connection, and no I/O thread.
+    /// The event loop reads the connection, and not an I/O thread.
     pub in_loop: bool,
 }
 

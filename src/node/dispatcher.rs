@@ -180,8 +180,8 @@ impl JsDispatcher {
             }
             // lib/internal/native/dispatcher.js throws nothing. The one exception that arrives here
             // is the termination of a worker, by `process.exit()` in a handler or by `terminate()`.
-            // It must not stay pending: the clean-up hook of the napi crate would find it where
-            // there is no scope to put it, and abort.
+            // It must not stay pending, because the clean-up hook of the napi crate would find it
+            // outside of any scope, and abort.
             sys::napi_is_exception_pending(self.env, &raw mut thrown);
             if thrown {
                 sys::napi_get_and_clear_last_exception(self.env, &raw mut result);

@@ -90,9 +90,9 @@ impl Listener {
             .and_then(|listener| EndAddress::of(listener.address()))
     }
 
-    /// Makes a connection of a socket that was accepted elsewhere, by a duplicate of its
-    /// descriptor: the caller keeps `fd`. False if there are too many connections, or the listener
-    /// is closed; true if an event follows, because the listener secures connections.
+    /// Makes a connection from a socket that was accepted elsewhere. It uses a duplicate of the
+    /// descriptor, and the caller keeps `fd`. False if there are too many connections, or the
+    /// listener is closed; true if an event follows, because the listener secures connections.
     #[napi(catch_unwind)]
     pub fn adopt(&self, fd: i32) -> Result<Either<Connection, bool>> {
         let Some(listener) = self.inner.lock().as_ref().map(Arc::clone) else {

@@ -289,7 +289,7 @@ impl Peer {
     }
 }
 
-/// Has OpenSSL verify the chains of the peers of one end.
+/// Lets OpenSSL verify the chains of the peers of one end.
 pub(super) struct Verifier {
     peer: Peer,
     /// The trusted certificates and the revocation lists, in PEM.

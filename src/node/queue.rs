@@ -139,7 +139,7 @@ impl EventQueue {
         );
     }
 
-    /// Has this closed when the environment `env` ends.
+    /// Closes this when the environment `env` ends.
     fn clean_up_with(&self, env: sys::napi_env) -> Result<()> {
         let environment = Box::new(CleanUp {
             shared: Arc::clone(&self.shared),

@@ -225,9 +225,9 @@ impl SockhopServer {
         count(self.registry.member_count(&group))
     }
 
-    /// Sends the next ping, and finds connections dead that left earlier ones unanswered.
-    /// JavaScript has the timer, so that a blocked program neither pings nor finds a connection
-    /// dead whose answers it has not read.
+    /// Sends the next ping, and reports connections as dead that left earlier ones unanswered.
+    /// JavaScript has the timer. A blocked program therefore does not ping, and reports no
+    /// connection as dead whose answers it has not read.
     #[napi(catch_unwind)]
     pub fn ping(&self) {
         self.registry.beat();

@@ -18,7 +18,8 @@ const MEASURE_FROM: usize = 256 * 1024;
 /// A larger buffer for outgoing text is freed after its use.
 const KEEP_CAPACITY: usize = 1024 * 1024;
 
-/// Bytes that are searched for characters that JSON escapes, between two decisions.
+/// The number of bytes that are searched for characters that JSON escapes, before the search may
+/// stop.
 const PLAIN_LOOK: usize = 1024;
 
 thread_local! {
@@ -43,14 +44,14 @@ pub(super) fn with_utf8<R>(
     })
 }
 
-/// Whether the buffer of [`with_utf8`] may be kept while a slow peer reads: it has little unused
-/// capacity.
+/// Whether the buffer of [`with_utf8`] may be kept while a slow peer reads, because it has little
+/// unused capacity.
 pub(super) fn is_filled(bytes: &Vec<u8>) -> bool {
     bytes.capacity() - bytes.len() <= bytes.len() / 8
 }
 
 /// Appends the UTF-8 of a JavaScript string of `length` UTF-16 units. If the string is long, `out`
-/// gets room for `more` bytes behind it and for no others, so that [`is_filled`] holds then.
+/// gets room for exactly `more` further bytes, so that [`is_filled`] is true then.
 fn append_utf8(value: &Unknown<'_>, length: usize, out: &mut Vec<u8>, more: usize) -> Result<()> {
     let raw = value.value();
     let mut capacity = length * 3;
@@ -366,8 +367,8 @@ pub(super) fn frames(
     for length in lengths {
         let (frame, after) = rest.split_at(length.bytes());
         rest = after;
-        // Frame by frame: an incomplete character at the end of a frame must not take bytes of the
-        // next.
+        // Each frame is decoded separately, because an incomplete character at its end must not
+        // take bytes of the next frame.
         units.extend(String::from_utf8_lossy(frame).encode_utf16());
         ends.push(
             u32::try_from(units.len())

@@ -42,8 +42,8 @@ impl<'a> ClusterRun<'a> {
     }
 }
 
-/// Whether a message is alike to the one before it, and comes next among those to all nodes, or to
-/// the same group.
+/// Whether a message is similar to the previous one, and is the next one to all nodes or to the
+/// same group.
 fn follows(last: &ClusterLine<'_>, line: &ClusterLine<'_>) -> bool {
     line.kind == last.kind
         && line.node == last.node

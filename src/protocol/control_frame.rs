@@ -49,7 +49,7 @@ pub struct PingBody {
 
 /// Parses a ping or a pong. Returns `None` for any other frame, which belongs to the program.
 ///
-/// As in JavaScript, keys may come in any order, more than once (the last one counts), and beside
+/// As in JavaScript, keys may occur in any order, more than once (the last one counts), and among
 /// other keys. The result is also `None` for a frame that
 ///
 /// - is not JSON text in valid UTF-8,
@@ -141,7 +141,7 @@ fn write(out: &mut Vec<u8>, kind: &str, body: &PingBody, terminator: &Terminator
 
 /// Whether `frame` contains a string that every ping and pong contains: the common beginning of
 /// both names, or an escape sequence. A peer's JSON writer may spell the name with escapes. Most
-/// frames have not even a byte of these that is rare elsewhere.
+/// frames do not contain the byte of these strings that is rare elsewhere.
 fn may_be_control(frame: &[u8]) -> bool {
     static NAME: LazyLock<memmem::Finder<'static>> =
         LazyLock::new(|| memmem::Finder::new("SockhopP"));

@@ -190,7 +190,7 @@ impl MixedFramer {
         self.binary = Vec::new();
     }
 
-    /// Whether `chunk` may contain [`SWITCH`] or [`FAREWELL`]. JSON of a peer that knows nothing of
+    /// Whether `chunk` may contain [`SWITCH`] or [`FAREWELL`]. JSON of a peer that does not know
     /// them has no tab.
     fn may_switch(&self, chunk: &[u8]) -> bool {
         self.text.pending().first() == Some(&SWITCH[0])

@@ -36,9 +36,9 @@ pub(crate) fn begin(socket: &Socket, endpoint: &Address) -> io::Result<bool> {
     }
 }
 
-/// Gives an unnamed Unix socket of a client a name, by which the listener can tell it from others.
-/// Linux chooses a unique name, which exists as long as the socket. On other systems the two ends
-/// do not recognise each other.
+/// Gives an unnamed Unix socket of a client a name, by which the listener can recognise it. Linux
+/// chooses a unique name, which exists as long as the socket. On other systems the two ends do not
+/// recognise each other.
 #[cfg(unix)]
 pub(crate) fn give_name(socket: &Socket, endpoint: &Address) {
     if cfg!(any(target_os = "linux", target_os = "android"))

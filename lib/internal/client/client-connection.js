@@ -205,8 +205,8 @@ class ClientConnection {
    * Makes a socket the current one, and listens to it.
    *
    * @param {import('node:stream').Duplex} socket
-   * @param {?ConnectAttempt} [attempt] connects the socket. If it had another one before, the
-   *   channel goes on over this one, with the callbacks that wait for an answer.
+   * @param {?ConnectAttempt} [attempt] connects the socket. If the attempt had another socket
+   *   before, its channel continues over this one, with the callbacks that wait for an answer.
    */
   adopt(socket, attempt = null) {
     const channel = attempt?.socket ? this.channel : makeChannel(this.#handlers, this.options);

@@ -33,8 +33,8 @@ const load = {
  * `cancel()`.
  *
  * The native side connects. Node connects instead if the program replaced Node's functions for
- * connecting, or if the options or the server need OpenSSL; an attempt may begin natively and go on
- * with OpenSSL.
+ * connecting, or if the options or the server need OpenSSL. An attempt may begin natively and
+ * continue with OpenSSL.
  */
 class ConnectAttempt {
   /** The connection of the client: it gets the socket of this attempt, and the outcome. */
@@ -263,8 +263,8 @@ class ConnectAttempt {
   }
 
   /**
-   * Goes on with OpenSSL, which may succeed where the native side did not. If not, its error is
-   * Node's.
+   * Continues with OpenSSL, which may succeed where the native side did not. If OpenSSL fails too,
+   * the error is Node's.
    *
    * @param {boolean} isLasting whether later attempts begin with OpenSSL if this one succeeds
    */

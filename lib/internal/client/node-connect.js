@@ -40,8 +40,8 @@ function connectNet({ path, address, port }, connected) {
 const isBytes = (value) => ArrayBuffer.isView(value);
 
 /**
- * Options of `tls.connect()` that it looks at when its socket connects already, or that it reports
- * as a fault of its own, or ignores: the values of each.
+ * The valid values of some options of `tls.connect()`. Node checks them only after its socket has
+ * begun to connect, reports an internal fault for them, or ignores wrong ones.
  */
 const TLS_VALUES = {
   servername: ['a string, a host name', (value) => !value || typeof value === 'string'],

@@ -187,7 +187,7 @@ class Delivery {
     if (!this.#canSendNatively()) {
       return this.#sendToEach(this.#channelsOf(group, except), payload());
     }
-    // Messages that were sent to single clients before leave first.
+    // Earlier messages to single clients leave first.
     flushAllWrites();
     const reached = deliver(idsOf(except));
     if (this.#hasOnlyNative) {

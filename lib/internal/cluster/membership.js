@@ -249,8 +249,8 @@ class Membership {
   }
 
   /**
-   * Tells the other nodes, but does not wait for a broker that does not answer. The broker
-   * reports that messages to this node have no receiver afterwards.
+   * Announces to the other nodes that this node leaves, without waiting for a broker that does not
+   * answer. Afterwards the broker reports that messages to this node have no receiver.
    */
   async #goodbye() {
     let timer;

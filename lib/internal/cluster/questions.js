@@ -3,7 +3,7 @@
 const { clearTimeout, now, setTimeout } = require('../real-timers.js');
 const { content } = require('./payload.js');
 
-/** How long the answers of other nodes are waited for, in ms. */
+/** How long this node waits for the answers of other nodes, in ms. */
 const PATIENCE_MS = 1000;
 /** How many members one message names. */
 const PAGE = 2000;
@@ -43,7 +43,7 @@ class Question {
     if (this.#missing.delete(node)) this.#wake?.();
   }
 
-  /** The parts of the answers, until all nodes have answered, or the patience is over. */
+  /** The parts of the answers, until all nodes have answered or PATIENCE_MS have passed. */
   async *parts() {
     try {
       for (;;) {

@@ -73,7 +73,7 @@ class Receiver {
     const { id, state, subjects, nodes, counters } = this.#membership;
     if (state === 'closed' || this.#signer !== null) return false;
     const run = readRun(bytes);
-    // Its own messages come back, and heartbeats are never gathered.
+    // A node also receives its own messages. Heartbeats are never gathered.
     if (run?.node === id) return true;
     const pass = this.#runHandlers.get(run?.kind);
     if (pass === undefined || this.#incompatible.has(run.node)) return false;

@@ -8,7 +8,7 @@ const { SockhopResponsePacket, SockhopResponseReadableStream } = require('../../
 const { kBacklog, kEndHeld, kHoldPackets, kReleasePackets, kTextLength } = require('../symbols.js');
 const { nodeLost, packetsLost, remoteError } = require('./errors.js');
 
-/** After this many characters the answering node hears that they are taken. */
+/** The answering node is credited each time the program has taken this many characters. */
 const CREDIT_STEP = 256 * 1024;
 
 /** A request to a client of another node, and the stream of its answers. */

@@ -5,8 +5,8 @@
  * these characters, and only between quotes. Loops serve other names, and processes that must not
  * compile strings.
  *
- * To compile the function of a shape takes as long as a loop takes for up to 140 objects. So a
- * process compiles a number of functions when they are in use, and each further one only when loops
+ * Compiling the function of a shape takes as long as reading up to 140 objects with a loop. So a
+ * process compiles a limited number of functions at first use, and each further one only when loops
  * have served OBJECTS_PER_FUNCTION more objects. Peers that keep sending new shapes, on any number
  * of connections, therefore cause little more work than the loops do.
  */

@@ -2,8 +2,9 @@
 
 /*
  * The shapes of objects that peers send: their names, and functions that read the values and make
- * the object. Such a function depends only on the names, so connections share it. They count the
- * objects together, too: many connections with a few objects each need it as much as one with many.
+ * the object. Such a function depends only on the names, so connections share it. All connections
+ * also share the count of objects: many connections with a few objects each need the function as
+ * much as one connection with many.
  */
 
 const { COMPILED_AFTER, CompilationBudget, areCompilable } = require('./compiling.js');

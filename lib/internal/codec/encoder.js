@@ -1,7 +1,7 @@
 'use strict';
 
 /*
- * Writes messages in the bytes of the codec. What the other end reads is exactly
+ * Writes messages in the bytes of the codec. The other end reads exactly
  * `JSON.parse(JSON.stringify(payload))`.
  *
  * The fast path is for arrays, and for objects whose names are a known shape. V8 stringifies
@@ -146,7 +146,10 @@ function writeStringified(value, key, absent) {
   else writeJson(json.slice(JSON.stringify(`${key}`).length + 2, -1));
 }
 
-/** Makes V8 stringify a deep object alone: inside another object, V8 reaches less deep. */
+/**
+ * Makes V8 stringify a deep object on its own: inside another object, the stack would overflow at a
+ * lesser depth.
+ */
 function writeDeep(value, key, absent) {
   if (typeof value.toJSON === 'function') return writeStringified(value, key, absent);
   writeJson(JSON.stringify(value));

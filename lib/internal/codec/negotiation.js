@@ -18,12 +18,13 @@ const OF_SERVER = '\t \t\t \t \t';
 /** A text frame: the offer is no longer valid. */
 const WITHDRAWAL = '\t \t \t \t\t';
 /**
- * A text frame: the same, and no binary frames follow. The program of the sender has turned to its
- * own protocol, so maybe no frames follow at all. As FAREWELL of the native side. An end that may
- * have sent binary frames returns it, unless it has sent one.
+ * A text frame: the offer is no longer valid, and no binary frames follow. The program of the
+ * sender has switched to its own protocol, so there may be no more frames at all. The same as
+ * FAREWELL of the native side. An end that may have sent binary frames returns it, unless it has
+ * sent one.
  */
 const FAREWELL = '\t  \t\t \t\t';
-/** A text frame: binary frames may follow. As SWITCH of the native side. */
+/** A text frame: binary frames may follow. The same as SWITCH of the native side. */
 const SWITCH = '\t\t\t\t\t\t\t\t';
 
 /** The last character of each. */

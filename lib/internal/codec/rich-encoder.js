@@ -214,7 +214,7 @@ function writeBigInt(value) {
   writeBytes(bytes);
 }
 
-/** Writes bytes that may change when the program goes on: `write` of the message copies them. */
+/** Writes bytes that the program may change later: `write` of the message copies them. */
 function writeBytes(bytes) {
   const { length } = bytes;
   if (length > COPIED) {
@@ -448,8 +448,8 @@ function restore(outer) {
 }
 
 /**
- * Makes V8 throw its own error for a circle, which names the properties. A circle through a map or
- * set is none to V8.
+ * Makes V8 throw its own error for a circle, which names the properties. V8 does not see a circle
+ * through a map or set.
  */
 function refuseCircle(value, err) {
   if (!(err instanceof TypeError) || err.message !== 'Converting circular structure to JSON')

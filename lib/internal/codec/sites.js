@@ -54,9 +54,9 @@ class Site {
   other = null;
   /** The site of the elements, if arrays stand here. */
   elements = null;
-  /** How many objects V8 is to stringify. */
+  /** How many more objects V8 stringifies. */
   skip = 0;
-  /** While V8 is to stringify those that follow, too: @type {?Probe} */
+  /** Set while it is undecided whether V8 stringifies further objects: @type {?Probe} */
   #probe = null;
   #misses = 0;
   /** How many shapes in a row were among the last ones. */
@@ -100,7 +100,7 @@ class Site {
     this.#nextSkip = Math.min(2 * this.#nextSkip, MAX_SKIPPED);
   }
 
-  /** Whether V8 is to stringify the objects, of which `probe()` gets the names. */
+  /** Whether V8 stringifies the objects while `probe()` gets their names. */
   get isProbing() {
     return this.#probe !== null;
   }

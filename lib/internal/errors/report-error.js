@@ -27,8 +27,9 @@ const STREAM_CODE = /^(EPIPE$|ABORT_ERR$|ERR_STREAM_|ERR_SOCKET_|ERR_SSL_|ERR_TL
 
 /**
  * Whether the program made an error that the socket of a channel emits: it called `destroy(err)` or
- * emitted `error` itself. An error that a peer can cause must never pass, because without a listener
- * it ends the process. Of a stream that the program brings this is not known.
+ * emitted `error` itself. The answer must be "no" for every error that a peer can cause, because
+ * the error would end a process without a listener. For a stream that the program supplies the
+ * origin is unknown, so the answer is "no".
  *
  * @param {*} err
  * @param {{isNative: boolean}} channel
@@ -49,7 +50,8 @@ function isOfProgram(err, { isNative }) {
  * @param {...*} context further arguments of the event
  */
 function reportError(emitter, err, ...context) {
-  // Not a method of the program: 1.8.4 does not ask how many listeners there are.
+  // Not the emitter's own listenerCount(), which the program may have replaced: 1.8.4 does not call
+  // it.
   if (listenerCount.call(emitter, 'error') > 0) {
     emitter.emit('error', err, ...context);
     return;

@@ -65,10 +65,11 @@ const EVENTS = [
 class MessageHandlers {
   /** Counts the errors that limits cause, for `stats()`. */
   limits = new LimitCounters();
-  /** To encode with, once the program has read or assigned it: @type {?ObjectBuffer} */
+  /** Encodes messages, once the program has read or assigned it: @type {?ObjectBuffer} */
   encoding = null;
   /**
-   * To decode with, where all channels share one, once the program has read or assigned it.
+   * Decodes the messages of all channels if they share one, once the program has read or assigned
+   * it.
    *
    * @type {?ObjectBuffer}
    */
@@ -78,11 +79,14 @@ class MessageHandlers {
   /** Made when the program reads `_send_callbacks`: @type {?SendCallbacks} */
   callbacks = null;
   /**
-   * Whether the program has assigned `_peer_type`. The native side keeps the type that it was made
-   * with.
+   * Whether the program has assigned `_peer_type`. The native side still has the type that it was
+   * created with.
    */
   isRetyped = false;
-  /** Whether the events that the program listens to were compared with those that there are. */
+  /**
+   * Whether the events that the program listens to were checked against the names of existing
+   * events.
+   */
   #knowsEvents = false;
   /** While the server ends its connections one by one: @type {?import('../server/drain.js').Drain} */
   drain = null;

@@ -509,7 +509,7 @@ class MessageChannel {
     let text;
     let sent = null;
     try {
-      // Most are requests and response packets, which are waited for.
+      // Most of these messages are requests and response packets, and the other end waits for them.
       if (this.#codec?.encodePacket(message, this.transport)) {
         sent = this.#codec.transmit(this.transport, true);
       } else text = String(JSON.stringify(message));
@@ -556,7 +556,7 @@ class MessageChannel {
     return this.#callbacks?.size ?? 0;
   }
 
-  /** The messages of another channel leave over this one: their answers arrive here. */
+  /** This channel sends the messages of another channel from now on, and receives their answers. */
   takeOver(other) {
     if (other.#callbacks !== null) {
       this.#callbacks ??= callbacksOf(this);

@@ -393,7 +393,10 @@ function textOf(channel, decoded) {
   }
 }
 
-/** The program has replaced JSON.parse(): it gets the text, and the peer is to send JSON. */
+/**
+ * The program has replaced JSON.parse(): its function gets the text, and the peer is asked to send
+ * JSON.
+ */
 function receiveThroughParse(channel, decoded) {
   channel.ownCodec().withdraw(channel.transport);
   const text = textOf(channel, decoded);

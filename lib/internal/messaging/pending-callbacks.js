@@ -255,7 +255,7 @@ function callbacksOf(channel) {
   const onTimeout = () => report(callbackTimedOut(timeout));
   const onLost = (count) => {
     handlers.limits.lost_callbacks += count;
-    // A program that ends its connection knows of it.
+    // A program that ends its connection itself needs no report.
     if (timeout > 0 && !channel.socket.writableEnded) report(callbacksLost(count));
   };
   return new PendingCallbacks({ timeout, onTimeout, onLost });

@@ -35,9 +35,9 @@ const LARGE = 16 * 1024;
 /** The state of the peer, as this end knows it. */
 const PeerState = Object.freeze({
   UNKNOWN: 0,
-  /** It has announced that it reads rich values. */
+  /** The peer has announced that it reads rich values. */
   RICH: 1,
-  /** It has not, or the connection is over: nothing is sent. */
+  /** The peer has not announced it, or the connection is over: nothing is sent. */
   REFUSED: 2,
 });
 
@@ -148,7 +148,7 @@ class RichSender {
   refuse(err) {
     if (this.#peer === PeerState.REFUSED) return;
     const { channel } = this;
-    // The promise of connect() rejects; without one the error is emitted.
+    // The promise of connect() rejects. If there is no such promise, the error is emitted.
     const isReported = this.#settleReady !== null && this.#peer === PeerState.UNKNOWN;
     this.#stop(err);
     try {
@@ -191,7 +191,9 @@ class RichSender {
     return this.#peer === PeerState.RICH && this.#isSwitched;
   }
 
-  /** The same value as of a MessageCodec that sends binary frames: every message is encoded. */
+  /**
+   * The same value that a MessageCodec has while it sends binary frames: every message is encoded.
+   */
   get sent() {
     return true;
   }
@@ -312,13 +314,14 @@ class RichSender {
   }
 
   /**
-   * Before the socket is passed to another process, which does not know the peer's announcement.
+   * Called before the socket is passed to another process, which does not know the peer's
+   * announcement.
    */
   handOver() {
     throw errors.richHandOver();
   }
 
-  /** The program reads the bytes from now on: those of the wire. */
+  /** The program reads the bytes of the wire itself from now on. */
   leave() {}
 
   /** @returns {string} a text of the peer, in which no offer of the codec stands */

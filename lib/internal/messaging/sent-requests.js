@@ -52,7 +52,7 @@ class SentRequests {
     return false;
   }
 
-  /** The requests of another channel of this client leave over this one. */
+  /** This channel sends the requests of another channel of this client from now on. */
   takeOver(other) {
     const streams = this.#handlers.responseStreams(this.#channel)?._map.values() ?? [];
     for (const [stream] of streams) {

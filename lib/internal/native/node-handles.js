@@ -1,9 +1,9 @@
 'use strict';
 
 /*
- * Handles of Node's own on descriptors of the native side: `socket._handle` and
- * `server.server._handle`, made when something looks at them. Node sends them to other processes,
- * and programs look at their `fd`.
+ * Node's own handles for descriptors of the native side: `socket._handle` and
+ * `server.server._handle`. They are created when they are first read. Node sends them to other
+ * processes, and programs read their `fd`.
  */
 
 const fs = require('node:fs');

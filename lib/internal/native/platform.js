@@ -100,7 +100,7 @@ function libc() {
   try {
     return reportNamesMusl() ? 'musl' : 'gnu';
   } catch {
-    // A runtime without diagnostic reports. Most systems have glibc.
+    // This runtime has no diagnostic reports. Most systems have glibc.
     return 'gnu';
   }
 }

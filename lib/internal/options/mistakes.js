@@ -2,8 +2,8 @@
 
 /*
  * Warnings for mistakes that sockhop 1.8.4 accepts in silence: an option that has no effect, and a
- * value with another meaning than it seems to have. Such a program works, so it gets a warning of
- * the process, once for each name.
+ * value that does not mean what it seems to mean. Such a program works, so it gets a process
+ * warning, once for each name.
  */
 
 const { inspect } = require('node:util');

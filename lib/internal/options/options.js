@@ -390,8 +390,8 @@ function normalizeListenOptions(args, here) {
 }
 
 /**
- * The options of `close()`. A program may pass `close()` to an event, whose arguments are none of
- * them.
+ * The options of `close()`. A program may pass `close` as a listener of an event, so arguments of
+ * events are not taken for options.
  *
  * @param {*} opts
  * @returns {{grace: number}} in ms
@@ -429,8 +429,8 @@ function warnOfCallback(method, value) {
 const BROADCAST_OPTIONS = ['local', 'except'];
 
 /**
- * Warns of a mistake in the options of `sendall()`. A number is none: `sendall()` may be passed to
- * `map()`.
+ * Warns of a mistake in the options of `sendall()`. A number is not a mistake: `sendall` may be
+ * passed to `map()`, which adds an index.
  *
  * @param {*} opts
  */

@@ -143,7 +143,8 @@ class Acceptor {
         return;
       }
       if (!listener.listening) resolve();
-      // Comes first: if a listener of the program throws, those after it do not get the event.
+      // This listener comes first: if one of the program throws, later listeners do not get the
+      // event.
       else listener.prependOnceListener('close', resolve);
       listener.acceptsWaiting = acceptsWaiting;
       listener.close();

@@ -108,15 +108,15 @@ class Broadcaster {
         sendsThroughProgram ||= channel === null || channel.sendsThroughProgram();
       }
     }
-    // A socket that the program took out of the list gets nothing, and the native side would send
-    // to it.
+    // A socket that the program removed from the list must get nothing, but the native side would
+    // send to it.
     return nativeCount === this.#connections.nativeCount && !sendsThroughProgram;
   }
 
   #sendToEach(object) {
     const server = this.#server;
     const sockets = server._sockets;
-    // server.send() throws for it, and so does this.
+    // server.send() throws for a falsy message, and so does sendall().
     if (!object) return Promise.all(sockets.map((socket) => server.send(socket, object)));
     // An exception of the program's own send() is thrown here, as in 1.8.4.
     const send = (socket) => Promise.resolve(server.send(socket, object));
@@ -169,7 +169,7 @@ class Broadcaster {
       return Promise.reject(err);
     }
     if (diagnostics.message.hasSubscribers) publishBroadcast(this.#server, object);
-    // Messages that were sent to single clients before leave first.
+    // Earlier messages to single clients leave first.
     flushAllWrites();
     const sockets = this.#server._sockets;
     const id = nextId();

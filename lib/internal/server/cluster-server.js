@@ -107,7 +107,7 @@ class ClusterServer extends Server {
     this.#openssl?.stop();
   }
 
-  /** Node calls this when the worker is to leave the cluster, and waits for the callback. */
+  /** Node calls this when the worker leaves the cluster, and waits for the callback. */
   close(callback) {
     super.close(() => {
       if (this.#openCount === 0) callback?.();

@@ -92,7 +92,7 @@ class Listener extends Server {
   #acceptsWaiting = false;
   /** The asynchronous context of listen(). */
   #scope = null;
-  /** The signal of listen() does not close this any more once this is called. */
+  /** Detaches the signal of listen(), which then no longer closes this listener. */
   #ignoreSignal = () => {};
   /** One function for all sockets. */
   #onSocketDestroyed = () => {

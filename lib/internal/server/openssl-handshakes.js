@@ -17,7 +17,10 @@ class OpensslHandshakes {
   #listener;
   /** @type {import('../tls/tls-server.js').TlsServer} */
   #tls;
-  /** Never listens: connections are given to it. Made for the settings in `#context`. */
+  /**
+   * A server of Node that never listens: connections are handed to it. Created for the settings in
+   * `#context`.
+   */
   #server = null;
   #context = null;
   /**
@@ -161,7 +164,7 @@ class OpensslHandshakes {
   }
 }
 
-/** The ends of TCP that an error of a client has. */
+/** The address and port of the client that an error names. */
 function clientOf({ remoteAddress: address, remotePort: port }) {
   return { address, port };
 }

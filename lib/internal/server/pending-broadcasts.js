@@ -35,7 +35,8 @@ class PendingBroadcasts {
   #fulfill() {
     while (this.#oldest?.isDone) {
       const { count, next, resolve } = this.#oldest;
-      // Otherwise an old one would keep those after it from being collected young.
+      // Otherwise a broadcast in the old generation would keep later ones from being collected
+      // young.
       this.#oldest.next = null;
       this.#oldest = next;
       resolve(new Array(count).fill(null));

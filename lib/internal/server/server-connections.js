@@ -43,7 +43,7 @@ class ServerConnections {
   #server;
   /** The handlers that channels report to. */
   #handlers;
-  /** How a server without its own `emit_async()` emits. */
+  /** Emits the events of a server that has no `emit_async()` of its own. */
   #emitAsync;
   /** Sockets whose sessions are starting. */
   #starting = new Set();

@@ -43,7 +43,7 @@ function coarseTime() {
 /**
  * @param {number} then from `coarseTime()`
  * @param {number} [at] the time to compare with, from `coarseNow()`
- * @returns {number} ms, at most a tick, or a time in which the program was busy, too many
+ * @returns {number} ms; too large by at most one tick, or by a time in which the program was busy
  */
 const ageOf = (then, at = readClock()) => Math.max(0, at - then) * TICK_MS;
 

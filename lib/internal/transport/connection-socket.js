@@ -243,7 +243,7 @@ class ConnectionSocket extends Socket {
     usage.timeoutTimer.unref?.();
   }
 
-  /** Something was sent or delivered: the time starts again. */
+  /** Bytes were sent or delivered: the timeout starts again. */
   _unrefTimer() {
     this.#stopTimeoutTimer();
     super._unrefTimer?.();

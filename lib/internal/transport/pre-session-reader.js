@@ -92,7 +92,7 @@ class PreSessionReader {
   handOver({ terminator, max_message_size: limit }, successor) {
     this.stop();
     this.#successor = { ...successor, framer: new Framer(terminator[0], limit), limit };
-    // Before the listeners of the program: if one throws, the listeners after it get no bytes.
+    // This listener comes before those of the program: if one throws, later listeners get no bytes.
     prependListener.call(this.#socket, 'data', this.#onData);
     if (this.#socket.readableFlowing !== false) this.#socket.resume();
     this.#finishIfEmpty();

@@ -12,7 +12,7 @@ const MAX_PINGS = 4;
 class SentPings {
   /** Oldest first: @type {SockhopPing[]} */
   #pings = [];
-  /** The pings that the native side remembers, too: id -> SockhopPing */
+  /** The pings that the native side also remembers: id -> SockhopPing */
   #byId = new Map();
   /** The pings that the native side knows as concluded. @type {WeakSet<SockhopPing>} */
   #concluded = new WeakSet();

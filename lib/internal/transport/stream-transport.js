@@ -45,7 +45,7 @@ const noop = () => {};
 const BURST_LENGTH = 64 * 1024;
 /** The beginning of a ping or pong of this package or of 1.8.4. */
 const CONTROL = /^\{"type":"SockhopP[io]ng"/;
-/** Where the type begins in it, and its first letter: most messages differ there. */
+/** The position of the type in a ping or pong, and its first letter: most messages differ there. */
 const TYPE_START = 9;
 const TYPE_LETTER = 'S'.charCodeAt(0);
 const isControl = (text) => text.charCodeAt(TYPE_START) === TYPE_LETTER && CONTROL.test(text);

@@ -57,8 +57,8 @@ const {
  *   for a connection; only of a client's offline queue
  * @property {function(): void} kFlush hands over the messages of a burst now
  * @property {function(): void} kStartReading begins to give frames to the channel
- * @property {function(boolean): void} kSetShowControl whether pings and pongs of the peer are given
- *   to the channel, too
+ * @property {function(boolean): void} kSetShowControl whether the channel also gets the pings and
+ *   pongs of the peer
  * @property {function(): void} kSetBytesOnly gives bytes to the channel instead of frames; before
  *   `kStartReading`
  * @property {function(number): void} kRetain counts bytes that were delivered as unread again: past

@@ -564,8 +564,8 @@ class WritingSocket extends ConnectionSocket {
     this[kFlush]();
     const sent = this[kConnection].end();
     if (this[kConnection].hasLoopbackPeer()) dispatchSoon();
-    // In a later tick, as with a `net.Socket`: a socket that is destroyed at once emits no
-    // `finish`. A connection that is closed has ended.
+    // The callback runs in a later tick, like that of a `net.Socket`: a socket that is destroyed at
+    // once emits no `finish`. A connection that is closed has ended.
     if (sent === CLOSED || sent === WRITTEN) nextTick(callback);
     else this.#settle(sent, callback);
   }
@@ -581,7 +581,8 @@ class WritingSocket extends ConnectionSocket {
       settleAll(waiting, socketDestroyed());
     }
     callback(err);
-    // After the ticks of this turn, as with a `net.Socket`: one of them may add a listener.
+    // `close` is emitted after the ticks of this turn, as by a `net.Socket`: one of them may add a
+    // listener.
     setImmediate(() => this.emit('close', Boolean(err)));
     // Otherwise tools that look for open handles see the socket until garbage is collected.
     this[kAsyncScope].emitDestroy();

@@ -1,13 +1,13 @@
 //! Reading on a thread that has an event loop of its own: the thread of JavaScript.
 //!
 //! Reading on the runtime costs a message one hop more: socket, runtime thread, JavaScript thread.
-//! Where messages come one by one, that hop is most of a round trip. A [`Poller`] gathers such
+//! If messages arrive one by one, that hop takes most of a round trip. A [`Poller`] gathers such
 //! quiet connections in an epoll instance, whose descriptor the event loop of the JavaScript thread
 //! waits for. When it is readable, that thread calls [`turn`](Poller::turn) and reads them itself.
 //!
 //! Nothing here depends on the calling thread. While JavaScript is busy with a computation, the
 //! runtime takes the turns (see [`WATCH_INTERVAL`]), so that pings are answered nevertheless. It
-//! looks for that only while something arrives now and then: an idle process has no timer.
+//! checks for this only while something arrives now and then, so an idle process has no timer.
 
 use super::id_hasher::IdHasher;
 use super::source::{PolledConnection, PolledListener};
@@ -32,8 +32,8 @@ const EVENTS_PER_TURN: usize = 256;
 /// also be ready, the kernel is asked after this many turns, or this many bytes.
 const UNASKED_TURNS: u64 = 16;
 const UNASKED_BYTES: u64 = 64 * 1024;
-/// How often the runtime checks that the event loop still takes its turns. A peer that pings faster
-/// than four times in twice this interval may find a blocked program dead.
+/// How often the runtime checks that the event loop still takes its turns. A peer that pings more
+/// than four times in twice this interval may consider a blocked program dead.
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 /// After this many looks in a row between which the event loop took no turn, the runtime waits
 /// until there is something to read again.
@@ -175,7 +175,7 @@ impl<C: PolledConnection> Poller<C> {
                 (key & LISTENER != 0, key & !LISTENER)
             })
         };
-        // Listeners first, because accepting is short and reading may be long.
+        // Listeners come first, because accepting is short and reading may be long.
         for (_, id) in keys().filter(|(is_listener, _)| *is_listener) {
             let listener = self.listeners.lock().get(&id).and_then(Weak::upgrade);
             if let Some(listener) = listener {
@@ -249,8 +249,8 @@ impl<C: PolledConnection> Poller<C> {
     }
 }
 
-/// Waits until a descriptor is readable. The runtime watches it no longer than that, because each
-/// message would wake the task. If the system has no room for it, there is no wait.
+/// Waits until a descriptor is readable. Then the runtime stops watching it, because each message
+/// would wake the task. If the system has no room for it, there is no wait.
 ///
 /// tokio deprecates the function in favour of an `unsafe` one, because an `AsRawFd` could return a
 /// descriptor that other code closes. This one stays open while it is watched.

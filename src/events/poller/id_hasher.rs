@@ -2,8 +2,8 @@
 
 use std::hash::Hasher;
 
-/// Hashes an id in a few nanoseconds. Ids are counted in this process, so no peer can choose those
-/// that collide, which the slower hash function of the standard library is for.
+/// Hashes an id in a few nanoseconds. Ids are counted in this process, so no peer can choose ids
+/// that collide. The slower hash function of the standard library protects from such a choice.
 #[derive(Default)]
 pub(super) struct IdHasher(u64);
 

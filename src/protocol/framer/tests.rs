@@ -27,7 +27,7 @@ fn model<'a>(stream: &'a [u8], terminator: &str) -> (Vec<&'a [u8]>, &'a [u8]) {
     (frames, rest)
 }
 
-/// The number of bytes of an unfinished frame that are payload, whatever follows.
+/// The number of bytes of an unfinished frame that are payload, regardless of the following bytes.
 fn certain_payload(rest: &[u8], terminator: &str) -> usize {
     let terminator = terminator.as_bytes();
     let partial = (0..terminator.len())

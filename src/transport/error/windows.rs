@@ -54,8 +54,8 @@ const ETIMEDOUT: i32 = 4039;
 /// Any other error.
 const UNKNOWN: i32 = 4094;
 
-/// The error number of libuv for a code of Windows or of Winsock. `ERROR_BROKEN_PIPE` is that of a
-/// write: reading takes it for the end.
+/// The error number of libuv for a code of Windows or of Winsock. `ERROR_BROKEN_PIPE` is an error
+/// of writing only; when reading, it is the end.
 pub(super) fn number(code: i32) -> i32 {
     match code {
         WSAEACCES => EACCES,

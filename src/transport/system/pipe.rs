@@ -34,7 +34,7 @@ const SILENCE: Duration = Duration::from_millis(50);
 /// The pause before a client looks again for an instance that waits.
 const RETRY: Duration = Duration::from_millis(5);
 
-/// The names of pipes are below one of these, in any case and with either slash.
+/// The names of pipes begin with one of these, in upper or lower case and with either slash.
 const PREFIXES: [&str; 2] = [r"\\.\pipe\", r"\\?\pipe\"];
 
 fn is_pipe_name(path: &str) -> bool {
@@ -55,7 +55,7 @@ fn error(code: u32) -> io::Error {
 /// a socket.
 const BUFFER: usize = 64 * 1024;
 
-/// How long bytes are written that a pipe has taken before it was closed.
+/// How long a pipe still writes, after it was closed, the bytes that it has taken.
 const LONGEST_WRITE: Duration = Duration::from_secs(30);
 
 /// One end of a connected pipe.
@@ -386,7 +386,7 @@ impl ListeningPipe {
     pub(crate) fn accept(&self) -> io::Result<RawPipe> {
         let mut next = self.next.lock();
         // This polls a future of its own, because the future of the listener's task would forget
-        // its waker. It polls also for a client that is known to have connected, because the task
+        // its waker. It also polls for a client that is known to have connected, because the task
         // may not have begun to wait.
         let mut context = Context::from_waker(Waker::noop());
         let is_connected = pin!(next.pipe.connect()).poll(&mut context).is_ready();

@@ -74,7 +74,7 @@ impl Link {
     pub(crate) fn new(socket: RawSocket) -> io::Result<Self> {
         let RawSocket(socket) = socket;
         socket.set_nonblocking(true)?;
-        // macOS refuses this where the peer of a Unix socket is gone already, whose bytes must
+        // macOS refuses this if the peer of a Unix socket has left already, but its bytes must
         // still be read. A socket that was accepted or created here has the option from the
         // beginning.
         #[cfg(target_vendor = "apple")]
@@ -217,7 +217,8 @@ impl ListeningSocket {
         }
     }
 
-    /// Accepts a connection; with the address of its peer, which a pipe of Windows has not.
+    /// Accepts a connection. Returns it with the address of its peer, which a pipe of Windows does
+    /// not have.
     pub(crate) fn accept(&self) -> io::Result<(RawSocket, Option<SockAddr>)> {
         let (socket, peer) = self.socket().accept()?;
         Ok((RawSocket(socket), Some(peer)))
