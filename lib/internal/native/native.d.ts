@@ -164,9 +164,9 @@ export declare class Listener {
   /** Where it listens. */
   address(): EndAddress | null
   /**
-   * Makes a connection of a socket that was accepted elsewhere, by a duplicate of its
-   * descriptor: the caller keeps `fd`. False if there are too many connections, or the listener
-   * is closed; true if an event follows, because the listener secures connections.
+   * Makes a connection from a socket that was accepted elsewhere. It uses a duplicate of the
+   * descriptor, and the caller keeps `fd`. False if there are too many connections, or the
+   * listener is closed; true if an event follows, because the listener secures connections.
    */
   adopt(fd: number): Connection | boolean
   /** A duplicate of the descriptor, which the caller closes; -1 if there is none. */
@@ -238,9 +238,9 @@ export declare class SockhopServer {
   /** How many connections are in a group. */
   memberCount(group: string): number
   /**
-   * Sends the next ping, and finds connections dead that left earlier ones unanswered.
-   * JavaScript has the timer, so that a blocked program neither pings nor finds a connection
-   * dead whose answers it has not read.
+   * Sends the next ping, and reports connections as dead that left earlier ones unanswered.
+   * JavaScript has the timer. A blocked program therefore does not ping, and reports no
+   * connection as dead whose answers it has not read.
    */
   ping(): void
   /** How often its connections reached a mark. */
@@ -644,7 +644,7 @@ export interface Traffic {
   refused: number
   /** Bytes that JavaScript has not taken, each frame with 32 bytes more than its text. */
   unread: number
-  /** The event loop reads the connection, and no I/O thread. */
+  /** The event loop reads the connection, and not an I/O thread. */
   inLoop: boolean
 }
 
