@@ -59,14 +59,6 @@ let isSocketOf;
 let isUnclaimed;
 
 /**
- * Whether the native side may send a message to all of some sockets: each belongs to a server, is
- * not destroyed, and has the `write()` of the package.
- *
- * @type {function(object[], ChannelHandlers): boolean}
- */
-let canBroadcastTo;
-
-/**
  * Counts a message to all clients that the native side sends. False: it skips this socket, because
  * the program writes bytes to it, or because it belongs to another server.
  *
@@ -119,14 +111,6 @@ class SockhopSocket extends WritingSocket {
       #channel in socket &&
       socket.#channel === null &&
       socket.#handlers === handlers;
-    // Reads only fields of the socket: with many sockets, each other object costs a cache miss.
-    canBroadcastTo = (sockets, handlers) => {
-      for (const socket of sockets) {
-        if (!isSocketOf(socket, handlers) || socket.destroyed || hasCustomWrite(socket))
-          return false;
-      }
-      return true;
-    };
     countBroadcast = (socket, handlers, length) =>
       isSocketOf(socket, handlers) && socket.#channel.isNative && countSent(socket, length);
   }
@@ -596,4 +580,4 @@ supportProxies(SockhopSocket, [kChannel]);
 
 const { emit } = SockhopSocket.prototype;
 
-module.exports = { canBroadcastTo, countBroadcast, isSocketOf, isUnclaimed, SockhopSocket };
+module.exports = { countBroadcast, isSocketOf, isUnclaimed, SockhopSocket };

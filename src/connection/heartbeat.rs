@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub const UNANSWERED_LIMIT: usize = 4;
 
 /// Pings and pongs are not queued beyond this many bytes for a peer that does not read them.
-pub(super) const PONG_LIMIT: usize = 64 * 1024;
+pub const PONG_LIMIT: usize = 64 * 1024;
 
 /// One ping, as the program sees it.
 #[derive(Debug, Clone)]

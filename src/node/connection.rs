@@ -5,12 +5,25 @@ use super::descriptors;
 use super::strings::{self, OutgoingFrame};
 use super::tls::TlsAgreement;
 use super::values::{duration, number};
-use crate::connection::{self, WriteOutcome};
+use crate::connection::{self, WriteOutcome, heartbeat};
 use crate::events::event::LARGE_FRAME;
 use napi::bindgen_prelude::{Result, Uint8Array, Unknown};
 use napi_derive::napi;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// The pings that are kept. If none of them is answered, the peer counts as dead. JavaScript does the
+/// same for streams that the program brings.
+#[napi]
+#[cfg_attr(test, allow(dead_code, reason = "only JavaScript reads it"))]
+#[allow(clippy::cast_possible_truncation)]
+pub const UNANSWERED_LIMIT: u32 = heartbeat::UNANSWERED_LIMIT as u32;
+
+/// While more bytes than this wait for a peer, it gets no pongs. JavaScript does the same.
+#[napi]
+#[cfg_attr(test, allow(dead_code, reason = "only JavaScript reads it"))]
+#[allow(clippy::cast_possible_truncation)]
+pub const PONG_LIMIT: u32 = heartbeat::PONG_LIMIT as u32;
 
 /// The result of `write` when the kernel has everything.
 const WRITTEN: f64 = 0.0;

@@ -14,21 +14,21 @@ use napi_derive::napi;
 #[derive(Clone, Copy)]
 pub enum ErrorKind {
     /// A system call failed.
-    System = 0,
+    System,
     /// The peer does not read fast enough, and is disconnected.
-    SlowConsumer = 1,
+    SlowConsumer,
     /// TLS failed.
-    Tls = 2,
+    Tls,
     /// A client has a certificate that is not trusted.
-    CertificateRefused = 3,
+    CertificateRefused,
     /// The TLS handshake failed, and would fail again.
-    HandshakeFailed = 4,
+    HandshakeFailed,
     /// The connection broke during the TLS handshake.
-    HandshakeInterrupted = 5,
+    HandshakeInterrupted,
     /// The TLS handshake took too long.
-    HandshakeTimedOut = 6,
+    HandshakeTimedOut,
     /// A client was connected to itself, because no server listens there.
-    ConnectedToItself = 7,
+    ConnectedToItself,
 }
 
 /// An error as `lib/` gets it: its kind, a number, and the system call that returned it, if there is

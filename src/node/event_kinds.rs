@@ -30,40 +30,40 @@ pub enum IndexHeader {
 pub enum EventKind {
     /// Frames of a connection: `value` is their count, and as many ends of them in the text follow
     /// the record.
-    Frames = 0,
+    Frames,
     /// Frames of a connection, some of them binary: `value` is their count, and two numbers of each
     /// follow the record: its end in the text, and its end in the bytes. A text frame has no bytes.
-    MixedFrames = 1,
+    MixedFrames,
     /// A frame of its own among the extras.
-    LargeFrame = 2,
+    LargeFrame,
     /// A binary frame of its own: its text among the extras, and its bytes after that.
-    LargeBinaryFrame = 3,
+    LargeBinaryFrame,
     /// Received bytes, among the extras.
-    Raw = 4,
+    Raw,
     /// A frame above the limit, which is among the extras.
-    TooLarge = 5,
+    TooLarge,
     /// The peer has ended its direction.
-    Ended = 6,
+    Ended,
     /// The connection is broken: `[kind, number, syscall]` among the extras, see `ErrorKind`.
-    Failed = 7,
+    Failed,
     /// The kernel has everything up to the position among the extras.
-    Flushed = 8,
+    Flushed,
     /// Four pings in a row were not answered. The last kind of events of a connection.
-    Dead = 9,
+    Dead,
     /// A broadcast has reached the kernel for each connection.
-    BroadcastDone = 10,
+    BroadcastDone,
     /// A listener has a new connection, among the extras.
-    Accepted = 11,
+    Accepted,
     /// A listener has closed a connection at once: its two ends among the extras, or null.
-    Refused = 12,
+    Refused,
     /// A listener could not accept: `[kind, number, syscall]` among the extras.
-    ListenerFailed = 13,
+    ListenerFailed,
     /// An attempt to connect has succeeded: the connection is among the extras.
-    Connected = 14,
+    Connected,
     /// An attempt to connect has failed: `[index of the endpoint, kind, number, syscall, ...]` among
     /// the extras.
-    ConnectFailed = 15,
+    ConnectFailed,
     /// A client of a listener did not complete the TLS handshake:
     /// `[kind, number, syscall, ends, code, reason]` among the extras, see `Batch::handshake_failed`.
-    HandshakeFailed = 16,
+    HandshakeFailed,
 }

@@ -2,7 +2,7 @@
 
 const { SockhopPing } = require('../../SockhopPing.js');
 const { envelope } = require('./envelope.js');
-const { kNextPing, kOriginalMethods, kPings, kTransmit } = require('../symbols.js');
+const { kHasShownPings, kNextPing, kOriginalMethods, kPings, kTransmit } = require('../symbols.js');
 
 const noop = () => {};
 const { prototype } = SockhopPing;
@@ -31,6 +31,16 @@ const arePingsPatched = () =>
   prototype.conclude_with_pong !== conclude_with_pong || prototype.unanswered !== unanswered;
 
 /**
+ * @param {?MessageChannel} channel
+ * @returns {boolean} whether the native side can send the ping of this connection together with those
+ *   of others
+ */
+function isPingedNatively(channel) {
+  if (channel === null || arePingsPatched() || channel.transport[kHasShownPings]) return false;
+  return channel.isNative && !channel.sendsThroughProgram();
+}
+
+/**
  * The interval of `ping()` has passed: sends a ping, unless the native side sends it.
  *
  * @param {MessageChannel} channel
@@ -52,4 +62,4 @@ function sendPing(channel) {
   }
 }
 
-module.exports = { arePingsPatched, noticeOwnPing, sendPing, sendsOwnPings };
+module.exports = { isPingedNatively, noticeOwnPing, sendPing, sendsOwnPings };

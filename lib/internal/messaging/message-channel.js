@@ -2,7 +2,7 @@
 
 const { SockhopPing } = require('../../SockhopPing.js');
 const errors = require('./channel-errors.js');
-const { arePingsPatched, noticeOwnPing, sendPing, sendsOwnPings } = require('./channel-pings.js');
+const { noticeOwnPing, sendPing, sendsOwnPings } = require('./channel-pings.js');
 const { answerEnvelope, envelope } = require('./envelope.js');
 const { diagnostics } = require('../diagnostics.js');
 const { handledRejection } = require('../errors/errors.js');
@@ -21,7 +21,6 @@ const {
   kChannel,
   kClearPings,
   kHasCustomWrite,
-  kHasShownPings,
   kOnPong,
   kPings,
   kSetBytesOnly,
@@ -347,12 +346,6 @@ class MessageChannel {
   /** The interval of `ping()` has passed. */
   sendPing() {
     sendPing(this);
-  }
-
-  /** Whether the native side can send the ping of this connection together with those of others. */
-  isPingedNatively() {
-    if (arePingsPatched() || this.transport[kHasShownPings]) return false;
-    return this.isNative && !this.sendsThroughProgram();
   }
 
   /** The last pings that were sent, oldest first. @type {SockhopPing[]} */

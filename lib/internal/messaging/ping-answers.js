@@ -1,11 +1,9 @@
 'use strict';
 
 const { SockhopPong } = require('../../SockhopPing.js');
+const { PONG_LIMIT } = require('../native/classes.js');
 const { kTraffic, kTransmit } = require('../symbols.js');
 const { envelope } = require('./envelope.js');
-
-/** A longer pong is not sent, nor any pong while more bytes than this wait for the peer. */
-const PONG_LIMIT = 64 * 1024;
 
 /** @type {WeakSet<MessageChannel>} */
 const drainingPeers = new WeakSet();

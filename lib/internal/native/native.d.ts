@@ -526,6 +526,9 @@ export interface PingRecord {
   finished?: number
 }
 
+/** While more bytes than this wait for a peer, it gets no pongs. JavaScript does the same. */
+export declare const PONG_LIMIT: number
+
 /**
  * Reads the line of a message of another node. Writes its numbers to `fields`, and returns the id
  * of the node. `null`: the message is malformed, or of another version; then the first field is 1.
@@ -647,6 +650,12 @@ export interface Traffic {
   /** The event loop reads the connection, and not an I/O thread. */
   inLoop: boolean
 }
+
+/**
+ * The pings that are kept. If none of them is answered, the peer counts as dead. JavaScript does the
+ * same for streams that the program brings.
+ */
+export declare const UNANSWERED_LIMIT: number
 
 /** The version of this crate. The loader compares it with the version of the package. */
 export declare const VERSION: string

@@ -8,10 +8,11 @@ const { publishBroadcast } = require('../messaging/observed.js');
 const { isPayload } = require('../messaging/payloads.js');
 const { kDeliver, kDeliverFrame } = require('../native/classes.js');
 const { dispatchSoon, nextId } = require('../native/dispatcher.js');
-const { canBroadcastTo, countBroadcast, isSocketOf } = require('../../SockhopSocket.js');
+const { countBroadcast, isSocketOf } = require('../../SockhopSocket.js');
 const { kChannel, kHasCustomWrite, kTransmit } = require('../symbols.js');
 const { hasExceptions } = require('../transport/broadcast-exceptions.js');
 const { flushAllWrites } = require('../transport/write-coalescer.js');
+const { hasCustomWrite } = require('../transport/writing-socket.js');
 const { PendingBroadcasts } = require('./pending-broadcasts.js');
 const { noSocket } = require('./server-connections.js');
 
@@ -25,6 +26,18 @@ const LEFT_OUT = [
   'ERR_SLOW_CONSUMER',
   'ERR_VALUES_UNSUPPORTED',
 ];
+
+/**
+ * Whether the native side may send a message to all of some sockets: each belongs to the server, is
+ * not destroyed, and has the `write()` of the package. This reads only fields of the sockets: with
+ * many of them, each other object costs a cache miss.
+ */
+function canBroadcastTo(sockets, handlers) {
+  for (const socket of sockets) {
+    if (!isSocketOf(socket, handlers) || socket.destroyed || hasCustomWrite(socket)) return false;
+  }
+  return true;
+}
 
 /**
  * Sends an object to all clients of a server: its text is made once, and the native side sends it.

@@ -5,6 +5,7 @@ const { diagnostics } = require('../diagnostics.js');
 const { handledRejection, idleTimeout } = require('../errors/errors.js');
 const { explain } = require('../errors/explanations.js');
 const { isOfProgram, reportError } = require('../errors/report-error.js');
+const { isPingedNatively } = require('../messaging/channel-pings.js');
 const { makeChannel } = require('../messaging/channels.js');
 const native = require('../native/classes.js');
 const { invalidValue } = require('../options/kinds.js');
@@ -503,7 +504,7 @@ class ServerConnections {
   ping() {
     const { channels } = this;
     // The native side neither has streams, nor shows its pings to a program that looks at them.
-    if (channels.every((channel) => channel?.isPingedNatively())) this.#server[native.kPing]();
+    if (channels.every(isPingedNatively)) this.#server[native.kPing]();
     else for (const channel of channels) channel?.sendPing();
   }
 }

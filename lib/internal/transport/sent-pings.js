@@ -1,8 +1,7 @@
 'use strict';
 
 const { SockhopPing } = require('../../SockhopPing.js');
-
-const MAX_PINGS = 4;
+const { UNANSWERED_LIMIT } = require('../native/classes.js');
 
 /**
  * The pings of a native connection as a list for the program. The native side sends the pings and
@@ -50,7 +49,7 @@ class SentPings {
       if (index >= 0) this.#pings.splice(index, 1);
     }
     // Pings that the program puts into the list itself count with the next ping.
-    while (hasNew && this.#pings.length > MAX_PINGS) this.#pings.shift();
+    while (hasNew && this.#pings.length > UNANSWERED_LIMIT) this.#pings.shift();
     return this.#pings;
   }
 

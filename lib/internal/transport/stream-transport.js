@@ -9,6 +9,7 @@ const { RICH_MESSAGE } = require('../codec/rich-format.js');
 const { connectionName, debug } = require('../diagnostics.js');
 const { handledRejection, socketDestroyed } = require('../errors/errors.js');
 const { richStream, tooMuchEarly } = require('../messaging/channel-errors.js');
+const { UNANSWERED_LIMIT } = require('../native/classes.js');
 const { throwUncaught } = require('../native/dispatcher.js');
 const { WritePacing, callAtTickEnd } = require('./write-coalescer.js');
 const { Framer } = require('./framer.js');
@@ -49,9 +50,6 @@ const CONTROL = /^\{"type":"SockhopP[io]ng"/;
 const TYPE_START = 9;
 const TYPE_LETTER = 'S'.charCodeAt(0);
 const isControl = (text) => text.charCodeAt(TYPE_START) === TYPE_LETTER && CONTROL.test(text);
-
-/** With this many unanswered pings in a row the peer counts as unresponsive. */
-const UNANSWERED_LIMIT = 4;
 
 /**
  * The transport over a stream that the program gives a client or server: a `tls.TLSSocket`, a
