@@ -974,9 +974,9 @@ export class SockhopClient<In = Anything, Out = Sendable> extends Emitter<
    * Connects. The promise is fulfilled after the event `connect`, or at once if there is a
    * connection.
    *
-   * It rejects with ERR_MULTICONNECT while an earlier call is in progress, with the error of the
-   * system or of TLS, with `Timeout exceeded on connect()` (ETIMEDOUT) after `connect_timeout`, or
-   * with an AbortError.
+   * It rejects with ERR_MULTICONNECT while an earlier call is in progress. If connecting fails, it
+   * rejects with the error of the system or of TLS, with `Timeout exceeded on connect()`
+   * (ETIMEDOUT) after `connect_timeout`, or with an AbortError.
    *
    * @throws TypeError for a callback, an address or a port, or an invalid signal
    */
@@ -991,9 +991,9 @@ export class SockhopClient<In = Anything, Out = Sendable> extends Emitter<
   get_bound_address(): string;
   /**
    * Sends an object. The promise is fulfilled when the operating system has accepted the message.
-   * It rejects with ERR_SOCKET_DESTROYED if there is no connection or it ends first, with
-   * ERR_BACKPRESSURE or ERR_SLOW_CONSUMER (see `slow_consumer`), with ERR_TOO_MANY_CALLBACKS, or
-   * with V8's error for an object that cannot be serialized.
+   * It rejects with ERR_SOCKET_DESTROYED if there is no connection or it ends first, or with V8's
+   * error for an object that cannot be serialized. Limits reject it with ERR_BACKPRESSURE or
+   * ERR_SLOW_CONSUMER (see `slow_consumer`), or with ERR_TOO_MANY_CALLBACKS.
    *
    * @param callback called with the answer, if the server answers
    * @throws TypeError (ERR_BAD_DATA) for a value without a constructor; SockhopError
@@ -1112,7 +1112,7 @@ export class SockhopServer<
 
   /**
    * Starts listening. The promise is fulfilled with the listener. It rejects with the error of the
-   * system, which is also emitted if the event `error` has a listener, with
+   * system, which is also emitted if the event `error` has a listener. It also rejects with
    * ERR_SERVER_ALREADY_LISTEN, with ERR_SERVER_NOT_RUNNING if `close()` is called first, or with an
    * AbortError.
    *
@@ -1170,9 +1170,9 @@ export class SockhopServer<
   /**
    * Sends an object to all clients. With the option `cluster`, these are the clients of all nodes.
    * The promise is fulfilled when the operating system has accepted the message for each client of
-   * this server, except those that `slow_consumer` leaves out, and the broker has the message or it
-   * is held for the broker. It rejects with ERR_CLUSTER_AWAY, ERR_CLUSTER_CLOSED or
-   * ERR_CLUSTER_TOO_LARGE.
+   * this server, except those that `slow_consumer` leaves out. In a cluster, the broker must also
+   * have the message, or the message is held for the broker. The promise rejects with
+   * ERR_CLUSTER_AWAY, ERR_CLUSTER_CLOSED or ERR_CLUSTER_TOO_LARGE.
    */
   sendall(object: Out, options?: SendAllOptions): Promise<unknown>;
   /** The cluster of this server: the servers of many processes act as one. */

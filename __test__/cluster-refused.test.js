@@ -1,8 +1,8 @@
 'use strict';
 
-// Tests the errors of a node that cannot join, or whose broker refuses something: wrong addresses
-// and passwords, accounts with too few permissions, brokers that are too old, clients with odd
-// options.
+// Tests the errors of a node that cannot join, or whose broker refuses a command. Examples are
+// wrong addresses and passwords, accounts with too few permissions, brokers that are too old, and
+// clients with odd options.
 
 const assert = require('node:assert/strict');
 const { execFile } = require('node:child_process');

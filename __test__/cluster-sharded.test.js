@@ -19,7 +19,7 @@ const { startNodes } = require('./support/nodes.js');
 const { startRedisCluster } = require('./support/redis-cluster.js');
 
 const limit = { timeout: 600_000 };
-/** How long an election, and what follows it, may take on a busy machine, in ms. */
+/** How long an election and the reactions to it may take on a busy machine, in ms. */
 const PATIENCE = 90_000;
 /** The time between two messages to all clients, in ms. */
 const INTERVAL = 5;

@@ -501,7 +501,7 @@ for (const [name, { server: Server, client: Client, session: Session }] of [
       'an object with _from_socket()': {
         _from_socket: async (sock, server) => new Session(sock, server),
       },
-      // biome-ignore lint/complexity/noStaticOnlyClass: such a class is what is tried
+      // biome-ignore lint/complexity/noStaticOnlyClass: the test needs such a class
       'a class that makes sessions of another': class {
         static async _from_socket(sock, server) {
           return new Session(sock, server);

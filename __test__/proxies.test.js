@@ -139,7 +139,7 @@ describe('a class that answers with a Proxy of itself', () => {
     class Watched extends impl.client {
       constructor(options) {
         super(options);
-        // biome-ignore lint/correctness/noConstructorReturn: this is what is tried
+        // biome-ignore lint/correctness/noConstructorReturn: the test needs such a constructor
         return new Proxy(this, {
           get(target, name, receiver) {
             if (typeof name === 'string') seen.push(name);

@@ -9,7 +9,7 @@ const { inspect, isDeepStrictEqual } = require('node:util');
 const { original, underTest } = require('./under-test.js');
 const differences = require('./differences.js');
 
-/** Longer than the deadline of child.js, which says what the scenario waits for. */
+/** Longer than the deadline of child.js, which reports the trace of an unfinished scenario. */
 const KILL_AFTER_MS = 310_000;
 /** The number of scenarios that one process runs. A process costs much more than most scenarios. */
 const SCENARIOS_PER_PROCESS = 8;

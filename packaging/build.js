@@ -1,5 +1,5 @@
-// Builds the binding of a target as a release has it: stripped, and on Linux linked by zig, which needs no system of the
-// target and links against an old glibc.
+// Builds the binding of a target as for a release: stripped, and on Linux linked by zig. Zig needs
+// no system of the target, and links against an old glibc.
 //
 //   node packaging/build.js               for this machine
 //   node packaging/build.js <tag>...      for others; rustup must have their targets

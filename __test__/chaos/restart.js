@@ -1,8 +1,8 @@
 'use strict';
 
-// Clients with an offline queue call a server at a steady rate, while the server is stopped with
-// close({ grace }) and started again, each time in a new process. No call may be lost, repeated or
-// rejected.
+// Clients with an offline queue call a server at a steady rate. Meanwhile the server is stopped
+// with close({ grace }) and started again, each time in a new process. No call may be lost,
+// repeated or rejected.
 //
 //   node __test__/chaos/restart.js [--calls n] [--clients n] [--rate n] [--pause ms] [--grace ms] [--seed n]
 

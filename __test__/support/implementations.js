@@ -5,7 +5,7 @@ const path = require('node:path');
 /**
  * The module to `require` for each implementation that takes part in the tests.
  *
- * `native` is this package, `original` the JavaScript package it stands in for.
+ * `native` is this package, `original` the JavaScript package that it replaces.
  */
 const implementations = {
   native: process.env.SOCKHOP_UNDER_TEST || path.join(__dirname, '..', '..'),

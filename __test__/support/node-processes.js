@@ -10,7 +10,7 @@ const impl = require('./impl.js');
 
 const PROGRAM = path.join(__dirname, '..', 'programs', 'cluster-node.js');
 
-/** How long an outage and what follows it may take on a busy machine, in ms. */
+/** How long an outage and the reactions to it may take on a busy machine, in ms. */
 const PATIENCE = 60_000;
 
 /** A node of a cluster in a process of its own; its events are the entries of its log. */

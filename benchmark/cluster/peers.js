@@ -11,11 +11,11 @@ const BROKER_CLIENT = 'broker-node.js';
  * @typedef {object} Peer
  * @property {string} name
  * @property {string} label
- * @property {string} program of each node
+ * @property {string} program that each node runs
  * @property {number} nodes how many processes there are
- * @property {string} [broker] that it needs
+ * @property {string} [broker] the broker that the peer needs
  * @property {boolean} [primary] whether the nodes are workers of one process
- * @property {object} config what the program gets
+ * @property {object} config the settings that the program gets
  */
 
 /** @type {Peer[]} */

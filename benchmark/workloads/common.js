@@ -81,7 +81,7 @@ async function jsonTimes({ payload, ms }) {
 }
 
 /**
- * V8's JSON alone, as the floor of a workload. There is none for values that JSON does not carry.
+ * V8's JSON alone, as the floor of a workload. Values that JSON does not carry have no floor.
  *
  * @param {object} payload of lib/payloads.js
  * @param {function(number, number): object} figures makes the values of a round from the times to

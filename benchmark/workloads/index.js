@@ -59,7 +59,7 @@ const names = all.filter((name) => {
 const payloadNames = ['text', ...payloads.map(({ name }) => name)];
 
 /**
- * The workload of this name, or all workloads of a family: "fairness" stands for "fairness-1", "-4"
+ * The workload of this name, or all workloads of a family: "fairness" selects "fairness-1", "-4"
  * and "-16".
  */
 function select(name) {
@@ -71,7 +71,7 @@ function select(name) {
  * The workloads that send one of these payloads.
  *
  * @param {string[]} chosen names of payloads
- * @param {string[]} kinds names of families and workloads; none stands for all
+ * @param {string[]} kinds names of families and workloads; an empty list selects all
  */
 function withPayloads(chosen, kinds) {
   for (const kind of kinds) {

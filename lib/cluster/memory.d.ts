@@ -2,7 +2,7 @@ import type { ClusterEngine } from '../../index';
 
 /** What the servers of one process share. The methods are for tests of programs. */
 export class MemoryBus {
-  /** Sees each message, and returns what is delivered in its place. */
+  /** Gets each message, and returns the messages that are delivered instead. */
   fault: ((message: MemoryMessage) => MemoryMessage[]) | null;
   /** Whether it passes messages on. */
   get isUp(): boolean;

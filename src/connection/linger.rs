@@ -4,8 +4,8 @@
 //! were sent to it last. So a task reads such a connection and discards the bytes. The task owns
 //! the descriptor, which counts against the quota of its listener until the task ends.
 //!
-//! A peer may send without end, so everything here is bounded: the bytes and the time of each
-//! connection, the number of connections, and the pace of all of them together.
+//! A peer may send without end, so this module limits the bytes and the time of each connection,
+//! the number of connections, and the pace of all of them together.
 
 use crate::events::runtime;
 use crate::transport::Stream;

@@ -54,9 +54,9 @@ impl Connector {
     }
 
     /// Connects to the first of `endpoints` that answers. They are tried in order. The next one is
-    /// tried when the previous one has failed, or has not answered within `pace`; unanswered
-    /// attempts continue (RFC 8305). [`Event::Connected`] or [`Event::ConnectFailed`] follows, with
-    /// the id of the attempt, unless it is cancelled.
+    /// tried when the previous one has failed, or has not answered within `pace`. Unanswered
+    /// attempts continue (RFC 8305). [`Event::Connected`] or [`Event::ConnectFailed`] with the id
+    /// of the attempt follows, unless the attempt is cancelled.
     ///
     /// With `tls` the connection is secured, but the caller must still check the server's
     /// certificate: see [`Stream::agreement`]. After a failed handshake no other endpoint is tried.

@@ -22,7 +22,7 @@ pub(crate) trait Receiver {
 /// A round: entries that are being given to their connections.
 pub(crate) struct Round {
     entries: Vec<Arc<Entry>>,
-    /// The groups whose members take the entries; `None` stands for all connections.
+    /// The groups whose members take the entries; `None` means all connections.
     sources: Vec<Option<GroupId>>,
     /// The source and the place at which the next part begins.
     next: Mutex<(usize, usize)>,

@@ -123,9 +123,9 @@ impl Connection {
         self.inner.has_loopback_peer()
     }
 
-    /// Sends a text of `length` UTF-16 units. Returns 0 if the kernel has all of it; the position
-    /// in the outgoing stream at which a `Flushed` event follows; -1 if the connection is closed
-    /// for sending; -2 if the policy for slow consumers refuses it.
+    /// Sends a text of `length` UTF-16 units. Returns 0 if the kernel has all of it. Otherwise it
+    /// returns the position in the outgoing stream at which a `Flushed` event follows, -1 if the
+    /// connection is closed for sending, or -2 if the policy for slow consumers refuses the text.
     #[napi(catch_unwind)]
     pub fn write(&self, text: Unknown<'_>, length: u32) -> Result<f64> {
         strings::with_utf8(&text, length, |bytes| {

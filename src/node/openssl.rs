@@ -248,7 +248,7 @@ unsafe impl Send for Owned {}
 unsafe impl Sync for Owned {}
 
 impl Owned {
-    /// None for the null pointer, which stands for a failure.
+    /// None for the null pointer, which means a failure.
     fn new(object: Pointer, free: Free) -> Option<Self> {
         (!object.is_null()).then_some(Self(object, free))
     }

@@ -53,7 +53,7 @@ pub struct TlsOptions {
     pub tls12: bool,
     /// Allows TLS 1.3.
     pub tls13: bool,
-    /// Limit for a handshake, in milliseconds; 0 is none.
+    /// Limit for a handshake, in milliseconds; 0 is no limit.
     pub handshake_timeout: f64,
 }
 

@@ -278,9 +278,9 @@ impl MixedFramer {
         Ok(BinaryHeader::LENGTH + payload)
     }
 
-    /// Appends to the unfinished frame. The buffer has room for as many bytes again, and never
-    /// grows beyond the frame: the memory follows the bytes that have arrived, not the length that
-    /// the peer has announced.
+    /// Appends to the unfinished frame. The buffer grows to at most twice the bytes that have
+    /// arrived, and never beyond the frame. So the memory depends on the bytes that have arrived,
+    /// not on the length that the peer has announced.
     fn append(&mut self, bytes: &[u8], length: usize) {
         let needed = self.binary.len() + bytes.len();
         let capacity = self.binary.capacity();

@@ -16,9 +16,9 @@ struct Prepared {
     bytes: Box<[u8]>,
     /// Finds a terminator of several bytes; `memchr` finds one of a single byte.
     finder: memmem::Finder<'static>,
-    /// `fallback[n]` is the length of the longest beginning of the terminator, shorter than `n +
-    /// 1`, that its first `n + 1` bytes end with (the failure function of Knuth, Morris and Pratt).
-    /// With it a terminator that is split over chunks is found without reading an earlier chunk
+    /// The failure function of Knuth, Morris and Pratt: the first `n + 1` bytes of the terminator
+    /// end with its first `fallback[n]` bytes, and `fallback[n]` is the greatest such number below
+    /// `n + 1`. It finds a terminator that is split over chunks without reading an earlier chunk
     /// again.
     fallback: Box<[usize]>,
 }

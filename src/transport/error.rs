@@ -29,7 +29,7 @@ impl SystemError {
     }
 }
 
-/// The error number of libuv for `error`, or for the system error that it stands for.
+/// The error number of libuv for `error`, or for the system error that it represents.
 pub(crate) fn errno_of(error: &io::Error) -> i32 {
     if let Some(code) = error.raw_os_error() {
         return number(code);

@@ -52,7 +52,7 @@ class Site {
   shape = null;
   /** The shape before that one. */
   other = null;
-  /** The site of the elements, if arrays stand here. */
+  /** The site of the elements, if the values here are arrays. */
   elements = null;
   /** How many more objects V8 stringifies. */
   skip = 0;

@@ -5,8 +5,9 @@
  *
  * V8 checks each character of a string for escapes, which takes up to 1 ns. The native side checks
  * sixteen or more at once; a string that needs no escapes is put between quotes as it is. To find
- * the strings, the payload is walked here. That is slower than V8's walk, so it is done only if the
- * last payload of the kind was long, and stopped if long strings are not most of it.
+ * the strings, JavaScript walks the payload. That is slower than V8's walk, so it happens only if
+ * the last payload of the kind was long. The walk stops if long strings are not most of the
+ * payload.
  */
 
 const { types } = require('node:util');

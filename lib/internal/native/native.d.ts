@@ -13,9 +13,9 @@ export declare class Connection {
    */
   hasLoopbackPeer(): boolean
   /**
-   * Sends a text of `length` UTF-16 units. Returns 0 if the kernel has all of it; the position
-   * in the outgoing stream at which a `Flushed` event follows; -1 if the connection is closed
-   * for sending; -2 if the policy for slow consumers refuses it.
+   * Sends a text of `length` UTF-16 units. Returns 0 if the kernel has all of it. Otherwise it
+   * returns the position in the outgoing stream at which a `Flushed` event follows, -1 if the
+   * connection is closed for sending, or -2 if the policy for slow consumers refuses the text.
    */
   write(text: unknown, length: number): number
   /**
@@ -607,7 +607,7 @@ export interface TlsOptions {
   tls12: boolean
   /** Allows TLS 1.3. */
   tls13: boolean
-  /** Limit for a handshake, in milliseconds; 0 is none. */
+  /** Limit for a handshake, in milliseconds; 0 is no limit. */
   handshakeTimeout: number
 }
 

@@ -57,8 +57,7 @@ const outOfRange = (...args) => invalid(RangeError, 'ERR_OUT_OF_RANGE', ...args)
 const badPort = (...args) => invalid(RangeError, 'ERR_SOCKET_BAD_PORT', ...args);
 
 /**
- * The number that a value stands for. Numeric text is accepted, as timers and ports of Node accept
- * it.
+ * Converts a value to a number. Numeric text is accepted, as timers and ports of Node accept it.
  */
 function toNumber(value) {
   if (typeof value === 'number') return value;
@@ -193,7 +192,7 @@ const checkFactor = (subject, value) =>
 const checkFraction = (subject, value) =>
   checkNumber(subject, value, 'a number >= 0 and <= 1 (left out, it is 0)', [0, 1]);
 
-/** An integer from 1 to the `max` of the option; `Infinity` stands for that. */
+/** An integer from 1 to the `max` of the option; `Infinity` means that maximum. */
 function checkCount(subject, value, { unit, max, default: standard, shown }) {
   const count = toNumber(value);
   const range = max === Number.POSITIVE_INFINITY ? '' : ` and <= ${max}`;
@@ -275,7 +274,7 @@ function checkTlsOptions(subject, value, { whose = CONNECTING }) {
   return value;
 }
 
-/** As in 1.8.4, any value but "json" stands for a sockhop program. */
+/** As in 1.8.4, any value except "json" means a sockhop program. */
 function checkPeerType(_subject, value) {
   if (value === 'json' || value === 'Sockhop') return value;
   const { looksLike, warn } = loadMistakes();

@@ -1,10 +1,10 @@
 'use strict';
 
 /*
- * A broadcast leaves its sockets to the native side without looking at each, unless a socket is an
- * exception. A socket is an exception if it has a time-out, which must start again, if it has a
- * listener of `drain`, or if the program is writing bytes to it. While there is an exception in
- * this environment, a broadcast looks at each of its sockets.
+ * The native side sends a broadcast to its sockets without JavaScript looking at each, unless a
+ * socket is an exception. A socket is an exception if it has a time-out, which the broadcast must
+ * restart. It is also one if it has a listener of `drain`, or if the program is writing bytes to
+ * it. While there is an exception in this environment, a broadcast looks at each of its sockets.
  */
 
 let count = 0;

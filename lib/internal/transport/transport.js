@@ -34,7 +34,7 @@ const {
  * - stream: a `StreamTransport` around a stream that the program brings. JavaScript does all of
  *   that.
  *
- * `UnavailableTransport` stands in where there is no connection.
+ * `UnavailableTransport` is used where there is no connection.
  *
  * @typedef {object} Transport
  * @property {function(string, boolean=): Promise<null>} kTransmit sends the text of a frame with

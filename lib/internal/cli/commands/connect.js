@@ -43,7 +43,7 @@ class Session {
 
   /**
    * @param {string} line
-   * @returns {Promise<boolean>} whether the prompt goes on
+   * @returns {Promise<boolean>} whether the prompt continues
    */
   async run(line) {
     const text = line.trim();
