@@ -101,11 +101,15 @@ class MessageHandlers {
     this.target = target;
     this.options = options;
     this.originalMethods = originalMethods;
+    /** Ends each text frame. */
+    this.terminator = options.terminator[1];
+    /** The end of most envelopes, and the terminator. */
+    this.closing = `}${this.terminator}`;
     /**
      * The codec of connections without traffic; null: JSON. @type
      * {?import('./message-codec.js').MessageCodec}
      */
-    this.codec = isCodecAllowed(options) ? idleCodec(this.isServer, options.terminator[1]) : null;
+    this.codec = isCodecAllowed(options) ? idleCodec(this.isServer, this.terminator) : null;
   }
 
   /** Whether the connections are those of a server. @type {boolean} */

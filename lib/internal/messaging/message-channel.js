@@ -42,11 +42,7 @@ const noop = () => {};
 class MessageChannel {
   /** @type {ChannelHandlers} */
   #handlers;
-  #terminator;
-  /** The end of most envelopes, and the terminator. */
-  #closing;
   #jsonMode;
-  #allowNonObjects;
   #debug;
   /** Made by the first message with a callback: @type {?PendingCallbacks} */
   #callbacks = null;
@@ -69,11 +65,8 @@ class MessageChannel {
   constructor(handlers, options, codec = handlers.codec) {
     this.#handlers = handlers;
     this.options = options;
-    this.#terminator = options.terminator[1];
-    this.#closing = `}${this.#terminator}`;
     this.#jsonMode = options.peer_type === 'json';
     if (this.#jsonMode) this.#sizeHint = new SizeHint();
-    this.#allowNonObjects = options.allow_non_objects;
     this.#debug = options.debug;
     this.#codec = codec;
     /** @type {Transport} */
@@ -152,12 +145,12 @@ class MessageChannel {
       return this.receiveBytes(Buffer.from(text + this.options.terminator[0]));
     }
     // Checked first, because an exception costs as much as many messages.
-    if (text.length === 0 && !this.#allowNonObjects) return this.reportBadFrame(text);
+    if (text.length === 0 && !this.options.allow_non_objects) return this.reportBadFrame(text);
     let message;
     try {
       message = JSON.parse(text);
     } catch {
-      if (!this.#allowNonObjects) return this.reportBadFrame(text);
+      if (!this.options.allow_non_objects) return this.reportBadFrame(text);
       message = text;
     }
     if (this.#debug || messages.hasSubscribers) showMessage(this, 'received', message, text);
@@ -216,12 +209,14 @@ class MessageChannel {
   /** @returns {string} a text frame, with an offer of the codec if it is to be made */
   #framed(text) {
     const codec = this.#codec;
-    return codec === null || !codec.mayOffer ? text + this.#terminator : this.#offering(text);
+    const { terminator } = this.#handlers;
+    return codec === null || !codec.mayOffer ? text + terminator : this.#offering(text);
   }
 
   #offering(text) {
-    if (this.#weight <= 0) return text + this.ownCodec().offer(this.transport) + this.#terminator;
-    const frame = text + this.#terminator;
+    const { terminator } = this.#handlers;
+    if (this.#weight <= 0) return text + this.ownCodec().offer(this.transport) + terminator;
+    const frame = text + terminator;
     this.#weight -= MessageCodec.weightOf(frame);
     if (this.#weight <= 0) this.ownCodec().offerSoon();
     return frame;
@@ -376,7 +371,8 @@ class MessageChannel {
     const madeBy = this.#jsonMode ? null : data?.constructor;
     if (this.#jsonMode) {
       if (callback) throw errors.callbackOfJsonPeer();
-      if (!this.#allowNonObjects && typeof data !== 'object') return this.#refuseNonObject();
+      if (!this.options.allow_non_objects && typeof data !== 'object')
+        return this.#refuseNonObject();
     } else if (madeBy === null || madeBy === undefined) {
       throw errors.noPayload(data);
     }
@@ -399,7 +395,7 @@ class MessageChannel {
       if (this.#codec?.sent) isEncoded = this.#codec.encode(data, madeBy, this.transport, ticket);
       if (this.#jsonMode) text = stringify(data, this.#sizeHint);
       else if (!isEncoded) {
-        if (!isShown && !this.#codec?.mayOffer) closing = this.#closing;
+        if (!isShown && !this.#codec?.mayOffer) closing = this.#handlers.closing;
         text = envelope(data, madeBy, closing, ticket?.id);
       }
     } catch (err) {
@@ -496,7 +492,7 @@ class MessageChannel {
    */
   sendMessage(message) {
     if (!programMethods.encodesItself(this)) return this.#sendEncoded(message);
-    if (!this.#allowNonObjects && typeof message !== 'object') {
+    if (!this.options.allow_non_objects && typeof message !== 'object') {
       return this.#refuseNonObject();
     }
     let text;
