@@ -59,6 +59,7 @@ use parking_lot::Mutex;
 use reader_policy::TrafficStats;
 use reader_state::{ReadState, ReaderKind, ReaderState};
 use send_queue::SendQueue;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
@@ -84,7 +85,7 @@ struct Reader {
     framer: MixedFramer,
     stats: TrafficStats,
     /// While the connection is read before it is started: the bytes handed over so far.
-    early_bytes: Option<u64>,
+    early_bytes: Option<Box<u64>>,
     /// The last read contained many pings.
     many_pings: bool,
 }
@@ -129,12 +130,44 @@ pub struct Addresses {
     pub peer: Option<Address>,
 }
 
+/// The addresses of a connection. Most are those of IPv4, which take 16 bytes here and 64 as
+/// [`Addresses`].
+enum Ends {
+    V4 {
+        local: SocketAddrV4,
+        peer: SocketAddrV4,
+    },
+    Other(Box<Addresses>),
+}
+
+impl Ends {
+    fn of(stream: &Stream) -> Self {
+        match (stream.local_address(), stream.peer_address()) {
+            (
+                Some(Address::Inet(SocketAddr::V4(local))),
+                Some(Address::Inet(SocketAddr::V4(peer))),
+            ) => Self::V4 { local, peer },
+            (local, peer) => Self::Other(Box::new(Addresses { local, peer })),
+        }
+    }
+
+    fn addresses(&self) -> Addresses {
+        match self {
+            Self::V4 { local, peer } => Addresses {
+                local: Some(Address::Inet(SocketAddr::V4(*local))),
+                peer: Some(Address::Inet(SocketAddr::V4(*peer))),
+            },
+            Self::Other(addresses) => Addresses::clone(addresses),
+        }
+    }
+}
+
 /// One connection: posts received frames to the event queue, sends bytes, ends in order.
 pub struct Connection {
     id: u64,
     config: Arc<Config>,
     environment: Arc<Environment>,
-    addresses: Addresses,
+    ends: Ends,
     reader: Mutex<Reader>,
     send_queue: Mutex<SendQueue>,
     /// Which thread reads, and whether a task is running.
@@ -201,10 +234,7 @@ impl Connection {
         permit: Option<CompletionGuard>,
     ) -> Arc<Self> {
         let stream = Arc::new(stream);
-        let addresses = Addresses {
-            local: stream.local_address(),
-            peer: stream.peer_address(),
-        };
+        let ends = Ends::of(&stream);
         let framer = MixedFramer::new(config.receive_terminator.clone(), config.max_message_size);
         // The runtime's threads decrypt, until it turns out that there is little to decrypt. Also,
         // the kernel does not announce data that came with the handshake, because TLS has already
@@ -219,7 +249,7 @@ impl Connection {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             config,
             environment,
-            addresses,
+            ends,
             reader: Mutex::new(Reader {
                 stream: Some(Arc::clone(&stream)),
                 framer,
@@ -247,7 +277,7 @@ impl Connection {
             loopback_peer: OnceLock::new(),
             permit: Mutex::new(permit),
         });
-        trace::event!(DEBUG, id = connection.id, peer = ?connection.addresses.peer, "connection opened");
+        trace::event!(DEBUG, id = connection.id, peer = ?connection.addresses().peer, "connection opened");
         connection.environment.register(&connection);
         if connection.environment.is_closed() {
             connection.close();
@@ -262,8 +292,8 @@ impl Connection {
     }
 
     /// The addresses of both ends.
-    pub fn addresses(&self) -> &Addresses {
-        &self.addresses
+    pub fn addresses(&self) -> Addresses {
+        self.ends.addresses()
     }
 
     /// The process at the other end of a Unix socket; `None` for TCP and for a closed connection.
@@ -295,7 +325,7 @@ impl Connection {
     /// Reads once before the connection is started, for a program that wants raw bytes: they are
     /// handed over as they are, and no frame is cut from them.
     pub fn read_early(self: &Arc<Self>) {
-        self.reader.lock().early_bytes.get_or_insert(0);
+        self.reader.lock().early_bytes.get_or_insert_default();
         self.reader_state
             .change_read_state(self, ReadState::Held, ReadState::Flowing);
     }
@@ -309,7 +339,7 @@ impl Connection {
             .change_read_state(self, ReadState::Flowing, ReadState::Held);
         self.reader_state
             .change_read_state(self, ReadState::Paused, ReadState::Held);
-        reader.early_bytes.take().unwrap_or(0)
+        reader.early_bytes.take().map_or(0, |bytes| *bytes)
     }
 
     /// Takes the beginning of a frame that was read before the connection was started.

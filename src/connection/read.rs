@@ -109,7 +109,9 @@ impl Connection {
                         return ReadStop::Stopped;
                     }
                     Ok(count) if early_bytes.is_some() => {
-                        *early_bytes = early_bytes.map(|before| before + count as u64);
+                        if let Some(early_bytes) = early_bytes {
+                            **early_bytes += count as u64;
+                        }
                         self.count_received(count);
                         self.post_raw(&scratch.input[..count]);
                         // Reads once, because the program asks again when it has room for more.

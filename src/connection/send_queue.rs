@@ -20,6 +20,12 @@ struct Chunk {
     _guard: Option<CompletionGuard>,
 }
 
+/// Pings and pongs that are kept back while the program writes bytes of its own.
+#[derive(Default)]
+struct KeptFrames {
+    bytes: Vec<u8>,
+}
+
 /// Whether the sending direction has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -43,8 +49,8 @@ pub(crate) struct SendQueue<S = Stream> {
     end: End,
     /// JavaScript waits for a position, so progress must be reported.
     awaited: bool,
-    /// Pings and pongs that are kept back while the program writes bytes of its own.
-    held: Option<Vec<u8>>,
+    /// Present while the program writes bytes of its own.
+    held: Option<Box<KeptFrames>>,
     /// The broadcasts of the server, while the connection is in it.
     subscription: Option<Subscription>,
 }
@@ -92,7 +98,7 @@ impl<S: Outgoing> SendQueue<S> {
 
     /// Ends keeping back. Returns the pings and pongs that were kept.
     pub(crate) fn release(&mut self) -> Vec<u8> {
-        self.held.take().unwrap_or_default()
+        self.held.take().unwrap_or_default().bytes
     }
 
     /// Whether the program is writing bytes of its own.
@@ -106,8 +112,8 @@ impl<S: Outgoing> SendQueue<S> {
         let Some(held) = &mut self.held else {
             return false;
         };
-        if held.len() + frame.len() <= limit {
-            held.extend_from_slice(frame);
+        if held.bytes.len() + frame.len() <= limit {
+            held.bytes.extend_from_slice(frame);
         }
         true
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::mem;
+use std::num::NonZeroUsize;
 
 use memchr::memchr_iter;
 
@@ -67,8 +68,9 @@ pub struct Framer {
     /// How many bytes at the end of `pending` may begin the terminator: the longest beginning of
     /// the terminator that `pending` ends with. The bytes before them are payload.
     partial: usize,
-    /// Set by the first frame beyond the limit, after which the position in the stream is unknown.
-    fault: Option<FrameTooLarge>,
+    /// Set by the first frame beyond the limit, after which the position in the stream is unknown:
+    /// how many bytes of it had arrived.
+    refused: Option<NonZeroUsize>,
     /// The number of examined bytes, by which tests prove that the work is linear.
     #[cfg(test)]
     scanned: usize,
@@ -83,7 +85,7 @@ impl Framer {
             max_frame,
             pending: Vec::new(),
             partial: 0,
-            fault: None,
+            refused: None,
             #[cfg(test)]
             scanned: 0,
         }
@@ -101,13 +103,12 @@ impl Framer {
         chunk: &[u8],
         sink: &mut impl FnMut(Frame<'_>),
     ) -> Result<(), FrameTooLarge> {
-        if let Some(fault) = self.fault {
-            return Err(fault);
+        if let Some(seen) = self.refused {
+            return Err(self.too_large(seen.get()));
         }
         let outcome = self.advance(chunk, sink);
         if let Err(fault) = outcome {
-            self.clear();
-            self.fault = Some(fault);
+            self.refuse(fault.seen);
         }
         outcome
     }
@@ -119,26 +120,33 @@ impl Framer {
         chunk: &[u8],
         sink: &mut impl FnMut(Frame<'_>),
     ) -> Result<usize, FrameTooLarge> {
-        if let Some(fault) = self.fault {
-            return Err(fault);
+        if let Some(seen) = self.refused {
+            return Err(self.too_large(seen.get()));
         }
         let outcome = self.advance_one(chunk, sink);
         if let Err(fault) = outcome {
-            self.clear();
-            self.fault = Some(fault);
+            self.refuse(fault.seen);
         }
         outcome
     }
 
     /// Fails from now on, because a frame of `seen` bytes exceeds the limit.
     pub(super) fn refuse(&mut self, seen: usize) -> FrameTooLarge {
-        let fault = FrameTooLarge {
+        self.clear();
+        self.refused = NonZeroUsize::new(seen);
+        self.too_large(seen)
+    }
+
+    fn too_large(&self, seen: usize) -> FrameTooLarge {
+        FrameTooLarge {
             limit: self.max_frame,
             seen,
-        };
-        self.clear();
-        self.fault = Some(fault);
-        fault
+        }
+    }
+
+    /// The longest frame that is accepted, in bytes.
+    pub(super) fn max_frame(&self) -> usize {
+        self.max_frame
     }
 
     /// The number of bytes in [`pending`](Self::pending).
@@ -157,7 +165,7 @@ impl Framer {
     pub fn clear(&mut self) {
         self.pending = Vec::new();
         self.partial = 0;
-        self.fault = None;
+        self.refused = None;
     }
 
     fn advance(
@@ -341,10 +349,7 @@ impl Framer {
 
     fn check(&self, seen: usize) -> Result<(), FrameTooLarge> {
         if seen > self.max_frame {
-            return Err(FrameTooLarge {
-                limit: self.max_frame,
-                seen,
-            });
+            return Err(self.too_large(seen));
         }
         Ok(())
     }
@@ -366,7 +371,7 @@ impl fmt::Debug for Framer {
             .field("terminator", &self.terminator)
             .field("max_frame", &self.max_frame)
             .field("buffered", &self.buffered())
-            .field("fault", &self.fault)
+            .field("refused", &self.refused)
             .finish_non_exhaustive()
     }
 }

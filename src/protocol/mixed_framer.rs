@@ -98,7 +98,6 @@ pub struct MixedFramer {
     /// The received part of an unfinished binary frame. Only in [`Mode::Mixed`], and only while no
     /// text frame is unfinished.
     binary: Vec<u8>,
-    max_frame: usize,
     /// Whether bytes follow [`FAREWELL`], and no text frames.
     expects_bytes: bool,
 }
@@ -111,7 +110,6 @@ impl MixedFramer {
             text: Framer::new(terminator, max_frame),
             mode: Mode::Text,
             binary: Vec::new(),
-            max_frame,
             expects_bytes: false,
         }
     }
@@ -271,7 +269,7 @@ impl MixedFramer {
     /// The length of a whole frame. The limit is for its text and data.
     fn length_of(&mut self, header: BinaryHeader) -> Result<usize, FrameTooLarge> {
         let payload = header.payload();
-        if payload > self.max_frame {
+        if payload > self.text.max_frame() {
             self.binary = Vec::new();
             return Err(self.text.refuse(payload));
         }
