@@ -136,8 +136,9 @@ function show(source, pair) {
 }
 
 /**
- * Compares one scenario. It shares its processes with others at first. If it finds a problem there,
- * which others may have caused, the result is that of processes of its own.
+ * Compares one scenario. At first the scenario shares its processes with others. If there is a
+ * problem, which others may have caused, the scenario runs again in new processes, and that result
+ * counts.
  *
  * @returns {Promise<string[]>} descriptions of the problems; empty if the differences are as
  *   declared

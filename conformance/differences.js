@@ -4,8 +4,8 @@
 //
 // An entry names a scenario, the source in its trace that differs, the fault of the original
 // (`row`, see rows.js and MIGRATION.md), and both values. The differential run fails if a
-// difference is not declared, if a declared one does not occur, and if the values are others.
-// Patterns match messages of V8, which depend on its version.
+// difference is not declared, if a declared one does not occur, or if its values differ from the
+// declared ones. Patterns match messages of V8, which depend on its version.
 
 const crash = (message) => [['uncaughtException', { error: 'TypeError', message }]];
 const READ = /^Cannot (read properties|destructure property)/;

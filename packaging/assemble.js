@@ -3,8 +3,8 @@
 //
 //   node packaging/assemble.js <directory> <file.node>...
 //
-// `npm pack` in a checkout makes another package, which is whole by itself: it has the binding of
-// the machine, and the sources to build one.
+// `npm pack` in a checkout makes another package, which needs no others: it has the binding of the
+// machine, and the sources to build one.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -67,7 +67,7 @@ function writeManifest(directory, fields) {
 }
 
 /**
- * The files that the checkout's own `npm pack` would pack, without those that are there to build.
+ * The files that `npm pack` of the checkout would pack, except those that are only needed to build.
  */
 function mainFiles() {
   const answer = JSON.parse(
@@ -75,7 +75,7 @@ function mainFiles() {
       cwd: ROOT,
     }),
   );
-  // A list until npm 10, by name of the package since.
+  // The answer is a list up to npm 10, and an object with the names of packages in later versions.
   const [{ files }] = Object.values(answer);
   return files.map((file) => file.path).filter((file) => !BUILD_FILES.test(file));
 }

@@ -93,7 +93,8 @@ function build(tag) {
     env.RUSTFLAGS = `${env.RUSTFLAGS ?? ''} -C target-feature=-crt-static`.trim();
   }
   if (os === 'win32') {
-    // Node has its own C library in it, so that a machine may have no other.
+    // Node is linked with its C library, so the machine may lack a shared one that the binding
+    // could load.
     env.RUSTFLAGS = `${env.RUSTFLAGS ?? ''} -C target-feature=+crt-static`.trim();
   }
   const args = [byZig ? 'zigbuild' : 'build', '--lib', '--release', '--locked', '--target'];

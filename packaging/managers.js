@@ -29,7 +29,7 @@ const prepareYarn4 =
       'enableTelemetry: false',
       'enableImmutableInstalls: false',
       'enableGlobalCache: false',
-      // Packages of the last days count as suspicious otherwise.
+      // Otherwise Yarn refuses packages that were published in the last days.
       'npmMinimalAgeGate: 0',
       `globalFolder: "${path.join(scratch, 'yarn4')}"`,
     ];

@@ -108,13 +108,14 @@ describe('the packages of a release', () => {
     const classes = fs.readdirSync(path.join(main, 'lib')).filter((name) => name.endsWith('.js'));
     const paths = classes.flatMap((name) => [`lib/${name}`, `lib/${path.basename(name, '.js')}`]);
     const args = [ATTW, '--pack', main, '--format', 'json', '--include-entrypoints', ...paths];
-    // It ends before a pipe has taken all of its output.
+    // The tool exits before a pipe has taken all of its output, so the output goes to a file.
     const file = path.join(scratch, 'attw.json');
     const output = fs.openSync(file, 'w');
     spawnSync(process.execPath, args, { stdio: ['ignore', output, 'inherit'] });
     fs.closeSync(output);
     const { problems = {}, analysis } = JSON.parse(fs.readFileSync(file, 'utf8'));
-    // A static method of a class that is all of a module counts as an export without being one.
+    // If a module exports only a class, the tool reports the static methods of the class as missing
+    // exports.
     const isStatic = ({ kind, missing, implementationFileName }) => {
       if (kind !== 'NamedExports') return false;
       const loaded = require(`../lib/${path.basename(implementationFileName)}`);

@@ -37,7 +37,7 @@ function publish(directories, { yes, flags = [], options }) {
       continue;
     }
     const command = npmCommand('publish', directory, '--access', 'public', '--ignore-scripts');
-    // A pre-release is not to be installed by programs that name no version.
+    // Programs that name no version must not install a pre-release.
     command.push('--tag', manifest.version.includes('-') ? 'next' : 'latest');
     run([...command, ...flags, ...(yes ? [] : ['--dry-run'])], options);
     console.log(`${label} ${yes ? 'published' : 'would be published'}`);

@@ -92,7 +92,7 @@ class Rehearsal {
     return this.run(directory, npmFile(), [command, ...flags, ...args]);
   }
 
-  /** Publishes with a token that the registry does not look at: npm wants one. */
+  /** Publishes with a token, because npm requires one. The registry does not check it. */
   publish(directories) {
     const token = `--${this.#url.replace('http:', '')}:_authToken=none`;
     const flags = [`--registry=${this.#url}`, '--loglevel=error', token];

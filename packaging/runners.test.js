@@ -91,7 +91,7 @@ describe('tests that use the package', () => {
       cwd: app,
       encoding: 'utf8',
       env: { ...process.env, CI: 'true' },
-      // Longer than any of them waits for handles that are open.
+      // Longer than any runner waits for open handles.
       timeout: 120_000,
     });
     return { status, signal, output: stripVTControlCharacters(stdout + stderr) };

@@ -26,7 +26,10 @@ const workloads = require('../benchmark/workloads');
 const { summarizeCpuProfile, summarizePerf } = require('./profile-summary.js');
 
 const ROOT = path.dirname(__dirname);
-/** Samples of perf in a second: no multiple of the timers of a program. */
+/**
+ * The number of samples of perf per second. It is a prime, so samples do not coincide with the
+ * timers of a program.
+ */
 const PERF_FREQUENCY = 997;
 const WARM_UP_MS = 300;
 
@@ -150,7 +153,7 @@ function perfMissing() {
   return null;
 }
 
-/** perf says so when it may not watch a process, in a container for example. */
+/** The error for a process that perf may not watch, for example in a container. */
 const NOT_ALLOWED =
   'the system did not permit it: see "sysctl kernel.perf_event_paranoid", and run it outside of a container';
 

@@ -207,7 +207,8 @@ function run(command, env, limit) {
       cwd: ROOT,
       env: { ...process.env, SOCKHOP_UNDER_TEST: PACKAGE, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
-      // A process group, so that processes that a test has started are ended as well.
+      // The child gets a process group of its own, with which processes that a test has started are
+      // ended as well.
       detached: true,
     });
     let output = '';

@@ -27,7 +27,7 @@ const STEP_LIMIT_MS = 40 * 60 * 1000;
 const TEST_LIMIT_MS = 15 * 60 * 1000;
 /** The time between two lines that report a running step whose output is held back. */
 const PROGRESS_MS = 60 * 1000;
-/** The time that the set-up gets for itself: enough to find that everything is up to date. */
+/** The set-up runs alone for this time, which is enough to find that everything is up to date. */
 const SET_UP_MS = 2000;
 
 const NODE = process.execPath;
@@ -64,14 +64,14 @@ function findTests(directory) {
 function nodeTestOptions(concurrency = 3) {
   const [major, minor] = process.versions.node.split('.').map(Number);
   const options = ['--test', '--test-reporter=spec'];
-  // Node 18 has neither; it runs a file at a time per spare processor.
+  // Node 18 has neither option. It runs one file at a time for each processor but one.
   if (major > 20 || (major === 20 && minor >= 11)) {
     options.push(`--test-concurrency=${concurrency}`, `--test-timeout=${TEST_LIMIT_MS}`);
   }
   return options;
 }
 
-/** The test files at a time if no other step has tests of Node. */
+/** The number of test files that run at the same time if no other step has tests of Node. */
 const CONCURRENCY_ALONE = 4;
 
 /**
@@ -83,8 +83,8 @@ const Kind = Object.freeze({ NODE: 'node', COMPUTE: 'compute', AFTER_NODE: 'afte
 
 /**
  * The steps of a kind that run side by side. Each begins when the one before it has ended, in the
- * order of `STEPS`, so that the lanes end at about the same time. Three compute, because parts of
- * each use one processor only, such as the last crate of a build.
+ * order of `STEPS`, so that the lanes end at about the same time. There are three lanes of COMPUTE,
+ * because each step partly uses only one processor, for example for the last crate of a build.
  */
 const LANES = Object.freeze({ [Kind.NODE]: 2, [Kind.COMPUTE]: 3, [Kind.AFTER_NODE]: 1 });
 
@@ -255,7 +255,7 @@ const STEPS = [
   },
 ];
 
-/** Runs before the steps; those that only need cargo do not wait for its end. */
+/** The set-up runs before the steps. Steps that need only cargo do not wait for its end. */
 const SET_UP = { name: 'set-up', command: () => [NODE, inRoot('scripts/setup.js')] };
 
 function parse(argv) {
@@ -425,7 +425,7 @@ async function main(argv) {
   await Promise.race([isSetUp, wait(SET_UP_MS, null, { ref: false })]);
   const run = (kind) => {
     const waiting = steps.filter((step) => step.kind === kind);
-    // One lane prints as it goes.
+    // One lane prints the output of its steps while they run.
     const held = (lane) => kind !== kinds[0] || lane > 0;
     const lanes = Array.from({ length: LANES[kind] }, (_, lane) =>
       runLane(waiting, held(lane), wanted, results, isSetUp),

@@ -146,7 +146,7 @@ const REDIS_ARGUMENTS = (port, directory) =>
     .split(' ')
     .concat('--save', '');
 
-/** Clients of a broker that belong to the test, as to a program. */
+/** Clients of a broker that the test owns, as a program would. */
 class ClientsOfTest {
   #close = [];
 

@@ -125,7 +125,8 @@ function partsOf(sequence) {
 }
 
 /**
- * The same certificate in version 1, which has no extensions: `openssl x509 -req` makes such ones.
+ * The same certificate in version 1, which has no extensions; `openssl x509 -req` makes such
+ * certificates.
  *
  * @param {Issued} issued
  * @param {Issued} issuer with a key on P-256

@@ -181,7 +181,8 @@ class Demonstration {
 
     this.#section('a server on this package');
     const socket = path.join(this.#directory, 'demo.sock');
-    // The server listens on it twice, so it is no port that the system gives to connections meanwhile.
+    // The server listens on this port twice, so the system must not give it to a connection in
+    // between.
     const address = { port: await freePort(), path: socket };
     const first = this.#server(address);
     await first.reaches('listening');

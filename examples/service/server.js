@@ -6,10 +6,10 @@
 
 const Sockhop = require(process.env.SOCKHOP || '../..');
 
-/** The time must be shorter than that before the supervisor sends SIGKILL. */
+/** This must be shorter than the time after which the supervisor sends SIGKILL. */
 const GRACE_MS = 8000;
 
-/** Only processes of the user of this one are served. */
+/** The service accepts only processes of its own user. */
 class OwnUser extends Sockhop.session {
   async start() {
     const peer = this.sock.peer_credentials;
