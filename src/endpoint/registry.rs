@@ -171,13 +171,6 @@ impl ConnectionRegistry {
             .collect()
     }
 
-    /// The connections in a group.
-    pub fn members(&self, name: &str) -> Vec<Arc<Connection>> {
-        let groups = self.distribution.groups.lock();
-        let members = groups.id(name).and_then(|group| groups.members(group));
-        members.map_or_else(Vec::new, |members| members.iter().cloned().collect())
-    }
-
     /// The number of connections in a group.
     pub fn member_count(&self, name: &str) -> usize {
         let group = self.distribution.groups.lock().id(name);

@@ -8,7 +8,7 @@ use super::options::{ConnectionOptions, Marks};
 use super::queue::EventQueue;
 use super::strings;
 use super::tls_server::TlsAcceptor;
-use super::values::{count, id as id_of, number};
+use super::values::{count, id as id_of};
 use crate::connection;
 use crate::endpoint::{self, LocalListeners};
 use crate::protocol::{ClusterLine, ClusterRun};
@@ -210,19 +210,6 @@ impl SockhopServer {
     pub fn groups(&self, connection: &Connection) -> Vec<String> {
         let groups = self.registry.groups(&connection.inner);
         groups.iter().map(ToString::to_string).collect()
-    }
-
-    /// The ids of the connections in a group.
-    #[napi(catch_unwind)]
-    pub fn members(&self, group: String) -> Vec<f64> {
-        let members = self.registry.members(&group);
-        members.iter().map(|member| number(member.id())).collect()
-    }
-
-    /// How many connections are in a group.
-    #[napi(catch_unwind)]
-    pub fn member_count(&self, group: String) -> u32 {
-        count(self.registry.member_count(&group))
     }
 
     /// Sends the next ping, and reports connections as dead that left earlier ones unanswered.

@@ -3,7 +3,7 @@
 const { late } = require('../late.js');
 const { diagnostics } = require('../diagnostics.js');
 const { handledRejection } = require('../errors/errors.js');
-const { isOfProgram } = require('../errors/report-error.js');
+const { isOfProgramOn } = require('../errors/report-error.js');
 const { makeChannel } = require('../messaging/channels.js');
 const { typeName } = require('../messaging/payloads.js');
 const { isPeerDraining } = require('../messaging/ping-answers.js');
@@ -248,7 +248,7 @@ class ClientConnection {
       if (!isCurrent()) {
         const isExpected = reconnects && /ECONNREFUSED|This socket is closed/.test(text);
         // The error of a failed attempt has rejected the promise of connect().
-        if (isExpected || err === this.lastError || !isOfProgram(err, channel)) return;
+        if (isExpected || err === this.lastError || !isOfProgramOn(err, channel)) return;
         return this.#handlers.onSocketError(err, channel);
       }
       this.lastError = err;

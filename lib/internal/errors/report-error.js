@@ -26,20 +26,25 @@ const warnings = new WeakMap();
 const STREAM_CODE = /^(EPIPE$|ABORT_ERR$|ERR_STREAM_|ERR_SOCKET_|ERR_SSL_|ERR_TLS_)/;
 
 /**
- * Whether the program made an error that the socket of a channel emits: it called `destroy(err)` or
- * emitted `error` itself. The answer must be "no" for every error that a peer can cause, because
- * the error would end a process without a listener. For a stream that the program supplies the
- * origin is unknown, so the answer is "no".
- *
- * @param {*} err
- * @param {{isNative: boolean}} channel
+ * Whether the program made an error of a socket of this package: it called `destroy(err)` or emitted
+ * `error` itself. The answer must be "no" for every error that a peer can cause, because the error
+ * would end a process without a listener.
  */
-function isOfProgram(err, { isNative }) {
-  if (!isNative || err instanceof SockhopError) return false;
+function isOfProgram(err) {
+  if (err instanceof SockhopError) return false;
   const isOfSystem = typeof err?.errno === 'number';
   const isOfStream = typeof err?.code === 'string' && STREAM_CODE.test(err.code);
   return !isOfSystem && !isOfStream;
 }
+
+/**
+ * The same for an error that the socket of a channel emits. For a stream that the program supplies
+ * the origin is unknown, so the answer is "no".
+ *
+ * @param {*} err
+ * @param {MessageChannel} channel
+ */
+const isOfProgramOn = (err, channel) => channel.isNative && isOfProgram(err);
 
 /**
  * Reports an error that a peer or the network caused. Without a listener for `error` it becomes a
@@ -74,7 +79,7 @@ function reportError(emitter, err, ...context) {
  * made is an exception if it has no listener, as in Node.
  */
 function reportSocketError(emitter, err, channel, ...context) {
-  if (isOfProgram(err, channel)) emitter.emit('error', err, ...context);
+  if (isOfProgramOn(err, channel)) emitter.emit('error', err, ...context);
   else reportError(emitter, err, ...context);
 }
 
@@ -112,4 +117,4 @@ function details(err) {
   return lines.filter(Boolean).join('\n') || undefined;
 }
 
-module.exports = { isOfProgram, isBadFrame, reportError, reportSocketError };
+module.exports = { isBadFrame, isOfProgram, isOfProgramOn, reportError, reportSocketError };

@@ -50,8 +50,6 @@ module.exports = {
   kListen: symbolOf('listen'),
   kListenElsewhere: symbolOf('listenElsewhere'),
   kListenOn: symbolOf('listenOn'),
-  kMemberCount: symbolOf('memberCount'),
-  kMembers: symbolOf('members'),
   kPing: symbolOf('ping'),
 
   // Methods of SockhopSession.

@@ -233,10 +233,6 @@ export declare class SockhopServer {
   leaveGroup(connection: Connection, group: string): boolean
   /** The groups that a connection is in. */
   groups(connection: Connection): Array<string>
-  /** The ids of the connections in a group. */
-  members(group: string): Array<number>
-  /** How many connections are in a group. */
-  memberCount(group: string): number
   /**
    * Sends the next ping, and reports connections as dead that left earlier ones unanswered.
    * JavaScript has the timer. A blocked program therefore does not ping, and reports no

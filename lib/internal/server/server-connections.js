@@ -515,7 +515,7 @@ class ServerConnections {
  */
 function isOfPeer(err, socket) {
   if (err instanceof SockhopError) return true;
-  return socket.destroyed && !isOfProgram(err, { isNative: true });
+  return socket.destroyed && !isOfProgram(err);
 }
 
 /** A program's `_from_socket()` has returned nothing. */
