@@ -481,7 +481,7 @@ describe('terminator measured in characters', () => {
 
 describe('send() in flight when the connection dies', () => {
   /** More than the kernel takes for a peer that does not read. */
-  const large = () => 'x'.repeat(64 * 2 ** 20);
+  const large = () => 'x'.repeat(48 * 2 ** 20);
 
   for (const [role, connect] of Object.entries(roles)) {
     for (const [how, kill] of Object.entries({
