@@ -12,7 +12,7 @@ const util = require('node:util');
 
 const { ErrorKind } = require('../native/classes.js');
 const { slowConsumer } = require('./errors.js');
-const { causeOfPath, explain } = require('./explanations.js');
+const { causeOfPath, explain, withoutStack } = require('./explanations.js');
 
 /**
  * Descriptions of libuv for the errors of `bind` and `listen`, for runtimes without
@@ -111,4 +111,15 @@ function connectionError(kind, errno, syscall) {
   return kind === ErrorKind.SlowConsumer ? slowConsumer() : systemError(-errno, syscall);
 }
 
-module.exports = { connectionError, systemError };
+/**
+ * @param {{errno: number, syscall: string}} failure the errno is positive
+ * @param {{path?: string, address?: string, port?: number}} endpoint
+ * @returns {Error} because of which a server cannot listen there
+ */
+function listenError({ errno, syscall }, { path, address, port }) {
+  // libuv reports a missing directory as a lack of permission.
+  const code = path && errno === 2 ? 'EACCES' : -errno;
+  return withoutStack(() => systemError(code, syscall, path ?? address, path ? -1 : port));
+}
+
+module.exports = { connectionError, listenError, systemError };

@@ -8,8 +8,7 @@ const { kListen, kListenElsewhere, kListenOn } = require('../native/classes.js')
 const { listeners, KeepAlive, nextId, throwUncaught } = require('../native/dispatcher.js');
 const { debug } = require('../diagnostics.js');
 const { abortError } = require('../errors/errors.js');
-const { withoutStack } = require('../errors/explanations.js');
-const { systemError } = require('../errors/system-errors.js');
+const { listenError, systemError } = require('../errors/system-errors.js');
 const { Server } = require('../originals.js');
 const { SockhopSocket } = require('../../SockhopSocket.js');
 const { displayedEndpoint, formatAddress, socketName } = require('../addresses.js');
@@ -40,6 +39,16 @@ const load = {
 
 /** Before Node 21 a `maxConnections` of 0 meant no limit. */
 const ZERO_IS_NONE = Number.parseInt(process.versions.node, 10) >= 21;
+
+/** The properties of the argument of a `drop` event. */
+const DROP_DETAILS = [
+  'localAddress',
+  'localPort',
+  'localFamily',
+  'remoteAddress',
+  'remotePort',
+  'remoteFamily',
+];
 
 /** Whether the constructor of net.Server defines the property `maxConnections`. */
 const HAS_OWN_LIMIT = Object.hasOwn(new Server(), 'maxConnections');
@@ -567,21 +576,8 @@ async function addressOf(host) {
 }
 
 /** The argument of a `drop` event. */
-function dropDetails([
-  localAddress,
-  localPort,
-  localFamily,
-  remoteAddress,
-  remotePort,
-  remoteFamily,
-]) {
-  return { localAddress, localPort, localFamily, remoteAddress, remotePort, remoteFamily };
-}
-
-function listenError({ errno, syscall }, { path, address, port }) {
-  // libuv reports a missing directory as a lack of permission.
-  const code = path && errno === 2 ? 'EACCES' : -errno;
-  return withoutStack(() => systemError(code, syscall, path ?? address, path ? -1 : port));
+function dropDetails(ends) {
+  return Object.fromEntries(DROP_DETAILS.map((name, index) => [name, ends[index]]));
 }
 
 function alreadyListening() {
