@@ -13,7 +13,7 @@ const { BadMessage } = require('../lib/internal/codec/decoder.js');
 const { encodeRich } = require('../lib/internal/codec/rich-encoder.js');
 const { hashOf } = require('../lib/internal/codec/key-guard.js');
 const { Kind, MAX_RICH_DEPTH, RICH } = require('../lib/internal/codec/rich-format.js');
-const { MixedFrames } = require('../lib/internal/transport/mixed-frames.js');
+const { MixedFramer } = require('../lib/internal/transport/framer.js');
 const {
   anyRichValue,
   carryRich,
@@ -409,7 +409,7 @@ describe('the frames of a stream', () => {
       );
       const expected = parts.filter((part) => part !== SWITCH);
       for (let round = 0; round < 300; round++) {
-        const frames = new MixedFrames(terminator, 1000);
+        const frames = new MixedFramer(terminator, 1000);
         const found = [];
         for (let at = 0; at < bytes.length; ) {
           const size = 1 + random(round % 2 ? 3 : 200);
@@ -429,7 +429,7 @@ describe('the frames of a stream', () => {
       Buffer.alloc(200, 'x'),
       Buffer.concat([Buffer.from(`${SWITCH}\n`), long.subarray(0, 10)]),
     ]) {
-      const frames = new MixedFrames('\n', 100);
+      const frames = new MixedFramer('\n', 100);
       let fits = true;
       for (const byte of bytes) ({ fits } = fits ? frames.push(Buffer.of(byte)) : { fits });
       assert.equal(fits, false);
@@ -437,7 +437,7 @@ describe('the frames of a stream', () => {
   });
 
   it('are text before binary frames are announced', () => {
-    const { frames } = new MixedFrames('\n', 1000).push(Buffer.from([0xff, 2, 0x0a]));
+    const { frames } = new MixedFramer('\n', 1000).push(Buffer.from([0xff, 2, 0x0a]));
     assert.deepEqual(frames, ['\ufffd\u0002']);
   });
 });

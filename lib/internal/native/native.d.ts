@@ -182,6 +182,17 @@ export declare class Listener {
   close(): void
 }
 
+/** Cuts chunks of bytes into frames, some of which are binary. */
+export declare class MixedFramer {
+  /** The arguments are those of `Framer`. Binary frames are accepted once they are announced. */
+  constructor(terminatorText: string, maxMessageSize: number)
+  /**
+   * Takes a chunk; returns `[frames, fits]`: the frames that it completes, a text as a string and
+   * a binary one with its header, and whether all are within the limit.
+   */
+  push(chunk: Uint8Array): [Array<string | Buffer>, boolean]
+}
+
 /** The native part of a client. */
 export declare class SockhopClient {
   /** A client without an attempt. */

@@ -44,4 +44,24 @@ class Framer {
   }
 }
 
-module.exports = { Framer };
+/** The same for a stream of which some frames may be binary, once the peer has announced them. */
+class MixedFramer {
+  #native;
+
+  /** The parameters are those of `Framer`. */
+  constructor(terminator, limit) {
+    this.#native = new native.MixedFramer(terminator, limit);
+  }
+
+  /**
+   * @param {Uint8Array} chunk
+   * @returns {{frames: Array<string|Buffer>, fits: boolean}} the frames that the chunk completes,
+   *   binary ones with their headers, and whether no frame is longer than the limit
+   */
+  push(chunk) {
+    const [frames, fits] = this.#native.push(chunk);
+    return { frames, fits };
+  }
+}
+
+module.exports = { Framer, MixedFramer };

@@ -12,8 +12,7 @@ const { richStream, tooMuchEarly } = require('../messaging/channel-errors.js');
 const { UNANSWERED_LIMIT } = require('../native/classes.js');
 const { throwUncaught } = require('../native/dispatcher.js');
 const { WritePacing, callAtTickEnd } = require('./write-coalescer.js');
-const { Framer } = require('./framer.js');
-const { MixedFrames } = require('./mixed-frames.js');
+const { Framer, MixedFramer } = require('./framer.js');
 const { addPart } = require('./parts.js');
 const {
   kClearPings,
@@ -291,8 +290,8 @@ class StreamTransport {
 
   /** Whether binary frames with rich values can be sent, and are read from now on. */
   get [kMayTransmitFrames]() {
-    if (!(this.#framer instanceof MixedFrames)) {
-      this.#framer = new MixedFrames(this.#channel.options.terminator[0], this.#maxMessageSize);
+    if (!(this.#framer instanceof MixedFramer)) {
+      this.#framer = new MixedFramer(this.#channel.options.terminator[0], this.#maxMessageSize);
     }
     return true;
   }
