@@ -2,7 +2,6 @@
 
 // Finds and loads the native half of the package, and passes its exports on.
 
-const { createRequire } = require('node:module');
 const path = require('node:path');
 
 const { bindingFileName, bindingPackageName, PACKAGE_ROOT, platformTag } = require('./platform.js');
@@ -19,7 +18,7 @@ class Failure {
 }
 
 /** Requires a file by a computed name. A `require` made for that file also works in a bundle. */
-const requireComputed = (file) => createRequire(file)(file);
+const requireComputed = (file) => require('node:module').createRequire(file)(file);
 
 // The requests below are literal, and each is inside a `try` of its function: bundlers and file
 // tracers follow only such requests, and tolerate a missing file only there. `PLATFORM_TAGS` has
