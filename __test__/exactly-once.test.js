@@ -10,7 +10,7 @@ const { run } = require('./chaos/exactly-once.js');
 it('every message of an orderly connection arrives once and in order', {
   timeout: 600_000,
 }, async () => {
-  const account = await run({ seconds: 15, clients: 25, seed: Date.now() });
+  const account = await run({ seconds: 10, clients: 25, seed: Date.now() });
   assert.deepEqual(account.violations, [], JSON.stringify(account));
   assert.equal(account.lost, 0);
   assert.equal(account.crashed, 0);

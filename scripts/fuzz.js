@@ -11,7 +11,7 @@
 //   codec        payloads arrive as through JSON; bytes are values or errors (JavaScript)
 //   all          all targets for this number of seconds, two at a time
 //
-// `npm run fuzz -- all 15 codec=60`: all targets for 15 seconds, but `codec` for 60.
+// `npm run fuzz -- all 10 codec=30`: all targets for 10 seconds, but `codec` for 30.
 //
 // All but the last two need a nightly toolchain (`rustup toolchain install nightly`) and cargo-fuzz,
 // which is installed below target/tools. Each run starts with all inputs in fuzz/seeds, whatever

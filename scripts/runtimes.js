@@ -94,6 +94,8 @@ const ONCE = [
   'profile.test.js',
   'reference.test.js',
   'structure.test.js',
+  // Warnings, which compare options and names with those that the package knows.
+  'mistakes.test.js',
   // The protocol of a cluster, outages of brokers and their clients; `cluster-nodes` and
   // `cluster-delivery` test on every version how programs use a cluster.
   'cluster-chaos.test.js',

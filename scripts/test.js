@@ -149,10 +149,10 @@ const STEPS = [
   },
   {
     name: 'fuzz',
-    title: 'Fuzzing: every seed, then 15 seconds of each target, and a minute of the codec',
+    title: 'Fuzzing: every seed, then 10 seconds of each target, and half a minute of the codec',
     kind: Kind.COMPUTE,
     note: () => rustMissing() && `only objectbuffer and codec: ${rustMissing()}`,
-    command: () => [NODE, inRoot('scripts/fuzz.js'), 'all', '15', 'codec=60'],
+    command: () => [NODE, inRoot('scripts/fuzz.js'), 'all', '10', 'codec=30'],
   },
   {
     name: 'rust',
