@@ -37,8 +37,8 @@ const ask = (handle, object) =>
   });
 
 /**
- * One client of each broker with `SOCKHOP_BRIEF`, on other runtimes. The clients differ in the engine
- * alone, which cluster-engines.test.js tests.
+ * The engines that are tested with `SOCKHOP_BRIEF`: one client of each broker. The other clients only
+ * change the engine, and cluster-engines.test.js tests all engines.
  */
 const BRIEF = ['memory', 'workers of node:cluster', '@nats-io/transport-node', 'ioredis'];
 const chosen = brokers.filter(({ name }) => !process.env.SOCKHOP_BRIEF || BRIEF.includes(name));

@@ -84,7 +84,8 @@ struct Reader {
     stream: Option<Arc<Stream>>,
     framer: MixedFramer,
     stats: TrafficStats,
-    /// While the connection is read before it is started: the bytes handed over so far.
+    /// While the connection is read before it is started: the bytes handed over so far. Boxed, because
+    /// each idle connection has this field.
     early_bytes: Option<Box<u64>>,
     /// The last read contained many pings.
     many_pings: bool,

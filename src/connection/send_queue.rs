@@ -49,7 +49,7 @@ pub(crate) struct SendQueue<S = Stream> {
     end: End,
     /// JavaScript waits for a position, so progress must be reported.
     awaited: bool,
-    /// Present while the program writes bytes of its own.
+    /// Present while the program writes bytes of its own. Boxed, because few connections need it.
     held: Option<Box<KeptFrames>>,
     /// The broadcasts of the server, while the connection is in it.
     subscription: Option<Subscription>,
