@@ -9,6 +9,8 @@ const path = require('node:path');
 
 /** Where the search for a free port begins. */
 const FIRST_PORT = 10_000;
+/** The number of consecutive ports that a process reserves. */
+const BLOCK = 128;
 
 /**
  * The ports that the system never gives to an outgoing connection. No connection can take one
@@ -27,26 +29,57 @@ function reservedForListeners() {
   }
 }
 
-/**
- * Listens on a port of the loopback interface for a moment. Resolves with the port, or with null if
- * it is in use.
- */
-function probe(port) {
+/** Listens on a port of the loopback interface. Resolves with null if the port is in use. */
+function listenOn(port) {
   return new Promise((resolve, reject) => {
     const server = net.createServer();
     server.on('error', (error) => (error.code === 'EADDRINUSE' ? resolve(null) : reject(error)));
-    server.listen(port, '127.0.0.1', () => {
-      const { port: found } = server.address();
-      server.close(() => resolve(found));
-    });
+    server.listen(port, '127.0.0.1', () => resolve(server));
   });
 }
 
-/** A TCP port on the loopback interface on which nothing listens. */
+/** Listens on a port for a moment. Resolves with the port, or with null if it is in use. */
+async function probe(port) {
+  const server = await listenOn(port);
+  if (server === null) return null;
+  const { port: found } = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return found;
+}
+
+/**
+ * Reserves a block of ports for this process, which listens on the first one until it exits. Test
+ * processes that run side by side can therefore not choose the same port.
+ *
+ * @returns {Promise<() => number>} returns the other ports of the block one after another, and
+ *   begins again after the last one
+ */
+async function reserveBlock([first, end]) {
+  for (;;) {
+    const start = first + BLOCK * randomInt(Math.floor((end - first) / BLOCK));
+    const holder = await listenOn(start);
+    if (holder === null) continue;
+    holder.unref();
+    let chosen = 0;
+    return () => {
+      chosen = (chosen % (BLOCK - 1)) + 1;
+      return start + chosen;
+    };
+  }
+}
+
+let block;
+
+/**
+ * A TCP port on the loopback interface on which nothing listens. The same process
+ * gets it again after 127 calls at the earliest.
+ */
 async function freePort() {
   const range = reservedForListeners();
+  if (range) block ??= reserveBlock(range);
+  const next = range ? await block : () => 0;
   for (;;) {
-    const port = await probe(range ? randomInt(...range) : 0);
+    const port = await probe(next());
     if (port !== null) return port;
   }
 }
