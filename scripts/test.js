@@ -149,10 +149,10 @@ const STEPS = [
   },
   {
     name: 'fuzz',
-    title: 'Fuzzing: every seed, then 10 seconds of each target, and half a minute of the codec',
+    title: 'Fuzzing: every seed, then some seconds of each target',
     kind: Kind.COMPUTE,
     note: () => rustMissing() && `only objectbuffer and codec: ${rustMissing()}`,
-    command: () => [NODE, inRoot('scripts/fuzz.js'), 'all', '10', 'codec=30'],
+    command: () => [NODE, inRoot('scripts/fuzz.js'), 'all', '6', 'codec=20'],
   },
   {
     name: 'rust',
