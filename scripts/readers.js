@@ -75,7 +75,7 @@ const FLOODS = [
 const filesOf = { runtime: FILES, loop: FLOODS };
 
 /** The repetitions of randomized tests; the step "node-slow" repeats them more often. */
-const REPEAT = '3';
+const REPEAT = '2';
 
 runSuites(
   'SOCKHOP_READER',

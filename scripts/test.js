@@ -125,6 +125,13 @@ const STEPS = [
     command: () => ['cargo', 'clippy', '--all-targets', '--', '-D', 'warnings'],
   },
   {
+    name: 'fuzz',
+    title: 'Fuzzing: every seed, then some seconds of each target',
+    kind: Kind.COMPUTE,
+    note: () => rustMissing() && `only objectbuffer and codec: ${rustMissing()}`,
+    command: () => [NODE, inRoot('scripts/fuzz.js'), 'all', '6', 'codec=20'],
+  },
+  {
     name: 'biome',
     title: 'JavaScript: format and lint',
     kind: Kind.COMPUTE,
@@ -146,13 +153,6 @@ const STEPS = [
     unless: () =>
       !fs.existsSync(inRoot('.git')) && 'these files are no clone, whose commits could be cloned',
     command: () => ['bash', inRoot('.ci/clone')],
-  },
-  {
-    name: 'fuzz',
-    title: 'Fuzzing: every seed, then some seconds of each target',
-    kind: Kind.COMPUTE,
-    note: () => rustMissing() && `only objectbuffer and codec: ${rustMissing()}`,
-    command: () => [NODE, inRoot('scripts/fuzz.js'), 'all', '6', 'codec=20'],
   },
   {
     name: 'rust',
@@ -197,6 +197,8 @@ const STEPS = [
     title: 'Node: tests of the package that take long',
     kind: Kind.NODE,
     canRepeat: true,
+    // The steps "readers" and "runtimes" repeat the same tests, with other readers and runtimes.
+    env: process.env.CI ? { SOCKHOP_REPEAT: '6' } : {},
     command: () => [NODE, ...nodeTestOptions(), ...findTests(inRoot('__test__')).filter(isSlow)],
   },
   {
