@@ -68,6 +68,7 @@ function writeManifest(directory, fields) {
 
 /**
  * The files that `npm pack` of the checkout would pack, except those that are only needed to build.
+ * @returns {string[]}
  */
 function mainFiles() {
   const answer = JSON.parse(
@@ -80,8 +81,18 @@ function mainFiles() {
   return files.map((file) => file.path).filter((file) => !BUILD_FILES.test(file));
 }
 
+/** A process that assembles several releases asks npm once. */
+let known;
+
+/** Those files. SOCKHOP_MAIN_FILES is their list, in JSON, where many processes assemble a release. */
+function knownFiles() {
+  const { SOCKHOP_MAIN_FILES: list } = process.env;
+  known ??= list ? JSON.parse(fs.readFileSync(list, 'utf8')) : mainFiles();
+  return known;
+}
+
 function assembleMain(directory, tags) {
-  for (const file of mainFiles()) {
+  for (const file of knownFiles()) {
     fs.mkdirSync(path.join(directory, path.dirname(file)), { recursive: true });
     fs.copyFileSync(path.join(ROOT, file), path.join(directory, file));
   }
@@ -144,7 +155,7 @@ function bindingsOf(files) {
   );
 }
 
-module.exports = { assemble, bindingsOf };
+module.exports = { assemble, bindingsOf, mainFiles };
 
 if (require.main === module) {
   const [directory, ...files] = process.argv.slice(2);

@@ -92,4 +92,7 @@ const MANAGERS = [
   },
 ];
 
-module.exports = { MANAGERS, npmFlags };
+/** The version of a manager, which its package.json states: to run it would take longer. */
+const releaseOf = ({ script }) => require(path.join(script, '..', '..', 'package.json')).version;
+
+module.exports = { MANAGERS, npmFlags, releaseOf };

@@ -23,7 +23,7 @@ const { setup } = require('../scripts/setup.js');
 const { assemble, bindingsOf } = require('./assemble.js');
 const { build, buildable, builtBinding } = require('./build.js');
 const { installTools, npmFile, run } = require('./commands.js');
-const { MANAGERS, npmFlags } = require('./managers.js');
+const { MANAGERS, npmFlags, releaseOf } = require('./managers.js');
 const { converse, start, writeProgram } = require('./programs.js');
 const { publish } = require('./publish.js');
 const { startRegistry } = require('./registry.js');
@@ -47,6 +47,8 @@ class Rehearsal {
   #count = 0;
   failures = [];
   passed = 0;
+  /** The directory with what npm has installed for the first request. */
+  byNpm;
 
   constructor(scratch, url) {
     this.#scratch = scratch;
@@ -126,12 +128,13 @@ class Rehearsal {
 
 async function rehearseManagers(rehearsal) {
   for (const manager of MANAGERS) {
-    const release = rehearsal.run(ROOT, manager.script, ['--version']).trim();
     for (const { request, name } of REQUESTS) {
-      await rehearsal.step(`${manager.name} (${release}) installs ${request}`, async () => {
+      const title = `${manager.name} (${releaseOf(manager)}) installs ${request}`;
+      await rehearsal.step(title, async () => {
         const directory = rehearsal.makeDirectory(name);
         rehearsal.install(manager, directory, request);
         await rehearsal.converse(directory, [process.execPath, ...(manager.nodeOptions ?? [])]);
+        if (manager.name === 'npm') rehearsal.byNpm ??= directory;
       });
     }
   }
@@ -142,8 +145,7 @@ async function rehearseMishaps(rehearsal) {
   const [{ request, name }] = REQUESTS;
 
   await rehearsal.step('npm ci installs what a lock file says', async () => {
-    const directory = rehearsal.makeDirectory(name);
-    rehearsal.npm(directory, 'install', request);
+    const directory = rehearsal.byNpm;
     fs.rmSync(path.join(directory, 'node_modules'), { recursive: true });
     rehearsal.npm(directory, 'ci');
     await rehearsal.converse(directory);
