@@ -12,7 +12,13 @@ const tls = require('node:tls');
 const { freePort, temporaryDirectory, unixPath } = require('./support/addresses.js');
 const { issue } = require('./support/certificates.js');
 const { cleanup } = require('./support/cleanup.js');
-const { noTerminal, run, start, startOnTerminal } = require('./support/command-line.js');
+const {
+  noTerminal,
+  run,
+  runTogether,
+  start,
+  startOnTerminal,
+} = require('./support/command-line.js');
 const { deadline, until } = require('./support/deadline.js');
 const { implementations } = require('./support/implementations.js');
 const { parse, parserMissing } = require('./support/openmetrics.js');
@@ -65,13 +71,17 @@ describe('the command line', () => {
       ([, name]) => name,
     );
     assert.deepEqual(commands, ['listen', 'connect', 'send', 'ping', 'bench', 'monitor']);
-    const explain = async (name) => {
-      const { code, stdout, stderr } = await run(t, [name, '--help']);
+    const explanations = await runTogether(
+      t,
+      commands.map((name) => [name, '--help']),
+    );
+    for (const [index, name] of commands.entries()) {
+      const { code, stdout, stderr } = explanations[index];
       assert.deepEqual([code, stderr], [0, ''], name);
       assert.match(stdout, new RegExp(`^usage: sockhop-native ${name} `));
       for (const line of stdout.split('\n')) assert.ok(line.length <= 100, line);
-    };
-    await Promise.all(commands.map(explain));
+    }
+    assert.deepEqual(await run(t, ['ping', '--help']), explanations[commands.indexOf('ping')]);
     assert.match((await run(t, ['help', 'send'])).stdout, /^usage: sockhop-native send /);
     const { version } = require('../package.json');
     assert.equal((await run(t, ['--version'])).stdout, `${version}\n`);
@@ -94,13 +104,19 @@ describe('the command line', () => {
       'send /run/app.sock': /no message to send: "\/run\/app.sock" is an endpoint/,
       'listen --echo --reply 1': /exclude each other/,
     };
-    const refuse = async ([line, message]) => {
-      const { code, stdout, stderr } = await run(t, line.split(' '));
+    const lines = Object.keys(mistakes);
+    const results = await runTogether(
+      t,
+      lines.map((line) => line.split(' ')),
+    );
+    for (const [index, line] of lines.entries()) {
+      const { code, stdout, stderr } = results[index];
       assert.deepEqual([code, stdout], [2, ''], line);
-      assert.match(stderr, message, line);
+      assert.match(stderr, mistakes[line], line);
       assert.match(stderr, /--help\n$/, line);
-    };
-    await Promise.all(Object.entries(mistakes).map(refuse));
+    }
+    // As a process of its own it ends in the same way.
+    assert.deepEqual(await run(t, lines[0].split(' ')), results[0]);
   });
 
   it('without a binding prints the reason and the remedy, without a stack', limit, async (t) => {
@@ -625,16 +641,18 @@ describe('monitor', () => {
   });
 });
 
-describe('the guide to the command line', () => {
+/** Tests that the guide is true, which is the same on each runtime. */
+function testGuide() {
   const GUIDE = path.join(__dirname, '..', 'docs', 'command-line.md');
   const shown = fs
     .readFileSync(GUIDE, 'utf8')
     .split('\n')
     .filter((line) => line.startsWith('npx sockhop-native '));
 
-  /** The arguments of a command as the text shows it, with other ports. */
+  /** The arguments of a command as the text shows it, with other ports, and a brief measurement. */
   const argumentsOf = (line, ports) =>
     line
+      .replace('--duration 1 ', '--duration 0.1 ')
       .match(/'[^']*'|\S+/g)
       .slice(2)
       .map((word) => ports[word] ?? word.replace(/^'|'$/g, ''));
@@ -659,25 +677,29 @@ describe('the guide to the command line', () => {
     assert.deepEqual([...names].sort(), [...Object.keys(ENDS), 'listen'].sort());
   });
 
-  for (const line of shown.filter((each) => !each.includes(' listen '))) {
-    it(`shows one that works: ${line}`, limit, async (t) => {
+  const calls = shown.filter((line) => !line.includes(' listen '));
+  // The server of the guide answers with the object that came.
+  for (const [reply, lines] of [
+    [['--echo'], calls.filter((line) => !line.includes('--expect'))],
+    [['--reply', '{"ok":true}'], calls.filter((line) => line.includes('--expect'))],
+  ]) {
+    it(`shows commands that work with listen ${reply.join(' ')}`, limit, async (t) => {
+      assert.notEqual(lines.length, 0);
       const ports = { 50000: String(await freePort()), 9464: String(await freePort()) };
-      // The server of the guide answers with the object that came.
-      const reply = line.includes('--expect') ? ['--reply', '{"ok":true}'] : ['--echo'];
-      const server = start(t, [
-        'listen',
-        ...reply,
-        '--quiet',
-        '--metrics',
-        ports[9464],
-        ports[50000],
-      ]);
+      const where = ['--quiet', '--metrics', ports[9464], ports[50000]];
+      const server = start(t, ['listen', ...reply, ...where]);
       await server.output(/listening on/);
       await server.output(/metrics at/);
-      const command = start(t, argumentsOf(line, ports));
-      await ENDS[line.split(' ')[2]](command);
-      const { code, stderr } = await command.ended();
-      assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
+      for (const line of lines) {
+        await t.test(line, limit, async (t) => {
+          const command = start(t, argumentsOf(line, ports));
+          await ENDS[line.split(' ')[2]](command);
+          const { code, stderr } = await command.ended();
+          assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
+        });
+      }
     });
   }
-});
+}
+
+if (!process.env.SOCKHOP_BRIEF) describe('the guide to the command line', testGuide);

@@ -2,6 +2,7 @@
 
 // Runs the command line as a user does: as a process, with or without a terminal.
 
+const assert = require('node:assert/strict');
 const { spawn, spawnSync } = require('node:child_process');
 const path = require('node:path');
 const { cleanup } = require('./cleanup.js');
@@ -131,6 +132,22 @@ function run(t, args, { input = '', env } = {}) {
   return command.ended();
 }
 
+/**
+ * Runs commands that end at once, all in one process.
+ *
+ * @returns {Promise<{code: number, stdout: string, stderr: string}[]>}
+ */
+async function runTogether(t, lines) {
+  const file = path.join(__dirname, '..', 'programs', 'command-lines.js');
+  const command = new Command(t, process.execPath, [file, JSON.stringify(lines.map(patient))]);
+  command.endInput();
+  const { code, stdout, stderr } = await command.ended();
+  assert.deepEqual({ code, stderr }, { code: 0, stderr: '' });
+  const results = stdout.trim().split('\n');
+  assert.equal(results.length, lines.length);
+  return results.map((result) => JSON.parse(result));
+}
+
 /** Starts a command on a terminal. */
 const startOnTerminal = (t, args, env) =>
   new Command(t, 'python3', ['-c', PTY, process.execPath, BIN, ...patient(args)], {
@@ -144,4 +161,4 @@ const noTerminal =
     ? 'python3 with its module "pty" is not here'
     : false;
 
-module.exports = { noTerminal, run, start, startOnTerminal };
+module.exports = { noTerminal, run, runTogether, start, startOnTerminal };
