@@ -7,28 +7,23 @@ const assert = require('node:assert/strict');
 const { describe, it } = require('node:test');
 const { inspect } = require('node:util');
 const { unixPath } = require('./support/addresses.js');
+const { warningsWithin } = require('./support/fresh-copies.js');
 const impl = require('./support/impl.js');
 const { makeClient, startServer } = require('./support/local.js');
 const { program } = require('./support/program.js');
 
 const limit = { timeout: 600_000 };
 
-/**
- * The warnings of a process that makes clients and servers with these options, one after the other.
- */
-async function warningsOf(t, { client = [], server = [] }) {
-  const main = async (sockhop, { clients, servers }) => {
-    process.on('warning', ({ name, code, message }) => {
-      console.log(JSON.stringify({ name, code, message }));
-    });
+/** The warnings of a program that makes clients and servers with these options. */
+function warningsOf({ client = [], server = [] }) {
+  const main = (sockhop, { clients, servers }) => {
     for (const options of clients) new sockhop.client(options);
     for (const options of servers) new sockhop.server(options);
   };
-  const argument = { clients: client, servers: server };
-  const { code, lines, stderr } = await program(t, main, argument).ended();
-  assert.equal(code, 0, stderr);
-  return lines.map((line) => JSON.parse(line));
+  return warningsWithin(main, { clients: client, servers: server });
 }
+
+const asLines = (warnings) => warnings.map(({ code, message }) => `${code} ${message}`);
 
 describe('an option that the package does not read', () => {
   for (const [name, meant] of [
@@ -48,8 +43,8 @@ describe('an option that the package does not read', () => {
     ['auto_reconnect_timeout', 'auto_reconnect_interval'],
     ['reconnectDelay', 'auto_reconnect_interval'],
   ]) {
-    it(`${name} causes a warning that suggests ${meant}`, limit, async (t) => {
-      const [warning, ...more] = await warningsOf(t, { client: [{ [name]: 1 }] });
+    it(`${name} causes a warning that suggests ${meant}`, limit, async () => {
+      const [warning, ...more] = await warningsOf({ client: [{ [name]: 1 }] });
       assert.deepEqual(more, []);
       assert.equal(warning.name, 'SockhopWarning');
       assert.equal(warning.code, 'SOCKHOP_UNKNOWN_OPTION');
@@ -58,14 +53,14 @@ describe('an option that the package does not read', () => {
     });
   }
 
-  it('is warned of once, however many clients and servers have it', limit, async (t) => {
+  it('is warned of once, however many clients and servers have it', limit, async () => {
     const options = [{ adress: '::1' }, { adress: '::1' }];
-    const warnings = await warningsOf(t, { client: options, server: options });
+    const warnings = await warningsOf({ client: options, server: options });
     assert.equal(warnings.length, 1);
   });
 
-  it('is reported for a server as for a client', limit, async (t) => {
-    const [{ message }] = await warningsOf(t, { server: [{ maxConnections: 5 }] });
+  it('is reported for a server as for a client', limit, async () => {
+    const [{ message }] = await warningsOf({ server: [{ maxConnections: 5 }] });
     assert.match(message, /"maxConnections" of a SockhopServer.*"max_connections"/);
   });
 
@@ -75,8 +70,8 @@ describe('an option that the package does not read', () => {
     ['signal', {}, /connect\(\{ signal \}\)/],
     ['backlog', 5, /no effect/],
   ]) {
-    it(`${name}, an option of net or tls, is warned of with the remedy`, limit, async (t) => {
-      const [warning, ...more] = await warningsOf(t, { client: [{ [name]: value }] });
+    it(`${name}, an option of net or tls, is warned of with the remedy`, limit, async () => {
+      const [warning, ...more] = await warningsOf({ client: [{ [name]: value }] });
       assert.deepEqual(more, []);
       assert.equal(warning.code, 'SOCKHOP_IGNORED_OPTION');
       assert.ok(warning.message.includes(`"${name}"`), warning.message);
@@ -84,14 +79,14 @@ describe('an option that the package does not read', () => {
     });
   }
 
-  it('auto_reconnect is warned of with the property to set', limit, async (t) => {
-    const [warning, ...more] = await warningsOf(t, { client: [{ auto_reconnect: true }] });
+  it('auto_reconnect is warned of with the property to set', limit, async () => {
+    const [warning, ...more] = await warningsOf({ client: [{ auto_reconnect: true }] });
     assert.deepEqual(more, []);
     assert.match(warning.message, /client\.auto_reconnect = true/);
   });
 
-  it('a certificate next to ssl is warned of, with ssl_options as its place', limit, async (t) => {
-    const [warning, ...more] = await warningsOf(t, { client: [{ ssl: true, ca: 'PEM' }] });
+  it('a certificate next to ssl is warned of, with ssl_options as its place', limit, async () => {
+    const [warning, ...more] = await warningsOf({ client: [{ ssl: true, ca: 'PEM' }] });
     assert.deepEqual(more, []);
     assert.match(warning.message, /"ca".*"ssl_options"/);
   });
@@ -104,9 +99,9 @@ describe('an option that the package does not read', () => {
     ['certs', 'PEM', 'cert', 'server'],
     ['privateKey', 'PEM', 'key', 'server'],
   ]) {
-    it(`${name} in ssl_options causes a warning that suggests ${meant}`, limit, async (t) => {
+    it(`${name} in ssl_options causes a warning that suggests ${meant}`, limit, async () => {
       const ssl_options = { [name]: value };
-      const [warning, ...more] = await warningsOf(t, { [side]: [{ ssl_options }] });
+      const [warning, ...more] = await warningsOf({ [side]: [{ ssl_options }] });
       assert.deepEqual(more, []);
       assert.equal(warning.code, 'SOCKHOP_UNKNOWN_OPTION');
       assert.match(
@@ -120,15 +115,15 @@ describe('an option that the package does not read', () => {
     ['cert', 'key'],
     ['key', 'cert'],
   ]) {
-    it(`${name} of a client without ${missing} is warned of`, limit, async (t) => {
+    it(`${name} of a client without ${missing} is warned of`, limit, async () => {
       const client = [{ ssl_options: { [name]: 'PEM' } }, { ssl_options: { cert: 'a', key: 'b' } }];
-      const [warning, ...more] = await warningsOf(t, { client });
+      const [warning, ...more] = await warningsOf({ client });
       assert.deepEqual(more, []);
       assert.match(warning.message, new RegExp(`"${name}" of "ssl_options".*without "${missing}"`));
     });
   }
 
-  it('options of tls, and of the connection, are not mentioned', limit, async (t) => {
+  it('options of tls, and of the connection, are not mentioned', limit, async () => {
     const ssl_options = {
       ca: 'PEM',
       ciphers: 'DEFAULT',
@@ -139,12 +134,12 @@ describe('an option that the package does not read', () => {
       unrelated: true,
     };
     const of = [{ ssl_options }];
-    assert.deepEqual(await warningsOf(t, { client: of, server: of }), []);
+    assert.deepEqual(await warningsOf({ client: of, server: of }), []);
   });
 
-  it('an entry of addresses may have misspelt names as well', limit, async (t) => {
+  it('an entry of addresses may have misspelt names as well', limit, async () => {
     const addresses = [{ host: 'example.org', prot: 5000 }];
-    const warnings = await warningsOf(t, { client: [{ addresses }] });
+    const warnings = await warningsOf({ client: [{ addresses }] });
     assert.deepEqual(
       warnings.map(({ message }) =>
         message.match(/"(\w+)" of a place of "addresses".*"(\w+)"/)?.slice(1),
@@ -156,46 +151,45 @@ describe('an option that the package does not read', () => {
     );
   });
 
-  it('options of a cluster may have misspelt names as well', limit, async (t) => {
-    const main = async (sockhop) => {
-      process.on('warning', ({ code, message }) => console.log(code, message));
+  it('options of a cluster may have misspelt names as well', limit, async () => {
+    const main = (sockhop) => {
       const verbs = ['open', 'subscribe', 'unsubscribe', 'publish', 'flush', 'pending', 'close'];
       const engine = Object.fromEntries(verbs.map((verb) => [verb, () => {}]));
       new sockhop.server({ cluster: { engine, prefx: 'shop' } });
     };
-    const { lines, stderr } = await program(t, main).ended();
-    assert.equal(lines.length, 1, stderr);
-    assert.match(lines[0], /^SOCKHOP_UNKNOWN_OPTION .*"prefx" of "cluster".*"prefix"/);
+    const [warning, ...more] = await warningsWithin(main);
+    assert.deepEqual(more, []);
+    assert.equal(warning.code, 'SOCKHOP_UNKNOWN_OPTION');
+    assert.match(warning.message, /"prefx" of "cluster".*"prefix"/);
   });
 
-  it('a name that is the program’s own is not mentioned', limit, async (t) => {
+  it('a name that is the program’s own is not mentioned', limit, async () => {
     const own = { name: 'a', id: 1, key: 'k', user: 'ada', sort: 1, post: 1, mode: 1, colour: 1 };
     const environment = { HOST: 'x', PORT: '1', PATH: '/bin', ADRESS: 'y' };
     const heeded = { address: '::1', host: 'x', noDelay: true, auto_reconnect: false };
     const of = [own, environment, heeded];
-    assert.deepEqual(await warningsOf(t, { client: of, server: of }), []);
+    assert.deepEqual(await warningsOf({ client: of, server: of }), []);
   });
 
   it(
     'options of the other side are not mentioned: both may be given one object',
     limit,
-    async (t) => {
+    async () => {
       const both = {
         port: 5000,
         connect_timeout: 5,
         max_connections: 5,
         auto_reconnect_interval: 9,
       };
-      assert.deepEqual(await warningsOf(t, { client: [both], server: [both] }), []);
+      assert.deepEqual(await warningsOf({ client: [both], server: [both] }), []);
     },
   );
 });
 
 describe('an option of one message that the package does not read', () => {
-  /** The warnings of a process whose client and server exchange messages with these options. */
-  async function warningsOfMessages(t, options) {
+  /** The warnings of a program whose client and server exchange messages with these options. */
+  function warningsOfMessages(t, options) {
     const main = async (sockhop, { path, options: given }) => {
-      process.on('warning', ({ code, message }) => console.log(JSON.stringify({ code, message })));
       const server = new sockhop.server({ path });
       server.on('receive', (_object, { callback }) => callback?.({ thanks: true }));
       server.on('request', (_request, response) => response.send({ thanks: true }));
@@ -216,9 +210,7 @@ describe('an option of one message that the package does not read', () => {
       await client.disconnect();
       await server.close();
     };
-    const { code, lines, stderr } = await program(t, main, { path: unixPath(t), options }).ended();
-    assert.equal(code, 0, stderr);
-    return lines.map((line) => JSON.parse(line));
+    return warningsWithin(main, { path: unixPath(t), options });
   }
 
   for (const [name, meant] of [
@@ -245,7 +237,6 @@ describe('an option of one message that the package does not read', () => {
 
   it('a number instead of the options of request() is warned of', limit, async (t) => {
     const main = async (sockhop, { path }) => {
-      process.on('warning', ({ code, message }) => console.log(JSON.stringify({ code, message })));
       const server = new sockhop.server({ path });
       server.on('request', (_request, response) => response.send({ thanks: true }));
       await server.listen();
@@ -255,9 +246,7 @@ describe('an option of one message that the package does not read', () => {
       await client.disconnect();
       await server.close();
     };
-    const { code, lines, stderr } = await program(t, main, { path: unixPath(t) }).ended();
-    assert.equal(code, 0, stderr);
-    const [warning, ...more] = lines.map((line) => JSON.parse(line));
+    const [warning, ...more] = await warningsWithin(main, { path: unixPath(t) });
     assert.deepEqual(more, []);
     assert.equal(warning.code, 'SOCKHOP_IGNORED_OPTION');
     assert.match(warning.message, /request\(\).*\{ timeout: 5000 \}.*5000/);
@@ -276,18 +265,18 @@ describe('an option of one message that the package does not read', () => {
 
 describe('a value that means something else than it seems to', () => {
   for (const peer_type of ['JSON', 'Json', ' json']) {
-    it(`peer_type: ${JSON.stringify(peer_type)} is warned of`, limit, async (t) => {
-      const [warning, ...more] = await warningsOf(t, { server: [{ peer_type }] });
+    it(`peer_type: ${JSON.stringify(peer_type)} is warned of`, limit, async () => {
+      const [warning, ...more] = await warningsOf({ server: [{ peer_type }] });
       assert.deepEqual(more, []);
       assert.equal(warning.code, 'SOCKHOP_OPTION_VALUE');
       assert.match(warning.message, /means "Sockhop".*write "json"/);
     });
   }
 
-  it('the names that 1.8.4 documents for peer_type are not mentioned', limit, async (t) => {
+  it('the names that 1.8.4 documents for peer_type are not mentioned', limit, async () => {
     const types = ['json', 'Sockhop', 'SockhopClient', 'SockhopServer'];
     const options = types.map((peer_type) => ({ peer_type }));
-    assert.deepEqual(await warningsOf(t, { client: options, server: options }), []);
+    assert.deepEqual(await warningsOf({ client: options, server: options }), []);
   });
 
   for (const [address, remedy] of [
@@ -326,17 +315,16 @@ describe('a value that means something else than it seems to', () => {
     ['ssl', { ca: 'PEM' }, /"options\.ssl" property is an object.*"ssl_options"/],
     ['ssl_options', { requestCert: 1 }, /"requestCert" of "ssl_options" has no effect: only true/],
   ]) {
-    it(`${name}: ${inspect(value)} is warned of`, limit, async (t) => {
-      const main = async (sockhop, given) => {
-        process.on('warning', ({ code, message: text }) => console.log(code, text));
+    it(`${name}: ${inspect(value)} is warned of`, limit, async () => {
+      const main = (sockhop, given) => {
         const received = given.isNaN ? Number.NaN : given.value;
         new sockhop.client({ [given.name]: received });
       };
       const argument = { name, value, isNaN: Number.isNaN(value) };
-      const { lines, stderr } = await program(t, main, argument).ended();
-      assert.equal(lines.length, 1, stderr);
-      assert.match(lines[0], /^SOCKHOP_OPTION_VALUE /);
-      assert.match(lines[0], message);
+      const [warning, ...more] = await warningsWithin(main, argument);
+      assert.deepEqual(more, []);
+      assert.equal(warning.code, 'SOCKHOP_OPTION_VALUE');
+      assert.match(warning.message, message);
     });
   }
 
@@ -401,9 +389,8 @@ describe('listen() and connect() with arguments', () => {
     }
   });
 
-  it('warn of an address among the options', limit, async (t) => {
+  it('warn of an address among the options', limit, async () => {
     const main = async (sockhop) => {
-      process.on('warning', ({ code, message }) => console.log(code, message));
       const server = new sockhop.server({ port: 0 });
       await server.listen({ port: 1 });
       const client = new sockhop.client({ port: server.server.address().port });
@@ -411,8 +398,7 @@ describe('listen() and connect() with arguments', () => {
       await client.disconnect();
       await server.close();
     };
-    const { code, lines, stderr } = await program(t, main).ended();
-    assert.equal(code, 0, stderr);
+    const lines = asLines(await warningsWithin(main));
     assert.equal(lines.length, 2, lines.join('\n'));
     assert.match(lines[0], /^SOCKHOP_IGNORED_OPTION .*"port" of listen\(\)/);
     assert.match(lines[1], /^SOCKHOP_IGNORED_OPTION .*"host" of connect\(\)/);
@@ -420,10 +406,9 @@ describe('listen() and connect() with arguments', () => {
 });
 
 describe('a listener for an event that does not exist', () => {
-  /** Returns the warnings of a process whose client and server have listeners for these events. */
+  /** Returns the warnings of a program whose client and server have listeners for these events. */
   async function warningsOfEvents(t, events) {
     const main = async (sockhop, given) => {
-      process.on('warning', ({ code, message }) => console.log(code, message));
       const server = new sockhop.server({ path: given.path });
       const client = new sockhop.client({ path: given.path });
       for (const name of given.server) server.on(name, () => {});
@@ -439,12 +424,7 @@ describe('a listener for an event that does not exist', () => {
       }
       await server.close();
     };
-    const { code, lines, stderr } = await program(t, main, {
-      path: unixPath(t),
-      ...events,
-    }).ended();
-    assert.equal(code, 0, stderr);
-    return lines;
+    return asLines(await warningsWithin(main, { path: unixPath(t), ...events }));
   }
 
   for (const [name, meant] of [
@@ -536,7 +516,6 @@ describe('a method with an argument that it does not take', () => {
   ]) {
     it(`${call} is warned of`, limit, async (t) => {
       const main = async (sockhop, given) => {
-        process.on('warning', ({ message: text }) => console.log(text));
         const server = new sockhop.server({ path: given.path });
         await server.listen();
         const client = new sockhop.client({ path: given.path });
@@ -549,9 +528,9 @@ describe('a method with an argument that it does not take', () => {
         await client.disconnect();
         await server.close();
       };
-      const { lines, stderr } = await program(t, main, { path: unixPath(t), call }).ended();
-      assert.equal(lines.length, 1, stderr);
-      assert.match(lines[0], message);
+      const [warning, ...more] = await warningsWithin(main, { path: unixPath(t), call });
+      assert.deepEqual(more, []);
+      assert.match(warning.message, message);
     });
   }
 
