@@ -117,7 +117,7 @@ async function run(settings, execArgv, observe) {
       },
       execArgv: { [side]: execArgv },
     });
-    await definition.round({ ...ends, peer, ms: WARM_UP_MS, warm: true });
+    await definition.round({ ...ends, peer, ms: Math.min(ms, WARM_UP_MS), warm: true });
     const stop = await observe(ends[side].pid);
     let figures;
     try {
