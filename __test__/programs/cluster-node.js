@@ -1,8 +1,8 @@
 'use strict';
 
-// A node of a cluster in a separate process. It carries out the commands of the test, and reports
-// the events of `server.cluster`. With the engine "workers" it is a worker of node:cluster, and its
-// primary process passes the messages on.
+// Nodes of a cluster in a separate process, one after another. The process carries out the commands
+// of the test, and reports the events of `server.cluster`. With the engine "workers" it is a worker
+// of node:cluster, and its primary process passes the messages on.
 
 const nodeCluster = require('node:cluster');
 const { setTimeout: delay } = require('node:timers/promises');
@@ -22,15 +22,23 @@ const JOIN_TIMEOUT = 120_000;
 /** The time between two looks at a condition, in ms. */
 const LOOK = 10;
 
-/** Resolves when a condition holds, of whose changes not all are events. */
-async function until(condition) {
-  while (!condition()) await delay(LOOK);
-}
-
-function run({ engine, url, options, port = 0 }) {
+/**
+ * A node with a server of its own.
+ *
+ * @param {object} config
+ * @param {function(object): void} send to the test; nothing is sent after the answer to `close`
+ */
+function makeNode({ engine, url, options, port = 0 }, send) {
   const cluster = { engine: engines[engine](url), join_timeout: JOIN_TIMEOUT, ...options };
   const server = new SockhopServer({ port, cluster });
-  const report = (message) => process.connected && process.send(message, () => {});
+  let isClosed = false;
+  const report = (message) => {
+    if (!isClosed) send(message);
+  };
+  /** Resolves when a condition holds, of whose changes not all are events. */
+  const until = async (condition) => {
+    while (!isClosed && !condition()) await delay(LOOK);
+  };
   for (const name of EVENTS) {
     server.cluster.on(name, (...args) => {
       const plain = args.map((arg) => (arg instanceof Error ? arg.message : arg));
@@ -96,22 +104,37 @@ function run({ engine, url, options, port = 0 }) {
         process.exit();
       });
     },
-    close: () => server.close().then(() => process.disconnect()),
+    close: () => {
+      clearInterval(sending);
+      return server.close();
+    },
   };
-  process.on('message', async ({ call, method, args }) => {
-    if (call === undefined) return;
+  return async ({ call, method, args }) => {
+    let answer;
     try {
-      report({ call, result: await commands[method](...args) });
+      answer = { call, result: await commands[method](...args) };
     } catch (err) {
-      report({ call, error: err.message, code: err.code });
+      answer = { call, error: err.message, code: err.code };
     }
+    report(answer);
+    if (method === 'close') isClosed = true;
+  };
+}
+
+/** Carries out the commands for one node after another; the command `open` makes the next one. */
+function run() {
+  const send = (message) => process.connected && process.send(message, () => {});
+  let carryOut = null;
+  process.on('message', (message) => {
+    if (message.open !== undefined) carryOut = makeNode(message.open, send);
+    // Those without a call are of node:cluster.
+    else if (message.call !== undefined) carryOut(message);
   });
 }
 
-if (nodeCluster.isWorker || process.argv[3] !== 'primary') run(JSON.parse(process.argv[2]));
+if (nodeCluster.isWorker || process.argv[2] !== 'primary') run();
 else {
   relay();
-  nodeCluster.setupPrimary({ args: [process.argv[2]] });
   process.on('message', ({ worker: id, fork, kill, ...message }) => {
     if (fork) {
       const worker = nodeCluster.fork();

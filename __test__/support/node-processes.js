@@ -1,8 +1,10 @@
 'use strict';
 
 const { fork } = require('node:child_process');
+const { once } = require('node:events');
 const net = require('node:net');
 const path = require('node:path');
+const { after } = require('node:test');
 const { cleanup } = require('./cleanup.js');
 const { deadline, until } = require('./deadline.js');
 const { EventLog } = require('./event-log.js');
@@ -18,6 +20,7 @@ class NodeProcess extends EventLog {
   #send;
   #calls = new Map();
   #lastCall = 0;
+  #hasEnded = false;
   clients = [];
 
   /** @param {function(object): void} send to the process */
@@ -25,6 +28,12 @@ class NodeProcess extends EventLog {
     super();
     this.t = t;
     this.#send = send;
+  }
+
+  /** Opens a new server with a new identity in the process. */
+  async open(config) {
+    this.#send({ open: config });
+    Object.assign(this, await this.do('listen'));
   }
 
   onMessage({ call, result, error, code, event, args, time }) {
@@ -35,18 +44,22 @@ class NodeProcess extends EventLog {
     else waiting?.reject(Object.assign(new Error(error), { code }));
   }
 
+  /** The process has ended, and answers no more calls. */
+  end() {
+    this.#hasEnded = true;
+    for (const { reject } of this.#calls.values()) reject(new Error('the process has ended'));
+    this.#calls.clear();
+  }
+
   do(method, ...args) {
     this.#lastCall += 1;
     const call = this.#lastCall;
     const answered = new Promise((resolve, reject) => {
+      if (this.#hasEnded) return reject(new Error('the process has ended'));
       this.#calls.set(call, { resolve, reject });
       this.#send({ call, method, args });
     });
     return deadline(answered, `${method} of a node`, PATIENCE);
-  }
-
-  async listen() {
-    Object.assign(this, await this.do('listen'));
   }
 
   /** Resolves when this node knows that many nodes, itself included. */
@@ -82,30 +95,80 @@ class NodeProcess extends EventLog {
   }
 }
 
+/** The processes without a node, which the next tests use: starting one costs more than a node. */
+const idle = [];
+after(() => Promise.all(idle.map((runner) => runner.end())));
+
+/** A process that runs one node after another. */
+class Runner {
+  #child = fork(PROGRAM, [], { execArgv: [] });
+  #node = null;
+  #hasEnded = false;
+  #hasGotSignal = false;
+
+  constructor() {
+    this.#child.on('message', (message) => this.#node.onMessage(message));
+    // This event follows the last message.
+    this.ended = once(this.#child, 'close').then(() => {
+      this.#hasEnded = true;
+      this.#node?.end();
+    });
+  }
+
+  /** A process that no test has stopped, and whose last node has closed in order. */
+  static take() {
+    while (idle.length > 0) {
+      const runner = idle.pop();
+      if (!runner.#hasEnded) return runner;
+    }
+    return new Runner();
+  }
+
+  /** A node with a new server. */
+  async open(t, config) {
+    this.#node = new NodeProcess(t, (message) => this.#child.send(message, () => {}));
+    this.#node.kill = (signal) => this.kill(signal);
+    await this.#node.open(config);
+    return this.#node;
+  }
+
+  kill(signal) {
+    this.#hasGotSignal = true;
+    return this.#child.kill(signal);
+  }
+
+  /** Closes the node in order, or ends the process if the test has disturbed it. */
+  async release() {
+    if (this.#hasEnded || this.#hasGotSignal) return this.end();
+    try {
+      await this.#node.do('close');
+      idle.push(this);
+    } catch (err) {
+      // A test may make its process exit.
+      if (this.#hasEnded) return;
+      await this.end();
+      throw err;
+    }
+  }
+
+  /** Ends the process, also if it is stopped. */
+  end() {
+    this.#child.kill('SIGCONT');
+    this.#child.kill('SIGKILL');
+    return this.ended;
+  }
+}
+
 /** Starts a node in a process that the test may kill: `kill(signal)`. */
 async function startNodeProcess(t, config) {
-  const child = fork(PROGRAM, [JSON.stringify(config)], { execArgv: [] });
-  const node = new NodeProcess(t, (message) => child.send(message, () => {}));
-  child.on('message', (message) => node.onMessage(message));
-  const exited = new Promise((resolve) => {
-    child.once('exit', resolve);
-  });
-  node.kill = (signal) => child.kill(signal);
-  node.exited = exited;
-  cleanup(t, () => {
-    child.kill('SIGCONT');
-    child.kill('SIGKILL');
-    return exited;
-  });
-  await node.listen();
-  return node;
+  const runner = Runner.take();
+  cleanup(t, () => runner.release());
+  return runner.open(t, config);
 }
 
 /** Starts workers of one primary process, each of which is a node. */
 async function startWorkerProcesses(t, count, config) {
-  const child = fork(PROGRAM, [JSON.stringify({ engine: 'workers', ...config }), 'primary'], {
-    execArgv: [],
-  });
+  const child = fork(PROGRAM, ['primary'], { execArgv: [] });
   const nodes = new Map();
   const online = new EventLog();
   child.on('message', ({ worker, ...message }) => {
@@ -119,7 +182,7 @@ async function startWorkerProcesses(t, count, config) {
     const node = new NodeProcess(t, (message) => child.send({ worker, ...message }, () => {}));
     node.kill = (signal) => child.send({ worker, kill: signal });
     nodes.set(worker, node);
-    await node.listen();
+    await node.open({ engine: 'workers', ...config });
   }
   return [...nodes.values()];
 }
