@@ -22,6 +22,9 @@ const limit = { timeout: 600_000 };
 const NODES = 4;
 /** The time between two messages of one node, in ms. */
 const INTERVAL = 5;
+/** The same after so many messages in a long silence, in which further ones test nothing else. */
+const SLOW_INTERVAL = 50;
+const QUICK_MESSAGES = 100;
 /** Extends a time for an idle machine to one for the current load. */
 const underLoad = (ms) => ms * Math.max(1, os.loadavg()[0] / os.cpus().length);
 
@@ -55,6 +58,15 @@ async function settled(nodes) {
 
 async function startSending(nodes) {
   await Promise.all(nodes.map((node, n) => node.do('startSending', n, INTERVAL)));
+}
+
+/** Sends at a lower rate until a silence that lasts for `node_timeout` has been noticed. */
+async function inSilence(nodes, noticed) {
+  const pace = (...args) => Promise.all(nodes.map((node) => node.do('pace', ...args)));
+  await pace(SLOW_INTERVAL, QUICK_MESSAGES);
+  const result = await noticed;
+  await pace(INTERVAL);
+  return result;
 }
 
 async function stopSending(nodes) {
@@ -278,8 +290,8 @@ for (const real of REAL) {
       await delay(50);
       const killed = Date.now();
       victim.kill('SIGKILL');
-      for (const node of others) {
-        const { args, time } = await node.next('node_down', undefined, PATIENCE);
+      const noticed = others.map((node) => node.next('node_down', undefined, PATIENCE));
+      for (const { args, time } of await inSilence(others, Promise.all(noticed))) {
         assert.equal(args[0].id, victim.node);
         assert.equal(args[1], 'silent');
         assert.ok(time - killed < NODE_TIMEOUT + 2 * OPTIONS.heartbeat_interval + 10_000);
@@ -307,7 +319,10 @@ for (const real of REAL) {
       await startSending([first, second]);
       await untilGot(sleeper.clients[0], 1, 20);
       sleeper.kill('SIGSTOP');
-      await first.next('node_down', ({ args }) => args[0].id === sleeper.node, PATIENCE);
+      await inSilence(
+        [first, second],
+        first.next('node_down', ({ args }) => args[0].id === sleeper.node, PATIENCE),
+      );
       sleeper.kill('SIGCONT');
       await first.next('node_up', ({ args }) => args[0].id === sleeper.node, PATIENCE);
       const sent = (await stopSending([first, second])).map(({ sent: count }, n) => [n, count]);
@@ -324,7 +339,8 @@ for (const real of REAL) {
       const questions = new Questions(nodes);
       await questions.untilAllAnswered(NODES);
       await broker.suspend();
-      await Promise.all(nodes.map((node) => node.next('down', undefined, PATIENCE)));
+      const noticed = nodes.map((node) => node.next('down', undefined, PATIENCE));
+      await inSilence(nodes, Promise.all(noticed));
       broker.resume();
       await Promise.all(nodes.map((node) => node.take('up', 2, PATIENCE)));
       await questions.untilAllAnswered(NODES);
@@ -446,8 +462,8 @@ describe('a cluster of workers of node:cluster', limit, () => {
     const victim = nodes[2];
     await startSending(nodes);
     victim.kill('SIGKILL');
-    for (const node of others) {
-      const { args } = await node.next('node_down', undefined, PATIENCE);
+    const noticed = others.map((node) => node.next('node_down', undefined, PATIENCE));
+    for (const { args } of await inSilence(others, Promise.all(noticed))) {
       assert.equal(args[0].id, victim.node);
     }
     const sent = await stopSending(others);

@@ -22,6 +22,50 @@ const JOIN_TIMEOUT = 120_000;
 /** The time between two looks at a condition, in ms. */
 const LOOK = 10;
 
+/** Sends numbered messages to all clients at an interval. */
+class Sender {
+  #server;
+  #from;
+  #timer = null;
+  #change = null;
+  sent = 0;
+  refused = [];
+
+  constructor(server) {
+    this.#server = server;
+  }
+
+  start(from, interval) {
+    this.#from = from;
+    this.pace(interval);
+  }
+
+  /** Continues at another interval, after some more messages. */
+  pace(interval, after = 0) {
+    this.#change = { interval, last: this.sent + after };
+    if (after === 0) this.#continue();
+  }
+
+  stop() {
+    clearInterval(this.#timer);
+  }
+
+  #continue() {
+    clearInterval(this.#timer);
+    this.#timer = setInterval(() => this.#send(), this.#change.interval);
+    this.#change = null;
+  }
+
+  #send() {
+    this.sent += 1;
+    const { sent: n } = this;
+    this.#server
+      .sendall({ from: this.#from, n })
+      .catch((err) => this.refused.push({ n, code: err.code }));
+    if (this.#change?.last === n) this.#continue();
+  }
+}
+
 /**
  * A node with a server of its own.
  *
@@ -51,26 +95,17 @@ function makeNode({ engine, url, options, port = 0 }, send) {
   });
   server.on('receive', (_, meta) => meta.callback?.({ pid: process.pid }));
 
-  let sending = null;
-  let sent = 0;
-  const refused = [];
+  const sender = new Sender(server);
   const commands = {
     listen: async () => {
       const listener = await server.listen();
       return { port: listener.address().port, node: server.cluster.node };
     },
-    /** Sends numbered messages to all clients, at an interval, until `stopSending`. */
-    startSending: (from, interval) => {
-      const send = () => {
-        sent += 1;
-        const n = sent;
-        server.sendall({ from, n }).catch((err) => refused.push({ n, code: err.code }));
-      };
-      sending = setInterval(send, interval);
-    },
+    startSending: (from, interval) => sender.start(from, interval),
+    pace: (interval, after) => sender.pace(interval, after),
     stopSending: () => {
-      clearInterval(sending);
-      return { sent, refused };
+      sender.stop();
+      return { sent: sender.sent, refused: sender.refused };
     },
     call: async (name, ...args) => (await server.cluster[name](...args)) ?? null,
     /** Resolves when this node knows that many nodes, itself included. */
@@ -105,7 +140,7 @@ function makeNode({ engine, url, options, port = 0 }, send) {
       });
     },
     close: () => {
-      clearInterval(sending);
+      sender.stop();
       return server.close();
     },
   };
