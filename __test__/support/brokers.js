@@ -283,12 +283,16 @@ async function ioredisCluster(ports) {
   return { client, close: () => client.disconnect() };
 }
 
+/** The first client of each cluster. Its duplicates share the class that the package makes for it. */
+const firstClients = new Map();
+
 async function nodeRedisCluster(ports) {
   const { createCluster } = require('@redis/client');
-  const client = createCluster({
-    rootNodes: ports.map((port) => ({ url: `redis://127.0.0.1:${port}` })),
-    defaults: { socket: { reconnectStrategy: () => 100 } },
-  });
+  const rootNodes = ports.map((port) => ({ url: `redis://127.0.0.1:${port}` }));
+  const defaults = { socket: { reconnectStrategy: () => 100 } };
+  const first = firstClients.get(ports.join());
+  const client = first?.duplicate() ?? createCluster({ rootNodes, defaults });
+  if (!first) firstClients.set(ports.join(), client);
   client.on('error', () => {});
   await client.connect();
   return { client, close: () => client.destroy() };

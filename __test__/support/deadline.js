@@ -39,6 +39,9 @@ function deadline(promise, what, ms = STEP) {
 const QUICK_LOOKS = 200;
 /** The time between two later checks, in ms, which leaves the processor to others. */
 const PAUSE = 2;
+/** The number of these checks, and the time between those that follow in a long wait, in ms. */
+const SHORT_PAUSES = 50;
+const LONG_PAUSE = 10;
 /** The real timer, because a test may have replaced the global one. */
 const { setTimeout: startTimer } = globalThis;
 
@@ -53,14 +56,15 @@ async function until(condition, what, ms = STEP) {
   const last = Date.now() + limit;
   for (let look = 0; !condition(); look += 1) {
     if (Date.now() > last) throw new Error(`gave up waiting until ${what} after ${limit} ms`);
-    await (look < QUICK_LOOKS ? turn() : pause());
+    if (look < QUICK_LOOKS) await turn();
+    else await pause(look < QUICK_LOOKS + SHORT_PAUSES ? PAUSE : LONG_PAUSE);
   }
 }
 
 /** Resolves after a short time, for a check that is repeated. */
-function pause() {
+function pause(ms = PAUSE) {
   return new Promise((resolve) => {
-    startTimer(resolve, PAUSE);
+    startTimer(resolve, ms);
   });
 }
 

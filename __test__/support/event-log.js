@@ -12,10 +12,14 @@ class EventLog {
   /** Every entry so far, in order. */
   entries = [];
   #taken = new Set();
+  /** All entries before this one are taken, so that waits for thousands of events stay cheap. */
+  #first = 0;
   #waiting = new Set();
   #broken = null;
 
   push(entry) {
+    // A test may shorten the list.
+    this.#first = Math.min(this.#first, this.entries.length);
     this.entries.push(entry);
     for (const waiter of this.#waiting) {
       if (this.#offer(waiter, entry)) break;
@@ -41,8 +45,9 @@ class EventLog {
     const waiter = { name, predicate };
     const promise = new Promise((resolve, reject) => {
       Object.assign(waiter, { resolve, reject });
-      for (const entry of this.entries) {
-        if (this.#offer(waiter, entry)) return;
+      this.#skipTaken();
+      for (let n = this.#first; n < this.entries.length; n += 1) {
+        if (this.#offer(waiter, this.entries[n])) return;
       }
       if (this.#broken) reject(this.#broken);
       else this.#waiting.add(waiter);
@@ -74,6 +79,10 @@ class EventLog {
   summary() {
     const names = this.names();
     return (names.length > 40 ? ['...', ...names.slice(-40)] : names).join(' ');
+  }
+
+  #skipTaken() {
+    while (this.#taken.has(this.entries[this.#first])) this.#first += 1;
   }
 
   #offer(waiter, entry) {
