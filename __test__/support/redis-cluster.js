@@ -12,6 +12,8 @@ const SLOTS = 16_384;
 /** After this silence of a master the others elect one of its replicas, in ms. */
 const NODE_TIMEOUT = 1000;
 const PATIENCE = 60_000;
+/** The time between two questions to the servers while they find each other, in ms. */
+const INTERVAL = 20;
 
 /** One server, with a connection to give it commands. */
 class Member {
@@ -153,7 +155,7 @@ async function startRedisCluster(t, startServer, masters = 3) {
 /** Waits until a question to a server has the answer true. */
 async function untilAsync(question, what) {
   const ask = async () => {
-    while (!(await question())) await pause();
+    while (!(await question())) await pause(INTERVAL);
   };
   await deadline(ask(), what, PATIENCE);
 }
