@@ -51,8 +51,7 @@ async function probe(port) {
  * Reserves a block of ports for this process, which listens on the first one until it exits. Test
  * processes that run side by side can therefore not choose the same port.
  *
- * @returns {Promise<() => number>} returns the other ports of the block one after another, and
- *   begins again after the last one
+ * @returns {Promise<number[]>} the other ports of the block
  */
 async function reserveBlock([first, end]) {
   for (;;) {
@@ -60,26 +59,31 @@ async function reserveBlock([first, end]) {
     const holder = await listenOn(start);
     if (holder === null) continue;
     holder.unref();
-    let chosen = 0;
-    return () => {
-      chosen = (chosen % (BLOCK - 1)) + 1;
-      return start + chosen;
-    };
+    return Array.from({ length: BLOCK - 1 }, (_, n) => start + BLOCK - 1 - n);
   }
 }
 
-let block;
+/** The reserved ports that were not chosen yet, and the reservation of further ones. */
+const ports = [];
+let reservation = null;
 
-/**
- * A TCP port on the loopback interface on which nothing listens. The same process
- * gets it again after 127 calls at the earliest.
- */
+/** The next reserved port. None is chosen twice, because Deno listens on no port in TIME_WAIT. */
+async function reservedPort(range) {
+  while (ports.length === 0) {
+    reservation ??= reserveBlock(range).then((block) => {
+      ports.push(...block);
+      reservation = null;
+    });
+    await reservation;
+  }
+  return ports.pop();
+}
+
+/** A TCP port on the loopback interface on which nothing listens. */
 async function freePort() {
   const range = reservedForListeners();
-  if (range) block ??= reserveBlock(range);
-  const next = range ? await block : () => 0;
   for (;;) {
-    const port = await probe(next());
+    const port = await probe(range ? await reservedPort(range) : 0);
     if (port !== null) return port;
   }
 }
