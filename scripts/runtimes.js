@@ -8,11 +8,13 @@
 //   npm run runtimes -- --all-files        on Node, runs all test files, the long ones included, and
 //                                          repeats tests as often as `npm test` does
 //
-// A test file runs on the oldest and the newest version of Node if a runtime can break its subject:
-// V8, streams, timers, sockets, TLS, asynchronous contexts, workers. Files whose subject is the same
-// on every runtime, and those that take long, run on the version of `npm test` alone: see ONCE and
-// LONG. The versions in between run the files that depend on the internals of Node, and the newest of
-// them the core files as well. Bun and Deno run the core files.
+// A test file runs on the newest version of Node if a runtime can break its subject: V8, streams,
+// timers, sockets, TLS, asynchronous contexts, workers. Files whose subject is the same on every
+// timers, sockets, TLS, asynchronous contexts, workers. Files whose subject is the same on every
+// runtime, and those that take long, run on the version of `npm test` alone: see ONCE and LONG. The
+// oldest version, which its maintainers support no longer, leaves out those of HEAVY as well. The
+// versions in between run the files that depend on the internals of Node, and the newest of them the
+// core files as well. Bun and Deno run the core files.
 //
 // The runtimes are installed from npm, in the versions below, into target/runtimes.
 
@@ -36,7 +38,12 @@ const LIMIT_MS = 35 * 60 * 1000;
 const FILE_LIMIT_MS = 6 * 60 * 1000;
 
 /** The test files that a version of Node runs without `--all-files`. */
-const Selection = Object.freeze({ WHOLE: 'whole', CORE: 'core', INTERNALS: 'internals' });
+const Selection = Object.freeze({
+  WHOLE: 'whole',
+  LIGHT: 'light',
+  CORE: 'core',
+  INTERNALS: 'internals',
+});
 
 const node = (version, selection) => ({
   name: `node-${version.split('.')[0]}`,
@@ -47,7 +54,7 @@ const node = (version, selection) => ({
   kind: 'node',
 });
 const RUNTIMES = [
-  node('18.20.8', Selection.WHOLE),
+  node('18.20.8', Selection.LIGHT),
   node('20.20.2', Selection.INTERNALS),
   node('22.23.3', Selection.INTERNALS),
   node('24.21.0', Selection.CORE),
@@ -100,7 +107,7 @@ const ONCE = [
   // Warnings, which compare options and names with those that the package knows.
   'mistakes.test.js',
   // The protocol of a cluster, outages of brokers and their clients; `cluster-nodes` and
-  // `cluster-delivery` test on every version how programs use a cluster.
+  // `cluster-delivery` test on other versions how programs use a cluster.
   'cluster-chaos.test.js',
   'cluster-engines.test.js',
   'cluster-faults.test.js',
@@ -110,6 +117,23 @@ const ONCE = [
   'cluster-refused.test.js',
   'cluster-replay.test.js',
   'cluster-sharded.test.js',
+];
+/** The files that run for seconds, which the oldest version of Node leaves out. */
+const HEAVY = [
+  'cluster-nodes.test.js',
+  'codec-wire.test.js',
+  'command-line.test.js',
+  'exit.test.js',
+  'fairness.test.js',
+  'handlers.test.js',
+  'leaving.test.js',
+  'listen-options.test.js',
+  'rich-values.test.js',
+  'rich-wire.test.js',
+  'slow-consumers.test.js',
+  'tls-interop.test.js',
+  'tls-trust.test.js',
+  'too-long.test.js',
 ];
 /**
  * The number of repetitions of randomized tests without `--all-files`; see
@@ -250,9 +274,12 @@ const kinds = {
   async node(runtime, within, { allFiles }) {
     const isWanted = (name) => {
       if (allFiles) return true;
-      if (runtime.selection === Selection.WHOLE) return ![...LONG, ...ONCE].includes(name);
       if (INTERNALS.includes(name)) return true;
-      return runtime.selection === Selection.CORE && CORE.includes(name);
+      if (runtime.selection === Selection.INTERNALS) return false;
+      if (CORE.includes(name)) return true;
+      if (runtime.selection === Selection.CORE) return false;
+      if (LONG.includes(name) || ONCE.includes(name)) return false;
+      return runtime.selection === Selection.WHOLE || !HEAVY.includes(name);
     };
     const files = fs
       .readdirSync(TESTS)
@@ -355,8 +382,8 @@ async function main(argv) {
 
   const lines = [];
   // The longest start first, so that the lanes end at about the same time.
-  const isWhole = ({ selection }) => selection === Selection.WHOLE;
-  const waiting = [...chosen.filter(isWhole), ...chosen.filter((runtime) => !isWhole(runtime))];
+  const isLong = ({ selection }) => [Selection.WHOLE, Selection.LIGHT].includes(selection);
+  const waiting = [...chosen.filter(isLong), ...chosen.filter((runtime) => !isLong(runtime))];
   const lane = async () => {
     for (let runtime = waiting.shift(); runtime; runtime = waiting.shift()) {
       const began = Date.now();

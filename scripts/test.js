@@ -129,7 +129,7 @@ const STEPS = [
     title: 'Fuzzing: every seed, then some seconds of each target',
     kind: Kind.COMPUTE,
     note: () => rustMissing() && `only objectbuffer and codec: ${rustMissing()}`,
-    command: () => [NODE, inRoot('scripts/fuzz.js'), 'all', '6', 'codec=20'],
+    command: () => [NODE, inRoot('scripts/fuzz.js'), 'all', '5', 'codec=15'],
   },
   {
     name: 'biome',
@@ -198,7 +198,7 @@ const STEPS = [
     kind: Kind.NODE,
     canRepeat: true,
     // The steps "readers" and "runtimes" repeat the same tests, with other readers and runtimes.
-    env: process.env.CI ? { SOCKHOP_REPEAT: '6' } : {},
+    env: process.env.CI ? { SOCKHOP_REPEAT: '5' } : {},
     command: () => [NODE, ...nodeTestOptions(), ...findTests(inRoot('__test__')).filter(isSlow)],
   },
   {
@@ -229,9 +229,9 @@ const STEPS = [
     title: 'Rust: every interleaving of the concurrent parts',
     kind: Kind.COMPUTE,
     needsCargoOnly: true,
-    // Ends each large model after this number of interleavings, which a quiet machine tries in some 15
+    // Ends each large model after this number of interleavings, which a quiet machine tries in some 10
     // seconds; `npm run model` completes them.
-    env: { LOOM_MAX_PERMUTATIONS: '150000' },
+    env: { LOOM_MAX_PERMUTATIONS: '100000' },
     command: () => [NODE, inRoot('scripts/model.js')],
   },
   {
