@@ -8,13 +8,12 @@
 //   npm run runtimes -- --all-files        on Node, runs all test files, the long ones included, and
 //                                          repeats tests as often as `npm test` does
 //
-// A test file runs on the newest version of Node if a runtime can break its subject: V8, streams,
-// timers, sockets, TLS, asynchronous contexts, workers. Files whose subject is the same on every
-// timers, sockets, TLS, asynchronous contexts, workers. Files whose subject is the same on every
-// runtime, and those that take long, run on the version of `npm test` alone: see ONCE and LONG. The
-// oldest version, which its maintainers support no longer, leaves out those of HEAVY as well. The
-// versions in between run the files that depend on the internals of Node, and the newest of them the
-// core files as well. Bun and Deno run the core files.
+// A test file runs on the oldest and the newest version of Node if a runtime can break its subject:
+// V8, streams, timers, sockets, TLS, asynchronous contexts, workers. Files whose subject is the same
+// on every runtime, and those that take long, run on the version of `npm test` alone: see ONCE and
+// LONG. The oldest version, which its maintainers support no longer, leaves out those of HEAVY as
+// well. The versions in between run the files that depend on the internals of Node, and the newest of
+// them the core files as well. Bun and Deno run the core files.
 //
 // The runtimes are installed from npm, in the versions below, into target/runtimes.
 
