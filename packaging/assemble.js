@@ -81,10 +81,12 @@ function mainFiles() {
   return files.map((file) => file.path).filter((file) => !BUILD_FILES.test(file));
 }
 
-/** A process that assembles several releases asks npm once. */
 let known;
 
-/** Those files. SOCKHOP_MAIN_FILES is their list, in JSON, where many processes assemble a release. */
+/**
+ * The same files. npm is asked once for each process, or not at all if the environment variable
+ * SOCKHOP_MAIN_FILES names a JSON file with the list.
+ */
 function knownFiles() {
   const { SOCKHOP_MAIN_FILES: list } = process.env;
   known ??= list ? JSON.parse(fs.readFileSync(list, 'utf8')) : mainFiles();

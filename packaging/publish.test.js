@@ -33,7 +33,7 @@ describe('publishing', () => {
     return spawnSync(process.execPath, command, { encoding: 'utf8', env });
   }
 
-  /** A release in which a text stands for each binding: nothing here loads it, and npm compresses a binding for long. */
+  /** A release with a text in place of each binding, which nothing here loads: npm compresses a binding for a second. */
   function completeRelease() {
     const text = path.join(__dirname, '..', 'LICENSE');
     assemble(scratch, new Map(TARGETS.map(({ tag }) => [tag, text])));
