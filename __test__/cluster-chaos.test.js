@@ -22,9 +22,10 @@ const limit = { timeout: 600_000 };
 const NODES = 4;
 /** The time between two messages of one node, in ms. */
 const INTERVAL = 5;
-/** The same after so many messages in a long silence, in which further ones test nothing else. */
-const SLOW_INTERVAL = 50;
+/** The number of messages that a node sends at this interval in a long silence. */
 const QUICK_MESSAGES = 100;
+/** The time between two later ones, in ms: more messages would test nothing else. */
+const SLOW_INTERVAL = 50;
 /** Extends a time for an idle machine to one for the current load. */
 const underLoad = (ms) => ms * Math.max(1, os.loadavg()[0] / os.cpus().length);
 

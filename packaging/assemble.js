@@ -85,11 +85,11 @@ let known;
 
 /**
  * The same files. npm is asked once for each process, or not at all if the environment variable
- * SOCKHOP_MAIN_FILES names a JSON file with the list.
+ * SOCKHOP_MAIN_FILES has the list, in JSON.
  */
 function knownFiles() {
   const { SOCKHOP_MAIN_FILES: list } = process.env;
-  known ??= list ? JSON.parse(fs.readFileSync(list, 'utf8')) : mainFiles();
+  known ??= list ? JSON.parse(list) : mainFiles();
   return known;
 }
 

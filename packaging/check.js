@@ -3,20 +3,16 @@
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');
-const os = require('node:os');
 const path = require('node:path');
 
 const { mainFiles } = require('./assemble.js');
 const { installTools } = require('./commands.js');
 
 installTools();
-// npm packs the checkout once for all tests, because that takes more than a second.
-const scratch = fs.mkdtempSync(path.join(os.tmpdir(), 'sockhop-packaging-'));
-const list = path.join(scratch, 'main-files.json');
-fs.writeFileSync(list, JSON.stringify(mainFiles()));
+// npm lists the files once for all tests, because that takes more than a second.
+const env = { ...process.env, SOCKHOP_MAIN_FILES: JSON.stringify(mainFiles()) };
 
 function succeeds(...args) {
-  const env = { ...process.env, SOCKHOP_MAIN_FILES: list };
   return spawnSync(process.execPath, args, { stdio: 'inherit', env }).status === 0;
 }
 
@@ -25,4 +21,3 @@ const files = tests.map((name) => path.join(__dirname, name));
 const options = ['--test', '--test-reporter=spec', ...process.argv.slice(2)];
 const results = [succeeds(...options, ...files), succeeds(path.join(__dirname, 'rehearse.js'))];
 process.exitCode = results.every(Boolean) ? 0 : 1;
-fs.rmSync(scratch, { recursive: true });

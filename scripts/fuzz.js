@@ -66,11 +66,11 @@ function rustMissing() {
 const WITH_SANITIZER = '--address-sanitizer';
 const sanitizer = process.argv.includes(WITH_SANITIZER) ? 'address' : 'none';
 
-function cargoFuzz(command, ...args) {
+function cargoFuzz(subcommand, ...args) {
   // Connections that linger at the end are not a leak.
   const options = `detect_leaks=0:${process.env.ASAN_OPTIONS ?? ''}`;
-  const environment = { ...toolEnvironment(), ASAN_OPTIONS: options };
-  return ['cargo', ['+nightly', 'fuzz', command, '--sanitizer', sanitizer, ...args], environment];
+  const env = { ...toolEnvironment(), ASAN_OPTIONS: options };
+  return ['cargo', ['+nightly', 'fuzz', subcommand, '--sanitizer', sanitizer, ...args], env];
 }
 
 function prepare() {

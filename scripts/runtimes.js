@@ -195,6 +195,14 @@ const INTERNALS = [
   'workers.test.js',
 ];
 
+/** Whether a version of Node runs a file without `--all-files`. */
+const isSelected = {
+  [Selection.WHOLE]: (name) => ![...LONG, ...ONCE].includes(name),
+  [Selection.LIGHT]: (name) => ![...LONG, ...ONCE, ...HEAVY].includes(name),
+  [Selection.CORE]: (name) => [...CORE, ...INTERNALS].includes(name),
+  [Selection.INTERNALS]: (name) => INTERNALS.includes(name),
+};
+
 const home = ({ name, version }) => path.join(CACHE, `${name.split('-')[0]}-${version}`);
 const executable = (runtime) => path.join(home(runtime), 'node_modules', runtime.program);
 
@@ -271,15 +279,7 @@ const from = (output, mark) => {
 
 const kinds = {
   async node(runtime, within, { allFiles }) {
-    const isWanted = (name) => {
-      if (allFiles) return true;
-      if (INTERNALS.includes(name)) return true;
-      if (runtime.selection === Selection.INTERNALS) return false;
-      if (CORE.includes(name)) return true;
-      if (runtime.selection === Selection.CORE) return false;
-      if (LONG.includes(name) || ONCE.includes(name)) return false;
-      return runtime.selection === Selection.WHOLE || !HEAVY.includes(name);
-    };
+    const isWanted = allFiles ? () => true : isSelected[runtime.selection];
     const files = fs
       .readdirSync(TESTS)
       .filter((name) => name.endsWith('.test.js') && isWanted(name))

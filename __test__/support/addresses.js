@@ -52,15 +52,19 @@ async function probe(port) {
  * processes that run side by side can therefore not choose the same port.
  *
  * @returns {Promise<number[]>} the other ports of the block
+ * @throws {Error} if all blocks are reserved
  */
 async function reserveBlock([first, end]) {
-  for (;;) {
-    const start = first + BLOCK * randomInt(Math.floor((end - first) / BLOCK));
+  const blocks = Math.floor((end - first) / BLOCK);
+  const begin = randomInt(blocks);
+  for (let tried = 0; tried < blocks; tried += 1) {
+    const start = first + BLOCK * ((begin + tried) % blocks);
     const holder = await listenOn(start);
     if (holder === null) continue;
     holder.unref();
     return Array.from({ length: BLOCK - 1 }, (_, n) => start + BLOCK - 1 - n);
   }
+  throw new Error(`all ${blocks} blocks of ports from ${first} to ${end} are reserved`);
 }
 
 /** The reserved ports that were not chosen yet, and the reservation of further ones. */

@@ -39,8 +39,9 @@ function deadline(promise, what, ms = STEP) {
 const QUICK_LOOKS = 200;
 /** The time between two later checks, in ms, which leaves the processor to others. */
 const PAUSE = 2;
-/** The number of these checks, and the time between those that follow in a long wait, in ms. */
+/** The number of checks with that pause. */
 const SHORT_PAUSES = 50;
+/** The time between two checks of a long wait, in ms. */
 const LONG_PAUSE = 10;
 /** The real timer, because a test may have replaced the global one. */
 const { setTimeout: startTimer } = globalThis;
